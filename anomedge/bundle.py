@@ -1,0 +1,298 @@
+"""The bundle: a folder with one detector as graphs, what it says of itself, and what was proven of it.
+
+::
+
+    manifest.json     the contract, with the SHA-256 of every file and a digest of itself
+    model.onnx        frames in, score and anomaly_map out (weights in model.onnx.data past 2 GiB)
+    stages.onnx       the same graph with taps; its weights are read out of model.onnx
+    openvino/         the same graph as OpenVINO IR
+    golden/           a few frames and what eager Torch says of them
+    certificates/     what was proven: host.json, then one file a device; not covered by the digest
+    local.json        a device's own threshold; not covered by the digest
+
+Nothing in a bundle is believed before it is checked: sizes are bounded, names are plain paths inside the folder, links
+are refused, and every byte answers to a hash.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+
+from anomedge.errors import BundleError, IntegrityError, SchemaError
+from anomedge.files import canonical_json, safe_member, sha256_of_bytes, sha256_of_file
+from anomedge.resample import Geometry
+from anomedge.threshold import Decision
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Bundle",
+    "Golden",
+    "InputContract",
+    "Manifest",
+    "OutputContract",
+    "Variant",
+    "describe_files",
+    "write_manifest",
+]
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+LOCAL = "local.json"
+CERTIFICATES = "certificates"
+_MANIFEST_LIMIT = 4 << 20
+_LOCAL_LIMIT = 1 << 16
+
+Pixels = Annotated[int, Field(ge=1, le=16384)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InputContract(_Frozen):
+    """What the graph takes: RGB frames, uint8 (B, height, width, 3); `batch` is a number or "dynamic"."""
+
+    name: Literal["frames"] = "frames"
+    dtype: Literal["uint8"] = "uint8"
+    layout: Literal["NHWC"] = "NHWC"
+    colour: Literal["RGB"] = "RGB"
+    batch: Annotated[int, Field(ge=1, le=4096)] | Literal["dynamic"] = "dynamic"
+    height: Pixels
+    width: Pixels
+
+    @property
+    def frame(self) -> tuple[int, int]:
+        """Height and width of a frame."""
+        return self.height, self.width
+
+
+class OutputContract(_Frozen):
+    """What the graph gives: float32, (B,) or (B, 1, h, w)."""
+
+    name: str
+    dtype: Literal["float32"] = "float32"
+    shape: tuple[Pixels, ...] = Field(max_length=3)
+
+
+class Variant(_Frozen):
+    """The files of one precision."""
+
+    onnx: str
+    stages: str
+    openvino: str | None = None
+
+
+class FileRecord(_Frozen):
+    """Size and hash of a file."""
+
+    bytes: Annotated[int, Field(ge=0)]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Golden(_Frozen):
+    """A golden frame: its picture, what is known of it, and whether every stage was kept."""
+
+    name: str
+    frame: str
+    anomalous: bool | None = None
+    stages: bool = False
+
+
+class Image(_Frozen):
+    """From a frame to the model's image: stretched to `size`, middle `crop` kept."""
+
+    size: tuple[Pixels, Pixels]
+    crop: tuple[Pixels, Pixels] | None = None
+
+
+class Manifest(_Frozen):
+    """The contract. `digest` is the SHA-256 of the canonical JSON of everything else, so it stands for the bundle."""
+
+    schema_version: Literal[1] = 1
+    detector: str
+    config: dict[str, Any]
+    input: InputContract
+    outputs: tuple[OutputContract, ...]
+    stages: tuple[str, ...]
+    image: Image
+    decision: Decision
+    tolerances: dict[str, dict[str, FiniteFloat]]
+    variants: dict[str, Variant]
+    opset: Annotated[int, Field(ge=7, le=64)]
+    golden: tuple[Golden, ...] = Field(max_length=1024)
+    golden_source: Literal["pictures", "synthetic"]
+    model: str
+    tools: dict[str, str]
+    licence: dict[str, str]
+    files: dict[str, FileRecord] = Field(max_length=4096)
+    digest: str
+
+    @property
+    def geometry(self) -> Geometry:
+        """How a frame becomes the image."""
+        return Geometry(self.image.size, self.image.crop)
+
+
+class LocalSettings(_Frozen):
+    """What a device may override, with who, when and from which pictures."""
+
+    threshold: FiniteFloat | None = None
+    pixel_threshold: FiniteFloat | None = None
+    minimum: FiniteFloat | None = None
+    maximum: FiniteFloat | None = None
+    by: str = ""
+    when: str = ""
+    pictures: str = ""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle whose files are what its manifest says."""
+
+    path: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Bundle":
+        """Open and check a bundle.
+
+        Raises:
+            BundleError: there is no bundle at `path`.
+            SchemaError: its manifest is not one that this version understands.
+            IntegrityError: a file is missing, extra, changed, a link, or lies outside the folder.
+        """
+        root = Path(path)
+        bundle = cls(root, read_manifest(root))
+        bundle._check_files()
+        return bundle
+
+    def file(self, name: str) -> Path:
+        """The path of a file that the manifest names."""
+        if name not in self.manifest.files:
+            raise IntegrityError(f"{self.path}: got {name!r}; expected a file that its manifest lists")
+        return safe_member(self.path, name)
+
+    def variant(self, precision: str) -> Variant:
+        """The files of a precision.
+
+        Raises:
+            BundleError: the bundle was not exported in it.
+        """
+        try:
+            return self.manifest.variants[precision]
+        except KeyError:
+            known = ", ".join(self.manifest.variants)
+            raise BundleError(f"{self.path}: got precision {precision!r}; expected one of: {known}") from None
+
+    @cached_property
+    def decision(self) -> Decision:
+        """The manifest's decision, with what `local.json` overrides."""
+        local = self.path / LOCAL
+        if not os.path.lexists(local):
+            return self.manifest.decision
+        settings = _parsed(LocalSettings, _json(local, _LOCAL_LIMIT), local)
+        changed = settings.model_dump(exclude={"by", "when", "pictures"}, exclude_none=True)
+        return self.manifest.decision.model_copy(update=changed)
+
+    def _check_files(self) -> None:
+        found = set(_walk(self.path))
+        if missing := sorted(self.manifest.files.keys() - found):
+            raise IntegrityError(f"{self.path}: {_some(missing)} missing; copy the bundle again, whole")
+        if extra := sorted(found - self.manifest.files.keys()):
+            raise IntegrityError(f"{self.path}: {_some(extra)} not in its manifest; remove what is not the bundle's")
+        for name, record in self.manifest.files.items():
+            path = safe_member(self.path, name)
+            size = path.stat().st_size
+            if size != record.bytes:
+                raise IntegrityError(f"{path}: got {size} bytes; expected {record.bytes}: copy the bundle again")
+            if sha256_of_file(path) != record.sha256:
+                raise IntegrityError(f"{path} was changed: its SHA-256 is not the manifest's; copy the bundle again")
+
+
+def read_manifest(root: Path) -> Manifest:
+    """The manifest of the bundle at `root`, checked against its own digest."""
+    if not root.is_dir():
+        raise BundleError(f"got {root}; expected the folder of a bundle: check the path")
+    path = root / MANIFEST
+    if not path.is_file():
+        raise BundleError(f"{root} has no {MANIFEST}; expected the folder that anomedge.export wrote")
+    content = _json(path, _MANIFEST_LIMIT)
+    version = content.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise SchemaError(f"{path}: got schema version {version!r}; expected {SCHEMA_VERSION}: install a matching anomedge")
+    manifest = _parsed(Manifest, content, path)
+    if _digest(content) != manifest.digest:
+        raise IntegrityError(f"{path} was changed: its digest is not its content's; export or copy the bundle again")
+    return manifest
+
+
+def write_manifest(root: Path, fields: Mapping[str, Any]) -> Manifest:
+    """Write the manifest of the files now in `root`, and return it."""
+    unsigned = Manifest(**fields, files=describe_files(root), digest="").model_dump(mode="json")
+    content = unsigned | {"digest": _digest(unsigned)}
+    (root / MANIFEST).write_bytes(canonical_json(content))
+    return Manifest.model_validate(content)
+
+
+def describe_files(root: Path) -> dict[str, FileRecord]:
+    """Size and SHA-256 of every file of a bundle but its manifest, certificates and local settings."""
+    return {
+        name: FileRecord(bytes=(root / name).stat().st_size, sha256=sha256_of_file(root / name))
+        for name in sorted(_walk(root))
+    }
+
+
+def _walk(root: Path) -> list[str]:
+    """Names of the files that the digest covers; a link anywhere is refused."""
+    names = []
+    for folder, folders, files in os.walk(root):
+        base = Path(folder)
+        for name in [*folders, *files]:
+            if (base / name).is_symlink():
+                raise IntegrityError(f"{base / name} is a link; expected plain files: copy the bundle with links resolved")
+        if base == root:
+            folders[:] = [name for name in folders if name != CERTIFICATES]
+            files = [name for name in files if name not in {MANIFEST, LOCAL}]
+        names += [(base / name).relative_to(root).as_posix() for name in files]
+    return names
+
+
+def _json(path: Path, limit: int) -> dict[str, Any]:
+    if path.is_symlink() or not path.is_file():
+        raise IntegrityError(f"{path} is no plain file; copy the bundle again")
+    if (size := path.stat().st_size) > limit:
+        raise SchemaError(f"{path}: got {size} bytes; expected at most {limit}: this is no file of ours")
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise SchemaError(f"{path} is not JSON ({error}); copy the bundle again") from error
+    if not isinstance(content, dict):
+        raise SchemaError(f"{path}: got a {type(content).__name__}; expected an object: copy the bundle again")
+    return content
+
+
+def _parsed(kind: type, content: Mapping[str, Any], path: Path) -> Any:
+    try:
+        return kind(**content)
+    except (ValidationError, TypeError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
+        where = ".".join(str(part) for part in first["loc"]) or "content"
+        raise SchemaError(f"{path}: {where}: {first['msg']}; export the bundle again") from error
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    try:
+        return sha256_of_bytes(canonical_json({key: value for key, value in content.items() if key != "digest"}))
+    except ValueError as error:
+        raise SchemaError(f"the manifest holds a number that is not finite ({error}); export the bundle again") from error
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:3])
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown

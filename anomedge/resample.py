@@ -1,0 +1,200 @@
+r"""Linear resampling as constant matrices, exact in every runtime.
+
+Resizing, cropping, upsampling and blurring an image :math:`x` of known size are all linear and separable, so
+
+.. math:: y = A\,x\,B^\top
+
+with one small matrix for the rows and one for the columns, and two steps in a row are one pair of products. The
+operator that frameworks offer for this (`Resize`) has modes that runtimes read differently; a matrix has none.
+
+All functions return float64 arrays of shape (n_out, n_in) whose rows sum to 1, except `crop` and `nearest`, which
+pick. Coordinates are those of `align_corners=False`: output pixel i covers the source around (i + 1/2) n_in / n_out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from anomedge.errors import InputError
+
+__all__ = ["Geometry", "Matrix", "bicubic", "bilinear", "crop", "gaussian_blur", "gaussian_kernel", "nearest", "taps"]
+
+Matrix = npt.NDArray[np.float64]
+Kernel = Callable[[Matrix], Matrix]
+
+
+def bilinear(n_in: int, n_out: int, *, antialias: bool = False) -> Matrix:
+    """Linear interpolation with the triangle kernel; `antialias` widens it by the reduction factor.
+
+    Equals `torch.nn.functional.interpolate(mode="bilinear", align_corners=False, antialias=...)` along one axis.
+
+    >>> bilinear(2, 4).tolist()
+    [[1.0, 0.0], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]]
+    """
+    return _interpolate(n_in, n_out, _triangle, radius=1.0, antialias=antialias)
+
+
+def bicubic(n_in: int, n_out: int, *, antialias: bool = False) -> Matrix:
+    """Cubic convolution (Keys 1981), a = -3/4, or a = -1/2 when antialiased: the conventions of torch.
+
+    >>> bicubic(4, 4).tolist() == np.eye(4).tolist()
+    True
+    """
+    a = -0.5 if antialias else -0.75
+    return _interpolate(n_in, n_out, lambda t: _keys(t, a), radius=2.0, antialias=antialias)
+
+
+def nearest(n_in: int, n_out: int) -> npt.NDArray[np.int64]:
+    """The source index of each output pixel, floor(i n_in / n_out), in whole numbers.
+
+    >>> nearest(2, 5).tolist()
+    [0, 0, 0, 1, 1]
+    """
+    _check(n_in, n_out)
+    return np.arange(n_out, dtype=np.int64) * n_in // n_out
+
+
+def crop(n_in: int, n_out: int) -> Matrix:
+    """The n_out pixels in the middle, as torchvision's `center_crop` places them.
+
+    >>> crop(5, 2).tolist()
+    [[0.0, 0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0, 0.0]]
+
+    Raises:
+        InputError: n_out is larger than n_in.
+    """
+    _check(n_in, n_out)
+    if n_out > n_in:
+        raise InputError(f"got a crop of {n_out} out of {n_in} pixels; expected at most {n_in}: enlarge --size")
+    start = round((n_in - n_out) / 2)
+    return np.eye(n_in)[start : start + n_out]
+
+
+def gaussian_kernel(kernel_size: int, sigma: float) -> Matrix:
+    """exp(-t^2 / 2 sigma^2) at whole distances t from the middle, normalised to sum 1; shape (kernel_size,)."""
+    if kernel_size < 1 or kernel_size % 2 == 0 or not sigma > 0:
+        raise InputError(f"got kernel_size={kernel_size}, sigma={sigma}; expected an odd size and a positive sigma")
+    t = np.arange(kernel_size) - kernel_size // 2
+    weights = np.exp(-0.5 * (t / sigma) ** 2)
+    return np.asarray(weights / weights.sum(), dtype=np.float64)
+
+
+def gaussian_blur(n: int, kernel_size: int, sigma: float) -> Matrix:
+    """Convolution with `gaussian_kernel` after reflection at the borders (the border pixel is not repeated).
+
+    Raises:
+        InputError: the kernel reaches past the reflection, kernel_size // 2 >= n.
+    """
+    kernel, half = gaussian_kernel(kernel_size, sigma), kernel_size // 2
+    if half >= n:
+        raise InputError(f"got a blur of {kernel_size} pixels over {n}; expected kernel_size // 2 < {n}: blur less")
+    matrix = np.zeros((n, n))
+    for row in range(n):
+        source = np.abs(np.arange(row - half, row + half + 1))
+        source = np.where(source >= n, 2 * (n - 1) - source, source)
+        np.add.at(matrix[row], source, kernel)
+    return matrix
+
+
+def taps(matrix: Matrix) -> tuple[npt.NDArray[np.int64], Matrix]:
+    """A banded matrix as (indices, weights), both (n_out, T) with T the widest band.
+
+    Row i of the product is sum_t weights[i, t] x[indices[i, t]]; short rows are filled up with neighbours of weight 0.
+
+    >>> indices, weights = taps(bilinear(8, 2, antialias=True))
+    >>> indices.shape, indices[1].tolist()
+    ((2, 6), [2, 3, 4, 5, 6, 7])
+    """
+    used = matrix != 0
+    first = used.argmax(axis=1)
+    last = matrix.shape[1] - 1 - used[:, ::-1].argmax(axis=1)
+    width = int((last - first).max()) + 1
+    start = np.minimum(first, matrix.shape[1] - width)
+    indices = start[:, None] + np.arange(width)
+    return indices.astype(np.int64), np.take_along_axis(matrix, indices, axis=1)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """From any frame to the model's image: stretch to `size`, then keep the middle `crop`; both (height, width).
+
+    Stretching does not keep the aspect ratio: a part looks alike from every camera whose frames have one aspect ratio.
+    """
+
+    size: tuple[int, int]
+    crop: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that no matrix can have."""
+        for name, pair in (("size", self.size), ("crop", self.image)):
+            if len(pair) != 2 or not all(1 <= n <= 16384 for n in pair):
+                raise InputError(f"got {name} {pair}; expected height and width between 1 and 16384 pixels")
+        if any(small > large for small, large in zip(self.image, self.size, strict=True)):
+            raise InputError(f"got a crop of {self.crop} out of {self.size}; expected a crop inside: enlarge --size")
+
+    @property
+    def image(self) -> tuple[int, int]:
+        """Height and width of what the backbone sees."""
+        return self.crop or self.size
+
+    def matrices(self, frame: tuple[int, int]) -> tuple[Matrix, Matrix]:
+        """A and B that take a frame (height, width) to the image: antialiased bilinear, then centre crop."""
+        rows, columns = (
+            crop(n_size, n_image) @ bilinear(n_frame, n_size, antialias=True)
+            for n_frame, n_size, n_image in zip(frame, self.size, self.image, strict=True)
+        )
+        return rows, columns
+
+    def window(self, frame: tuple[int, int]) -> tuple[float, float, float, float]:
+        """(top, left, bottom, right) of the image within the frame, in pixels of the frame."""
+        edges = []
+        for n_frame, n_size, n_image in zip(frame, self.size, self.image, strict=True):
+            start = round((n_size - n_image) / 2)
+            edges.append((start * n_frame / n_size, (start + n_image) * n_frame / n_size))
+        return edges[0][0], edges[1][0], edges[0][1], edges[1][1]
+
+
+def _check(n_in: int, n_out: int) -> None:
+    if n_in < 1 or n_out < 1:
+        raise InputError(f"got {n_in} -> {n_out} pixels; expected at least one of each")
+
+
+def _interpolate(n_in: int, n_out: int, kernel: Kernel, *, radius: float, antialias: bool) -> Matrix:
+    _check(n_in, n_out)
+    scale = n_in / n_out
+    stretch = max(scale, 1.0) if antialias else 1.0
+    centre = (np.arange(n_out) + 0.5) * scale
+    if antialias:
+        return _antialiased(n_in, centre, kernel, radius * stretch, stretch)
+    # Without antialiasing the border pixel stands for everything beyond it, and bilinear clamps the centre too.
+    position = centre - 0.5 if radius > 1 else np.clip(centre - 0.5, 0, None)
+    matrix = np.zeros((n_out, n_in))
+    base = np.floor(position).astype(np.int64)
+    for offset in range(1 - int(radius), int(radius) + 1):
+        source = np.clip(base + offset, 0, n_in - 1)
+        np.add.at(matrix, (np.arange(n_out), source), kernel(position - (base + offset)))
+    return matrix
+
+
+def _antialiased(n_in: int, centre: Matrix, kernel: Kernel, support: float, stretch: float) -> Matrix:
+    source = np.arange(n_in)
+    first = np.maximum((centre - support + 0.5).astype(np.int64), 0)[:, None]
+    last = np.minimum((centre + support + 0.5).astype(np.int64), n_in)[:, None]
+    weights = kernel((source[None, :] - centre[:, None] + 0.5) / stretch)
+    weights = np.where((source >= first) & (source < last), weights, 0.0)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def _triangle(t: Matrix) -> Matrix:
+    return np.maximum(0.0, 1.0 - np.abs(t))
+
+
+def _keys(t: Matrix, a: float) -> Matrix:
+    t = np.abs(t)
+    near = ((a + 2) * t - (a + 3)) * t * t + 1
+    far = ((a * t - 5 * a) * t + 8 * a) * t - 4 * a
+    return np.where(t < 1, near, np.where(t < 2, far, 0.0))

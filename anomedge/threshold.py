@@ -1,0 +1,141 @@
+"""Where the line between normal and anomalous is drawn, and what is kept of how it came about.
+
+A threshold never lies on a score: it lies midway between two neighbouring scores of the sample, or above the largest
+by a recorded margin when the sample is too small for the false-alarm rate asked for. An image is anomalous when its
+score is above the threshold, a pixel when its value in the map is above the pixel threshold.
+"""
+
+import math
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+from anomedge.errors import InputError
+
+__all__ = ["Cut", "Decision", "Origin", "by_f1", "by_false_alarm_rate", "spread"]
+
+Scores = npt.NDArray[np.floating]
+
+
+class Cut(NamedTuple):
+    """A threshold, its distance to the nearest score it was made from, and whether it was extrapolated."""
+
+    value: float
+    margin: float
+    extrapolated: bool = False
+
+
+class Origin(BaseModel):
+    """How a threshold came about: the rule, the sample, and a digest of the very pictures."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rule: Literal["false-alarm-rate", "f1"]
+    rate: float | None = Field(default=None, gt=0, lt=1)
+    source: str
+    normal: int = Field(ge=0)
+    anomalous: int = Field(ge=0)
+    margin: FiniteFloat
+    extrapolated: bool
+    pictures: str
+
+
+class Decision(BaseModel):
+    """What turns a raw score into a verdict, and the scale that tolerances refer to.
+
+    `minimum` and `maximum` are those of the sample's scores, for display: (score - threshold) / (maximum - minimum)
+    + 1/2, clipped to [0, 1]. `scale` is the spread of the normal scores, fixed at fitting.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    threshold: FiniteFloat
+    pixel_threshold: FiniteFloat
+    minimum: FiniteFloat
+    maximum: FiniteFloat
+    scale: FiniteFloat = Field(gt=0)
+    origin: Origin
+
+    def is_anomalous(self, scores: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """True where a score is above the threshold."""
+        return np.asarray(np.asarray(scores, dtype=np.float64) > self.threshold)
+
+    def mask(self, anomaly_map: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """True where the map is above the pixel threshold."""
+        return np.asarray(np.asarray(anomaly_map, dtype=np.float64) > self.pixel_threshold)
+
+    def normalised(self, scores: npt.ArrayLike, threshold: float | None = None) -> npt.NDArray[np.float64]:
+        """Scores in [0, 1] with the threshold at 1/2, for display only."""
+        offset = np.asarray(scores, dtype=np.float64) - (self.threshold if threshold is None else threshold)
+        return np.clip(offset / max(self.maximum - self.minimum, self.scale) + 0.5, 0.0, 1.0)
+
+
+def by_false_alarm_rate(normal: Scores, rate: float) -> Cut:
+    """The threshold at which a share `rate` of normal pictures is called anomalous.
+
+    With n scores and k = floor(n rate) of them allowed above, the threshold lies midway between the k-th and the next
+    largest (or at the next gap upwards when the two are equal). With k = 0 the sample is too small for the rate: the
+    upper tail is taken to fall off exponentially, so the threshold lies beta ln(1 / (n rate)) above the largest, with
+    beta the mean excess over the median, and at least 1 % of the spread.
+
+    >>> by_false_alarm_rate(np.arange(100.0), 0.01)
+    Cut(value=98.5, margin=0.5, extrapolated=False)
+    >>> by_false_alarm_rate(np.array([1.0, 2.0, 3.0]), 0.01).extrapolated
+    True
+
+    Raises:
+        InputError: fewer than two scores, a score that is not finite, or a rate outside (0, 1).
+    """
+    if not 0 < rate < 1:
+        raise InputError(f"got a false-alarm rate of {rate}; expected one between 0 and 1, such as 0.01")
+    scores = _checked(normal, "normal", least=2)
+    allowed = math.floor(scores.size * rate + 1e-9)
+    for above in range(allowed, 0, -1):
+        lower, upper = scores[scores.size - above - 1], scores[scores.size - above]
+        if lower < upper:
+            return Cut(float((lower + upper) / 2), float((upper - lower) / 2))
+    excess = scores[scores > np.median(scores)] - np.median(scores)
+    tail = float(excess.mean()) if excess.size else 0.0
+    margin = max(tail * math.log(max(1 / (scores.size * rate), 1.0)), spread(scores) / 100)
+    return Cut(float(scores[-1]) + margin, margin, extrapolated=True)
+
+
+def by_f1(normal: Scores, anomalous: Scores) -> Cut:
+    """The threshold with the best F1 of the anomalous class, midway in the widest gap among equals.
+
+    >>> by_f1(np.array([1.0, 2.0]), np.array([4.0, 5.0]))
+    Cut(value=3.0, margin=1.0, extrapolated=False)
+
+    Raises:
+        InputError: one of the classes is empty, a score is not finite, or all scores are equal.
+    """
+    good, bad = _checked(normal, "normal", least=1), _checked(anomalous, "anomalous", least=1)
+    scores = np.unique(np.concatenate([good, bad]))
+    if scores.size < 2:
+        raise InputError(f"got one score, {scores[0]}, for every picture; expected them to differ: fit another detector")
+    cuts, half_gaps = (scores[1:] + scores[:-1]) / 2, np.diff(scores) / 2
+    hits = bad.size - np.searchsorted(bad, cuts)
+    alarms = good.size - np.searchsorted(good, cuts)
+    f1 = 2 * hits / (hits + alarms + bad.size)
+    best = max(range(cuts.size), key=lambda i: (f1[i], half_gaps[i]))
+    return Cut(float(cuts[best]), float(half_gaps[best]))
+
+
+def spread(normal: Scores) -> float:
+    """Largest minus smallest normal score, but no less than 5 % of the largest.
+
+    The floor is what float32 can honour: tolerances are 1e-4 of this scale, so at least 5e-6 of a score.
+    """
+    scores = _checked(normal, "normal", least=1)
+    return max(float(scores[-1] - scores[0]), 0.05 * float(np.abs(scores).max()), float(np.finfo(np.float32).tiny))
+
+
+def _checked(scores: Scores, kind: str, least: int) -> npt.NDArray[np.float64]:
+    values = np.sort(np.asarray(scores, dtype=np.float64).ravel())
+    if values.size < least:
+        raise InputError(f"got {values.size} scores of {kind} pictures; expected at least {least}: give more pictures")
+    if not np.isfinite(values).all():
+        raise InputError(f"got a score of a {kind} picture that is not finite; expected numbers: check the weights")
+    return values
