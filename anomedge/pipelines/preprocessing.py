@@ -1,0 +1,26 @@
+"""From a camera frame to the model's image, as torch defines it: what the exported graph's matrices are held to."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from anomedge.errors import InputError
+from anomedge.resample import Geometry
+
+__all__ = ["to_images"]
+
+
+def to_images(frames: Tensor, geometry: Geometry) -> Tensor:
+    """Frames, uint8 (B, Hf, Wf, 3), to images (B, 3, H, W) in [0, 1], in the default dtype.
+
+    Stretched to `geometry.size` by antialiased bilinear interpolation without rounding to whole grey levels, then
+    cropped to the middle as torchvision does.
+    """
+    if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
+        raise InputError(f"got frames {frames.dtype} {tuple(frames.shape)}; expected uint8 (B, H, W, 3)")
+    images = frames.permute(0, 3, 1, 2).to(torch.get_default_dtype()) / 255
+    if images.shape[2:] != geometry.size:
+        images = F.interpolate(images, size=geometry.size, mode="bilinear", antialias=True, align_corners=False)
+    (height, width), (h, w) = geometry.size, geometry.image
+    top, left = round((height - h) / 2), round((width - w) / 2)
+    return images[:, :, top : top + h, left : left + w].contiguous()
