@@ -1,0 +1,1 @@
+"""Host side: from a model to a proven bundle."""

@@ -1,0 +1,72 @@
+"""Device side: run a bundle's graph under one vendor's runtime. No torch, and no vendor before one is opened.
+
+Each runtime is one file beside this one that defines a `Session`; the folder is the registry.
+"""
+
+import importlib
+import importlib.util
+import pkgutil
+from pathlib import Path
+
+from anomedge.bundle import Bundle
+from anomedge.errors import InputError, RuntimeMissing
+from anomedge.runtimes._base import Options, Session, Tensors
+
+__all__ = ["Options", "Session", "Tensors", "available", "get", "installed", "open"]
+
+
+def available() -> dict[str, type[Session]]:
+    """Every runtime anomedge has, by its full name."""
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    return {kind.name: kind for kind in sorted(Session.__subclasses__(), key=lambda kind: kind.name) if kind.vendor}
+
+
+def installed() -> list[str]:
+    """Names of the runtimes whose vendor is installed here."""
+    return [name for name, kind in available().items() if importlib.util.find_spec(kind.vendor) is not None]
+
+
+def get(name: str) -> type[Session]:
+    """The runtime of a full or short name, such as `onnxruntime` or `ort`.
+
+    Raises:
+        InputError: anomedge has none of that name.
+        RuntimeMissing: it has, but the vendor is not installed here.
+    """
+    kinds = available()
+    for kind in kinds.values():
+        if name.lower() in {kind.name, kind.short}:
+            if importlib.util.find_spec(kind.vendor) is None:
+                raise RuntimeMissing(
+                    f"runtime {kind.name} is not installed here; expected the package {kind.vendor}: "
+                    f"pip install 'anomedge[{kind.extra}]'"
+                )
+            return kind
+    names = ", ".join(f"{kind.name} ({kind.short})" for kind in kinds.values())
+    raise InputError(f"got runtime {name!r}; expected one of: {names}")
+
+
+def open(  # noqa: A001 - the verb of the whole package
+    source: Bundle | Path | str, runtime: str | None = None, device: str = "cpu", **options: object
+) -> Session:
+    """Open a bundle, or a bare `.onnx` or `.xml` file, under a runtime.
+
+    Args:
+        source: a bundle, its folder, or a graph's file.
+        runtime: full or short name; the first installed one when None.
+        device: what to run on, in the vendor's words or ours; asserted after opening.
+        **options: fields of `Options`: `precision`, `threads`, `hint`, `stages`.
+
+    Raises:
+        InputError, RuntimeMissing, DeviceMismatch, BundleError, RuntimeFailure: see `anomedge.errors`.
+    """
+    names = installed()
+    if runtime is None and not names:
+        raise RuntimeMissing("no runtime is installed here; expected one: pip install 'anomedge[ort]' or [openvino]")
+    kind = get(runtime or names[0])
+    settings = Options.checked(device=device, **options)
+    if isinstance(source, Bundle):
+        return kind.from_bundle(source, settings)
+    path = Path(source)
+    return kind.from_file(path, settings) if path.is_file() else kind.from_bundle(Bundle.open(path), settings)

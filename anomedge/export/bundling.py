@@ -1,0 +1,126 @@
+"""From a model file to a published bundle: build in a temporary folder, prove, and only then rename."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from anomedge import runtimes
+from anomedge.bundle import Bundle, Golden, InputContract, OutputContract, Variant, write_manifest
+from anomedge.errors import InputError, ProofFailed
+from anomedge.export.graph import OUTPUTS, deployed_graph, graph_from_model
+from anomedge.export.proof import pictures_of, reference_from_model
+from anomedge.export.writing import write_ir, write_onnx, write_tapped
+from anomedge.files import atomic_directory, canonical_json, sha256_of_file
+from anomedge.parity import Certificate, Plan, Reference, prove
+from anomedge.parity.certificate import TOLERANCES
+from anomedge.parity.golden import write_golden
+from anomedge.parity.prove import batches_of
+from anomedge.pipelines.model import Model, load, tool_versions
+
+__all__ = ["ExportOptions", "export"]
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What to export.
+
+    Args:
+        frame: height and width of the camera's frames.
+        batch: "dynamic", or the one size the graph takes.
+        opset: of the ONNX graph, 17 or later.
+        golden: a folder of pictures to prove on and to carry along; None makes synthetic ones.
+        runtimes: to prove under; all that are installed when empty.
+        batches: to prove; 1, 2, 3 and 8 when empty.
+        force: replace an existing bundle.
+    """
+
+    frame: tuple[int, int]
+    batch: int | Literal["dynamic"] = "dynamic"
+    opset: int = 17
+    golden: Path | None = None
+    runtimes: Sequence[str] = ()
+    batches: Sequence[int] = ()
+    force: bool = False
+
+
+def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
+    """Export a model to a bundle and prove it; a bundle that fails its proof is not published.
+
+    Raises:
+        ModelError, InputError, ExportError, OutputError: see `anomedge.errors`.
+        ProofFailed: the graphs do not decide as eager Torch does.
+    """
+    names = [runtimes.get(name).name for name in options.runtimes] or runtimes.installed()
+    if not names:
+        raise InputError("no runtime is installed to prove under; expected one: pip install 'anomedge[ort]'")
+    _check_frame(options)
+    model = load(path)
+    with atomic_directory(target, force=options.force) as root:
+        stages = _write_graphs(root, model, options)
+        reference = reference_from_model(model, path, pictures_of(options.golden, options.frame), options.frame)
+        golden = write_golden(root, reference, options.frame)
+        write_manifest(root, _manifest(model, path, options, stages, golden))
+        certificate = _proven(root, reference, names, options)
+    return certificate
+
+
+def _check_frame(options: ExportOptions) -> None:
+    if not all(1 <= n <= 16384 for n in options.frame):
+        raise InputError(f"got a frame of {options.frame}; expected height and width between 1 and 16384")
+    if options.batch != "dynamic" and not 1 <= options.batch <= 4096:
+        raise InputError(f"got batch {options.batch}; expected 'dynamic' or a number from 1 to 4096")
+
+
+def _write_graphs(root: Path, model: Model, options: ExportOptions) -> list[str]:
+    fixed = None if options.batch == "dynamic" else int(options.batch)
+    graph, stages = graph_from_model(model, options.frame, fixed, options.opset)
+    shipped = root / "model.onnx"
+    holder = write_onnx(deployed_graph(graph), shipped)
+    write_tapped(graph, shipped, holder, root / "stages.onnx")
+    write_ir(shipped, root / "openvino" / "model.xml")
+    return stages
+
+
+def _manifest(
+    model: Model, path: Path, options: ExportOptions, stages: list[str], golden: list[Golden]
+) -> dict[str, Any]:
+    height, width = options.frame
+    shapes: dict[str, tuple[int, ...]] = {"score": (), "anomaly_map": (1, *model.geometry.image)}
+    return {
+        "detector": model.pipeline.name,
+        "config": model.pipeline.config.model_dump(mode="json"),
+        "input": InputContract(batch=options.batch, height=height, width=width),
+        "outputs": tuple(OutputContract(name=name, shape=shapes[name]) for name in OUTPUTS),
+        "stages": tuple(stages),
+        "image": {"size": model.geometry.size, "crop": model.geometry.crop},
+        "decision": model.decision,
+        "tolerances": {name: tolerance.model_dump() for name, tolerance in TOLERANCES.items()},
+        "variants": {"fp32": Variant(onnx="model.onnx", stages="stages.onnx", openvino="openvino/model.xml")},
+        "opset": options.opset,
+        "golden": tuple(golden),
+        "golden_source": "synthetic" if options.golden is None else "pictures",
+        "model": sha256_of_file(path),
+        "tools": tool_versions(),
+        "licence": model.card.licence,
+    }
+
+
+def _proven(root: Path, reference: Reference, names: Sequence[str], options: ExportOptions) -> Certificate:
+    bundle = Bundle.open(root)
+    plan = Plan(runtimes=names, batches=batches_of(bundle, options.batches))
+    certificate = prove(bundle, reference, plan)
+    if not certificate.passed:
+        raise ProofFailed(failure_text(certificate, "no bundle was published"))
+    (root / "certificates").mkdir()
+    (root / "certificates" / "host.json").write_bytes(canonical_json(certificate.model_dump(mode="json")))
+    return certificate
+
+
+def failure_text(certificate: Certificate, consequence: str) -> str:
+    """The failures in one message."""
+    shown = "\n  ".join(certificate.failures[:12])
+    more = len(certificate.failures) - 12
+    return f"the proof failed, {consequence}:\n  {shown}" + (f"\n  and {more} more" if more > 0 else "")

@@ -1,0 +1,62 @@
+"""Eager Torch as one more runtime: what every copy is compared with. It resizes with torch, not with our matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torchvision.transforms.v2 import functional as tv
+
+from anomedge.pipelines.model import Model
+from anomedge.pipelines.preprocessing import to_images
+from anomedge.runtimes import Options, Session, Tensors
+from anomedge.runtimes._base import TensorSpec
+
+__all__ = ["EagerSession"]
+
+
+class EagerSession(Session):
+    """The fitted detector itself, one picture at a time, in float32 (TF32 is a GPU matter; this is the CPU)."""
+
+    name = "eager torch"
+
+    def __init__(self, model: Model, path: Path) -> None:
+        self.model = model
+        super().__init__(path, Options())
+
+    @property
+    def version(self) -> str:
+        """torch's own version."""
+        return str(torch.__version__)
+
+    def stages(self, frames: npt.NDArray[np.uint8]) -> Tensors:
+        """Every stage, in order, and `rounded`: what torchvision's uint8 path makes of the frame."""
+        with torch.no_grad():
+            images = to_images(torch.from_numpy(frames.copy()), self.model.geometry)
+            stages = {"preprocessed": images, "rounded": self._rounded(frames)} | self.model.pipeline.stages(images)
+        return {name: value.numpy() for name, value in stages.items()}
+
+    def _rounded(self, frames: npt.NDArray[np.uint8]) -> torch.Tensor:
+        geometry = self.model.geometry
+        images = torch.from_numpy(frames.copy()).permute(0, 3, 1, 2)
+        resized = tv.resize(images, list(geometry.size), antialias=True)
+        return tv.center_crop(resized, list(geometry.image)).float() / 255
+
+    def _open(self) -> None:
+        self.running_on = "cpu"
+
+    def _specs(self) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:
+        return {"frames": TensorSpec("uint8", (None, None, None, 3))}, {}
+
+    def _run(self, feed: Mapping[str, npt.NDArray[Any]]) -> Tensors:
+        results = []
+        for frame in feed["frames"]:
+            with torch.no_grad():
+                images = to_images(torch.from_numpy(frame[None].copy()), self.model.geometry)
+                results.append(self.model.pipeline(images))
+        scores, maps = zip(*results, strict=True)
+        return {"score": torch.cat(scores).numpy(), "anomaly_map": torch.cat(maps).numpy()}

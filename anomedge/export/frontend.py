@@ -1,0 +1,62 @@
+r"""The head of the graph: camera frames to the model's image, by constant products, :math:`y = A\,x\,B^\top / 255`.
+
+The first node is the cast, because TensorRT takes uint8 only at a network's boundary. Rows are multiplied first, while
+pixels still lie as the camera sent them; of a tall frame, only the few rows that each output row needs are read.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from anomedge.components.resampling import BandedRows
+from anomedge.resample import Geometry, Matrix, taps
+
+__all__ = ["Frontend"]
+
+# Reading only the taps wins once a frame is tall; below, one dense product is faster (480 rows: 6 ms against 9).
+_TALL = 720
+
+
+class Frontend(nn.Module):
+    """Frames, uint8 (B, Hf, Wf, 3), to images, float32 (B, 3, H, W) in [0, 1].
+
+    Args:
+        geometry: size and crop of the image.
+        frame: (Hf, Wf).
+
+    Example:
+        >>> head = Frontend(Geometry((1, 2)), frame=(2, 4))
+        >>> head(torch.full((1, 2, 4, 3), 255, dtype=torch.uint8)).shape
+        torch.Size([1, 3, 1, 2])
+    """
+
+    columns: Tensor
+
+    def __init__(self, geometry: Geometry, frame: tuple[int, int]) -> None:
+        super().__init__()
+        rows, columns = geometry.matrices(frame)
+        self.frame = frame
+        self.rows: nn.Module = BandedRows(rows) if _reads_taps(rows) else _DenseRows(rows)
+        self.register_buffer("columns", torch.from_numpy(columns.T / 255).float(), persistent=False)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """As the class says."""
+        height, width = self.frame
+        x = self.rows(frames.to(torch.float32).reshape(-1, height, width * 3))
+        return torch.matmul(x.reshape(-1, x.shape[1], width, 3).permute(0, 3, 1, 2), self.columns)
+
+
+class _DenseRows(nn.Module):
+    rows: Tensor
+
+    def __init__(self, matrix: Matrix) -> None:
+        super().__init__()
+        self.register_buffer("rows", torch.from_numpy(matrix).float(), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.matmul(self.rows, x)
+
+
+def _reads_taps(rows: Matrix) -> bool:
+    height = rows.shape[1]
+    return height >= _TALL and taps(rows)[1].shape[1] * 16 <= height and not np.array_equal(rows, np.eye(height))

@@ -1,0 +1,63 @@
+"""The proof on the host: pictures, what eager Torch says of them, blends next to the threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from anomedge.export.eager import EagerSession
+from anomedge.images import Picture, read_folder
+from anomedge.parity import Reference
+from anomedge.parity.compare import FRAMES, Outputs, collect
+from anomedge.parity.golden import places_with_stages
+from anomedge.parity.pictures import blends, extremes, synthetic
+from anomedge.pipelines.model import Model
+
+__all__ = ["pictures_of", "reference_from_model"]
+
+BLENDS = 20
+
+
+def pictures_of(folder: Path | None, frame: tuple[int, int]) -> list[Picture]:
+    """The user's pictures, or synthetic ones where there are none to show."""
+    return synthetic(frame) if folder is None else read_folder(folder)
+
+
+def reference_from_model(
+    model: Model, path: Path, pictures: Sequence[Picture], frame: tuple[int, int], blended: int = BLENDS
+) -> Reference:
+    """What eager Torch says of the pictures, of extreme frames, and of blends next to the threshold.
+
+    Args:
+        model: the fitted detector.
+        path: its file, for messages.
+        pictures: the user's; those of another size are stretched to the frame, for the reference and the copy alike.
+        frame: height and width.
+        blended: how many blends to look for.
+    """
+    with EagerSession(model, path) as eager:
+        given = [*pictures, *extremes(frame)]
+        outputs = collect(eager, given, frame, batch=1)
+        mixed = blends(
+            given, outputs.score, model.decision, frame, lambda x: eager.run({FRAMES: x})["score"], blended
+        )
+        if mixed:
+            outputs = _joined(outputs, collect(eager, mixed, frame, batch=1))
+        everything = [*given, *mixed]
+        stages = {i: eager.stages(everything[i].frame(frame)[None]) for i in places_with_stages(everything)}
+    return Reference(
+        source=eager.name,
+        pictures=everything,
+        outputs=outputs,
+        stages=stages,
+        fitted=sum(picture.digest in model.card.fitted for picture in pictures),
+        resized=sum(picture.path is not None and picture.frame().shape[:2] != frame for picture in pictures),
+    )
+
+
+def _joined(one: Outputs, other: Outputs) -> Outputs:
+    return Outputs(
+        np.concatenate([one.score, other.score]), np.concatenate([one.anomaly_map, other.anomaly_map])
+    )

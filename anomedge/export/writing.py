@@ -1,0 +1,90 @@
+"""Writing graphs: ONNX with weights inside or beside it, a tapped twin that reads the same weights, OpenVINO IR."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from anomedge.errors import ExportError
+
+__all__ = ["write_ir", "write_onnx", "write_tapped"]
+
+_PROTOBUF_LIMIT = 2**31 - 1
+_SMALL = 1024
+"""Bytes up to which a tensor stays inside the graph's file: shapes and indices that readers want to see at once."""
+
+
+def write_onnx(proto: onnx.ModelProto, path: Path, *, limit: int = _PROTOBUF_LIMIT) -> Path:
+    """Write a graph, past `limit` bytes with its weights in `<name>.data`; returns the file that holds the weights.
+
+    Ensures: the file passes `onnx.checker` with shape inference, as it lies on disk.
+    """
+    size = sum(len(tensor.raw_data) for tensor in proto.graph.initializer)
+    beside = size + (1 << 20) > limit
+    holder = path.with_name(path.name + ".data") if beside else path
+    if beside:
+        onnx.save(
+            proto, path, save_as_external_data=True, all_tensors_to_one_file=True, location=holder.name,
+            size_threshold=_SMALL, convert_attribute=False,
+        )  # fmt: skip
+    else:
+        onnx.save(proto, path)
+    _check(path)
+    return holder
+
+
+def write_tapped(stages: onnx.ModelProto, shipped: Path, holder: Path, path: Path) -> None:
+    """Write the graph with taps, whose weights are read out of the file that already has them.
+
+    ONNX lets a tensor lie at any offset of a file in the same folder; here that file is the shipped graph itself, or
+    its weights' file. So a device can look into every stage for a few kilobytes.
+    """
+    tapped = onnx.ModelProto()
+    tapped.CopyFrom(stages)
+    places = _places(shipped, holder)
+    for tensor in tapped.graph.initializer:
+        if tensor.name in places:
+            offset, length = places[tensor.name]
+            tensor.ClearField("raw_data")
+            del tensor.external_data[:]
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+            for key, value in (("location", holder.name), ("offset", str(offset)), ("length", str(length))):
+                tensor.external_data.append(onnx.StringStringEntryProto(key=key, value=value))
+    path.write_bytes(tapped.SerializeToString(deterministic=True))
+    _check(path)
+
+
+def write_ir(shipped: Path, path: Path) -> None:
+    """Write the graph as OpenVINO IR, uncompressed, with the input and output names of the ONNX graph."""
+    import openvino
+
+    graph = openvino.Core().read_model(shipped)
+    graph.set_friendly_name("anomedge")
+    path.parent.mkdir(exist_ok=True)
+    openvino.save_model(graph, path, compress_to_fp16=False)
+
+
+def _places(shipped: Path, holder: Path) -> dict[str, tuple[int, int]]:
+    """Offset and length of each large tensor's bytes within the file that holds them."""
+    graph = onnx.load(shipped, load_external_data=False).graph
+    large = [tensor for tensor in graph.initializer if tensor.external_data or len(tensor.raw_data) > _SMALL]
+    if holder != shipped:
+        entries = {t.name: {e.key: e.value for e in t.external_data} for t in large if t.external_data}
+        return {name: (int(entry["offset"]), int(entry["length"])) for name, entry in entries.items()}
+    content, position, places = shipped.read_bytes(), 0, {}
+    for tensor in large:
+        # Tensors are written in order, so each is looked for behind the one before.
+        position = content.index(tensor.raw_data, position)
+        places[tensor.name] = (position, len(tensor.raw_data))
+        position += len(tensor.raw_data)
+    return places
+
+
+def _check(path: Path) -> None:
+    try:
+        onnx.checker.check_model(path, full_check=path.stat().st_size < _PROTOBUF_LIMIT)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as error:
+        raise ExportError(f"{path.name} is no valid graph: {' '.join(str(error).split())[:400]}") from error

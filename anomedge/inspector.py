@@ -1,0 +1,120 @@
+"""One call for users: a frame in, a verdict out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+from anomedge import runtimes
+from anomedge.bundle import Bundle
+from anomedge.errors import InputError
+from anomedge.images import Frame, read_picture
+from anomedge.threshold import Decision
+
+__all__ = ["Inspector", "Result"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """The verdict on one frame.
+
+    Attributes:
+        score: raw, unclamped.
+        label: "normal" or "anomalous": is the score above the threshold?
+        anomaly_map: float32 (H, W), raw; it covers the part of the frame that the detector looks at.
+        mask: bool (H, W), where the map is above the pixel threshold.
+        milliseconds: of the runtime's call, divided among the frames of a batch.
+    """
+
+    score: float
+    label: str
+    anomaly_map: npt.NDArray[np.float32]
+    mask: npt.NDArray[np.bool_]
+    milliseconds: float
+
+
+class Inspector:
+    """A bundle opened under a runtime, with its threshold.
+
+    Example::
+
+        with Inspector.open("part.anomedge") as inspector:
+            print(inspector.predict("frame.png").label)
+    """
+
+    def __init__(self, bundle: Bundle, session: runtimes.Session) -> None:
+        self.bundle = bundle
+        self.session = session
+
+    @classmethod
+    def open(
+        cls, bundle: Bundle | Path | str, runtime: str | None = None, device: str = "cpu", **options: object
+    ) -> Inspector:
+        """Open a bundle; arguments as in `anomedge.runtimes.open`."""
+        opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+        return cls(opened, runtimes.open(opened, runtime=runtime, device=device, **options))
+
+    @property
+    def decision(self) -> Decision:
+        """The thresholds in force: the manifest's, or the device's own."""
+        return self.bundle.decision
+
+    def predict(self, frames: Frame | Path | str | Sequence[Path | str | Frame]) -> Result | list[Result]:
+        """Inspect a frame (H, W, 3) or a picture's path, giving a Result; a batch of either gives a list of them.
+
+        Raises:
+            InputError: other frames than uint8 RGB of the bundle's size, or a picture that cannot be read.
+        """
+        if isinstance(frames, (str, Path)):
+            return self._inspect(self._read(frames)[None])[0]
+        if isinstance(frames, np.ndarray):
+            return self._inspect(frames[None])[0] if frames.ndim == 3 else self._inspect(frames)
+        if not frames:
+            raise InputError("got an empty batch; expected at least one frame")
+        loaded = [frame if isinstance(frame, np.ndarray) else self._read(frame) for frame in frames]
+        if len({frame.shape for frame in loaded}) > 1:
+            raise InputError(f"got frames of {sorted({f.shape for f in loaded})}; expected one size, the bundle's")
+        return self._inspect(np.stack(loaded))
+
+    def close(self) -> None:
+        """Free what the runtime holds."""
+        self.session.close()
+
+    def __enter__(self) -> Inspector:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _read(self, path: Path | str) -> Frame:
+        frame = read_picture(Path(path))
+        expected = self.bundle.manifest.input.frame
+        if frame.shape[:2] != expected:
+            got = "x".join(map(str, frame.shape[:2]))
+            wanted = "x".join(map(str, expected))
+            raise InputError(f"{path}: got {got}; expected {wanted}, the bundle's frame: export with --frame {got}")
+        return frame
+
+    def _inspect(self, frames: Frame) -> list[Result]:
+        start = time.perf_counter()
+        outputs = self.session.run({self.bundle.manifest.input.name: frames})
+        milliseconds = (time.perf_counter() - start) * 1000 / len(frames)
+        decision = self.decision
+        return [
+            Result(
+                score=float(score),
+                label="anomalous" if decision.is_anomalous(score) else "normal",
+                anomaly_map=anomaly_map[0],
+                mask=decision.mask(anomaly_map[0]),
+                milliseconds=milliseconds,
+            )
+            for score, anomaly_map in zip(outputs["score"], outputs["anomaly_map"], strict=True)
+        ]

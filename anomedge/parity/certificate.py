@@ -1,0 +1,102 @@
+"""The certificate: what was compared with what, how far off it was, and whether that passes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = ["TOLERANCES", "Cell", "Certificate", "Check", "PictureCount", "Tolerance"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Tolerance(_Frozen):
+    """Largest errors allowed. `score`, `map` and `batch` are shares of the fixed scale, `pixels` of the [0, 1] range,
+    `stage` of a stage's own largest value.
+    """
+
+    score: float
+    map: float
+    batch: float
+    pixels: float
+    stage: float
+
+
+TOLERANCES = {
+    "fp32": Tolerance(score=1e-4, map=1e-4, batch=1e-5, pixels=1e-5, stage=1e-4),
+}
+"""By precision; written into every manifest."""
+
+UINT8_PIXELS = 1 / 255
+"""Against torchvision's uint8 path, which rounds to whole grey levels."""
+
+
+class Cell(_Frozen):
+    """One runtime at one batch size, on all pictures. Errors are shares of the fixed scale."""
+
+    runtime: str
+    version: str
+    running_on: str
+    precision: str
+    batch: int
+    pictures: int
+    score_error: float
+    map_error: float
+    batch_error: float | None
+    worst: str
+    flips: tuple[str, ...]
+    smallest_margin: float
+    mask_iou: float
+    image_auroc: float | None
+    image_auroc_change: float | None
+    pixel_auroc: float | None
+    pixel_auroc_change: float | None
+    failures: tuple[str, ...]
+
+
+class Check(_Frozen):
+    """One further check of a runtime: a stage, the pixels, a clause of the contract."""
+
+    runtime: str
+    kind: Literal["pixels", "stage", "contract"]
+    name: str
+    error: float | None = None
+    tolerance: float | None = None
+    detail: str = ""
+    passed: bool
+
+
+class PictureCount(_Frozen):
+    """How many pictures were compared, and of which kind."""
+
+    total: int
+    labelled: int
+    blended: int
+    fitted: int
+    extreme: int
+    resized: int
+
+
+class Certificate(_Frozen):
+    """What was proven of the bundle with this digest."""
+
+    schema_version: Literal[1] = 1
+    bundle: str
+    reference: str
+    machine: dict[str, str]
+    tools: dict[str, str]
+    scale: float
+    threshold: float
+    tolerances: dict[str, Tolerance]
+    pictures: PictureCount
+    cells: tuple[Cell, ...]
+    checks: tuple[Check, ...]
+    failures: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Nothing failed."""
+        return not self.failures

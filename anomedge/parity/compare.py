@@ -1,0 +1,148 @@
+"""Collect a session's outputs picture by picture, and judge two sets of them against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from anomedge.errors import InputError
+from anomedge.images import Frame, Mask, Picture, stretch
+from anomedge.parity.certificate import Tolerance
+from anomedge.parity.metrics import auroc, mask_iou
+from anomedge.progress import track
+from anomedge.resample import Geometry
+from anomedge.runtimes import Session
+from anomedge.threshold import Decision
+
+__all__ = ["Difference", "Outputs", "Truth", "collect", "compare", "truth_of"]
+
+FRAMES = "frames"
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Scores (N,) and maps (N, 1, H, W) of N pictures."""
+
+    score: npt.NDArray[np.floating]
+    anomaly_map: npt.NDArray[np.floating]
+
+
+class Truth(NamedTuple):
+    """What is known of the pictures: labels and masks, None where nothing is."""
+
+    anomalous: list[bool | None]
+    masks: list[Mask | None]
+
+
+class Difference(NamedTuple):
+    """How far two sets of outputs are apart; errors are shares of the scale."""
+
+    score_error: float
+    map_error: float
+    worst: str
+    flips: tuple[str, ...]
+    smallest_margin: float
+    mask_iou: float
+    image_auroc: float | None
+    image_auroc_change: float | None
+    pixel_auroc: float | None
+    pixel_auroc_change: float | None
+
+
+def collect(session: Session, pictures: Sequence[Picture], frame: tuple[int, int], batch: int) -> Outputs:
+    """Run every picture in batches of exactly `batch`; the last one is filled up from the first pictures.
+
+    Raises:
+        InputError: no pictures: nothing compared must not look like nothing wrong.
+    """
+    if not pictures:
+        raise InputError("got no pictures to compare; expected at least one: give --images DIR")
+    scores: list[npt.NDArray[np.floating]] = []
+    maps: list[npt.NDArray[np.floating]] = []
+    starts = range(0, len(pictures), batch)
+    for start in track(starts, f"{session.name} at batch {batch}", total=len(starts)):
+        chosen = [pictures[(start + i) % len(pictures)] for i in range(batch)]
+        outputs = session.run({FRAMES: np.stack([picture.frame(frame) for picture in chosen])})
+        scores.append(outputs["score"])
+        maps.append(outputs["anomaly_map"])
+    count = len(pictures)
+    return Outputs(np.concatenate(scores)[:count], np.concatenate(maps)[:count])
+
+
+def truth_of(pictures: Sequence[Picture], geometry: Geometry, frame: tuple[int, int]) -> Truth:
+    """Labels, and masks on the anomaly map's grid."""
+    masks = [_on_map(picture.mask(), geometry, frame) for picture in pictures]
+    return Truth([picture.anomalous for picture in pictures], masks)
+
+
+def compare(
+    reference: Outputs, outputs: Outputs, decision: Decision, names: Sequence[str], truth: Truth
+) -> Difference:
+    """Numbers, decisions and, where labels are known, what becomes of AUROC."""
+    scores = np.abs(_exact(outputs.score) - _exact(reference.score)) / decision.scale
+    maps = np.abs(_exact(outputs.anomaly_map) - _exact(reference.anomaly_map)).reshape(len(names), -1)
+    worst_of_map = maps.max(axis=1) / decision.scale
+    flipped = decision.is_anomalous(reference.score) != decision.is_anomalous(outputs.score)
+    masks = zip(decision.mask(reference.anomaly_map), decision.mask(outputs.anomaly_map), strict=True)
+    before, after = (_aurocs(each, truth) for each in (reference, outputs))
+    return Difference(
+        score_error=float(scores.max()),
+        map_error=float(worst_of_map.max()),
+        worst=names[int(np.maximum(scores, worst_of_map).argmax())],
+        flips=tuple(name for name, flip in zip(names, flipped, strict=True) if flip),
+        smallest_margin=float(np.abs(_exact(reference.score) - decision.threshold).min() / decision.scale),
+        mask_iou=min(mask_iou(a, b) for a, b in masks),
+        image_auroc=after[0],
+        image_auroc_change=_change(before[0], after[0]),
+        pixel_auroc=after[1],
+        pixel_auroc_change=_change(before[1], after[1]),
+    )
+
+
+def failures_of(difference: Difference, batch_error: float | None, tolerance: Tolerance) -> tuple[str, ...]:
+    """One line for each way in which a cell fails; NaN fails."""
+    measured = {
+        "score": (difference.score_error, tolerance.score),
+        "map": (difference.map_error, tolerance.map),
+        "batch": (batch_error or 0.0, tolerance.batch),
+    }
+    lines = [
+        f"{name} off by {error:.2e} of the scale; allowed {allowed:.0e} (worst: {difference.worst})"
+        for name, (error, allowed) in measured.items()
+        if not error <= allowed
+    ]
+    if difference.flips:
+        lines.append(f"{len(difference.flips)} labels flipped: {', '.join(difference.flips[:5])}")
+    return tuple(lines)
+
+
+def _exact(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    return np.asarray(values, dtype=np.float64)
+
+
+def _on_map(mask: Mask | None, geometry: Geometry, frame: tuple[int, int]) -> Mask | None:
+    """A frame's mask on the map's grid: what the matrices make of it, cut at one half."""
+    if mask is None:
+        return None
+    pixels: Frame = stretch(np.repeat(mask[..., None].astype(np.uint8) * 255, 3, axis=2), frame)
+    rows, columns = geometry.matrices(frame)
+    return np.asarray(rows @ (pixels[..., 0] / 255.0) @ columns.T > 0.5)
+
+
+def _aurocs(outputs: Outputs, truth: Truth) -> tuple[float | None, float | None]:
+    """Of images with a label, and of pixels of images with a mask."""
+    labelled = [i for i, known in enumerate(truth.anomalous) if known is not None]
+    image = auroc(outputs.score[labelled], [bool(truth.anomalous[i]) for i in labelled])
+    masked = [(i, mask) for i, mask in enumerate(truth.masks) if mask is not None]
+    if not masked:
+        return image, None
+    pixels = np.concatenate([outputs.anomaly_map[i].ravel() for i, _ in masked])
+    return image, auroc(pixels, np.concatenate([mask.ravel() for _, mask in masked]))
+
+
+def _change(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before

@@ -1,0 +1,102 @@
+"""Golden frames: what eager Torch said of a few pictures, carried in the bundle to the device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from anomedge.bundle import Bundle, Golden
+from anomedge.errors import BundleError
+from anomedge.images import Picture
+from anomedge.parity.compare import Outputs
+from anomedge.parity.pictures import BLENDED, EXTREME
+from anomedge.parity.prove import Reference
+from anomedge.runtimes import Tensors
+
+__all__ = ["places_to_keep", "places_with_stages", "read_golden", "write_golden"]
+
+_FOLDER = "golden"
+_SCORES, _MAPS = f"{_FOLDER}/score.npy", f"{_FOLDER}/anomaly_map.npy"
+_OWN, _EACH_KIND = 6, 4
+
+
+def places_to_keep(pictures: Sequence[Picture]) -> list[int]:
+    """Places of the pictures to keep: some of the user's, evenly spread, then blends, then extremes."""
+    names = [picture.name for picture in pictures]
+    blended = [i for i, name in enumerate(names) if name.startswith(BLENDED)]
+    extreme = [i for i, name in enumerate(names) if name.startswith(EXTREME)]
+    own = sorted(set(range(len(names))) - {*blended, *extreme})
+    spread = sorted({own[round(k)] for k in np.linspace(0, len(own) - 1, min(_OWN, len(own)))}) if own else []
+    return spread + blended[:_EACH_KIND] + extreme[:_EACH_KIND]
+
+
+def places_with_stages(pictures: Sequence[Picture]) -> list[int]:
+    """Of those, the ones whose every stage is kept: the first two and the last, an extreme one."""
+    places = places_to_keep(pictures)
+    return sorted({*places[:2], places[-1]})
+
+
+def write_golden(root: Path, reference: Reference, frame: tuple[int, int]) -> list[Golden]:
+    """Write the chosen frames and what the reference says of them."""
+    (root / _FOLDER).mkdir()
+    places = places_to_keep(reference.pictures)
+    entries = []
+    for number, place in enumerate(places):
+        picture = reference.pictures[place]
+        name = f"{_FOLDER}/{number:03d}.png"
+        Image.fromarray(picture.frame(frame)).save(root / name)
+        stages = reference.stages.get(place)
+        if stages:
+            _write_stages(root, number, stages)
+        entries.append(Golden(name=picture.name, frame=name, anomalous=picture.anomalous, stages=bool(stages)))
+    np.save(root / _SCORES, reference.outputs.score[places])
+    np.save(root / _MAPS, reference.outputs.anomaly_map[places])
+    return entries
+
+
+def read_golden(bundle: Bundle) -> Reference:
+    """The golden frames as the reference of a proof.
+
+    Raises:
+        BundleError: the arrays are not what the manifest lists.
+    """
+    entries = bundle.manifest.golden
+    if not entries:
+        raise BundleError(f"{bundle.path} carries no golden frame; expected some: export it again, or give --model")
+    pictures = [Picture(e.name, path=bundle.file(e.frame), anomalous=e.anomalous) for e in entries]
+    outputs = Outputs(_array(bundle, _SCORES), _array(bundle, _MAPS))
+    if not len(outputs.score) == len(outputs.anomaly_map) == len(entries):
+        raise BundleError(f"{bundle.path}: got {len(outputs.score)} golden scores; expected {len(entries)}: export again")
+    stages = {i: _read_stages(bundle, i) for i, entry in enumerate(entries) if entry.stages}
+    return Reference("golden frames", pictures, outputs, stages)
+
+
+def _stage_file(number: int, name: str) -> str:
+    return f"{_FOLDER}/{number:03d}/{name.replace('/', '-')}.npy"
+
+
+def _write_stages(root: Path, number: int, stages: Tensors) -> None:
+    (root / f"{_FOLDER}/{number:03d}").mkdir()
+    for name, array in stages.items():
+        np.save(root / _stage_file(number, name), array)
+
+
+def _read_stages(bundle: Bundle, number: int) -> Tensors:
+    names = [*bundle.manifest.stages, "rounded"]
+    listed = bundle.manifest.files
+    return {n: _array(bundle, _stage_file(number, n)) for n in names if _stage_file(number, n) in listed}
+
+
+def _array(bundle: Bundle, name: str) -> npt.NDArray[np.floating]:
+    """An array of floats, mapped rather than read: a header that claims more than the file holds is refused."""
+    try:
+        array = np.load(bundle.file(name), mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise BundleError(f"{bundle.path}/{name} is no plain array ({error}); export the bundle again") from error
+    if not np.issubdtype(array.dtype, np.floating):
+        raise BundleError(f"{bundle.path}/{name}: got {array.dtype}; expected floats: export the bundle again")
+    return np.asarray(array)

@@ -1,0 +1,92 @@
+"""The pictures that a proof is made on: the user's, extreme ones, and blends that lie next to the threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from anomedge.images import Frame, Picture
+from anomedge.progress import track
+from anomedge.threshold import Decision
+
+__all__ = ["BLENDED", "EXTREME", "SYNTHETIC", "blends", "extremes", "synthetic"]
+
+EXTREME, BLENDED, SYNTHETIC = "extreme/", "blended/", "synthetic/"
+_NEAR = 0.01
+_STEPS = 16
+
+Scorer = Callable[[Frame], npt.NDArray[np.floating]]
+
+
+def extremes(frame: tuple[int, int]) -> list[Picture]:
+    """Black, constant grey, saturated white, and a checkerboard of both extremes."""
+    grid = (np.indices(frame).sum(axis=0) % 2 * 255).astype(np.uint8)
+    constant = {"black": 0, "grey": 128, "white": 255}
+    pictures = [
+        Picture(EXTREME + name, pixels=np.full((*frame, 3), value, dtype=np.uint8)) for name, value in constant.items()
+    ]
+    return [*pictures, Picture(EXTREME + "checkerboard", pixels=np.repeat(grid[..., None], 3, axis=2))]
+
+
+def synthetic(frame: tuple[int, int], count: int = 4, seed: int = 0) -> list[Picture]:
+    """Smooth colour fields with grain: frames for those whose pictures must not leave the house."""
+    generator = np.random.default_rng(seed)
+    return [Picture(f"{SYNTHETIC}{i}", pixels=_field(frame, generator)) for i in range(count)]
+
+
+def blends(
+    pictures: Sequence[Picture],
+    scores: npt.NDArray[np.floating],
+    decision: Decision,
+    frame: tuple[int, int],
+    score_of: Scorer,
+    count: int,
+) -> list[Picture]:
+    """Up to `count` mixtures of a normal and an anomalous picture whose scores lie within 1 % of the threshold.
+
+    Pairs are mixed as (1 - t) normal + t anomalous, rounded to grey levels, with t found by bisection. Without a
+    picture on each side of the threshold there is nothing to mix, and none is returned.
+    """
+    anomalous = decision.is_anomalous(scores)
+    below = [p for p, flag in zip(pictures, anomalous, strict=True) if not flag]
+    above = [p for p, flag in zip(pictures, anomalous, strict=True) if flag]
+    if not below or not above:
+        return []
+    # Consecutive pairs differ in both pictures; a pair that meets no score near the threshold is passed over.
+    pairs = [(below[i % len(below)], above[(i + i // len(below)) % len(above)]) for i in range(2 * count)]
+    found: list[Picture] = []
+    for normal, defect in track(dict.fromkeys(pairs), "blending to the threshold", total=count):
+        pixels = _bisect(normal.frame(frame), defect.frame(frame), decision.threshold, score_of)
+        if pixels is not None:
+            found.append(Picture(f"{BLENDED}{normal.name}+{defect.name}", pixels=pixels))
+        if len(found) == count:
+            break
+    return found
+
+
+def _bisect(normal: Frame, defect: Frame, threshold: float, score_of: Scorer) -> Frame | None:
+    """The mixture whose score is nearest to the threshold, or None if none comes within 1 % of it."""
+    low, high = 0.0, 1.0
+    best: tuple[float, Frame | None] = (_NEAR * abs(threshold), None)
+    for _ in range(_STEPS):
+        share = (low + high) / 2
+        pixels = ((1 - share) * normal + share * defect).round().astype(np.uint8)
+        distance = float(score_of(pixels[None])[0]) - threshold
+        if abs(distance) <= best[0]:
+            best = (abs(distance), pixels)
+        if abs(distance) <= _NEAR / 4 * abs(threshold):
+            break
+        low, high = (low, share) if distance > 0 else (share, high)
+    return best[1]
+
+
+def _field(frame: tuple[int, int], generator: np.random.Generator) -> Frame:
+    y, x = np.meshgrid(np.linspace(0, 1, frame[0]), np.linspace(0, 1, frame[1]), indexing="ij")
+    waves = np.zeros((*frame, 3))
+    for channel in range(3):
+        fy, fx, phase = generator.uniform(1, 24, 2).tolist() + [generator.uniform(0, 2 * np.pi)]
+        waves[..., channel] = np.sin(2 * np.pi * (fy * y + fx * x) + phase)
+    pixels = 128 + 70 * waves + generator.normal(0, 12, waves.shape)
+    return np.clip(pixels.round(), 0, 255).astype(np.uint8)

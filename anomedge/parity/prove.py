@@ -1,0 +1,234 @@
+"""The five proofs: numbers, decisions, pixels, stages and contract, of every runtime at every batch size."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from anomedge import runtimes
+from anomedge.bundle import Bundle
+from anomedge.errors import AnomedgeError, InputError
+from anomedge.images import Picture
+from anomedge.parity.certificate import UINT8_PIXELS, Cell, Certificate, Check, PictureCount, Tolerance
+from anomedge.parity.compare import FRAMES, Outputs, Truth, collect, compare, failures_of, truth_of
+from anomedge.parity.pictures import BLENDED, EXTREME
+from anomedge.runtimes import Session, Tensors
+
+__all__ = ["Plan", "Reference", "prove"]
+
+_SAME = ("preprocessed", "rounded")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the original says: of every picture score and map, of some every stage.
+
+    Attributes:
+        source: "eager torch", "golden frames", or the runtime that stands in for the original.
+        stages: by the picture's place; may hold `rounded`, the preprocessing of torchvision's uint8 path.
+        fitted: how many of the pictures the detector was fitted to.
+    """
+
+    source: str
+    pictures: Sequence[Picture]
+    outputs: Outputs
+    stages: dict[int, Tensors] = field(default_factory=dict)
+    fitted: int = 0
+    resized: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to prove: which runtimes, at which batch sizes, in which precision, on which device."""
+
+    runtimes: Sequence[str]
+    batches: Sequence[int]
+    precision: str = "fp32"
+    device: str = "cpu"
+    threads: int | None = None
+
+    def open(self, bundle: Bundle, runtime: str, **more: Any) -> Session:
+        """A session as the plan wants it."""
+        options = {"precision": self.precision, "threads": self.threads} | more
+        return runtimes.open(bundle, runtime=runtime, device=self.device, **options)
+
+
+def prove(bundle: Bundle, reference: Reference, plan: Plan) -> Certificate:
+    """Run every proof and write down what came out; a failed proof is in the certificate, not raised.
+
+    Raises:
+        InputError: no runtime, no batch size or no picture: nothing compared is no proof.
+    """
+    if not plan.runtimes or not plan.batches:
+        raise InputError("got no runtime or no batch size; expected at least one of each: nothing would be compared")
+    manifest = bundle.manifest
+    tolerance = Tolerance(**manifest.tolerances[plan.precision])
+    truth = truth_of(reference.pictures, manifest.geometry, manifest.input.frame)
+    cells: list[Cell] = []
+    checks: list[Check] = []
+    for runtime in plan.runtimes:
+        with plan.open(bundle, runtime) as session:
+            cells += _cells(bundle, session, reference, plan, tolerance, truth)
+            checks += _contract(bundle, session)
+        if reference.stages:
+            with plan.open(bundle, runtime, stages=True) as tapped:
+                checks += _stages(bundle, tapped, reference, tolerance)
+    failures = [f"{c.runtime} batch {c.batch}: {line}" for c in cells for line in c.failures]
+    failures += [f"{c.runtime} {c.kind} {c.name}: {c.detail}" for c in checks if not c.passed]
+    return Certificate(
+        bundle=manifest.digest,
+        reference=reference.source,
+        machine={"system": platform.system(), "machine": platform.machine(), "python": platform.python_version()},
+        tools=_versions(),
+        scale=bundle.decision.scale,
+        threshold=bundle.decision.threshold,
+        tolerances={plan.precision: tolerance},
+        pictures=_counts(reference),
+        cells=tuple(cells),
+        checks=tuple(checks),
+        failures=tuple(failures),
+    )
+
+
+def batches_of(bundle: Bundle, asked: Sequence[int] = ()) -> list[int]:
+    """The batch sizes to prove: those asked for, or 1, 2, 3 and 8, or the only one that a fixed graph takes.
+
+    Raises:
+        InputError: a size that the graph does not take.
+    """
+    fixed = bundle.manifest.input.batch
+    if fixed == "dynamic":
+        return list(asked) or [1, 2, 3, 8]
+    if wrong := [n for n in asked if n != fixed]:
+        raise InputError(f"got batch sizes {wrong}; expected {fixed}, the only one this bundle was exported for")
+    return [int(fixed)]
+
+
+def _cells(
+    bundle: Bundle, session: Session, reference: Reference, plan: Plan, tolerance: Tolerance, truth: Truth
+) -> Iterator[Cell]:
+    names = [picture.name for picture in reference.pictures]
+    decision, frame = bundle.decision, bundle.manifest.input.frame
+    single: Outputs | None = None
+    for batch in plan.batches:
+        outputs = collect(session, reference.pictures, frame, batch)
+        difference = compare(reference.outputs, outputs, decision, names, truth)
+        single = outputs if batch == 1 else single
+        batch_error = None
+        if single is not None and batch != 1:
+            alone = compare(single, outputs, decision, names, Truth([], []))
+            batch_error = max(alone.score_error, alone.map_error)
+        yield Cell(
+            runtime=session.name,
+            version=session.version,
+            running_on=session.running_on,
+            precision=plan.precision,
+            batch=batch,
+            pictures=len(names),
+            batch_error=batch_error,
+            failures=failures_of(difference, batch_error, tolerance),
+            **difference._asdict(),
+        )
+
+
+def _stages(bundle: Bundle, session: Session, reference: Reference, tolerance: Tolerance) -> list[Check]:
+    """Where an error enters: each stage against the original's, the worst of the pictures whose stages are known."""
+    frame, batch = bundle.manifest.input.frame, bundle.manifest.input.batch
+    copies = 1 if batch == "dynamic" else int(batch)
+    errors: dict[str, float] = {}
+    for place, expected in reference.stages.items():
+        pixels = reference.pictures[place].frame(frame)
+        got = session.run({FRAMES: np.repeat(pixels[None], copies, axis=0)})
+        for name, wanted in expected.items():
+            produced = got["preprocessed" if name in _SAME else name][:1]
+            error = _stage_error(name, wanted, produced, bundle.decision.scale)
+            errors[name] = max(errors.get(name, 0.0), error) if error == error else float("nan")
+    return [_stage_check(session.name, name, error, tolerance) for name, error in errors.items()]
+
+
+def _stage_error(name: str, wanted: Any, produced: Any, scale: float) -> float:
+    """In the [0, 1] range for pixels, of the scale for map and score, else of the stage's own largest value."""
+    difference = float(np.abs(np.asarray(wanted, dtype=np.float64) - np.asarray(produced, dtype=np.float64)).max())
+    if name in _SAME:
+        return difference
+    return difference / (scale if name in {"score", "anomaly_map"} else max(float(np.abs(wanted).max()), 1e-12))
+
+
+def _stage_check(runtime: str, name: str, error: float, tolerance: Tolerance) -> Check:
+    allowed = {"preprocessed": tolerance.pixels, "rounded": UINT8_PIXELS * 1.001}.get(name, tolerance.stage)
+    return Check(
+        runtime=runtime,
+        kind="pixels" if name in _SAME else "stage",
+        name=name,
+        error=error,
+        tolerance=allowed,
+        detail=f"off by {error:.2e}; allowed {allowed:.0e}",
+        passed=error <= allowed,
+    )
+
+
+def _contract(bundle: Bundle, session: Session) -> list[Check]:
+    """Types and shapes as promised, and a clear refusal of whatever is not a frame."""
+    manifest = bundle.manifest
+    height, width = manifest.input.frame
+    count = 1 if manifest.input.batch == "dynamic" else int(manifest.input.batch)
+    frames = np.zeros((count, height, width, 3), dtype=np.uint8)
+    outputs = session.run({FRAMES: frames})
+    checks = [
+        _check(
+            session,
+            f"output {promised.name}",
+            outputs[promised.name].dtype == promised.dtype and outputs[promised.name].shape == (count, *promised.shape),
+            f"got {outputs[promised.name].dtype} {outputs[promised.name].shape}",
+        )
+        for promised in manifest.outputs
+    ]
+    wrong: dict[str, Callable[[], Any]] = {
+        "float frames": lambda: session.run({FRAMES: frames.astype(np.float32)}),
+        "another size": lambda: session.run({FRAMES: frames[:, :-1]}),
+        "one channel": lambda: session.run({FRAMES: frames[..., :1]}),
+        "no batch axis": lambda: session.run({FRAMES: frames[0]}),
+        "an empty batch": lambda: session.run({FRAMES: frames[:0]}),
+        "another name": lambda: session.run({"images": frames}),
+    }
+    return checks + [_check(session, f"refuses {name}", _refused(call), "was not refused") for name, call in wrong.items()]
+
+
+def _check(session: Session, name: str, passed: bool, detail: str) -> Check:
+    return Check(runtime=session.name, kind="contract", name=name, detail="" if passed else detail, passed=bool(passed))
+
+
+def _refused(call: Callable[[], Any]) -> bool:
+    try:
+        call()
+    except InputError:
+        return True
+    except AnomedgeError:
+        return False
+    return False
+
+
+def _counts(reference: Reference) -> PictureCount:
+    names = [picture.name for picture in reference.pictures]
+    return PictureCount(
+        total=len(names),
+        labelled=sum(picture.anomalous is not None for picture in reference.pictures),
+        blended=sum(name.startswith(BLENDED) for name in names),
+        fitted=reference.fitted,
+        extreme=sum(name.startswith(EXTREME) for name in names),
+        resized=reference.resized,
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in ("anomedge", "numpy", "onnxruntime", "openvino", "torch"):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

@@ -1,0 +1,199 @@
+"""What every runtime is: a session that takes named arrays and gives named arrays.
+
+The base class owns the life cycle, the input checks and the translation of errors; an adapter opens, feeds and
+fetches. After opening, an adapter says where it really runs, and the base refuses anything but what was asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from anomedge.bundle import Bundle, Variant
+from anomedge.errors import AnomedgeError, DeviceMismatch, InputError, RuntimeFailure
+
+__all__ = ["Options", "Session", "Tensors", "TensorSpec"]
+
+Tensors = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Type and shape of an input or output; None is any size."""
+
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    def __str__(self) -> str:
+        return f"{self.dtype} ({', '.join('any' if n is None else str(n) for n in self.shape)})"
+
+    def accepts(self, array: npt.NDArray[Any]) -> bool:
+        """True where type, rank and every fixed size agree, and no size is zero."""
+        sizes = zip(self.shape, array.shape, strict=False)
+        return (
+            str(array.dtype) == self.dtype
+            and array.ndim == len(self.shape)
+            and all(got > 0 and wanted in (None, got) for wanted, got in sizes)
+        )
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to open.
+
+    Args:
+        device: where to run.
+        precision: which of the bundle's variants.
+        threads: of the CPU; the vendor's choice when None.
+        hint: "latency" or "throughput", where the vendor has such a choice.
+        stages: open the graph with taps.
+        tf32: allow TF32, a precision of its own, on GPUs.
+    """
+
+    device: str = "cpu"
+    precision: str = "fp32"
+    threads: int | None = None
+    hint: str = "latency"
+    stages: bool = False
+    tf32: bool = False
+
+    @classmethod
+    def checked(cls, **values: Any) -> Options:
+        """Options from keywords.
+
+        Raises:
+            InputError: an unknown one, or a value out of range.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(values.keys() - known):
+            raise InputError(f"got options {unknown}; expected some of: {', '.join(sorted(known))}")
+        options = cls(**values)
+        if options.threads is not None and not 1 <= options.threads <= 1024:
+            raise InputError(f"got threads={options.threads}; expected 1 or more, or none to let the vendor choose")
+        if options.hint not in {"latency", "throughput"}:
+            raise InputError(f"got hint={options.hint!r}; expected 'latency' or 'throughput'")
+        return options
+
+
+class Session(ABC):
+    """An opened graph; use it as a context manager or `close` it.
+
+    A subclass names itself and its vendor, says which of a bundle's files it opens, and writes `_open`, `_run` and
+    `_close`.
+    """
+
+    name: ClassVar[str] = ""
+    short: ClassVar[str] = ""
+    vendor: ClassVar[str] = ""
+    extra: ClassVar[str] = ""
+
+    inputs: dict[str, TensorSpec]
+    outputs: dict[str, TensorSpec]
+
+    def __init__(self, path: Path, options: Options) -> None:
+        self.path = path
+        self.options = options
+        self.running_on = ""
+        self._closed = False
+        if not path.is_file():
+            raise InputError(f"got {path}; expected the file of a graph: check the path")
+        with self._translated("open"):
+            self._open()
+        self.inputs, self.outputs = self._specs()
+
+    @classmethod
+    def from_file(cls, path: Path, options: Options) -> Session:
+        """Open one graph's file."""
+        return cls(path, options)
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle, options: Options) -> Session:
+        """Open the graph that a bundle has for this runtime."""
+        return cls(bundle.file(cls.file_of(bundle.variant(options.precision), options)), options)
+
+    @classmethod
+    def file_of(cls, variant: Variant, options: Options) -> str:
+        """Which of a variant's files this runtime opens."""
+        return variant.stages if options.stages else variant.onnx
+
+    @property
+    def version(self) -> str:
+        """The vendor's own version."""
+        return ""
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Open `self.path` and set `self.running_on`, asserted through `_assert_running_on`."""
+
+    @abstractmethod
+    def _specs(self) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:
+        """Inputs and outputs of the opened graph."""
+
+    @abstractmethod
+    def _run(self, feed: Mapping[str, npt.NDArray[Any]]) -> Tensors:
+        """Feed and fetch; the feed has been checked. May be called from several threads at once."""
+
+    def _close(self) -> None:  # noqa: B027 - most vendors free with the last reference
+        """Let go of the vendor's objects."""
+
+    def run(self, feed: Mapping[str, npt.NDArray[Any]]) -> Tensors:
+        """Named arrays in, named arrays out.
+
+        Raises:
+            InputError: a name, type or shape other than the graph's inputs.
+            RuntimeFailure: the vendor failed, or the session is closed.
+        """
+        if self._closed:
+            raise RuntimeFailure(f"{self.name}: this session is closed; open another")
+        if feed.keys() != self.inputs.keys():
+            raise InputError(f"got inputs {sorted(feed)}; expected {sorted(self.inputs)}")
+        arrays = {name: np.asarray(array) for name, array in feed.items()}
+        for name, array in arrays.items():
+            if not self.inputs[name].accepts(array):
+                got = f"{array.dtype} ({', '.join(str(n) for n in array.shape)})"
+                raise InputError(f"input {name!r}: got {got}; expected {self.inputs[name]}: give frames of that size")
+        with self._translated("run"):
+            return self._run({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+
+    def close(self) -> None:
+        """Free what the vendor holds; may be called again."""
+        if not self._closed:
+            self._closed = True
+            self._close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _assert_running_on(self, real: str, *expected: str) -> None:
+        """Refuse to run elsewhere than asked: vendors fall back silently."""
+        self.running_on = real
+        if real not in expected:
+            raise DeviceMismatch(
+                f"{self.name}: asked for {self.options.device!r} ({', '.join(expected)}) but it runs on {real!r}; "
+                f"install what the device needs, or ask for another"
+            )
+
+    @contextmanager
+    def _translated(self, verb: str) -> Iterator[None]:
+        """Vendor errors stop here, whatever their type; the cause is kept."""
+        try:
+            yield
+        except (AnomedgeError, MemoryError):
+            raise
+        except Exception as error:
+            text = " ".join(str(error).split()) or type(error).__name__
+            raise RuntimeFailure(f"{self.name} could not {verb} {self.path.name}: {text[:600]}") from error

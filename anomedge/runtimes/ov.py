@@ -1,0 +1,84 @@
+"""OpenVINO. CPU plugins may choose bfloat16 by themselves, so the precision is hinted; devices are asserted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from anomedge.bundle import Variant
+from anomedge.errors import DeviceMismatch
+from anomedge.runtimes._base import Options, Session, Tensors, TensorSpec
+
+__all__ = ["OvSession"]
+
+
+class OvSession(Session):
+    """A graph under OpenVINO; `device` is cpu, gpu, npu, or a plugin's own name such as GPU.1."""
+
+    name = "openvino"
+    short = "ov"
+    vendor = "openvino"
+    extra = "openvino"
+
+    @classmethod
+    def file_of(cls, variant: Variant, options: Options) -> str:
+        """The IR; stages, and bundles without an IR, as ONNX."""
+        return variant.stages if options.stages else variant.openvino or variant.onnx
+
+    @property
+    def version(self) -> str:
+        """OpenVINO's own version."""
+        import openvino
+
+        return str(openvino.__version__).split("-")[0]
+
+    def _open(self) -> None:
+        import openvino
+        from openvino import properties
+
+        core = openvino.Core()
+        device = self.options.device.upper()
+        if not any(known == device or known.split(".")[0] == device for known in core.available_devices):
+            known = ", ".join(core.available_devices)
+            raise DeviceMismatch(f"openvino: got device {self.options.device!r}; this machine has: {known}")
+        hints = properties.hint
+        modes = {"latency": hints.PerformanceMode.LATENCY, "throughput": hints.PerformanceMode.THROUGHPUT}
+        settings: dict[Any, Any] = {
+            hints.inference_precision: openvino.Type.f32,
+            hints.performance_mode: modes[self.options.hint],
+        }
+        if self.options.threads is not None:
+            settings[properties.inference_num_threads] = self.options.threads
+        self._compiled = core.compile_model(core.read_model(self.path), device, settings)
+        real = self._compiled.get_property(properties.execution_devices)
+        self._assert_running_on(str(real[0]), device, f"{device}.0")
+        self._requests = threading.local()
+
+    def _specs(self) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:
+        return _described(self._compiled.inputs), _described(self._compiled.outputs)
+
+    def _run(self, feed: Mapping[str, npt.NDArray[Any]]) -> Tensors:
+        # One request a thread: a request must not be shared while it runs.
+        request = getattr(self._requests, "request", None)
+        if request is None:
+            request = self._requests.request = self._compiled.create_infer_request()
+        results = request.infer(dict(feed), share_inputs=True)
+        return {name: np.array(results[i]) for i, name in enumerate(self.outputs)}
+
+    def _close(self) -> None:
+        del self._requests
+        del self._compiled
+
+
+def _described(ports: list[Any]) -> dict[str, TensorSpec]:
+    return {
+        port.get_any_name(): TensorSpec(
+            np.dtype(port.get_element_type().to_dtype()).name,
+            tuple(n.get_length() if n.is_static else None for n in port.get_partial_shape()),
+        )
+        for port in ports
+    }
