@@ -6,7 +6,8 @@ nobody made: more than 8 bits a channel, several frames in one file, more pixels
 """
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from PIL import Image, ImageOps
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_file
 
-__all__ = ["SUFFIXES", "Frame", "Mask", "Picture", "list_pictures", "read_folder", "read_picture", "stretch"]
+__all__ = ["SUFFIXES", "Frame", "Mask", "Picture", "list_pictures", "read_folder", "read_folders", "read_picture", "stretch"]
 
 Frame = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -111,6 +112,17 @@ def read_folder(folder: Path) -> list[Picture]:
     masks = next((p for p in (root.parent / "ground_truth", root / "ground_truth") if p.is_dir()), None)
     paths = [p for p in list_pictures(root) if "ground_truth" not in p.relative_to(root).parts]
     return [_picture(path, root, labelled, masks) for path in paths]
+
+
+def read_folders(folders: Sequence[Path]) -> list[Picture]:
+    """The pictures of several folders; with more than one, names start with their folder's place and name."""
+    if len(folders) == 1:
+        return read_folder(folders[0])
+    return [
+        replace(picture, name=f"{number}-{folder.name}/{picture.name}")
+        for number, folder in enumerate(folders, start=1)
+        for picture in read_folder(folder)
+    ]
 
 
 def _picture(path: Path, root: Path, labelled: bool, masks: Path | None) -> Picture:

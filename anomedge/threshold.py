@@ -77,8 +77,8 @@ def by_false_alarm_rate(normal: Scores, rate: float) -> Cut:
 
     With n scores and k = floor(n rate) of them allowed above, the threshold lies midway between the k-th and the next
     largest (or at the next gap upwards when the two are equal). With k = 0 the sample is too small for the rate: the
-    upper tail is taken to fall off exponentially, so the threshold lies beta ln(1 / (n rate)) above the largest, with
-    beta the mean excess over the median, and at least 1 % of the spread.
+    threshold then lies one typical gap, (largest - smallest) / (n - 1), above the largest, where the next score is to
+    be expected. Of exchangeable pictures, 1 in n + 1 lies above the largest of n, so that is what can be promised.
 
     >>> by_false_alarm_rate(np.arange(100.0), 0.01)
     Cut(value=98.5, margin=0.5, extrapolated=False)
@@ -96,9 +96,7 @@ def by_false_alarm_rate(normal: Scores, rate: float) -> Cut:
         lower, upper = scores[scores.size - above - 1], scores[scores.size - above]
         if lower < upper:
             return Cut(float((lower + upper) / 2), float((upper - lower) / 2))
-    excess = scores[scores > np.median(scores)] - np.median(scores)
-    tail = float(excess.mean()) if excess.size else 0.0
-    margin = max(tail * math.log(max(1 / (scores.size * rate), 1.0)), spread(scores) / 100)
+    margin = spread(scores) / (scores.size - 1)
     return Cut(float(scores[-1]) + margin, margin, extrapolated=True)
 
 

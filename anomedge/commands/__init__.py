@@ -1,0 +1,1 @@
+"""The command line: one verb a file, found by looking. Each defines a function of its own name."""

@@ -17,7 +17,7 @@ from anomedge.files import atomic_directory, canonical_json, sha256_of_file
 from anomedge.parity import Certificate, Plan, Reference, prove
 from anomedge.parity.certificate import TOLERANCES
 from anomedge.parity.golden import write_golden
-from anomedge.parity.prove import batches_of
+from anomedge.parity.prove import batches_of, failure_text
 from anomedge.pipelines.model import Model, load, tool_versions
 
 __all__ = ["ExportOptions", "export"]
@@ -31,7 +31,7 @@ class ExportOptions:
         frame: height and width of the camera's frames.
         batch: "dynamic", or the one size the graph takes.
         opset: of the ONNX graph, 17 or later.
-        golden: a folder of pictures to prove on and to carry along; None makes synthetic ones.
+        golden: folders of pictures to prove on, a few of which travel along; without any, synthetic ones are made.
         runtimes: to prove under; all that are installed when empty.
         batches: to prove; 1, 2, 3 and 8 when empty.
         force: replace an existing bundle.
@@ -40,7 +40,7 @@ class ExportOptions:
     frame: tuple[int, int]
     batch: int | Literal["dynamic"] = "dynamic"
     opset: int = 17
-    golden: Path | None = None
+    golden: Sequence[Path] = ()
     runtimes: Sequence[str] = ()
     batches: Sequence[int] = ()
     force: bool = False
@@ -101,7 +101,7 @@ def _manifest(
         "variants": {"fp32": Variant(onnx="model.onnx", stages="stages.onnx", openvino="openvino/model.xml")},
         "opset": options.opset,
         "golden": tuple(golden),
-        "golden_source": "synthetic" if options.golden is None else "pictures",
+        "golden_source": "pictures" if options.golden else "synthetic",
         "model": sha256_of_file(path),
         "tools": tool_versions(),
         "licence": model.card.licence,
@@ -117,10 +117,3 @@ def _proven(root: Path, reference: Reference, names: Sequence[str], options: Exp
     (root / "certificates").mkdir()
     (root / "certificates" / "host.json").write_bytes(canonical_json(certificate.model_dump(mode="json")))
     return certificate
-
-
-def failure_text(certificate: Certificate, consequence: str) -> str:
-    """The failures in one message."""
-    shown = "\n  ".join(certificate.failures[:12])
-    more = len(certificate.failures) - 12
-    return f"the proof failed, {consequence}:\n  {shown}" + (f"\n  and {more} more" if more > 0 else "")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from anomedge.export.eager import EagerSession
-from anomedge.images import Picture, read_folder
+from anomedge.images import Picture, read_folders
 from anomedge.parity import Reference
 from anomedge.parity.compare import FRAMES, Outputs, collect
 from anomedge.parity.golden import places_with_stages
@@ -20,9 +20,9 @@ __all__ = ["pictures_of", "reference_from_model"]
 BLENDS = 20
 
 
-def pictures_of(folder: Path | None, frame: tuple[int, int]) -> list[Picture]:
+def pictures_of(folders: Sequence[Path], frame: tuple[int, int]) -> list[Picture]:
     """The user's pictures, or synthetic ones where there are none to show."""
-    return synthetic(frame) if folder is None else read_folder(folder)
+    return read_folders(folders) if folders else synthetic(frame)
 
 
 def reference_from_model(

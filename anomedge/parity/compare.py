@@ -125,8 +125,11 @@ def _exact(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
 
 
 def _on_map(mask: Mask | None, geometry: Geometry, frame: tuple[int, int]) -> Mask | None:
-    """A frame's mask on the map's grid: what the matrices make of it, cut at one half."""
-    if mask is None:
+    """A frame's mask on the map's grid: what the matrices make of it, cut at one half.
+
+    A mask that covers the whole picture says that it is anomalous, not where, so it is no mask.
+    """
+    if mask is None or mask.all():
         return None
     pixels: Frame = stretch(np.repeat(mask[..., None].astype(np.uint8) * 255, 3, axis=2), frame)
     rows, columns = geometry.matrices(frame)

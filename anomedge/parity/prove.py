@@ -20,7 +20,7 @@ from anomedge.parity.compare import FRAMES, Outputs, Truth, collect, compare, fa
 from anomedge.parity.pictures import BLENDED, EXTREME
 from anomedge.runtimes import Session, Tensors
 
-__all__ = ["Plan", "Reference", "prove"]
+__all__ = ["Plan", "Reference", "batches_of", "failure_text", "prove"]
 
 _SAME = ("preprocessed", "rounded")
 
@@ -108,6 +108,13 @@ def batches_of(bundle: Bundle, asked: Sequence[int] = ()) -> list[int]:
     if wrong := [n for n in asked if n != fixed]:
         raise InputError(f"got batch sizes {wrong}; expected {fixed}, the only one this bundle was exported for")
     return [int(fixed)]
+
+
+def failure_text(certificate: Certificate, consequence: str) -> str:
+    """The failures in one message."""
+    shown = "\n  ".join(certificate.failures[:12])
+    more = len(certificate.failures) - 12
+    return f"the proof failed, {consequence}:\n  {shown}" + (f"\n  and {more} more" if more > 0 else "")
 
 
 def _cells(

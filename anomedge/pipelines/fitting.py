@@ -195,7 +195,8 @@ def _warn_if_small(cut: Cut, count: int, rate: float) -> None:
     if cut.extrapolated:
         warnings.warn(
             f"got {count} held-back normal pictures; expected at least {int(np.ceil(1 / rate))} for a false-alarm rate "
-            f"of {rate:g}: the threshold lies {cut.margin:.4g} above the largest score, by extrapolation",
+            f"of {rate:g}: the threshold lies {cut.margin:.4g} above the largest score, where about 1 normal picture in "
+            f"{count + 1} may still pass it; give more with --held-back",
             SmallSampleWarning,
             stacklevel=4,
         )

@@ -1,0 +1,54 @@
+"""The `anomedge` command."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from anomedge import __version__, commands
+from anomedge.commands._shared import guarded
+
+__all__ = ["application", "main", "run_command"]
+
+
+def application(only: str | None = None) -> typer.Typer:
+    """The command line, of every verb or of one."""
+    app = typer.Typer(
+        name="anomedge",
+        help="Export visual anomaly detectors to one static graph, and prove that every copy decides alike. "
+        "Exit codes: 0 done, 2 wrong use or bad input, 3 proof failed. --debug shows tracebacks.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    for found in pkgutil.iter_modules(commands.__path__):
+        if not found.name.startswith("_") and only in (None, found.name):
+            verb = importlib.import_module(f"{commands.__name__}.{found.name}")
+            app.command(name=found.name, epilog=f"Example: {verb.EXAMPLE}")(getattr(verb, found.name))
+    if only is None:
+        app.callback()(_version)
+    return app
+
+
+def _version(version: bool = typer.Option(False, "--version", help="Print the version.", is_eager=True)) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def run_command(name: str, arguments: Sequence[str]) -> int:
+    """Run one verb as a program of its own; returns the exit code."""
+    return guarded(lambda given: application(name)(given, prog_name=f"python -m anomedge.{name}"), arguments)
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(guarded(lambda given: application()(given, prog_name="anomedge"), sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""What commands share: sizes, several values after one option, errors in one line, the certificate's table."""
+
+from __future__ import annotations
+
+import re
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, TextIO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from anomedge.errors import AnomedgeError, InputError, RuntimeMissing
+from anomedge.parity.certificate import Certificate
+
+__all__ = ["guarded", "parse_batch", "parse_size", "show_certificate", "spread_values"]
+
+_INTERRUPTED = 130
+_VALUES = {
+    "--runtime": re.compile(r"onnxruntime|ort|openvino|ov|tensorrt|trt|rtx"),
+    "--batch": re.compile(r"\d+"),
+    "--precision": re.compile(r"fp32|tf32|fp16|int8"),
+}
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Height and width of "HxW".
+
+    >>> parse_size("480x640")
+    (480, 640)
+
+    Raises:
+        InputError: anything else.
+    """
+    match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", text)
+    if match is None:
+        raise InputError(f"got size {text!r}; expected height x width in pixels, such as 480x640")
+    return int(match[1]), int(match[2])
+
+
+def parse_batch(text: str) -> Any:
+    """ "dynamic" or a number.
+
+    >>> parse_batch("dynamic"), parse_batch("4")
+    ('dynamic', 4)
+
+    Raises:
+        InputError: anything else.
+    """
+    if text == "dynamic":
+        return "dynamic"
+    if not text.isdecimal() or int(text) < 1:
+        raise InputError(f"got batch {text!r}; expected 'dynamic' or a number of frames, such as 1")
+    return int(text)
+
+
+def spread_values(arguments: Sequence[str]) -> list[str]:
+    """Let one option take several values: `--batch 1 8` becomes `--batch 1 --batch 8`.
+
+    >>> spread_values(["verify", "--runtime", "ort", "openvino", "part.anomedge"])
+    ['verify', '--runtime', 'ort', '--runtime', 'openvino', 'part.anomedge']
+    """
+    result: list[str] = []
+    option, taken = "", 0
+    for argument in arguments:
+        if option and taken and _VALUES[option].fullmatch(argument):
+            result += [option, argument]
+            continue
+        taken = taken + 1 if option else 0
+        if argument in _VALUES:
+            option, taken = argument, 0
+        elif taken > 1 or argument.startswith("-"):
+            option = ""
+        result.append(argument)
+    return result
+
+
+def guarded(command: Callable[[list[str]], Any], arguments: Sequence[str]) -> int:
+    """Run a command line; errors become one line and an exit code, tracebacks only come with `--debug`."""
+    debug = "--debug" in arguments
+    warnings.showwarning = _one_line_warning
+    try:
+        command([a for a in spread_values(arguments) if a != "--debug"])
+        return 0
+    except AnomedgeError as error:
+        return _failed(error, error.exit_code, debug)
+    except SystemExit as stop:  # how the parser ends: help, wrong use
+        return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
+    except ModuleNotFoundError as error:
+        missing = RuntimeMissing(f"{error.name} is not installed here; expected it: pip install 'anomedge[export]'")
+        return _failed(missing, 2, debug)
+    except KeyboardInterrupt:
+        return _failed(InputError("interrupted; nothing was left half written"), _INTERRUPTED, debug)
+
+
+def show_certificate(certificate: Certificate) -> None:
+    """For people: one row a cell, then one a check."""
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    for table in (_cell_table(certificate), _check_table(certificate)):
+        console.print(table)
+
+
+def _cell_table(certificate: Certificate) -> Table:
+    where = {f"{c.runtime} {c.version} on {c.running_on}, {c.precision}": None for c in certificate.cells}
+    table = Table(
+        "runtime", "batch", "score", "map", "batches", "flips", "margin", "image\nAUROC", "pixel\nAUROC", "verdict",
+        title=f"{_pictures(certificate)}\nagainst {certificate.reference}: " + "; ".join(where),
+        title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
+    )  # fmt: skip
+    for cell in certificate.cells:
+        errors = [_short(x) for x in (cell.score_error, cell.map_error, cell.batch_error)]
+        table.add_row(
+            cell.runtime,
+            str(cell.batch),
+            *errors,
+            str(len(cell.flips)),
+            _short(cell.smallest_margin),
+            _auroc(cell.image_auroc, cell.image_auroc_change),
+            _auroc(cell.pixel_auroc, cell.pixel_auroc_change),
+            "[red]FAILED" if cell.failures else "passed",
+        )
+    return table
+
+
+def _check_table(certificate: Certificate) -> Table:
+    table = Table("runtime", "proof", "error", "allowed", "verdict", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for check in certificate.checks:
+        if check.kind != "contract" or not check.passed:
+            verdict = "passed" if check.passed else f"[red]FAILED: {_escaped(check.detail)}"
+            error, allowed = _short(check.error), _short(check.tolerance)
+            table.add_row(check.runtime, f"{check.kind} {check.name}", error, allowed, verdict)
+    for runtime in dict.fromkeys(check.runtime for check in certificate.checks):
+        clauses = [check for check in certificate.checks if check.runtime == runtime and check.kind == "contract"]
+        kept = sum(check.passed for check in clauses)
+        table.add_row(runtime, "contract", "", "", f"{kept} of {len(clauses)} clauses kept")
+    return table
+
+
+def _pictures(certificate: Certificate) -> str:
+    count = certificate.pictures
+    parts = {"blended to the threshold": count.blended, "fitted on": count.fitted, "extreme": count.extreme}
+    shown = [f"{number} {name}" for name, number in parts.items() if number]
+    shown += [f"{count.resized} stretched to the frame"] if count.resized else []
+    return f"{count.total} pictures" + (f" ({', '.join(shown)})" if shown else "") + "; errors as shares of the scale"
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1e}"
+
+
+def _auroc(value: float | None, change: float | None) -> str:
+    """The copy's own, and how far it moved from the original's where it did."""
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if not change else f"{value:.4f}\n({change:+.0e})"
+
+
+def _failed(error: AnomedgeError, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]error:[/red] {_escaped(str(error))}")
+    return code
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", "\\[")
+
+
+def _one_line_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    print(f"warning: {message}", file=file or sys.stderr)  # noqa: T201 - this is the terminal's end of a warning

@@ -1,0 +1,87 @@
+"""anomedge fit: normal pictures in, a model out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from anomedge.commands._shared import parse_size
+from anomedge.errors import InputError
+from anomedge.files import canonical_json
+from anomedge.resample import Geometry
+
+EXAMPLE = "anomedge fit patchcore normals/ -o model.safetensors --backbone wide_resnet50_2 --size 256x256"
+
+Option = typer.Option
+
+
+def fit(
+    detector: Annotated[str, typer.Argument(help="padim or patchcore")],
+    folder: Annotated[Path, typer.Argument(help="Folder of normal pictures, of any sizes.")],
+    output: Annotated[Path, Option("--output", "-o", help="Model file to write (.safetensors).")],
+    size: Annotated[str, Option(help="HxW that every picture is stretched to, whatever its aspect ratio.")] = "256x256",
+    crop: Annotated[str | None, Option(help="HxW of the middle that is kept.")] = None,
+    backbone: Annotated[str | None, Option(help="A timm architecture; the detector's own when not given.")] = None,
+    layers: Annotated[str | None, Option(help="Names with commas, finest first; by stride when not given.")] = None,
+    weights: Annotated[
+        str | None, Option(help="efficientnet-lite0, a .safetensors or .pth file, or random; ImageNet's when not given.")
+    ] = None,
+    held_back: Annotated[Path | None, Option(help="Normal pictures for the threshold, apart from the fitted ones.")] = None,
+    holdout: Annotated[float, Option(help="Share held back for the threshold, without --held-back.")] = 0.2,
+    labelled: Annotated[Path | None, Option(help="`good` and other folders: F1-optimal threshold instead.")] = None,
+    rate: Annotated[float, Option(help="False-alarm rate on held-back normal pictures.")] = 0.01,
+    features: Annotated[int | None, Option(help="PaDiM: channels to keep.")] = None,
+    coreset: Annotated[float | None, Option(help="PatchCore: share of the patches to keep (0.1).")] = None,
+    neighbors: Annotated[int | None, Option(help="PatchCore: neighbours of the re-weighting (9).")] = None,
+    seed: Annotated[int, Option(help="The same seed gives the same bytes.")] = 0,
+    batch: Annotated[int, Option(min=1, help="Pictures at once.")] = 8,
+    force: Annotated[bool, Option(help="Replace an existing model.")] = False,
+    as_json: Annotated[bool, Option("--json", help="Print the decision as JSON.")] = False,
+) -> None:
+    """Fit a detector to normal pictures and place its threshold."""
+    from anomedge.files import atomic_file
+    from anomedge.pipelines import fitting, model
+
+    with atomic_file(output, force=force):
+        pass  # a target that cannot be written is said before the work, not after it
+    own: dict[str, dict[str, Any]] = {
+        "padim": {"n_features": features},
+        "patchcore": {"coreset_ratio": coreset, "num_neighbors": neighbors},
+    }
+    options = fitting.FitOptions(
+        geometry=Geometry(parse_size(size), parse_size(crop) if crop else None),
+        backbone=backbone,
+        layers=[name.strip() for name in layers.split(",")] if layers else None,
+        weights=weights,
+        held_back=held_back,
+        holdout=holdout,
+        labelled=labelled,
+        rate=rate,
+        seed=seed,
+        batch=batch,
+        detector=_given(detector, own),
+    )
+    fitted = fitting.fit(detector, folder, options)
+    model.save(fitted, output, force=force)
+    if as_json:
+        typer.echo(canonical_json(fitted.decision.model_dump(mode="json")), nl=False)
+        return
+    decision, origin = fitted.decision, fitted.decision.origin
+    Console().print(
+        f"{output}: {detector} on {fitted.pipeline.config.backbone}, layers {', '.join(fitted.pipeline.config.layers)}; "
+        f"threshold {decision.threshold:.6g} by {origin.rule} from {origin.normal + origin.anomalous} pictures "
+        f"({origin.source}), scale {decision.scale:.6g}",
+        highlight=False,
+    )
+
+
+def _given(detector: str, own: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The options given for this detector; those of another are refused, not ignored."""
+    for name, options in own.items():
+        given = [key for key, value in options.items() if value is not None]
+        if name != detector and given:
+            raise InputError(f"got {given} for {detector}; they are {name}'s: leave them out")
+    return {key: value for key, value in own.get(detector, {}).items() if value is not None}

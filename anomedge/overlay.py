@@ -1,0 +1,55 @@
+"""The anomaly map over the frame, for people: heat where the map is high, the mask's outline where it says anomalous."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from anomedge.images import Frame, Mask
+from anomedge.resample import Geometry
+from anomedge.threshold import Decision
+
+__all__ = ["overlay"]
+
+_HEAT = np.array([(0.00, 0, 0, 60), (0.35, 90, 0, 140), (0.60, 220, 50, 60), (0.80, 255, 160, 0), (1.00, 255, 255, 160)])
+_OUTLINE, _TRUTH = (0, 255, 255), (0, 255, 0)
+
+
+def overlay(
+    frame: Frame,
+    anomaly_map: npt.NDArray[np.floating],
+    decision: Decision,
+    geometry: Geometry,
+    truth: Mask | None = None,
+) -> Frame:
+    """The frame with its map: the pixel threshold is at the middle of the colours, outlined in cyan.
+
+    Args:
+        frame: uint8 (Hf, Wf, 3).
+        anomaly_map: (H, W), of the image that `geometry` cuts out of the frame.
+        decision: the thresholds.
+        geometry: where the image lies in the frame.
+        truth: the known anomaly (Hf, Wf), outlined in green.
+    """
+    level = np.full(frame.shape[:2], -np.inf, dtype=np.float32)
+    top, left, bottom, right = (round(edge) for edge in geometry.window(frame.shape[:2]))
+    resized = Image.fromarray(anomaly_map.astype(np.float32)).resize((right - left, bottom - top), Image.Resampling.BILINEAR)
+    level[top:bottom, left:right] = np.asarray(resized)
+    heat = decision.normalised(level, decision.pixel_threshold)
+    colours = np.stack([np.interp(heat, _HEAT[:, 0], _HEAT[:, channel]) for channel in (1, 2, 3)], axis=-1)
+    strength = (0.75 * heat)[..., None]
+    mixed = (frame * (1 - strength) + colours * strength).round().astype(np.uint8)
+    for mask, colour in ((truth, _TRUTH), (level > decision.pixel_threshold, _OUTLINE)):
+        if mask is not None:
+            mixed[_outline(mask)] = colour
+    return mixed
+
+
+def _outline(mask: Mask) -> Mask:
+    """The mask's own pixels that touch its outside, two pixels wide."""
+    inner = mask.copy()
+    for _ in range(2):
+        padded = np.pad(inner, 1, constant_values=True)
+        inner = inner & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return np.asarray(mask & ~inner)
