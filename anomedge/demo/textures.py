@@ -47,8 +47,8 @@ class PictureSet:
 
     frame: tuple[int, int] = (480, 640)
     texture: str = "gravel"
-    train: int = 60
-    held_back: int = 120
+    train: int = 40
+    held_back: int = 100
     good: int = 20
     bad: int = 6
     seed: int = 0

@@ -18,7 +18,7 @@ from anomedge.resample import Geometry
 from anomedge.runtimes import Session
 from anomedge.threshold import Decision
 
-__all__ = ["Difference", "Outputs", "Truth", "collect", "compare", "truth_of"]
+__all__ = ["Difference", "Outputs", "Ranks", "Truth", "collect", "compare", "failures_of", "truth_of"]
 
 FRAMES = "frames"
 
@@ -31,11 +31,29 @@ class Outputs:
     anomaly_map: npt.NDArray[np.floating]
 
 
-class Truth(NamedTuple):
+class Ranks(NamedTuple):
+    """AUROC of images and of pixels, None where too little is known of the pictures."""
+
+    image: float | None
+    pixel: float | None
+
+
+@dataclass(frozen=True)
+class Truth:
     """What is known of the pictures: labels and masks, None where nothing is."""
 
     anomalous: list[bool | None]
     masks: list[Mask | None]
+
+    def ranks(self, outputs: Outputs) -> Ranks:
+        """AUROC of images that have a label, and of the pixels of images that have a mask."""
+        labelled = [i for i, known in enumerate(self.anomalous) if known is not None]
+        image = auroc(outputs.score[labelled], [bool(self.anomalous[i]) for i in labelled])
+        masked = [(i, mask) for i, mask in enumerate(self.masks) if mask is not None]
+        if not masked:
+            return Ranks(image, None)
+        pixels = np.concatenate([outputs.anomaly_map[i].ravel() for i, _ in masked])
+        return Ranks(image, auroc(pixels, np.concatenate([mask.ravel() for _, mask in masked])))
 
 
 class Difference(NamedTuple):
@@ -47,10 +65,6 @@ class Difference(NamedTuple):
     flips: tuple[str, ...]
     smallest_margin: float
     mask_iou: float
-    image_auroc: float | None
-    image_auroc_change: float | None
-    pixel_auroc: float | None
-    pixel_auroc_change: float | None
 
 
 def collect(session: Session, pictures: Sequence[Picture], frame: tuple[int, int], batch: int) -> Outputs:
@@ -79,16 +93,13 @@ def truth_of(pictures: Sequence[Picture], geometry: Geometry, frame: tuple[int, 
     return Truth([picture.anomalous for picture in pictures], masks)
 
 
-def compare(
-    reference: Outputs, outputs: Outputs, decision: Decision, names: Sequence[str], truth: Truth
-) -> Difference:
-    """Numbers, decisions and, where labels are known, what becomes of AUROC."""
+def compare(reference: Outputs, outputs: Outputs, decision: Decision, names: Sequence[str]) -> Difference:
+    """Numbers and decisions."""
     scores = np.abs(_exact(outputs.score) - _exact(reference.score)) / decision.scale
     maps = np.abs(_exact(outputs.anomaly_map) - _exact(reference.anomaly_map)).reshape(len(names), -1)
     worst_of_map = maps.max(axis=1) / decision.scale
     flipped = decision.is_anomalous(reference.score) != decision.is_anomalous(outputs.score)
     masks = zip(decision.mask(reference.anomaly_map), decision.mask(outputs.anomaly_map), strict=True)
-    before, after = (_aurocs(each, truth) for each in (reference, outputs))
     return Difference(
         score_error=float(scores.max()),
         map_error=float(worst_of_map.max()),
@@ -96,10 +107,6 @@ def compare(
         flips=tuple(name for name, flip in zip(names, flipped, strict=True) if flip),
         smallest_margin=float(np.abs(_exact(reference.score) - decision.threshold).min() / decision.scale),
         mask_iou=min(mask_iou(a, b) for a, b in masks),
-        image_auroc=after[0],
-        image_auroc_change=_change(before[0], after[0]),
-        pixel_auroc=after[1],
-        pixel_auroc_change=_change(before[1], after[1]),
     )
 
 
@@ -134,18 +141,3 @@ def _on_map(mask: Mask | None, geometry: Geometry, frame: tuple[int, int]) -> Ma
     pixels: Frame = stretch(np.repeat(mask[..., None].astype(np.uint8) * 255, 3, axis=2), frame)
     rows, columns = geometry.matrices(frame)
     return np.asarray(rows @ (pixels[..., 0] / 255.0) @ columns.T > 0.5)
-
-
-def _aurocs(outputs: Outputs, truth: Truth) -> tuple[float | None, float | None]:
-    """Of images with a label, and of pixels of images with a mask."""
-    labelled = [i for i, known in enumerate(truth.anomalous) if known is not None]
-    image = auroc(outputs.score[labelled], [bool(truth.anomalous[i]) for i in labelled])
-    masked = [(i, mask) for i, mask in enumerate(truth.masks) if mask is not None]
-    if not masked:
-        return image, None
-    pixels = np.concatenate([outputs.anomaly_map[i].ravel() for i, _ in masked])
-    return image, auroc(pixels, np.concatenate([mask.ravel() for _, mask in masked]))
-
-
-def _change(before: float | None, after: float | None) -> float | None:
-    return None if before is None or after is None else after - before

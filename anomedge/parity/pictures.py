@@ -15,19 +15,21 @@ __all__ = ["BLENDED", "EXTREME", "SYNTHETIC", "blends", "extremes", "synthetic"]
 
 EXTREME, BLENDED, SYNTHETIC = "extreme/", "blended/", "synthetic/"
 _NEAR = 0.01
+_UNDECIDABLE = 2e-4  # of the scale, twice the tolerance: nearer than that, both labels are right
 _STEPS = 16
 
 Scorer = Callable[[Frame], npt.NDArray[np.floating]]
 
 
 def extremes(frame: tuple[int, int]) -> list[Picture]:
-    """Black, constant grey, saturated white, and a checkerboard of both extremes."""
-    grid = (np.indices(frame).sum(axis=0) % 2 * 255).astype(np.uint8)
+    """Black, constant grey, saturated white, and an edge between black and white."""
+    edge = np.zeros((*frame, 3), dtype=np.uint8)
+    edge[:, frame[1] // 2 :] = 255
     constant = {"black": 0, "grey": 128, "white": 255}
     pictures = [
         Picture(EXTREME + name, pixels=np.full((*frame, 3), value, dtype=np.uint8)) for name, value in constant.items()
     ]
-    return [*pictures, Picture(EXTREME + "checkerboard", pixels=np.repeat(grid[..., None], 3, axis=2))]
+    return [*pictures, Picture(EXTREME + "edge", pixels=edge)]
 
 
 def synthetic(frame: tuple[int, int], count: int = 4, seed: int = 0) -> list[Picture]:
@@ -58,7 +60,7 @@ def blends(
     pairs = [(below[i % len(below)], above[(i + i // len(below)) % len(above)]) for i in range(2 * count)]
     found: list[Picture] = []
     for normal, defect in track(dict.fromkeys(pairs), "blending to the threshold", total=count):
-        pixels = _bisect(normal.frame(frame), defect.frame(frame), decision.threshold, score_of)
+        pixels = _bisect(normal.frame(frame), defect.frame(frame), decision, score_of)
         if pixels is not None:
             found.append(Picture(f"{BLENDED}{normal.name}+{defect.name}", pixels=pixels))
         if len(found) == count:
@@ -66,20 +68,18 @@ def blends(
     return found
 
 
-def _bisect(normal: Frame, defect: Frame, threshold: float, score_of: Scorer) -> Frame | None:
-    """The mixture whose score is nearest to the threshold, or None if none comes within 1 % of it."""
+def _bisect(normal: Frame, defect: Frame, decision: Decision, score_of: Scorer) -> Frame | None:
+    """A mixture whose score is within 1 % of the threshold, but not so near that float32 cannot tell its side."""
     low, high = 0.0, 1.0
-    best: tuple[float, Frame | None] = (_NEAR * abs(threshold), None)
+    least = _UNDECIDABLE * decision.scale
     for _ in range(_STEPS):
         share = (low + high) / 2
         pixels = ((1 - share) * normal + share * defect).round().astype(np.uint8)
-        distance = float(score_of(pixels[None])[0]) - threshold
-        if abs(distance) <= best[0]:
-            best = (abs(distance), pixels)
-        if abs(distance) <= _NEAR / 4 * abs(threshold):
-            break
+        distance = float(score_of(pixels[None])[0]) - decision.threshold
+        if least <= abs(distance) <= _NEAR * abs(decision.threshold):
+            return pixels
         low, high = (low, share) if distance > 0 else (share, high)
-    return best[1]
+    return None
 
 
 def _field(frame: tuple[int, int], generator: np.random.Generator) -> Frame:

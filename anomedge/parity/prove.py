@@ -122,14 +122,14 @@ def _cells(
 ) -> Iterator[Cell]:
     names = [picture.name for picture in reference.pictures]
     decision, frame = bundle.decision, bundle.manifest.input.frame
-    single: Outputs | None = None
+    before, single = truth.ranks(reference.outputs), None
     for batch in plan.batches:
         outputs = collect(session, reference.pictures, frame, batch)
-        difference = compare(reference.outputs, outputs, decision, names, truth)
+        difference, after = compare(reference.outputs, outputs, decision, names), truth.ranks(outputs)
         single = outputs if batch == 1 else single
         batch_error = None
         if single is not None and batch != 1:
-            alone = compare(single, outputs, decision, names, Truth([], []))
+            alone = compare(single, outputs, decision, names)
             batch_error = max(alone.score_error, alone.map_error)
         yield Cell(
             runtime=session.name,
@@ -139,9 +139,17 @@ def _cells(
             batch=batch,
             pictures=len(names),
             batch_error=batch_error,
+            image_auroc=after.image,
+            image_auroc_change=_change(before.image, after.image),
+            pixel_auroc=after.pixel,
+            pixel_auroc_change=_change(before.pixel, after.pixel),
             failures=failures_of(difference, batch_error, tolerance),
             **difference._asdict(),
         )
+
+
+def _change(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before
 
 
 def _stages(bundle: Bundle, session: Session, reference: Reference, tolerance: Tolerance) -> list[Check]:
