@@ -225,8 +225,10 @@ def read_manifest(root: Path) -> Manifest:
     content = _json(path, _MANIFEST_LIMIT)
     version = content.get("schema_version")
     if version != SCHEMA_VERSION:
-        raise SchemaError(f"{path}: got schema version {version!r}; expected {SCHEMA_VERSION}: install a matching anomedge")
-    manifest = _parsed(Manifest, content, path)
+        raise SchemaError(
+            f"{path}: got schema version {version!r}; expected {SCHEMA_VERSION}: install a matching anomedge"
+        )
+    manifest: Manifest = _parsed(Manifest, content, path)
     if _digest(content) != manifest.digest:
         raise IntegrityError(f"{path} was changed: its digest is not its content's; export or copy the bundle again")
     return manifest
@@ -255,7 +257,9 @@ def _walk(root: Path) -> list[str]:
         base = Path(folder)
         for name in [*folders, *files]:
             if (base / name).is_symlink():
-                raise IntegrityError(f"{base / name} is a link; expected plain files: copy the bundle with links resolved")
+                raise IntegrityError(
+                    f"{base / name} is a link; expected plain files: copy the bundle with links resolved"
+                )
         if base == root:
             folders[:] = [name for name in folders if name != CERTIFICATES]
             files = [name for name in files if name not in {MANIFEST, LOCAL}]
@@ -290,7 +294,9 @@ def _digest(content: Mapping[str, Any]) -> str:
     try:
         return sha256_of_bytes(canonical_json({key: value for key, value in content.items() if key != "digest"}))
     except ValueError as error:
-        raise SchemaError(f"the manifest holds a number that is not finite ({error}); export the bundle again") from error
+        raise SchemaError(
+            f"the manifest holds a number that is not finite ({error}); export the bundle again"
+        ) from error
 
 
 def _some(names: list[str]) -> str:

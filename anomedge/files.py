@@ -30,10 +30,10 @@ _RENAME_EXCHANGE = 2
 
 
 def canonical_json(value: Any) -> bytes:
-    """The one way we write JSON: sorted keys, two spaces, UTF-8, no NaN, a final newline.
+    r"""The one way we write JSON: sorted keys, two spaces, UTF-8, no NaN, a final newline.
 
     >>> canonical_json({"b": 1, "a": [0.5]}).decode()
-    '{\\n  "a": [\\n    0.5\\n  ],\\n  "b": 1\\n}\\n'
+    '{\n  "a": [\n    0.5\n  ],\n  "b": 1\n}\n'
     """
     text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
     return (text + "\n").encode()

@@ -18,7 +18,17 @@ from PIL import Image, ImageOps
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_file
 
-__all__ = ["SUFFIXES", "Frame", "Mask", "Picture", "list_pictures", "read_folder", "read_folders", "read_picture", "stretch"]
+__all__ = [
+    "SUFFIXES",
+    "Frame",
+    "Mask",
+    "Picture",
+    "list_pictures",
+    "read_folder",
+    "read_folders",
+    "read_picture",
+    "stretch",
+]
 
 Frame = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -39,10 +49,9 @@ class Picture:
 
     def frame(self, size: tuple[int, int] | None = None) -> Frame:
         """The frame (H, W, 3), stretched to `size` where it is not of that size."""
-        if self.pixels is not None:
-            return stretch(self.pixels, size or self.pixels.shape[:2])
-        assert self.path is not None, "a picture has a path or pixels"
-        frame = read_picture(self.path)
+        frame = read_picture(self.path) if self.pixels is None and self.path else self.pixels
+        if frame is None:
+            raise InputError(f"{self.name}: got neither pixels nor a path; expected one of them")
         return stretch(frame, size or frame.shape[:2])
 
     def mask(self) -> Mask | None:
@@ -73,7 +82,9 @@ def read_picture(path: Path) -> Frame:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"{path}: got {error}; expected a camera picture: scale it down") from error
     except (OSError, ValueError, SyntaxError) as error:
-        raise InputError(f"{path}: cannot be read as a picture ({error}); give a whole PNG, JPEG, BMP or TIFF") from error
+        raise InputError(
+            f"{path}: cannot be read as a picture ({error}); give a whole PNG, JPEG, BMP or TIFF"
+        ) from error
 
 
 def stretch(frame: Frame, size: tuple[int, int]) -> Frame:
@@ -136,11 +147,9 @@ def _picture(path: Path, root: Path, labelled: bool, masks: Path | None) -> Pict
 
 
 def _rgb(image: Image.Image, path: Path) -> Frame:
-    if getattr(image, "n_frames", 1) > 1:
-        raise InputError(f"{path}: got {image.n_frames} frames in one file; expected one: save the frame you mean")
+    if (frames := getattr(image, "n_frames", 1)) > 1:
+        raise InputError(f"{path}: got {frames} frames in one file; expected one: save the frame you mean")
     if image.mode not in _EIGHT_BIT:
         raise InputError(f"{path}: got mode {image.mode}; expected 8 bits a channel: convert it the way you want it")
     upright = ImageOps.exif_transpose(image)
     return np.asarray(upright.convert("RGB"))
-
-

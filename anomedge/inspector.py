@@ -72,9 +72,13 @@ class Inspector:
             InputError: other frames than uint8 RGB of the bundle's size, or a picture that cannot be read.
         """
         if isinstance(frames, (str, Path)):
-            return self._inspect(self._read(frames)[None])[0]
+            return self.predict_batch([frames])[0]
         if isinstance(frames, np.ndarray):
             return self._inspect(frames[None])[0] if frames.ndim == 3 else self._inspect(frames)
+        return self.predict_batch(frames)
+
+    def predict_batch(self, frames: Sequence[Path | str | Frame]) -> list[Result]:
+        """Inspect frames and paths of pictures in one call of the runtime; errors as in `predict`."""
         if not frames:
             raise InputError("got an empty batch; expected at least one frame")
         loaded = [frame if isinstance(frame, np.ndarray) else self._read(frame) for frame in frames]

@@ -12,7 +12,9 @@ from anomedge.threshold import Decision
 
 __all__ = ["overlay"]
 
-_HEAT = np.array([(0.00, 0, 0, 60), (0.35, 90, 0, 140), (0.60, 220, 50, 60), (0.80, 255, 160, 0), (1.00, 255, 255, 160)])
+_HEAT = np.array(
+    [(0.00, 0, 0, 60), (0.35, 90, 0, 140), (0.60, 220, 50, 60), (0.80, 255, 160, 0), (1.00, 255, 255, 160)]
+)
 _OUTLINE, _TRUTH = (0, 255, 255), (0, 255, 0)
 
 
@@ -34,7 +36,9 @@ def overlay(
     """
     level = np.full(frame.shape[:2], -np.inf, dtype=np.float32)
     top, left, bottom, right = (round(edge) for edge in geometry.window(frame.shape[:2]))
-    resized = Image.fromarray(anomaly_map.astype(np.float32)).resize((right - left, bottom - top), Image.Resampling.BILINEAR)
+    resized = Image.fromarray(anomaly_map.astype(np.float32)).resize(
+        (right - left, bottom - top), Image.Resampling.BILINEAR
+    )
     level[top:bottom, left:right] = np.asarray(resized)
     heat = decision.normalised(level, decision.pixel_threshold)
     colours = np.stack([np.interp(heat, _HEAT[:, 0], _HEAT[:, channel]) for channel in (1, 2, 3)], axis=-1)

@@ -169,7 +169,7 @@ def _interpolate(n_in: int, n_out: int, kernel: Kernel, *, radius: float, antial
     stretch = max(scale, 1.0) if antialias else 1.0
     centre = (np.arange(n_out) + 0.5) * scale
     if antialias:
-        return _antialiased(n_in, centre, kernel, radius * stretch, stretch)
+        return _antialiased(n_in, np.asarray(centre), kernel, radius * stretch, stretch)
     # Without antialiasing the border pixel stands for everything beyond it, and bilinear clamps the centre too.
     position = centre - 0.5 if radius > 1 else np.clip(centre - 0.5, 0, None)
     matrix = np.zeros((n_out, n_in))

@@ -112,7 +112,9 @@ def by_f1(normal: Scores, anomalous: Scores) -> Cut:
     good, bad = _checked(normal, "normal", least=1), _checked(anomalous, "anomalous", least=1)
     scores = np.unique(np.concatenate([good, bad]))
     if scores.size < 2:
-        raise InputError(f"got one score, {scores[0]}, for every picture; expected them to differ: fit another detector")
+        raise InputError(
+            f"got one score, {scores[0]}, for every picture; expected them to differ: fit another detector"
+        )
     cuts, half_gaps = (scores[1:] + scores[:-1]) / 2, np.diff(scores) / 2
     hits = bad.size - np.searchsorted(bad, cuts)
     alarms = good.size - np.searchsorted(good, cuts)

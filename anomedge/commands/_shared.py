@@ -7,7 +7,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, TextIO
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -42,7 +42,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def parse_batch(text: str) -> Any:
-    """ "dynamic" or a number.
+    """Read "dynamic" or a number.
 
     >>> parse_batch("dynamic"), parse_batch("4")
     ('dynamic', 4)
@@ -81,7 +81,7 @@ def spread_values(arguments: Sequence[str]) -> list[str]:
 def guarded(command: Callable[[list[str]], Any], arguments: Sequence[str]) -> int:
     """Run a command line; errors become one line and an exit code, tracebacks only come with `--debug`."""
     debug = "--debug" in arguments
-    warnings.showwarning = _one_line_warning
+    warnings.showwarning = _one_line_warning  # type: ignore[assignment]
     try:
         command([a for a in spread_values(arguments) if a != "--debug"])
         return 0
@@ -169,12 +169,5 @@ def _escaped(text: str) -> str:
     return text.replace("[", "\\[")
 
 
-def _one_line_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    print(f"warning: {message}", file=file or sys.stderr)  # noqa: T201 - this is the terminal's end of a warning
+def _one_line_warning(message: Warning | str, *_: Any) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[yellow]warning:[/yellow] {_escaped(str(message))}")

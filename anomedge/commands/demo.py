@@ -36,19 +36,27 @@ def demo(
     outcomes = run(output, PictureSet(parse_size(frame), texture, seed=seed), console.print)
     if as_json:
         rows = [
-            {"detector": o.detector, "milliseconds": o.milliseconds, "certificate": o.certificate.model_dump(mode="json")}
+            {
+                "detector": o.detector,
+                "milliseconds": o.milliseconds,
+                "certificate": o.certificate.model_dump(mode="json"),
+            }
             for o in outcomes
         ]
         typer.echo(canonical_json(rows), nl=False)
         return
-    table = Table("detector", "runtime", "image AUROC", "pixel AUROC", "flips", "worst error", "ms a frame", box=box.SIMPLE_HEAD)
+    table = Table(
+        "detector", "runtime", "image AUROC", "pixel AUROC", "flips", "worst error", "ms a frame", box=box.SIMPLE_HEAD
+    )
     for outcome in outcomes:
         console.rule(outcome.detector, align="left")
         show_certificate(outcome.certificate)
         for runtime, milliseconds in outcome.milliseconds.items():
             cells = [cell for cell in outcome.certificate.cells if cell.runtime == runtime]
             worst = max(max(cell.score_error, cell.map_error) for cell in cells)
-            ranks = [f"{rank:.4f}" if rank is not None else "-" for rank in (cells[0].image_auroc, cells[0].pixel_auroc)]
+            ranks = [
+                f"{rank:.4f}" if rank is not None else "-" for rank in (cells[0].image_auroc, cells[0].pixel_auroc)
+            ]
             flips = str(sum(len(cell.flips) for cell in cells))
             table.add_row(outcome.detector, runtime, *ranks, flips, f"{worst:.1e}", f"{milliseconds:.1f}")
     console.print(table)

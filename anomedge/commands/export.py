@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from anomedge.commands._shared import show_certificate, parse_batch, parse_size
+from anomedge.commands._shared import parse_batch, parse_size, show_certificate
 from anomedge.errors import InputError
 from anomedge.files import canonical_json
 

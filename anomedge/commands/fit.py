@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -27,9 +28,12 @@ def fit(
     backbone: Annotated[str | None, Option(help="A timm architecture; the detector's own when not given.")] = None,
     layers: Annotated[str | None, Option(help="Names with commas, finest first; by stride when not given.")] = None,
     weights: Annotated[
-        str | None, Option(help="efficientnet-lite0, a .safetensors or .pth file, or random; ImageNet's when not given.")
+        str | None,
+        Option(help="efficientnet-lite0, a .safetensors or .pth file, or random; ImageNet's when not given."),
     ] = None,
-    held_back: Annotated[Path | None, Option(help="Normal pictures for the threshold, apart from the fitted ones.")] = None,
+    held_back: Annotated[
+        Path | None, Option(help="Normal pictures for the threshold, apart from the fitted ones.")
+    ] = None,
     holdout: Annotated[float, Option(help="Share held back for the threshold, without --held-back.")] = 0.2,
     labelled: Annotated[Path | None, Option(help="`good` and other folders: F1-optimal threshold instead.")] = None,
     rate: Annotated[float, Option(help="False-alarm rate on held-back normal pictures.")] = 0.01,
@@ -47,10 +51,7 @@ def fit(
 
     with atomic_file(output, force=force):
         pass  # a target that cannot be written is said before the work, not after it
-    own: dict[str, dict[str, Any]] = {
-        "padim": {"n_features": features},
-        "patchcore": {"coreset_ratio": coreset, "num_neighbors": neighbors},
-    }
+    own = {"n_features": features, "coreset_ratio": coreset, "num_neighbors": neighbors}
     options = fitting.FitOptions(
         geometry=Geometry(parse_size(size), parse_size(crop) if crop else None),
         backbone=backbone,
@@ -62,7 +63,7 @@ def fit(
         rate=rate,
         seed=seed,
         batch=batch,
-        detector=_given(detector, own),
+        detector=_own_options(detector, own),
     )
     fitted = fitting.fit(detector, folder, options)
     model.save(fitted, output, force=force)
@@ -78,10 +79,12 @@ def fit(
     )
 
 
-def _given(detector: str, own: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The options given for this detector; those of another are refused, not ignored."""
-    for name, options in own.items():
-        given = [key for key, value in options.items() if value is not None]
-        if name != detector and given:
-            raise InputError(f"got {given} for {detector}; they are {name}'s: leave them out")
-    return {key: value for key, value in own.get(detector, {}).items() if value is not None}
+def _own_options(detector: str, options: dict[str, float | None]) -> dict[str, float]:
+    """The detector's own options that were given; one that it does not take is refused, not ignored."""
+    from anomedge import pipelines
+
+    given = {name: value for name, value in options.items() if value is not None}
+    takes = inspect.signature(pipelines.get(detector).fit).parameters
+    if foreign := sorted(given.keys() - takes.keys()):
+        raise InputError(f"got {', '.join(foreign)} for {detector}; it has no such option: leave it out")
+    return given

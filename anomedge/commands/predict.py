@@ -42,11 +42,10 @@ def predict(
     with Inspector.open(bundle, runtime=runtime, device=device, threads=threads) as inspector:
         for path in track(paths, "inspecting"):
             try:
-                result = inspector.predict(path)
+                (result,) = inspector.predict_batch([path])
             except InputError as error:
                 failed.append(str(error))
                 continue
-            assert isinstance(result, Result)
             rows.append(_row(path.relative_to(root).as_posix(), result))
             if output is not None:
                 _write_overlay(output, path, root, inspector, result)
@@ -82,7 +81,9 @@ def _write_overlay(output: Path, path: Path, root: Path, inspector: Inspector, r
 
 def _csv(rows: list[dict[str, Any]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, ["picture", "label", "score", "anomalous_pixels", "milliseconds"], lineterminator="\n")
+    writer = csv.DictWriter(
+        text, ["picture", "label", "score", "anomalous_pixels", "milliseconds"], lineterminator="\n"
+    )
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
@@ -95,5 +96,7 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for row in rows:
         colour = "red" if row["label"] == "anomalous" else "green"
-        console.print(f"[{colour}]{row['label']:9}[/{colour}] {row['score']:12.6g}  {row['milliseconds']:8.2f} ms  ", end="")
+        console.print(
+            f"[{colour}]{row['label']:9}[/{colour}] {row['score']:12.6g}  {row['milliseconds']:8.2f} ms  ", end=""
+        )
         console.print(row["picture"], markup=False)

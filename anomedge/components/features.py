@@ -123,7 +123,7 @@ class FeatureExtractor(nn.Module):
 
 
 def feature_info(backbone: str) -> list[dict[str, Any]]:
-    """timm's own list of a backbone's feature layers, finest first: `module`, `num_chs`, `reduction`.
+    """Timm's own list of a backbone's feature layers, finest first: `module`, `num_chs`, `reduction`.
 
     Raises:
         ModelError: timm is not installed, or has no such architecture, or it offers no feature maps.
@@ -159,7 +159,9 @@ def _timm() -> Any:
     try:
         return importlib.import_module("timm")
     except ImportError as error:
-        raise ModelError("backbones by name need timm; expected it installed: pip install 'anomedge[export]'") from error
+        raise ModelError(
+            "backbones by name need timm; expected it installed: pip install 'anomedge[export]'"
+        ) from error
 
 
 def _input_scaling(name: str, weights: str | Path | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -189,7 +191,7 @@ def _timm_model(name: str, indices: list[int], pre_trained: bool, weights: str |
 
 @contextmanager
 def _quiet_builder() -> Iterator[None]:
-    """timm warns that the cut-off layers find no place for their weights: that is what cutting means."""
+    """Timm warns that the cut-off layers find no place for their weights: that is what cutting means."""
     logger = logging.getLogger("timm.models._builder")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -250,9 +252,9 @@ def _read(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            return load_file(path)
+            return dict(load_file(path))
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - unpicklers raise whatever the file makes them raise
+    except Exception as error:
         raise ModelError(f"{path} holds no plain weights ({_first_line(error)}); expected a state_dict") from error
     content = content.get("state_dict", content) if isinstance(content, dict) else content
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):

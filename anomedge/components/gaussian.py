@@ -112,10 +112,10 @@ class MultiVariateGaussian(nn.Module):
         if inverse in state_dict and own not in state_dict:
             state_dict = dict(state_dict)
             state_dict[own] = _whitening_of(state_dict.pop(inverse))
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
 def _whitening_of(inverse: Tensor) -> Tensor:
     """Lower triangular W with W^T W = P: the Cholesky factor of the reversed matrix, reversed back."""
-    factor = torch.linalg.cholesky(inverse.double().flip(-1, -2))
+    factor: Tensor = torch.linalg.cholesky(inverse.double().flip(-1, -2))
     return factor.flip(-1, -2).mT.to(inverse).contiguous()

@@ -54,7 +54,9 @@ class MemoryBank(nn.Module):
     def __init__(self, n_vectors: int, n_features: int, num_neighbors: int = 9) -> None:
         super().__init__()
         if min(n_vectors, n_features, num_neighbors) < 1:
-            raise InputError(f"got {n_vectors} vectors, {n_features} features, {num_neighbors} neighbours; expected >= 1")
+            raise InputError(
+                f"got {n_vectors} vectors, {n_features} features, {num_neighbors} neighbours; expected >= 1"
+            )
         self.num_neighbors = min(num_neighbors, n_vectors)
         self.register_buffer("vectors", torch.zeros(n_vectors, n_features))
         self.register_buffer("centre", torch.zeros(n_features))

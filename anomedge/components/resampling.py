@@ -104,7 +104,5 @@ class NearestUpsample2d(nn.Module):
         return x if self.same else x.index_select(2, self.rows).index_select(3, self.columns)
 
 
-
-
 def _constant(matrix: Matrix) -> Tensor:
     return torch.from_numpy(matrix.copy()).to(torch.get_default_dtype())

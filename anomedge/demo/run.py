@@ -16,7 +16,7 @@ from anomedge.bundle import Bundle
 from anomedge.demo.textures import PictureSet, write_pictures
 from anomedge.export.bundling import ExportOptions, export
 from anomedge.images import Frame, Picture, read_folder
-from anomedge.inspector import Inspector, Result
+from anomedge.inspector import Inspector
 from anomedge.overlay import overlay
 from anomedge.parity import Certificate
 from anomedge.pipelines.fitting import FitOptions, fit
@@ -26,7 +26,6 @@ from anomedge.resample import Geometry
 __all__ = ["DETECTORS", "Outcome", "run"]
 
 DETECTORS = ("padim", "patchcore")
-_BACKBONE = {"backbone": "tf_efficientnet_lite0", "weights": "efficientnet-lite0"}
 _ROUNDS = 15
 
 
@@ -54,7 +53,13 @@ def run(output: Path, pictures: PictureSet, say: Callable[[str], None] = print) 
 def _one(detector: str, output: Path, folder: Path, pictures: PictureSet, say: Callable[[str], None]) -> Outcome:
     model, target = output / f"{detector}.safetensors", output / f"{detector}.anomedge"
     say(f"2. fit {detector} to {pictures.train} pictures, threshold from {pictures.held_back} others")
-    options = FitOptions(Geometry((256, 256)), held_back=folder / "held_back", seed=pictures.seed, **_BACKBONE)
+    options = FitOptions(
+        Geometry((256, 256)),
+        backbone="tf_efficientnet_lite0",
+        weights="efficientnet-lite0",
+        held_back=folder / "held_back",
+        seed=pictures.seed,
+    )
     save(fit(detector, folder / "train", options), model, force=True)
     say(f"3. export {detector} for frames of {pictures.frame[0]}x{pictures.frame[1]} and prove it against eager Torch")
     certificate = export(model, target, ExportOptions(frame=pictures.frame, golden=[folder / "test"], force=True))
@@ -84,11 +89,12 @@ def _write_sheet(path: Path, target: Path, pictures: list[Picture], runtimes: li
 
 def _seen(inspector: Inspector, picture: Picture, runtime: str) -> Frame:
     frame = picture.frame()
-    result = inspector.predict(frame)
-    assert isinstance(result, Result)
+    (result,) = inspector.predict_batch([frame])
     geometry = inspector.bundle.manifest.geometry
     drawn = overlay(frame, result.anomaly_map, inspector.decision, geometry, picture.mask())
-    return _titled(drawn, f"{runtime}: {result.label}, {result.score:.2f} (threshold {inspector.decision.threshold:.2f})")
+    return _titled(
+        drawn, f"{runtime}: {result.label}, {result.score:.2f} (threshold {inspector.decision.threshold:.2f})"
+    )
 
 
 def _titled(frame: Frame, text: str) -> Frame:

@@ -69,7 +69,9 @@ def write_pictures(folder: Path, pictures: PictureSet) -> None:
             _save(inner / f"{number:03d}.png", _crop(photograph, BANDS[purpose], pictures.frame, generator))
     generator = np.random.default_rng([pictures.seed, 2])
     for number in range(pictures.good):
-        _save(folder / "test" / "good" / f"{number:03d}.png", _crop(photograph, BANDS["test"], pictures.frame, generator))
+        _save(
+            folder / "test" / "good" / f"{number:03d}.png", _crop(photograph, BANDS["test"], pictures.frame, generator)
+        )
     for kind, number, frame, mask in _defective(photograph, pictures, generator):
         _save(folder / "test" / kind / f"{number:03d}.png", frame)
         _save(folder / "ground_truth" / kind / f"{number:03d}_mask.png", np.uint8(255) * mask)
@@ -156,7 +158,7 @@ def _ellipse(shape: tuple[int, ...], generator: np.random.Generator, least: floa
 
 
 def _mixed(frame: Frame, other: np.ndarray, share: np.ndarray) -> Frame:
-    return np.clip(((1 - share) * frame + share * other).round(), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(((1 - share) * frame + share * other).round(), 0, 255), dtype=np.uint8)
 
 
 def _save(path: Path, pixels: np.ndarray) -> None:

@@ -63,8 +63,7 @@ def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
         reference = reference_from_model(model, path, pictures_of(options.golden, options.frame), options.frame)
         golden = write_golden(root, reference, options.frame)
         write_manifest(root, _manifest(model, path, options, stages, golden))
-        certificate = _proven(root, reference, names, options)
-    return certificate
+        return _proven(root, reference, names, options)
 
 
 def _check_frame(options: ExportOptions) -> None:

@@ -30,7 +30,7 @@ class EagerSession(Session):
 
     @property
     def version(self) -> str:
-        """torch's own version."""
+        """Torch's own version."""
         return str(torch.__version__)
 
     def stages(self, frames: npt.NDArray[np.uint8]) -> Tensors:
@@ -44,7 +44,8 @@ class EagerSession(Session):
         geometry = self.model.geometry
         images = torch.from_numpy(frames.copy()).permute(0, 3, 1, 2)
         resized = tv.resize(images, list(geometry.size), antialias=True)
-        return tv.center_crop(resized, list(geometry.image)).float() / 255
+        cropped: torch.Tensor = tv.center_crop(resized, list(geometry.image))
+        return cropped.float() / 255
 
     def _open(self) -> None:
         self.running_on = "cpu"

@@ -88,7 +88,7 @@ def _exported(deployed: nn.Module, example: Tensor, names: list[str], *, dynamic
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """torch and onnxscript narrate; what matters of it is asserted afterwards."""
+    """Torch and onnxscript narrate; what matters of it is asserted afterwards."""
     names = ("onnxscript", "onnx_ir", "torch.onnx", "torch.export")
     before = {name: logging.getLogger(name).level for name in names}
     try:

@@ -29,7 +29,9 @@ def lower_opset(proto: onnx.ModelProto, opset: int) -> None:
     if opset >= written:
         return
     if (written, opset) != (18, 17):
-        raise ExportError(f"got opset {opset} from a graph of {written}; expected 17, 18 or what torch writes: give --opset 17")
+        raise ExportError(
+            f"got opset {opset} from a graph of {written}; expected 17, 18 or what torch writes: give --opset 17"
+        )
     constants = {tensor.name: tensor for tensor in proto.graph.initializer}
     for node in proto.graph.node:
         if onnx.defs.get_schema(node.op_type, 18).since_version == 18:

@@ -40,9 +40,7 @@ def reference_from_model(
     with EagerSession(model, path) as eager:
         given = [*pictures, *extremes(frame)]
         outputs = collect(eager, given, frame, batch=1)
-        mixed = blends(
-            given, outputs.score, model.decision, frame, lambda x: eager.run({FRAMES: x})["score"], blended
-        )
+        mixed = blends(given, outputs.score, model.decision, frame, lambda x: eager.run({FRAMES: x})["score"], blended)
         if mixed:
             outputs = _joined(outputs, collect(eager, mixed, frame, batch=1))
         everything = [*given, *mixed]
@@ -58,6 +56,4 @@ def reference_from_model(
 
 
 def _joined(one: Outputs, other: Outputs) -> Outputs:
-    return Outputs(
-        np.concatenate([one.score, other.score]), np.concatenate([one.anomaly_map, other.anomaly_map])
-    )
+    return Outputs(np.concatenate([one.score, other.score]), np.concatenate([one.anomaly_map, other.anomaly_map]))

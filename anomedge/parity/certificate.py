@@ -14,8 +14,10 @@ class _Frozen(BaseModel):
 
 
 class Tolerance(_Frozen):
-    """Largest errors allowed. `score`, `map` and `batch` are shares of the fixed scale, `pixels` of the [0, 1] range,
-    `stage` of a stage's own largest value.
+    """Largest errors allowed.
+
+    `score`, `map` and `batch` are shares of the fixed scale, `pixels` of the [0, 1] range, `stage` of a stage's own
+    largest value.
     """
 
     score: float

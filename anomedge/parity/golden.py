@@ -70,7 +70,9 @@ def read_golden(bundle: Bundle) -> Reference:
     pictures = [Picture(e.name, path=bundle.file(e.frame), anomalous=e.anomalous) for e in entries]
     outputs = Outputs(_array(bundle, _SCORES), _array(bundle, _MAPS))
     if not len(outputs.score) == len(outputs.anomaly_map) == len(entries):
-        raise BundleError(f"{bundle.path}: got {len(outputs.score)} golden scores; expected {len(entries)}: export again")
+        raise BundleError(
+            f"{bundle.path}: got {len(outputs.score)} golden scores; expected {len(entries)}: export again"
+        )
     stages = {i: _read_stages(bundle, i) for i, entry in enumerate(entries) if entry.stages}
     return Reference("golden frames", pictures, outputs, stages)
 

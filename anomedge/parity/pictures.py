@@ -86,7 +86,7 @@ def _field(frame: tuple[int, int], generator: np.random.Generator) -> Frame:
     y, x = np.meshgrid(np.linspace(0, 1, frame[0]), np.linspace(0, 1, frame[1]), indexing="ij")
     waves = np.zeros((*frame, 3))
     for channel in range(3):
-        fy, fx, phase = generator.uniform(1, 24, 2).tolist() + [generator.uniform(0, 2 * np.pi)]
+        fy, fx, phase = generator.uniform((1, 1, 0), (24, 24, 2 * np.pi))
         waves[..., channel] = np.sin(2 * np.pi * (fy * y + fx * x) + phase)
     pixels = 128 + 70 * waves + generator.normal(0, 12, waves.shape)
     return np.clip(pixels.round(), 0, 255).astype(np.uint8)

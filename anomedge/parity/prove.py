@@ -212,7 +212,9 @@ def _contract(bundle: Bundle, session: Session) -> list[Check]:
         "an empty batch": lambda: session.run({FRAMES: frames[:0]}),
         "another name": lambda: session.run({"images": frames}),
     }
-    return checks + [_check(session, f"refuses {name}", _refused(call), "was not refused") for name, call in wrong.items()]
+    return checks + [
+        _check(session, f"refuses {name}", _refused(call), "was not refused") for name, call in wrong.items()
+    ]
 
 
 def _check(session: Session, name: str, passed: bool, detail: str) -> Check:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 import torch
@@ -52,6 +52,9 @@ class Pipeline(nn.Module, ABC):
     config_class: ClassVar[type[Config]]
     default_backbone: ClassVar[str]
     default_strides: ClassVar[tuple[int, ...]]
+    fit: ClassVar[Callable[..., Pipeline]]
+    """fit(batches, extractor, size, seed, ...), a classmethod: batches of images, float (B, 3, H, W) in [0, 1], are
+    seen once each; the same seed makes the same detector. What follows the seed is the detector's own."""
 
     mean: Tensor
     std: Tensor
@@ -62,13 +65,6 @@ class Pipeline(nn.Module, ABC):
         self.extractor = extractor.eval()
         self.register_buffer("mean", torch.tensor(config.mean, device="cpu").reshape(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config.std, device="cpu").reshape(1, 3, 1, 1), persistent=False)
-
-    @classmethod
-    @abstractmethod
-    def fit(
-        cls, batches: Iterable[Tensor], extractor: FeatureExtractor, size: tuple[int, int], seed: int, **options: Any
-    ) -> Pipeline:
-        """Fit to batches of images, float (B, 3, H, W) in [0, 1], each seen once; the same seed, the same detector."""
 
     @abstractmethod
     def stages(self, images: Tensor) -> dict[str, Tensor]:
@@ -81,7 +77,8 @@ class Pipeline(nn.Module, ABC):
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
         """Feature maps of the scaled images, by layer."""
-        return self.extractor((images - self.mean) / self.std)
+        features: dict[str, Tensor] = self.extractor((images - self.mean) / self.std)
+        return features
 
 
 def base_config(extractor: FeatureExtractor, size: tuple[int, int]) -> dict[str, Any]:
@@ -111,10 +108,10 @@ def map_resampling(grid: tuple[int, int], size: tuple[int, int], sigma: float) -
     """
     kernel_size = 2 * int(4.0 * sigma + 0.5) + 1
     if min(size) <= kernel_size // 2:
-        raise InputError(f"got images of {size}; expected over {kernel_size // 2} pixels for sigma {sigma}: enlarge --size")
+        raise InputError(
+            f"got images of {size}; expected over {kernel_size // 2} pixels for sigma {sigma}: enlarge --size"
+        )
     rows, columns = (
         gaussian_blur(n_out, kernel_size, sigma) @ bilinear(n_in, n_out) for n_in, n_out in zip(grid, size, strict=True)
     )
     return LinearResample2d(rows, columns)
-
-

@@ -159,7 +159,9 @@ def _decide(pipeline: Pipeline, held_back: Sequence[Picture], source: str, optio
     good = [p for p in labelled if p.anomalous is False]
     bad = [p for p in labelled if p.anomalous]
     if not good or not bad:
-        raise InputError(f"{options.labelled}: got {len(good)} normal, {len(bad)} anomalous; expected `good` and others")
+        raise InputError(
+            f"{options.labelled}: got {len(good)} normal, {len(bad)} anomalous; expected `good` and others"
+        )
     (normal, normal_peaks), (anomalous, anomalous_peaks) = (_scores(pipeline, p, options) for p in (good, bad))
     cut, pixel_cut = by_f1(normal, anomalous), by_f1(normal_peaks, anomalous_peaks)
     every = np.concatenate([normal, anomalous])

@@ -103,7 +103,9 @@ def load(path: Path | str, *, backbone: nn.Module | None = None) -> Model:
             wrong = sorted(names ^ expected.keys())
             wrong += [n for n in expected if n in names and tuple(file.get_slice(n).get_shape()) != expected[n].shape]
             if wrong:
-                raise ModelError(f"{path}: {len(wrong)} tensors are not what its detector has, {wrong[0]} first; fit again")
+                raise ModelError(
+                    f"{path}: {len(wrong)} tensors are not what its detector has, {wrong[0]} first; fit again"
+                )
             pipeline.load_state_dict({name: file.get_tensor(name) for name in expected}, assign=True)
     except (SafetensorError, OSError, RuntimeError, ValidationError) as error:
         raise ModelError(f"{path} cannot be read ({error}); expected a whole model: fit or copy it again") from error

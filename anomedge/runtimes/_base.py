@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,10 @@ import numpy.typing as npt
 from anomedge.bundle import Bundle, Variant
 from anomedge.errors import AnomedgeError, DeviceMismatch, InputError, RuntimeFailure
 
-__all__ = ["Options", "Session", "Tensors", "TensorSpec"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Options", "Session", "TensorSpec", "Tensors"]
 
 Tensors = dict[str, npt.NDArray[Any]]
 
@@ -170,7 +173,7 @@ class Session(ABC):
             self._closed = True
             self._close()
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

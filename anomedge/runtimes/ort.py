@@ -49,7 +49,9 @@ class OrtSession(Session):
         if self.options.threads is not None:
             settings.intra_op_num_threads = self.options.threads
             settings.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(self.path, settings, providers=[(provider, self._options_of(provider))])
+        self._session = onnxruntime.InferenceSession(
+            self.path, settings, providers=[(provider, self._options_of(provider))]
+        )
         self._assert_running_on(self._session.get_providers()[0], provider)
 
     def _options_of(self, provider: str) -> dict[str, str]:
