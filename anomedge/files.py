@@ -19,6 +19,7 @@ __all__ = [
     "atomic_directory",
     "atomic_file",
     "canonical_json",
+    "check_target",
     "safe_member",
     "sha256_of_bytes",
     "sha256_of_file",
@@ -116,6 +117,17 @@ def atomic_directory(target: Path, *, force: bool = False) -> Iterator[Path]:
             _flush(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_target(target: Path, *, force: bool = False) -> None:
+    """Say before long work, not after it, that a target cannot be written.
+
+    Raises:
+        OutputError: the target exists and `force` is not given, or its folder cannot be written.
+    """
+    _refuse_existing(target, force)
+    with _translated(target), tempfile.TemporaryFile(dir=target.parent):
+        pass
 
 
 def _refuse_existing(target: Path, force: bool) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from anomedge.commands._shared import parse_size
 from anomedge.errors import InputError
-from anomedge.files import canonical_json
+from anomedge.files import canonical_json, check_target
 from anomedge.resample import Geometry
 
 EXAMPLE = "anomedge fit patchcore normals/ -o model.safetensors --backbone wide_resnet50_2 --size 256x256"
@@ -46,11 +46,9 @@ def fit(
     as_json: Annotated[bool, Option("--json", help="Print the decision as JSON.")] = False,
 ) -> None:
     """Fit a detector to normal pictures and place its threshold."""
-    from anomedge.files import atomic_file
     from anomedge.pipelines import fitting, model
 
-    with atomic_file(output, force=force):
-        pass  # a target that cannot be written is said before the work, not after it
+    check_target(output, force=force)
     own = {"n_features": features, "coreset_ratio": coreset, "num_neighbors": neighbors}
     options = fitting.FitOptions(
         geometry=Geometry(parse_size(size), parse_size(crop) if crop else None),

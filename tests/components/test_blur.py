@@ -1,0 +1,35 @@
+import pytest
+import torch
+
+from anomedge.components import GaussianBlur2d
+from anomedge.errors import InputError
+
+
+def test_pairs_borders_and_padding():
+    x = torch.rand(2, 3, 16, 20)
+    assert GaussianBlur2d((3, 5), (1.0, 2.0), 3)(x).shape == x.shape
+    assert GaussianBlur2d((3, 5), 1.0, 3, padding="valid")(x).shape == (2, 3, 14, 16)
+    zero = GaussianBlur2d(5, 1.0, 3, border_type="constant")(torch.ones_like(x))
+    assert zero[0, 0, 0, 0] < 0.5 < zero[0, 0, 8, 8]
+    for border in ("reflect", "replicate", "circular"):
+        torch.testing.assert_close(GaussianBlur2d(5, 1.0, 3, border_type=border)(torch.ones_like(x)), torch.ones_like(x))
+
+
+def test_unnormalised_peak_is_one():
+    assert GaussianBlur2d(5, 1.0, 1, normalize=False).kernel.max() == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: GaussianBlur2d(4, 1.0, 1),
+        lambda: GaussianBlur2d(3, 0.0, 1),
+        lambda: GaussianBlur2d(3, 1.0, 0),
+        lambda: GaussianBlur2d(3, 1.0, 1, border_type="mirror"),
+        lambda: GaussianBlur2d(3, 1.0, 1, padding="full"),
+        lambda: GaussianBlur2d(3, 1.0, 2)(torch.zeros(1, 3, 8, 8)),
+    ],
+)
+def test_what_is_no_blur_is_refused(wrong):
+    with pytest.raises(InputError, match="expected"):
+        wrong()

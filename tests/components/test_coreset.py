@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.distance import cdist
+
+from anomedge.components import KCenterGreedy, MemoryBank
+from anomedge.errors import InputError
+
+
+def plain_greedy(points, first, count):
+    chosen = [first]
+    distances = cdist(points, points[[first]])[:, 0]
+    while len(chosen) < count:
+        chosen.append(int(distances.argmax()))
+        distances = np.minimum(distances, cdist(points, points[chosen[-1:]])[:, 0])
+    return chosen
+
+
+def test_selects_as_the_plain_algorithm(float64):
+    points = torch.randn(300, 7)
+    chosen = KCenterGreedy(points, 0.1).select_coreset_idxs()
+    assert len(chosen) == 30
+    assert chosen == plain_greedy(points.numpy(), chosen[0], 30)
+
+
+def test_the_global_random_state_neither_matters_nor_changes():
+    points = torch.randn(200, 4)
+    torch.manual_seed(1)
+    one = KCenterGreedy(points, 0.1, seed=5).select_coreset_idxs()
+    state = torch.get_rng_state()
+    torch.manual_seed(2)
+    assert KCenterGreedy(points, 0.1, seed=5).select_coreset_idxs() == one
+    torch.manual_seed(1)
+    KCenterGreedy(points, 0.1, seed=5)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_members_work_by_hand():
+    points = torch.tensor([[0.0], [1.0], [10.0], [11.0]])
+    greedy = KCenterGreedy(points, 1.0)
+    with pytest.raises(InputError, match="no centre"):
+        greedy.get_new_idx()
+    greedy.update_distances([0])
+    assert greedy.get_new_idx() == 3
+    greedy.update_distances([3])
+    assert greedy.get_new_idx() in (1, 2)
+    greedy.reset_distances()
+    assert greedy.min_distances is None
+    assert sorted(greedy.select_coreset_idxs([0])) == [1, 2, 3]
+    assert greedy.sample_coreset().shape == (4, 1)
+
+
+def test_duplicates_are_chosen_once_each():
+    chosen = KCenterGreedy(torch.zeros(6, 3), 1.0).select_coreset_idxs()
+    assert sorted(chosen) == list(range(6))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: KCenterGreedy(torch.zeros(0, 3), 0.1),
+        lambda: KCenterGreedy(torch.zeros(3), 0.1),
+        lambda: KCenterGreedy(torch.zeros(3, 3), 0.0),
+        lambda: KCenterGreedy(torch.zeros(3, 3), 1.1),
+        lambda: KCenterGreedy(torch.full((3, 3), torch.nan), 0.5),
+        lambda: MemoryBank(0, 3),
+        lambda: MemoryBank(4, 3).fill(torch.zeros(4, 2)),
+        lambda: MemoryBank(4, 3).fill(torch.full((4, 3), torch.inf)),
+    ],
+)
+def test_what_has_no_coreset_is_refused(wrong):
+    with pytest.raises(InputError, match="expected"):
+        wrong()
+
+
+def test_a_patch_that_is_in_the_bank_has_distance_zero():
+    """A product's own distance cancels here: its square is off by 1e-3 of the norm's, a subtraction is not."""
+    vectors = torch.randn(500, 64) + 30
+    bank = MemoryBank(500, 64)
+    bank.fill(vectors)
+    distances, rows = bank.nearest(vectors)
+    assert rows.tolist() == list(range(500))
+    assert float(distances.max()) < 1e-4
+
+
+def test_one_neighbour_leaves_the_score():
+    bank = MemoryBank(10, 3, num_neighbors=1)
+    bank.fill(torch.randn(10, 3))
+    distances = torch.tensor([[1.0, 3.0]])
+    assert bank.image_score(torch.zeros(1, 2, 3), distances, torch.zeros(1, 2, dtype=torch.int64)).tolist() == [3.0]

@@ -1,0 +1,127 @@
+import os
+import pickle
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from anomedge.components import FeatureExtractor
+from anomedge.components.features import layers_at_strides
+from anomedge.errors import ModelError
+
+
+def whole(seed=3):
+    torch.manual_seed(seed)
+    return timm.create_model("test_efficientnet").eval()
+
+
+def hooked(model, paths, x):
+    found = {}
+    handles = [model.get_submodule(p).register_forward_hook(lambda m, i, o, p=p: found.__setitem__(p, o)) for p in paths]
+    model(x)
+    for handle in handles:
+        handle.remove()
+    return found
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_features_are_those_of_the_whole_network(tmp_path, suffix):
+    model, layers = whole(), ["blocks.1", "blocks.3", "blocks.2"]
+    path = tmp_path / f"weights{suffix}"
+    if suffix == ".pth":
+        torch.save(model.state_dict(), path)
+    else:
+        save_file(model.state_dict(), path)
+    extractor = FeatureExtractor("test_efficientnet", layers, weights=path).eval()
+    x = torch.rand(2, 3, 64, 48)
+    with torch.no_grad():
+        expected, produced = hooked(model, layers, x), extractor(x)
+    assert list(produced) == layers
+    for layer, channels, stride in zip(layers, extractor.channels, extractor.strides, strict=True):
+        assert torch.equal(produced[layer], expected[layer])
+        assert produced[layer].shape[1] == channels
+        assert produced[layer].shape[2] == 64 // stride
+
+
+def test_a_module_is_cut_at_its_paths():
+    model = whole()
+    extractor = FeatureExtractor(model, ["blocks.1", "blocks.3"])
+    x = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = hooked(model, ["blocks.1", "blocks.3"], x)
+        produced = extractor(x)
+    assert (extractor.backbone, extractor.strides) == ("EfficientNet", [4, 16])
+    assert all(torch.equal(produced[layer], expected[layer]) for layer in expected)
+
+
+def test_packaged_weights_see_a_cat():
+    """Class 285 of ImageNet, an Egyptian cat, is what the whole network must say of the photograph."""
+    import skimage.data
+
+    from anomedge.components.features import _whole_state_dict
+
+    model = timm.create_model("tf_efficientnet_lite0").eval()
+    model.load_state_dict(_whole_state_dict("tf_efficientnet_lite0", "efficientnet-lite0"))
+    extractor = FeatureExtractor("tf_efficientnet_lite0", ["blocks.2"], weights="efficientnet-lite0").eval()
+    cat = torch.from_numpy(skimage.data.chelsea()[:300, :300].copy()).permute(2, 0, 1)[None] / 255
+    x = torch.nn.functional.interpolate(cat, size=(224, 224), mode="bilinear", antialias=True)
+    x = (x - extractor.mean[0]) / extractor.std[0]
+    with torch.no_grad():
+        assert model(x).argmax().item() == 285
+        assert torch.equal(extractor(x)["blocks.2"], hooked(model, ["blocks.2"], x)["blocks.2"])
+
+
+@pytest.mark.parametrize(
+    ("backbone", "strides", "layers"),
+    [
+        ("resnet18", [4, 8, 16], ["layer1", "layer2", "layer3"]),
+        ("wide_resnet50_2", [8, 16], ["layer2", "layer3"]),
+        ("tf_efficientnet_lite0", [8, 16], ["blocks.2", "blocks.4"]),
+        ("mobilenetv3_small_100", [4, 8, 16], ["blocks.0", "blocks.1", "blocks.3"]),
+    ],
+)
+def test_layers_by_stride(backbone, strides, layers):
+    assert layers_at_strides(backbone, strides) == layers
+
+
+def planted(path):
+    """A pickle that would run a command."""
+
+    class Planted:
+        def __reduce__(self):
+            return os.system, (f"touch {path}",)
+
+    return pickle.dumps({"a": Planted()})
+
+
+def test_no_pickle_is_executed(tmp_path):
+    (tmp_path / "weights.pth").write_bytes(planted(tmp_path / "executed"))
+    with pytest.raises(ModelError, match="no plain weights"):
+        FeatureExtractor("test_efficientnet", ["blocks.1"], weights=tmp_path / "weights.pth")
+    assert not (tmp_path / "executed").exists()
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path):
+    save_file(timm.create_model("test_resnet").state_dict(), tmp_path / "weights.safetensors")
+    with pytest.raises(ModelError, match="does not fit"):
+        FeatureExtractor("test_efficientnet", ["blocks.1"], weights=tmp_path / "weights.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("backbone", "layers", "weights", "match"),
+    [
+        ("no_such_net", ["layer1"], None, "architecture"),
+        ("hf-hub:someone/something", ["layer1"], None, "architecture"),
+        ("test_efficientnet", ["layer9"], None, "expected some of"),
+        ("test_efficientnet", [], None, "at least one"),
+        ("test_efficientnet", ["blocks.1", "blocks.1"], None, "each once"),
+        ("test_efficientnet", ["blocks.1"], "missing.pth", "expected a .safetensors"),
+        ("test_efficientnet", ["blocks.1"], "efficientnet-lite0", "--backbone tf_efficientnet_lite0"),
+        (nn.Sequential(nn.Conv2d(3, 4, 3)), ["7"], None, "expected paths"),
+    ],
+)
+def test_what_cannot_be_had_is_said(backbone, layers, weights, match):
+    with pytest.raises(ModelError, match=match):
+        FeatureExtractor(backbone, layers, weights=weights)

@@ -1,0 +1,209 @@
+"""Laws that every component of inference obeys, over the list of them; adding a component is adding a case.
+
+Each agrees with an independent formula in float64, leaves its input untouched, round-trips its state_dict into an
+unfitted instance, treats a batch as its images one by one, survives strict `torch.export`, and runs equal under every
+runtime that must be tested.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from scipy import ndimage
+from scipy.spatial.distance import cdist, mahalanobis
+from torch import nn
+
+from anomedge import runtimes
+from anomedge.components import (
+    FeatureExtractor,
+    GaussianBlur2d,
+    LinearResample2d,
+    MemoryBank,
+    MultiVariateGaussian,
+    NearestUpsample2d,
+)
+from anomedge.components.resampling import BandedRows
+from anomedge.export.passes import fix_batch_name, lower_opset, strip_metadata
+from anomedge.resample import bilinear
+from tests.conftest import RUNTIMES
+
+
+class Distance(nn.Module):
+    """`MultiVariateGaussian.distance` as a forward."""
+
+    def __init__(self, fitted: bool) -> None:
+        super().__init__()
+        self.gaussian = MultiVariateGaussian(5, 12)
+        if fitted:
+            self.gaussian.fit(observations())
+
+    def forward(self, x):
+        return self.gaussian.distance(x)
+
+
+class Nearest(nn.Module):
+    """`MemoryBank.nearest` and `image_score` of images of 6 patches as a forward."""
+
+    def __init__(self, fitted: bool) -> None:
+        super().__init__()
+        self.bank = MemoryBank(40, 5, num_neighbors=4)
+        if fitted:
+            self.bank.fill(bank())
+
+    def forward(self, x):
+        distances, rows = self.bank.nearest(x.reshape(-1, 5))
+        distances = distances.reshape(-1, 6)
+        return self.bank.image_score(x, distances, rows.reshape(-1, 6)), distances
+
+
+def random(*shape, seed=0):
+    return torch.from_numpy(np.random.default_rng(seed).normal(size=shape)).to(torch.get_default_dtype())
+
+
+def observations():
+    return random(30, 5, 3, 4, seed=1) @ random(4, 4, seed=2) + 3
+
+
+def bank():
+    return random(40, 5, seed=3) + 7
+
+
+def by_mahalanobis(x):
+    fitted = observations().numpy().reshape(30, 5, 12)
+    result = np.empty((len(x), 12))
+    for p in range(12):
+        inverse = np.linalg.inv(np.cov(fitted[:, :, p], rowvar=False) + 0.01 * np.eye(5))
+        result[:, p] = [mahalanobis(v, fitted[:, :, p].mean(axis=0), inverse) for v in x[:, :, p]]
+    return (result,)
+
+
+def by_brute_force(x):
+    members = bank().numpy()
+    distances = np.stack([cdist(image, members) for image in x])
+    nearest = distances.min(axis=2)
+    scores = []
+    for image, d in zip(x, distances, strict=True):
+        worst = d.min(axis=1).argmax()
+        best = d[worst].argmin()
+        support = np.argsort(cdist(members[best : best + 1], members)[0])[:4]
+        to_support = cdist(image[worst : worst + 1], members[support])[0]
+        weight = 1 - np.exp(d[worst, best]) / np.exp(to_support).sum()
+        scores.append(weight * d[worst, best])
+    return np.array(scores), nearest
+
+
+def by_scipy_blur(x):
+    truncated = ndimage.gaussian_filter(x, sigma=(0, 0, 1.5, 1.5), truncate=4 / 1.5, mode="mirror")
+    return (truncated,)
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    make: Callable[[bool], nn.Module]
+    inputs: Callable[[], torch.Tensor]
+    formula: Callable[[np.ndarray], tuple[np.ndarray, ...]] | None
+
+
+CASES = [
+    Case("gaussian", Distance, lambda: random(3, 5, 12) + 3, by_mahalanobis),
+    Case("memory bank", Nearest, lambda: random(3, 6, 5) + 7, by_brute_force),
+    Case("blur", lambda _: GaussianBlur2d(9, 1.5, 2), lambda: random(3, 2, 16, 20), by_scipy_blur),
+    Case(
+        "resample",
+        lambda _: LinearResample2d(bilinear(16, 7, antialias=True), bilinear(20, 33)),
+        lambda: random(3, 2, 16, 20),
+        lambda x: (bilinear(16, 7, antialias=True) @ x @ bilinear(20, 33).T,),
+    ),
+    Case(
+        "banded rows",
+        lambda _: BandedRows(bilinear(40, 7, antialias=True)),
+        lambda: random(3, 40, 6),
+        lambda x: (bilinear(40, 7, antialias=True) @ x,),
+    ),
+    Case(
+        "nearest",
+        lambda _: NearestUpsample2d((3, 4), (7, 8)),
+        lambda: random(3, 2, 3, 4),
+        lambda x: (x[:, :, np.arange(7) * 3 // 7][:, :, :, np.arange(8) // 2],),
+    ),
+    Case("features", lambda _: features(), lambda: random(3, 3, 32, 32), None),
+]
+
+
+def features():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return FeatureExtractor("test_efficientnet", ["blocks.3", "blocks.1"], pre_trained=False).eval()
+
+
+def values(output) -> list[torch.Tensor]:
+    if isinstance(output, torch.Tensor):
+        return [output]
+    return list(output.values() if isinstance(output, dict) else output)
+
+
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+# A backbone has no formula: the whole network's own forward is its definition, see test_features.
+every_formula = pytest.mark.parametrize("case", [c for c in CASES if c.formula], ids=lambda case: case.name)
+
+
+@every_formula
+def test_agrees_with_an_independent_formula(case, float64):
+    x = case.inputs()
+    produced = values(case.make(True)(x))
+    for ours, theirs in zip(produced, case.formula(x.numpy()), strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs, rtol=0, atol=1e-9)
+
+
+@every_case
+def test_leaves_its_input_untouched(case):
+    module, x = case.make(True), case.inputs()
+    before = x.clone()
+    module(x)
+    assert torch.equal(x, before)
+
+
+@every_case
+def test_state_dict_round_trips_into_an_unfitted_instance(case):
+    fitted, x = case.make(True), case.inputs()
+    state = copy.deepcopy(fitted.state_dict())
+    other = case.make(False)
+    other.load_state_dict(state)
+    for one, two in zip(values(fitted(x)), values(other(x)), strict=True):
+        assert torch.equal(one, two)
+
+
+@every_case
+def test_a_batch_is_its_items_one_by_one(case, float64):
+    module, x = case.make(True), case.inputs()
+    alone = [values(module(item[None])) for item in x]
+    for i, together in enumerate(values(module(x))):
+        torch.testing.assert_close(together, torch.cat([item[i] for item in alone]), rtol=0, atol=1e-12)
+
+
+@every_case
+def test_exports_strictly_and_runs_equal_everywhere(case, tmp_path):
+    module, x = case.make(True).eval(), case.inputs()
+    program = torch.export.export(module, (x,), dynamic_shapes=({0: torch.export.Dim("batch", max=64)},), strict=True)
+    names = [f"y{i}" for i in range(len(values(module(x))))]
+    written = torch.onnx.export(
+        program, (), dynamo=True, opset_version=18, input_names=["x"], output_names=names, verbose=False
+    )
+    proto = written.model_proto
+    lower_opset(proto, 17)
+    strip_metadata(proto)
+    fix_batch_name(proto, None, {})
+    onnx.save(proto, tmp_path / "model.onnx")
+    onnx.checker.check_model(tmp_path / "model.onnx", full_check=True)
+    for runtime in RUNTIMES:
+        with runtimes.open(tmp_path / "model.onnx", runtime=runtime) as session:
+            for batch in (x, x[:1]):
+                produced = session.run({"x": batch.numpy()})
+                for name, expected in zip(names, values(module(batch)), strict=True):
+                    scale = max(float(expected.abs().max()), 1.0)
+                    np.testing.assert_allclose(produced[name], expected.numpy(), rtol=0, atol=1e-5 * scale)

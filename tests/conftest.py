@@ -1,0 +1,100 @@
+"""Session fixtures: a small picture set, one tiny fitted model and one proven bundle of each detector.
+
+`ANOMEDGE_TEST_RUNTIMES` names the runtimes that must run; one that is not installed is an error, never a skip.
+"""
+
+import os
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+from anomedge import runtimes
+from anomedge.bundle import Bundle
+from anomedge.demo.textures import PictureSet, write_pictures
+from anomedge.export.bundling import ExportOptions, export
+from anomedge.pipelines.fitting import FitOptions, SmallSampleWarning, fit
+from anomedge.pipelines.model import Model, load, save
+from anomedge.resample import Geometry
+
+DETECTORS = ("padim", "patchcore")
+RUNTIMES = tuple(os.environ.get("ANOMEDGE_TEST_RUNTIMES", "onnxruntime,openvino").split(","))
+FRAME = (96, 128)
+
+
+def pytest_sessionstart(session):
+    missing = set(RUNTIMES) - set(runtimes.installed())
+    if missing:
+        raise pytest.UsageError(f"runtimes {sorted(missing)} must be tested but are not installed")
+
+
+@pytest.fixture(autouse=True)
+def _two_threads():
+    torch.set_num_threads(2)
+
+
+@pytest.fixture
+def float64():
+    torch.set_default_dtype(torch.float64)
+    yield torch.float64
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    write_pictures(folder, PictureSet(frame=FRAME, train=8, held_back=6, good=3, bad=1))
+    return folder
+
+
+def tiny_options(pictures: Path, **more) -> FitOptions:
+    """A backbone of 80 thousand random parameters: the graph has every kind of node, the weights no meaning."""
+    given = {
+        "geometry": Geometry((72, 80), (64, 72)),
+        "backbone": "test_efficientnet",
+        "weights": "random",
+        "held_back": pictures / "held_back",
+    }
+    return FitOptions(**(given | more))
+
+
+@pytest.fixture(scope="session")
+def model_paths(pictures, tmp_path_factory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("models")
+    paths = {}
+    for detector in DETECTORS:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SmallSampleWarning)
+            fitted = fit(detector, pictures / "train", tiny_options(pictures))
+        paths[detector] = folder / f"{detector}.safetensors"
+        save(fitted, paths[detector])
+    return paths
+
+
+@pytest.fixture(scope="session")
+def models(model_paths) -> dict[str, Model]:
+    return {detector: load(path) for detector, path in model_paths.items()}
+
+
+@pytest.fixture(scope="session")
+def bundle_paths(model_paths, pictures, tmp_path_factory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("bundles")
+    for detector, path in model_paths.items():
+        export(path, folder / f"{detector}.anomedge", ExportOptions(frame=FRAME, golden=[pictures / "test"]))
+    return {detector: folder / f"{detector}.anomedge" for detector in model_paths}
+
+
+@pytest.fixture(params=DETECTORS)
+def detector(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def bundle(detector, bundle_paths) -> Bundle:
+    return Bundle.open(bundle_paths[detector])
+
+
+@pytest.fixture(params=RUNTIMES)
+def runtime(request) -> str:
+    return request.param

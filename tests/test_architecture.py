@@ -1,0 +1,113 @@
+"""The layout's rules, held by tests: what imports what, what a device needs, how large a file may get."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import anomedge
+
+PACKAGE = Path(anomedge.__file__).parent
+ROOT = PACKAGE.parent
+VENDORS = [
+    "torch", "torchvision", "timm", "onnx", "onnxscript", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "cuda",
+    "safetensors", "skimage", "scipy", "sklearn", "polygraphy", "lightning",
+]  # fmt: skip
+DEVICE_SIDE = ("errors", "files", "resample", "threshold", "images", "bundle", "overlay", "inspector", "progress")
+# A part may import those that stand before it in one of its rows, and itself.
+ALLOWED = {
+    "errors": set(),
+    "progress": set(),
+    "files": {"errors"},
+    "resample": {"errors"},
+    "threshold": {"errors"},
+    "images": {"errors", "files"},
+    "bundle": {"errors", "files", "resample", "threshold"},
+    "runtimes": {"errors", "bundle"},
+    "overlay": {"images", "resample", "threshold"},
+    "inspector": {"errors", "bundle", "images", "runtimes", "threshold"},
+    "parity": {"errors", "bundle", "images", "progress", "resample", "runtimes", "threshold"},
+    "components": {"errors", "progress", "resample"},
+    "pipelines": {"", "errors", "files", "images", "progress", "resample", "threshold", "components"},
+    "export": {"__main__", "errors", "files", "images", "resample", "bundle", "runtimes", "parity", "components", "pipelines"},
+}
+
+
+def modules(part: str) -> list[str]:
+    path = PACKAGE / part
+    files = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+    names = [".".join(("anomedge", *file.relative_to(PACKAGE).with_suffix("").parts)) for file in files]
+    return [name.removesuffix(".__init__") for name in names if not name.endswith("__main__")]
+
+
+def test_device_side_imports_without_torch_and_vendors():
+    names = [name for part in (*DEVICE_SIDE, "runtimes", "parity", "commands") for name in modules(part)]
+    code = f"""
+import importlib, sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] in {VENDORS!r}:
+            raise ImportError('blocked: ' + name)
+sys.meta_path.insert(0, Block())
+for name in {names!r}:
+    importlib.import_module(name)
+from anomedge import runtimes
+assert {{'onnxruntime', 'openvino'}} <= set(runtimes.available()), runtimes.available()
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("part", ALLOWED)
+def test_imports_run_one_way(part):
+    path = PACKAGE / part
+    files = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+    assert files
+    for file in files:
+        for name in imported(file):
+            target = name.removeprefix("anomedge").removeprefix(".").split(".")[0]
+            assert target in ALLOWED[part] | {part}, f"{file.relative_to(PACKAGE)} imports {name}"
+
+
+def imported(file: Path) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            if node.module == "anomedge":
+                found += ["" if a.name.startswith("__") else f"anomedge.{a.name}" for a in node.names]
+            else:
+                found.append(node.module)
+    return [name for name in found if name == "" or name.split(".")[0] == "anomedge"]
+
+
+def test_linter_forbids_vendors_on_the_device_side():
+    rules = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]
+    assert "TID" in rules["select"]
+    banned = set(rules["flake8-tidy-imports"]["banned-module-level-imports"])
+    assert {"torch", "onnxruntime", "openvino", "tensorrt", "onnx"} <= banned
+    free = [pattern for pattern, ignored in rules["per-file-ignores"].items() if "TID253" in ignored]
+    assert not any(part in pattern for pattern in free for part in (*DEVICE_SIDE, "runtimes", "parity", "commands"))
+
+
+def test_no_file_is_long_and_no_pickle_is_read():
+    for file in PACKAGE.rglob("*.py"):
+        text = file.read_text()
+        assert text.count("\n") <= 400, file
+        assert "weights_only=False" not in text and "import pickle" not in text, file
+        assert "allow_pickle=True" not in text, file
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("__init__.py")), ids=lambda f: f.parent.name)
+def test_public_names_exist_and_are_sorted(file):
+    tree = ast.parse(file.read_text())
+    lists = [n.value for n in tree.body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "__all__"]
+    for names in (ast.literal_eval(value) for value in lists):
+        module = __import__(modules(str(file.parent.relative_to(PACKAGE)))[0] if file.parent != PACKAGE else "anomedge", fromlist=["x"])
+        assert all(hasattr(module, name) for name in names)
+        # As the linter sorts: constants, classes, functions.
+        assert sorted(names) == sorted(set(names))

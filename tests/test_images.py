@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from anomedge.errors import InputError
+from anomedge.images import list_pictures, read_folder, read_folders, read_picture
+
+
+def gradient(shape=(6, 9)):
+    return np.arange(shape[0] * shape[1] * 3, dtype=np.uint8).reshape(*shape, 3)
+
+
+def test_rgb_comes_back_as_it_was(tmp_path):
+    Image.fromarray(gradient()).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.png"), gradient())
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "RGBA", "LA", "CMYK"])
+def test_other_eight_bit_modes_become_rgb(tmp_path, mode):
+    path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
+    Image.fromarray(gradient()).convert(mode).save(path)
+    frame = read_picture(path)
+    assert frame.shape == (6, 9, 3)
+    assert frame.dtype == np.uint8
+
+
+def test_alpha_is_dropped(tmp_path):
+    pixels = np.dstack([gradient(), np.zeros((6, 9), np.uint8)])
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.png"), gradient())
+
+
+def test_exif_rotation_is_applied(tmp_path):
+    image = Image.fromarray(gradient())
+    exif = image.getexif()
+    exif[0x0112] = 6  # turned by a quarter
+    image.save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.png"), np.rot90(gradient(), -1))
+
+
+def test_sixteen_bits_are_refused(tmp_path):
+    Image.fromarray(np.zeros((4, 4), np.uint16)).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match="8 bits"):
+        read_picture(tmp_path / "a.png")
+
+
+def test_animations_are_refused(tmp_path):
+    frames = [Image.fromarray(gradient()), Image.fromarray(255 - gradient())]
+    frames[0].save(tmp_path / "a.tif", save_all=True, append_images=frames[1:])
+    with pytest.raises(InputError, match="2 frames"):
+        read_picture(tmp_path / "a.tif")
+
+
+def test_bombs_are_refused(tmp_path, monkeypatch):
+    Image.fromarray(gradient((64, 64))).save(tmp_path / "a.png")
+    for limit in (3000, 1000):  # Pillow warns above the limit, and raises above twice the limit
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        with pytest.raises(InputError, match="scale it down"):
+            read_picture(tmp_path / "a.png")
+
+
+def test_truncated_and_foreign_files_are_refused(tmp_path):
+    Image.fromarray(gradient((64, 64))).save(tmp_path / "whole.png")
+    data = (tmp_path / "whole.png").read_bytes()
+    (tmp_path / "half.png").write_bytes(data[: len(data) // 2])
+    (tmp_path / "text.png").write_text("no picture")
+    for name in ("half.png", "text.png", "missing.png"):
+        with pytest.raises(InputError, match="cannot be read"):
+            read_picture(tmp_path / name)
+
+
+def test_folders_are_listed_in_order_and_labelled_by_layout(tmp_path):
+    for name in ("test/good/b.png", "test/good/a.PNG", "test/scratch/a.png", "test/good/.hidden.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(gradient()).save(tmp_path / name)
+    (tmp_path / "ground_truth/scratch").mkdir(parents=True)
+    mask = np.zeros((6, 9), np.uint8)
+    mask[2:4] = 255
+    Image.fromarray(mask).save(tmp_path / "ground_truth/scratch/a_mask.png")
+    (tmp_path / "test/readme.txt").write_text("no picture")
+    for folder in (tmp_path, tmp_path / "test"):
+        found = read_folder(folder)
+        assert [p.name for p in found] == ["good/a.PNG", "good/b.png", "scratch/a.png"]
+        assert [p.anomalous for p in found] == [False, False, True]
+        assert found[0].mask().sum() == 0
+        np.testing.assert_array_equal(found[2].mask(), mask > 0)
+    assert [p.anomalous for p in read_folder(tmp_path / "test" / "good")] == [None, None]
+    twice = read_folders([tmp_path / "test" / "good", tmp_path / "test" / "scratch"])
+    assert [p.name for p in twice] == ["1-good/a.PNG", "1-good/b.png", "2-scratch/a.png"]
+
+
+def test_empty_folders_are_refused(tmp_path):
+    with pytest.raises(InputError, match="holds no picture"):
+        list_pictures(tmp_path)
+    with pytest.raises(InputError, match="expected a folder"):
+        list_pictures(tmp_path / "missing")

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score
+
+from anomedge.errors import InputError
+from anomedge.threshold import by_f1, by_false_alarm_rate, spread
+
+scores = st.lists(st.floats(-1e3, 1e3, allow_nan=False, width=32), min_size=2, max_size=200)
+
+
+@given(scores, st.sampled_from([0.01, 0.05, 0.2, 0.5]))
+def test_rate_is_kept_and_no_score_is_hit(values, rate):
+    values = np.array(values)
+    cut = by_false_alarm_rate(values, rate)
+    assert (values > cut.value).mean() <= rate + 1e-9
+    assert not (values == cut.value).any() or np.ptp(values) < 1e-9
+    assert cut.margin == pytest.approx(np.abs(values - cut.value).min(), rel=1e-6, abs=1e-9)
+    if cut.extrapolated:
+        assert cut.value > values.max()
+
+
+def test_midway_between_neighbours_when_the_sample_is_large_enough():
+    values = np.arange(200.0)
+    assert by_false_alarm_rate(values, 0.01) == (197.5, 0.5, False)
+    assert by_false_alarm_rate(values, 0.1) == (179.5, 0.5, False)
+
+
+def test_ties_move_the_threshold_up():
+    values = np.array([0.0] * 50 + [1.0] * 49 + [2.0])
+    cut = by_false_alarm_rate(values, 0.3)
+    assert cut.value == 1.5
+
+
+def test_small_sample_is_extrapolated_by_one_gap():
+    cut = by_false_alarm_rate(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), 0.01)
+    assert (cut.value, cut.margin, cut.extrapolated) == (6.0, 1.0, True)
+
+
+@given(
+    st.lists(st.integers(0, 30).map(float), min_size=1, max_size=30),
+    st.lists(st.integers(0, 30).map(float), min_size=1, max_size=30),
+)
+def test_f1_is_the_best_there_is(normal, anomalous):
+    every = np.array(normal + anomalous)
+    if np.ptp(every) == 0:
+        with pytest.raises(InputError):
+            by_f1(np.array(normal), np.array(anomalous))
+        return
+    labels = np.array([0] * len(normal) + [1] * len(anomalous))
+    cut = by_f1(np.array(normal), np.array(anomalous))
+    middles = (np.unique(every)[1:] + np.unique(every)[:-1]) / 2
+    best = max(f1_score(labels, every > c, zero_division=0) for c in middles)
+    assert f1_score(labels, every > cut.value, zero_division=0) == pytest.approx(best)
+    assert not np.isin(cut.value, every)
+
+
+def test_spread_has_a_floor():
+    assert spread(np.array([10.0, 14.0])) == 4.0
+    assert spread(np.array([10.0, 10.0])) == 0.5
+
+
+@pytest.mark.parametrize("values", [[1.0], [1.0, np.nan], [1.0, np.inf]])
+def test_scores_that_cannot_place_it_are_refused(values):
+    with pytest.raises(InputError, match="expected"):
+        by_false_alarm_rate(np.array(values), 0.01)
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0, -0.1, 2.0])
+def test_rates_that_cannot_be_are_refused(rate):
+    with pytest.raises(InputError, match="between 0 and 1"):
+        by_false_alarm_rate(np.arange(10.0), rate)
