@@ -30,14 +30,20 @@ def application(only: str | None = None) -> typer.Typer:
             verb = importlib.import_module(f"{commands.__name__}.{found.name}")
             app.command(name=found.name, epilog=f"Example: {verb.EXAMPLE}")(getattr(verb, found.name))
     if only is None:
-        app.callback()(_version)
+        app.callback()(_options)
     return app
 
 
-def _version(version: bool = typer.Option(False, "--version", help="Print the version.", is_eager=True)) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(__version__)
         raise typer.Exit
+
+
+def _options(
+    version: bool = typer.Option(False, "--version", help="Print the version.", callback=_print_version, is_eager=True),
+) -> None:
+    del version  # its callback has done what it says
 
 
 def run_command(name: str, arguments: Sequence[str]) -> int:

@@ -3,10 +3,10 @@
 import ast
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
+import tomllib
 
 import anomedge
 
@@ -32,7 +32,18 @@ ALLOWED = {
     "parity": {"errors", "bundle", "images", "progress", "resample", "runtimes", "threshold"},
     "components": {"errors", "progress", "resample"},
     "pipelines": {"", "errors", "files", "images", "progress", "resample", "threshold", "components"},
-    "export": {"__main__", "errors", "files", "images", "resample", "bundle", "runtimes", "parity", "components", "pipelines"},
+    "export": {
+        "__main__",
+        "errors",
+        "files",
+        "images",
+        "resample",
+        "bundle",
+        "runtimes",
+        "parity",
+        "components",
+        "pipelines",
+    },
 }
 
 
@@ -107,7 +118,9 @@ def test_public_names_exist_and_are_sorted(file):
     tree = ast.parse(file.read_text())
     lists = [n.value for n in tree.body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "__all__"]
     for names in (ast.literal_eval(value) for value in lists):
-        module = __import__(modules(str(file.parent.relative_to(PACKAGE)))[0] if file.parent != PACKAGE else "anomedge", fromlist=["x"])
+        module = __import__(
+            modules(str(file.parent.relative_to(PACKAGE)))[0] if file.parent != PACKAGE else "anomedge", fromlist=["x"]
+        )
         assert all(hasattr(module, name) for name in names)
         # As the linter sorts: constants, classes, functions.
         assert sorted(names) == sorted(set(names))

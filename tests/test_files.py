@@ -9,7 +9,11 @@ from anomedge import files
 from anomedge.errors import IntegrityError, OutputError
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+    )
+)
 def test_canonical_json_is_json_and_knows_no_order(value):
     data = files.canonical_json(value)
     assert json.loads(data) == value

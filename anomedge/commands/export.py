@@ -39,9 +39,10 @@ def export(
     if unknown := sorted(set(precision or ["fp32"]) - {"fp32"}):
         raise InputError(f"got precision {unknown}; expected fp32, the one this version writes")
     folders = [Path(folder) for folder in golden or () if folder != "synthetic"]
-    if not folders:
+    if golden is None:
         warnings.warn(
-            "no pictures were given, so decisions are proven on synthetic frames only; give --golden DIR", stacklevel=1
+            "no pictures were given, so decisions are proven on synthetic frames only; give --golden DIR, or --golden synthetic",
+            stacklevel=1,
         )
     options = ExportOptions(
         frame=parse_size(frame),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import onnx
@@ -11,6 +12,7 @@ from anomedge.errors import ExportError
 __all__ = ["write_ir", "write_onnx", "write_tapped"]
 
 _PROTOBUF_LIMIT = 2**31 - 1
+_COUNTED = re.compile(r"[A-Z][A-Za-z0-9]*_\d+")
 _SMALL = 1024
 """Bytes up to which a tensor stays inside the graph's file: shapes and indices that readers want to see at once."""
 
@@ -61,6 +63,9 @@ def write_ir(shipped: Path, path: Path) -> None:
 
     graph = openvino.Core().read_model(shipped)
     graph.set_friendly_name("anomedge")
+    for place, node in enumerate(graph.get_ordered_ops()):
+        if _COUNTED.fullmatch(node.get_friendly_name()):  # by how many nodes this process has made so far
+            node.set_friendly_name(f"{node.get_type_name()}_{place}")
     path.parent.mkdir(exist_ok=True)
     openvino.save_model(graph, path, compress_to_fp16=False)
 

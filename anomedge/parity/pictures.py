@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ EXTREME, BLENDED, SYNTHETIC = "extreme/", "blended/", "synthetic/"
 _NEAR = 0.01
 _UNDECIDABLE = 2e-4  # of the scale, twice the tolerance: nearer than that, both labels are right
 _STEPS = 16
+_TRIES = 4
 
 Scorer = Callable[[Frame], npt.NDArray[np.floating]]
 
@@ -56,16 +58,24 @@ def blends(
     above = [p for p, flag in zip(pictures, anomalous, strict=True) if flag]
     if not below or not above:
         return []
-    # Consecutive pairs differ in both pictures; a pair that meets no score near the threshold is passed over.
-    pairs = [(below[i % len(below)], above[(i + i // len(below)) % len(above)]) for i in range(2 * count)]
     found: list[Picture] = []
-    for normal, defect in track(dict.fromkeys(pairs), "blending to the threshold", total=count):
-        pixels = _bisect(normal.frame(frame), defect.frame(frame), decision, score_of)
+    pairs = itertools.islice(_pairs(below, above), _TRIES * count)
+    for normal, defect, shift in track(pairs, "blending to the threshold", total=_TRIES * count):
+        moved = np.roll(defect.frame(frame), round(shift * frame[1]), axis=1)
+        pixels = _bisect(normal.frame(frame), moved, decision, score_of)
         if pixels is not None:
-            found.append(Picture(f"{BLENDED}{normal.name}+{defect.name}", pixels=pixels))
+            found.append(Picture(f"{BLENDED}{normal.name}+{defect.name}@{shift:g}", pixels=pixels))
         if len(found) == count:
             break
     return found
+
+
+def _pairs(below: Sequence[Picture], above: Sequence[Picture]) -> Iterator[tuple[Picture, Picture, float]]:
+    """Every pair once, neighbours differing in both pictures; then again with the anomalous one moved sideways."""
+    for shift in (0.0, 0.25, 0.5, 0.75):
+        for turn in range(len(above)):
+            for place, normal in enumerate(below):
+                yield normal, above[(place + turn) % len(above)], shift
 
 
 def _bisect(normal: Frame, defect: Frame, decision: Decision, score_of: Scorer) -> Frame | None:

@@ -17,7 +17,7 @@ from anomedge.resample import bilinear, gaussian_blur
 
 __all__ = ["Config", "Pipeline", "Prediction"]
 
-Pixels = Annotated[int, Field(ge=8, le=16384)]
+Pixels = Annotated[int, Field(ge=8, le=4096)]
 Triple = tuple[float, float, float]
 
 

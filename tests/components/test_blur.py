@@ -12,7 +12,9 @@ def test_pairs_borders_and_padding():
     zero = GaussianBlur2d(5, 1.0, 3, border_type="constant")(torch.ones_like(x))
     assert zero[0, 0, 0, 0] < 0.5 < zero[0, 0, 8, 8]
     for border in ("reflect", "replicate", "circular"):
-        torch.testing.assert_close(GaussianBlur2d(5, 1.0, 3, border_type=border)(torch.ones_like(x)), torch.ones_like(x))
+        torch.testing.assert_close(
+            GaussianBlur2d(5, 1.0, 3, border_type=border)(torch.ones_like(x)), torch.ones_like(x)
+        )
 
 
 def test_unnormalised_peak_is_one():

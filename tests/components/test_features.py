@@ -19,7 +19,9 @@ def whole(seed=3):
 
 def hooked(model, paths, x):
     found = {}
-    handles = [model.get_submodule(p).register_forward_hook(lambda m, i, o, p=p: found.__setitem__(p, o)) for p in paths]
+    handles = [
+        model.get_submodule(p).register_forward_hook(lambda m, i, o, p=p: found.__setitem__(p, o)) for p in paths
+    ]
     model(x)
     for handle in handles:
         handle.remove()

@@ -10,7 +10,9 @@ def test_cov_is_numpys(float64):
     x = torch.randn(20, 4)
     weights = torch.rand(20)
     for options in ({}, {"bias": True}, {"ddof": 0}, {"ddof": 2}, {"rowvar": True}):
-        np.testing.assert_allclose(MultiVariateGaussian._cov(x, **options), np.cov(x, **({"rowvar": False} | options)), atol=1e-12)
+        np.testing.assert_allclose(
+            MultiVariateGaussian._cov(x, **options), np.cov(x, **({"rowvar": False} | options)), atol=1e-12
+        )
     ours = MultiVariateGaussian._cov(x, aweights=weights)
     np.testing.assert_allclose(ours, np.cov(x, rowvar=False, aweights=weights), atol=1e-12)
     np.testing.assert_allclose(MultiVariateGaussian._cov(x[:, 0]), np.cov(x[:, 0]), atol=1e-12)
@@ -33,7 +35,9 @@ def test_stream_is_the_whole(float64):
     for batch in x.split(8):
         moments.update(batch)
     for p in range(5):
-        np.testing.assert_allclose(moments.covariance()[p], np.cov(x[:, :, p].numpy(), rowvar=False), rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(
+            moments.covariance()[p], np.cov(x[:, :, p].numpy(), rowvar=False), rtol=1e-9, atol=1e-9
+        )
     np.testing.assert_allclose(moments.mean, x.mean(dim=0).T, rtol=1e-12)
 
 

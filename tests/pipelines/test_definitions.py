@@ -38,7 +38,9 @@ def features_of(pipeline, images) -> list[np.ndarray]:
 
 def to_map(distances: np.ndarray) -> np.ndarray:
     """Bilinear upsampling by torch, Gaussian blur by scipy."""
-    large = F.interpolate(torch.from_numpy(distances)[:, None], size=GEOMETRY.image, mode="bilinear", align_corners=False)
+    large = F.interpolate(
+        torch.from_numpy(distances)[:, None], size=GEOMETRY.image, mode="bilinear", align_corners=False
+    )
     return ndimage.gaussian_filter(large.numpy(), sigma=(0, 0, 4, 4), truncate=4.0, mode="mirror")
 
 

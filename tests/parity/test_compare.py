@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import jaccard_score, roc_auc_score
+
+from anomedge.errors import InputError
+from anomedge.images import Picture
+from anomedge.parity.certificate import TOLERANCES
+from anomedge.parity.compare import Outputs, Truth, collect, compare, failures_of
+from anomedge.parity.golden import places_to_keep, places_with_stages
+from anomedge.parity.metrics import auroc, mask_iou
+from anomedge.parity.pictures import blends, extremes, synthetic
+from anomedge.threshold import Decision, Origin
+
+ORIGIN = Origin(
+    rule="false-alarm-rate", rate=0.01, source="x", normal=2, anomalous=0, margin=1.0, extrapolated=True, pictures="y"
+)
+DECISION = Decision(threshold=40.0, pixel_threshold=30.0, minimum=30.0, maximum=50.0, scale=10.0, origin=ORIGIN)
+
+
+@given(st.lists(st.tuples(st.integers(-5, 5), st.booleans()), min_size=2, max_size=60))
+def test_auroc_is_scikit_learns(pairs):
+    scores, labels = np.array([s for s, _ in pairs], float), np.array([label for _, label in pairs])
+    if labels.all() or not labels.any():
+        assert auroc(scores, labels) is None
+    else:
+        assert auroc(scores, labels) == pytest.approx(roc_auc_score(labels, scores))
+
+
+def test_scores_above_thirty_do_not_saturate():
+    """Libraries that take such scores for logits squash them to ones; here only their order counts."""
+    generator = np.random.default_rng(0)
+    labels = generator.random(500) < 0.3
+    scores = 30 + 20 * generator.random(500) + 5 * labels
+    assert auroc(scores, labels) == pytest.approx(roc_auc_score(labels, scores))
+    assert auroc(scores.astype(np.float32) * 1e4, labels) == pytest.approx(roc_auc_score(labels, scores), abs=1e-4)
+
+
+def test_torchmetrics_agrees_once_scores_are_ranked():
+    import torch
+    from torchmetrics.functional.classification import binary_auroc
+
+    generator = np.random.default_rng(1)
+    labels = generator.random(200) < 0.5
+    scores = 30 + 20 * generator.random(200) + 5 * labels
+    ranked = torch.from_numpy(scores.argsort().argsort() / 200)
+    assert auroc(scores, labels) == pytest.approx(float(binary_auroc(ranked, torch.from_numpy(labels).long())))
+
+
+def test_iou():
+    a, b = np.random.default_rng(0).random((2, 100)) > 0.5
+    assert mask_iou(a, b) == pytest.approx(jaccard_score(a, b))
+    assert mask_iou(np.zeros(3), np.zeros(3)) == 1.0
+
+
+def outputs(scores, value=1.0):
+    return Outputs(np.array(scores, np.float32), np.full((len(scores), 1, 2, 2), value, np.float32))
+
+
+def test_flips_are_named_and_errors_are_shares_of_the_scale():
+    difference = compare(outputs([39.0, 41.0, 50.0]), outputs([39.0, 39.5, 50.001], 1.01), DECISION, ["a", "b", "c"])
+    assert difference.flips == ("b",)
+    assert difference.worst == "b"
+    assert difference.score_error == pytest.approx(0.15)
+    assert difference.map_error == pytest.approx(0.001, rel=1e-4)
+    assert difference.smallest_margin == pytest.approx(0.1)
+    lines = failures_of(difference, 2e-5, TOLERANCES["fp32"])
+    assert [line.split()[0] for line in lines] == ["score", "map", "batch", "1"]
+    same = compare(outputs([39.0]), outputs([39.0]), DECISION, ["a"])
+    assert failures_of(same, None, TOLERANCES["fp32"]) == ()
+
+
+def test_nan_fails():
+    difference = compare(outputs([39.0]), outputs([np.nan]), DECISION, ["a"])
+    assert failures_of(difference, None, TOLERANCES["fp32"])
+
+
+def test_nothing_compared_is_a_failure():
+    with pytest.raises(InputError, match="no pictures"):
+        collect(None, [], (4, 4), 1)
+
+
+def test_ranks_need_labels_and_masks():
+    unknown = Truth([None, None], [None, None])
+    assert unknown.ranks(outputs([1.0, 2.0])) == (None, None)
+    known = Truth([False, True], [np.zeros((2, 2), bool), np.array([[1, 0], [0, 0]], bool)])
+    image, pixel = known.ranks(outputs([1.0, 2.0]))
+    assert (image, pixel) == (1.0, 0.5)
+
+
+def test_synthetic_and_extreme_frames_are_the_same_every_time():
+    for make in (extremes, synthetic):
+        one, two = make((16, 24)), make((16, 24))
+        assert all(np.array_equal(a.frame(), b.frame()) for a, b in zip(one, two, strict=True))
+        assert {p.frame().shape for p in one} == {(16, 24, 3)}
+
+
+def brightness(frames):
+    return frames.mean(axis=(1, 2, 3))
+
+
+def test_blends_lie_next_to_the_threshold_but_not_on_it():
+    grain = np.random.default_rng(0).integers(0, 40, (4, 16, 16, 3), dtype=np.uint8)
+    given = [Picture(str(v), pixels=g + np.uint8(v)) for v, g in zip((0, 10, 90, 200), grain, strict=True)]
+    scores = np.array([brightness(p.frame()[None])[0] for p in given])
+    found = blends(given, scores, DECISION, (16, 16), brightness, 6)
+    assert len(found) == 6
+    for picture in found:
+        assert 2e-4 * DECISION.scale <= abs(brightness(picture.frame()[None])[0] - 40) <= 0.4
+    assert blends(given[:2], scores[:2], DECISION, (16, 16), brightness, 6) == []
+
+
+def test_golden_places():
+    names = [*(f"good/{i}" for i in range(20)), *(f"blended/{i}" for i in range(9)), "extreme/black", "extreme/white"]
+    pictures = [Picture(name) for name in names]
+    places = places_to_keep(pictures)
+    assert [names[i] for i in places[:2]] == ["good/0", "good/4"]
+    assert len(places) == 6 + 4 + 2
+    assert [names[i] for i in places_with_stages(pictures)] == ["good/0", "good/4", "extreme/white"]
