@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -22,8 +22,11 @@ def export(
     model: Annotated[Path, typer.Argument(help="Model file that `anomedge fit` wrote.")],
     output: Annotated[Path, Option("--output", "-o", help="Bundle (a folder) to write.")],
     frame: Annotated[str, Option(help="HxW of the camera's frames.")],
-    batch: Annotated[str, Option(help="dynamic, or the one batch size that the graph takes.")] = "dynamic",
-    opset: Annotated[int, Option(help="ONNX opset.")] = 17,
+    batch: Annotated[
+        str | None, Option(help="dynamic (the default), or the one batch size that the graph takes.")
+    ] = None,
+    opset: Annotated[int | None, Option(help="ONNX opset (17).")] = None,
+    recipe: Annotated[Path | None, Option(help="TOML file with options, see export/; the command line wins.")] = None,
     golden: Annotated[
         list[str] | None, Option(help="Folder of pictures to prove on, a few of which travel along; or synthetic.")
     ] = None,
@@ -44,10 +47,11 @@ def export(
             "no pictures were given, so decisions are proven on synthetic frames only; give --golden DIR, or --golden synthetic",
             stacklevel=1,
         )
+    given = _recipe(recipe)
     options = ExportOptions(
         frame=parse_size(frame),
-        batch=parse_batch(batch),
-        opset=opset,
+        batch=parse_batch(batch or given.get("batch", "dynamic")),
+        opset=opset or given.get("opset", 17),
         golden=folders,
         runtimes=runtime or (),
         force=force,
@@ -58,3 +62,20 @@ def export(
         return
     show_certificate(certificate)
     Console().print(f"{output}: {certificate.bundle[:16]}, proven in {len(certificate.cells)} cells", highlight=False)
+
+
+def _recipe(path: Path | None) -> dict[str, Any]:
+    """The options of a recipe; a key that is none, or a value of another type, is refused."""
+    if path is None:
+        return {}
+    import tomllib
+
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as TOML ({error}); give one of the files in export/") from error
+    known = {"opset": int, "batch": str}
+    for key, value in content.items():
+        if not isinstance(value, known.get(key, ())):
+            raise InputError(f'{path}: got {key} = {value!r}; expected opset = 17 or batch = "dynamic"')
+    return content
