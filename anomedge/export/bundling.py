@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from torch import nn
+
 from anomedge import runtimes
 from anomedge.bundle import Bundle, Golden, InputContract, OutputContract, Variant, write_manifest
 from anomedge.errors import InputError, ProofFailed
@@ -35,6 +37,7 @@ class ExportOptions:
         runtimes: to prove under; all that are installed when empty.
         batches: to prove; 1, 2, 3 and 8 when empty.
         force: replace an existing bundle.
+        backbone: the module that the model was fitted with, where that was no timm architecture.
     """
 
     frame: tuple[int, int]
@@ -44,6 +47,7 @@ class ExportOptions:
     runtimes: Sequence[str] = ()
     batches: Sequence[int] = ()
     force: bool = False
+    backbone: nn.Module | None = None
 
 
 def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
@@ -57,7 +61,7 @@ def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
     if not names:
         raise InputError("no runtime is installed to prove under; expected one: pip install 'anomedge[ort]'")
     _check_frame(options)
-    model = load(path)
+    model = load(path, backbone=options.backbone)
     with atomic_directory(target, force=options.force) as root:
         stages = _write_graphs(root, model, options)
         reference = reference_from_model(model, path, pictures_of(options.golden, options.frame), options.frame)

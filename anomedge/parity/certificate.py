@@ -32,8 +32,9 @@ TOLERANCES = {
 }
 """By precision; written into every manifest."""
 
-UINT8_PIXELS = 1 / 255
-"""Against torchvision's uint8 path, which rounds to whole grey levels."""
+UINT8_PIXELS = 1.01 / 255
+"""Against torchvision's uint8 path, which rounds to whole grey levels after each axis: half a level twice, and one in a
+hundred more for its whole-number weights (1.005 levels seen on noise)."""
 
 
 class Cell(_Frozen):

@@ -176,7 +176,7 @@ def _stage_error(name: str, wanted: Any, produced: Any, scale: float) -> float:
 
 
 def _stage_check(runtime: str, name: str, error: float, tolerance: Tolerance) -> Check:
-    allowed = {"preprocessed": tolerance.pixels, "rounded": UINT8_PIXELS * 1.001}.get(name, tolerance.stage)
+    allowed = {"preprocessed": tolerance.pixels, "rounded": UINT8_PIXELS}.get(name, tolerance.stage)
     return Check(
         runtime=runtime,
         kind="pixels" if name in _SAME else "stage",

@@ -76,9 +76,15 @@ class OvSession(Session):
 
 def _described(ports: list[Any]) -> dict[str, TensorSpec]:
     return {
-        port.get_any_name(): TensorSpec(
+        _name(port): TensorSpec(
             np.dtype(port.get_element_type().to_dtype()).name,
             tuple(n.get_length() if n.is_static else None for n in port.get_partial_shape()),
         )
         for port in ports
     }
+
+
+def _name(port: Any) -> str:
+    """The graph's own name of an input or output: tensors that OpenVINO made one carry the names of both."""
+    own = str(port.get_node().get_friendly_name()).removesuffix("/sink_port_0")
+    return own if own in port.get_names() else str(port.get_any_name())

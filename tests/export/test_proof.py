@@ -12,14 +12,16 @@ from onnx import numpy_helper
 
 from anomedge.bundle import Bundle, write_manifest
 from anomedge.commands._shared import parse_size
-from anomedge.errors import ProofFailed
+from anomedge.errors import ModelError, ProofFailed
 from anomedge.export import bundling, graph
 from anomedge.export.bundling import ExportOptions, export
 from anomedge.export.proof import reference_from_model
 from anomedge.images import read_folders
 from anomedge.parity import Plan, prove
 from anomedge.parity.golden import read_golden
-from tests.conftest import FRAME, RUNTIMES
+from anomedge.pipelines.fitting import SmallSampleWarning, fit
+from anomedge.pipelines.model import load, save
+from tests.conftest import FRAME, RUNTIMES, tiny_options
 
 
 def test_the_certificate_says_what_was_compared(bundle, pictures, model_paths, models, detector):
@@ -148,3 +150,17 @@ def test_nan_is_a_failure(bundle, models, model_paths, pictures, detector):
 def test_sizes_are_read():
     assert parse_size("1080x1920") == (1080, 1920)
     assert torch.get_num_threads() == 2
+
+
+def test_a_module_as_backbone_goes_the_whole_way(pictures, tmp_path):
+    torch.manual_seed(0)
+    backbone = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3, stride=8, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(8, 8, 3, stride=2, padding=1)
+    )
+    with pytest.warns(SmallSampleWarning):
+        model = fit("patchcore", pictures / "train", tiny_options(pictures, backbone=backbone, layers=["1", "2"]))
+    save(model, tmp_path / "m.safetensors")
+    with pytest.raises(ModelError, match="Sequential"):
+        load(tmp_path / "m.safetensors")
+    options = ExportOptions(frame=FRAME, runtimes=RUNTIMES, batches=[1, 2], backbone=backbone)
+    assert export(tmp_path / "m.safetensors", tmp_path / "b.anomedge", options).passed
