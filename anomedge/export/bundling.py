@@ -12,7 +12,8 @@ from torch import nn
 from anomedge import runtimes
 from anomedge.bundle import Bundle, Golden, InputContract, OutputContract, Variant, write_manifest
 from anomedge.errors import InputError, ProofFailed
-from anomedge.export.graph import OUTPUTS, deployed_graph, graph_from_model
+from anomedge.export.graph import OUTPUTS, graph_from_model, keep_shipped_outputs
+from anomedge.export.passes import set_outputs
 from anomedge.export.proof import pictures_of, reference_from_model
 from anomedge.export.writing import write_ir, write_onnx, write_tapped
 from anomedge.files import atomic_directory, canonical_json, sha256_of_file
@@ -81,7 +82,9 @@ def _write_graphs(root: Path, model: Model, options: ExportOptions) -> list[str]
     fixed = None if options.batch == "dynamic" else int(options.batch)
     graph, stages = graph_from_model(model, options.frame, fixed, options.opset)
     shipped = root / "model.onnx"
-    holder = write_onnx(deployed_graph(graph), shipped)
+    taps = keep_shipped_outputs(graph)
+    holder = write_onnx(graph, shipped)
+    set_outputs(graph, taps)
     write_tapped(graph, shipped, holder, root / "stages.onnx")
     write_ir(shipped, root / "openvino" / "model.xml")
     return stages

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from anomedge.errors import ExportError
 from anomedge.export.frontend import Frontend
-from anomedge.export.passes import assert_portable, fix_batch_name, keep_outputs, lower_opset, strip_metadata
+from anomedge.export.passes import assert_portable, fix_batch_name, lower_opset, set_outputs, strip_metadata
 from anomedge.pipelines.model import Model
 
-__all__ = ["Deployed", "graph_from_model"]
+__all__ = ["OUTPUTS", "Deployed", "graph_from_model", "keep_shipped_outputs"]
 
 _WRITTEN_OPSET = 18
 OUTPUTS = ("score", "anomaly_map")
@@ -64,9 +64,10 @@ def graph_from_model(model: Model, frame: tuple[int, int], batch: int | None, op
     return proto, names
 
 
-def deployed_graph(stages: Any) -> Any:
-    """The graph that ships, with score and map as its only outputs: the one with taps, its taps removed."""
-    return keep_outputs(stages, OUTPUTS)
+def keep_shipped_outputs(proto: Any) -> list[Any]:
+    """Remove the taps, in place: score and map stay, as the first and only outputs. Returns the former outputs."""
+    by_name = {value.name: value for value in proto.graph.output}
+    return set_outputs(proto, [by_name[name] for name in OUTPUTS])
 
 
 def _exported(deployed: nn.Module, example: Tensor, names: list[str], *, dynamic: bool, opset: int) -> Any:

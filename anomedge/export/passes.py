@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import onnx
 from onnx import helper, numpy_helper
 
 from anomedge.errors import ExportError
 
-__all__ = ["assert_portable", "fix_batch_name", "keep_outputs", "lower_opset", "strip_metadata"]
+__all__ = ["assert_portable", "fix_batch_name", "lower_opset", "set_outputs", "strip_metadata"]
 
 FORBIDDEN = frozenset({"Einsum", "If", "Loop", "NonZero", "Resize", "Scan", "Upsample"})
 BATCH = "batch"
@@ -81,14 +80,16 @@ def fix_batch_name(proto: onnx.ModelProto, batch: int | None, shapes: Mapping[st
             raise ExportError(f"{value.name}: only the batch may be open, another axis is; export with fixed sizes")
 
 
-def keep_outputs(proto: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
-    """A graph with these outputs, in this order; weights are shared with the original until one is written to."""
-    kept = onnx.ModelProto()
-    kept.CopyFrom(proto)
-    by_name = {value.name: value for value in proto.graph.output}
-    del kept.graph.output[:]
-    kept.graph.output.extend(by_name[name] for name in names)
-    return kept
+def set_outputs(proto: onnx.ModelProto, outputs: Sequence[onnx.ValueInfoProto]) -> list[onnx.ValueInfoProto]:
+    """Give a graph these outputs, in this order, and return those it had.
+
+    In place, because copying a graph of over 2 GiB is what protobuf cannot do.
+    """
+    former = [_copied(value) for value in proto.graph.output]
+    chosen = [_copied(value) for value in outputs]
+    del proto.graph.output[:]
+    proto.graph.output.extend(chosen)
+    return former
 
 
 def assert_portable(proto: onnx.ModelProto, opset: int) -> None:
@@ -150,12 +151,12 @@ _LOWERINGS: dict[str, Callable[[onnx.NodeProto, Mapping[str, onnx.TensorProto]],
 
 def _drop_unused(proto: onnx.ModelProto) -> None:
     used = {name for node in proto.graph.node for name in node.input} | {value.name for value in proto.graph.output}
-    _keep(proto.graph.initializer, (tensor for tensor in proto.graph.initializer if tensor.name in used))
+    for place in reversed(range(len(proto.graph.initializer))):
+        if proto.graph.initializer[place].name not in used:
+            del proto.graph.initializer[place]
 
 
-def _keep(field: Any, kept: Iterable[Any]) -> None:
-    chosen = list(kept)
-    if len(chosen) < len(field):
-        copies = [type(item).FromString(item.SerializeToString()) for item in chosen]
-        del field[:]
-        field.extend(copies)
+def _copied(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
+    copy = onnx.ValueInfoProto()
+    copy.CopyFrom(value)
+    return copy

@@ -20,6 +20,8 @@ _SMALL = 1024
 def write_onnx(proto: onnx.ModelProto, path: Path, *, limit: int = _PROTOBUF_LIMIT) -> Path:
     """Write a graph, past `limit` bytes with its weights in `<name>.data`; returns the file that holds the weights.
 
+    Past the limit the weights leave `proto` as they are written.
+
     Ensures: the file passes `onnx.checker` with shape inference, as it lies on disk.
     """
     size = sum(len(tensor.raw_data) for tensor in proto.graph.initializer)
@@ -36,14 +38,12 @@ def write_onnx(proto: onnx.ModelProto, path: Path, *, limit: int = _PROTOBUF_LIM
     return holder
 
 
-def write_tapped(stages: onnx.ModelProto, shipped: Path, holder: Path, path: Path) -> None:
-    """Write the graph with taps, whose weights are read out of the file that already has them.
+def write_tapped(tapped: onnx.ModelProto, shipped: Path, holder: Path, path: Path) -> None:
+    """Write the graph with taps, whose weights are read out of the file that already has them; empties `tapped`.
 
     ONNX lets a tensor lie at any offset of a file in the same folder; here that file is the shipped graph itself, or
     its weights' file. So a device can look into every stage for a few kilobytes.
     """
-    tapped = onnx.ModelProto()
-    tapped.CopyFrom(stages)
     places = _places(shipped, holder)
     for tensor in tapped.graph.initializer:
         if tensor.name in places:

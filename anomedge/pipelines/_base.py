@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from anomedge.components import FeatureExtractor, LinearResample2d
-from anomedge.errors import InputError
+from anomedge.errors import InputError, ModelError
 from anomedge.resample import bilinear, gaussian_blur
 
 __all__ = ["Config", "Pipeline", "Prediction"]
@@ -93,12 +93,29 @@ def base_config(extractor: FeatureExtractor, size: tuple[int, int]) -> dict[str,
 
 
 def map_sizes(extractor: FeatureExtractor, size: tuple[int, int]) -> list[tuple[int, int]]:
-    """Height and width of each layer's feature map, found without computing one."""
-    parameter = next(extractor.parameters())
-    with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
-        images = torch.empty(1, 3, *size, dtype=parameter.dtype, device=parameter.device)
-        features = extractor(images)
-    return [(int(x.shape[2]), int(x.shape[3])) for x in features.values()]
+    """Height and width of each layer's feature map, found without computing one.
+
+    Raises:
+        ModelError: the backbone does not take images of that size, or its maps are not (B, C, h, w).
+    """
+    parameter = next(extractor.parameters(), torch.zeros(()))
+    try:
+        with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
+            images = torch.empty(1, 3, *size, dtype=parameter.dtype, device=parameter.device)
+            shapes = {layer: tuple(int(n) for n in x.shape) for layer, x in extractor(images).items()}
+    except (RuntimeError, ValueError, TypeError, AssertionError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelError(
+            f"{extractor.backbone} does not take images of {size[0]}x{size[1]} ({reason}); expected a size that it does: "
+            f"give another --size or --backbone"
+        ) from error
+    for (layer, shape), channels in zip(shapes.items(), extractor.channels, strict=True):
+        if len(shape) != 4 or shape[1] != channels:
+            raise ModelError(
+                f"layer {layer} of {extractor.backbone} gives {shape}; expected (B, {channels}, h, w): "
+                f"give a convolutional --backbone"
+            )
+    return [shape[2:] for shape in shapes.values()]  # type: ignore[misc]
 
 
 def map_resampling(grid: tuple[int, int], size: tuple[int, int], sigma: float) -> LinearResample2d:

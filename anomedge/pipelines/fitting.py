@@ -103,6 +103,8 @@ def _split(folder: Path, options: FitOptions) -> tuple[list[Picture], list[Pictu
         count = max(2, round(len(pictures) * options.holdout))
         held = [pictures[i] for i in sorted(order[:count])]
         fitted, source = [pictures[i] for i in sorted(order[count:])], f"{options.holdout:g} of the fitting folder"
+    if options.labelled is None and len(held) < 2:
+        raise InputError(f"got {len(held)} held-back picture; expected at least 2 to place a threshold: give more")
     if len(fitted) < 2:
         raise InputError(
             f"{folder}: got {len(fitted)} pictures to fit to ({len(held)} held back); expected at least 2: give more"

@@ -164,3 +164,14 @@ def test_a_module_as_backbone_goes_the_whole_way(pictures, tmp_path):
         load(tmp_path / "m.safetensors")
     options = ExportOptions(frame=FRAME, runtimes=RUNTIMES, batches=[1, 2], backbone=backbone)
     assert export(tmp_path / "m.safetensors", tmp_path / "b.anomedge", options).passed
+
+
+def test_a_fixed_batch_is_proven_among_other_neighbours(model_paths, tmp_path):
+    options = ExportOptions(frame=FRAME, batch=3, runtimes=RUNTIMES)
+    certificate = export(model_paths["patchcore"], tmp_path / "b.anomedge", options)
+    assert {cell.batch for cell in certificate.cells} == {3}
+    assert all(cell.batch_error is not None and cell.batch_error <= 1e-5 for cell in certificate.cells)
+    again = prove(
+        Bundle.open(tmp_path / "b.anomedge"), read_golden(Bundle.open(tmp_path / "b.anomedge")), Plan(RUNTIMES, (3,))
+    )
+    assert again.passed, again.failures
