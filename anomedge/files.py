@@ -111,7 +111,7 @@ def atomic_directory(target: Path, *, force: bool = False) -> Iterator[Path]:
     try:
         yield temporary
         with _translated(target):
-            temporary.chmod(0o777 & ~_umask())
+            _open_to_all(temporary)
             _flush_tree(temporary)
             _install(temporary, target, force)
             _flush(target.parent)
@@ -175,6 +175,14 @@ def _replace_by_steps(temporary: Path, target: Path) -> None:
         raise
     finally:
         shutil.rmtree(aside.parent, ignore_errors=True)
+
+
+def _open_to_all(folder: Path) -> None:
+    """The permissions that plain creation gives; some libraries write their files for the owner alone."""
+    mask = ~_umask()
+    folder.chmod(0o777 & mask)
+    for path in folder.rglob("*"):
+        path.chmod((0o777 if path.is_dir() else 0o666) & mask)
 
 
 def _flush_tree(folder: Path) -> None:

@@ -80,6 +80,17 @@ def test_file_appears_whole_or_not_at_all(tmp_path):
         pass
 
 
+def test_whoever_may_read_a_new_file_may_read_these(tmp_path):
+    (tmp_path / "plain").write_text("")
+    with files.atomic_directory(tmp_path / "folder") as folder:
+        (folder / "own").write_text("")
+        (folder / "own").chmod(0o600)
+    with files.atomic_file(tmp_path / "file"):
+        pass
+    wanted = (tmp_path / "plain").stat().st_mode
+    assert (tmp_path / "folder" / "own").stat().st_mode == (tmp_path / "file").stat().st_mode == wanted
+
+
 def test_missing_folder_is_said(tmp_path):
     with pytest.raises(OutputError, match="make it first"), files.atomic_file(tmp_path / "no" / "model"):
         pass

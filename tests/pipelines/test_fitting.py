@@ -148,9 +148,7 @@ def test_damaged_models_are_refused(model_paths, tmp_path):
         load(tmp_path / "missing.safetensors")
 
 
-@pytest.mark.parametrize(
-    ("backbone", "match"), [("test_vit", "no layer of stride"), ("test_maxvit", "does not take")]
-)
+@pytest.mark.parametrize(("backbone", "match"), [("test_vit", "no layer of stride"), ("test_maxvit", "does not take")])
 def test_backbones_that_do_not_fit_are_said(pictures, backbone, match):
     options = tiny_options(pictures, backbone=backbone, geometry=Geometry((72, 72)))
     with pytest.raises(ModelError, match=match):
