@@ -149,7 +149,22 @@ def _picture(path: Path, root: Path, labelled: bool, masks: Path | None) -> Pict
 def _rgb(image: Image.Image, path: Path) -> Frame:
     if (frames := getattr(image, "n_frames", 1)) > 1:
         raise InputError(f"{path}: got {frames} frames in one file; expected one: save the frame you mean")
+    if (depth := _bits(image, path)) > 8:
+        raise InputError(
+            f"{path}: got {depth} bits a channel; expected 8 bits a channel: convert it the way you want it"
+        )
     if image.mode not in _EIGHT_BIT:
         raise InputError(f"{path}: got mode {image.mode}; expected 8 bits a channel: convert it the way you want it")
     upright = ImageOps.exif_transpose(image)
     return np.asarray(upright.convert("RGB"))
+
+
+def _bits(image: Image.Image, path: Path) -> int:
+    """Bits a channel as the file has them: Pillow opens 16-bit colour as if it were 8."""
+    if image.format == "PNG":
+        with path.open("rb") as file:
+            return file.read(25)[24]  # the header chunk's depth, always there
+    if image.format == "TIFF":
+        depth = image.getexif().get(258, 8)
+        return int(max(depth)) if isinstance(depth, tuple) else int(depth)
+    return 8

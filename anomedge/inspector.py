@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from anomedge import runtimes
 from anomedge.bundle import Bundle
-from anomedge.errors import InputError
+from anomedge.errors import InputError, RuntimeFailure
 from anomedge.images import Frame, read_picture
 from anomedge.threshold import Decision
 
@@ -79,7 +79,7 @@ class Inspector:
 
     def predict_batch(self, frames: Sequence[Path | str | Frame]) -> list[Result]:
         """Inspect frames and paths of pictures in one call of the runtime; errors as in `predict`."""
-        if not frames:
+        if len(frames) == 0:
             raise InputError("got an empty batch; expected at least one frame")
         loaded = [frame if isinstance(frame, np.ndarray) else self._read(frame) for frame in frames]
         if len({frame.shape for frame in loaded}) > 1:
@@ -107,10 +107,24 @@ class Inspector:
             raise InputError(f"{path}: got {got}; expected {wanted}, the bundle's frame: export with --frame {got}")
         return frame
 
+    def _run(self, frames: Frame) -> runtimes.Tensors:
+        """Run a batch of any size; a graph of a fixed batch gets it in pieces, the last one filled up."""
+        contract = self.bundle.manifest.input
+        if contract.batch == "dynamic" or frames.ndim != 4 or len(frames) == 0:
+            return self.session.run({contract.name: frames})
+        size, pieces = int(contract.batch), []
+        for start in range(0, len(frames), size):
+            piece = frames[start : start + size]
+            filled = np.concatenate([piece, np.repeat(piece[-1:], size - len(piece), axis=0)])
+            pieces.append(self.session.run({contract.name: filled}))
+        return {name: np.concatenate([piece[name] for piece in pieces])[: len(frames)] for name in pieces[0]}
+
     def _inspect(self, frames: Frame) -> list[Result]:
         start = time.perf_counter()
-        outputs = self.session.run({self.bundle.manifest.input.name: frames})
+        outputs = self._run(frames)
         milliseconds = (time.perf_counter() - start) * 1000 / len(frames)
+        if not (np.isfinite(outputs["score"]).all() and np.isfinite(outputs["anomaly_map"]).all()):
+            raise RuntimeFailure(f"{self.session.name} gave a score or map that is not finite; verify the bundle here")
         decision = self.decision
         return [
             Result(

@@ -18,6 +18,9 @@ __all__ = ["Cut", "Decision", "Origin", "by_f1", "by_false_alarm_rate", "spread"
 
 Scores = npt.NDArray[np.floating]
 
+_LEAST_GAP = 4e-4
+"""Of the scale: in a narrower gap a copy that is off by the tolerance could take the other side."""
+
 
 class Cut(NamedTuple):
     """A threshold, its distance to the nearest score it was made from, and whether it was extrapolated."""
@@ -76,7 +79,7 @@ def by_false_alarm_rate(normal: Scores, rate: float) -> Cut:
     """The threshold at which a share `rate` of normal pictures is called anomalous.
 
     With n scores and k = floor(n rate) of them allowed above, the threshold lies midway between the k-th and the next
-    largest (or at the next gap upwards when the two are equal). With k = 0 the sample is too small for the rate: the
+    largest (or at the next gap upwards when the two are equal, or nearer than copies can tell). With k = 0 the sample is too small for the rate: the
     threshold then lies one typical gap, (largest - smallest) / (n - 1), above the largest, where the next score is to
     be expected. Of exchangeable pictures, 1 in n + 1 lies above the largest of n, so that is what can be promised.
 
@@ -94,7 +97,7 @@ def by_false_alarm_rate(normal: Scores, rate: float) -> Cut:
     allowed = math.floor(scores.size * rate + 1e-9)
     for above in range(allowed, 0, -1):
         lower, upper = scores[scores.size - above - 1], scores[scores.size - above]
-        if lower < upper:
+        if upper - lower > _LEAST_GAP * spread(scores):
             return Cut(float((lower + upper) / 2), float((upper - lower) / 2))
     margin = spread(scores) / (scores.size - 1)
     return Cut(float(scores[-1]) + margin, margin, extrapolated=True)

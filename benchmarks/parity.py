@@ -87,6 +87,9 @@ def main() -> int:
     except ProofFailed as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    if few := [key for key, certificate in certificates.items() if certificate.pictures.blended < 20]:
+        print(f"fewer than 20 pictures blended to the threshold for {few}", file=sys.stderr)
+        return ProofFailed.exit_code
     first = next(iter(certificates.values()))
     tools = ", ".join(f"{name} {version}" for name, version in first.tools.items())
     cells = sum(len(certificate.cells) for certificate in certificates.values())

@@ -38,6 +38,7 @@ ALLOWED = {
         "files",
         "images",
         "resample",
+        "threshold",
         "bundle",
         "runtimes",
         "parity",

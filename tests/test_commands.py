@@ -149,6 +149,38 @@ def test_verify_fails_with_3(bundle_paths, tmp_path, capfd):
     assert not (root / "certificates").exists()
 
 
+def test_errors_that_nobody_expected_are_one_line_too(bundle_paths, pictures, tmp_path, capfd):
+    (tmp_path / "file").write_text("")
+    assert run("predict", bundle_paths["padim"], pictures / "test", "-o", tmp_path / "file") == 2
+    assert run("verify", bundle_paths["padim"], "--precision", "fp16") == 2
+    assert run("demo", "-o", pictures) == 2
+    assert "no demo's" in capfd.readouterr().err
+    assert (pictures / "test").is_dir()
+
+
+def test_force_replaces_bundles_only(model_paths, pictures, tmp_path, capfd):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    arguments = ["export", model_paths["padim"], "-o", tmp_path / "mine", "--frame", "96x128", "--golden", "synthetic"]
+    assert run(*arguments, "--force") == 2
+    assert "is no bundle" in capfd.readouterr().err
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+def test_verify_blends_to_the_threshold_in_force(bundle_paths, model_paths, pictures, tmp_path, capsys):
+    bundle = tmp_path / "part.anomedge"
+    shutil.copytree(bundle_paths["padim"], bundle)
+    scores = np.sort(np.load(bundle / "golden" / "score.npy")[:6])
+    threshold = float(scores[:2].mean())
+    (bundle / "local.json").write_text(json.dumps({"threshold": threshold}))
+    arguments = ["--model", model_paths["padim"], "--images", pictures / "test", "--batch", "1", "--runtime", "ort"]
+    assert run("verify", bundle, *arguments, "--json") == 0
+    certificate = json.loads(capsys.readouterr().out)
+    assert certificate["threshold"] == threshold
+    assert certificate["pictures"]["blended"] == 20
+    assert certificate["cells"][0]["smallest_margin"] * certificate["scale"] <= 0.01 * threshold
+
+
 def test_predict_writes_results_and_overlays(bundle_paths, pictures, tmp_path, capsys):
     out = tmp_path / "out"
     assert run("predict", bundle_paths["padim"], pictures / "test", "-o", out, "--json") == 0

@@ -44,6 +44,23 @@ def test_sixteen_bits_are_refused(tmp_path):
         read_picture(tmp_path / "a.png")
 
 
+def test_sixteen_bits_of_colour_are_refused_though_pillow_opens_them(tmp_path):
+    import struct
+    import zlib
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0)
+    rows = zlib.compress((b"\0" + b"\x12\x34" * 6) * 2)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(data)
+    with Image.open(tmp_path / "a.png") as opened:
+        assert opened.mode == "RGB"
+    with pytest.raises(InputError, match="got 16 bits a channel"):
+        read_picture(tmp_path / "a.png")
+
+
 def test_animations_are_refused(tmp_path):
     frames = [Image.fromarray(gradient()), Image.fromarray(255 - gradient())]
     frames[0].save(tmp_path / "a.tif", save_all=True, append_images=frames[1:])

@@ -33,6 +33,12 @@ def test_ties_move_the_threshold_up():
     assert cut.value == 1.5
 
 
+def test_gaps_too_narrow_for_copies_are_passed_over():
+    values = np.concatenate([np.linspace(0, 1, 98), [2.0, 2.0 + 1e-7]])
+    assert by_false_alarm_rate(values, 0.01).extrapolated
+    assert by_false_alarm_rate(values, 0.02).value == pytest.approx(1.5)
+
+
 def test_small_sample_is_extrapolated_by_one_gap():
     cut = by_false_alarm_rate(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), 0.01)
     assert (cut.value, cut.margin, cut.extrapolated) == (6.0, 1.0, True)

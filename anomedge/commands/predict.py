@@ -36,6 +36,8 @@ def predict(
     paths = list_pictures(pictures) if pictures.is_dir() else [pictures]
     root = pictures if pictures.is_dir() else pictures.parent
     if output is not None:
+        if output.resolve().is_relative_to(root.resolve()) and pictures.is_dir():
+            raise InputError(f"got {output} inside {pictures}; expected another folder: the next run would inspect it")
         output.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     failed: list[str] = []
@@ -71,7 +73,8 @@ def _row(name: str, result: Result) -> dict[str, Any]:
 def _write_overlay(output: Path, path: Path, root: Path, inspector: Inspector, result: Result) -> None:
     from anomedge.images import read_picture
 
-    target = output / "overlays" / path.relative_to(root).with_suffix(".png")
+    name = path.relative_to(root)
+    target = output / "overlays" / (name if name.suffix == ".png" else name.with_name(name.name + ".png"))
     target.parent.mkdir(parents=True, exist_ok=True)
     geometry = inspector.bundle.manifest.geometry
     shown = overlay(read_picture(path), result.anomaly_map, inspector.decision, geometry)

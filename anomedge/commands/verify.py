@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import warnings
@@ -45,18 +44,21 @@ def verify(
 ) -> None:
     """Prove that a bundle decides as eager Torch: on the host with --model, on a device with its golden frames."""
     opened = Bundle.open(bundle)
-    names = [runtimes.get(each).name for each in runtime or runtimes.installed()]
+    opened.variant(precision)
+    names = list(dict.fromkeys(runtimes.get(each).name for each in runtime or runtimes.installed()))
     plan = Plan(names, batches_of(opened, batch or ()), precision, device, threads)
     reference, names_left = _reference(opened, model, images or [], plan)
     plan = Plan(names_left, plan.batches, precision, device, threads)
     certificate = prove(opened, reference, plan)
     if as_json:
-        typer.echo(canonical_json(certificate.model_dump(mode="json")), nl=False)
+        typer.echo(canonical_json(certificate.to_json()), nl=False)
     else:
         show_certificate(certificate)
+    path = _certificate_path(opened, "host" if model else name or platform.node() or "device")
     if not certificate.passed:
+        _forget(path)
         raise ProofFailed(failure_text(certificate, "do not use this bundle here"))
-    _keep(opened, certificate, "host" if model else name or platform.node() or "device")
+    _keep(path, certificate)
 
 
 def _reference(
@@ -68,7 +70,8 @@ def _reference(
         from anomedge.export.proof import pictures_of, reference_from_model
         from anomedge.pipelines.model import load
 
-        return reference_from_model(load(model), model, pictures_of(images, frame), frame), plan.runtimes
+        pictures = pictures_of(images, frame)
+        return reference_from_model(load(model), model, pictures, frame, decision=bundle.decision), plan.runtimes
     if not images:
         return read_golden(bundle), plan.runtimes
     if len(plan.runtimes) < 2:
@@ -80,13 +83,25 @@ def _reference(
     return Reference(f"{first} (no eager Torch was asked for: runtimes only)", pictures, outputs), others
 
 
-def _keep(bundle: Bundle, certificate: Certificate, name: str) -> None:
+def _certificate_path(bundle: Bundle, name: str) -> Path:
+    return bundle.path / CERTIFICATES / f"{re.sub(r'[^A-Za-z0-9_-]+', '-', name)[:64]}.json"
+
+
+def _keep(path: Path, certificate: Certificate) -> None:
     """Add the certificate to the bundle, where the bundle can be written to."""
-    path = bundle.path / CERTIFICATES / f"{re.sub(r'[^A-Za-z0-9_-]+', '-', name)[:64]}.json"
     try:
         path.parent.mkdir(exist_ok=True)
         with atomic_file(path, force=True) as temporary:
-            temporary.write_bytes(canonical_json(certificate.model_dump(mode="json")))
+            temporary.write_bytes(canonical_json(certificate.to_json()))
     except (OSError, OutputError) as error:
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
-        warnings.warn(f"the certificate could not be kept in {path.parent} ({reason})", stacklevel=1)
+        warnings.warn(f"the certificate could not be kept in {path.parent} ({error})", stacklevel=1)
+
+
+def _forget(path: Path) -> None:
+    """An earlier certificate of this place is no longer true."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        warnings.warn(
+            f"the earlier certificate {path} is no longer true but could not be removed ({error})", stacklevel=1
+        )

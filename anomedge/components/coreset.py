@@ -61,12 +61,12 @@ class KCenterGreedy:
         for index in cluster_centers:
             centre = self._points[index]
             torch.addmv(self._norms, self._points, centre, alpha=-2, out=self._scratch)
-            self._scratch.add_(self._norms[index])
+            self._scratch.add_(self._norms[index]).clamp_(min=0)
             if self.min_distances is None:
                 self.min_distances = self._scratch.clone()
             else:
                 torch.minimum(self.min_distances, self._scratch, out=self.min_distances)
-            self.min_distances[index] = -1.0  # below every distance: a centre is never chosen again
+            self.min_distances[index] = -torch.inf  # below every distance: a centre is never chosen again
 
     def get_new_idx(self) -> int:
         """The row farthest from its nearest centre; the first of equals.

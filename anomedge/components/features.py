@@ -115,11 +115,20 @@ class FeatureExtractor(nn.Module):
         config = getattr(backbone, "pretrained_cfg", None) or {}
         self.mean = tuple(config.get("mean", (0.0, 0.0, 0.0)))
         self.std = tuple(config.get("std", (1.0, 1.0, 1.0)))
-        with torch.no_grad():
-            probe = next(backbone.parameters(), torch.zeros(())).new_zeros(1, 3, _PROBE, _PROBE)
-            features = self(probe)
-        self.channels = [features[layer].shape[1] for layer in self.layers]
-        self.strides = [_PROBE // features[layer].shape[3] for layer in self.layers]
+        self.channels, self.strides = self._probed(backbone)
+
+    def _probed(self, backbone: nn.Module) -> tuple[list[int], list[int]]:
+        """Channels and strides of each layer, from one small image."""
+        probe = next(backbone.parameters(), torch.zeros(())).new_zeros(1, 3, _PROBE, _PROBE)
+        try:
+            with torch.no_grad():
+                shapes = [tuple(x.shape) for x in self(probe).values()]
+            return [shape[1] for shape in shapes], [_PROBE // shape[3] for shape in shapes]
+        except (RuntimeError, ValueError, TypeError, AssertionError, IndexError, ZeroDivisionError) as error:
+            raise ModelError(
+                f"{self.backbone} does not take an image of {_PROBE}x{_PROBE} or gives no (B, C, h, w) ({_first_line(error)}); "
+                f"expected a convolutional backbone"
+            ) from error
 
 
 def feature_info(backbone: str) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 
 from anomedge.bundle import Bundle
 from anomedge.demo.textures import PictureSet, write_pictures
+from anomedge.errors import OutputError
 from anomedge.export.bundling import ExportOptions, export
 from anomedge.images import Frame, Picture, read_folder
 from anomedge.inspector import Inspector
@@ -27,6 +28,7 @@ __all__ = ["DETECTORS", "Outcome", "run"]
 
 DETECTORS = ("padim", "patchcore")
 _ROUNDS = 15
+_MARKER = ".anomedge-demo"
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,22 @@ def run(output: Path, pictures: PictureSet, say: Callable[[str], None] = print) 
     """Do it all below `output`, replacing what an earlier run left there."""
     folder = output / "pictures"
     say(f"1. pictures: crops of the photograph '{pictures.texture}', defects planted, in {folder}")
-    if folder.exists():
-        shutil.rmtree(folder)
+    _make_room(output)
     write_pictures(folder, pictures)
     return [_one(detector, output, folder, pictures, say) for detector in DETECTORS]
+
+
+def _make_room(output: Path) -> None:
+    """Remove an earlier run's pictures, and nothing that is not an earlier run's."""
+    output.mkdir(parents=True, exist_ok=True)
+    marker = output / _MARKER
+    if any(output.iterdir()) and not marker.is_file():
+        raise OutputError(
+            f"{output} holds files that are no demo's; expected a new or empty folder: give -o another one"
+        )
+    marker.touch()
+    if (output / "pictures").exists():
+        shutil.rmtree(output / "pictures")
 
 
 def _one(detector: str, output: Path, folder: Path, pictures: PictureSet, say: Callable[[str], None]) -> Outcome:

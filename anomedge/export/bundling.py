@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +13,8 @@ from typing import Any, Literal
 from torch import nn
 
 from anomedge import runtimes
-from anomedge.bundle import Bundle, Golden, InputContract, OutputContract, Variant, write_manifest
-from anomedge.errors import InputError, ProofFailed
+from anomedge.bundle import LOCAL, MANIFEST, Bundle, Golden, InputContract, OutputContract, Variant, write_manifest
+from anomedge.errors import InputError, OutputError, ProofFailed
 from anomedge.export.graph import OUTPUTS, graph_from_model, keep_shipped_outputs
 from anomedge.export.passes import set_outputs
 from anomedge.export.proof import pictures_of, reference_from_model
@@ -22,6 +25,8 @@ from anomedge.parity.certificate import TOLERANCES
 from anomedge.parity.golden import write_golden
 from anomedge.parity.prove import batches_of, failure_text
 from anomedge.pipelines.model import Model, load, tool_versions
+
+_IR = "openvino/model.xml"
 
 __all__ = ["ExportOptions", "export"]
 
@@ -62,6 +67,7 @@ def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
     if not names:
         raise InputError("no runtime is installed to prove under; expected one: pip install 'anomedge[ort]'")
     _check_frame(options)
+    _check_replaced(target, options.force)
     model = load(path, backbone=options.backbone)
     with atomic_directory(target, force=options.force) as root:
         stages = _write_graphs(root, model, options)
@@ -69,6 +75,16 @@ def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
         golden = write_golden(root, reference, options.frame)
         write_manifest(root, _manifest(model, path, options, stages, golden))
         return _proven(root, reference, names, options)
+
+
+def _check_replaced(target: Path, force: bool) -> None:
+    """What `--force` may replace: a bundle or an empty folder, never another folder of somebody's."""
+    if not force or not os.path.lexists(target):
+        return
+    if target.is_symlink() or not target.is_dir() or (any(target.iterdir()) and not (target / MANIFEST).is_file()):
+        raise OutputError(f"{target} is no bundle; expected one to replace, or a new name: give another -o")
+    if (target / LOCAL).exists():
+        warnings.warn(f"{target / LOCAL} will go with the bundle that is replaced; keep a copy", stacklevel=3)
 
 
 def _check_frame(options: ExportOptions) -> None:
@@ -86,7 +102,12 @@ def _write_graphs(root: Path, model: Model, options: ExportOptions) -> list[str]
     holder = write_onnx(graph, shipped)
     set_outputs(graph, taps)
     write_tapped(graph, shipped, holder, root / "stages.onnx")
-    write_ir(shipped, root / "openvino" / "model.xml")
+    if importlib.util.find_spec("openvino") is None:
+        warnings.warn(
+            "openvino is not installed, so the bundle has no IR; it reads the ONNX graph as well", stacklevel=2
+        )
+    else:
+        write_ir(shipped, root / _IR)
     return stages
 
 
@@ -95,6 +116,7 @@ def _manifest(
 ) -> dict[str, Any]:
     height, width = options.frame
     shapes: dict[str, tuple[int, ...]] = {"score": (), "anomaly_map": (1, *model.geometry.image)}
+    with_ir = importlib.util.find_spec("openvino") is not None
     return {
         "detector": model.pipeline.name,
         "config": model.pipeline.config.model_dump(mode="json"),
@@ -104,7 +126,7 @@ def _manifest(
         "image": {"size": model.geometry.size, "crop": model.geometry.crop},
         "decision": model.decision,
         "tolerances": {name: tolerance.model_dump() for name, tolerance in TOLERANCES.items()},
-        "variants": {"fp32": Variant(onnx="model.onnx", stages="stages.onnx", openvino="openvino/model.xml")},
+        "variants": {"fp32": Variant(onnx="model.onnx", stages="stages.onnx", openvino=_IR if with_ir else None)},
         "opset": options.opset,
         "golden": tuple(golden),
         "golden_source": "pictures" if options.golden else "synthetic",
@@ -121,5 +143,5 @@ def _proven(root: Path, reference: Reference, names: Sequence[str], options: Exp
     if not certificate.passed:
         raise ProofFailed(failure_text(certificate, "no bundle was published"))
     (root / "certificates").mkdir()
-    (root / "certificates" / "host.json").write_bytes(canonical_json(certificate.model_dump(mode="json")))
+    (root / "certificates" / "host.json").write_bytes(canonical_json(certificate.to_json()))
     return certificate

@@ -38,14 +38,16 @@ class Frontend(nn.Module):
         super().__init__()
         rows, columns = (_torchs_matrix(*sizes) for sizes in zip(frame, geometry.size, geometry.image, strict=True))
         self.frame = frame
-        self.rows: nn.Module = BandedRows(rows) if _reads_taps(rows) else _DenseRows(rows)
+        self.rows: nn.Module = nn.Identity() if _same(rows) else BandedRows(rows) if _tall(rows) else _DenseRows(rows)
+        self.scale_only = _same(columns)
         self.register_buffer("columns", torch.from_numpy(columns.T / 255).float(), persistent=False)
 
     def forward(self, frames: Tensor) -> Tensor:
         """As the class says."""
         height, width = self.frame
         x = self.rows(frames.to(torch.float32).reshape(-1, height, width * 3))
-        return torch.matmul(x.reshape(-1, x.shape[1], width, 3).permute(0, 3, 1, 2), self.columns)
+        x = x.reshape(-1, x.shape[1], width, 3).permute(0, 3, 1, 2)
+        return x / 255 if self.scale_only else torch.matmul(x, self.columns)
 
 
 class _DenseRows(nn.Module):
@@ -76,6 +78,10 @@ def _torchs_matrix(n_frame: int, n_size: int, n_image: int) -> Matrix:
     return torch.cat(blocks, dim=1)[start : start + n_image].double().numpy()
 
 
-def _reads_taps(rows: Matrix) -> bool:
+def _same(matrix: Matrix) -> bool:
+    return bool(matrix.shape[0] == matrix.shape[1] and np.array_equal(matrix, np.eye(len(matrix))))
+
+
+def _tall(rows: Matrix) -> bool:
     height = rows.shape[1]
-    return height >= _TALL and taps(rows)[1].shape[1] * 16 <= height and not np.array_equal(rows, np.eye(height))
+    return bool(height >= _TALL and taps(rows)[1].shape[1] * 16 <= height)

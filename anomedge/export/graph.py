@@ -13,7 +13,14 @@ from torch import Tensor, nn
 
 from anomedge.errors import ExportError
 from anomedge.export.frontend import Frontend
-from anomedge.export.passes import assert_portable, fix_batch_name, lower_opset, set_outputs, strip_metadata
+from anomedge.export.passes import (
+    assert_opset,
+    assert_shared_operators,
+    fix_batch_name,
+    lower_opset,
+    set_outputs,
+    strip_metadata,
+)
 from anomedge.pipelines.model import Model
 
 __all__ = ["OUTPUTS", "Deployed", "graph_from_model", "keep_shipped_outputs"]
@@ -55,12 +62,13 @@ def graph_from_model(model: Model, frame: tuple[int, int], batch: int | None, op
     deployed = Deployed(model, frame).eval()
     example = torch.zeros(batch or 2, *frame, 3, dtype=torch.uint8)
     with torch.no_grad():
-        names = list(deployed.stages(example))
+        names = list(deployed.stages(example[:1]))
     proto = _exported(deployed, example, names, dynamic=batch is None, opset=max(opset, _WRITTEN_OPSET))
+    assert_shared_operators(proto)
     lower_opset(proto, opset)
     strip_metadata(proto)
     fix_batch_name(proto, batch, {"frames": (*frame, 3)})
-    assert_portable(proto, opset)
+    assert_opset(proto, opset)
     return proto, names
 
 

@@ -9,7 +9,7 @@ from onnx import helper, numpy_helper
 
 from anomedge.errors import ExportError
 
-__all__ = ["assert_portable", "fix_batch_name", "lower_opset", "set_outputs", "strip_metadata"]
+__all__ = ["assert_opset", "assert_shared_operators", "fix_batch_name", "lower_opset", "set_outputs", "strip_metadata"]
 
 FORBIDDEN = frozenset({"Einsum", "If", "Loop", "NonZero", "Resize", "Scan", "Upsample"})
 BATCH = "batch"
@@ -92,15 +92,23 @@ def set_outputs(proto: onnx.ModelProto, outputs: Sequence[onnx.ValueInfoProto]) 
     return former
 
 
-def assert_portable(proto: onnx.ModelProto, opset: int) -> None:
-    """Refuse what runtimes do not share.
+def assert_opset(proto: onnx.ModelProto, opset: int) -> None:
+    """Refuse another opset than the one asked for: exporters convert down and, on failure, only warn.
 
     Raises:
-        ExportError: another opset than asked for, a foreign domain, a subgraph or a forbidden operator.
+        ExportError: it is another one, or not alone.
     """
     found = {entry.domain: entry.version for entry in proto.opset_import}
     if found != {"": opset}:
         raise ExportError(f"got operator sets {found}; expected opset {opset} alone: give another --opset")
+
+
+def assert_shared_operators(proto: onnx.ModelProto) -> None:
+    """Refuse what runtimes do not share.
+
+    Raises:
+        ExportError: a foreign domain, a local function or a forbidden operator.
+    """
     if proto.functions:
         raise ExportError(f"got {len(proto.functions)} local functions; expected plain operators: use another backbone")
     for node in proto.graph.node:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from anomedge.parity.compare import FRAMES, Outputs, collect
 from anomedge.parity.golden import places_with_stages
 from anomedge.parity.pictures import blends, extremes, synthetic
 from anomedge.pipelines.model import Model
+from anomedge.threshold import Decision
 
 __all__ = ["pictures_of", "reference_from_model"]
 
@@ -26,7 +28,12 @@ def pictures_of(folders: Sequence[Path], frame: tuple[int, int]) -> list[Picture
 
 
 def reference_from_model(
-    model: Model, path: Path, pictures: Sequence[Picture], frame: tuple[int, int], blended: int = BLENDS
+    model: Model,
+    path: Path,
+    pictures: Sequence[Picture],
+    frame: tuple[int, int],
+    blended: int = BLENDS,
+    decision: Decision | None = None,
 ) -> Reference:
     """What eager Torch says of the pictures, of extreme frames, and of blends next to the threshold.
 
@@ -36,11 +43,20 @@ def reference_from_model(
         pictures: the user's; those of another size are stretched to the frame, for the reference and the copy alike.
         frame: height and width.
         blended: how many blends to look for.
+        decision: the threshold in force, where it is not the model's own.
     """
     with EagerSession(model, path) as eager:
         given = [*pictures, *extremes(frame)]
         outputs = collect(eager, given, frame, batch=1)
-        mixed = blends(given, outputs.score, model.decision, frame, lambda x: eager.run({FRAMES: x})["score"], blended)
+        mixed = blends(
+            given, outputs.score, decision or model.decision, frame, lambda x: eager.run({FRAMES: x})["score"], blended
+        )
+        if pictures and any(picture.path is not None for picture in pictures) and len(mixed) < blended:
+            warnings.warn(
+                f"got {len(mixed)} pictures blended to the threshold; expected {blended}: give pictures on both sides of "
+                f"it, normal and anomalous ones",
+                stacklevel=2,
+            )
         if mixed:
             outputs = _joined(outputs, collect(eager, mixed, frame, batch=1))
         everything = [*given, *mixed]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -10,7 +11,13 @@ __all__ = ["TOLERANCES", "Cell", "Certificate", "Check", "PictureCount", "Tolera
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A number that is not finite becomes null in JSON, which has no such numbers.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON has it."""
+        content: dict[str, Any] = json.loads(self.model_dump_json())
+        return content
 
 
 class Tolerance(_Frozen):

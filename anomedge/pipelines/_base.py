@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -19,6 +19,7 @@ __all__ = ["Config", "Pipeline", "Prediction"]
 
 Pixels = Annotated[int, Field(ge=8, le=4096)]
 Triple = tuple[float, float, float]
+C = TypeVar("C", bound="Config")
 
 
 class Prediction(NamedTuple):
@@ -79,6 +80,20 @@ class Pipeline(nn.Module, ABC):
         """Feature maps of the scaled images, by layer."""
         features: dict[str, Tensor] = self.extractor((images - self.mean) / self.std)
         return features
+
+
+def checked_config(kind: type[C], **values: Any) -> C:
+    """A configuration of what a user asked for.
+
+    Raises:
+        InputError: a value out of range.
+    """
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"got {name} = {first['input']!r}; expected otherwise: {first['msg']}") from error
 
 
 def base_config(extractor: FeatureExtractor, size: tuple[int, int]) -> dict[str, Any]:

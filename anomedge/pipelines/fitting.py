@@ -64,12 +64,16 @@ class FitOptions:
 def fit(detector: str, folder: Path, options: FitOptions) -> Model:
     """Fit a detector to the normal pictures of a folder.
 
+    The same seed gives the same bytes in any directory and process, on one machine with one number of threads: sums of
+    floating-point numbers depend on how many threads share them.
+
     Raises:
         InputError: too few pictures, unreadable ones, or options that do not go together.
         ModelError: backbone, layers or weights cannot be used.
     """
     kind = pipelines.get(detector)
     fitted, held_back, source = _split(folder, options)
+    _refuse_overlap(fitted, held_back)
     extractor = _extractor(kind, options)
     pipeline = kind.fit(
         _images(fitted, options, f"fitting {detector}"),
@@ -89,11 +93,23 @@ def fit(detector: str, folder: Path, options: FitOptions) -> Model:
     return Model(pipeline, options.geometry, decision, card)
 
 
+def _refuse_overlap(fitted: Sequence[Picture], held_back: Sequence[Picture]) -> None:
+    """A picture that was fitted on scores too low to place a threshold by."""
+    known = {picture.digest for picture in fitted}
+    if twice := [picture.name for picture in held_back if picture.digest in known]:
+        raise InputError(
+            f"got {len(twice)} held-back pictures that are fitted on as well, {twice[0]} first; expected others: "
+            f"keep the two folders apart, and every picture once"
+        )
+
+
 def _split(folder: Path, options: FitOptions) -> tuple[list[Picture], list[Picture], str]:
-    pictures = [Picture(p.relative_to(folder).as_posix(), path=p) for p in list_pictures(folder)]
+    pictures = _normal_pictures(folder)
     if options.held_back is not None:
-        held = [Picture(p.relative_to(options.held_back).as_posix(), path=p) for p in list_pictures(options.held_back)]
+        held = _normal_pictures(options.held_back)
         fitted, source = pictures, "pictures given for it"
+        if options.labelled is not None:
+            raise InputError("got held-back and labelled pictures; expected one of them to place the threshold by")
     elif options.labelled is not None:
         fitted, held, source = pictures, [], "labelled pictures"
     else:
@@ -112,10 +128,23 @@ def _split(folder: Path, options: FitOptions) -> tuple[list[Picture], list[Pictu
     return fitted, held, source
 
 
+def _normal_pictures(folder: Path) -> list[Picture]:
+    """Every picture below a folder, unless its layout says that some are not normal."""
+    pictures = [Picture(p.relative_to(folder).as_posix(), path=p) for p in list_pictures(folder)]
+    kinds = {part for picture in pictures for part in picture.name.split("/")[:-1]}
+    if "ground_truth" in kinds or any(picture.anomalous for picture in read_folder(folder)):
+        raise InputError(
+            f"{folder} holds anomalous pictures ({', '.join(sorted(kinds))}); expected normal ones alone: give train/good"
+        )
+    return pictures
+
+
 def _extractor(kind: type[Pipeline], options: FitOptions) -> FeatureExtractor:
     backbone = options.backbone or kind.default_backbone
     if options.layers is None and not isinstance(backbone, str):
         raise InputError("got a module as backbone without layers; expected their paths: name them with layers=[...]")
+    if not isinstance(backbone, str) and options.weights is not None:
+        raise InputError("got a module as backbone and weights; expected one of them: load weights into the module")
     layers = options.layers or layers_at_strides(str(backbone), kind.default_strides)
     random = options.weights == "random"
     with torch.random.fork_rng(devices=[]):
@@ -196,7 +225,14 @@ def _origin(cut: Cut, good: Sequence[Picture], bad: Sequence[Picture], source: s
 
 
 def _warn_if_small(cut: Cut, count: int, rate: float) -> None:
-    if cut.extrapolated:
+    if cut.extrapolated and count * rate >= 1:
+        warnings.warn(
+            f"got {count} held-back scores too many of which are equal for a false-alarm rate of {rate:g}; the threshold "
+            f"lies {cut.margin:.4g} above the largest: give other pictures with --held-back",
+            SmallSampleWarning,
+            stacklevel=4,
+        )
+    elif cut.extrapolated:
         warnings.warn(
             f"got {count} held-back normal pictures; expected at least {int(np.ceil(1 / rate))} for a false-alarm rate "
             f"of {rate:g}: the threshold lies {cut.margin:.4g} above the largest score, where about 1 normal picture in "
@@ -208,6 +244,8 @@ def _warn_if_small(cut: Cut, count: int, rate: float) -> None:
 
 def _weights_name(options: FitOptions) -> str:
     """What to call the weights without saying where they lay."""
+    if isinstance(options.backbone, nn.Module):
+        return "module"
     if options.weights is None:
         return "imagenet"
     name = str(options.weights)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from anomedge.components import FeatureExtractor, MultiVariateGaussian, NearestUpsample2d, RunningMoments
 from anomedge.errors import InputError
-from anomedge.pipelines._base import Config, Pipeline, base_config, map_resampling, map_sizes
+from anomedge.pipelines._base import Config, Pipeline, base_config, checked_config, map_resampling, map_sizes
 
 __all__ = ["Padim", "PadimConfig"]
 
@@ -77,12 +77,12 @@ class Padim(Pipeline):
             sigma: of the map's blur, in pixels.
         """
         total = sum(extractor.channels)
-        wanted = n_features or min(_FEATURES.get(extractor.backbone, _FEATURES_ELSE), total)
+        wanted = min(_FEATURES.get(extractor.backbone, _FEATURES_ELSE), total) if n_features is None else n_features
         if not 1 <= wanted <= total:
             raise InputError(f"got {wanted} features; expected 1 to {total}, all that {extractor.layers} have")
         drawn = torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:wanted]
         channels = tuple(sorted(drawn.tolist()))
-        config = PadimConfig(**base_config(extractor, size), channels=channels, sigma=sigma)
+        config = checked_config(PadimConfig, **base_config(extractor, size), channels=channels, sigma=sigma)
         pipeline = cls(config, extractor).eval()
         moments = RunningMoments(wanted, pipeline.grid[0] * pipeline.grid[1])
         with torch.no_grad():

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from anomedge.components import FeatureExtractor, KCenterGreedy, LinearResample2d, MemoryBank
 from anomedge.errors import InputError
-from anomedge.pipelines._base import Config, Pipeline, base_config, map_resampling, map_sizes
+from anomedge.pipelines._base import Config, Pipeline, base_config, checked_config, map_resampling, map_sizes
 from anomedge.resample import bilinear
 
 __all__ = ["Patchcore", "PatchcoreConfig"]
@@ -69,15 +69,16 @@ class Patchcore(Pipeline):
             num_neighbors: b of the re-weighting; 1 leaves scores as they are.
             sigma: of the map's blur, in pixels.
         """
-        base = base_config(extractor, size)
+        asked = {**base_config(extractor, size), "num_neighbors": num_neighbors, "sigma": sigma}
+        checked_config(PatchcoreConfig, **asked, n_vectors=1)  # before the work, not after it
         patches = _Patches(extractor, size)
-        mean, std = (torch.tensor(base[key]).reshape(1, 3, 1, 1) for key in ("mean", "std"))
+        mean, std = (torch.tensor(asked[key]).reshape(1, 3, 1, 1) for key in ("mean", "std"))
         with torch.no_grad():
             rows = [patches(extractor.eval()((images - mean) / std)).flatten(0, 1) for images in batches]
         if not rows:
             raise InputError("got no picture; expected at least one: give more pictures")
         coreset = KCenterGreedy(torch.cat(rows), coreset_ratio, seed=seed).sample_coreset()
-        config = PatchcoreConfig(**base, n_vectors=len(coreset), num_neighbors=num_neighbors, sigma=sigma)
+        config = checked_config(PatchcoreConfig, **asked, n_vectors=len(coreset))
         pipeline = cls(config, extractor).eval()
         pipeline.bank.fill(coreset)
         return pipeline

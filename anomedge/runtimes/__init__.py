@@ -14,6 +14,8 @@ from anomedge.runtimes._base import Options, Session, Tensors
 
 __all__ = ["Options", "Session", "Tensors", "available", "get", "installed", "open"]
 
+_ANNOUNCED = {"tensorrt", "trt", "rtx"}
+
 
 def available() -> dict[str, type[Session]]:
     """Every runtime anomedge has, by its full name."""
@@ -43,6 +45,10 @@ def get(name: str) -> type[Session]:
                     f"pip install 'anomedge[{kind.extra}]'"
                 )
             return kind
+    if name.lower() in _ANNOUNCED:
+        raise RuntimeMissing(
+            f"runtime {name} is not part of this version; expected {', '.join(kinds)}: use one of them"
+        )
     names = ", ".join(f"{kind.name} ({kind.short})" for kind in kinds.values())
     raise InputError(f"got runtime {name!r}; expected one of: {names}")
 

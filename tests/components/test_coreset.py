@@ -55,6 +55,12 @@ def test_duplicates_are_chosen_once_each():
     assert sorted(chosen) == list(range(6))
 
 
+def test_large_duplicates_are_chosen_once_each():
+    """Their distances cancel far below zero in float32, which must not make them look unchosen."""
+    points = (torch.randn(40, 512) * 1000).repeat(3, 1)
+    assert sorted(KCenterGreedy(points, 1.0).select_coreset_idxs()) == list(range(120))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

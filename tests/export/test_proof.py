@@ -158,7 +158,9 @@ def test_a_module_as_backbone_goes_the_whole_way(pictures, tmp_path):
         torch.nn.Conv2d(3, 8, 3, stride=8, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(8, 8, 3, stride=2, padding=1)
     )
     with pytest.warns(SmallSampleWarning):
-        model = fit("patchcore", pictures / "train", tiny_options(pictures, backbone=backbone, layers=["1", "2"]))
+        model = fit(
+            "patchcore", pictures / "train", tiny_options(pictures, backbone=backbone, layers=["1", "2"], weights=None)
+        )
     save(model, tmp_path / "m.safetensors")
     with pytest.raises(ModelError, match="Sequential"):
         load(tmp_path / "m.safetensors")

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -81,7 +82,7 @@ def test_labelled_pictures_give_the_best_f1(pictures, detector):
     origin = model.decision.origin
     assert (origin.rule, origin.rate, origin.normal, origin.anomalous) == ("f1", None, 3, 4)
     with pytest.raises(InputError, match="expected `good` and others"):
-        fit(detector, pictures / "train", tiny_options(pictures, labelled=pictures / "train"))
+        fit(detector, pictures / "train", tiny_options(pictures, held_back=None, labelled=pictures / "train"))
 
 
 def test_pictures_of_mixed_sizes(pictures, tmp_path):
@@ -153,3 +154,27 @@ def test_backbones_that_do_not_fit_are_said(pictures, backbone, match):
     options = tiny_options(pictures, backbone=backbone, geometry=Geometry((72, 72)))
     with pytest.raises(ModelError, match=match):
         fit("patchcore", pictures / "train", options)
+
+
+def test_pictures_are_fitted_on_or_held_back_never_both(pictures, tmp_path):
+    shutil.copytree(pictures / "train" / "good", tmp_path / "normal")
+    shutil.copytree(pictures / "held_back", tmp_path / "normal" / "held")
+    with pytest.raises(InputError, match="6 held-back pictures that are fitted on as well"):
+        fit("padim", tmp_path / "normal", tiny_options(pictures, held_back=tmp_path / "normal" / "held"))
+    with pytest.raises(InputError, match="one of them"):
+        fit("padim", pictures / "train", tiny_options(pictures, labelled=pictures))
+
+
+def test_folders_with_anomalous_pictures_are_not_fitted_on(pictures):
+    for folder in (pictures, pictures / "test"):
+        with pytest.raises(InputError, match="holds anomalous pictures"):
+            fit("padim", folder, tiny_options(pictures))
+
+
+@pytest.mark.parametrize(
+    ("detector", "options"),
+    [("padim", {"n_features": 0}), ("patchcore", {"num_neighbors": 2000}), ("padim", {"sigma": -1.0})],
+)
+def test_options_out_of_range_are_said(pictures, detector, options):
+    with pytest.raises(InputError, match="expected"):
+        fit(detector, pictures / "train", tiny_options(pictures, detector=options))

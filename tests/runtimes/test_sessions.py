@@ -170,3 +170,25 @@ def test_the_package_hands_on_the_inspector():
     assert anomedge.Inspector is Inspector
     with pytest.raises(AttributeError):
         _ = anomedge.nothing
+
+
+def test_a_fixed_batch_inspects_any_number_of_frames(model_paths, frames, tmp_path):
+    from anomedge.export.bundling import ExportOptions, export
+
+    export(model_paths["padim"], tmp_path / "b.anomedge", ExportOptions(frame=FRAME, batch=2, runtimes=RUNTIMES[:1]))
+    with Inspector.open(tmp_path / "b.anomedge", runtime=RUNTIMES[0]) as inspector:
+        many = [result.score for result in inspector.predict(frames)]
+        assert many == pytest.approx([inspector.predict(frame).score for frame in frames], rel=1e-6)
+
+
+def test_a_score_that_is_not_finite_is_no_verdict(bundle, frames, monkeypatch):
+    with Inspector.open(bundle, runtime=RUNTIMES[0]) as inspector:
+        run = inspector.session.run
+        monkeypatch.setattr(inspector.session, "run", lambda feed: {k: v * np.nan for k, v in run(feed).items()})
+        with pytest.raises(RuntimeFailure, match="not finite"):
+            inspector.predict(frames)
+
+
+def test_announced_runtimes_are_not_unknown():
+    with pytest.raises(RuntimeMissing, match="not part of this version"):
+        runtimes.get("tensorrt")
