@@ -24,14 +24,10 @@ FRAME = (96, 128)
 
 
 def pytest_sessionstart(session):
+    torch.set_num_threads(2)  # bytes are compared with those of processes that are given two
     missing = set(RUNTIMES) - set(runtimes.installed())
     if missing:
         raise pytest.UsageError(f"runtimes {sorted(missing)} must be tested but are not installed")
-
-
-@pytest.fixture(autouse=True)
-def _two_threads():
-    torch.set_num_threads(2)
 
 
 @pytest.fixture
