@@ -17,7 +17,7 @@ __all__ = ["BLENDED", "EXTREME", "SYNTHETIC", "blends", "extremes", "synthetic"]
 EXTREME, BLENDED, SYNTHETIC = "extreme/", "blended/", "synthetic/"
 _NEAR = 0.01
 _UNDECIDABLE = 2e-4  # of the scale, twice the tolerance: nearer than that, both labels are right
-_STEPS = 16
+_STEPS = 12
 _TRIES = 4
 
 Scorer = Callable[[Frame], npt.NDArray[np.floating]]
