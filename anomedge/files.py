@@ -5,15 +5,22 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from anomedge.errors import IntegrityError, OutputError
+from anomedge.errors import AnomedgeError, IntegrityError, OutputError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = [
     "atomic_directory",
@@ -27,7 +34,11 @@ __all__ = [
 
 _BLOCK = 1 << 20
 _AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
+_RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2
+_TEMPORARY, _ASIDE = ".tmp", ".old"
+_LEAST_AGE = 10.0  # seconds between making a temporary name and locking it, with much to spare
+_LEAST_FREE = 1 << 16
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def canonical_json(value: Any) -> bytes:
@@ -72,27 +83,42 @@ def safe_member(root: Path, name: str) -> Path:
     return path
 
 
+def _read_umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+_UMASK = _read_umask()  # once: while it is read it is 0, which another thread's new process would keep
+
+
 @contextmanager
 def atomic_file(target: Path, *, force: bool = False) -> Iterator[Path]:
     """Yield a temporary path; when the block succeeds, its file becomes `target`, whole.
 
     Raises:
-        OutputError: the target exists and `force` is not given, or the folder cannot be written.
+        OutputError: the target exists and `force` is not given, or the folder cannot be written, is full or vanishes.
     """
     _refuse_existing(target, force)
     with _translated(target):
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-    os.close(handle)
+        _sweep(target)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=_TEMPORARY, dir=target.parent)
     temporary = Path(name)
     try:
-        yield temporary
+        _lock(handle)
+        with _space_told(target, temporary):
+            yield temporary
         with _translated(target):
-            temporary.chmod(0o666 & ~_umask())
+            temporary.chmod(0o666 & ~_UMASK)
             _flush(temporary)
-            os.replace(temporary, target)
+            if force:
+                os.replace(temporary, target)
+            else:
+                _move(temporary, target)
             _flush(target.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(handle)
+        _remove(temporary)
 
 
 @contextmanager
@@ -103,20 +129,26 @@ def atomic_directory(target: Path, *, force: bool = False) -> Iterator[Path]:
     set aside first and put back if the second rename fails.
 
     Raises:
-        OutputError: the target exists and `force` is not given, or the folder cannot be written.
+        OutputError: the target exists and `force` is not given, or the folder cannot be written, is full or vanishes.
     """
     _refuse_existing(target, force)
     with _translated(target):
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+        _sweep(target)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=_TEMPORARY, dir=target.parent))
+        handle = os.open(temporary, os.O_RDONLY) if fcntl else None
     try:
-        yield temporary
+        _lock(handle)
+        with _space_told(target, temporary):
+            yield temporary
         with _translated(target):
             _open_to_all(temporary)
             _flush_tree(temporary)
             _install(temporary, target, force)
             _flush(target.parent)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if handle is not None:
+            os.close(handle)
+        _remove(temporary)
 
 
 def check_target(target: Path, *, force: bool = False) -> None:
@@ -146,27 +178,119 @@ def _translated(target: Path) -> Iterator[None]:
         raise OutputError(f"cannot write {target}: {reason}; give a writable folder with free space") from error
 
 
+@contextmanager
+def _space_told(target: Path, temporary: Path) -> Iterator[None]:
+    """Whatever a library says when the disk is full or its folder is gone, the user hears that."""
+    try:
+        yield
+    except Exception as error:
+        if not temporary.exists():
+            raise OutputError(
+                f"cannot write {target}: its folder vanished meanwhile; make it again, or give another"
+            ) from error
+        if _is_about_space(error, temporary):
+            raise OutputError(
+                f"cannot write {target}: no space left, or a limit on file sizes; free some, or give another folder"
+            ) from error
+        raise
+
+
+def _is_about_space(error: BaseException | None, temporary: Path) -> bool:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _NO_SPACE:
+            return True
+        if "No space left" in str(error) or "File too large" in str(error):
+            return True
+        if not isinstance(error, AnomedgeError) and shutil.disk_usage(temporary.parent).free < _LEAST_FREE:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _lock(handle: int | None) -> None:
+    """Mark a temporary file or folder as in use for as long as this process lives."""
+    if fcntl and handle is not None:
+        with suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _sweep(target: Path) -> None:
+    """Clear away what a killed process left of its work on `target`, and put back what it had only set aside."""
+    if not fcntl:
+        return
+    name = re.compile(re.escape(f".{target.name}.") + rf"[a-z0-9_]{{8}}({re.escape(_TEMPORARY)}|{re.escape(_ASIDE)})")
+    for path in target.parent.iterdir():
+        if name.fullmatch(path.name) and _is_abandoned(path):
+            if path.suffix == _ASIDE and not os.path.lexists(target) and (path / target.name).exists():
+                os.rename(path / target.name, target)
+            _remove(path)
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Nobody holds its lock, and it is old enough for its maker to have taken it."""
+    try:
+        if path.is_symlink() or time.time() - path.stat().st_mtime < _LEAST_AGE:
+            return False
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
+def _remove(path: Path) -> None:
+    """Remove a temporary file or folder, and finish doing so when a signal comes in the middle."""
+    try:
+        _discard(path)
+    except BaseException:
+        _discard(path)
+        raise
+
+
+def _discard(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
 def _install(temporary: Path, target: Path, force: bool) -> None:
-    if not os.path.lexists(target):
-        os.rename(temporary, target)
-    elif not force:
+    if not force:
+        _move(temporary, target)
+    elif not _rename(temporary, target, _RENAME_EXCHANGE):
+        if os.path.lexists(target):
+            _replace_by_steps(temporary, target)
+        else:
+            _move(temporary, target)
+
+
+def _move(temporary: Path, target: Path) -> None:
+    """Rename to a name that must be free: in one step where the system has it, so that of two only one wins."""
+    if _rename(temporary, target, _RENAME_NOREPLACE):
+        return
+    if os.path.lexists(target):
         raise OutputError(f"{target} appeared while it was being made; the other one was kept")
-    elif not _exchange(temporary, target):
-        _replace_by_steps(temporary, target)
+    os.rename(temporary, target)
 
 
-def _exchange(one: Path, other: Path) -> bool:
-    """Swap two names in one step (Linux `renameat2`); False where the system or its file system cannot."""
+def _rename(one: Path, other: Path, flags: int) -> bool:
+    """Linux `renameat2`; False where the system or its file system cannot, or the flags forbid."""
     if not sys.platform.startswith("linux"):
         return False
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if rename is None:
         return False
-    return bool(rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0)
+    return bool(rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), flags) == 0)
 
 
 def _replace_by_steps(temporary: Path, target: Path) -> None:
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent)) / target.name
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=_ASIDE, dir=target.parent)) / target.name
     os.rename(target, aside)
     try:
         os.rename(temporary, target)
@@ -179,7 +303,7 @@ def _replace_by_steps(temporary: Path, target: Path) -> None:
 
 def _open_to_all(folder: Path) -> None:
     """The permissions that plain creation gives; some libraries write their files for the owner alone."""
-    mask = ~_umask()
+    mask = ~_UMASK
     folder.chmod(0o777 & mask)
     for path in folder.rglob("*"):
         path.chmod((0o777 if path.is_dir() else 0o666) & mask)
@@ -200,9 +324,3 @@ def _flush(path: Path) -> None:
             raise
     finally:
         os.close(handle)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -37,7 +37,7 @@ def test_members_through_links_are_refused(tmp_path):
 @pytest.mark.parametrize("exchange", [True, False])
 def test_directory_appears_whole_or_not_at_all(tmp_path, monkeypatch, exchange):
     if not exchange:
-        monkeypatch.setattr(files, "_exchange", lambda one, other: False)
+        monkeypatch.setattr(files, "_rename", lambda one, other, flags: False)
     target = tmp_path / "bundle"
     with pytest.raises(ValueError, match="planted"), files.atomic_directory(target) as folder:
         (folder / "half").write_text("half")
@@ -60,7 +60,7 @@ def test_steps_put_the_old_one_back(tmp_path, monkeypatch):
     target, new = tmp_path / "t", tmp_path / "new"
     target.mkdir()
     (target / "a").write_text("old")
-    monkeypatch.setattr(files, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(files, "_rename", lambda one, other, flags: False)
     with pytest.raises(OSError, match="No such file"):
         files._replace_by_steps(new, target)  # `new` is not there, so the second rename fails
     assert (target / "a").read_text() == "old"
