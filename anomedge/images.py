@@ -2,7 +2,8 @@
 
 A picture is an RGB frame, uint8 (H, W, 3). EXIF rotation is applied; grey and palette pictures are repeated or looked
 up into RGB, an alpha channel is dropped, CMYK is converted by Pillow. Refused, because they would need a choice that
-nobody made: more than 8 bits a channel, several frames in one file, more pixels than Pillow's guard allows.
+nobody made: more than 8 bits a channel, several frames in one file, more pixels than Pillow's guard allows. Damaged
+pixels are refused; metadata that Pillow cannot make sense of are passed over, and then say nothing of rotation.
 """
 
 import warnings
@@ -76,12 +77,15 @@ def read_picture(path: Path) -> Frame:
     """
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 return _rgb(image, path)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"{path}: got {error}; expected a camera picture: scale it down") from error
-    except (OSError, ValueError, SyntaxError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # decoders raise whatever they run into
         raise InputError(
             f"{path}: cannot be read as a picture ({error}); give a whole PNG, JPEG, BMP or TIFF"
         ) from error
