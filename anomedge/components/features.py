@@ -7,11 +7,14 @@ named by their path in it.
 
 import importlib
 import logging
+import socket
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +24,7 @@ from anomedge.errors import ModelError
 __all__ = ["PACKAGED_WEIGHTS", "FeatureExtractor", "layers_at_strides"]
 
 _PROBE = 64
+_ANSWER_SECONDS = 5.0
 
 # Weights that a package carries: its module, the file's class, the architecture they fit, the network's own input
 # scaling (x 255 - 127) / 128, and their licence. Tensors are in the architecture's order, under other names.
@@ -187,15 +191,40 @@ def _timm_model(name: str, indices: list[int], pre_trained: bool, weights: str |
     options: dict[str, Any] = {"features_only": True, "out_indices": indices, "exportable": True}
     if pre_trained and weights is not None:
         options["pretrained_cfg_overlay"] = {"state_dict": _whole_state_dict(name, weights), "source": ""}
+    if pre_trained and weights is None and not _weights_within_reach(name):
+        raise _no_weights(name, "neither cached here nor reachable")
     try:
         with _quiet_builder():
             model: nn.Module = _timm().create_model(name, pretrained=pre_trained, **options)
     except (OSError, RuntimeError) as error:
-        raise ModelError(
-            f"cannot get the ImageNet weights of {name} ({_first_line(error)}); expected the network or a file: "
-            f"give --weights FILE.safetensors, or --backbone tf_efficientnet_lite0 --weights efficientnet-lite0"
-        ) from error
+        raise _no_weights(name, _first_line(error)) from error
     return model
+
+
+def _no_weights(name: str, reason: str) -> ModelError:
+    return ModelError(
+        f"cannot get the ImageNet weights of {name} ({reason}); expected the network or a file: "
+        f"give --weights FILE.safetensors, or --backbone tf_efficientnet_lite0 --weights efficientnet-lite0"
+    )
+
+
+def _weights_within_reach(name: str) -> bool:
+    """Are the weights in the local cache, or does their host answer? Without this a download is retried for a minute."""
+    import huggingface_hub
+
+    config = _timm().get_pretrained_cfg(name)
+    if config is None or not config.hf_hub_id or getproxies():
+        return True  # nothing to go by: let timm try
+    for file in ("model.safetensors", "pytorch_model.bin"):
+        if isinstance(huggingface_hub.try_to_load_from_cache(config.hf_hub_id, file), str):
+            return True
+    host = urlsplit(huggingface_hub.constants.ENDPOINT)
+    try:
+        port = host.port or (80 if host.scheme == "http" else 443)
+        socket.create_connection((str(host.hostname), port), timeout=_ANSWER_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
