@@ -6,6 +6,7 @@
     model.onnx        frames in, score and anomaly_map out (weights in model.onnx.data past 2 GiB)
     stages.onnx       the same graph with taps; its weights are read out of model.onnx
     openvino/         the same graph as OpenVINO IR
+    anomalib.onnx     the same with anomalib's input and outputs, where that layout was asked for (and as IR)
     golden/           a few frames and what eager Torch says of them
     certificates/     what was proven: host.json, then one file a device; not covered by the digest
     local.json        a device's own threshold; not covered by the digest
@@ -25,7 +26,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from anomedge.errors import BundleError, IntegrityError, SchemaError
-from anomedge.files import canonical_json, safe_member, sha256_of_bytes, sha256_of_file
+from anomedge.files import atomic_file, canonical_json, safe_member, sha256_of_bytes, sha256_of_file
 from anomedge.resample import Geometry
 from anomedge.threshold import Decision
 
@@ -34,10 +35,12 @@ __all__ = [
     "Bundle",
     "Golden",
     "InputContract",
+    "LocalSettings",
     "Manifest",
     "OutputContract",
     "Variant",
     "describe_files",
+    "write_local",
     "write_manifest",
 ]
 
@@ -81,11 +84,13 @@ class OutputContract(_Frozen):
 
 
 class Variant(_Frozen):
-    """The files of one precision."""
+    """The files of one precision; those of anomalib's layout where the bundle was exported with it."""
 
     onnx: str
     stages: str
     openvino: str | None = None
+    anomalib_onnx: str | None = None
+    anomalib_openvino: str | None = None
 
 
 class FileRecord(_Frozen):
@@ -140,8 +145,13 @@ class Manifest(_Frozen):
 
 
 class LocalSettings(_Frozen):
-    """What a device may override, with who, when and from which pictures."""
+    """What a device may override, with who, when, from which pictures, and for which bundle.
 
+    `alarms` of `count` normal pictures lie above the threshold that aimed at `rate`; `interval` holds the true rate with
+    95 % confidence. Without a rule these are None: somebody set the threshold by hand.
+    """
+
+    bundle: str | None = None
     threshold: FiniteFloat | None = None
     pixel_threshold: FiniteFloat | None = None
     minimum: FiniteFloat | None = None
@@ -149,6 +159,16 @@ class LocalSettings(_Frozen):
     by: str = ""
     when: str = ""
     pictures: str = ""
+    pictures_digest: str | None = None
+    rate: Annotated[float, Field(gt=0, lt=1)] | None = None
+    alarms: Annotated[int, Field(ge=0)] | None = None
+    count: Annotated[int, Field(ge=0)] | None = None
+    interval: tuple[FiniteFloat, FiniteFloat] | None = None
+
+    def applied_to(self, decision: Decision) -> Decision:
+        """The decision with what is set here."""
+        overrides = {"threshold", "pixel_threshold", "minimum", "maximum"}
+        return decision.model_copy(update=self.model_dump(include=overrides, exclude_none=True))
 
 
 @dataclass(frozen=True)
@@ -191,14 +211,24 @@ class Bundle:
             raise BundleError(f"{self.path}: got precision {precision!r}; expected one of: {known}") from None
 
     @cached_property
+    def local(self) -> LocalSettings | None:
+        """What `local.json` says, None without one.
+
+        Raises:
+            SchemaError: it is not what `anomedge threshold` writes, or was written for another bundle.
+        """
+        path = self.path / LOCAL
+        if not os.path.lexists(path):
+            return None
+        settings: LocalSettings = _parsed(LocalSettings, _json(path, _LOCAL_LIMIT), path)
+        if settings.bundle not in (None, self.manifest.digest):
+            raise SchemaError(f"{path} was written for another bundle; expected this one's: anomedge threshold --reset")
+        return settings
+
+    @cached_property
     def decision(self) -> Decision:
         """The manifest's decision, with what `local.json` overrides."""
-        local = self.path / LOCAL
-        if not os.path.lexists(local):
-            return self.manifest.decision
-        settings = _parsed(LocalSettings, _json(local, _LOCAL_LIMIT), local)
-        changed = settings.model_dump(exclude={"by", "when", "pictures"}, exclude_none=True)
-        return self.manifest.decision.model_copy(update=changed)
+        return self.local.applied_to(self.manifest.decision) if self.local else self.manifest.decision
 
     def _check_files(self) -> None:
         found = set(_walk(self.path))
@@ -240,6 +270,18 @@ def write_manifest(root: Path, fields: Mapping[str, Any]) -> Manifest:
     content = unsigned | {"digest": _digest(unsigned)}
     (root / MANIFEST).write_bytes(canonical_json(content))
     return Manifest.model_validate(content)
+
+
+def write_local(bundle: Bundle, settings: LocalSettings) -> Bundle:
+    """Write `local.json`, all or nothing, and return the bundle as it decides from now on.
+
+    Raises:
+        OutputError: the bundle cannot be written to.
+    """
+    signed = settings.model_copy(update={"bundle": bundle.manifest.digest})
+    with atomic_file(bundle.path / LOCAL, force=True) as temporary:
+        temporary.write_bytes(canonical_json(signed.model_dump(mode="json", exclude_none=True)))
+    return Bundle(bundle.path, bundle.manifest)
 
 
 def describe_files(root: Path) -> dict[str, FileRecord]:

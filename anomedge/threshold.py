@@ -6,6 +6,7 @@ score is above the threshold, a pixel when its value in the map is above the pix
 """
 
 import math
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from anomedge.errors import InputError
 
-__all__ = ["Cut", "Decision", "Origin", "by_f1", "by_false_alarm_rate", "spread"]
+__all__ = ["Cut", "Decision", "Origin", "by_f1", "by_false_alarm_rate", "interval_of_rate", "spread"]
 
 Scores = npt.NDArray[np.floating]
 
@@ -61,6 +62,11 @@ class Decision(BaseModel):
     scale: FiniteFloat = Field(gt=0)
     origin: Origin
 
+    @property
+    def range(self) -> float:
+        """What scores are divided by to be shown; never zero."""
+        return max(self.maximum - self.minimum, self.scale)
+
     def is_anomalous(self, scores: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """True where a score is above the threshold."""
         return np.asarray(np.asarray(scores, dtype=np.float64) > self.threshold)
@@ -72,7 +78,7 @@ class Decision(BaseModel):
     def normalised(self, scores: npt.ArrayLike, threshold: float | None = None) -> npt.NDArray[np.float64]:
         """Scores in [0, 1] with the threshold at 1/2, for display only."""
         offset = np.asarray(scores, dtype=np.float64) - (self.threshold if threshold is None else threshold)
-        return np.clip(offset / max(self.maximum - self.minimum, self.scale) + 0.5, 0.0, 1.0)
+        return np.clip(offset / self.range + 0.5, 0.0, 1.0)
 
 
 def by_false_alarm_rate(normal: Scores, rate: float) -> Cut:
@@ -124,6 +130,48 @@ def by_f1(normal: Scores, anomalous: Scores) -> Cut:
     f1 = 2 * hits / (hits + alarms + bad.size)
     best = max(range(cuts.size), key=lambda i: (f1[i], half_gaps[i]))
     return Cut(float(cuts[best]), float(half_gaps[best]))
+
+
+def interval_of_rate(alarms: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The interval that holds the true false-alarm rate when `alarms` of `count` normal pictures lie above the threshold.
+
+    Clopper and Pearson's exact interval (Biometrika 26, 1934): the rates at which so few, or so many, alarms would still
+    come up with probability (1 - confidence) / 2. It holds for a threshold that was laid between these very scores, too:
+    the rate above the (k+1)-th largest of n exchangeable scores is Beta(k + 1, n - k) distributed, above the k-th largest
+    Beta(k, n - k + 1), whatever the scores' own distribution, and those are the quantiles taken here.
+
+    >>> [round(rate, 4) for rate in interval_of_rate(0, 100)]
+    [0.0, 0.0362]
+    >>> [round(rate, 4) for rate in interval_of_rate(1, 100)]
+    [0.0003, 0.0545]
+
+    Raises:
+        InputError: counts or a confidence that are none.
+    """
+    if not 0 <= alarms <= count or count < 1 or not 0 < confidence < 1:
+        raise InputError(
+            f"got {alarms} alarms of {count} at confidence {confidence}; expected a part of at least one, in (0, 1)"
+        )
+    tail = (1 - confidence) / 2
+    low = 0.0 if alarms == 0 else _solved(lambda p: 1 - _at_most(alarms - 1, count, p) - tail)
+    high = 1.0 if alarms == count else _solved(lambda p: tail - _at_most(alarms, count, p))
+    return low, high
+
+
+def _at_most(successes: int, count: int, p: float) -> float:
+    """Probability of at most so many successes among `count`, each with probability p in (0, 1)."""
+    k = np.arange(successes + 1)
+    log_choose = math.lgamma(count + 1) - np.array([math.lgamma(i + 1) + math.lgamma(count - i + 1) for i in k])
+    return min(1.0, float(np.exp(log_choose + k * math.log(p) + (count - k) * math.log1p(-p)).sum()))
+
+
+def _solved(rising: Callable[[float], float]) -> float:
+    """Where a rising function on (0, 1) is zero, by bisection."""
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if rising(middle) > 0 else (middle, high)
+    return (low + high) / 2
 
 
 def spread(normal: Scores) -> float:

@@ -32,6 +32,9 @@ def export(
     ] = None,
     precision: Annotated[list[str] | None, Option(help="fp32.")] = None,
     runtime: Annotated[list[str] | None, Option(help="To prove under; all installed when not given.")] = None,
+    layout: Annotated[
+        str, Option(help="anomedge; or anomalib, which adds graphs for anomalib's and OpenVINO Model API's tools.")
+    ] = "anomedge",
     force: Annotated[bool, Option(help="Replace an existing bundle.")] = False,
     as_json: Annotated[bool, Option("--json", help="Print the certificate as JSON.")] = False,
 ) -> None:
@@ -55,6 +58,7 @@ def export(
         golden=folders,
         runtimes=runtime or (),
         force=force,
+        layout=layout,
     )
     certificate = run(model, output, options)
     if as_json:

@@ -16,6 +16,7 @@ from anomedge import runtimes
 from anomedge.bundle import LOCAL, MANIFEST, Bundle, Golden, InputContract, OutputContract, Variant, write_manifest
 from anomedge.errors import InputError, OutputError, ProofFailed
 from anomedge.export.graph import OUTPUTS, graph_from_model, keep_shipped_outputs
+from anomedge.export.layout import LAYOUTS, apply_anomalib, model_info
 from anomedge.export.passes import set_outputs
 from anomedge.export.proof import pictures_of, reference_from_model
 from anomedge.export.writing import write_ir, write_onnx, write_tapped
@@ -27,6 +28,7 @@ from anomedge.parity.prove import batches_of, failure_text
 from anomedge.pipelines.model import Model, load, tool_versions
 
 _IR = "openvino/model.xml"
+_ANOMALIB, _ANOMALIB_IR = "anomalib.onnx", "openvino/anomalib.xml"
 
 __all__ = ["ExportOptions", "export"]
 
@@ -44,6 +46,7 @@ class ExportOptions:
         batches: to prove; 1, 2, 3 and 8 when empty.
         force: replace an existing bundle.
         backbone: the module that the model was fitted with, where that was no timm architecture.
+        layout: "anomalib" adds graphs with the input and outputs that anomalib 2 and OpenVINO Model API expect.
     """
 
     frame: tuple[int, int]
@@ -54,6 +57,7 @@ class ExportOptions:
     batches: Sequence[int] = ()
     force: bool = False
     backbone: nn.Module | None = None
+    layout: str = "anomedge"
 
 
 def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
@@ -67,6 +71,7 @@ def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
     if not names:
         raise InputError("no runtime is installed to prove under; expected one: pip install 'anomedge[ort]'")
     _check_frame(options)
+    _check_layout(options)
     _check_replaced(target, options.force)
     model = load(path, backbone=options.backbone)
     with atomic_directory(target, force=options.force) as root:
@@ -94,6 +99,15 @@ def _check_frame(options: ExportOptions) -> None:
         raise InputError(f"got batch {options.batch}; expected 'dynamic' or a number from 1 to 4096")
 
 
+def _check_layout(options: ExportOptions) -> None:
+    if options.layout not in LAYOUTS:
+        raise InputError(f"got layout {options.layout!r}; expected one of: {', '.join(LAYOUTS)}")
+    if options.layout == "anomalib" and options.batch not in {"dynamic", 1}:
+        raise InputError(
+            f"got batch {options.batch} with layout anomalib; expected dynamic or 1: its tools feed one picture at a time"
+        )
+
+
 def _write_graphs(root: Path, model: Model, options: ExportOptions) -> list[str]:
     fixed = None if options.batch == "dynamic" else int(options.batch)
     graph, stages = graph_from_model(model, options.frame, fixed, options.opset)
@@ -102,13 +116,36 @@ def _write_graphs(root: Path, model: Model, options: ExportOptions) -> list[str]
     holder = write_onnx(graph, shipped)
     set_outputs(graph, taps)
     write_tapped(graph, shipped, holder, root / "stages.onnx")
-    if importlib.util.find_spec("openvino") is None:
+    if options.layout == "anomalib":
+        keep_shipped_outputs(graph)
+        apply_anomalib(graph, model.decision)
+        write_tapped(graph, shipped, holder, root / _ANOMALIB)
+    if not _with_ir():
         warnings.warn(
             "openvino is not installed, so the bundle has no IR; it reads the ONNX graph as well", stacklevel=2
         )
-    else:
-        write_ir(shipped, root / _IR)
+        return stages
+    write_ir(shipped, root / _IR)
+    if options.layout == "anomalib":
+        write_ir(root / _ANOMALIB, root / _ANOMALIB_IR, model_info(model.decision))
     return stages
+
+
+def _with_ir() -> bool:
+    return importlib.util.find_spec("openvino") is not None
+
+
+def _variant(layout: str) -> Variant:
+    openvino = _IR if _with_ir() else None
+    if layout == "anomedge":
+        return Variant(onnx="model.onnx", stages="stages.onnx", openvino=openvino)
+    return Variant(
+        onnx="model.onnx",
+        stages="stages.onnx",
+        openvino=openvino,
+        anomalib_onnx=_ANOMALIB,
+        anomalib_openvino=_ANOMALIB_IR if _with_ir() else None,
+    )
 
 
 def _manifest(
@@ -116,7 +153,6 @@ def _manifest(
 ) -> dict[str, Any]:
     height, width = options.frame
     shapes: dict[str, tuple[int, ...]] = {"score": (), "anomaly_map": (1, *model.geometry.image)}
-    with_ir = importlib.util.find_spec("openvino") is not None
     return {
         "detector": model.pipeline.name,
         "config": model.pipeline.config.model_dump(mode="json"),
@@ -126,7 +162,7 @@ def _manifest(
         "image": {"size": model.geometry.size, "crop": model.geometry.crop},
         "decision": model.decision,
         "tolerances": {name: tolerance.model_dump() for name, tolerance in TOLERANCES.items()},
-        "variants": {"fp32": Variant(onnx="model.onnx", stages="stages.onnx", openvino=_IR if with_ir else None)},
+        "variants": {"fp32": _variant(options.layout)},
         "opset": options.opset,
         "golden": tuple(golden),
         "golden_source": "pictures" if options.golden else "synthetic",

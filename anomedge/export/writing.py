@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
@@ -39,10 +40,10 @@ def write_onnx(proto: onnx.ModelProto, path: Path, *, limit: int = _PROTOBUF_LIM
 
 
 def write_tapped(tapped: onnx.ModelProto, shipped: Path, holder: Path, path: Path) -> None:
-    """Write the graph with taps, whose weights are read out of the file that already has them; empties `tapped`.
+    """Write a graph around the shipped one's weights, read out of the file that already has them; empties `tapped`.
 
     ONNX lets a tensor lie at any offset of a file in the same folder; here that file is the shipped graph itself, or
-    its weights' file. So a device can look into every stage for a few kilobytes.
+    its weights' file. So a device can look into every stage, or another tool get its layout, for a few kilobytes.
     """
     places = _places(shipped, holder)
     for tensor in tapped.graph.initializer:
@@ -57,11 +58,20 @@ def write_tapped(tapped: onnx.ModelProto, shipped: Path, holder: Path, path: Pat
     _check(path)
 
 
-def write_ir(shipped: Path, path: Path) -> None:
-    """Write the graph as OpenVINO IR, uncompressed, with the input and output names of the ONNX graph."""
+def write_ir(shipped: Path, path: Path, model_info: Mapping[str, str] | None = None) -> None:
+    """Write the graph as OpenVINO IR, uncompressed, with the input and output names of the ONNX graph.
+
+    `model_info` is what OpenVINO Model API reads; with it the input is marked as NCHW, which ONNX cannot say.
+    """
     import openvino
 
     graph = openvino.Core().read_model(shipped)
+    if model_info is not None:
+        graph.get_parameters()[0].set_layout(openvino.Layout("NCHW"))
+        if "framework" in (info := graph.get_rt_info()):
+            del info["framework"]  # what the ONNX graph says of itself: the same again
+        for key, value in model_info.items():
+            graph.set_rt_info(value, ["model_info", key])
     graph.set_friendly_name("anomedge")
     for place, node in enumerate(graph.get_ordered_ops()):
         if _COUNTED.fullmatch(node.get_friendly_name()):  # by how many nodes this process has made so far

@@ -17,6 +17,7 @@ from anomedge.errors import AnomedgeError, InputError
 from anomedge.images import Picture
 from anomedge.parity.certificate import UINT8_PIXELS, Cell, Certificate, Check, PictureCount, Tolerance
 from anomedge.parity.compare import FRAMES, Outputs, Truth, collect, compare, failures_of, truth_of
+from anomedge.parity.layout import check_layout
 from anomedge.parity.pictures import BLENDED, EXTREME
 from anomedge.runtimes import Session, Tensors
 
@@ -79,6 +80,8 @@ def prove(bundle: Bundle, reference: Reference, plan: Plan) -> Certificate:
         if reference.stages:
             with plan.open(bundle, runtime, stages=True) as tapped:
                 checks += _stages(bundle, tapped, reference, tolerance)
+    if bundle.variant(plan.precision).anomalib_onnx is not None:
+        checks += check_layout(bundle, reference, plan)
     failures = [f"{c.runtime} batch {c.batch}: {line}" for c in cells for line in c.failures]
     failures += [f"{c.runtime} {c.kind} {c.name}: {c.detail}" for c in checks if not c.passed]
     return Certificate(
