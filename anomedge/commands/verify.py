@@ -5,23 +5,19 @@ from __future__ import annotations
 import platform
 import re
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from anomedge import runtimes
 from anomedge.bundle import CERTIFICATES, Bundle
 from anomedge.commands._shared import show_certificate
-from anomedge.errors import InputError, OutputError, ProofFailed
-from anomedge.files import atomic_file, canonical_json
-from anomedge.images import read_folders
-from anomedge.parity import Certificate, Plan, Reference, prove
-from anomedge.parity.compare import collect
-from anomedge.parity.golden import read_golden
-from anomedge.parity.pictures import extremes
-from anomedge.parity.prove import batches_of, failure_text
+from anomedge.errors import OutputError, ProofFailed
+from anomedge.files import atomic_file, canonical_json, check_target
+from anomedge.parity import Certificate
+from anomedge.parity.junit import junit_xml
+from anomedge.parity.prove import failure_text
+from anomedge.proving import certify, plan_of
 
 EXAMPLE = "anomedge verify part.anomedge --model model.safetensors --images test/"
 
@@ -40,16 +36,18 @@ def verify(
     precision: Annotated[str, Option(help="Variant of the bundle.")] = "fp32",
     threads: Annotated[int | None, Option(min=1, help="CPU threads.")] = None,
     name: Annotated[str | None, Option(help="Name of this device's certificate.")] = None,
+    junit: Annotated[Path | None, Option(help="Write the proofs as JUnit XML, for a CI server.")] = None,
     as_json: Annotated[bool, Option("--json", help="Print the certificate as JSON.")] = False,
 ) -> None:
     """Prove that a bundle decides as eager Torch: on the host with --model, on a device with its golden frames."""
     opened = Bundle.open(bundle)
-    opened.variant(precision)
-    names = list(dict.fromkeys(runtimes.get(each).name for each in runtime or runtimes.installed()))
-    plan = Plan(names, batches_of(opened, batch or ()), precision, device, threads)
-    reference, names_left = _reference(opened, model, images or [], plan)
-    plan = Plan(names_left, plan.batches, precision, device, threads)
-    certificate = prove(opened, reference, plan)
+    plan = plan_of(opened, runtime or (), batch or (), precision, device, threads)
+    if junit is not None:
+        check_target(junit, force=True)
+    certificate = certify(opened, plan, model, images or ())
+    if junit is not None:
+        with atomic_file(junit, force=True) as temporary:
+            temporary.write_bytes(junit_xml(certificate))
     if as_json:
         typer.echo(canonical_json(certificate.to_json()), nl=False)
     else:
@@ -59,28 +57,6 @@ def verify(
         _forget(path)
         raise ProofFailed(failure_text(certificate, "do not use this bundle here"))
     _keep(path, certificate)
-
-
-def _reference(
-    bundle: Bundle, model: Path | None, images: Sequence[Path], plan: Plan
-) -> tuple[Reference, Sequence[str]]:
-    """What to compare with, and which runtimes are left to compare."""
-    frame = bundle.manifest.input.frame
-    if model is not None:
-        from anomedge.export.proof import pictures_of, reference_from_model
-        from anomedge.pipelines.model import load
-
-        pictures = pictures_of(images, frame)
-        return reference_from_model(load(model), model, pictures, frame, decision=bundle.decision), plan.runtimes
-    if not images:
-        return read_golden(bundle), plan.runtimes
-    if len(plan.runtimes) < 2:
-        raise InputError("got pictures without --model and one runtime; expected --model, or two runtimes to compare")
-    first, *others = plan.runtimes
-    pictures = [*read_folders(images), *extremes(frame)]
-    with plan.open(bundle, first) as session:
-        outputs = collect(session, pictures, frame, plan.batches[0])
-    return Reference(f"{first} (no eager Torch was asked for: runtimes only)", pictures, outputs), others
 
 
 def _certificate_path(bundle: Bundle, name: str) -> Path:

@@ -1,0 +1,54 @@
+"""A certificate as JUnit XML, which every CI server shows: one suite a runtime, one case a cell and a check."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree as ET
+
+from anomedge.parity.certificate import Cell, Certificate, Check
+
+__all__ = ["junit_xml"]
+
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def junit_xml(certificate: Certificate) -> bytes:
+    """The certificate as a JUnit file, UTF-8; a case fails when its proof does."""
+    root = ET.Element("testsuites", name="anomedge")
+    for runtime in dict.fromkeys([*(c.runtime for c in certificate.cells), *(c.runtime for c in certificate.checks)]):
+        cells = [_of_cell(cell, certificate.reference) for cell in certificate.cells if cell.runtime == runtime]
+        checks = [_of_check(check) for check in certificate.checks if check.runtime == runtime]
+        suite = ET.SubElement(root, "testsuite", name=f"anomedge.{runtime}")
+        suite.extend([*cells, *checks])
+        failed = sum(case.find("failure") is not None for case in suite)
+        suite.attrib |= {"tests": str(len(suite)), "failures": str(failed), "errors": "0"}
+    ET.indent(root)
+    return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
+
+
+def _of_cell(cell: Cell, reference: str) -> ET.Element:
+    said = (
+        f"{cell.pictures} pictures against {reference}: score off by {cell.score_error:.2e}, map by "
+        f"{cell.map_error:.2e} of the scale, {len(cell.flips)} flips, smallest margin {cell.smallest_margin:.2e}"
+    )
+    return _case(cell.runtime, f"{cell.precision} batch {cell.batch}", said, list(cell.failures))
+
+
+def _of_check(check: Check) -> ET.Element:
+    error = "" if check.error is None else f"off by {check.error:.2e}, allowed {check.tolerance:.0e}"
+    return _case(check.runtime, f"{check.kind} {check.name}", error, [] if check.passed else [check.detail])
+
+
+def _case(runtime: str, name: str, said: str, failures: list[str]) -> ET.Element:
+    case = ET.Element("testcase", classname=f"anomedge.{runtime}", name=_clean(name))
+    if failures:
+        failure = ET.SubElement(case, "failure", message=_clean(failures[0]))
+        failure.text = _clean("\n".join(failures))
+    if said:
+        ET.SubElement(case, "system-out").text = _clean(said)
+    return case
+
+
+def _clean(text: str) -> str:
+    """XML has no way to write most control characters; a picture may be named with one."""
+    return _NOT_XML.sub("?", text)

@@ -1,0 +1,93 @@
+"""The proof in a user's own tests, and as JUnit."""
+
+import dataclasses
+import shutil
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+from anomedge.bundle import Bundle, write_manifest
+from anomedge.errors import InputError
+from anomedge.parity.junit import junit_xml
+from anomedge.pipelines.model import save
+from anomedge.testing import assert_parity
+from tests.conftest import RUNTIMES
+from tests.test_commands import run
+
+
+@pytest.fixture
+def tampered(bundle_paths, tmp_path):
+    """Golden scores of one percent more, under a manifest that is right again."""
+    root = tmp_path / "part.anomedge"
+    shutil.copytree(bundle_paths["padim"], root)
+    np.save(root / "golden" / "score.npy", np.load(root / "golden" / "score.npy") * np.float32(1.01))
+    fields = Bundle.open(bundle_paths["padim"]).manifest.model_dump(exclude={"files", "digest"})
+    (root / "manifest.json").unlink()
+    write_manifest(root, fields)
+    return root
+
+
+def test_against_golden_frames(bundle, runtime):
+    certificate = assert_parity(bundle.path, runtime=runtime, batches=(1, 2))
+    assert {cell.runtime for cell in certificate.cells} == {runtime}
+    assert certificate.reference == "golden frames"
+
+
+def test_against_eager_torch(bundle, detector, model_paths, pictures):
+    certificate = assert_parity(bundle, RUNTIMES[0], str(pictures / "test"), model=model_paths[detector], batches=(2,))
+    assert certificate.reference == "eager torch"
+    assert certificate.pictures.total > 10
+
+
+def test_runtimes_against_one_another(bundle, pictures):
+    assert "runtimes only" in assert_parity(bundle, images=[pictures / "train"], batches=(1,)).reference
+    with pytest.raises(InputError, match="two runtimes"):
+        assert_parity(bundle, RUNTIMES[0], images=pictures / "train")
+
+
+def test_a_failure_is_an_assertion(tampered):
+    with pytest.raises(AssertionError, match="score off by"):
+        assert_parity(tampered, RUNTIMES[0], batches=(1,))
+
+
+def test_another_detector_is_refused(bundle_paths, model_paths):
+    with pytest.raises(InputError, match="is another detector than"):
+        assert_parity(bundle_paths["padim"], RUNTIMES[0], model=model_paths["patchcore"], batches=(1,))
+
+
+def test_another_fit_of_the_detector_is_said(bundle_paths, models, tmp_path):
+    model = models["padim"]
+    path = tmp_path / "again.safetensors"
+    save(dataclasses.replace(model, card=model.card.model_copy(update={"seed": 7})), path)
+    with pytest.warns(UserWarning, match="is not the file that"):
+        assert_parity(bundle_paths["padim"], RUNTIMES[0], model=path, batches=(1,))
+
+
+def test_junit_of_a_proof(bundle_paths, tmp_path):
+    assert run("verify", bundle_paths["padim"], "--batch", "1", "2", "--junit", tmp_path / "j.xml", "--json") == 0
+    root = ET.parse(tmp_path / "j.xml").getroot()
+    assert root.tag == "testsuites"
+    assert [suite.get("name") for suite in root] == [f"anomedge.{runtime}" for runtime in RUNTIMES]
+    for suite in root:
+        assert suite.get("failures") == "0"
+        names = [case.get("name") for case in suite]
+        assert int(suite.get("tests")) == len(names) == len(set(names))
+        assert {"fp32 batch 1", "fp32 batch 2", "stage score", "contract refuses another size"} <= set(names)
+
+
+def test_junit_of_a_failed_proof(tampered, tmp_path, capfd):
+    path = tmp_path / "j.xml"
+    assert run("verify", tampered, "--runtime", RUNTIMES[0], "--batch", "1", "--junit", path) == 3
+    (suite,) = ET.parse(path).getroot()
+    failed = [case for case in suite if case.find("failure") is not None]
+    assert int(suite.get("failures")) == len(failed) >= 1
+    assert "score off by" in failed[0].find("failure").text
+    assert run("verify", tampered, "--junit", tmp_path / "no" / "j.xml") == 2
+
+
+def test_junit_is_xml_whatever_pictures_are_called(bundle):
+    certificate = assert_parity(bundle, RUNTIMES[0], batches=(1,))
+    cell = certificate.cells[0].model_copy(update={"failures": ("<b>\x00\x1b & \ud800 'x\"",)})
+    suite = ET.fromstring(junit_xml(certificate.model_copy(update={"cells": (cell,)})))[0]
+    assert suite[0].find("failure").get("message") == "<b>?? & ? 'x\""
