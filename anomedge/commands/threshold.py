@@ -1,0 +1,89 @@
+"""anomedge threshold: see, set or recalibrate the thresholds that decide on this device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from anomedge.bundle import LOCAL, Bundle, LocalSettings, write_local
+from anomedge.calibration import recalibrated, set_by_hand
+from anomedge.commands._shared import threshold_lines
+from anomedge.errors import InputError, OutputError
+from anomedge.files import canonical_json
+from anomedge.images import list_pictures, read_folder
+from anomedge.inspector import Inspector
+
+EXAMPLE = "anomedge threshold part.anomedge --normal normals/ --rate 0.01"
+
+Option = typer.Option
+
+
+def threshold(
+    bundle: Annotated[Path, typer.Argument(help="Bundle whose thresholds are meant.")],
+    normal: Annotated[Path | None, Option(help="Recalibrate from this folder of normal pictures.")] = None,
+    rate: Annotated[float | None, Option(help="False-alarm rate to aim at (0.01), with --normal.")] = None,
+    value: Annotated[float | None, Option("--set", help="Set the threshold of the score.")] = None,
+    pixel: Annotated[float | None, Option("--set-pixel", help="Set the threshold of the anomaly map.")] = None,
+    reset: Annotated[bool, Option("--reset", help="Back to the thresholds of the manifest.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Say what would be written, and write nothing.")] = False,
+    runtime: Annotated[str | None, Option(help="The first installed one when not given.")] = None,
+    device: Annotated[str, Option(help="cpu, gpu, ... in the vendor's words.")] = "cpu",
+    precision: Annotated[str, Option(help="Variant of the bundle.")] = "fp32",
+    threads: Annotated[int | None, Option(min=1, help="CPU threads.")] = None,
+    as_json: Annotated[bool, Option("--json", help="Print the thresholds as JSON.")] = False,
+) -> None:
+    """Show a bundle's thresholds, set them, or recalibrate them on normal pictures; changes go into local.json."""
+    by_hand = value is not None or pixel is not None
+    if (normal is not None) + by_hand + reset > 1:
+        raise InputError("got more than one of --normal, --set and --reset; expected one of them at a time")
+    if rate is not None and normal is None:
+        raise InputError("got --rate without --normal; expected the folder of normal pictures to calibrate on")
+    opened = Bundle.open(bundle)
+    settings: LocalSettings | None = None
+    if normal is not None:
+        paths = _normal_pictures(normal)
+        with Inspector.open(opened, runtime, device, precision=precision, threads=threads) as inspector:
+            settings = recalibrated(inspector, paths, str(normal), 0.01 if rate is None else rate)
+    elif by_hand:
+        settings = set_by_hand(opened, value, pixel)
+    elif not reset:
+        settings = opened.local
+    if not dry_run and reset:
+        _remove(opened)
+    elif not dry_run and (by_hand or normal is not None) and settings is not None:
+        write_local(opened, settings)
+    _print(opened, settings, as_json)
+
+
+def _normal_pictures(folder: Path) -> list[Path]:
+    if any(picture.anomalous for picture in read_folder(folder)):
+        raise InputError(f"{folder} holds anomalous pictures; expected normal ones alone: give {folder / 'good'}")
+    return list_pictures(folder)
+
+
+def _remove(bundle: Bundle) -> None:
+    try:
+        (bundle.path / LOCAL).unlink(missing_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"cannot remove {bundle.path / LOCAL}: {reason}; make the bundle writable") from error
+
+
+def _print(bundle: Bundle, local: LocalSettings | None, as_json: bool) -> None:
+    manifest = bundle.manifest.decision
+    decision = local.applied_to(manifest) if local else manifest
+    if as_json:
+        content = {
+            "threshold": decision.threshold,
+            "pixel_threshold": decision.pixel_threshold,
+            "manifest": manifest.model_dump(mode="json"),
+            "local": local.model_dump(mode="json", exclude_none=True) if local else None,
+        }
+        typer.echo(canonical_json(content), nl=False)
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    for line in threshold_lines(bundle, local):
+        console.print(line, markup=False)
