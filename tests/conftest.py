@@ -3,7 +3,10 @@
 `ANOMEDGE_TEST_RUNTIMES` names the runtimes that must run; one that is not installed is an error, never a skip.
 """
 
+import json
 import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -79,6 +82,16 @@ def bundle_paths(model_paths, pictures, tmp_path_factory) -> dict[str, Path]:
     for detector, path in model_paths.items():
         export(path, folder / f"{detector}.anomedge", ExportOptions(frame=FRAME, golden=[pictures / "test"]))
     return {detector: folder / f"{detector}.anomedge" for detector in model_paths}
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory) -> tuple[Path, list]:
+    """What `anomedge demo` makes and says, in the folder it was called in; minutes, so for slow tests only."""
+    folder = tmp_path_factory.mktemp("demo")
+    program = Path(sys.executable).with_name("anomedge")
+    done = subprocess.run([program, "demo", "-o", "demo-out", "--json"], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return folder, json.loads(done.stdout)
 
 
 @pytest.fixture(params=DETECTORS)

@@ -1,18 +1,11 @@
 """The whole job as the README has it, and that both detectors find what was planted."""
 
-import json
-
 import pytest
-
-from anomedge.__main__ import application
-from anomedge.commands._shared import guarded
 
 
 @pytest.mark.slow
-def test_demo_proves_both_detectors(tmp_path, capsys):
-    arguments = ["demo", "-o", str(tmp_path / "demo"), "--json"]
-    assert guarded(lambda given: application()(given, prog_name="anomedge"), arguments) == 0
-    outcomes = json.loads(capsys.readouterr().out)
+def test_demo_proves_both_detectors(demo):
+    folder, outcomes = demo
     assert [o["detector"] for o in outcomes] == ["padim", "patchcore"]
     for outcome, image, pixel in zip(outcomes, (0.85, 0.93), (0.8, 0.93), strict=True):
         certificate = outcome["certificate"]
@@ -22,4 +15,4 @@ def test_demo_proves_both_detectors(tmp_path, capsys):
         assert all(cell["image_auroc"] > image and cell["pixel_auroc"] > pixel for cell in certificate["cells"])
         assert set(outcome["milliseconds"]) == {"onnxruntime", "openvino"}
     for detector in ("padim", "patchcore"):
-        assert (tmp_path / "demo" / f"{detector}-overlays.png").stat().st_size > 10_000
+        assert (folder / "demo-out" / f"{detector}-overlays.png").stat().st_size > 10_000
