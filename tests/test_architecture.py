@@ -129,7 +129,9 @@ def test_linter_forbids_vendors_on_the_device_side():
     banned = set(rules["flake8-tidy-imports"]["banned-module-level-imports"])
     assert {"torch", "onnxruntime", "openvino", "tensorrt", "onnx"} <= banned
     free = [pattern for pattern, ignored in rules["per-file-ignores"].items() if "TID253" in ignored]
-    assert not any(f"anomedge/{part}" in pattern for pattern in free for part in (*DEVICE_SIDE, "runtimes", "parity", "commands"))
+    assert not any(
+        f"anomedge/{part}" in pattern for pattern in free for part in (*DEVICE_SIDE, "runtimes", "parity", "commands")
+    )
 
 
 def test_no_file_is_long_and_no_pickle_is_read():

@@ -11,7 +11,7 @@ from rich.table import Table
 from anomedge.anatomy import StageAnatomy
 from anomedge.bundle import Bundle
 from anomedge.commands._shared import bytes_for_people
-from anomedge.report.certificates import StoredCertificate
+from anomedge.parity.stored import StoredCertificate
 
 __all__ = ["certificates", "contract", "files", "model", "stages", "tensors"]
 

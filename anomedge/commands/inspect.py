@@ -14,7 +14,7 @@ from anomedge.commands import _tables as tables
 from anomedge.commands._shared import threshold_lines, wide_console
 from anomedge.errors import InputError
 from anomedge.files import canonical_json
-from anomedge.report.certificates import stored_certificates
+from anomedge.parity.stored import stored_certificates
 
 EXAMPLE = "anomedge inspect part.anomedge --graph"
 

@@ -1,0 +1,169 @@
+"""Everything the report says, collected as plain values: the proof is run again, nothing is taken on trust."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from anomedge.benchmark import Timing, measure
+from anomedge.bundle import Bundle, LocalSettings, Manifest
+from anomedge.errors import InputError
+from anomedge.files import sha256_of_file
+from anomedge.parity import Certificate, Outputs, Plan, Reference, prove
+from anomedge.parity.certificate import Check, Tolerance
+from anomedge.parity.compare import collect
+from anomedge.parity.stored import StoredCertificate, stored_certificates
+from anomedge.proving import reference_of
+from anomedge.report.pictures import Shown, select, show
+from anomedge.report.scores import Scores, scores_of
+from anomedge.threshold import Decision
+
+__all__ = ["MOST_PICTURES", "CheckRow", "Content", "Request", "collect_content"]
+
+MOST_PICTURES = 24
+_ORIGINALS = ("eager torch", "golden frames")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a report is asked for.
+
+    Args:
+        model: compare with eager Torch on this model, on the host.
+        images: folders of pictures; without them and a model, the golden frames are used.
+        pictures: how many to show, 0 to 24.
+        rounds: of the measurement of latency; 0 leaves it out.
+        command: what to type for this report, for its last line.
+        now: when the report is made; the clock's when None.
+    """
+
+    model: Path | None = None
+    images: Sequence[Path] = ()
+    pictures: int = 6
+    rounds: int = 10
+    command: str = ""
+    now: datetime | None = None
+
+
+@dataclass(frozen=True)
+class CheckRow:
+    """One further check, of every runtime."""
+
+    kind: str
+    name: str
+    allowed: float | None
+    checks: dict[str, Check]
+
+
+@dataclass(frozen=True)
+class Content:
+    """The report in plain values.
+
+    Attributes:
+        original: False where a runtime stood in for the original, so that nothing is proven of the original.
+        left_out: how many of the pictures compared are not shown.
+        local: what the device overrides, None where nothing is.
+    """
+
+    bundle: str
+    made: str
+    machine: str
+    command: str
+    manifest: Manifest
+    decision: Decision
+    local: LocalSettings | None
+    precision: str
+    tolerance: Tolerance
+    certificate: Certificate
+    original: bool
+    check_rows: tuple[CheckRow, ...]
+    stored: tuple[StoredCertificate, ...]
+    scores: Scores
+    pictures: tuple[Shown, ...]
+    left_out: int
+    timings: tuple[Timing, ...]
+    notes: tuple[str, ...]
+
+
+def collect_content(bundle: Bundle, plan: Plan, request: Request) -> Content:
+    """Prove, run, choose and measure.
+
+    Raises:
+        InputError: a number of pictures or rounds out of range.
+        AnomedgeError: as `anomedge.proving.reference_of`, `anomedge.parity.prove` and `anomedge.benchmark.measure`.
+    """
+    if not 0 <= request.pictures <= MOST_PICTURES or request.rounds < 0:
+        raise InputError(
+            f"got {request.pictures} pictures and {request.rounds} rounds; expected 0 to {MOST_PICTURES} pictures and "
+            f"no negative number of rounds"
+        )
+    reference, left = reference_of(bundle, plan, request.model, request.images)
+    certificate = prove(bundle, reference, left)
+    tolerance = certificate.tolerances[left.precision]
+    copies = _outputs(bundle, reference, left)
+    chosen = select(reference, copies, bundle, request.pictures)
+    return Content(
+        bundle=bundle.path.resolve().name,
+        made=_moment(request.now),
+        machine=_machine(),
+        command=request.command,
+        manifest=bundle.manifest,
+        decision=bundle.decision,
+        local=bundle.local,
+        precision=left.precision,
+        tolerance=tolerance,
+        certificate=certificate,
+        original=reference.source in _ORIGINALS,
+        check_rows=_check_rows(certificate),
+        stored=tuple(stored_certificates(bundle)),
+        scores=scores_of(reference, bundle.decision, tolerance.score),
+        pictures=tuple(show(bundle, reference, copies, i, reasons, tolerance) for i, reasons in chosen.items()),
+        left_out=len(reference.pictures) - len(chosen),
+        timings=tuple(measure(bundle, plan, request.rounds)) if request.rounds else (),
+        notes=tuple(_notes(bundle, request)),
+    )
+
+
+def _outputs(bundle: Bundle, reference: Reference, plan: Plan) -> dict[str, Outputs]:
+    """What every runtime makes of the pictures, at the plan's first batch size."""
+    outputs = {}
+    for name in plan.runtimes:
+        with plan.open(bundle, name) as session:
+            outputs[name] = collect(session, reference.pictures, bundle.manifest.input.frame, plan.batches[0])
+    return outputs
+
+
+def _check_rows(certificate: Certificate) -> tuple[CheckRow, ...]:
+    """A row a check, in their order, the clauses of the contract last."""
+    rows: dict[tuple[str, str], CheckRow] = {}
+    for check in certificate.checks:
+        row = rows.setdefault((check.kind, check.name), CheckRow(check.kind, check.name, check.tolerance, {}))
+        row.checks[check.runtime] = check
+    return tuple(sorted(rows.values(), key=lambda row: row.kind == "contract"))
+
+
+def _notes(bundle: Bundle, request: Request) -> list[str]:
+    """What a reader must know before the figures."""
+    notes = []
+    if request.model is not None and sha256_of_file(request.model) != bundle.manifest.model:
+        notes.append(f"The model file {request.model.name} is not the one this bundle was exported from.")
+    if bundle.decision != bundle.manifest.decision:
+        notes.append("This device uses thresholds of its own (local.json), not those of the export.")
+    if bundle.manifest.decision.origin.extrapolated:
+        notes.append(
+            "The threshold lies above every score it was made from: too few pictures for its false-alarm rate."
+        )
+    return notes
+
+
+def _moment(now: datetime | None) -> str:
+    moment = now or datetime.now().astimezone()
+    return moment.strftime("%Y-%m-%d %H:%M %z").strip()
+
+
+def _machine() -> str:
+    system = f"{platform.system()} on {platform.machine()}, Python {platform.python_version()}"
+    return f"{platform.node()}, {system}" if platform.node() else system
