@@ -13,6 +13,7 @@ from rich.table import Table
 
 from anomedge.benchmark import Timing, measure, ratios
 from anomedge.bundle import Bundle
+from anomedge.commands._options import Device, Precision, Runtimes, Threads
 from anomedge.commands._shared import bytes_for_people, wide_console
 from anomedge.errors import InputError
 from anomedge.files import atomic_file, canonical_json, check_target
@@ -25,12 +26,12 @@ Option = typer.Option
 
 def bench(
     bundle: Annotated[Path, typer.Argument(help="Bundle to measure.")],
-    runtime: Annotated[list[str] | None, Option(help="To measure; all installed when not given.")] = None,
+    runtime: Runtimes = None,
     batch: Annotated[list[int] | None, Option(min=1, help="Batch sizes; 1 and 8 when not given.")] = None,
     rounds: Annotated[int, Option(min=1, help="Turns of three counted calls for each row.")] = 20,
-    device: Annotated[str, Option(help="cpu, gpu, ... in the vendor's words.")] = "cpu",
-    precision: Annotated[str, Option(help="Variant of the bundle.")] = "fp32",
-    threads: Annotated[int | None, Option(min=1, help="CPU threads.")] = None,
+    device: Device = "cpu",
+    precision: Precision = "fp32",
+    threads: Threads = None,
     memory: Annotated[bool, Option("--memory/--no-memory", help="Peak memory, in a process for each row.")] = True,
     plot: Annotated[Path | None, Option(help="Draw the table as an SVG file.")] = None,
     force: Annotated[bool, Option("--force", help="Replace an existing plot.")] = False,

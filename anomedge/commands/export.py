@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from anomedge.commands._options import Runtimes
 from anomedge.commands._shared import parse_batch, parse_size, show_certificate
 from anomedge.errors import InputError
 from anomedge.files import canonical_json
@@ -31,7 +32,7 @@ def export(
         list[str] | None, Option(help="Folder of pictures to prove on, a few of which travel along; or synthetic.")
     ] = None,
     precision: Annotated[list[str] | None, Option(help="fp32.")] = None,
-    runtime: Annotated[list[str] | None, Option(help="To prove under; all installed when not given.")] = None,
+    runtime: Runtimes = None,
     layout: Annotated[
         str, Option(help="anomedge; or anomalib, which adds graphs for anomalib's and OpenVINO Model API's tools.")
     ] = "anomedge",

@@ -14,6 +14,7 @@ from PIL import Image
 from rich.console import Console
 
 from anomedge.bundle import Bundle
+from anomedge.commands._options import Device, Precision, Runtime, Threads
 from anomedge.errors import InputError, OutputError
 from anomedge.files import atomic_file, canonical_json
 from anomedge.images import Frame, list_pictures
@@ -40,10 +41,10 @@ def predict(
     form: Annotated[Format, Option("--format", help="Write results.csv or results.json.")] = Format.csv,
     overlays: Annotated[bool, Option("--overlays/--no-overlays", help="Draw a heat map over each picture.")] = True,
     batch: Annotated[int, Option(min=1, help="Pictures at once.")] = 1,
-    runtime: Annotated[str | None, Option(help="The first installed one when not given.")] = None,
-    device: Annotated[str, Option(help="cpu, gpu, ... in the vendor's words.")] = "cpu",
-    precision: Annotated[str, Option(help="Variant of the bundle.")] = "fp32",
-    threads: Annotated[int | None, Option(min=1, help="CPU threads.")] = None,
+    runtime: Runtime = None,
+    device: Device = "cpu",
+    precision: Precision = "fp32",
+    threads: Threads = None,
     as_json: Annotated[bool, Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Inspect pictures: score, label and time of each, a results file, and a heat map over each picture.

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from anomedge.bundle import Bundle
+from anomedge.commands._options import Batches, Device, Images, Precision, Runtimes, Threads
 from anomedge.errors import ProofFailed
 from anomedge.files import canonical_json
 from anomedge.parity.prove import failure_text
@@ -25,14 +26,12 @@ def report(
     bundle: Annotated[Path, typer.Argument(help="Bundle to report on.")],
     output: Annotated[Path, Option("--output", "-o", help="HTML file to write.")] = Path("report.html"),
     model: Annotated[Path | None, Option(help="Compare with eager Torch on this model, on the host.")] = None,
-    images: Annotated[
-        list[Path] | None, Option(help="Pictures to prove on. Without --model, runtimes are compared with one another.")
-    ] = None,
-    runtime: Annotated[list[str] | None, Option(help="To prove; all installed when not given.")] = None,
-    batch: Annotated[list[int] | None, Option(min=1, help="Batch sizes; 1, 2, 3 and 8 when not given.")] = None,
-    precision: Annotated[str, Option(help="Variant of the bundle.")] = "fp32",
-    device: Annotated[str, Option(help="cpu, gpu, ... in the vendor's words.")] = "cpu",
-    threads: Annotated[int | None, Option(min=1, help="CPU threads.")] = None,
+    images: Images = None,
+    runtime: Runtimes = None,
+    batch: Batches = None,
+    precision: Precision = "fp32",
+    device: Device = "cpu",
+    threads: Threads = None,
     pictures: Annotated[int, Option(min=0, max=24, help="How many pictures to show.")] = 6,
     rounds: Annotated[int, Option(min=1, help="Rounds of the measurement of latency.")] = 10,
     no_bench: Annotated[bool, Option("--no-bench", help="Leave the measurement of latency out.")] = False,

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from anomedge.bundle import LOCAL, Bundle, LocalSettings, write_local
 from anomedge.calibration import recalibrated, set_by_hand
+from anomedge.commands._options import Device, Precision, Runtime, Threads
 from anomedge.commands._shared import threshold_lines
 from anomedge.errors import InputError, OutputError
 from anomedge.files import canonical_json
@@ -29,10 +30,10 @@ def threshold(
     pixel: Annotated[float | None, Option("--set-pixel", help="Set the threshold of the anomaly map.")] = None,
     reset: Annotated[bool, Option("--reset", help="Back to the thresholds of the manifest.")] = False,
     dry_run: Annotated[bool, Option("--dry-run", help="Say what would be written, and write nothing.")] = False,
-    runtime: Annotated[str | None, Option(help="The first installed one when not given.")] = None,
-    device: Annotated[str, Option(help="cpu, gpu, ... in the vendor's words.")] = "cpu",
-    precision: Annotated[str, Option(help="Variant of the bundle.")] = "fp32",
-    threads: Annotated[int | None, Option(min=1, help="CPU threads.")] = None,
+    runtime: Runtime = None,
+    device: Device = "cpu",
+    precision: Precision = "fp32",
+    threads: Threads = None,
     as_json: Annotated[bool, Option("--json", help="Print the thresholds as JSON.")] = False,
 ) -> None:
     """Show a bundle's thresholds, set them, or recalibrate them on normal pictures; changes go into local.json."""

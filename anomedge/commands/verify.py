@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from anomedge.bundle import CERTIFICATES, Bundle
+from anomedge.commands._options import Batches, Device, Images, Precision, Runtimes, Threads
 from anomedge.commands._shared import show_certificate
 from anomedge.errors import OutputError, ProofFailed
 from anomedge.files import atomic_file, canonical_json, check_target
@@ -27,14 +28,12 @@ Option = typer.Option
 def verify(
     bundle: Annotated[Path, typer.Argument(help="Bundle to prove.")],
     model: Annotated[Path | None, Option(help="Compare with eager Torch on this model, on the host.")] = None,
-    images: Annotated[
-        list[Path] | None, Option(help="Pictures to prove on. Without --model, runtimes are compared with one another.")
-    ] = None,
-    runtime: Annotated[list[str] | None, Option(help="To prove; all installed when not given.")] = None,
-    batch: Annotated[list[int] | None, Option(min=1, help="Batch sizes; 1, 2, 3 and 8 when not given.")] = None,
-    device: Annotated[str, Option(help="cpu, gpu, ... in the vendor's words.")] = "cpu",
-    precision: Annotated[str, Option(help="Variant of the bundle.")] = "fp32",
-    threads: Annotated[int | None, Option(min=1, help="CPU threads.")] = None,
+    images: Images = None,
+    runtime: Runtimes = None,
+    batch: Batches = None,
+    device: Device = "cpu",
+    precision: Precision = "fp32",
+    threads: Threads = None,
     name: Annotated[str | None, Option(help="Name of this device's certificate.")] = None,
     junit: Annotated[Path | None, Option(help="Write the proofs as JUnit XML, for a CI server.")] = None,
     as_json: Annotated[bool, Option("--json", help="Print the certificate as JSON.")] = False,

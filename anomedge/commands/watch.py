@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from anomedge.commands._options import Device, Precision, Runtime, Threads
 from anomedge.errors import InputError
 from anomedge.inspector import Inspector
 from anomedge.reactions import OnFail, PictureKeeper
@@ -55,10 +56,10 @@ def watch(
     ] = None,
     stretch: Annotated[bool, Option("--stretch", help="Stretch frames of another size than the bundle's.")] = False,
     give_up: Annotated[int, Option(min=1, help="End when so many frames in a row could not be inspected.")] = 10,
-    runtime: Annotated[str | None, Option(help="The first installed one when not given.")] = None,
-    device: Annotated[str, Option(help="cpu, gpu, ... in the vendor's words.")] = "cpu",
-    threads: Annotated[int | None, Option(min=1, help="CPU threads.")] = None,
-    precision: Annotated[str, Option(help="Variant of the bundle.")] = "fp32",
+    runtime: Runtime = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    precision: Precision = "fp32",
     as_json: Annotated[bool, Option("--json", help="Accepted; the output is JSON lines in any case.")] = False,
 ) -> None:
     """Inspect every frame of a folder, camera or video as it comes, one JSON line each, until SIGTERM or Ctrl-C.
