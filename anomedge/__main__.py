@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import sys
+import threading
 from collections.abc import Sequence
 
 import typer
 
 from anomedge import __version__, commands
 from anomedge.commands._shared import guarded
+from anomedge.station import READER
 
 __all__ = ["application", "main", "run_command"]
 
@@ -53,7 +56,13 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    sys.exit(guarded(lambda given: application()(given, prog_name="anomedge"), sys.argv[1:]))
+    code = guarded(lambda given: application()(given, prog_name="anomedge"), sys.argv[1:])
+    if any(thread.name == READER for thread in threading.enumerate()):
+        # It is inside a camera's driver. Python must not take its own parts away under it: that may abort.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -35,8 +35,10 @@ from anomedge.overlay import overlay
 from anomedge.reactions import Job, OnFail, PictureKeeper
 from anomedge.sources import Captured, Item, Notice, Source, Trouble
 
-__all__ = ["Lines", "Mailbox", "Station", "StationOptions", "Summary"]
+__all__ = ["READER", "Lines", "Mailbox", "Station", "StationOptions", "Summary"]
 
+READER = "anomedge reader"
+"""Name of the thread that reads the source. It may be stuck inside a camera's driver when the loop has ended."""
 _TICK = 0.1
 """Seconds after which the loop looks whether it shall stop."""
 _PATIENCE = 0.5
@@ -207,14 +209,9 @@ class Station:
         # holds the event's lock, so it may only set a flag.
         self._ask_reader = threading.Event()
         self._asked = False
-        self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
+        self._reader = threading.Thread(target=self._read, name=READER, daemon=True)
         self._reader_error: BaseException | None = None
         self._frames = self._anomalous = self._unusable = self._in_a_row = 0
-
-    @property
-    def reader_hangs(self) -> bool:
-        """Whether the reading thread did not end, because a camera's driver does not return."""
-        return self._reader.is_alive()
 
     def stop(self) -> None:
         """End the loop after the frame in hand; safe in a signal's handler and in any thread."""

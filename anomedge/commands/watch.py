@@ -84,10 +84,6 @@ def watch(
         station = Station(inspector, frames, lines, options, command, keeper)
         with _stopped_by_signals(station.stop, command.kill if command is not None else lambda: None):
             summary = _run(station)
-    if station.reader_hangs:
-        # A thread is inside the camera's driver. Python must not take its own parts away under it: that may abort.
-        sys.stderr.flush()
-        os._exit(0)
     if once and summary.unusable:
         total = summary.frames + summary.unusable
         raise InputError(f"{summary.unusable} of {total} pictures were skipped; the error lines say why")
