@@ -17,13 +17,14 @@ are refused, and every byte answers to a hash.
 
 import json
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from anomedge.errors import BundleError, IntegrityError, SchemaError
 from anomedge.files import atomic_file, canonical_json, safe_member, sha256_of_bytes, sha256_of_file
@@ -50,6 +51,7 @@ LOCAL = "local.json"
 CERTIFICATES = "certificates"
 _MANIFEST_LIMIT = 4 << 20
 _LOCAL_LIMIT = 1 << 16
+_FILE_LIMIT = 16 << 30
 
 Pixels = Annotated[int, Field(ge=1, le=16384)]
 
@@ -96,7 +98,7 @@ class Variant(_Frozen):
 class FileRecord(_Frozen):
     """Size and hash of a file."""
 
-    bytes: Annotated[int, Field(ge=0)]
+    bytes: Annotated[int, Field(ge=0, le=_FILE_LIMIT)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -137,6 +139,15 @@ class Manifest(_Frozen):
     licence: dict[str, str]
     files: dict[str, FileRecord] = Field(max_length=4096)
     digest: str
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "Manifest":
+        """What every reader of a bundle counts on."""
+        if {output.name: len(output.shape) for output in self.outputs} != {"score": 0, "anomaly_map": 3}:
+            raise ValueError("expected the outputs score () and anomaly_map (1, h, w)")
+        if unknown := sorted(self.variants.keys() - self.tolerances.keys()):
+            raise ValueError(f"expected tolerances of precision {unknown[0]}")
+        return self
 
     @property
     def geometry(self) -> Geometry:
@@ -188,8 +199,12 @@ class Bundle:
             IntegrityError: a file is missing, extra, changed, a link, or lies outside the folder.
         """
         root = Path(path)
-        bundle = cls(root, read_manifest(root))
-        bundle._check_files()
+        try:
+            bundle = cls(root, read_manifest(root))
+            bundle._check_files()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise BundleError(f"{root} cannot be read ({reason}); check who may read it, or copy it again") from error
         return bundle
 
     def file(self, name: str) -> Path:
@@ -295,18 +310,28 @@ def describe_files(root: Path) -> dict[str, FileRecord]:
 def _walk(root: Path) -> list[str]:
     """Names of the files that the digest covers; a link anywhere is refused."""
     names = []
-    for folder, folders, files in os.walk(root):
+    for folder, folders, files in os.walk(root, onerror=_raise):
         base = Path(folder)
         for name in [*folders, *files]:
-            if (base / name).is_symlink():
+            mode = (base / name).lstat().st_mode
+            if stat.S_ISLNK(mode):
                 raise IntegrityError(
                     f"{base / name} is a link; expected plain files: copy the bundle with links resolved"
+                )
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                raise IntegrityError(
+                    f"{base / name} is a pipe or a device; expected plain files: copy the bundle again"
                 )
         if base == root:
             folders[:] = [name for name in folders if name != CERTIFICATES]
             files = [name for name in files if name not in {MANIFEST, LOCAL}]
         names += [(base / name).relative_to(root).as_posix() for name in files]
     return names
+
+
+def _raise(error: OSError) -> None:
+    """What cannot be listed cannot be checked."""
+    raise error
 
 
 def _json(path: Path, limit: int) -> dict[str, Any]:

@@ -39,6 +39,11 @@ class AnomedgeError(Exception):
 
     exit_code = 2
 
+    def __str__(self) -> str:
+        r"""The message, with what a terminal would obey or hide (names come from anywhere) as escapes such as \x1b."""
+        text = super().__str__()
+        return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
 
 class InputError(AnomedgeError):
     """A picture, an array or an option cannot be used."""

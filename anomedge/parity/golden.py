@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from anomedge.bundle import Bundle, Golden
-from anomedge.errors import BundleError
+from anomedge.errors import AnomedgeError, BundleError
 from anomedge.images import Picture
 from anomedge.parity.compare import Outputs
 from anomedge.parity.pictures import BLENDED, EXTREME
@@ -69,10 +69,12 @@ def read_golden(bundle: Bundle) -> Reference:
         raise BundleError(f"{bundle.path} carries no golden frame; expected some: export it again, or give --model")
     pictures = [Picture(e.name, path=bundle.file(e.frame), anomalous=e.anomalous) for e in entries]
     outputs = Outputs(_array(bundle, _SCORES), _array(bundle, _MAPS))
-    if not len(outputs.score) == len(outputs.anomaly_map) == len(entries):
-        raise BundleError(
-            f"{bundle.path}: got {len(outputs.score)} golden scores; expected {len(entries)}: export again"
-        )
+    promised = {output.name: (len(entries), *output.shape) for output in bundle.manifest.outputs}
+    for name, array in {"score": outputs.score, "anomaly_map": outputs.anomaly_map}.items():
+        if array.shape != promised[name] or not np.isfinite(array).all():
+            raise BundleError(
+                f"{bundle.path}: got golden {name} {array.shape}; expected finite {promised[name]}: export again"
+            )
     stages = {i: _read_stages(bundle, i) for i, entry in enumerate(entries) if entry.stages}
     return Reference("golden frames", pictures, outputs, stages)
 
@@ -96,9 +98,12 @@ def _read_stages(bundle: Bundle, number: int) -> Tensors:
 def _array(bundle: Bundle, name: str) -> npt.NDArray[np.floating]:
     """An array of floats, mapped rather than read: a header that claims more than the file holds is refused."""
     try:
-        array = np.load(bundle.file(name), mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise BundleError(f"{bundle.path}/{name} is no plain array ({error}); export the bundle again") from error
+        array = np.lib.format.open_memmap(bundle.file(name), mode="r")
+    except AnomedgeError:
+        raise
+    except Exception as error:  # numpy reads its header as an expression, which fails in the ways of a parser
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BundleError(f"{bundle.path}/{name} is no plain array ({reason}); export the bundle again") from error
     if not np.issubdtype(array.dtype, np.floating):
         raise BundleError(f"{bundle.path}/{name}: got {array.dtype}; expected floats: export the bundle again")
     return np.asarray(array)

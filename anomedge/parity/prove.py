@@ -10,10 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from anomedge import runtimes
 from anomedge.bundle import Bundle
-from anomedge.errors import AnomedgeError, InputError
+from anomedge.errors import AnomedgeError, BundleError, InputError
 from anomedge.images import Picture
 from anomedge.parity.certificate import UINT8_PIXELS, Cell, Certificate, Check, PictureCount, Tolerance
 from anomedge.parity.compare import FRAMES, Outputs, Truth, collect, compare, failures_of, truth_of
@@ -69,7 +70,7 @@ def prove(bundle: Bundle, reference: Reference, plan: Plan) -> Certificate:
     if not plan.runtimes or not plan.batches:
         raise InputError("got no runtime or no batch size; expected at least one of each: nothing would be compared")
     manifest = bundle.manifest
-    tolerance = Tolerance(**manifest.tolerances[plan.precision])
+    tolerance = _tolerance(bundle, plan.precision)
     truth = truth_of(reference.pictures, manifest.geometry, manifest.input.frame)
     cells: list[Cell] = []
     checks: list[Check] = []
@@ -97,6 +98,13 @@ def prove(bundle: Bundle, reference: Reference, plan: Plan) -> Certificate:
         checks=tuple(checks),
         failures=tuple(failures),
     )
+
+
+def _tolerance(bundle: Bundle, precision: str) -> Tolerance:
+    try:
+        return Tolerance.model_validate(bundle.manifest.tolerances.get(precision, {}))
+    except ValidationError as error:
+        raise BundleError(f"{bundle.path}: got no whole tolerances of {precision}; export the bundle again") from error
 
 
 def batches_of(bundle: Bundle, asked: Sequence[int] = ()) -> list[int]:
@@ -173,7 +181,11 @@ def _stages(bundle: Bundle, session: Session, reference: Reference, tolerance: T
         pixels = reference.pictures[place].frame(frame)
         got = session.run({FRAMES: np.repeat(pixels[None], copies, axis=0)})
         for name, wanted in expected.items():
-            produced = got["preprocessed" if name in _SAME else name][:1]
+            produced = got.get("preprocessed" if name in _SAME else name, np.empty(0))[:1]
+            if produced.shape != wanted.shape:
+                raise BundleError(
+                    f"{bundle.path}: stage {name} is {produced.shape}, {wanted.shape} in the golden frames: export again"
+                )
             error = _stage_error(name, wanted, produced, bundle.decision.scale)
             errors[name] = max(errors.get(name, 0.0), error) if error == error else float("nan")
     return [_stage_check(session.name, name, error, tolerance) for name, error in errors.items()]

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anomedge.bundle import Bundle, Variant
-from anomedge.errors import AnomedgeError, DeviceMismatch, InputError, RuntimeFailure
+from anomedge.errors import AnomedgeError, BundleError, DeviceMismatch, InputError, RuntimeFailure
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -47,6 +47,16 @@ class TensorSpec:
             and array.ndim == len(self.shape)
             and all(got > 0 and wanted in (None, got) for wanted, got in sizes)
         )
+
+    def may_be(self, other: TensorSpec) -> bool:
+        """True where type and rank are the other's, and every size that is known here."""
+        sizes = zip(self.shape, other.shape, strict=False)
+        alike = self.dtype == other.dtype and len(self.shape) == len(other.shape)
+        return alike and all(own in (None, wanted) for own, wanted in sizes)
+
+
+def _shown(specs: Mapping[str, TensorSpec]) -> str:
+    return ", ".join(f"{name} {spec}" for name, spec in specs.items()) or "nothing"
 
 
 @dataclass(frozen=True)
@@ -107,11 +117,12 @@ class Session(ABC):
         self.options = options
         self.running_on = ""
         self._closed = False
+        self._promised: dict[str, TensorSpec] = {}
         if not path.is_file():
             raise InputError(f"got {path}; expected the file of a graph: check the path")
         with self._translated("open"):
             self._open()
-        self.inputs, self.outputs = self._specs()
+            self.inputs, self.outputs = self._specs()
 
     @classmethod
     def from_file(cls, path: Path, options: Options) -> Session:
@@ -121,7 +132,13 @@ class Session(ABC):
     @classmethod
     def from_bundle(cls, bundle: Bundle, options: Options) -> Session:
         """Open the graph that a bundle has for this runtime."""
-        return cls(bundle.file(cls.file_of(bundle.variant(options.precision), options)), options)
+        session = cls(bundle.file(cls.file_of(bundle.variant(options.precision), options)), options)
+        try:
+            session._hold_to(bundle)
+        except BaseException:
+            session.close()
+            raise
+        return session
 
     @classmethod
     def file_of(cls, variant: Variant, options: Options) -> str:
@@ -165,7 +182,34 @@ class Session(ABC):
                 got = f"{array.dtype} ({', '.join(str(n) for n in array.shape)})"
                 raise InputError(f"input {name!r}: got {got}; expected {self.inputs[name]}: give frames of that size")
         with self._translated("run"):
-            return self._run({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+            outputs = self._run({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+        if self._promised:
+            self._check(outputs, len(next(iter(arrays.values()))))
+        return outputs
+
+    def _hold_to(self, bundle: Bundle) -> None:
+        """Refuse a graph that does not take and give what the manifest says."""
+        contract = bundle.manifest.input
+        count = None if contract.batch == "dynamic" else int(contract.batch)
+        taken: dict[str, TensorSpec] = {contract.name: TensorSpec(contract.dtype, (count, *contract.frame, 3))}
+        if self.inputs != taken:
+            raise BundleError(
+                f"{self.path}: takes {_shown(self.inputs)}; its manifest says {_shown(taken)}: export again"
+            )
+        if self.options.stages:
+            return
+        given = {output.name: TensorSpec(output.dtype, (count, *output.shape)) for output in bundle.manifest.outputs}
+        if any(name not in self.outputs or not self.outputs[name].may_be(spec) for name, spec in given.items()):
+            raise BundleError(
+                f"{self.path}: gives {_shown(self.outputs)}; its manifest says {_shown(given)}: export again"
+            )
+        self._promised = given
+
+    def _check(self, outputs: Tensors, count: int) -> None:
+        for name, spec in self._promised.items():
+            wanted = (count, *spec.shape[1:])
+            if outputs[name].shape != wanted:
+                raise RuntimeFailure(f"{self.name} gave {name} {outputs[name].shape}; expected {wanted}: export again")
 
     def close(self) -> None:
         """Free what the vendor holds; may be called again."""
