@@ -33,6 +33,8 @@ __all__ = [
     "SchemaError",
 ]
 
+_LONGEST = 4000
+
 
 class AnomedgeError(Exception):
     """Root of the tree; a command that ends with it exits with `exit_code`."""
@@ -40,8 +42,13 @@ class AnomedgeError(Exception):
     exit_code = 2
 
     def __str__(self) -> str:
-        r"""The message, with what a terminal would obey or hide (names come from anywhere) as escapes such as \x1b."""
+        r"""The message, with what a terminal would obey or hide (names come from anywhere) as escapes such as \x1b.
+
+        What is longer than anybody reads is cut in the middle: a name found in a file may be a megabyte.
+        """
         text = super().__str__()
+        if len(text) > _LONGEST:
+            text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
         return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 

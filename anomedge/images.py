@@ -35,6 +35,8 @@ Frame = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+# No other of Pillow's readers is asked, whatever a file is called: the one for EPS starts another program.
+_FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
 _EIGHT_BIT = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"})
 
 
@@ -79,7 +81,7 @@ def read_picture(path: Path) -> Frame:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(path, formats=_FORMATS) as image:
                 return _rgb(image, path)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"{path}: got {error}; expected a camera picture: scale it down") from error
@@ -87,7 +89,7 @@ def read_picture(path: Path) -> Frame:
         raise
     except Exception as error:  # decoders raise whatever they run into
         raise InputError(
-            f"{path}: cannot be read as a picture ({error}); give a whole PNG, JPEG, BMP or TIFF"
+            f"{path}: cannot be read as a picture ({error}); give a whole PNG, JPEG, BMP, TIFF or WebP"
         ) from error
 
 

@@ -91,6 +91,13 @@ def test_exit_codes_of_errors(capfd):
     assert "torch is not installed here" in capfd.readouterr().err
 
 
+def test_messages_are_printable_and_no_longer_than_anybody_reads():
+    assert str(InputError("a\x1b[2Jb\u202ec\nd")) == "a\\x1b[2Jb\\u202ec\nd"
+    long = str(InputError("start" + "x" * 100_000 + "end"))
+    assert len(long) < 4100
+    assert long.startswith("start") and long.endswith("end")
+
+
 def test_several_values_after_one_option():
     assert spread_values(["--batch", "1", "8", "--json"]) == ["--batch", "1", "--batch", "8", "--json"]
     assert spread_values(["--runtime", "ort", "b.anomedge"]) == ["--runtime", "ort", "b.anomedge"]

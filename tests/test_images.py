@@ -111,3 +111,12 @@ def test_empty_folders_are_refused(tmp_path):
         list_pictures(tmp_path)
     with pytest.raises(InputError, match="expected a folder"):
         list_pictures(tmp_path / "missing")
+
+
+def test_only_pictures_are_opened_whatever_a_file_is_called(tmp_path):
+    """Pillow's reader of EPS would start Ghostscript."""
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+    Image.fromarray(gradient()).save(tmp_path / "b.png", format="PPM")
+    for name in ("a.png", "b.png"):
+        with pytest.raises(InputError, match="cannot be read as a picture"):
+            read_picture(tmp_path / name)

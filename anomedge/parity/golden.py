@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from anomedge.bundle import Bundle, Golden
-from anomedge.errors import AnomedgeError, BundleError
+from anomedge.errors import BundleError
 from anomedge.images import Picture
 from anomedge.parity.compare import Outputs
 from anomedge.parity.pictures import BLENDED, EXTREME
@@ -96,14 +97,19 @@ def _read_stages(bundle: Bundle, number: int) -> Tensors:
 
 
 def _array(bundle: Bundle, name: str) -> npt.NDArray[np.floating]:
-    """An array of floats, mapped rather than read: a header that claims more than the file holds is refused."""
+    """An array of floats; its header is checked against the file's size before anything is made from it."""
+    path = bundle.file(name)
     try:
-        array = np.lib.format.open_memmap(bundle.file(name), mode="r")
-    except AnomedgeError:
-        raise
-    except Exception as error:  # numpy reads its header as an expression, which fails in the ways of a parser
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BundleError(f"{bundle.path}/{name} is no plain array ({reason}); export the bundle again") from error
-    if not np.issubdtype(array.dtype, np.floating):
-        raise BundleError(f"{bundle.path}/{name}: got {array.dtype}; expected floats: export the bundle again")
-    return np.asarray(array)
+        with path.open("rb") as file:
+            major, _ = np.lib.format.read_magic(file)
+            read_header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[major]
+            shape, fortran, dtype = read_header(file)
+            start = file.tell()
+    except Exception as error:  # the header is an expression, which fails in the ways of a parser
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise BundleError(f"{path} is no plain array ({reason}); export the bundle again") from error
+    if dtype not in (np.dtype("<f4"), np.dtype("<f8")) or fortran:
+        raise BundleError(f"{path}: got {str(dtype)[:200]}; expected float32 or float64 in C order: export again")
+    if min(shape, default=0) < 0 or path.stat().st_size != start + math.prod(shape) * dtype.itemsize:
+        raise BundleError(f"{path}: got a header of another size than the file; export the bundle again")
+    return np.memmap(path, dtype=dtype, mode="r", offset=start, shape=shape) if math.prod(shape) else np.empty(shape)

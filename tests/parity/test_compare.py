@@ -1,14 +1,17 @@
+import shutil
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import jaccard_score, roc_auc_score
 
-from anomedge.errors import InputError
+from anomedge.bundle import Bundle, write_manifest
+from anomedge.errors import BundleError, InputError
 from anomedge.images import Picture
 from anomedge.parity.certificate import TOLERANCES
 from anomedge.parity.compare import Outputs, Truth, collect, compare, failures_of
-from anomedge.parity.golden import places_to_keep, places_with_stages
+from anomedge.parity.golden import places_to_keep, places_with_stages, read_golden
 from anomedge.parity.metrics import auroc, mask_iou
 from anomedge.parity.pictures import blends, extremes, synthetic
 from anomedge.threshold import Decision, Origin
@@ -118,3 +121,31 @@ def test_golden_places():
     assert [names[i] for i in places[:2]] == ["good/0", "good/4"]
     assert len(places) == 6 + 4 + 2
     assert [names[i] for i in places_with_stages(pictures)] == ["good/0", "good/4", "extreme/white"]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (999999999999,)}",
+        "{'descr': [('x', '<f4', (1000000, 1000000))], 'fortran_order': False, 'shape': (1,)}",
+        "{'descr': ('<f4', (0, 0)), 'fortran_order': False, 'shape': (3,)}",
+        "{'descr': '|O', 'fortran_order': False, 'shape': (1,)}",
+        "{'descr': '<f4', 'fortran_order': True, 'shape': (1, 1)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (-1, -1)}",
+        "{'descr': 0, 'fortran_order': 0, 'shape': 0}",
+        "(" * 200,
+    ],
+)
+def test_arrays_that_claim_what_they_are_not(bundle_paths, tmp_path, header):
+    """A header is only a claim: one of a zero-sized type ended the process, one of petabytes asked for them."""
+    root = tmp_path / "part.anomedge"
+    shutil.copytree(bundle_paths["padim"], root)
+    text = header.ljust(117).encode() + b"\n"
+    (root / "golden" / "score.npy").write_bytes(
+        b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(4)
+    )
+    fields = Bundle.open(bundle_paths["padim"]).manifest.model_dump(exclude={"files", "digest"})
+    (root / "manifest.json").unlink()
+    write_manifest(root, fields)
+    with pytest.raises(BundleError):
+        read_golden(Bundle.open(root))
