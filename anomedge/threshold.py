@@ -128,7 +128,8 @@ def by_f1(normal: Scores, anomalous: Scores) -> Cut:
     hits = bad.size - np.searchsorted(bad, cuts)
     alarms = good.size - np.searchsorted(good, cuts)
     f1 = 2 * hits / (hits + alarms + bad.size)
-    best = max(range(cuts.size), key=lambda i: (f1[i], half_gaps[i]))
+    equals = np.flatnonzero(f1 == f1.max())
+    best = equals[half_gaps[equals].argmax()]
     return Cut(float(cuts[best]), float(half_gaps[best]))
 
 

@@ -14,7 +14,7 @@ PACKAGE = Path(anomedge.__file__).parent
 ROOT = PACKAGE.parent
 VENDORS = [
     "torch", "torchvision", "timm", "onnx", "onnxscript", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "cuda",
-    "safetensors", "skimage", "scipy", "sklearn", "polygraphy", "lightning", "cv2", "matplotlib", "jinja2",
+    "safetensors", "skimage", "scipy", "sklearn", "polygraphy", "lightning", "cv2", "matplotlib", "jinja2", "torchmetrics",
 ]  # fmt: skip
 DEVICE_SIDE = (
     "errors", "files", "resample", "threshold", "images", "bundle", "overlay", "inspector", "progress", "proving",
@@ -56,7 +56,7 @@ ALLOWED = {
         "runtimes",
         "threshold",
     },
-    "components": {"errors", "progress", "resample"},
+    "components": {"errors", "progress", "resample", "threshold"},
     "pipelines": {"", "errors", "files", "images", "progress", "resample", "threshold", "components"},
     "export": {
         "__main__",

@@ -16,7 +16,11 @@ from torch import Tensor
 from anomedge.errors import InputError
 from anomedge.progress import track
 
-__all__ = ["KCenterGreedy"]
+__all__ = ["KCenterGreedy", "NoCentreError"]
+
+
+class NoCentreError(InputError, TypeError):
+    """Distances were asked of a selection without a centre; a `TypeError`, as anomalib raises."""
 
 
 class KCenterGreedy:
@@ -26,6 +30,15 @@ class KCenterGreedy:
         embedding: N points of d features, (N, d).
         sampling_ratio: share to select, in (0, 1].
         seed: of the first centre, when none is given.
+
+    Attributes:
+        embedding: the points given.
+        n_observations: N.
+        coreset_size: number to select.
+        features: what distances are taken between: the points less their mean, (N, d).
+        min_distances: squared distance of each point to its nearest centre, (N,), -inf for a centre; None without one.
+
+    Besides the points, memory is another copy of them and three times N numbers.
 
     Raises:
         InputError: no points, not (N, d), a value that is not finite, or a ratio outside (0, 1].
@@ -44,11 +57,12 @@ class KCenterGreedy:
         if not bool(torch.isfinite(embedding).all()):
             raise InputError("got an embedding that is not finite; expected numbers: check pictures and weights")
         self.embedding = embedding
+        self.n_observations = embedding.shape[0]
         self.coreset_size = max(1, int(embedding.shape[0] * sampling_ratio))
         self.seed = seed
         # Squared distances of centred points cancel least.
-        self._points = embedding - embedding.mean(dim=0)
-        self._norms = self._points.square().sum(dim=1)
+        self.features = embedding - embedding.mean(dim=0)
+        self._norms = self.features.square().sum(dim=1)
         self._scratch = torch.empty_like(self._norms)
         self.min_distances: Tensor | None = None
 
@@ -56,11 +70,17 @@ class KCenterGreedy:
         """Forget every centre."""
         self.min_distances = None
 
-    def update_distances(self, cluster_centers: Sequence[int]) -> None:
-        """Lower each point's squared distance to its nearest centre by new centres, given as row numbers."""
-        for index in cluster_centers:
-            centre = self._points[index]
-            torch.addmv(self._norms, self._points, centre, alpha=-2, out=self._scratch)
+    def update_distances(self, cluster_centers: int | Tensor | Sequence[int] | None) -> None:
+        """Lower each point's squared distance to its nearest centre by new centres, given as row numbers.
+
+        One number, several, or none at all ([] or None).
+
+        Raises:
+            InputError: a row that there is not.
+        """
+        for index in self._rows(cluster_centers):
+            centre = self.features[index]
+            torch.addmv(self._norms, self.features, centre, alpha=-2, out=self._scratch)
             self._scratch.add_(self._norms[index]).clamp_(min=0)
             if self.min_distances is None:
                 self.min_distances = self._scratch.clone()
@@ -72,19 +92,26 @@ class KCenterGreedy:
         """The row farthest from its nearest centre; the first of equals.
 
         Raises:
-            InputError: no centre yet.
+            NoCentreError: no centre yet; it is both an `InputError` and a `TypeError`.
         """
         if self.min_distances is None:
-            raise InputError("got no centre; expected at least one: call update_distances first")
+            raise NoCentreError(
+                "got no centre: min_distances is None and must be of type Tensor; "
+                "expected at least one: call update_distances first"
+            )
         return int(self.min_distances.argmax())
 
     def select_coreset_idxs(self, selected_idxs: Sequence[int] | None = None) -> list[int]:
-        """Row numbers of the coreset, in the order chosen, besides those already `selected_idxs`."""
-        taken = list(selected_idxs or [])
+        """Row numbers of the coreset, in the order chosen, besides those already `selected_idxs` ([] or None: none).
+
+        Raises:
+            InputError: a selected row that there is not.
+        """
+        taken = self._rows(selected_idxs)
         self.reset_distances()
         chosen = [] if taken else [self._first()]
         self.update_distances(taken or chosen)
-        wanted = min(self.coreset_size, self.embedding.shape[0] - len(taken))
+        wanted = min(self.coreset_size, self.n_observations - len(set(taken)))
         for _ in track(range(wanted - len(chosen)), "selecting the coreset"):
             index = self.get_new_idx()
             self.update_distances([index])
@@ -92,9 +119,17 @@ class KCenterGreedy:
         return chosen
 
     def sample_coreset(self, selected_idxs: Sequence[int] | None = None) -> Tensor:
-        """The coreset's rows, (coreset_size, d)."""
+        """The coreset's rows, (coreset_size, d); errors as `select_coreset_idxs`."""
         return self.embedding[self.select_coreset_idxs(selected_idxs)]
+
+    def _rows(self, given: int | Tensor | Sequence[int] | None) -> list[int]:
+        if isinstance(given, Tensor):
+            given = given.flatten().tolist()
+        rows = [given] if isinstance(given, int) else [int(row) for row in given or []]
+        if rows and not 0 <= min(rows) <= max(rows) < self.n_observations:
+            raise InputError(f"got rows from {min(rows)} to {max(rows)}; expected 0 to {self.n_observations - 1}")
+        return rows
 
     def _first(self) -> int:
         generator = torch.Generator().manual_seed(self.seed)
-        return int(torch.randint(self.embedding.shape[0], (1,), generator=generator))
+        return int(torch.randint(self.n_observations, (1,), generator=generator))

@@ -51,7 +51,8 @@ class FeatureExtractor(nn.Module):
             architecture. No pickle is executed.
 
     Attributes:
-        channels: C_l of each layer.
+        channels: C_l of each layer; `out_dims` is another name of it.
+        idx: number of each layer in timm's feature information; empty for a module.
         strides: of each layer, pixels of the input a step.
         mean, std: the network's own input scaling, (x - mean) / std of x in [0, 1]; `forward` expects it applied.
 
@@ -84,8 +85,18 @@ class FeatureExtractor(nn.Module):
             self._wrap(backbone)
         else:
             self._create(backbone, pre_trained, weights)
-        for parameter in self.parameters():
-            parameter.requires_grad_(False)
+        self.requires_grad_(False).eval()
+
+    @property
+    def out_dims(self) -> list[int]:
+        """Channels of each layer."""
+        return self.channels
+
+    def train(self, mode: bool = True) -> "FeatureExtractor":
+        """Set the mode of the extractor; its backbone is frozen and stays in evaluation, batch statistics as they are."""
+        super().train(mode)
+        self.feature_extractor.eval()
+        return self
 
     def forward(self, input: Tensor) -> dict[str, Tensor]:
         """Shape (B, 3, H, W), scaled with mean and std, to {layer: (B, C_l, H / stride, W / stride)}."""
@@ -94,13 +105,29 @@ class FeatureExtractor(nn.Module):
             return {name: features[name] for name in self.layers}
         return dict(zip(self.layers, (features[i] for i in self._order), strict=True))
 
+    def _map_layer_to_idx(self, offset: int = 3) -> list[int]:
+        """The number of each layer in timm's feature information, where the finest has number 0.
+
+        Older anomalib counts the network's children and takes off `offset`, the number of those before the first
+        feature layer: right for residual networks, which have three, and for no other. Here the default is right for
+        every architecture, and another offset moves the numbers as it does there: by 3 - offset.
+
+        Raises:
+            ModelError: the extractor was made from a module, whose layers have no numbers.
+        """
+        if not self._known:
+            raise ModelError(f"got an extractor of a module, {self.backbone}; expected a timm architecture by name")
+        return [self._known.index(layer) + 3 - offset for layer in self.layers]
+
     def _create(self, name: str, pre_trained: bool, weights: str | Path | None) -> None:
-        known = [info["module"] for info in feature_info(name)]
+        information = feature_info(name)
+        self._known = known = [str(info["module"]) for info in information]
         if unknown := [layer for layer in self.layers if layer not in known]:
             raise ModelError(f"got layers {unknown} of {name}; expected some of: {', '.join(known)}")
-        indices = sorted(known.index(layer) for layer in self.layers)
-        self._order = [indices.index(known.index(layer)) for layer in self.layers]
-        chosen = [feature_info(name)[known.index(layer)] for layer in self.layers]
+        self.idx = self._map_layer_to_idx()
+        indices = sorted(self.idx)
+        self._order = [indices.index(number) for number in self.idx]
+        chosen = [information[number] for number in self.idx]
         self.channels = [int(info["num_chs"]) for info in chosen]
         self.strides = [int(info["reduction"]) for info in chosen]
         self.mean, self.std = _input_scaling(name, weights)
@@ -112,7 +139,7 @@ class FeatureExtractor(nn.Module):
         names = dict(backbone.named_modules())
         if unknown := [layer for layer in self.layers if layer not in names]:
             raise ModelError(f"got layers {unknown}; expected paths in {self.backbone}, such as {list(names)[1:4]}")
-        self._order = []
+        self._order, self._known, self.idx = [], [], []
         self.feature_extractor = create_feature_extractor(
             backbone.eval(), return_nodes=OrderedDict((layer, layer) for layer in self.layers)
         )

@@ -20,6 +20,10 @@ __all__ = ["RunningMoments"]
 class RunningMoments:
     """Running mean and covariance at P places of vectors of d features.
 
+    Args:
+        n_features: d.
+        n_patches: P.
+
     Example:
         >>> moments = RunningMoments(n_features=1, n_patches=1)
         >>> moments.update(torch.tensor([[[1.0]], [[3.0]]]))
@@ -43,7 +47,8 @@ class RunningMoments:
         patches, features = self._sum.shape
         if observations.ndim != 3 or observations.shape[1:] != (features, patches):
             raise InputError(f"got observations {tuple(observations.shape)}; expected (B, {features}, {patches})")
-        x = observations.permute(2, 0, 1).to(self._sum)
+        # One place's vectors side by side: strided ones would make the product several times slower.
+        x = observations.permute(2, 0, 1).to(self._sum).contiguous()
         if not bool(torch.isfinite(x).all()):
             raise InputError("got an embedding that is not finite; expected numbers: check pictures and weights")
         if self.count == 0:
@@ -55,7 +60,7 @@ class RunningMoments:
 
     @property
     def mean(self) -> Tensor:
-        """The mean, shape (P, d), float64."""
+        """The mean, shape (P, d), float64; NaN before the first observation."""
         return self._shift + self._sum / self.count
 
     def covariance(self, start: int = 0, stop: int | None = None) -> Tensor:

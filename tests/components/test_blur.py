@@ -17,6 +17,14 @@ def test_pairs_borders_and_padding():
         )
 
 
+def test_an_integer_is_a_square_and_a_pair_what_it_says():
+    x = torch.rand(1, 2, 9, 11)
+    assert torch.equal(GaussianBlur2d(5, 2, 2)(x), GaussianBlur2d((5, 5), [2.0, 2.0], 2)(x))
+    assert GaussianBlur2d([5, 3], 1.0, 2).kernel.shape == (2, 1, 5, 3)
+    smallest = torch.rand(1, 1, 3, 2)
+    assert GaussianBlur2d((5, 3), 1.0, 1)(smallest).shape == smallest.shape
+
+
 def test_unnormalised_peak_is_one():
     assert GaussianBlur2d(5, 1.0, 1, normalize=False).kernel.max() == 1
 
@@ -30,6 +38,12 @@ def test_unnormalised_peak_is_one():
         lambda: GaussianBlur2d(3, 1.0, 1, border_type="mirror"),
         lambda: GaussianBlur2d(3, 1.0, 1, padding="full"),
         lambda: GaussianBlur2d(3, 1.0, 2)(torch.zeros(1, 3, 8, 8)),
+        lambda: GaussianBlur2d(3, 1.0, 2)(torch.zeros(2, 8, 8)),
+        lambda: GaussianBlur2d((3, 3, 3), 1.0, 2),
+        lambda: GaussianBlur2d(3.5, 1.0, 2),
+        lambda: GaussianBlur2d(9, 1.0, 1)(torch.zeros(1, 1, 4, 8)),
+        lambda: GaussianBlur2d(9, 1.0, 1, padding="valid")(torch.zeros(1, 1, 8, 9)),
+        lambda: GaussianBlur2d(9, 1.0, 1, border_type="circular")(torch.zeros(1, 1, 3, 9)),
     ],
 )
 def test_what_is_no_blur_is_refused(wrong):

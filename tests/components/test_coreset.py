@@ -50,6 +50,22 @@ def test_members_work_by_hand():
     assert greedy.sample_coreset().shape == (4, 1)
 
 
+def test_centres_come_in_every_form():
+    greedy = KCenterGreedy(torch.tensor([[0.0], [1.0], [10.0]]), 0.4)
+    assert greedy.n_observations == 3
+    for nothing in (None, [], torch.tensor([], dtype=torch.int64)):
+        greedy.update_distances(nothing)
+        assert greedy.min_distances is None
+        assert len(greedy.select_coreset_idxs(nothing)) == 1
+        greedy.reset_distances()
+    for one in (2, [2], torch.tensor(2), torch.tensor([2])):
+        greedy.reset_distances()
+        greedy.update_distances(one)
+        assert greedy.get_new_idx() == 0
+    with pytest.raises(TypeError, match="must be of type Tensor"):
+        KCenterGreedy(torch.zeros(3, 1), 1.0).get_new_idx()
+
+
 def test_duplicates_are_chosen_once_each():
     chosen = KCenterGreedy(torch.zeros(6, 3), 1.0).select_coreset_idxs()
     assert sorted(chosen) == list(range(6))
@@ -69,6 +85,8 @@ def test_large_duplicates_are_chosen_once_each():
         lambda: KCenterGreedy(torch.zeros(3, 3), 0.0),
         lambda: KCenterGreedy(torch.zeros(3, 3), 1.1),
         lambda: KCenterGreedy(torch.full((3, 3), torch.nan), 0.5),
+        lambda: KCenterGreedy(torch.zeros(3, 3), 0.5).update_distances([3]),
+        lambda: KCenterGreedy(torch.zeros(3, 3), 0.5).select_coreset_idxs([-1]),
         lambda: MemoryBank(0, 3),
         lambda: MemoryBank(4, 3).fill(torch.zeros(4, 2)),
         lambda: MemoryBank(4, 3).fill(torch.full((4, 3), torch.inf)),

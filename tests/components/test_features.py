@@ -88,6 +88,33 @@ def test_layers_by_stride(backbone, strides, layers):
     assert layers_at_strides(backbone, strides) == layers
 
 
+@pytest.mark.parametrize("offset", [3, 4, 0])
+def test_layers_have_timms_numbers(offset):
+    """For a residual network: the place among the children less the offset, as older anomalib counts."""
+    extractor = FeatureExtractor("resnet18", ["layer3", "layer1"], pre_trained=False)
+    children = [name for name, _ in timm.create_model("resnet18").named_children()]
+    expected = [children.index(layer) - offset for layer in ("layer3", "layer1")]
+    assert extractor._map_layer_to_idx(offset=offset) == expected
+    assert extractor.idx == extractor._map_layer_to_idx() == [3, 1]
+    assert extractor.out_dims == extractor.channels == [256, 64]
+
+
+def test_the_backbone_stays_in_evaluation():
+    """In training mode batch statistics would be those of the batch, and be changed by it."""
+    extractor = FeatureExtractor("test_efficientnet", ["blocks.1"], pre_trained=False)
+    x = torch.rand(2, 3, 32, 32)
+    before = {name: value.clone() for name, value in extractor.state_dict().items()}
+    expected = extractor(input=x)["blocks.1"]
+    assert torch.equal(extractor.train()(x)["blocks.1"], expected)
+    assert all(torch.equal(value, before[name]) for name, value in extractor.state_dict().items())
+    assert not any(parameter.requires_grad for parameter in extractor.parameters())
+
+
+def test_layers_of_a_module_have_no_numbers():
+    with pytest.raises(ModelError, match="by name"):
+        FeatureExtractor(whole(), ["blocks.1"])._map_layer_to_idx()
+
+
 def planted(path):
     """A pickle that would run a command."""
 

@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +18,40 @@ def test_cov_is_numpys(float64):
     ours = MultiVariateGaussian._cov(x, aweights=weights)
     np.testing.assert_allclose(ours, np.cov(x, rowvar=False, aweights=weights), atol=1e-12)
     np.testing.assert_allclose(MultiVariateGaussian._cov(x[:, 0]), np.cov(x[:, 0]), atol=1e-12)
+
+
+@pytest.mark.parametrize("rowvar", [False, True])
+@pytest.mark.parametrize("shape", [(6,), (6, 3), (1, 6), (6, 1), (1, 1), (0, 3), (3, 0), ()])
+def test_cov_is_numpys_at_the_edges(float64, rowvar, shape):
+    """One variable, one observation, none at all: numpy's values and its warning, with every option."""
+    x = torch.randn(shape)
+    observations = 1 if len(shape) == 0 else shape[0] if len(shape) == 1 else shape[int(rowvar)]
+    for options in ({}, {"bias": True}, {"ddof": 0}, {"ddof": 3}, {"ddof": 9}, {"bias": True, "ddof": 1}):
+        for aweights in (None, torch.rand(observations) if observations else None):
+            weights = None if aweights is None else aweights.numpy()
+            with warnings.catch_warnings(record=True) as theirs:
+                warnings.simplefilter("always")
+                expected = np.cov(x, rowvar=rowvar, aweights=weights, **options)
+            with warnings.catch_warnings(record=True) as ours:
+                warnings.simplefilter("always")
+                produced = MultiVariateGaussian._cov(x, rowvar=rowvar, aweights=aweights, **options)
+            assert produced.shape == expected.shape
+            np.testing.assert_allclose(produced, expected, rtol=1e-12, atol=1e-12)
+            degrees = [[w for w in found if "Degrees of freedom" in str(w.message)] for found in (theirs, ours)]
+            assert [w.category for w in degrees[0]] == [w.category for w in degrees[1]] or expected.size == 0
+
+
+def test_cov_keeps_the_dtype():
+    assert MultiVariateGaussian._cov(torch.rand(5, 2)).dtype == torch.float32
+    assert MultiVariateGaussian._cov(torch.tensor([1, 2, 4])).item() == pytest.approx(np.cov([1, 2, 4]))
+
+
+def test_thousands_of_patches_are_not_a_python_loop(monkeypatch):
+    calls = []
+    cholesky = torch.linalg.cholesky
+    monkeypatch.setattr(torch.linalg, "cholesky", lambda x: calls.append(len(x)) or cholesky(x))
+    MultiVariateGaussian(2, 4096).fit(torch.randn(3, 2, 64, 64))
+    assert (sum(calls), len(calls)) == (4096, 16)
 
 
 def test_forward_returns_mean_and_inverse_covariance(float64):
@@ -67,6 +103,11 @@ def test_loads_the_inverse_covariance_that_others_store(float64):
         (lambda: MultiVariateGaussian(2, 4).fit(torch.full((3, 2, 2, 2), torch.nan)), "not finite"),
         (lambda: MultiVariateGaussian(2, 4).fit(torch.zeros(3, 2, 4)), "expected"),
         (lambda: MultiVariateGaussian._cov(torch.zeros(2, 2, 2)), "at most 2"),
+        (lambda: MultiVariateGaussian._cov(torch.zeros(2, 2), ddof=0.5), "whole"),
+        (lambda: MultiVariateGaussian._cov(torch.zeros(3, 2), aweights=torch.ones(2)), "3 numbers"),
+        (lambda: MultiVariateGaussian._cov(torch.zeros(2, 2), aweights=torch.tensor([1.0, -1.0])), ">= 0"),
+        (lambda: MultiVariateGaussian._cov(torch.zeros(2, 2), aweights=torch.zeros(2)), "not all 0"),
+        (lambda: MultiVariateGaussian(2, 4).fit_moments(RunningMoments(3, 4)), "expected 2 at 4"),
     ],
 )
 def test_what_has_no_covariance_is_refused(wrong, match):

@@ -1,32 +1,43 @@
 """Laws that every component of inference obeys, over the list of them; adding a component is adding a case.
 
-Each agrees with an independent formula in float64, leaves its input untouched, round-trips its state_dict into an
-unfitted instance, treats a batch as its images one by one, survives strict `torch.export`, and runs equal under every
-runtime that must be tested.
+Each agrees with an independent formula in float64, leaves its input untouched, round-trips its state_dict (through
+safetensors too) into an unfitted instance, treats a batch as its images one by one, survives strict `torch.export`, and
+runs equal under every runtime that must be tested. What is fitted leaves its data untouched, refuses data that cannot be
+fitted to, and refuses use before it; a feature that is NaN makes its own item's result NaN and no other's.
 """
 
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+import sklearn.decomposition
+import sklearn.random_projection
 import torch
-from scipy import ndimage
+from safetensors.torch import load_file, save_file
+from scipy import ndimage, sparse
 from scipy.spatial.distance import cdist, mahalanobis
+from scipy.stats import gaussian_kde
 from torch import nn
 
 from anomedge import runtimes
 from anomedge.components import (
+    PCA,
+    SSPCAB,
     FeatureExtractor,
     GaussianBlur2d,
+    GaussianKDE,
     LinearResample2d,
     MemoryBank,
     MultiVariateGaussian,
     NearestUpsample2d,
+    SparseRandomProjection,
 )
 from anomedge.components.resampling import BandedRows
+from anomedge.errors import InputError
 from anomedge.export.passes import fix_batch_name, lower_opset, strip_metadata
 from anomedge.resample import bilinear
 from tests.conftest import RUNTIMES
@@ -43,6 +54,17 @@ class Distance(nn.Module):
 
     def forward(self, x):
         return self.gaussian.distance(x)
+
+
+class LogDensity(nn.Module):
+    """`GaussianKDE.log_density` as a forward."""
+
+    def __init__(self, fitted: bool) -> None:
+        super().__init__()
+        self.kde = fit_if(fitted, GaussianKDE())
+
+    def forward(self, x):
+        return self.kde.log_density(x)
 
 
 class Nearest(nn.Module):
@@ -66,6 +88,27 @@ def random(*shape, seed=0):
 
 def observations():
     return random(30, 5, 3, 4, seed=1) @ random(4, 4, seed=2) + 3
+
+
+def samples():
+    """Correlated, of several scales, far from the origin."""
+    return random(60, 5, seed=4) @ random(5, 5, seed=5) * 2 + 20
+
+
+def queries():
+    return samples()[:4] + random(4, 5)
+
+
+def fit_if(fitted, module):
+    if fitted:
+        module.fit(samples())
+    return module
+
+
+def sspcab(seed):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return SSPCAB(8, kernel_size=2, dilation=1, reduction_ratio=4).eval().requires_grad_(False)
 
 
 def bank():
@@ -101,16 +144,84 @@ def by_scipy_blur(x):
     return (truncated,)
 
 
+def by_sklearn_pca(x):
+    return (sklearn.decomposition.PCA(3, svd_solver="full").fit(samples().numpy()).transform(x),)
+
+
+def by_sklearn_projection(x):
+    ours = SparseRandomProjection(eps=0.9, random_state=3).fit(samples())
+    theirs = sklearn.random_projection.SparseRandomProjection(n_components=ours.n_components, eps=0.9).fit(
+        np.zeros((60, 2 * ours.n_components))
+    )
+    theirs.n_features_in_ = 5
+    theirs.components_ = sparse.csr_matrix(ours.sparse_random_matrix.numpy())
+    return (theirs.transform(x),)
+
+
+def by_four_patches(x):
+    """Place by place: k x k patches whose near corners lie dilation + 1 away, zeros beyond the border."""
+    block, (k, near) = sspcab(0), (2, 2)
+    weights = {name: value.numpy() for name, value in block.state_dict().items()}
+    padded = np.pad(x, ((0, 0), (0, 0), (k + 1, k + 1), (k + 1, k + 1)))
+    z = np.zeros_like(x)
+    for i, j in np.ndindex(x.shape[2:]):
+        for n, (down, right) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)], start=1):
+            top, left = (at + k + 1 + (near if far else -near - k + 1) for at, far in ((i, down), (j, right)))
+            patch = padded[:, :, top : top + k, left : left + k]
+            z[:, :, i, j] += np.einsum("bcuv,ocuv->bo", patch, weights[f"masked_conv{n}.weight"])
+            z[:, :, i, j] += weights[f"masked_conv{n}.bias"]
+    first, second = (
+        (weights[f"attention_module.{name}.weight"], weights[f"attention_module.{name}.bias"])
+        for name in ("fc1", "fc2")
+    )
+    hidden = np.maximum(z.mean(axis=(2, 3)) @ first[0].T + first[1], 0)
+    attention = 1 / (1 + np.exp(-(hidden @ second[0].T + second[1])))
+    return (z * attention[:, :, None, None],)
+
+
 @dataclass(frozen=True)
 class Case:
     name: str
     make: Callable[[bool], nn.Module]
     inputs: Callable[[], torch.Tensor]
     formula: Callable[[np.ndarray], tuple[np.ndarray, ...]] | None
+    data: Callable[[], torch.Tensor] | None = None
+    fit: Callable[[Any, torch.Tensor], object] = lambda module, data: module.fit(data)
 
 
 CASES = [
-    Case("gaussian", Distance, lambda: random(3, 5, 12) + 3, by_mahalanobis),
+    Case(
+        "gaussian",
+        Distance,
+        lambda: random(3, 5, 12) + 3,
+        by_mahalanobis,
+        observations,
+        lambda module, data: module.gaussian.fit(data),
+    ),
+    Case("pca", lambda fitted: fit_if(fitted, PCA(3)), queries, by_sklearn_pca, samples),
+    Case(
+        "random projection",
+        lambda fitted: fit_if(fitted, SparseRandomProjection(eps=0.9, random_state=3)),
+        queries,
+        by_sklearn_projection,
+        samples,
+    ),
+    Case(
+        "kde",
+        lambda fitted: fit_if(fitted, GaussianKDE()),
+        queries,
+        lambda x: (gaussian_kde(samples().numpy().T).evaluate(x.T),),
+        samples,
+    ),
+    Case(
+        "kde, logarithm",
+        LogDensity,
+        queries,
+        lambda x: (gaussian_kde(samples().numpy().T).logpdf(x.T),),
+        samples,
+        lambda module, data: module.kde.fit(data),
+    ),
+    Case("sspcab", lambda fitted: sspcab(0 if fitted else 1), lambda: random(3, 8, 6, 7), by_four_patches),
     Case("memory bank", Nearest, lambda: random(3, 6, 5) + 7, by_brute_force),
     Case("blur", lambda _: GaussianBlur2d(9, 1.5, 2), lambda: random(3, 2, 16, 20), by_scipy_blur),
     Case(
@@ -151,6 +262,8 @@ every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 # A backbone has no formula: the whole network's own forward is its definition, see test_features.
 every_formula = pytest.mark.parametrize("case", [c for c in CASES if c.formula], ids=lambda case: case.name)
 
+every_estimator = pytest.mark.parametrize("case", [c for c in CASES if c.data], ids=lambda case: case.name)
+
 
 @every_formula
 def test_agrees_with_an_independent_formula(case, float64):
@@ -169,13 +282,66 @@ def test_leaves_its_input_untouched(case):
 
 
 @every_case
-def test_state_dict_round_trips_into_an_unfitted_instance(case):
+@pytest.mark.parametrize("through", ["memory", "safetensors"])
+def test_state_dict_round_trips_into_an_unfitted_instance(case, through, tmp_path):
     fitted, x = case.make(True), case.inputs()
     state = copy.deepcopy(fitted.state_dict())
+    if through == "safetensors":
+        save_file(state, tmp_path / "state.safetensors")
+        state = load_file(tmp_path / "state.safetensors")
     other = case.make(False)
     other.load_state_dict(state)
     for one, two in zip(values(fitted(x)), values(other(x)), strict=True):
         assert torch.equal(one, two)
+
+
+@every_estimator
+def test_fitting_leaves_its_data_untouched_and_repeats(case, float64):
+    data, x = case.data(), case.inputs()
+    before = data.clone()
+    module = case.make(True)
+    first = [value.clone() for value in module.state_dict().values()]
+    case.fit(module, data)
+    assert torch.equal(data, before)
+    assert all(torch.equal(one, two) for one, two in zip(first, module.state_dict().values(), strict=True))
+    assert torch.isfinite(values(module(x))[0]).all()
+
+
+@every_estimator
+@pytest.mark.parametrize("flaw", ["empty", "one sample", "NaN", "infinite", "one dimension less", "one more"])
+def test_what_cannot_be_fitted_to_is_refused(case, flaw):
+    data = case.data()
+    wrong = {
+        "empty": data[:0],
+        "one sample": data[:1],
+        "NaN": torch.where(data == data.max(), torch.nan, data),
+        "infinite": torch.where(data == data.max(), torch.inf, data),
+        "one dimension less": data[0],
+        "one more": data[None],
+    }[flaw]
+    module = case.make(False)
+    with pytest.raises(InputError, match="expected"):
+        case.fit(module, wrong)
+    with pytest.raises(InputError, match="before fit"):
+        module(case.inputs())
+
+
+@every_estimator
+def test_inputs_of_other_sizes_are_refused(case):
+    module, x = case.make(True), case.inputs()
+    for wrong in (x[0], x[None], x[:, :-1], torch.cat([x, x], dim=1)):
+        with pytest.raises(InputError, match="expected"):
+            module(wrong)
+
+
+@every_estimator
+def test_nan_stays_with_its_own_item(case):
+    module, x = case.make(True), case.inputs()
+    clean = values(module(x))[0]
+    x[1, 2] = torch.nan
+    spoilt = values(module(x))[0]
+    assert torch.isnan(spoilt[1]).any()
+    assert torch.equal(spoilt[[0, 2]], clean[[0, 2]])
 
 
 @every_case

@@ -1,0 +1,190 @@
+"""Thresholds and metrics of raw anomaly scores, for `anomedge.components.AnomalyModule`; extra `train`.
+
+Scores are kept as they come and judged at the epoch's end, so that every figure is that of the whole set. Neither
+squashed into [0, 1] nor a batch at a time, which is what torchmetrics does with scores above 1: large ones then tie, and
+the figure depends on how the set was split.
+"""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from anomedge.errors import InputError, RuntimeMissing
+from anomedge.threshold import Cut, by_f1, by_false_alarm_rate, spread
+
+try:
+    from torchmetrics import Metric, MetricCollection
+    from torchmetrics.classification import BinaryAUROC, BinaryF1Score
+    from torchmetrics.functional.classification import binary_auroc
+except ImportError as error:
+    raise RuntimeMissing(
+        f"torchmetrics cannot be imported ({error}); expected it for AnomalyModule: pip install 'anomedge[train]'"
+    ) from error
+
+__all__ = ["AdaptiveThreshold", "AnomalyMetrics", "EvaluationWarning"]
+
+Scores = npt.NDArray[np.float64]
+
+_ORIGIN = ("margin", "scale", "normal", "anomalous", "minimum", "maximum")
+
+
+class EvaluationWarning(UserWarning):
+    """A threshold or a metric could not be had from the pictures given."""
+
+
+class AdaptiveThreshold(Metric):
+    """The threshold that maximises F1, midway between neighbouring scores, and the sample it came from.
+
+    It stays on the CPU and in float64 wherever its module goes: half precision would move a threshold onto a score.
+
+    `update(scores, labels)` collects, `compute()` lays the threshold, `reset()` forgets the scores and keeps the
+    threshold. Without anomalous scores it lies one typical gap above the largest normal one; without normal ones, or
+    with a single value for all, it stays where it was. Both warn.
+
+    Args:
+        default_value: the threshold until one is computed.
+        level: "image" or "pixel", for messages.
+
+    Attributes:
+        value: the threshold, float64 scalar, in the state_dict as are the following.
+        margin: distance to the nearest score; 0 until computed.
+        scale: spread of the normal scores (`anomedge.threshold.spread`); 0 until computed.
+        normal, anomalous: how many scores of each it was made from.
+        minimum, maximum: of those scores.
+
+    Example:
+        >>> threshold = AdaptiveThreshold()
+        >>> threshold.update(torch.tensor([2.3, 1.6, 2.6, 7.9, 3.4]), torch.tensor([0, 0, 0, 1, 1]))
+        >>> round(threshold.compute().item(), 6)
+        3.0
+    """
+
+    scores: list[Tensor]
+    labels: list[Tensor]
+    value: Tensor
+    margin: Tensor
+    scale: Tensor
+    normal: Tensor
+    anomalous: Tensor
+    minimum: Tensor
+    maximum: Tensor
+
+    full_state_update = False
+
+    def __init__(self, default_value: float = 0.5, level: str = "image") -> None:
+        super().__init__()
+        self.level = level
+        self.add_state("scores", [], dist_reduce_fx="cat")
+        self.add_state("labels", [], dist_reduce_fx="cat")
+        self.assign(value=default_value, **dict.fromkeys(_ORIGIN, 0.0))
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Collect scores (N,) with labels (N,) of 0 and 1."""
+        self.scores.append(preds.detach().cpu())
+        self.labels.append(target.detach().cpu())
+
+    def compute(self) -> Tensor:
+        """Lay the threshold.
+
+        Raises:
+            InputError: a score that is not finite.
+        """
+        scores, labels = torch.cat(self.scores).double(), torch.cat(self.labels).bool()
+        normal, anomalous = scores[~labels].numpy(), scores[labels].numpy()
+        if not np.isfinite(scores.numpy()).all():
+            raise InputError("got scores that are not finite; expected numbers: check the weights and the pictures")
+        if normal.size and anomalous.size and scores.min() < scores.max():
+            self._lay(by_f1(normal, anomalous), normal, anomalous)
+        elif normal.size > 1 and not anomalous.size:
+            self._lay(by_false_alarm_rate(normal, 1 / (normal.size + 1)), normal, anomalous)  # none is to lie above
+            self._warn("lies one typical gap above the largest score", normal, anomalous)
+        else:
+            self._warn(f"stays {self.value.item():.6g}", normal, anomalous)
+        return self.value
+
+    def assign(self, **values: float) -> None:
+        """Set attributes by name; ordinary tensors, so that a checkpoint can be loaded after validating."""
+        with torch.inference_mode(False):
+            for name, value in values.items():
+                self.register_buffer(name, torch.tensor(value, dtype=torch.float64))
+
+    def _lay(self, cut: Cut, normal: Scores, anomalous: Scores) -> None:
+        every = np.concatenate([normal, anomalous])
+        self.assign(
+            value=cut.value,
+            margin=cut.margin,
+            scale=spread(normal),
+            normal=normal.size,
+            anomalous=anomalous.size,
+            minimum=float(every.min()),
+            maximum=float(every.max()),
+        )
+
+    def _warn(self, outcome: str, normal: Scores, anomalous: Scores) -> None:
+        warnings.warn(
+            f"got {normal.size} normal and {anomalous.size} anomalous scores at {self.level} level; expected both "
+            f"kinds, differing: the threshold {outcome}; validate with labelled pictures of both",
+            EvaluationWarning,
+            stacklevel=3,
+        )
+
+    def _apply(self, *_: Any, **__: Any) -> "AdaptiveThreshold":
+        return self  # .to(), .half() and their like leave it where it is
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        # anomalib saved the value alone; load_state_dict works on a copy of the caller's dict.
+        for name in _ORIGIN:
+            state_dict.setdefault(prefix + name, torch.zeros((), dtype=torch.float64))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+class _AUROC(BinaryAUROC):
+    """AUROC of raw scores: torchmetrics squashes what is outside [0, 1], each batch by itself, and ties what is large."""
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        self.preds.append(preds)
+        self.target.append(target)
+
+    def compute(self) -> Tensor:  # type: ignore[override]  # as BinaryAUROC's own
+        preds, target = torch.cat(self.preds), torch.cat(self.target)
+        if target.min() == target.max():
+            return torch.tensor(torch.nan)
+        values, ranks = torch.unique(preds, return_inverse=True)  # the same order, within [0, 1]
+        return binary_auroc(ranks.double() / len(values), target)
+
+
+class _F1Score(BinaryF1Score):
+    """F1 of raw scores above `threshold`, not defined where nothing is anomalous."""
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        super().update((preds.double() > self.threshold).int(), target)
+
+    def compute(self) -> Tensor:
+        return super().compute() if self.tp + self.fn > 0 else torch.tensor(torch.nan)  # type: ignore[operator]
+
+
+class AnomalyMetrics(MetricCollection):
+    """AUROC and F1 of raw scores, under names that begin with `prefix`.
+
+    Example:
+        >>> metrics = AnomalyMetrics("image_")
+        >>> metrics.set_threshold(30)
+        >>> metrics.update(torch.tensor([10.0, 20.0, 40.0]), torch.tensor([0, 0, 1]))
+        >>> {name: value.item() for name, value in metrics.compute().items()}
+        {'image_AUROC': 1.0, 'image_F1Score': 1.0}
+    """
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__(
+            {"AUROC": _AUROC(validate_args=False), "F1Score": _F1Score()}, prefix=prefix, compute_groups=False
+        )
+
+    def set_threshold(self, threshold: float) -> None:
+        """Above which a score counts as anomalous, in every metric that has a threshold."""
+        for metric in self.values():
+            if hasattr(metric, "threshold"):
+                metric.threshold = threshold

@@ -1,0 +1,184 @@
+r"""Principal component analysis.
+
+With the mean :math:`\mu` and the singular value decomposition of the centred data,
+
+.. math:: X - \mu = U S V^\top, \qquad y = (x - \mu)\, V_k, \qquad \hat x = y\, V_k^\top + \mu
+
+(Hotelling 1933, "Analysis of a complex of statistical variables into principal components"). The decomposition is
+taken in float64 from a triangle: blocks of rows are folded one after the other into the factor R of a QR decomposition
+(Demmel et al. 2012, "Communication-optimal parallel and sequential QR and LU factorizations"), and :math:`R = Q' S
+V^\top` has the data's own S and V. That keeps the accuracy of a decomposition of the data, where the covariance's
+eigenvectors would lose every singular value below 1e-8 of the largest, at the covariance's memory: besides the data
+32 d^2 numbers or so (d^2 of R, a block of max(4096, 4 d) rows and its factorisation), whatever the number of samples.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from anomedge.components.buffers import DynamicBufferModule, checked_dataset
+from anomedge.errors import InputError
+
+__all__ = ["PCA"]
+
+_ROWS_AT_ONCE = 4096
+
+
+class PCA(DynamicBufferModule):
+    """Project onto the directions of largest variance.
+
+    Args:
+        n_components: k, a whole number of at least 1, or the share of the variance to explain, in (0, 1]: then k is
+            the smallest number whose share is above it, and all of min(N, d) for 1.0. The integer 1 is one component.
+            Components past the rank of the centred data, N - 1 at most, are any that are orthogonal to the others.
+
+    Attributes:
+        singular_vectors: V_k, (d, k). In each column the entry of largest absolute value is positive, which is
+            scikit-learn's convention, so that the same data always have the same components.
+        singular_values: S_k, (k,), of the centred data, largest first; NaN where a state_dict without them was loaded.
+        mean: (d,).
+        num_components: k, (1,), int64.
+
+    All are buffers in the data's dtype, empty before `fit`, under anomalib's names: its state_dicts load.
+
+    Raises:
+        InputError: n_components that is neither of the two.
+
+    Example:
+        >>> data = torch.tensor([[1.0, 0.0], [3.0, 0.0], [5.0, 1.0], [7.0, 1.0]])
+        >>> pca = PCA(n_components=1)
+        >>> pca.fit_transform(data).flatten()
+        tensor([-3.0396, -1.0792,  1.0792,  3.0396])
+        >>> pca.singular_values
+        tensor([4.5616])
+        >>> pca.inverse_transform(pca(data))[0]
+        tensor([ 1.0205, -0.1017])
+        >>> PCA(0.9).fit_transform(data).shape
+        torch.Size([4, 1])
+    """
+
+    singular_vectors: Tensor
+    singular_values: Tensor
+    mean: Tensor
+    num_components: Tensor
+
+    def __init__(self, n_components: int | float) -> None:
+        super().__init__()
+        whole = isinstance(n_components, int) and n_components >= 1
+        share = isinstance(n_components, float) and 0 < n_components <= 1
+        if not (whole or share):
+            raise InputError(f"got n_components={n_components}; expected a whole number >= 1 or a share in (0, 1]")
+        self.n_components = n_components
+        self.register_buffer("singular_vectors", torch.empty(0))
+        self.register_buffer("singular_values", torch.empty(0))
+        self.register_buffer("mean", torch.empty(0))
+        self.register_buffer("num_components", torch.empty(0, dtype=torch.int64))
+
+    def fit(self, dataset: Tensor) -> None:
+        """Take mean and components of a dataset (N, d), which is left as it is.
+
+        Raises:
+            InputError: not (N, d) of at least two finite rows; more components than min(N, d); a share of the variance
+                of data that have none.
+        """
+        checked_dataset(dataset)
+        if self.n_components > min(dataset.shape):
+            raise InputError(
+                f"got {self.n_components} components of a dataset {tuple(dataset.shape)}; expected at most "
+                f"{min(dataset.shape)}: ask for fewer or give more samples"
+            )
+        mean = _mean(dataset)
+        _, values, rows = torch.linalg.svd(_triangle(dataset, mean), full_matrices=False)
+        kept = self._kept(values)
+        vectors = _with_fixed_signs(rows[:kept].T)
+        self.num_components = torch.tensor([kept], device=dataset.device)
+        self.singular_vectors = vectors.to(dataset.dtype).contiguous()
+        self.singular_values = values[:kept].to(dataset.dtype)
+        self.mean = mean.to(dataset.dtype)
+
+    def fit_transform(self, dataset: Tensor) -> Tensor:
+        """`fit`, then `transform` of the same dataset, (N, d) to (N, k); errors as there."""
+        self.fit(dataset)
+        return self.transform(dataset)
+
+    def transform(self, features: Tensor) -> Tensor:
+        """Coordinates along the components, (B, d) to (B, k); NaN stays NaN.
+
+        Raises:
+            InputError: before `fit`, or other sizes than (B, d).
+        """
+        self._check(features, width=0)
+        return torch.matmul(features - self.mean, self.singular_vectors)
+
+    def inverse_transform(self, features: Tensor) -> Tensor:
+        """Points in the original space, (B, k) to (B, d), the mean added again.
+
+        Raises:
+            InputError: before `fit`, or other sizes than (B, k).
+        """
+        self._check(features, width=1)
+        return torch.matmul(features, self.singular_vectors.mT) + self.mean
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Same as `transform`."""
+        return self.transform(features)
+
+    def extra_repr(self) -> str:
+        """Number or share asked for."""
+        return f"n_components={self.n_components}"
+
+    def _kept(self, values: Tensor) -> int:
+        """k: the number asked for, or the smallest whose share of the variance is above the one asked for."""
+        if isinstance(self.n_components, int):
+            return self.n_components
+        shares = values.square().cumsum(dim=0) / values.square().sum()
+        if bool(torch.isnan(shares).any()):
+            raise InputError("got a dataset without variance; expected rows that differ to explain a share of it")
+        return min(int((shares <= self.n_components).sum()) + 1, len(values))
+
+    def _check(self, features: Tensor, width: int) -> None:
+        if self.singular_vectors.numel() == 0:
+            raise InputError("got a PCA before fit; expected components: call fit, or load a fitted state_dict")
+        if features.ndim != 2 or features.shape[1] != self.singular_vectors.shape[width]:
+            expected = self.singular_vectors.shape[width]
+            raise InputError(f"got features {tuple(features.shape)}; expected (B, {expected})")
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        """Also take a state without singular values, as anomalib stores it: they are NaN then, and nothing needs them."""
+        vectors, values = state_dict.get(prefix + "singular_vectors"), prefix + "singular_values"
+        if vectors is not None and vectors.ndim == 2 and values not in state_dict:
+            state_dict = {**state_dict, values: vectors.new_full((vectors.shape[1],), torch.nan)}
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def _blocks(dataset: Tensor) -> Iterator[Tensor]:
+    """The rows in float64, some at a time: a copy of all of them would be the largest thing in memory."""
+    at_once = max(_ROWS_AT_ONCE, 4 * dataset.shape[1])
+    for start in range(0, dataset.shape[0], at_once):
+        yield dataset[start : start + at_once].double()
+
+
+def _mean(dataset: Tensor) -> Tensor:
+    """The mean row, float64."""
+    total = torch.zeros(dataset.shape[1], dtype=torch.float64, device=dataset.device)
+    for block in _blocks(dataset):
+        total += block.sum(dim=0)
+    return total / dataset.shape[0]
+
+
+def _triangle(dataset: Tensor, mean: Tensor) -> Tensor:
+    """R with R^T R = (X - mean)^T (X - mean), at most (d, d), from blocks of rows."""
+    width = dataset.shape[1]
+    triangle = mean.new_empty(0, width)
+    for block in _blocks(dataset):
+        rows = torch.cat([triangle, block - mean])
+        triangle = torch.linalg.qr(rows, mode="r").R if rows.shape[0] > width else rows
+    return triangle
+
+
+def _with_fixed_signs(vectors: Tensor) -> Tensor:
+    """Each column turned so that its entry of largest absolute value is positive."""
+    largest = vectors.abs().argmax(dim=0, keepdim=True)
+    return vectors * vectors.gather(0, largest).sign()

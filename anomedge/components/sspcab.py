@@ -1,0 +1,112 @@
+r"""Self-supervised predictive convolutional attention block.
+
+Every place is predicted from four patches around it, never from itself: with k x k kernels :math:`W_1 \ldots W_4` at
+the corners of the receptive field, at offsets :math:`\pm(d + 1)` from the middle to the patch's near edge,
+
+.. math:: z = \sum_{n=1}^4 \big(W_n * x_{\text{corner } n} + b_n\big), \qquad
+          y = z \cdot \sigma\big(A_2 \max(A_1 \bar z + a_1,\, 0) + a_2\big)
+
+where :math:`\bar z` is z's mean over the image (Ristea et al. 2022, "Self-supervised predictive convolutional attentive
+block for anomaly detection", arXiv:2111.09099; the attention is squeeze and excitation, Hu et al. 2018). The paper's own
+code takes max(z, 0) before the attention; anomalib's block does not, and neither does this one, which loads its weights.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from anomedge.errors import InputError
+
+__all__ = ["SSPCAB", "AttentionModule"]
+
+
+class AttentionModule(nn.Module):
+    """Scale each channel by a number in (0, 1) made from the means of all of them.
+
+    Args:
+        in_channels: C.
+        reduction_ratio: r; the hidden layer has C // r channels.
+
+    Raises:
+        InputError: fewer channels than r, so that no hidden channel is left.
+
+    Example:
+        >>> attention = AttentionModule(in_channels=8).requires_grad_(False)
+        >>> _ = [parameter.zero_() for parameter in attention.parameters()]
+        >>> attention(torch.ones(1, 8, 2, 2)).unique()
+        tensor([0.5000])
+    """
+
+    def __init__(self, in_channels: int, reduction_ratio: int = 8) -> None:
+        super().__init__()
+        if reduction_ratio < 1 or in_channels < reduction_ratio:
+            raise InputError(
+                f"got {in_channels} channels, reduction_ratio={reduction_ratio}; expected at least 1 hidden channel: "
+                f"a ratio from 1 to {in_channels}"
+            )
+        self.fc1 = nn.Linear(in_channels, in_channels // reduction_ratio)
+        self.fc2 = nn.Linear(in_channels // reduction_ratio, in_channels)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Shape (B, C, H, W) to the same."""
+        hidden = F.relu(self.fc1(inputs.mean(dim=(2, 3))))
+        return inputs * torch.sigmoid(self.fc2(hidden))[:, :, None, None]
+
+
+class SSPCAB(nn.Module):
+    """Predict feature maps from their surroundings, with channel attention.
+
+    Args:
+        in_channels: C.
+        kernel_size: k, side of each of the four patches, in pixels.
+        dilation: d, between the masked middle and the patches, in pixels.
+        reduction_ratio: of the attention, see `AttentionModule`.
+
+    Parameters have anomalib's names: its state_dicts load.
+
+    Raises:
+        InputError: a size below 1, or fewer channels than the reduction ratio.
+
+    Example:
+        >>> block = SSPCAB(in_channels=1, reduction_ratio=1).requires_grad_(False)
+        >>> _ = [parameter.zero_() for parameter in block.parameters()]
+        >>> _ = [block.get_parameter(f"masked_conv{n}.weight").fill_(2.0 * n) for n in (1, 2, 3, 4)]
+        >>> x = torch.zeros(1, 1, 5, 5)
+        >>> x[..., 2, 2] = 1
+        >>> block(x).squeeze()
+        tensor([[4., 0., 0., 0., 3.],
+                [0., 0., 0., 0., 0.],
+                [0., 0., 0., 0., 0.],
+                [0., 0., 0., 0., 0.],
+                [2., 0., 0., 0., 1.]])
+    """
+
+    def __init__(self, in_channels: int, kernel_size: int = 1, dilation: int = 1, reduction_ratio: int = 8) -> None:
+        super().__init__()
+        if min(in_channels, kernel_size, dilation) < 1:
+            raise InputError(
+                f"got {in_channels} channels, kernel_size={kernel_size}, dilation={dilation}; expected at least 1 each"
+            )
+        self.in_channels = in_channels
+        self.pad = kernel_size + dilation
+        self.crop = kernel_size + 2 * dilation + 1
+        self.masked_conv1 = nn.Conv2d(in_channels, in_channels, kernel_size)
+        self.masked_conv2 = nn.Conv2d(in_channels, in_channels, kernel_size)
+        self.masked_conv3 = nn.Conv2d(in_channels, in_channels, kernel_size)
+        self.masked_conv4 = nn.Conv2d(in_channels, in_channels, kernel_size)
+        self.attention_module = AttentionModule(in_channels, reduction_ratio)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Shape (B, C, H, W) to the same; zeros lie beyond the border.
+
+        Raises:
+            InputError: other than (B, C, H, W).
+        """
+        if inputs.ndim != 4 or inputs.shape[1] != self.in_channels:
+            raise InputError(f"got inputs {tuple(inputs.shape)}; expected (B, {self.in_channels}, H, W)")
+        padded = F.pad(inputs, (self.pad, self.pad, self.pad, self.pad))
+        upper, lower = padded[:, :, : -self.crop], padded[:, :, self.crop :]
+        predicted = self.masked_conv1(upper[..., : -self.crop]) + self.masked_conv2(upper[..., self.crop :])
+        predicted = predicted + self.masked_conv3(lower[..., : -self.crop]) + self.masked_conv4(lower[..., self.crop :])
+        attended: Tensor = self.attention_module(predicted)
+        return attended
