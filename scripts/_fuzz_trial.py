@@ -1,0 +1,228 @@
+"""One mutated bundle, made, opened and judged: it works, it is refused in words, or something must not happen."""
+
+import os
+import shutil
+import stat
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+import numpy as np
+from _copies import Copy
+from _spoil_files import BROKEN
+from _spoil_graphs import GRAPHS
+from _spoil_signed import SIGNED
+from _watch import FileWatch, audited, begin_peak, peak_growth, snapshot
+
+from anomedge.bundle import Bundle
+from anomedge.errors import AnomedgeError
+from anomedge.inspector import Inspector
+from anomedge.parity import Plan, prove
+from anomedge.parity.golden import read_golden
+
+__all__ = ["KINDS", "RUNTIMES", "Outcome", "Sandbox", "State", "kind_of", "mutate", "remove"]
+
+RUNTIMES = ("onnxruntime", "openvino")
+KINDS = {**BROKEN, **SIGNED, **GRAPHS}
+MEMORY_LIMIT = 1536 << 20
+_LINES, _CHARACTERS = 3, 4000
+_NOBODY = 65534
+_PROVED_SHARE = 0.2
+
+
+class Outcome(NamedTuple):
+    """What became of a trial.
+
+    Attributes:
+        result: "works", or the class of the error that refused it, with the step it came from.
+        violations: what must not happen, in words; empty when all is well.
+    """
+
+    index: int
+    kind: str
+    result: str
+    violations: tuple[str, ...]
+    seconds: float
+
+
+class State:
+    """What a worker is doing and since when, where the process that watches over it reads it after a crash."""
+
+    def __init__(self, context: Any) -> None:
+        self.step, self.since = context.RawArray("c", 64), context.RawValue("d", 0.0)
+
+    def where(self) -> str:
+        """The step."""
+        return str(self.step.value.decode())
+
+
+def kind_of(index: int) -> str:
+    """Kinds take turns, so that each gets its share whatever the count."""
+    return list(KINDS)[index % len(KINDS)]
+
+
+def mutate(copy: Copy, seed: int, index: int) -> None:
+    """Spoil a copy in the way of that number; the same seed and number spoil alike."""
+    KINDS[kind_of(index)](copy, Random(f"{seed}-{index}"))  # noqa: S311 - nothing secret about it
+
+
+class Sandbox:
+    """A folder with planted secrets, in which one mutated copy at a time is opened under watch."""
+
+    def __init__(self, root: Path, original: Path, state: State) -> None:
+        self.root, self.original, self._state = root, original, state
+        self._case = root / "case"
+        for folder in (self._case, root / "secret", root / "cwd"):
+            folder.mkdir(parents=True, exist_ok=True)
+        secrets = [
+            root / "secret.bin",
+            root / "secret.json",
+            root / "secret.npy",
+            root / "secret" / "score.npy",
+            self._case / "secret.bin",
+        ]
+        for path in secrets:
+            path.write_bytes(np.arange(4096, dtype="<f4").tobytes())
+        self._watch = FileWatch([*secrets, root / "secret"])
+        os.chdir(root / "cwd")
+        self._say("start")
+        self._run(self._opened(original), Random(0))  # noqa: S311 - vendors make files of their own when they start
+
+    def trial(self, seed: int, index: int, limit: float) -> Outcome:
+        """Make the mutated copy of that number, open it, and remove it."""
+        self._say("mutation")
+        copy = Copy(self.original, self._case / "part.anomedge", self.root)
+        mutate(copy, seed, index)
+        kind = kind_of(index)
+        before = snapshot(self.root), snapshot(self.original)
+        self._watch.opened()
+        memory, start = begin_peak(), time.monotonic()
+        self._state.since.value = start
+        with audited(copy.root) as touched, _without_rights(kind == "rights taken away"):
+            result, violations = self._judged(copy.root, kind, Random(f"{seed}+{index}"))  # noqa: S311
+        seconds = time.monotonic() - start
+        violations += [f"touched: {what}" for what in dict.fromkeys(touched)]
+        violations += [f"read: {path}" for path in self._watch.opened()]
+        violations += [f"changed: {path}" for path in _changed(before, (snapshot(self.root), snapshot(self.original)))]
+        if seconds > limit:
+            violations.append(f"slow: {seconds:.1f} s, {result}")
+        if (growth := peak_growth(memory)) > MEMORY_LIMIT:
+            violations.append(f"memory: {growth >> 20} MiB, {result}")
+        self._state.since.value = 0.0
+        remove(copy.root)
+        return Outcome(index, kind, result, tuple(violations), seconds)
+
+    def _say(self, step: str) -> None:
+        self._state.step.value = step.encode()
+
+    def _judged(self, root: Path, kind: str, rng: Random) -> tuple[str, list[str]]:
+        try:
+            opened = self._opened(root)
+        except AnomedgeError as error:
+            return f"{type(error).__name__} on {self._where()}", _message_faults(str(error))
+        except Exception as error:  # noqa: BLE001 - what this whole program looks for
+            return "violation", [f"{self._where()}: {_traced(error)}"]
+        if kind in BROKEN:
+            return "works", []
+        return self._run(opened, rng)
+
+    def _where(self) -> str:
+        return self._state.where()
+
+    def _opened(self, root: Path) -> Bundle:
+        self._say("opening")
+        bundle = Bundle.open(root)
+        self._say("decision")
+        _ = bundle.decision
+        self._say("golden")
+        for picture in read_golden(bundle).pictures:
+            picture.frame()
+        return bundle
+
+    def _run(self, bundle: Bundle, rng: Random) -> tuple[str, list[str]]:
+        """Both runtimes with one frame each, now and then the whole proof: each may refuse, in words."""
+        results, violations = [], []
+        steps: dict[str, Callable[[], object]] = {name: lambda name=name: _inspect(bundle, name) for name in RUNTIMES}
+        if rng.random() < _PROVED_SHARE:
+            steps["proof"] = lambda: prove(bundle, read_golden(bundle), Plan(RUNTIMES, (1,), threads=1))
+        for name, step in steps.items():
+            self._say(name)
+            try:
+                step()
+                results.append("works")
+            except AnomedgeError as error:
+                results.append(f"{type(error).__name__} on {name}")
+                violations += _message_faults(str(error))
+            except Exception as error:  # noqa: BLE001 - what this whole program looks for
+                results.append("violation")
+                violations.append(f"{name}: {_traced(error)}")
+        return max(results, key=lambda r: (r == "violation", r != "works")), violations
+
+
+def _inspect(bundle: Bundle, runtime: str) -> None:
+    height, width = bundle.manifest.input.frame
+    with Inspector.open(bundle, runtime=runtime, threads=1) as inspector:
+        inspector.predict(np.zeros((min(height, 2048), min(width, 2048), 3), dtype=np.uint8))
+
+
+class _without_rights:  # noqa: N801 - a context manager
+    """Without a superuser's rights, which no file's mode stops."""
+
+    def __init__(self, wanted: bool) -> None:
+        self.wanted = wanted and os.geteuid() == 0
+
+    def __enter__(self) -> None:
+        if self.wanted:
+            os.seteuid(_NOBODY)
+
+    def __exit__(self, *_: object) -> None:
+        if self.wanted:
+            os.seteuid(0)
+
+
+def remove(root: Path) -> None:
+    """Remove a mutated copy, whatever its rights are; a link in it is removed, never followed."""
+    if os.path.lexists(root):
+        _unlock(root)
+        shutil.rmtree(root)
+
+
+def _unlock(root: Path) -> None:
+    """Give back the right to enter folders, through handles that cannot be links: `chmod` follows them."""
+    if root.stat(follow_symlinks=False).st_mode & 0o700 != 0o700:
+        root.chmod(0o700)
+    for _, folders, _, handle in os.fwalk(root):
+        for name in folders:
+            found = os.stat(name, dir_fd=handle, follow_symlinks=False)
+            if stat.S_ISDIR(found.st_mode) and found.st_mode & 0o700 != 0o700:
+                os.chmod(name, 0o700, dir_fd=handle)
+
+
+def _message_faults(text: str) -> list[str]:
+    faults = []
+    if text.count("\n") >= _LINES or len(text) > _CHARACTERS:
+        faults.append(f"message of {text.count(chr(10)) + 1} lines, {len(text)} characters: {text[:200]!r}")
+    if any(not c.isprintable() and c != "\n" for c in text):
+        faults.append(f"message with control characters: {text[:300]!r}")
+    if not text.strip():
+        faults.append("empty message")
+    return faults
+
+
+def _traced(error: BaseException) -> str:
+    codes = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    own = [code for code in codes if "/anomedge/" in code.co_filename]
+    where = f"{Path(own[-1].co_filename).name}:{own[-1].co_name}" if own else "?"
+    return f"{type(error).__name__} in {where}: {' '.join(str(error).split())[:160]}"
+
+
+def _changed(before: tuple[dict[str, Any], ...], after: tuple[dict[str, Any], ...]) -> list[str]:
+    return [
+        p
+        for old, new in zip(before, after, strict=True)
+        for p in sorted(old.keys() | new.keys())
+        if old.get(p) != new.get(p)
+    ]

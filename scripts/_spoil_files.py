@@ -1,0 +1,311 @@
+"""Ways to spoil a bundle that its hashes must find: bytes, files, folders, links, special files, the manifest."""
+
+import json
+import os
+import socket
+import stat
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from _copies import Copy, walk_json
+
+__all__ = ["BROKEN", "HOSTILE_NAMES", "hostile_value", "make_special", "operate"]
+
+HUGE = (1 << 33, 1 << 40, 1 << 43)
+_MARK = "@raw@"
+RAW = (
+    "NaN", "Infinity", "-Infinity", "1e999", "-1e999", "9" * 5000, "-0", "1.0", "1e2", '"\\ud800"', '"\\udfff\\ud800"',
+    "[" * 400 + "]" * 400, "[" * 900 + "]" * 900, "[" * 50_000 + "]" * 50_000, '{"a":' * 300 + "1" + "}" * 300,
+    '{"a":1,"a":2}', "truE", "'x'", "// comment", "", "0x10", "1_000",
+)  # fmt: skip
+HOSTILE_NAMES = (
+    "", ".", "..", "/", "//", "../x", "../secret.bin", "golden/../../secret.bin", "/etc/hostname", "/etc/passwd", "a\\b",
+    "..\\secret.bin", "C:/x", "C:\\x", "a:b", "con", "golden/", "./model.onnx", "golden//000.png", "a\0b", "\0", "x" * 300,
+    "x/" * 3000 + "x", "\u202egnp.exe", "e\u0301", "\ud800", "a\nb", "a\x1b[2Jb", "~/.ssh/id", "$HOME", "%00", "file:///etc/passwd",
+    "manifest.json", "local.json", "certificates", "certificates/host.json", "golden", "model.onnx/x", " model.onnx", "model.onnx ",
+    "MODEL.ONNX", "/dev/stdin", "/dev/zero", "/proc/self/mem", "/proc/self/fd/0",
+)  # fmt: skip
+
+
+def hostile_value(rng: Random, depth: int = 0) -> Any:
+    """A JSON value nobody expects."""
+    values: list[Any] = [
+        None, True, False, 0, -1, 1, 7, 16384, 16385, 2**31, 2**63, 2**64, -(2**63), 10**400, 0.5, 1e308, -1e308, 5e-324,
+        "", "x", "1", "dynamic", "fp32", "é" * 50, "x" * 100_000, [], {}, [[]], [None] * 2000, [0], {"": {}}, {"a": "b"},
+        rng.choice(HOSTILE_NAMES), rng.random() * 10 ** rng.randint(-30, 30), rng.getrandbits(rng.randint(1, 200)),
+    ]  # fmt: skip
+    if depth < 2:
+        values += [[hostile_value(rng, depth + 1)], {rng.choice(HOSTILE_NAMES): hostile_value(rng, depth + 1)}]
+    return rng.choice(values)
+
+
+def operate(content: Any, rng: Random) -> dict[str, str]:
+    """One random operation on a JSON document, in place; returns raw text to put in afterwards."""
+    places = walk_json(content)
+    if not places:
+        return {}
+    *parents, key = rng.choice(places)
+    holder = content
+    for part in parents:
+        holder = holder[part]
+    return rng.choice(_OPERATIONS)(holder, key, content, rng) or {}
+
+
+def _set(holder: Any, key: Any, _: Any, rng: Random) -> None:
+    holder[key] = hostile_value(rng)
+
+
+def _drop(holder: Any, key: Any, _: Any, __: Random) -> None:
+    del holder[key]
+
+
+def _add(holder: Any, _: Any, __: Any, rng: Random) -> None:
+    if isinstance(holder, dict):
+        holder[rng.choice([*HOSTILE_NAMES, "self", "cls", "__class__", "model_config", "digest", "x"])] = hostile_value(
+            rng
+        )
+    else:
+        holder.insert(rng.randint(0, len(holder)), hostile_value(rng))
+
+
+def _wrap(holder: Any, key: Any, _: Any, rng: Random) -> None:
+    holder[key] = rng.choice([[holder[key]], {"x": holder[key]}, [holder[key]] * 3])
+
+
+def _retype(holder: Any, key: Any, _: Any, rng: Random) -> None:
+    value = holder[key]
+    if isinstance(value, (dict, list)):
+        holder[key] = list(value) if isinstance(value, dict) else {str(i): v for i, v in enumerate(value)}
+    elif isinstance(value, (bool, int, float)):
+        holder[key] = rng.choice([str(value), float(value), int(value), -value, value * 1e6, value + 1, [value]])
+    else:
+        holder[key] = rng.choice([str(value).encode().hex(), f"{value}\0", f" {value}", str(value).upper(), 0])
+
+
+def _graft(holder: Any, key: Any, content: Any, rng: Random) -> None:
+    """A copy of one part of the document in the place of another."""
+    found = content
+    for part in rng.choice(walk_json(content)):
+        found = found[part]
+    holder[key] = json.loads(json.dumps(found))
+
+
+def _raw(holder: Any, key: Any, _: Any, rng: Random) -> dict[str, str]:
+    holder[key] = _MARK
+    return {_MARK: rng.choice(RAW)}
+
+
+def _swell(holder: Any, key: Any, _: Any, rng: Random) -> None:
+    value = holder[key]
+    if isinstance(value, list):
+        holder[key] = value * rng.choice([0, 2, 500])
+    elif isinstance(value, dict):
+        holder[key] = value | {f"{k}-{i}": v for k, v in list(value.items())[:2] for i in range(rng.choice([1, 3000]))}
+    else:
+        holder[key] = str(value) * rng.choice([0, 2, 5000])
+
+
+_OPERATIONS: tuple[Callable[[Any, Any, Any, Random], dict[str, str] | None], ...] = (
+    _set, _set, _drop, _add, _wrap, _retype, _retype, _graft, _raw, _swell,
+)  # fmt: skip
+
+
+def _place(copy: Copy, rng: Random) -> str:
+    """Any file, small and large ones alike, the manifest more often than its share."""
+    return "manifest.json" if rng.random() < 0.1 else rng.choice(copy.names)
+
+
+def flip(copy: Copy, rng: Random) -> None:
+    """Change a few bytes of a file."""
+    name = _place(copy, rng)
+    data = bytearray(copy.read(name))
+    for _ in range(rng.choice([1, 1, 2, 8])):
+        data[rng.randrange(len(data))] ^= rng.randint(1, 255)
+    copy.write(name, bytes(data))
+
+
+def truncate(copy: Copy, rng: Random) -> None:
+    """Cut a file."""
+    name = _place(copy, rng)
+    data = copy.read(name)
+    copy.write(name, data[: rng.choice([0, 1, len(data) - 1, rng.randrange(len(data))])])
+
+
+def grow(copy: Copy, rng: Random) -> None:
+    """Add to a file."""
+    name = _place(copy, rng)
+    copy.write(name, copy.read(name) + rng.randbytes(rng.choice([1, 100, 100_000])))
+
+
+def delete(copy: Copy, rng: Random) -> None:
+    """Remove files or a folder."""
+    for _ in range(rng.choice([1, 1, 3])):
+        copy.remove(rng.choice([*copy.names, *copy.folders]))
+
+
+def extra(copy: Copy, rng: Random) -> None:
+    """Add files or folders, with names that terminals and other systems stumble over."""
+    name = rng.choice([
+        "extra.so", "x/y/z", ".hidden", "golden/999.png", "model.onnx.data", "a\nb", "a\x1b[2Jb", "a\\b", "a:b", "\u202ex", "x" * 255,
+        "openvino/plugins.xml", "golden/100/x.npy", "certificates.bak", "Manifest.json", "local.json~", os.fsdecode(b"\xff\xfe"),
+    ])  # fmt: skip
+    kind = rng.randrange(4)
+    if kind == 0:
+        (copy.root / name).mkdir(parents=True)
+    elif kind == 1:
+        for number in range(rng.choice([3, 300])):
+            copy.write(f"more/{number}", b"")
+    elif kind == 2:
+        _nest(copy, rng.choice([10, 30]))
+    else:
+        copy.write(name, rng.randbytes(rng.choice([0, 10, 10_000])))
+
+
+def _nest(copy: Copy, depth: int) -> None:
+    """Folders in folders until no path leads to the last one."""
+    handle = os.open(copy.root, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d" * 250, dir_fd=handle)
+        inner = os.open("d" * 250, os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = inner
+    os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=handle))
+    os.close(handle)
+
+
+def rename(copy: Copy, rng: Random) -> None:
+    """Move a file or folder, also onto another one's place."""
+    old = rng.choice([*copy.names, *copy.folders])
+    new = rng.choice(
+        [f"{old}.x", old.upper(), f"golden/{old.replace('/', '_')}", rng.choice(copy.listed), "local.json"]
+    )
+    if new.startswith(f"{old}/") or new == old or not (copy.root / old).exists():
+        new = f"{old}~"
+    if (copy.root / new).is_dir():
+        new = f"{new}~"
+    target = copy.remove(new)
+    if (copy.root / old).exists():
+        os.rename(copy.root / old, target)
+
+
+def link_file(copy: Copy, rng: Random) -> None:
+    """A link in the place of a file: out of the bundle, within it, to itself, to nothing."""
+    name = rng.choice([*copy.names, "local.json", "extra"])
+    path = copy.remove(name)
+    path.symlink_to(rng.choice([
+        copy.original / name, copy.outside / "secret.bin", copy.outside / "secret.json", "/etc/hostname", path.name, "nowhere",
+        "/dev/zero", os.path.relpath(copy.outside / "secret.npy", path.parent), copy.root / "model.onnx", "/proc/self/environ",
+    ]))  # fmt: skip
+
+
+def link_folder(copy: Copy, rng: Random) -> None:
+    """A link in the place of a folder."""
+    name = rng.choice([*copy.folders, "more", "golden/more"])
+    path = copy.remove(name)
+    path.symlink_to(
+        rng.choice([copy.outside / "secret", copy.outside, "/etc", "..", ".", path.name, "../../secret", "/proc/self"])
+    )
+
+
+def make_special(copy: Copy, name: str, rng: Random) -> None:
+    """A pipe, a socket or a device in the place of a file; what needs rights that are missing becomes a pipe."""
+    path = copy.remove(name)
+    kind = rng.choice(["pipe", "pipe", "socket", "zero", "folder"])
+    try:
+        if kind == "socket":
+            with socket.socket(socket.AF_UNIX) as made:
+                made.bind(str(path))
+        elif kind == "zero":
+            os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 5))
+        elif kind == "folder":
+            path.mkdir()
+    except OSError:
+        path.unlink(missing_ok=True)
+    if not os.path.lexists(path):
+        os.mkfifo(path)
+
+
+def special(copy: Copy, rng: Random) -> None:
+    """A special file that the manifest does not expect."""
+    make_special(copy, rng.choice([*copy.names, "manifest.json", "local.json", "certificates/x", "extra"]), rng)
+
+
+def sparse(copy: Copy, rng: Random) -> None:
+    """A huge file that takes no space."""
+    name = rng.choice([*copy.names, "local.json", "extra", "certificates/x.json"])
+    copy.write(name, copy.read(name) if name in copy.names else b"")
+    for size in sorted(HUGE, reverse=rng.random() < 0.5):
+        try:
+            os.truncate(copy.root / name, size)
+            return
+        except OSError:
+            continue
+
+
+def rights(copy: Copy, rng: Random) -> None:
+    """A file or folder that may not be read; the trial runs without a superuser's rights."""
+    name = rng.choice([*copy.names, *copy.folders, "manifest.json", "."])
+    if name in copy.names:
+        copy.write(name, copy.read(name))
+    (copy.root / name).chmod(0)
+
+
+def manifest_bytes(copy: Copy, rng: Random) -> None:
+    """A manifest that is no JSON of ours."""
+    data = copy.read("manifest.json")
+    kind = rng.randrange(9)
+    if kind == 0:
+        cut = rng.randrange(len(data))
+        data = data[:cut] + rng.randbytes(rng.randint(1, 30)) + data[cut + rng.randint(0, 30) :]
+    elif kind == 1:
+        cut = rng.randrange(len(data))
+        data = data[:cut] + rng.choice(RAW).encode() + data[cut:]
+    elif kind == 2:
+        data = rng.choice([b"\xef\xbb\xbf" + data, data.decode().encode("utf-16"), data.decode().encode("utf-32")])
+    elif kind == 3:
+        data = rng.choice([b"", b"null", b"[]", b"{}", b"0", b'"x"', b"\0" * 100, b"{" * 10_000, b"[" * 200_000])
+    elif kind == 4:
+        data = b" " * rng.choice([4 << 20, 100 << 20]) + data
+    elif kind == 5:
+        data = b'{"schema_version": 1, "config": ' + b'{"a":' * 2000 + b"1" + b"}" * 2001
+    elif kind == 6:
+        data = data.replace(b'"digest"', b'"digest": "", "digest"', 1)
+    elif kind == 7:
+        data = rng.randbytes(rng.choice([10, 10_000]))
+    else:
+        data = b'{"schema_version": 1, ' + b",".join(b'"%d": 0' % i for i in range(100_000)) + b"}"
+    copy.write("manifest.json", data)
+
+
+def manifest_surgery(copy: Copy, rng: Random) -> None:
+    """Random operations on the manifest, under the old digest."""
+    content, raw = copy.manifest(), {}
+    for _ in range(rng.choice([1, 1, 2, 5])):
+        raw |= operate(content, rng)
+    copy.put_manifest(content, sign=False, raw=raw)
+
+
+def several(copy: Copy, rng: Random) -> None:
+    """Two of the others at once."""
+    for spoil in rng.sample([flip, truncate, grow, extra, link_file, special], 2):
+        spoil(copy, rng)
+
+
+BROKEN: dict[str, Callable[[Copy, Random], None]] = {
+    "flipped bytes": flip,
+    "truncation": truncate,
+    "growth": grow,
+    "deletion": delete,
+    "extra files": extra,
+    "renaming": rename,
+    "links to files": link_file,
+    "links to folders": link_folder,
+    "special files": special,
+    "sparse files": sparse,
+    "rights taken away": rights,
+    "manifest bytes": manifest_bytes,
+    "manifest surgery": manifest_surgery,
+    "several at once": several,
+}
+"""Kinds of mutation under the old digest and hashes."""

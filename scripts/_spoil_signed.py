@@ -1,0 +1,286 @@
+"""Ways to spoil a bundle whose hashes and digest are made right again: a digest is no signature, anybody can do this."""
+
+import io
+import os
+import pickle
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import numpy as np
+from _copies import Copy, canonical
+from _spoil_files import HOSTILE_NAMES, RAW, hostile_value, make_special, operate
+
+__all__ = ["SIGNED"]
+
+_SHAPES = (
+    "(1000000000000000,)", "(1125899906842624, 1024)", "(18446744073709551615,)", "(-1,)", "()", "(0,)", "(14, 0)", "(14,)", "[14]",
+    "(14.0,)", "('14',)", "14", "None", "(14, 1, 64, 72)", "(" * 60 + ")" * 60, "(" * 900, "(1,) * 10", "__import__('os')", "(True,)",
+    "(1, " + "1, " * 70 + ")", "(9" + "9" * 5000 + ",)",
+)  # fmt: skip
+_TYPES = (
+    "'<f4'", "'>f4'", "'<f2'", "'<f8'", "'<f16'", "'|O'", "'<i4'", "'|b1'", "'<c8'", "'|S10'", "'<U9999999'", "'|V0'", "'<m8[ns]'",
+    "[('x', '<f4')]", "[('x', '<f4', (1000000, 1000000))]", "[('x', '|O')]", "'f4,' * 9", "''", "'nonsense'", "None", "0", "'O'",
+    "[" * 50 + "]" * 50, "('<f4', (2, 2))", "{'names': ['x'], 'formats': ['<f4']}",
+)  # fmt: skip
+
+
+class _Bait:
+    """Unpickled, it would run a command that any test notices."""
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.system, ("true",)
+
+
+def surgery(copy: Copy, rng: Random) -> None:
+    """Random operations on the manifest; the digest is right again."""
+    content, raw = copy.manifest(), {}
+    for _ in range(rng.choice([1, 1, 1, 2, 4])):
+        raw |= operate(content, rng)
+    copy.put_manifest(content, sign=True, raw=raw)
+
+
+def contract(copy: Copy, rng: Random) -> None:
+    """Values that the schema allows, and that say something else than the graphs."""
+    content = copy.manifest()
+    height, width = rng.choice([(1, 1), (96, 127), (16384, 16384), (128, 96), (1, 16384)])
+    changes: list[Callable[[], Any]] = [
+        lambda: content["input"].update(height=height, width=width),
+        lambda: content["input"].update(batch=rng.choice([1, 2, 4096])),
+        lambda: content["image"].update(size=[height, width]),
+        lambda: content["image"].update(crop=rng.choice([None, [1, 1], [16384, 16384]])),
+        lambda: content.update(outputs=rng.choice([[], content["outputs"][:1], content["outputs"] * 50])),
+        lambda: content["outputs"][-1:] and content["outputs"][-1].update(shape=rng.choice([[], [1], [1, 16384, 16384]])),
+        lambda: content.update(stages=rng.choice([[], ["x"], ["../../secret"], [*HOSTILE_NAMES], content["stages"] * 100])),
+        lambda: content.update(tolerances=rng.choice([{}, {"fp32": {}}, {"fp32": {"score": -1.0}}, {"fp32": {"x" * 9: 1.0}}])),
+        lambda: content["tolerances"]["fp32"].update(dict.fromkeys(content["tolerances"]["fp32"], 1e+300)),
+        lambda: content.update(variants=rng.choice([{}, {"fp16": content["variants"]["fp32"]}, {"": content["variants"]["fp32"]}])),
+        lambda: content.update(golden=rng.choice([[], content["golden"][:1], content["golden"] * 70, content["golden"][::-1]])),
+        lambda: [entry.update(stages=True) for entry in content["golden"]],
+        lambda: content["decision"].update(threshold=rng.choice([1e308, -1e308, 0]), minimum=1e308, maximum=-1e308),
+        lambda: content["decision"].update(scale=5e-324),
+        lambda: content.update(detector=rng.choice(HOSTILE_NAMES), opset=rng.choice([7, 64])),
+        lambda: content.update(config={"a": hostile_value(rng)}),
+    ]  # fmt: skip
+    for change in rng.sample(changes, rng.choice([1, 1, 3])):
+        change()
+    copy.put_manifest(content, sign=True)
+
+
+def paths(copy: Copy, rng: Random) -> None:
+    """Paths that lead out of the bundle, or to another of its files."""
+    content = copy.manifest()
+    record = rng.choice([{"bytes": 0, "sha256": "0" * 64}, content["files"]["model.onnx"]])
+    name = rng.choice(HOSTILE_NAMES) if rng.random() < 0.7 else rng.choice(copy.names)
+    if rng.random() < 0.6:
+        content["files"][name] = record
+    place = rng.randrange(4)
+    if place == 0:
+        content["golden"][rng.randrange(len(content["golden"]))]["frame"] = name
+    elif place in (1, 2):
+        content["variants"]["fp32"][rng.choice(["onnx", "stages", "openvino"])] = name
+    copy.put_manifest(content, sign=True)
+
+
+def swapped(copy: Copy, rng: Random) -> None:
+    """The right files in the wrong places."""
+    one, other = rng.sample(copy.listed, 2)
+    copy.write(one, copy.read(other))
+    if rng.random() < 0.5:
+        copy.write(other, copy.read(one))
+    copy.sign()
+
+
+def arrays(copy: Copy, rng: Random) -> None:
+    """Golden arrays whose header claims something else than the file holds, or that are no arrays at all."""
+    name = rng.choice(["golden/score.npy", "golden/anomaly_map.npy", *(n for n in copy.names if n.endswith(".npy"))])
+    copy.write(name, _array(copy.read(name), rng))
+    copy.sign()
+
+
+def _array(data: bytes, rng: Random) -> bytes:
+    kind = rng.randrange(9)
+    if kind == 0:
+        return _with_header(rng.choice(_TYPES), rng.choice(_SHAPES), data[128:], rng)
+    if kind == 1:
+        return _with_header("'<f4'", rng.choice(_SHAPES), data[128:], rng)
+    if kind == 2:
+        return _with_header(rng.choice(_TYPES), "(14,)", data[128:], rng)
+    if kind == 3:
+        head = bytearray(data[:128])
+        for _ in range(rng.choice([1, 3, 10])):
+            head[rng.randrange(len(head))] = rng.randrange(256)
+        return bytes(head) + data[128:]
+    if kind == 4:
+        return _zipped(data, rng)
+    if kind == 5:
+        return rng.choice(
+            [pickle.dumps(_Bait()), _with_header("'|O'", "(1,)", pickle.dumps([_Bait()]), rng), pickle.dumps([1.0])]
+        )
+    if kind == 6:
+        return rng.choice(
+            [
+                b"",
+                b"\x93NUMPY",
+                b"\x93NUMPY\x09\x00",
+                b"\x93NUMPY\x03\x00" + b"\xff" * 4,
+                rng.randbytes(200),
+                b"PK\x03\x04",
+            ]
+        )
+    if kind == 7:
+        buffer = io.BytesIO()
+        np.save(
+            buffer,
+            rng.choice(
+                [np.float32(1.0), np.full(14, np.nan, "f4"), np.full(14, np.inf, "f8"), np.zeros((14, 2), "f2")]
+            ),
+        )
+        return buffer.getvalue()
+    return data[: rng.randrange(len(data))]
+
+
+def _with_header(dtype: str, shape: str, body: bytes, rng: Random) -> bytes:
+    header = (
+        f"{{'descr': {dtype}, 'fortran_order': {rng.choice(['False', 'False', 'True', '0'])}, 'shape': {shape}, }}".encode()
+        + b"\n"
+    )
+    version = rng.choice([b"\x01\x00", b"\x02\x00", b"\x03\x00"])
+    length = struct.pack("<H" if version[0] == 1 else "<I", min(len(header), 65535))
+    return b"\x93NUMPY" + version + length + header + body
+
+
+def _zipped(data: bytes, rng: Random) -> bytes:
+    """What numpy opens as .npz, also one that would unpack to a hundred megabytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("x.npy", data if rng.random() < 0.5 else b"\0" * (100 << 20))
+    return buffer.getvalue()
+
+
+def pictures(copy: Copy, rng: Random) -> None:
+    """Golden pictures that are bombs, damaged, or pictures of another kind."""
+    name = rng.choice([n for n in copy.names if n.endswith(".png")])
+    copy.write(name, _picture(copy.read(name), rng))
+    copy.sign()
+
+
+def _picture(data: bytes, rng: Random) -> bytes:
+    kind = rng.randrange(7)
+    if kind == 0:
+        changed = bytearray(data)
+        for _ in range(rng.choice([1, 4, 30])):
+            changed[rng.randrange(len(changed))] = rng.randrange(256)
+        return bytes(changed)
+    if kind == 1:
+        side = rng.choice([0, 1, 9000, 13_000, 100_000, 2**31 - 1])
+        return _png(side, rng.choice([1, side]), b"\0" * rng.choice([10, 1 << 20]))
+    if kind == 2:
+        return _png(
+            96, 128, b"\0" * (96 * (128 * 3 + 1)), [(b"zTXt", b"x\0\0" + zlib.compress(b"\0" * (200 << 20), 1))]
+        )
+    if kind == 3:
+        return _png(1000, 1000, b"\0" * (200 << 20))
+    if kind == 4:
+        return rng.choice([
+            b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n%%EndComments\n(x) run\nshowpage\n", b"", b"GIF89a\xff\xff\xff\xff\xf7\0\0",
+            b"P6\n999999 999999\n255\n", b"BM" + rng.randbytes(100), b"II*\0" + rng.randbytes(500), b"8BPS\0\1" + rng.randbytes(60),
+            b"RIFF\xff\xff\xff\xffWEBPVP8 " + rng.randbytes(60), b"SIMPLE  = T" + b" " * 3000, b"\xff\xd8\xff\xe0" + rng.randbytes(900),
+        ])  # fmt: skip
+    if kind == 5:
+        chunks = [
+            (
+                rng.choice([b"iCCP", b"eXIf", b"tRNS", b"PLTE", b"acTL", b"fcTL", b"gAMA"]),
+                rng.randbytes(rng.choice([0, 8, 80])),
+            )
+        ]
+        return _png(96, 128, b"\0" * (96 * (128 * 3 + 1)), chunks)
+    return data[: rng.randrange(len(data))]
+
+
+def _png(height: int, width: int, rows: bytes, chunks: list[tuple[bytes, bytes]] | None = None) -> bytes:
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), *(chunks or [])]
+    parts += [(b"IDAT", zlib.compress(rows, 1)), (b"IEND", b"")]
+    body = b"".join(struct.pack(">I", len(d)) + kind + d + struct.pack(">I", zlib.crc32(kind + d)) for kind, d in parts)
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def local(copy: Copy, rng: Random) -> None:
+    """Local settings and certificates, which no digest covers."""
+    settings: Any = {
+        "threshold": 1.5,
+        "pixel_threshold": 2.0,
+        "minimum": 0.0,
+        "maximum": 3.0,
+        "by": "me",
+        "when": "now",
+        "pictures": "9",
+    }
+    name = rng.choice(["local.json", "local.json", "local.json", "certificates/host.json", "certificates/a/b/c"])
+    if rng.random() < 0.15:
+        make_special(copy, name, rng)
+        return
+    if rng.random() < 0.5:
+        raw = {}
+        for _ in range(rng.choice([1, 2])):
+            raw |= operate(settings, rng)
+        data = canonical(settings)
+        for marker, token in raw.items():
+            data = data.replace(b'"' + marker.encode() + b'"', token.encode())
+    else:
+        data = rng.choice(
+            [
+                *(r.encode() for r in RAW),
+                rng.randbytes(100),
+                b" " * (1 << 17),
+                b"{}",
+                canonical(hostile_value(rng)),
+                b"\xff",
+            ]
+        )
+    copy.write(name, data)
+
+
+def claims(copy: Copy, rng: Random) -> None:
+    """Pipes, devices and huge files that the manifest lists, with the size that the system reports."""
+    name = rng.choice(copy.listed)
+    content = copy.manifest()
+    if rng.random() < 0.6:
+        make_special(copy, name, rng)
+        size = 0
+    else:
+        size = rng.choice([1 << 37, 1 << 40, 1 << 43])
+        copy.write(name, b"")
+        try:
+            os.truncate(copy.root / name, size)
+        except OSError:
+            size = 0
+    content["files"][name]["bytes"] = size
+    copy.put_manifest(content, sign=True)
+
+
+def many(copy: Copy, rng: Random) -> None:
+    """More files and names than any bundle of ours has, all of them listed."""
+    for number in range(rng.choice([50, 50, 300, 5000])):
+        copy.write(f"{rng.choice(['golden', 'more', 'x-y'])}/{number}.bin", b"")
+    for name in ("a:b", "a\nb", "a\\b", "e\u0301", "\u00e9", " ", "x" * 255):
+        if rng.random() < 0.05:
+            copy.write(name, b"")
+    copy.sign()
+
+
+SIGNED: dict[str, Callable[[Copy, Random], None]] = {
+    "signed: surgery": surgery,
+    "signed: contract": contract,
+    "signed: paths": paths,
+    "signed: swapped files": swapped,
+    "signed: arrays": arrays,
+    "signed: pictures": pictures,
+    "signed: special and huge": claims,
+    "signed: many files": many,
+    "unsigned by design: local.json": local,
+}
+"""Kinds of mutation that get past the integrity check, graphs aside."""
