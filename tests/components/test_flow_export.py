@@ -1,6 +1,7 @@
 """Flows as graphs: strict `torch.export` of both directions, and ONNX that runs equal under every runtime.
 
-By default over a cover of the grid in which each two values of two options meet; the rest is slow.
+By default over a cover of the grid in which each two values of two options meet. The slow tests trace the whole grid, and
+run every eighth of it under the runtimes: a graph takes seconds, and its operators are the cover's.
 """
 
 import numpy as np
@@ -16,10 +17,13 @@ from anomedge.export.passes import fix_batch_name, lower_opset, strip_metadata
 from tests.components.flows import COVER, GRID, convolutions, dense, shaken
 from tests.conftest import RUNTIMES
 
-every_option = pytest.mark.parametrize(
-    "options",
-    [pytest.param(options, marks=() if options in COVER else pytest.mark.slow, id=str(options)) for options in GRID],
-)
+
+def over(grid):
+    """The cover in every run, the rest of the grid in slow ones."""
+    rest = [pytest.param(options, marks=pytest.mark.slow, id=str(options)) for options in grid if options not in COVER]
+    return pytest.mark.parametrize("options", [*(pytest.param(options, id=str(options)) for options in COVER), *rest])
+
+
 OUTPUTS = ["z", "log_jacobian", "x_again", "log_jacobian_back"]
 
 
@@ -72,7 +76,7 @@ def runs_equal_everywhere(flow, given, path):
                     np.testing.assert_allclose(produced[name], value.numpy(), rtol=0, atol=1e-5 * scale)
 
 
-@every_option
+@over(GRID)
 def test_exports_strictly(options):
     module, given = BothWays(options.block()).eval(), options.tensors()
     exported = program_of(module, given).module()
@@ -81,7 +85,7 @@ def test_exports_strictly(options):
         torch.testing.assert_close(exported(*more), module(*more), rtol=0, atol=1e-6)
 
 
-@every_option
+@over(GRID[::8])
 def test_runs_equal_everywhere(options, tmp_path):
     runs_equal_everywhere(options.block(), options.tensors(), tmp_path / "model.onnx")
 
