@@ -145,6 +145,8 @@ class Manifest(_Frozen):
         """What every reader of a bundle counts on."""
         if {output.name: len(output.shape) for output in self.outputs} != {"score": 0, "anomaly_map": 3}:
             raise ValueError("expected the outputs score () and anomaly_map (1, h, w)")
+        if {output.shape for output in self.outputs} != {(), (1, *self.geometry.image)}:
+            raise ValueError("expected an anomaly_map of the image's size")
         if unknown := sorted(self.variants.keys() - self.tolerances.keys()):
             raise ValueError(f"expected tolerances of precision {unknown[0]}")
         return self

@@ -33,7 +33,7 @@ __all__ = [
     "SchemaError",
 ]
 
-_LONGEST = 4000
+_LONGEST = 3000
 
 
 class AnomedgeError(Exception):
@@ -47,9 +47,8 @@ class AnomedgeError(Exception):
         What is longer than anybody reads is cut in the middle: a name found in a file may be a megabyte.
         """
         text = super().__str__()
-        if len(text) > _LONGEST:
-            text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
-        return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+        shown = "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+        return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST // 2]} ... {shown[-_LONGEST // 2 :]}"
 
 
 class InputError(AnomedgeError):

@@ -138,6 +138,8 @@ def _on_map(mask: Mask | None, geometry: Geometry, frame: tuple[int, int]) -> Ma
     """
     if mask is None or mask.all():
         return None
+    if not mask.any():
+        return np.zeros(geometry.image, dtype=np.bool_)
     pixels: Frame = stretch(np.repeat(mask[..., None].astype(np.uint8) * 255, 3, axis=2), frame)
     rows, columns = geometry.matrices(frame)
     return np.asarray(rows @ (pixels[..., 0] / 255.0) @ columns.T > 0.5)

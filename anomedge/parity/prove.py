@@ -71,11 +71,13 @@ def prove(bundle: Bundle, reference: Reference, plan: Plan) -> Certificate:
         raise InputError("got no runtime or no batch size; expected at least one of each: nothing would be compared")
     manifest = bundle.manifest
     tolerance = _tolerance(bundle, plan.precision)
-    truth = truth_of(reference.pictures, manifest.geometry, manifest.input.frame)
+    truth: Truth | None = None
     cells: list[Cell] = []
     checks: list[Check] = []
     for runtime in plan.runtimes:
         with plan.open(bundle, runtime) as session:
+            # Opening holds the graph to the manifest's sizes; only then are they used.
+            truth = truth or truth_of(reference.pictures, manifest.geometry, manifest.input.frame)
             cells += _cells(bundle, session, reference, plan, tolerance, truth)
             checks += _contract(bundle, session)
         if reference.stages:
