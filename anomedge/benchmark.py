@@ -23,7 +23,7 @@ from anomedge.bundle import Bundle
 from anomedge.errors import InputError, RuntimeFailure
 from anomedge.images import Frame
 from anomedge.parity.pictures import synthetic
-from anomedge.parity.prove import Plan
+from anomedge.parity.plan import Plan
 from anomedge.progress import track
 from anomedge.runtimes import Session
 

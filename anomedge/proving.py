@@ -20,7 +20,7 @@ from anomedge.parity import Certificate, Plan, Reference, prove
 from anomedge.parity.compare import collect
 from anomedge.parity.golden import read_golden
 from anomedge.parity.pictures import extremes
-from anomedge.parity.prove import batches_of
+from anomedge.parity.plan import batches_of
 
 __all__ = ["certify", "plan_of", "reference_of"]
 

@@ -24,7 +24,8 @@ from anomedge.files import atomic_directory, canonical_json, sha256_of_file
 from anomedge.parity import Certificate, Plan, Reference, prove
 from anomedge.parity.certificate import TOLERANCES
 from anomedge.parity.golden import write_golden
-from anomedge.parity.prove import batches_of, failure_text
+from anomedge.parity.plan import batches_of
+from anomedge.parity.prove import failure_text
 from anomedge.pipelines.model import Model, load, tool_versions
 
 _IR = "openvino/model.xml"

@@ -2,6 +2,7 @@
 
 from anomedge.parity.certificate import Certificate
 from anomedge.parity.compare import Outputs
-from anomedge.parity.prove import Plan, Reference, prove
+from anomedge.parity.plan import Plan, Reference
+from anomedge.parity.prove import prove
 
 __all__ = ["Certificate", "Outputs", "Plan", "Reference", "prove"]

@@ -15,7 +15,7 @@ from anomedge.errors import BundleError
 from anomedge.images import Picture
 from anomedge.parity.compare import Outputs
 from anomedge.parity.pictures import BLENDED, EXTREME
-from anomedge.parity.prove import Reference
+from anomedge.parity.plan import Reference
 from anomedge.runtimes import Tensors
 
 __all__ = ["places_to_keep", "places_with_stages", "read_golden", "write_golden"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 
@@ -11,12 +9,10 @@ from anomedge.bundle import Bundle, Variant
 from anomedge.errors import BundleError
 from anomedge.images import Frame
 from anomedge.parity.certificate import Check, Tolerance
+from anomedge.parity.plan import Plan, Reference
 from anomedge.progress import track
 from anomedge.runtimes import Options, Session, Tensors, get
 from anomedge.threshold import Decision
-
-if TYPE_CHECKING:
-    from anomedge.parity.prove import Plan, Reference
 
 __all__ = ["INPUT", "OUTPUTS", "as_input", "check_layout"]
 

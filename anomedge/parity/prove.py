@@ -5,14 +5,12 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
-from anomedge import runtimes
 from anomedge.bundle import Bundle
 from anomedge.errors import AnomedgeError, BundleError, InputError
 from anomedge.images import Picture
@@ -20,45 +18,12 @@ from anomedge.parity.certificate import UINT8_PIXELS, Cell, Certificate, Check, 
 from anomedge.parity.compare import FRAMES, Outputs, Truth, collect, compare, failures_of, truth_of
 from anomedge.parity.layout import check_layout
 from anomedge.parity.pictures import BLENDED, EXTREME
-from anomedge.runtimes import Session, Tensors
+from anomedge.parity.plan import Plan, Reference
+from anomedge.runtimes import Session
 
-__all__ = ["Plan", "Reference", "batches_of", "failure_text", "prove"]
+__all__ = ["failure_text", "prove"]
 
 _SAME = ("preprocessed", "rounded")
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What the original says: of every picture score and map, of some every stage.
-
-    Attributes:
-        source: "eager torch", "golden frames", or the runtime that stands in for the original.
-        stages: by the picture's place; may hold `rounded`, the preprocessing of torchvision's uint8 path.
-        fitted: how many of the pictures the detector was fitted to.
-    """
-
-    source: str
-    pictures: Sequence[Picture]
-    outputs: Outputs
-    stages: dict[int, Tensors] = field(default_factory=dict)
-    fitted: int = 0
-    resized: int = 0
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to prove: which runtimes, at which batch sizes, in which precision, on which device."""
-
-    runtimes: Sequence[str]
-    batches: Sequence[int]
-    precision: str = "fp32"
-    device: str = "cpu"
-    threads: int | None = None
-
-    def open(self, bundle: Bundle, runtime: str, **more: Any) -> Session:
-        """A session as the plan wants it."""
-        options = {"precision": self.precision, "threads": self.threads} | more
-        return runtimes.open(bundle, runtime=runtime, device=self.device, **options)
 
 
 def prove(bundle: Bundle, reference: Reference, plan: Plan) -> Certificate:
@@ -107,20 +72,6 @@ def _tolerance(bundle: Bundle, precision: str) -> Tolerance:
         return Tolerance.model_validate(bundle.manifest.tolerances.get(precision, {}))
     except ValidationError as error:
         raise BundleError(f"{bundle.path}: got no whole tolerances of {precision}; export the bundle again") from error
-
-
-def batches_of(bundle: Bundle, asked: Sequence[int] = ()) -> list[int]:
-    """The batch sizes to prove: those asked for, or 1, 2, 3 and 8, or the only one that a fixed graph takes.
-
-    Raises:
-        InputError: a size that the graph does not take.
-    """
-    fixed = bundle.manifest.input.batch
-    if fixed == "dynamic":
-        return list(asked) or [1, 2, 3, 8]
-    if wrong := [n for n in asked if n != fixed]:
-        raise InputError(f"got batch sizes {wrong}; expected {fixed}, the only one this bundle was exported for")
-    return [int(fixed)]
 
 
 def failure_text(certificate: Certificate, consequence: str) -> str:

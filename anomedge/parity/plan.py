@@ -1,0 +1,64 @@
+"""What a proof is asked for: what the original says of which pictures, and where the copies are run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from anomedge import runtimes
+from anomedge.bundle import Bundle
+from anomedge.errors import InputError
+from anomedge.images import Picture
+from anomedge.parity.compare import Outputs
+from anomedge.runtimes import Session, Tensors
+
+__all__ = ["Plan", "Reference", "batches_of"]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the original says: of every picture score and map, of some every stage.
+
+    Attributes:
+        source: "eager torch", "golden frames", or the runtime that stands in for the original.
+        stages: by the picture's place; may hold `rounded`, the preprocessing of torchvision's uint8 path.
+        fitted: how many of the pictures the detector was fitted to.
+    """
+
+    source: str
+    pictures: Sequence[Picture]
+    outputs: Outputs
+    stages: dict[int, Tensors] = field(default_factory=dict)
+    fitted: int = 0
+    resized: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to prove: which runtimes, at which batch sizes, in which precision, on which device."""
+
+    runtimes: Sequence[str]
+    batches: Sequence[int]
+    precision: str = "fp32"
+    device: str = "cpu"
+    threads: int | None = None
+
+    def open(self, bundle: Bundle, runtime: str, **more: Any) -> Session:
+        """A session as the plan wants it."""
+        options = {"precision": self.precision, "threads": self.threads} | more
+        return runtimes.open(bundle, runtime=runtime, device=self.device, **options)
+
+
+def batches_of(bundle: Bundle, asked: Sequence[int] = ()) -> list[int]:
+    """The batch sizes to prove: those asked for, or 1, 2, 3 and 8, or the only one that a fixed graph takes.
+
+    Raises:
+        InputError: a size that the graph does not take.
+    """
+    fixed = bundle.manifest.input.batch
+    if fixed == "dynamic":
+        return list(asked) or [1, 2, 3, 8]
+    if wrong := [n for n in asked if n != fixed]:
+        raise InputError(f"got batch sizes {wrong}; expected {fixed}, the only one this bundle was exported for")
+    return [int(fixed)]
