@@ -245,7 +245,8 @@ class MotionJpeg(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_network_camera_that_breaks_off_is_reopened(part, folder, capfd):
+def test_a_network_camera_that_breaks_off_is_reopened(part, folder):
+    """As a program of its own: a thread may be left inside OpenCV, and what becomes of it there is not ours to say."""
     encoded = BytesIO()
     Image.fromarray(read_picture(next(iter(list_pictures(folder))))).save(encoded, format="JPEG")
     MotionJpeg.picture = encoded.getvalue()
@@ -254,19 +255,19 @@ def test_a_network_camera_that_breaks_off_is_reopened(part, folder, capfd):
         thread.start()
         address = f"http://me:secret@127.0.0.1:{server.server_address[1]}/live"
         try:
-            code = run(part, address, "--limit", "4", "--queue", "64")
+            arguments = [part, address, "--limit", "4", "--queue", "64", "--threads", "1"]
+            done = subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=120)
         finally:
             server.shutdown()
             thread.join()
-    captured = capfd.readouterr()
-    assert code == 0, captured
-    said = lines(captured.out)
+    assert done.returncode == 0, done
+    said = lines(done.stdout)
     assert len(named(said, "frame")) == 4
     events = [line["event"] for line in said]
     assert "waiting" in events[2:]
     assert events.index("resumed") > events.index("waiting")
     assert said[-1]["errors"] == 0
-    assert "secret" not in captured.out
+    assert "secret" not in done.stdout
 
 
 def test_handlers_are_put_back_and_left_alone_in_other_threads():

@@ -200,7 +200,6 @@ def test_a_failed_proof_is_written_and_exits_with_3(bundle_paths, tmp_path, capf
     shutil.copytree(bundle_paths["padim"], root)
     fields = Bundle.open(root).manifest.model_dump(exclude={"files", "digest"})
     scores = np.load(root / "golden" / "score.npy") * np.float32(1.01)
-    scores[0] = np.nan
     np.save(root / "golden" / "score.npy", scores)
     (root / "manifest.json").unlink()
     write_manifest(root, fields)
@@ -214,7 +213,6 @@ def test_a_failed_proof_is_written_and_exits_with_3(bundle_paths, tmp_path, capf
     assert "✗ FAILED" in page.text
     assert "PROVEN" not in page.text
     assert "off by" in page.text[: page.text.index("Threshold")]  # the reasons come first
-    assert "NOT A FINITE NUMBER" in page.text
     assert any("✗ NOT VALID" in row[-1] for row in page.rows if row and row[0] == "host.json")
     assert run(*arguments) == 2  # and is not replaced without --force
     assert "--force" in capfd.readouterr().err
