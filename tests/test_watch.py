@@ -19,6 +19,7 @@ from PIL import Image
 
 from anomedge import Inspector
 from anomedge.__main__ import run_command
+from anomedge.commands.watch import _stopped_by_signals
 from anomedge.images import list_pictures, read_picture
 from tests.conftest import FRAME
 from tests.test_cameras import write_video
@@ -269,31 +270,22 @@ def test_a_network_camera_that_breaks_off_is_reopened(part, folder):
     assert "secret" not in done.stdout
 
 
-HANDLERS = """
-import signal, threading
-from anomedge.commands.watch import _stopped_by_signals
-before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-asked = []
-with _stopped_by_signals(lambda: asked.append("stop"), lambda: asked.append("last words")):
-    signal.raise_signal(signal.SIGTERM)
-    assert asked == ["stop"], asked
-assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
-
-def elsewhere():
-    with _stopped_by_signals(lambda: None, lambda: None):
-        asked.append(signal.getsignal(signal.SIGTERM))
-
-thread = threading.Thread(target=elsewhere)
-thread.start()
-thread.join()
-assert asked[1] == before[0], asked
-"""
-
-
 def test_handlers_are_put_back_and_left_alone_in_other_threads():
-    """In a process of its own: raising signals in one that holds every vendor's library ended it once."""
-    done = subprocess.run([sys.executable, "-W", "error", "-c", HANDLERS], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    asked = []
+    with _stopped_by_signals(lambda: asked.append("stop"), lambda: asked.append("last words")):
+        signal.raise_signal(signal.SIGTERM)
+        assert asked == ["stop"]
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+    def elsewhere():
+        with _stopped_by_signals(lambda: None, lambda: None):
+            asked.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert asked[1] == before[0]
 
 
 def test_nothing_of_opencv_is_imported_for_a_folder(part, folder):

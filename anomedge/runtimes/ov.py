@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ class OvSession(Session):
         import openvino
         from openvino import properties
 
-        core = openvino.Core()
+        core = _core()
         device = self.options.device.upper()
         if not any(known == device or known.split(".")[0] == device for known in core.available_devices):
             known = ", ".join(core.available_devices)
@@ -72,6 +73,18 @@ class OvSession(Session):
     def _close(self) -> None:
         del self._requests
         del self._compiled
+
+
+@cache
+def _core() -> Any:
+    """The process's only core, which lives as long as it does.
+
+    Each core's CPU plugin moves the thread's signal stack to memory of its own and frees that when it goes; after two
+    cores went in the order they came, the stack is where the first one's was, and the next signal ends the process.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 def _described(ports: list[Any]) -> dict[str, TensorSpec]:

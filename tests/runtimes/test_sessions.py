@@ -1,5 +1,7 @@
 """Every runtime keeps the same contract."""
 
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -192,3 +194,22 @@ def test_a_score_that_is_not_finite_is_no_verdict(bundle, frames, monkeypatch):
 def test_announced_runtimes_are_not_unknown():
     with pytest.raises(RuntimeMissing, match="not part of this version"):
         runtimes.get("tensorrt")
+
+
+SIGNALLED = """
+import signal, sys
+from anomedge import runtimes
+first, second = (runtimes.open(sys.argv[1], runtime=sys.argv[2], threads=1) for _ in range(2))
+first.close()
+second.close()
+heard = []
+signal.signal(signal.SIGTERM, lambda *_: heard.append("TERM"))
+signal.raise_signal(signal.SIGTERM)
+assert heard == ["TERM"]
+"""
+
+
+def test_signals_arrive_after_sessions_were_closed_in_their_order(bundle_paths, runtime):
+    command = [sys.executable, "-c", SIGNALLED, str(bundle_paths["padim"] / "model.onnx"), runtime]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done
