@@ -306,7 +306,8 @@ def test_odd_pictures_are_skipped_and_named(odd_pictures, bundle_paths, tmp_path
         "good.png", "cmyk.tif.png", "alpha.png", "exif.png",
     }  # fmt: skip
     rows = {row["picture"]: row["score"] for row in json.loads(shown.out)}
-    assert rows["alpha.png"] == rows["exif.png"] == rows["good.png"]  # alpha is dropped, rotation applied
+    # Alpha is dropped, rotation applied; places in a batch may differ in the last bit.
+    assert [rows["alpha.png"], rows["exif.png"]] == pytest.approx([rows["good.png"]] * 2, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", ["truncated.png", "sixteen.png", "animated.tif", "bomb.png", "text.jpg"])
