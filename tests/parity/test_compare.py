@@ -132,6 +132,7 @@ def test_golden_places():
         "{'descr': '|O', 'fortran_order': False, 'shape': (1,)}",
         "{'descr': '<f4', 'fortran_order': True, 'shape': (1, 1)}",
         "{'descr': '<f4', 'fortran_order': False, 'shape': (-1, -1)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (True,)}",
         "{'descr': 0, 'fortran_order': 0, 'shape': 0}",
         "(" * 200,
     ],
