@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from anomedge.errors import InputError
 
-__all__ = ["Geometry", "Matrix", "bicubic", "bilinear", "crop", "gaussian_blur", "gaussian_kernel", "nearest", "taps"]
+__all__ = ["Geometry", "Matrix", "bands", "bicubic", "bilinear", "crop", "gaussian_blur", "gaussian_kernel", "nearest"]
 
 Matrix = npt.NDArray[np.float64]
 Kernel = Callable[[Matrix], Matrix]
@@ -100,22 +100,26 @@ def gaussian_blur(n: int, kernel_size: int, sigma: float) -> Matrix:
     return matrix
 
 
-def taps(matrix: Matrix) -> tuple[npt.NDArray[np.int64], Matrix]:
-    """A banded matrix as (indices, weights), both (n_out, T) with T the widest band.
+def bands(matrix: Matrix, block: int) -> tuple[npt.NDArray[np.int64], Matrix]:
+    """A banded matrix as windows of the source, of shape (n, K), and small dense blocks, of shape (n, block, K).
 
-    Row i of the product is sum_t weights[i, t] x[indices[i, t]]; short rows are filled up with neighbours of weight 0.
+    Rows i block to (i + 1) block of the product are `weights[i] @ x[indices[i]]`, with K the widest window; windows at the
+    end move inwards, and the last block is filled up with rows of zeros.
 
-    >>> indices, weights = taps(bilinear(8, 2, antialias=True))
-    >>> indices.shape, indices[1].tolist()
-    ((2, 6), [2, 3, 4, 5, 6, 7])
+    >>> indices, weights = bands(bilinear(8, 4, antialias=True), 2)
+    >>> indices.tolist(), weights.shape
+    ([[0, 1, 2, 3, 4], [3, 4, 5, 6, 7]], (2, 2, 5))
     """
-    used = matrix != 0
+    count = -(-len(matrix) // block)
+    rows = np.zeros((count * block, matrix.shape[1]))
+    rows[: len(matrix)] = matrix
+    blocks = rows.reshape(count, block, -1)
+    used = (blocks != 0).any(axis=1)
     first = used.argmax(axis=1)
     last = matrix.shape[1] - 1 - used[:, ::-1].argmax(axis=1)
     width = int((last - first).max()) + 1
-    start = np.minimum(first, matrix.shape[1] - width)
-    indices = start[:, None] + np.arange(width)
-    return indices.astype(np.int64), np.take_along_axis(matrix, indices, axis=1)
+    indices = np.minimum(first, matrix.shape[1] - width)[:, None] + np.arange(width)
+    return indices.astype(np.int64), np.take_along_axis(blocks, indices[:, None, :], axis=2)
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ _EXTRAS = {
 _VALUES = {
     "--runtime": re.compile(r"onnxruntime|ort|openvino|ov|tensorrt|trt|rtx"),
     "--batch": re.compile(r"\d+"),
-    "--precision": re.compile(r"fp32|tf32|fp16|int8"),
+    "--precision": re.compile(r"fp32|tf32|fp16|fp16-storage|int8"),
 }
 
 

@@ -17,7 +17,7 @@ from anomedge.components.memory_bank import MemoryBank
 from anomedge.components.moments import RunningMoments
 from anomedge.components.pca import PCA
 from anomedge.components.random_projection import SparseRandomProjection
-from anomedge.components.resampling import LinearResample2d, NearestUpsample2d
+from anomedge.components.resampling import LinearResample2d
 from anomedge.components.sequence import SequenceINN
 from anomedge.components.sspcab import SSPCAB
 
@@ -34,7 +34,6 @@ __all__ = [
     "LinearResample2d",
     "MemoryBank",
     "MultiVariateGaussian",
-    "NearestUpsample2d",
     "RunningMoments",
     "SequenceINN",
     "SparseRandomProjection",

@@ -5,7 +5,8 @@ r"""A multivariate Gaussian at every patch, and the Mahalanobis distance to it.
 
 with :math:`\Sigma` the sample covariance plus 0.01 I (Defard et al. 2020, "PaDiM: a Patch Distribution Modeling
 Framework for Anomaly Detection and Localization", arXiv:2011.08785, section III.B). Only the whitening W is stored:
-a sum of squares is never negative, so no root of rounding noise can become NaN.
+a sum of squares is never negative, so no root of rounding noise can become NaN. W is lower triangular; of its upper
+half of rows only the left half of columns is kept, so a quarter of W is neither stored nor read.
 """
 
 import warnings
@@ -17,11 +18,14 @@ from torch import Tensor, nn
 
 from anomedge.components.moments import RunningMoments
 from anomedge.errors import InputError
+from anomedge.progress import track
 
 __all__ = ["MultiVariateGaussian"]
 
 _REGULARISATION = 0.01
 _PATCHES_AT_ONCE = 256
+# Fewer bytes to read against more products to start: measured, see benchmarks/against_anomalib.py.
+_ROW_BLOCKS = 2
 
 
 class MultiVariateGaussian(nn.Module):
@@ -33,12 +37,14 @@ class MultiVariateGaussian(nn.Module):
 
     Attributes:
         mean: (d, P), a buffer.
-        whitening: W, (P, d, d), a buffer.
+        whitening: W, (P, d, d), put together when asked for.
         inv_covariance: W^T W, (P, d, d), computed when asked for.
 
-    A state_dict of anomalib loads: it has `inv_covariance` in place of `whitening`. Memory of a fit is 8 P d^2 bytes of
-    sums in float64, whatever the number of images, and 4 P d^2 of W, the old and the new: 330 and twice 160 MB for 100
-    features at 4,096 patches. A stream is fitted through `RunningMoments` and `fit_moments`.
+    W is stored as blocks of rows, each as it is multiplied: `rows0`, `rows1`, ... of shape (P, columns, rows), without
+    the columns that are zero in all of its rows. A state_dict of anomalib loads: it has `inv_covariance` in their place.
+    Memory of a fit is 8 P d^2 bytes of sums in float64, whatever the number of images, and 3 P d^2 of W, the old and the
+    new: 330 and twice 120 MB for 100 features at 4,096 patches. A stream is fitted through `RunningMoments` and
+    `fit_moments`.
 
     Raises:
         InputError: no feature or no patch.
@@ -53,7 +59,6 @@ class MultiVariateGaussian(nn.Module):
     """
 
     mean: Tensor
-    whitening: Tensor
 
     def __init__(self, n_features: int, n_patches: int) -> None:
         super().__init__()
@@ -61,7 +66,11 @@ class MultiVariateGaussian(nn.Module):
             raise InputError(f"got {n_features} features, {n_patches} patches; expected at least one of each")
         self._fitted = False
         self.register_buffer("mean", torch.zeros(n_features, n_patches))
-        self.register_buffer("whitening", torch.eye(n_features).repeat(n_patches, 1, 1))
+        height = -(-n_features // _ROW_BLOCKS)
+        self._bounds = [(start, min(start + height, n_features)) for start in range(0, n_features, height)]
+        for block, (start, stop) in enumerate(self._bounds):
+            identity = torch.eye(stop)[:, start:]
+            self.register_buffer(f"rows{block}", identity.repeat(n_patches, 1, 1))
 
     @staticmethod
     def _cov(
@@ -140,21 +149,36 @@ class MultiVariateGaussian(nn.Module):
                 f"got moments of {moments.mean.shape[1]} features at {moments.mean.shape[0]} patches; "
                 f"expected {features} at {patches}"
             )
-        self.mean = moments.mean.T.to(self.mean).contiguous()
         identity = torch.eye(features, dtype=torch.float64)
-        whitening = torch.empty_like(self.whitening)
-        for start in range(0, patches, _PATCHES_AT_ONCE):
+        blocks = [torch.empty_like(block) for block in self._blocks]
+        for start in track(range(0, patches, _PATCHES_AT_ONCE), "fitting the Gaussians"):
             stop = start + _PATCHES_AT_ONCE
-            covariance = moments.covariance(start, stop) + _REGULARISATION * identity
+            covariance = moments.covariance(start, stop)
+            covariance.diagonal(dim1=1, dim2=2).add_(_REGULARISATION)
             factor = torch.linalg.cholesky(covariance)
-            whitening[start:stop] = torch.linalg.solve_triangular(factor, identity, upper=False)
-        self.whitening = whitening
+            whitening = torch.linalg.solve_triangular(factor, identity, upper=False)
+            for block, part in zip(blocks, self._split(whitening), strict=True):
+                block[start:stop] = part
+        # All at once, so that an interrupted fit leaves what there was.
+        self.mean = moments.mean.T.to(self.mean).contiguous()
+        for number, block in enumerate(blocks):
+            setattr(self, f"rows{number}", block)
         self._fitted = True
+
+    @property
+    def whitening(self) -> Tensor:
+        """W, lower triangular, (P, d, d)."""
+        features, patches = self.mean.shape
+        whole = self.mean.new_zeros(patches, features, features)
+        for (start, stop), block in zip(self._bounds, self._blocks, strict=True):
+            whole[:, start:stop, :stop] = block.mT
+        return whole
 
     @property
     def inv_covariance(self) -> Tensor:
         """W^T W, shape (P, d, d)."""
-        return self.whitening.mT @ self.whitening
+        whitening = self.whitening
+        return whitening.mT @ whitening
 
     def distance(self, embedding: Tensor) -> Tensor:
         """Mahalanobis distance, (B, d, P) to (B, P), in the features' own units of standard deviations, >= 0.
@@ -170,16 +194,29 @@ class MultiVariateGaussian(nn.Module):
             raise InputError(
                 f"got an embedding {tuple(embedding.shape)}; expected (B, {', '.join(map(str, self.mean.shape))})"
             )
-        centred = (embedding - self.mean).permute(2, 0, 1)
-        whitened = torch.matmul(centred, self.whitening.mT)
-        return whitened.square().sum(dim=2).sqrt().T
+        # Patches first: a patch's features lie side by side, and its W is one batch of the product.
+        centred = embedding.permute(2, 0, 1) - self.mean.T[:, None, :]
+        squares = [
+            torch.matmul(centred[:, :, :stop], block).square().sum(dim=2)
+            for (_, stop), block in zip(self._bounds, self._blocks, strict=True)
+        ]
+        return sum(squares[1:], start=squares[0]).sqrt().T
+
+    @property
+    def _blocks(self) -> list[Tensor]:
+        return [self.get_buffer(f"rows{block}") for block in range(len(self._bounds))]
+
+    def _split(self, whitening: Tensor) -> list[Tensor]:
+        """W, (..., d, d), as the blocks in which it is stored."""
+        return [whitening[..., start:stop, :stop].mT for start, stop in self._bounds]
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         """Also take `inv_covariance`, under which others store the same statistics."""
-        inverse, own = prefix + "inv_covariance", prefix + "whitening"
+        inverse, own = prefix + "inv_covariance", prefix + "rows0"
         if inverse in state_dict and own not in state_dict:
             state_dict = dict(state_dict)
-            state_dict[own] = _whitening_of(state_dict.pop(inverse))
+            for block, rows in enumerate(self._split(_whitening_of(state_dict.pop(inverse)))):
+                state_dict[f"{prefix}rows{block}"] = rows.contiguous()
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         self._fitted = self._fitted or own in state_dict
 

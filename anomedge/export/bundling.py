@@ -18,17 +18,17 @@ from anomedge.errors import InputError, OutputError, ProofFailed
 from anomedge.export.graph import OUTPUTS, graph_from_model, keep_shipped_outputs
 from anomedge.export.layout import LAYOUTS, apply_anomalib, model_info
 from anomedge.export.passes import set_outputs
+from anomedge.export.precision import PRECISIONS, file_name
 from anomedge.export.proof import pictures_of, reference_from_model
 from anomedge.export.writing import write_ir, write_onnx, write_tapped
 from anomedge.files import atomic_directory, canonical_json, sha256_of_file
 from anomedge.parity import Certificate, Plan, Reference, prove
-from anomedge.parity.certificate import TOLERANCES
+from anomedge.parity.certificate import TOLERANCES, merged
 from anomedge.parity.golden import write_golden
 from anomedge.parity.plan import batches_of
 from anomedge.parity.prove import failure_text
 from anomedge.pipelines.model import Model, load, tool_versions
 
-_IR = "openvino/model.xml"
 _ANOMALIB, _ANOMALIB_IR = "anomalib.onnx", "openvino/anomalib.xml"
 
 __all__ = ["ExportOptions", "export"]
@@ -47,6 +47,7 @@ class ExportOptions:
         batches: to prove; 1, 2, 3 and 8 when empty.
         force: replace an existing bundle.
         backbone: the module that the model was fitted with, where that was no timm architecture.
+        precisions: in which the graph is written, each proven to its own tolerance; see `anomedge.export.precision`.
         layout: "anomalib" adds graphs with the input and outputs that anomalib 2 and OpenVINO Model API expect.
     """
 
@@ -58,6 +59,7 @@ class ExportOptions:
     batches: Sequence[int] = ()
     force: bool = False
     backbone: nn.Module | None = None
+    precisions: Sequence[str] = ("fp32",)
     layout: str = "anomedge"
 
 
@@ -73,10 +75,12 @@ def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
         raise InputError("no runtime is installed to prove under; expected one: pip install 'anomedge[ort]'")
     _check_frame(options)
     _check_layout(options)
+    _check_precisions(options)
     _check_replaced(target, options.force)
     model = load(path, backbone=options.backbone)
     with atomic_directory(target, force=options.force) as root:
-        stages = _write_graphs(root, model, options)
+        for precision in options.precisions:
+            stages = _write_graphs(root, model, options, precision)
         reference = reference_from_model(model, path, pictures_of(options.golden, options.frame), options.frame)
         golden = write_golden(root, reference, options.frame)
         write_manifest(root, _manifest(model, path, options, stages, golden))
@@ -109,26 +113,34 @@ def _check_layout(options: ExportOptions) -> None:
         )
 
 
-def _write_graphs(root: Path, model: Model, options: ExportOptions) -> list[str]:
+def _check_precisions(options: ExportOptions) -> None:
+    asked = list(options.precisions)
+    if not asked or len(set(asked)) != len(asked) or not set(asked) <= PRECISIONS.keys():
+        raise InputError(f"got precision {asked}; expected each at most once, of: {', '.join(PRECISIONS)}")
+
+
+def _write_graphs(root: Path, model: Model, options: ExportOptions, precision: str) -> list[str]:
     fixed = None if options.batch == "dynamic" else int(options.batch)
     graph, stages = graph_from_model(model, options.frame, fixed, options.opset)
-    shipped = root / "model.onnx"
+    PRECISIONS[precision](graph, [f"pipeline.{name}" for name in model.pipeline.state_dict()])
+    variant = _variant(options.layout, precision)
+    shipped = root / variant.onnx
     taps = keep_shipped_outputs(graph)
     holder = write_onnx(graph, shipped)
     set_outputs(graph, taps)
-    write_tapped(graph, shipped, holder, root / "stages.onnx")
-    if options.layout == "anomalib":
+    write_tapped(graph, shipped, holder, root / variant.stages)
+    if variant.anomalib_onnx:
         keep_shipped_outputs(graph)
         apply_anomalib(graph, model.decision)
-        write_tapped(graph, shipped, holder, root / _ANOMALIB)
-    if not _with_ir():
+        write_tapped(graph, shipped, holder, root / variant.anomalib_onnx)
+    if variant.openvino is None:
         warnings.warn(
             "openvino is not installed, so the bundle has no IR; it reads the ONNX graph as well", stacklevel=2
         )
         return stages
-    write_ir(shipped, root / _IR)
-    if options.layout == "anomalib":
-        write_ir(root / _ANOMALIB, root / _ANOMALIB_IR, model_info(model.decision))
+    write_ir(shipped, root / variant.openvino)
+    if variant.anomalib_onnx and variant.anomalib_openvino:
+        write_ir(root / variant.anomalib_onnx, root / variant.anomalib_openvino, model_info(model.decision))
     return stages
 
 
@@ -136,16 +148,15 @@ def _with_ir() -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
-def _variant(layout: str) -> Variant:
-    openvino = _IR if _with_ir() else None
-    if layout == "anomedge":
-        return Variant(onnx="model.onnx", stages="stages.onnx", openvino=openvino)
+def _variant(layout: str, precision: str) -> Variant:
+    """The files of a precision; anomalib's tools get float32."""
+    with_ir, for_anomalib = _with_ir(), layout == "anomalib" and precision == "fp32"
     return Variant(
-        onnx="model.onnx",
-        stages="stages.onnx",
-        openvino=openvino,
-        anomalib_onnx=_ANOMALIB,
-        anomalib_openvino=_ANOMALIB_IR if _with_ir() else None,
+        onnx=file_name("model", precision, ".onnx"),
+        stages=file_name("stages", precision, ".onnx"),
+        openvino=f"openvino/{file_name('model', precision, '.xml')}" if with_ir else None,
+        anomalib_onnx=_ANOMALIB if for_anomalib else None,
+        anomalib_openvino=_ANOMALIB_IR if for_anomalib and with_ir else None,
     )
 
 
@@ -163,7 +174,7 @@ def _manifest(
         "image": {"size": model.geometry.size, "crop": model.geometry.crop},
         "decision": model.decision,
         "tolerances": {name: tolerance.model_dump() for name, tolerance in TOLERANCES.items()},
-        "variants": {"fp32": _variant(options.layout)},
+        "variants": {precision: _variant(options.layout, precision) for precision in options.precisions},
         "opset": options.opset,
         "golden": tuple(golden),
         "golden_source": "pictures" if options.golden else "synthetic",
@@ -175,8 +186,9 @@ def _manifest(
 
 def _proven(root: Path, reference: Reference, names: Sequence[str], options: ExportOptions) -> Certificate:
     bundle = Bundle.open(root)
-    plan = Plan(runtimes=names, batches=batches_of(bundle, options.batches))
-    certificate = prove(bundle, reference, plan)
+    batches = batches_of(bundle, options.batches)
+    plans = [Plan(runtimes=names, batches=batches, precision=precision) for precision in options.precisions]
+    certificate = merged([prove(bundle, reference, plan) for plan in plans])
     if not certificate.passed:
         raise ProofFailed(failure_text(certificate, "no bundle was published"))
     (root / "certificates").mkdir()

@@ -21,6 +21,7 @@ from anomedge.export.passes import (
     set_outputs,
     strip_metadata,
 )
+from anomedge.export.rewrites import pack_zeros, select_channels_early
 from anomedge.pipelines.model import Model
 
 __all__ = ["OUTPUTS", "Deployed", "graph_from_model", "keep_shipped_outputs"]
@@ -65,6 +66,8 @@ def graph_from_model(model: Model, frame: tuple[int, int], batch: int | None, op
         names = list(deployed.stages(example[:1]))
     proto = _exported(deployed, example, names, dynamic=batch is None, opset=max(opset, _WRITTEN_OPSET))
     assert_shared_operators(proto)
+    select_channels_early(proto)
+    pack_zeros(proto)
     lower_opset(proto, opset)
     strip_metadata(proto)
     fix_batch_name(proto, batch, {"frames": (*frame, 3)})

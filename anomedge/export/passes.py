@@ -9,7 +9,15 @@ from onnx import helper, numpy_helper
 
 from anomedge.errors import ExportError
 
-__all__ = ["assert_opset", "assert_shared_operators", "fix_batch_name", "lower_opset", "set_outputs", "strip_metadata"]
+__all__ = [
+    "assert_opset",
+    "assert_shared_operators",
+    "drop_unused",
+    "fix_batch_name",
+    "lower_opset",
+    "set_outputs",
+    "strip_metadata",
+]
 
 FORBIDDEN = frozenset({"Einsum", "If", "Loop", "NonZero", "Resize", "Scan", "Upsample"})
 BATCH = "batch"
@@ -37,7 +45,7 @@ def lower_opset(proto: onnx.ModelProto, opset: int) -> None:
             _LOWERINGS.get(node.op_type, _cannot)(node, constants)
     del proto.opset_import[:]
     proto.opset_import.append(helper.make_opsetid("", opset))
-    _drop_unused(proto)
+    drop_unused(proto)
 
 
 def strip_metadata(proto: onnx.ModelProto) -> None:
@@ -157,7 +165,8 @@ _LOWERINGS: dict[str, Callable[[onnx.NodeProto, Mapping[str, onnx.TensorProto]],
 }
 
 
-def _drop_unused(proto: onnx.ModelProto) -> None:
+def drop_unused(proto: onnx.ModelProto) -> None:
+    """Remove the constants that no node reads."""
     used = {name for node in proto.graph.node for name in node.input} | {value.name for value in proto.graph.output}
     for place in reversed(range(len(proto.graph.initializer))):
         if proto.graph.initializer[place].name not in used:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["TOLERANCES", "Cell", "Certificate", "Check", "PictureCount", "Tolerance"]
+__all__ = ["TOLERANCES", "Cell", "Certificate", "Check", "PictureCount", "Tolerance", "merged"]
 
 
 class _Frozen(BaseModel):
@@ -36,6 +37,7 @@ class Tolerance(_Frozen):
 
 TOLERANCES = {
     "fp32": Tolerance(score=1e-4, map=1e-4, batch=1e-5, pixels=1e-5, stage=1e-4),
+    "fp16-storage": Tolerance(score=2e-2, map=2e-2, batch=1e-5, pixels=1e-5, stage=2e-2),
 }
 """By precision; written into every manifest."""
 
@@ -71,6 +73,7 @@ class Check(_Frozen):
     """One further check of a runtime: a stage, the pixels, a clause of the contract."""
 
     runtime: str
+    precision: str = "fp32"
     kind: Literal["pixels", "stage", "contract"]
     name: str
     error: float | None = None
@@ -110,3 +113,15 @@ class Certificate(_Frozen):
     def passed(self) -> bool:
         """Nothing failed."""
         return not self.failures
+
+
+def merged(certificates: Sequence[Certificate]) -> Certificate:
+    """One certificate of several precisions of the same bundle, proven with the same pictures."""
+    return certificates[0].model_copy(
+        update={
+            "tolerances": {name: t for certificate in certificates for name, t in certificate.tolerances.items()},
+            "cells": tuple(cell for certificate in certificates for cell in certificate.cells),
+            "checks": tuple(check for certificate in certificates for check in certificate.checks),
+            "failures": tuple(line for certificate in certificates for line in certificate.failures),
+        }
+    )

@@ -13,6 +13,7 @@ from anomedge.errors import InputError
 from anomedge.images import Frame, Mask, Picture, stretch
 from anomedge.parity.certificate import Tolerance
 from anomedge.parity.metrics import auroc, mask_iou
+from anomedge.parity.pictures import BLENDED
 from anomedge.progress import track
 from anomedge.resample import Geometry
 from anomedge.runtimes import Session
@@ -93,19 +94,27 @@ def truth_of(pictures: Sequence[Picture], geometry: Geometry, frame: tuple[int, 
     return Truth([picture.anomalous for picture in pictures], masks)
 
 
-def compare(reference: Outputs, outputs: Outputs, decision: Decision, names: Sequence[str]) -> Difference:
-    """Numbers and decisions."""
+def compare(
+    reference: Outputs, outputs: Outputs, decision: Decision, names: Sequence[str], allowed: float = 0.0
+) -> Difference:
+    """Numbers and decisions.
+
+    A blend nearer to the threshold than twice what a score may be off, a share of the scale, was made for a finer
+    precision than this one: its label is not counted. A picture's always is.
+    """
     scores = np.abs(_exact(outputs.score) - _exact(reference.score)) / decision.scale
     maps = np.abs(_exact(outputs.anomaly_map) - _exact(reference.anomaly_map)).reshape(len(names), -1)
     worst_of_map = maps.max(axis=1) / decision.scale
-    flipped = decision.is_anomalous(reference.score) != decision.is_anomalous(outputs.score)
+    margins = np.abs(_exact(reference.score) - decision.threshold) / decision.scale
+    counted = (margins >= 2 * allowed) | [not name.startswith(BLENDED) for name in names]
+    flipped = counted & (decision.is_anomalous(reference.score) != decision.is_anomalous(outputs.score))
     masks = zip(decision.mask(reference.anomaly_map), decision.mask(outputs.anomaly_map), strict=True)
     return Difference(
         score_error=float(scores.max()),
         map_error=float(worst_of_map.max()),
         worst=names[int(np.maximum(scores, worst_of_map).argmax())],
         flips=tuple(name for name, flip in zip(names, flipped, strict=True) if flip),
-        smallest_margin=float(np.abs(_exact(reference.score) - decision.threshold).min() / decision.scale),
+        smallest_margin=float(margins.min()),
         mask_iou=min(mask_iou(a, b) for a, b in masks),
     )
 

@@ -50,8 +50,10 @@ def prove(bundle: Bundle, reference: Reference, plan: Plan) -> Certificate:
                 checks += _stages(bundle, tapped, reference, tolerance)
     if bundle.variant(plan.precision).anomalib_onnx is not None:
         checks += check_layout(bundle, reference, plan)
-    failures = [f"{c.runtime} batch {c.batch}: {line}" for c in cells for line in c.failures]
-    failures += [f"{c.runtime} {c.kind} {c.name}: {c.detail}" for c in checks if not c.passed]
+    checks = [check.model_copy(update={"precision": plan.precision}) for check in checks]
+    which = "" if plan.precision == "fp32" else f" {plan.precision}"
+    failures = [f"{c.runtime}{which} batch {c.batch}: {line}" for c in cells for line in c.failures]
+    failures += [f"{c.runtime}{which} {c.kind} {c.name}: {c.detail}" for c in checks if not c.passed]
     return Certificate(
         bundle=manifest.digest,
         reference=reference.source,
@@ -87,14 +89,15 @@ def _cells(
     names = [picture.name for picture in reference.pictures]
     decision, frame = bundle.decision, bundle.manifest.input.frame
     before, single = truth.ranks(reference.outputs), None
+    allowed = tolerance.score
     for batch in plan.batches:
         outputs = collect(session, reference.pictures, frame, batch)
-        difference, after = compare(reference.outputs, outputs, decision, names), truth.ranks(outputs)
+        difference, after = compare(reference.outputs, outputs, decision, names, allowed), truth.ranks(outputs)
         single = outputs if batch == 1 else single
         batch_error = None
         if batch != 1:
             others = single or _among_other_neighbours(session, reference.pictures, frame, batch)
-            apart = compare(others, outputs, decision, names)
+            apart = compare(others, outputs, decision, names, allowed)
             batch_error = max(apart.score_error, apart.map_error)
         yield Cell(
             runtime=session.name,

@@ -15,13 +15,15 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from anomedge.components import FeatureExtractor, MultiVariateGaussian, NearestUpsample2d, RunningMoments
+from anomedge.components import FeatureExtractor, MultiVariateGaussian, RunningMoments
 from anomedge.errors import InputError
 from anomedge.pipelines._base import Config, Pipeline, base_config, checked_config, map_resampling, map_sizes
+from anomedge.resample import nearest
 
 __all__ = ["Padim", "PadimConfig"]
 
@@ -49,7 +51,8 @@ class Padim(Pipeline):
         super().__init__(config, extractor)
         sizes = map_sizes(extractor, config.size)
         self.grid = sizes[0]
-        self.upsample = torch.nn.ModuleList(NearestUpsample2d(size, self.grid) for size in sizes)
+        for i, level in enumerate(sizes):
+            self.register_buffer(f"patches{i}", torch.from_numpy(_nearest_patches(level, self.grid)), persistent=False)
         self._drawn = _by_layer(config.channels, extractor.channels)
         for i, drawn in enumerate(self._drawn):
             self.register_buffer(f"drawn{i}", torch.from_numpy(drawn), persistent=False)
@@ -87,27 +90,43 @@ class Padim(Pipeline):
         moments = RunningMoments(wanted, pipeline.grid[0] * pipeline.grid[1])
         with torch.no_grad():
             for images in batches:
-                moments.update(pipeline.embedding(pipeline.features(images)))
+                moments.update(pipeline.embedding(pipeline.drawn(pipeline.features(images))))
         pipeline.gaussian.fit_moments(moments)
         return pipeline
 
-    def embedding(self, features: dict[str, Tensor]) -> Tensor:
-        """Feature maps to the embedding (B, d, P)."""
-        levels = [
-            upsample(x.index_select(1, self.get_buffer(f"drawn{i}")))
-            for i, (upsample, x) in enumerate(zip(self.upsample, features.values(), strict=True))
+    def drawn(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The drawn channels alone of the layers that have some."""
+        return {
+            layer: x.index_select(1, self.get_buffer(f"drawn{i}"))
+            for i, (layer, x) in enumerate(features.items())
             if self._drawn[i].size
-        ]
-        return torch.cat(levels, dim=1).flatten(2)
+        }
+
+    def embedding(self, drawn: dict[str, Tensor]) -> Tensor:
+        """Drawn channels to the embedding (B, d, P)."""
+        used = [i for i, channels in enumerate(self._drawn) if channels.size]
+        levels = []
+        for i, x in zip(used, drawn.values(), strict=True):
+            # Patches first: whole rows are gathered, where gathering columns would move single numbers.
+            rows = x.flatten(2).permute(2, 0, 1)
+            same = tuple(x.shape[2:]) == self.grid
+            levels.append(rows if same else rows.index_select(0, self.get_buffer(f"patches{i}")))
+        return torch.cat(levels, dim=2).permute(1, 2, 0)
 
     def stages(self, images: Tensor) -> dict[str, Tensor]:
-        """`features/<layer>`, `distances` (B, 1, h, w), `anomaly_map` (B, 1, H, W), `score` (B,)."""
-        features = self.features(images)
-        distances = self.gaussian.distance(self.embedding(features)).reshape(-1, 1, *self.grid)
+        """`features/<layer>`, the drawn channels, `distances` (B, 1, h, w), `anomaly_map` (B, 1, H, W), `score` (B,)."""
+        drawn = self.drawn(self.features(images))
+        distances = self.gaussian.distance(self.embedding(drawn)).reshape(-1, 1, *self.grid)
         anomaly_map = self.to_map(distances)
         score = anomaly_map.flatten(1).amax(dim=1)
-        named: dict[str, Tensor] = {f"features/{layer}": x for layer, x in features.items()}
+        named: dict[str, Tensor] = {f"features/{layer}": x for layer, x in drawn.items()}
         return named | {"distances": distances, "anomaly_map": anomaly_map, "score": score}
+
+
+def _nearest_patches(level: tuple[int, int], grid: tuple[int, int]) -> npt.NDArray[np.int64]:
+    """For each patch of the grid, row by row, the nearest of a coarser level's."""
+    rows, columns = (nearest(n_in, n_out) for n_in, n_out in zip(level, grid, strict=True))
+    return np.asarray(rows[:, None] * level[1] + columns).ravel()
 
 
 def _by_layer(channels: tuple[int, ...], widths: list[int]) -> list[Any]:

@@ -44,7 +44,9 @@ class Patchcore(Pipeline):
     def __init__(self, config: PatchcoreConfig, extractor: FeatureExtractor) -> None:
         super().__init__(config, extractor)
         self.patches = _Patches(extractor, config.size)
-        self.bank = MemoryBank(config.n_vectors, sum(extractor.channels), config.num_neighbors)
+        self.bank = MemoryBank(
+            config.n_vectors, extractor.channels, config.num_neighbors, upsample=self.patches.upsamplings
+        )
         self.to_map = map_resampling(self.patches.grid, config.size, config.sigma)
 
     @classmethod
@@ -77,7 +79,7 @@ class Patchcore(Pipeline):
             rows = [patches(extractor.eval()((images - mean) / std)).flatten(0, 1) for images in batches]
         if not rows:
             raise InputError("got no picture; expected at least one: give more pictures")
-        coreset = KCenterGreedy(torch.cat(rows), coreset_ratio, seed=seed).sample_coreset()
+        coreset = KCenterGreedy(_stacked(rows), coreset_ratio, seed=seed).sample_coreset()
         config = checked_config(PatchcoreConfig, **asked, n_vectors=len(coreset))
         pipeline = cls(config, extractor).eval()
         pipeline.bank.fill(coreset)
@@ -86,33 +88,40 @@ class Patchcore(Pipeline):
     def stages(self, images: Tensor) -> dict[str, Tensor]:
         """`features/<layer>`, `distances` (B, 1, h, w), `anomaly_map` (B, 1, H, W), `score` (B,)."""
         features = self.features(images)
-        patches = self.patches(features)
-        nearest, locations = self.bank.nearest(patches.reshape(-1, patches.shape[2]))
-        distances = nearest.reshape(-1, patches.shape[1])
-        score = self.bank.image_score(patches, distances, locations.reshape(-1, patches.shape[1]))
+        distances, score = self.bank(self.patches.pooled(features))
         grid = distances.reshape(-1, 1, *self.patches.grid)
         named: dict[str, Tensor] = {f"features/{layer}": x for layer, x in features.items()}
         return named | {"distances": grid, "anomaly_map": self.to_map(grid), "score": score}
 
 
+def _stacked(rows: list[Tensor]) -> Tensor:
+    """One tensor of all, each let go as it is copied: what `torch.cat` would hold twice."""
+    points = rows[0].new_empty(sum(map(len, rows)), rows[0].shape[1])
+    for part in reversed(torch.split(points, [len(part) for part in rows])):
+        part.copy_(rows.pop())
+    return points
+
+
 class _Patches(torch.nn.Module):
-    """Feature maps to patches (B, P, d): locally averaged, brought to the finest grid, stacked."""
+    """Feature maps to patches: locally averaged, brought to the finest grid, stacked."""
 
     def __init__(self, extractor: FeatureExtractor, size: tuple[int, int]) -> None:
         super().__init__()
         sizes = map_sizes(extractor, size)
         self.grid = sizes[0]
-        self.upsample = torch.nn.ModuleList(
-            torch.nn.Identity()
+        self.upsamplings = [
+            None
             if level == self.grid
             else LinearResample2d(*(bilinear(a, b) for a, b in zip(level, self.grid, strict=True)))
             for level in sizes
-        )
+        ]
+
+    def pooled(self, features: dict[str, Tensor]) -> list[Tensor]:
+        """Each (B, C_l, h_l, w_l) averaged over 3x3."""
+        return [F.avg_pool2d(x, kernel_size=3, stride=1, padding=1) for x in features.values()]
 
     def forward(self, features: dict[str, Tensor]) -> Tensor:
         """Each (B, C_l, h_l, w_l) to (B, h w, sum of C_l)."""
-        levels = [
-            upsample(F.avg_pool2d(x, kernel_size=3, stride=1, padding=1))
-            for upsample, x in zip(self.upsample, features.values(), strict=True)
-        ]
+        pooled = zip(self.upsamplings, self.pooled(features), strict=True)
+        levels = [x if upsample is None else upsample(x) for upsample, x in pooled]
         return torch.cat(levels, dim=1).flatten(2).transpose(1, 2)

@@ -88,6 +88,8 @@ def test_large_duplicates_are_chosen_once_each():
         lambda: KCenterGreedy(torch.zeros(3, 3), 0.5).update_distances([3]),
         lambda: KCenterGreedy(torch.zeros(3, 3), 0.5).select_coreset_idxs([-1]),
         lambda: MemoryBank(0, 3),
+        lambda: MemoryBank(4, []),
+        lambda: MemoryBank(4, [2, 1], upsample=[None]),
         lambda: MemoryBank(4, 3).fill(torch.zeros(4, 2)),
         lambda: MemoryBank(4, 3).fill(torch.full((4, 3), torch.inf)),
     ],
@@ -110,5 +112,19 @@ def test_a_patch_that_is_in_the_bank_has_distance_zero():
 def test_one_neighbour_leaves_the_score():
     bank = MemoryBank(10, 3, num_neighbors=1)
     bank.fill(torch.randn(10, 3))
-    distances = torch.tensor([[1.0, 3.0]])
-    assert bank.image_score(torch.zeros(1, 2, 3), distances, torch.zeros(1, 2, dtype=torch.int64)).tolist() == [3.0]
+    distances, score = bank([torch.randn(2, 3, 4, 5)])
+    assert score.tolist() == distances.amax(dim=1).tolist()
+
+
+@pytest.mark.parametrize("count", [1, 7, 1023, 1024, 1025, 1100, 1152])
+def test_the_first_of_equal_vectors_is_chosen(count):
+    """As a plain argmin, whatever the blocks; rows that fill the last block are never chosen."""
+    bank = MemoryBank(count, 2)
+    bank.fill(torch.ones(count, 2))
+    _, rows = bank.nearest(torch.randn(5, 2))
+    assert rows.tolist() == [0] * 5
+    points = torch.randn(count, 2)
+    bank.fill(points)
+    _, rows = bank.nearest(points)
+    assert rows.tolist() == list(range(count))
+    torch.testing.assert_close(bank.vectors + bank.centre, points)

@@ -33,7 +33,6 @@ from anomedge.components import (
     LinearResample2d,
     MemoryBank,
     MultiVariateGaussian,
-    NearestUpsample2d,
     SparseRandomProjection,
 )
 from anomedge.components.resampling import BandedRows
@@ -68,7 +67,7 @@ class LogDensity(nn.Module):
 
 
 class Nearest(nn.Module):
-    """`MemoryBank.nearest` and `image_score` of images of 6 patches as a forward."""
+    """`MemoryBank` of images of 6 patches as a forward."""
 
     def __init__(self, fitted: bool) -> None:
         super().__init__()
@@ -77,9 +76,36 @@ class Nearest(nn.Module):
             self.bank.fill(bank())
 
     def forward(self, x):
-        distances, rows = self.bank.nearest(x.reshape(-1, 5))
-        distances = distances.reshape(-1, 6)
-        return self.bank.image_score(x, distances, rows.reshape(-1, 6)), distances
+        distances, score = self.bank([x.transpose(1, 2).unsqueeze(3)])
+        return score, distances
+
+
+GRIDS = ((4, 6), (4, 6), (2, 3), (3, 2))
+WIDTHS = (2, 1, 3, 2)
+
+
+class NearestOfLevels(nn.Module):
+    """`MemoryBank` of four levels, two of them coarse, and of enough vectors for blocks; the last block is not full."""
+
+    def __init__(self, fitted: bool) -> None:
+        super().__init__()
+        steps = [None, None, *(LinearResample2d(*upsamplings(grid)) for grid in GRIDS[2:])]
+        self.bank = MemoryBank(1100, WIDTHS, num_neighbors=4, upsample=steps)
+        if fitted:
+            self.bank.fill(large_bank())
+
+    def forward(self, x):
+        sizes = [width * h * w for width, (h, w) in zip(WIDTHS, GRIDS, strict=True)]
+        levels = [
+            part.reshape(-1, width, *grid)
+            for part, width, grid in zip(x.split(sizes, dim=1), WIDTHS, GRIDS, strict=True)
+        ]
+        distances, score = self.bank(levels)
+        return score, distances
+
+
+def upsamplings(grid):
+    return [bilinear(n_in, n_out) for n_in, n_out in zip(grid, GRIDS[0], strict=True)]
 
 
 def random(*shape, seed=0):
@@ -111,6 +137,10 @@ def sspcab(seed):
         return SSPCAB(8, kernel_size=2, dilation=1, reduction_ratio=4).eval().requires_grad_(False)
 
 
+def large_bank():
+    return random(1100, 8, seed=5) + 7
+
+
 def bank():
     return random(40, 5, seed=3) + 7
 
@@ -124,8 +154,8 @@ def by_mahalanobis(x):
     return (result,)
 
 
-def by_brute_force(x):
-    members = bank().numpy()
+def by_brute_force(x, members=None):
+    members = bank().numpy() if members is None else members
     distances = np.stack([cdist(image, members) for image in x])
     nearest = distances.min(axis=2)
     scores = []
@@ -137,6 +167,17 @@ def by_brute_force(x):
         weight = 1 - np.exp(d[worst, best]) / np.exp(to_support).sum()
         scores.append(weight * d[worst, best])
     return np.array(scores), nearest
+
+
+def by_brute_force_of_levels(x):
+    """Upsampled first, as the paper has it."""
+    levels, start = [], 0
+    for width, grid in zip(WIDTHS, GRIDS, strict=True):
+        level = x[:, start : start + width * grid[0] * grid[1]].reshape(len(x), width, *grid)
+        rows, columns = upsamplings(grid)
+        levels.append((rows @ level @ columns.T).reshape(len(x), width, -1))
+        start += width * grid[0] * grid[1]
+    return by_brute_force(np.concatenate(levels, axis=1).transpose(0, 2, 1), large_bank().numpy())
 
 
 def by_scipy_blur(x):
@@ -223,6 +264,7 @@ CASES = [
     ),
     Case("sspcab", lambda fitted: sspcab(0 if fitted else 1), lambda: random(3, 8, 6, 7), by_four_patches),
     Case("memory bank", Nearest, lambda: random(3, 6, 5) + 7, by_brute_force),
+    Case("memory bank of levels", NearestOfLevels, lambda: random(3, 102) + 7, by_brute_force_of_levels),
     Case("blur", lambda _: GaussianBlur2d(9, 1.5, 2), lambda: random(3, 2, 16, 20), by_scipy_blur),
     Case(
         "resample",
@@ -237,10 +279,10 @@ CASES = [
         lambda x: (bilinear(40, 7, antialias=True) @ x,),
     ),
     Case(
-        "nearest",
-        lambda _: NearestUpsample2d((3, 4), (7, 8)),
-        lambda: random(3, 2, 3, 4),
-        lambda x: (x[:, :, np.arange(7) * 3 // 7][:, :, :, np.arange(8) // 2],),
+        "banded rows whose last block is not full",
+        lambda _: BandedRows(bilinear(90, 37, antialias=True)),
+        lambda: random(3, 90, 4),
+        lambda x: (bilinear(90, 37, antialias=True) @ x,),
     ),
     Case("features", lambda _: features(), lambda: random(3, 3, 32, 32), None),
 ]

@@ -36,7 +36,7 @@ def test_the_graph_is_what_was_asked_for(bundle):
     assert graph.ir_version == 8
     assert not FORBIDDEN & {node.op_type for node in graph.graph.node}
     assert not any(node.domain for node in graph.graph.node)
-    assert graph.graph.node[0].op_type == "Cast"
+    assert [node.op_type for node in graph.graph.node if "frames" in node.input] == ["Cast"]
     (frames,) = graph.graph.input
     assert frames.name == "frames"
     assert frames.type.tensor_type.elem_type == TensorProto.UINT8
@@ -50,7 +50,10 @@ def test_statistics_are_initialisers(bundle, detector):
     graph = onnx.load(bundle.file("model.onnx")).graph
     inside = sum(len(t.raw_data) for t in graph.initializer)
     assert not [n for n in graph.node if n.op_type == "Constant"]
-    expected = {"padim": 4 * 16 * 18 * 100 * 100, "patchcore": 4 * bundle.manifest.config.get("n_vectors", 0) * 80}
+    expected = {
+        "padim": 4 * 16 * 18 * 100 * 101 // 2,  # triangles
+        "patchcore": 4 * bundle.manifest.config.get("n_vectors", 0) * 80,
+    }
     assert inside > expected[detector]
 
 
