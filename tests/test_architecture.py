@@ -18,7 +18,7 @@ VENDORS = [
 ]  # fmt: skip
 DEVICE_SIDE = (
     "errors", "files", "resample", "threshold", "images", "bundle", "overlay", "inspector", "progress", "proving",
-    "testing", "benchmark", "calibration", "anatomy", "sources", "reactions", "station", "report",
+    "testing", "benchmark", "calibration", "anatomy", "sources", "reactions", "station", "report", "budget",
 )  # fmt: skip
 # A part may import those that stand before it in one of its rows, and itself.
 ALLOWED = {
@@ -30,6 +30,7 @@ ALLOWED = {
     "images": {"errors", "files"},
     "bundle": {"errors", "files", "resample", "threshold"},
     "anatomy": {"errors"},
+    "budget": {"errors"},
     "runtimes": {"errors", "bundle"},
     "overlay": {"images", "resample", "threshold"},
     "inspector": {"errors", "bundle", "images", "runtimes", "threshold"},
@@ -60,6 +61,7 @@ ALLOWED = {
     "pipelines": {"", "errors", "files", "images", "progress", "resample", "threshold", "components"},
     "export": {
         "__main__",
+        "budget",
         "errors",
         "files",
         "images",
@@ -68,6 +70,7 @@ ALLOWED = {
         "bundle",
         "runtimes",
         "parity",
+        "progress",
         "components",
         "pipelines",
     },

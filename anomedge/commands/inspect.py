@@ -1,4 +1,4 @@
-"""anomedge inspect: what a model or a bundle says of itself."""
+"""anomedge inspect: what a model or a bundle says of itself, and what a model would cost on a device."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ from typing import Annotated, Any
 import typer
 
 from anomedge.anatomy import StageAnatomy, anatomy_of
+from anomedge.budget import load as load_device
+from anomedge.budget.summary import budget_of
 from anomedge.bundle import Bundle
+from anomedge.commands import _budget as tables_of_budget
 from anomedge.commands import _tables as tables
-from anomedge.commands._shared import threshold_lines, wide_console
+from anomedge.commands._shared import parse_size, threshold_lines, wide_console
 from anomedge.errors import InputError
 from anomedge.files import canonical_json
 from anomedge.parity.stored import stored_certificates
 
 EXAMPLE = "anomedge inspect part.anomedge --graph"
+
+_FRAME = (1080, 1920)
 
 Option = typer.Option
 
@@ -24,12 +29,35 @@ Option = typer.Option
 def inspect(
     path: Annotated[Path, typer.Argument(help="A bundle, or a model file (needs torch).")],
     graph: Annotated[bool, Option("--graph", help="Show nodes and weights of every stage (needs onnx).")] = False,
+    device: Annotated[
+        str | None,
+        Option(
+            help="Of a model, before any export: sizes, memory, work and the arithmetic limit on jetson-orin-nano, "
+            "jetson-agx-orin, intel-n100, ... or on a board of your own, described in a .json file; and what to change."
+        ),
+    ] = None,
+    frame: Annotated[
+        str | None, Option(help="With --device: HxW of the camera's frames; 1080x1920 when not given.")
+    ] = None,
+    batch: Annotated[
+        int | None, Option(min=1, max=4096, help="With --device: frames at once; 1 when not given.")
+    ] = None,
     as_json: Annotated[bool, Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Show what is inside a bundle or a model: contract, sizes, thresholds and their origin, certificates, stages."""
+    """Show what is inside a bundle or a model: contract, sizes, thresholds and their origin, certificates, stages.
+
+    With --device: what a model would cost there.
+    """
+    if device is None and (frame is not None or batch is not None):
+        raise InputError(
+            "got --frame or --batch without --device; expected all of them: they are for a device's budget"
+        )
     if path.is_file() and graph:
         raise InputError(f"got {path} and --graph; expected a bundle: a model has no graph before it is exported")
-    content, shown = _model(path) if path.is_file() else _bundle(Bundle.open(path), graph)
+    if device is not None:
+        content, shown = _budget(path, device, frame, batch or 1)
+    else:
+        content, shown = _model(path) if path.is_file() else _bundle(Bundle.open(path), graph)
     if as_json:
         typer.echo(canonical_json(content), nl=False)
         return
@@ -59,6 +87,30 @@ def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:
 def _anatomies(bundle: Bundle) -> dict[str, list[StageAnatomy]]:
     names, variants = bundle.manifest.stages, bundle.manifest.variants.items()
     return {precision: anatomy_of(bundle.file(variant.stages), names) for precision, variant in variants}
+
+
+def _budget(path: Path, name: str, frame: str | None, batch: int) -> tuple[dict[str, Any], list[Any]]:
+    device = load_device(name)
+    if path.is_dir():
+        raise InputError(
+            f"got the folder {path} and --device; expected a model's file: a budget is made before the export, "
+            f"a bundle is measured: anomedge bench"
+        )
+    size = parse_size(frame) if frame else _FRAME
+    if not all(1 <= n <= 16384 for n in size):
+        raise InputError(f"got a frame of {size}; expected height and width between 1 and 16384")
+    from anomedge.export.costs import network_of
+    from anomedge.export.lighter import suggestions
+    from anomedge.pipelines.model import load
+
+    model = load(path)
+    network = network_of(model, size, batch)
+    budget = budget_of(network, size, batch)
+    advice = suggestions(model, network, budget, device)
+    content = {"path": str(path), "detector": model.pipeline.name} | tables_of_budget.content(budget, device, advice)
+    config = model.pipeline.config
+    what = f"{path}: {model.pipeline.name} on {config.backbone}, layers {', '.join(config.layers)}\n"
+    return content, [what, *tables_of_budget.shown(budget, device, advice, assumed=frame is None)]
 
 
 def _model(path: Path) -> tuple[dict[str, Any], list[Any]]:

@@ -110,6 +110,9 @@ def _array(bundle: Bundle, name: str) -> npt.NDArray[np.floating]:
         raise BundleError(f"{path} is no plain array ({reason}); export the bundle again") from error
     if dtype not in (np.dtype("<f4"), np.dtype("<f8")) or fortran:
         raise BundleError(f"{path}: got {str(dtype)[:200]}; expected float32 or float64 in C order: export again")
-    if any(type(n) is not int or n < 0 for n in shape) or path.stat().st_size != start + math.prod(shape) * dtype.itemsize:
+    if (
+        any(type(n) is not int or n < 0 for n in shape)
+        or path.stat().st_size != start + math.prod(shape) * dtype.itemsize
+    ):
         raise BundleError(f"{path}: got a header of another size than the file; export the bundle again")
     return np.memmap(path, dtype=dtype, mode="r", offset=start, shape=shape) if math.prod(shape) else np.empty(shape)

@@ -1,0 +1,62 @@
+"""Where the graphs lie, and what each of them is fed. No torch: this is imported where memory is measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+SIDE = 256
+PATCHES = (SIDE // 8) ** 2  # of one picture, PatchCore's
+FILES = {"onnxruntime": "model.onnx", "openvino": "model.xml"}
+"""What each runtime is given."""
+
+Array = npt.NDArray[Any]
+
+
+def graph_of(member: str, work: Path, case: str, batch: int, runtime: str) -> Path:
+    """The file of `ours` or `theirs`, which is the one that takes this batch, or the detector's `backbone` or `part`.
+
+    A case is a detector, with a bank's size after a dash and a precision of ours after a dot: "padim.fp16-storage".
+    """
+    fitted, precision = split(case)
+    if member in {"backbone", "part"}:
+        return work / f"limit-{fitted.split('-')[0]}" / member / FILES[runtime]
+    names = [f"ours.{precision}"] if member == "ours" else ["theirs-any", f"theirs-{batch}"]
+    return next(path for name in names if (path := work / fitted / name).is_dir()) / FILES[runtime]
+
+
+def split(case: str) -> tuple[str, str]:
+    """What was fitted, which is anomalib's, and the precision of our graph.
+
+    >>> split("patchcore-1000"), split("padim.fp16-storage")
+    (('patchcore-1000', 'fp32'), ('padim', 'fp16-storage'))
+    """
+    fitted, _, precision = case.partition(".")
+    return fitted, precision or "fp32"
+
+
+def bytes_of(graph: Path) -> int:
+    """Of all files that a runtime reads: an IR's are two, an ONNX graph may have weights beside it."""
+    beside = {".onnx": ".onnx.data", ".xml": ".bin"}[graph.suffix]
+    return sum(path.stat().st_size for path in (graph, graph.with_suffix(beside)) if path.exists())
+
+
+def frames_of(work: Path, batch: int) -> Array:
+    """A batch of the pictures, uint8 (batch, 256, 256, 3)."""
+    frames: Array = np.load(work / "frames.npy")
+    return np.ascontiguousarray(frames[np.arange(batch) % len(frames)])
+
+
+def feed_of(member: str, frames: Array) -> dict[str, Array]:
+    """Ours is fed camera frames, anomalib's and the backbone the floats that its users make of them."""
+    if member == "ours":
+        return {"frames": frames}
+    return {"input" if member == "theirs" else "images": floats(frames)}
+
+
+def floats(frames: Array) -> Array:
+    """Frames to float32 (n, 3, H, W) in [0, 1]."""
+    return np.ascontiguousarray(frames.transpose(0, 3, 1, 2)).astype(np.float32) / np.float32(255)

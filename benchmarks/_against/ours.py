@@ -1,0 +1,137 @@
+"""Our side: the very weights and statistics of anomalib's detector in ours, exported; and what the limit is made of."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from _against.files import SIDE, graph_of, split
+from _against.timing import COLUMNS, FEATURES, shape_of_part
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from anomedge.components import FeatureExtractor
+from anomedge.export.graph import graph_from_model, keep_shipped_outputs
+from anomedge.export.passes import set_outputs
+from anomedge.export.precision import PRECISIONS
+from anomedge.export.writing import write_ir, write_onnx, write_tapped
+from anomedge.pipelines._base import Pipeline, base_config
+from anomedge.pipelines.model import Card, Model
+from anomedge.pipelines.padim import Padim, PadimConfig
+from anomedge.pipelines.patchcore import Patchcore, PatchcoreConfig
+from anomedge.resample import Geometry
+from anomedge.threshold import Decision, Origin
+
+OPSET = 17
+
+
+def main(asked: dict[str, Any]) -> dict[str, Any]:
+    """Export one detector, or with `limit` its backbone alone and the graph of the rest of the limit."""
+    torch.set_num_threads(asked["threads"])
+    work, case = Path(asked["work"]), asked["case"]
+    fitted, precision = split(case)
+    folder = work / fitted
+    state = load_file(folder / "state.safetensors")
+    pipeline = (padim if fitted == "padim" else patchcore)(state)
+    if asked.get("limit"):
+        _export_backbone(pipeline, graph_of("backbone", work, case, 1, "onnxruntime"))
+        _write_part(case, graph_of("part", work, case, 1, "onnxruntime"))
+        return {}
+    start = time.perf_counter()
+    _export(pipeline, folder / f"ours.{precision}", precision)
+    seconds = time.perf_counter() - start
+    return {"export_seconds": seconds}
+
+
+def padim(state: dict[str, Tensor]) -> Padim:
+    """Its channels are in the order they were drawn, ours ascend: statistics are permuted, distances stay."""
+    extractor = _extractor("resnet18", ["layer1", "layer2", "layer3"], state)
+    channels, order = torch.sort(state["idx"])
+    inverse = state["inv_covariance"][:, order][:, :, order]
+    pipeline = Padim(PadimConfig(**base_config(extractor, (SIDE, SIDE)), channels=tuple(channels.tolist())), extractor)
+    # The symmetric half of a matrix has the same quadratic form; rounding has left theirs a little askew.
+    pipeline.gaussian.load_state_dict(
+        {"mean": state["mean"][order], "inv_covariance": (inverse.double() + inverse.double().mT).div(2).float()}
+    )
+    return pipeline.eval()
+
+
+def patchcore(state: dict[str, Tensor]) -> Patchcore:
+    """The bank in our order of columns, which is theirs."""
+    extractor = _extractor("wide_resnet50_2", ["layer2", "layer3"], state)
+    bank = state["memory_bank"]
+    pipeline = Patchcore(PatchcoreConfig(**base_config(extractor, (SIDE, SIDE)), n_vectors=len(bank)), extractor)
+    pipeline.bank.fill(bank)
+    return pipeline.eval()
+
+
+def _extractor(name: str, layers: list[str], state: dict[str, Tensor]) -> FeatureExtractor:
+    extractor = FeatureExtractor(name, layers, pre_trained=False)
+    prefix = "backbone."
+    weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    extractor.feature_extractor.load_state_dict(weights)
+    return extractor
+
+
+def _export(pipeline: Pipeline, folder: Path, precision: str) -> None:
+    """As `anomedge.export` writes a bundle's graphs, without the proof: that is made against anomalib here."""
+    folder.mkdir(exist_ok=True)
+    graph, _ = graph_from_model(_model(pipeline), (SIDE, SIDE), None, OPSET)
+    PRECISIONS[precision](graph, [f"pipeline.{name}" for name in pipeline.state_dict()])
+    taps = keep_shipped_outputs(graph)
+    holder = write_onnx(graph, folder / "model.onnx")
+    set_outputs(graph, taps)
+    write_tapped(graph, folder / "model.onnx", holder, folder / "stages.onnx")
+    write_ir(folder / "model.onnx", folder / "model.xml")
+
+
+def _model(pipeline: Pipeline) -> Model:
+    """Thresholds lie beside the graph, so any will do."""
+    origin = Origin(rule="f1", source="none", normal=0, anomalous=0, margin=0.0, extrapolated=False, pictures="none")
+    decision = Decision(threshold=0.0, pixel_threshold=0.0, minimum=0.0, maximum=1.0, scale=1.0, origin=origin)
+    return Model(
+        pipeline, Geometry((SIDE, SIDE)), decision, Card(seed=0, fitted=(), weights="random", tools={}, licence={})
+    )
+
+
+class _Backbone(nn.Module):
+    """Scaled images to the feature maps that a detector takes, and nothing after them."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        super().__init__()
+        self.pipeline = pipeline
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.pipeline.extractor(images).values())
+
+
+def _export_backbone(pipeline: Pipeline, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with torch.no_grad():
+        torch.onnx.export(
+            _Backbone(pipeline).eval(), (torch.zeros(2, 3, SIDE, SIDE),), path, dynamo=True, opset_version=18,
+            input_names=["images"], dynamic_shapes=({0: torch.export.Dim("batch", min=1)},), external_data=False, verbose=False,
+        )  # fmt: skip
+    write_ir(path, path.with_suffix(".xml"))
+
+
+def _write_part(case: str, path: Path) -> None:
+    """PaDiM: a graph that reads its input once and does little else, the sums of its rows. PatchCore: one product."""
+    shape = shape_of_part(case)
+    if case == "padim":
+        node, result = helper.make_node("ReduceSum", ["x", "constant"], ["y"], keepdims=0), [shape[0]]
+        constant = np.array([1], dtype=np.int64)
+    else:
+        node, result = helper.make_node("MatMul", ["x", "constant"], ["y"]), [shape[0], COLUMNS]
+        constant = np.random.default_rng(1).standard_normal((FEATURES, COLUMNS), dtype=np.float32)
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", shape), ("y", result)))
+    graph = helper.make_graph([node], "part", [x], [y], [numpy_helper.from_array(constant, "constant")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, path)
+    write_ir(path, path.with_suffix(".xml"))

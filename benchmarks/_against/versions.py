@@ -1,0 +1,11 @@
+"""Versions of all that was compared."""
+
+from importlib.metadata import version
+from typing import Any
+
+NAMES = ("anomedge", "anomalib", "torch", "onnxruntime", "openvino")
+
+
+def main(_: dict[str, Any]) -> dict[str, str]:
+    """By name."""
+    return {name: version(name).split("+")[0] for name in NAMES}
