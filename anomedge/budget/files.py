@@ -7,7 +7,7 @@ from anomedge.budget.network import Network
 __all__ = ["file_sizes"]
 
 # Bytes that a node takes in each of the formats: names, attributes, shapes; means of exported graphs.
-_NODE, _TAPPED_NODE, _IR_NODE = 140, 190, 1050
+_NODE, _TAPPED_NODE, _IR_NODE = 160, 220, 1250
 _TEXTS = 25_000  # manifest and certificate
 _GOLDEN, _GOLDEN_PICTURES, _GOLDEN_STAGES = 14, 10, 3
 _PNG = 0.5
