@@ -120,9 +120,9 @@ def report(rows: list[Row], versions: dict[str, str], options: argparse.Namespac
     return "\n\n".join(
         [
             "# Our graphs beside anomalib's own export",
-            f"`python benchmarks/against_anomalib.py`, {_machine()}, {options.threads} threads, float32, 256x256; "
+            f"`python benchmarks/against_anomalib.py{' --quick' if options.quick else ''}`, {_machine()}, {options.threads} threads, float32, 256x256; "
             + ", ".join(f"{name} {version}" for name, version in versions.items())
-            + f". Medians of {min(counts)} to {max(counts)} rounds taken in turns; a ratio is the median of the rounds' own, "
+            + f". Medians of {min(counts)} rounds or more (up to {max(counts)}) taken in turns; a ratio is the median of the rounds' own, "
             "with its quartiles; `a / b` is ours / anomalib's. Errors are shares of the range. Memory and load time are "
             "those of a process that opens this graph alone.",
             table(rows),
