@@ -24,7 +24,7 @@ __all__ = ["MultiVariateGaussian"]
 
 _REGULARISATION = 0.01
 _PATCHES_AT_ONCE = 256
-# Fewer bytes to read against more products to start: measured, see benchmarks/against_anomalib.py.
+# More blocks are fewer bytes to read and more products to start; two read three quarters of W.
 _ROW_BLOCKS = 2
 
 

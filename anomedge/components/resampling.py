@@ -55,8 +55,8 @@ class LinearResample2d(nn.Module):
 class BandedRows(nn.Module):
     """Apply a banded matrix A (h, H) along the first axis of (B, H, M), a block of rows from the few that it reads.
 
-    An antialiased reduction from 1,080 rows to 256 reads 10 rows for each, 75 for a block of 16: as blocks it is a
-    fourteenth of the full product, and whole rows are gathered, hardly more of them than there are.
+    An antialiased reduction from 1,080 rows to 256 reads 10 rows for each, 72 for a block of 16: as blocks it is a
+    fifteenth of the full product, and whole rows are gathered, hardly more of them than there are.
 
     Example:
         >>> from anomedge.resample import bilinear

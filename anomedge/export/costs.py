@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from anomedge.budget.network import Kind, Network, Operation
 from anomedge.errors import ExportError
 from anomedge.export.graph import OUTPUTS, Deployed
+from anomedge.export.rewrites import PACKED_BELOW, WORTH_PACKING
 from anomedge.pipelines.model import Model
 
 __all__ = ["network_of"]
@@ -33,8 +34,6 @@ _OVERWRITING = {"add", "clamp", "hardtanh", "relu", "relu6", "sigmoid"}
 _CHANNELWISE = _OVERWRITING | {"batch_norm", "elu", "gelu", "hardswish", "leaky_relu", "mish", "silu", "tanh"}
 _NOTHING = {"clone", "dropout", "getitem", "lift_fresh_copy"}
 _PADDINGS = {"constant_pad_nd", "pad"}
-# When the export packs a constant, see `anomedge.export.rewrites.pack_zeros`.
-_WORTH_PACKING, _PACKED_BELOW = 1 << 16, 0.9
 _GROUPS = 6
 """Place of a convolution's groups among its arguments."""
 
@@ -231,14 +230,14 @@ def _stored(program: Any, constants: dict[str, int], like: Network | None) -> di
     stored = {}
     for name, size in constants.items():
         tensor = known.get(places.get(name, ""))
-        if tensor is None or tensor.ndim != 3 or size < _WORTH_PACKING:
+        if tensor is None or tensor.ndim != 3 or size < WORTH_PACKING:
             continue
         if tensor.is_meta:
             share = like.stored[name] / like.constants[name] if like and name in like.stored else 1.0
         else:
             used = int((tensor != 0).any(dim=0).sum()) + 1
             share = used / tensor[0].numel()
-        if share < _PACKED_BELOW:
+        if share < PACKED_BELOW:
             stored[name] = round(share * size)
     return stored
 

@@ -12,12 +12,14 @@ from onnx import helper, numpy_helper
 
 from anomedge.export.passes import drop_unused
 
-__all__ = ["pack_zeros", "select_channels_early"]
+__all__ = ["PACKED_BELOW", "WORTH_PACKING", "pack_zeros", "select_channels_early"]
 
 Indices = npt.NDArray[np.int64]
 
-_WORTH_PACKING = 1 << 16
+WORTH_PACKING = 1 << 16
 """Bytes below which a tensor stays as it is."""
+PACKED_BELOW = 0.9
+"""Share of places in use from which on a tensor stays as it is."""
 _CHANNELWISE = frozenset(
     {"Clip", "Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "Relu", "Sigmoid", "Softplus", "Tanh"}
 )
@@ -33,10 +35,10 @@ def pack_zeros(proto: onnx.ModelProto) -> None:
     """
     packed = {}
     for place, tensor in enumerate(proto.graph.initializer):
-        if len(tensor.dims) == 3 and len(tensor.raw_data) >= _WORTH_PACKING:
+        if len(tensor.dims) == 3 and len(tensor.raw_data) >= WORTH_PACKING:
             values = numpy_helper.to_array(tensor)
             used = (values != 0).any(axis=0)
-            if used.mean() < 0.9:
+            if used.mean() < PACKED_BELOW:
                 packed[place] = (values, used)
     unpacking: list[onnx.NodeProto] = []
     for place, (values, used) in packed.items():
