@@ -70,6 +70,13 @@ class Options:
         hint: "latency" or "throughput", where the vendor has such a choice.
         stages: open the graph with taps.
         tf32: allow TF32, a precision of its own, on GPUs.
+        cache: folder for engines built here; one beside the bundle when None.
+        batches: least, usual and largest batch that an engine is built for.
+        workspace: bytes that an engine's builder may use; the vendor's choice when None.
+        cuda_graph: record an inference once and replay it, on GPUs.
+        version_compatible: build engines that later releases of the vendor read too.
+        hardware_compatible: build engines that other GPUs of the family read too.
+        dla: number of the deep learning accelerator to build for, where the release has one.
     """
 
     device: str = "cpu"
@@ -78,6 +85,13 @@ class Options:
     hint: str = "latency"
     stages: bool = False
     tf32: bool = False
+    cache: Path | None = None
+    batches: tuple[int, int, int] = (1, 1, 8)
+    workspace: int | None = None
+    cuda_graph: bool = False
+    version_compatible: bool = False
+    hardware_compatible: bool = False
+    dla: int | None = None
 
     @classmethod
     def checked(cls, **values: Any) -> Options:
@@ -94,6 +108,9 @@ class Options:
             raise InputError(f"got threads={options.threads}; expected 1 or more, or none to let the vendor choose")
         if options.hint not in {"latency", "throughput"}:
             raise InputError(f"got hint={options.hint!r}; expected 'latency' or 'throughput'")
+        least, usual, largest = options.batches
+        if not 1 <= least <= usual <= largest <= 4096:
+            raise InputError(f"got batches={options.batches}; expected least <= usual <= largest, from 1 to 4096")
         return options
 
 
