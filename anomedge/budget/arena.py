@@ -94,18 +94,20 @@ def planned(values: Sequence[tuple[int, int, int]]) -> int:
     alive: list[tuple[int, int, int]] = []  # offset, bytes, last
     for made, last, count in sorted(values, key=lambda value: value[0]):
         alive = [value for value in alive if value[2] >= made]
-        offset = _best_gap(alive, _rounded(count))
+        offset = _best_gap(alive, _rounded(count), size)
         alive = sorted([*alive, (offset, _rounded(count), last)])
         size = max(size, offset + _rounded(count))
     return size
 
 
-def _best_gap(alive: Sequence[tuple[int, int, int]], needed: int) -> int:
+def _best_gap(alive: Sequence[tuple[int, int, int]], needed: int, size: int) -> int:
     end, gaps = 0, []
-    for offset, size, _ in alive:
+    for offset, length, _ in alive:
         if offset - end >= needed:
             gaps.append((offset - end, end))
-        end = max(end, offset + size)
+        end = max(end, offset + length)
+    if size - end >= needed:
+        gaps.append((size - end, end))
     return min(gaps)[1] if gaps else end
 
 

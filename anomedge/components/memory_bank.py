@@ -24,6 +24,7 @@ bank vectors nearest to :math:`m^*`, itself included (Roth et al. 2022, arXiv:21
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -35,10 +36,12 @@ from anomedge.errors import InputError
 __all__ = ["MemoryBank"]
 
 _ROWS_AT_ONCE = 1024
-# Runtimes scan an ArgMin one number at a time and a ReduceMin many, so the minimum of blocks comes first; the last
-# block is filled up with copies of the last vector, which are never chosen before it.
+# Runtimes scan an ArgMin one number at a time and a ReduceMin many, so the minimum of blocks comes first.
 _BLOCK = 64
 _LARGE = 1024
+# The bank's products are taken part by part, so that patches x bank is never held whole.
+_PART = 2048
+_MOST_PARTS = 32
 
 
 class MemoryBank(nn.Module):
@@ -89,20 +92,19 @@ class MemoryBank(nn.Module):
         self.n_vectors = n_vectors
         self.num_neighbors = min(num_neighbors, n_vectors)
         self.upsample = nn.ModuleList(nn.Identity() if step is None else step for step in given)
-        self.block = n_vectors if n_vectors < _LARGE else _BLOCK
-        rows = -(-n_vectors // self.block) * self.block
+        self.bounds = _bounds(n_vectors)
         for level, width in enumerate(self.widths):
-            self.register_buffer(f"vectors{level}", torch.zeros(rows, width))
+            self.register_buffer(f"vectors{level}", torch.zeros(n_vectors, width))
         self.register_buffer("centre", torch.zeros(sum(self.widths)))
-        self.register_buffer("half_norms", torch.zeros(rows))
-        self.register_buffer("neighbors", torch.zeros(rows, self.num_neighbors, dtype=torch.int64))
-        most = max(self.block, *self.widths)
+        self.register_buffer("half_norms", torch.zeros(n_vectors))
+        self.register_buffer("neighbors", torch.zeros(n_vectors, self.num_neighbors - 1, dtype=torch.int32))
+        most = max(_BLOCK, *self.widths)
         self.register_buffer("zeros", torch.from_numpy(np.zeros((1, 1, most), dtype=np.int64)), persistent=False)
 
     @property
     def vectors(self) -> Tensor:
         """The bank, less its `centre`, (N, d)."""
-        return torch.cat(self._levels, dim=1)[: self.n_vectors]
+        return torch.cat(self._levels, dim=1)
 
     def fill(self, vectors: Tensor) -> None:
         """Take the bank's vectors (N, d), in this module's dtype; centring, norms and neighbours follow in float64.
@@ -116,11 +118,10 @@ class MemoryBank(nn.Module):
         self.centre = vectors.double().mean(dim=0).to(self.centre)
         centred = (vectors.double() - self.centre.double()).to(self.centre)
         exact = centred.double()
-        half_norms = (exact.square().sum(dim=1) / 2).to(self.centre)
-        rows = torch.arange(len(self.half_norms)).clamp(max=self.n_vectors - 1)
-        self.half_norms, self.neighbors = half_norms[rows], self._neighbors_of(exact)[rows]
+        self.half_norms = (exact.square().sum(dim=1) / 2).to(self.centre)
+        self.neighbors = self._neighbors_of(exact)
         for level, part in enumerate(torch.split(centred, self.widths, dim=1)):
-            setattr(self, f"vectors{level}", part[rows])
+            setattr(self, f"vectors{level}", part.contiguous())
 
     def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Feature maps (B, d_l, h_l, w_l), finest first, to distances (B, P), P = h_1 w_1, and the score (B,)."""
@@ -145,20 +146,25 @@ class MemoryBank(nn.Module):
         """Centre less patch, (B, P, d_l) of every level, and each patch's nearest row, (B P,)."""
         centres = torch.split(self.centre, self.widths)
         own = [centre.reshape(1, -1, 1, 1) - x for centre, x in zip(centres, levels, strict=True)]
-        locations = _first_minimum(self._half_squares(own), self.block, self.zeros)
+        rows = [_rows(x).reshape(-1, x.shape[1]) for x in own]
+        least, locations = _first_minimum(self._half_squares(rows, *self.bounds[0]), self.zeros)
+        for start, stop in self.bounds[1:]:
+            values, places = _first_minimum(self._half_squares(rows, start, stop), self.zeros)
+            locations = torch.where(values < least, places + start, locations)
+            least = torch.minimum(values, least)
         return [_rows(upsample(x)) for upsample, x in zip(self.upsample, own, strict=True)], locations
 
-    def _half_squares(self, own: Sequence[Tensor]) -> Tensor:
-        """Half the squared distance, less the patch's own norm, of every patch to every row, (B P, N)."""
-        total = self.half_norms
-        for x, vectors, upsample in reversed(list(zip(own, self._levels, self.upsample, strict=True))):
-            rows = _rows(x).reshape(-1, x.shape[1])
+    def _half_squares(self, patches: Sequence[Tensor], start: int, stop: int) -> Tensor:
+        """Half the squared distance, less the patch's own norm, of every patch to a part of the bank, (B P, n)."""
+        total = self.half_norms[start:stop]
+        for rows, vectors, upsample in reversed(list(zip(patches, self._levels, self.upsample, strict=True))):
+            part = vectors[start:stop].T
             if not isinstance(upsample, LinearResample2d):
-                total = torch.addmm(total, rows, vectors.T)
+                total = torch.addmm(total, rows, part)
             elif total.ndim == 1:
-                total = _upsampled(torch.addmm(total, rows, vectors.T), upsample)
+                total = _upsampled(torch.addmm(total, rows, part), upsample)
             else:
-                total = total + _upsampled(torch.matmul(rows, vectors.T), upsample)
+                total = total + _upsampled(torch.matmul(rows, part), upsample)
         return total
 
     def _distances(self, offsets: Sequence[Tensor], locations: Tensor) -> Tensor:
@@ -181,20 +187,21 @@ class MemoryBank(nn.Module):
             width = offset.shape[2]
             # Adding constant zeros broadcasts the index without an Expand of a shape computed at run time.
             patch = offset.gather(1, worst.unsqueeze(2) + self.zeros[:, :, :width])
-            members = vectors.index_select(0, support).reshape(-1, self.num_neighbors, width)
+            members = vectors.index_select(0, support).reshape(-1, self.num_neighbors - 1, width)
             squares.append((patch + members).square().sum(dim=2))
         to_support = torch.stack(squares).sum(dim=0).sqrt()
-        return (1 - torch.softmax(to_support, dim=1)[:, 0]) * score
+        # The nearest vector is its own first neighbour.
+        return (1 - torch.softmax(torch.cat([score[:, None], to_support], dim=1), dim=1)[:, 0]) * score
 
     def _neighbors_of(self, exact: Tensor) -> Tensor:
-        """Rows of the nearest vectors, nearest first, each vector's own row leading."""
+        """Rows of the b - 1 vectors nearest to each, nearest first, without its own."""
         half_norms = exact.square().sum(dim=1) / 2
         blocks = []
         for start in range(0, exact.shape[0], _ROWS_AT_ONCE):
             block = half_norms - exact[start : start + _ROWS_AT_ONCE] @ exact.T
             rows = torch.arange(start, start + block.shape[0])
-            block[rows - start, rows] = -torch.inf
-            blocks.append(block.topk(self.num_neighbors, dim=1, largest=False).indices)
+            block[rows - start, rows] = torch.inf
+            blocks.append(block.topk(self.num_neighbors - 1, dim=1, largest=False).indices.int())
         return torch.cat(blocks)
 
 
@@ -210,12 +217,31 @@ def _upsampled(products: Tensor, resample: LinearResample2d) -> Tensor:
     return torch.matmul(resample.columns.T, tall.reshape(-1, w, n)).reshape(-1, n)
 
 
-def _first_minimum(values: Tensor, block: int, zeros: Tensor) -> Tensor:
-    """Column of the first least value of each row, (M, N) to (M,): the least block first, then the place within it."""
+def _bounds(n: int) -> list[tuple[int, int]]:
+    """The parts of a bank, first row and last: equal ones, so that each lies in the memory of the one before.
+
+    What is left over comes first, because ONNX Runtime begins with the last; what fills no block is a part of its own.
+
+    >>> _bounds(1000), _bounds(4200)
+    ([(0, 1000)], [(0, 40), (40, 104), (104, 2152), (2152, 4200)])
+    """
+    if n < _LARGE:
+        return [(0, n)]
+    blocks = n // _BLOCK
+    height = max(_PART // _BLOCK, -(-blocks // _MOST_PARTS))
+    edges = {0, n % _BLOCK, *range(n, 0, -height * _BLOCK)}
+    ordered = sorted(edges)
+    return list(pairwise(ordered))
+
+
+def _first_minimum(values: Tensor, zeros: Tensor) -> tuple[Tensor, Tensor]:
+    """The first least value of each row and its column, (M, N) to (M,) and (M,): the least block first, then within."""
     n = values.shape[1]
-    if n == block:
-        return values.argmin(dim=1)
-    blocks = values.reshape(-1, n // block, block)
-    least = blocks.amin(dim=2).argmin(dim=1)
-    within = blocks.gather(1, least.reshape(-1, 1, 1) + zeros[:, :, :block]).squeeze(1)
-    return least * block + within.argmin(dim=1)
+    if n % _BLOCK:
+        place = values.argmin(dim=1, keepdim=True)
+        return values.gather(1, place).squeeze(1), place.squeeze(1)
+    blocks = values.reshape(-1, n // _BLOCK, _BLOCK)
+    least = blocks.amin(dim=2).argmin(dim=1, keepdim=True)
+    within = blocks.gather(1, least.unsqueeze(2) + zeros[:, :, :_BLOCK]).squeeze(1)
+    place = within.argmin(dim=1, keepdim=True)
+    return within.gather(1, place).squeeze(1), (least * _BLOCK + place).squeeze(1)

@@ -116,9 +116,9 @@ def test_one_neighbour_leaves_the_score():
     assert score.tolist() == distances.amax(dim=1).tolist()
 
 
-@pytest.mark.parametrize("count", [1, 7, 1023, 1024, 1025, 1100, 1152])
+@pytest.mark.parametrize("count", [1, 7, 1023, 1024, 1025, 2112, 4200])
 def test_the_first_of_equal_vectors_is_chosen(count):
-    """As a plain argmin, whatever the blocks; rows that fill the last block are never chosen."""
+    """As a plain argmin, whatever the parts and blocks."""
     bank = MemoryBank(count, 2)
     bank.fill(torch.ones(count, 2))
     _, rows = bank.nearest(torch.randn(5, 2))

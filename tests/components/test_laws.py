@@ -85,12 +85,12 @@ WIDTHS = (2, 1, 3, 2)
 
 
 class NearestOfLevels(nn.Module):
-    """`MemoryBank` of four levels, two of them coarse, and of enough vectors for blocks; the last block is not full."""
+    """`MemoryBank` of four levels, two of them coarse, and of enough vectors for three parts, of which one fills no block."""
 
     def __init__(self, fitted: bool) -> None:
         super().__init__()
         steps = [None, None, *(LinearResample2d(*upsamplings(grid)) for grid in GRIDS[2:])]
-        self.bank = MemoryBank(1100, WIDTHS, num_neighbors=4, upsample=steps)
+        self.bank = MemoryBank(2200, WIDTHS, num_neighbors=4, upsample=steps)
         if fitted:
             self.bank.fill(large_bank())
 
@@ -138,7 +138,7 @@ def sspcab(seed):
 
 
 def large_bank():
-    return random(1100, 8, seed=5) + 7
+    return random(2200, 8, seed=5) + 7
 
 
 def bank():
