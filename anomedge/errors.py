@@ -14,6 +14,7 @@
     ├── ExportError               a graph that must not be written
     ├── OutputError               a target that cannot be written
     └── ProofFailed               exit code 3: a copy does not decide as the original
+        └── TargetRefused         a graph that will not build on a target
 
 A message says what was got, what was expected and what to do.
 """
@@ -31,6 +32,7 @@ __all__ = [
     "RuntimeFailure",
     "RuntimeMissing",
     "SchemaError",
+    "TargetRefused",
 ]
 
 _LONGEST = 3000
@@ -95,3 +97,7 @@ class ProofFailed(AnomedgeError):
     """A copy does not decide as the eager detector does."""
 
     exit_code = 3
+
+
+class TargetRefused(ProofFailed):
+    """A graph will not build on a target that was asked for."""

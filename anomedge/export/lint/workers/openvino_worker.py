@@ -1,0 +1,62 @@
+"""OpenVINO's own readers and CPU plugin on graphs or IRs, as a program of its own: a crash ends this process only.
+
+    openvino_worker.py read|compile FILE [FILE ...]
+
+prints one line of JSON behind the mark for each file. It imports nothing of anomedge, so that it starts soon and runs as a file.
+"""
+
+import json
+import sys
+from typing import Any
+
+MARK = "anomedge-lint:"
+
+
+def main(mode: str, paths: list[str]) -> None:
+    """Read, and compile where asked for, in float32 as the adapter does."""
+    import openvino
+
+    core = openvino.Core()  # the only one: a second one's end spoils the signal stack
+    for path in paths:
+        sys.stdout.write(f"{MARK}{json.dumps(_result(openvino, core, mode, path))}\n")
+
+
+def _result(openvino: Any, core: Any, mode: str, path: str) -> dict[str, Any]:
+    from openvino import properties
+
+    result: dict[str, Any] = {"version": openvino.__version__.split("-")[0], "steps": [], "faults": [], "note": ""}
+    try:
+        result["steps"].append("read")
+        model = core.read_model(path)
+        result["described"] = _described(model)
+        if mode == "compile":
+            result["steps"].append("compiled")
+            core.compile_model(model, "CPU", {properties.hint.inference_precision: openvino.Type.f32})
+    except RuntimeError as error:
+        result["faults"] = [{"node": "", "op": "", "text": str(error)}]
+    return result
+
+
+def _described(model: Any) -> dict[str, Any]:
+    """Inputs and operations, as far as rules ask for them."""
+    return {
+        "inputs": [{"name": port.get_node().get_friendly_name(), "shape": _shape(port)} for port in model.inputs],
+        "operations": [_operation(node) for node in model.get_ordered_ops()],
+    }
+
+
+def _operation(node: Any) -> dict[str, Any]:
+    outputs = [{"type": port.get_element_type().get_type_name(), "shape": _shape(port)} for port in node.outputs()]
+    found = {"name": node.get_friendly_name(), "type": node.get_type_name(), "outputs": outputs}
+    if node.get_type_name() == "Interpolate":
+        found["antialias"] = bool(node.get_attributes().get("antialias", False))
+    return found
+
+
+def _shape(port: Any) -> list[int | None] | None:
+    shape = port.get_partial_shape()
+    return None if shape.rank.is_dynamic else [n.get_length() if n.is_static else None for n in shape]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

@@ -1,0 +1,110 @@
+"""Files that are too large, and data beside a graph that is not where the graph says. No path in a file is trusted."""
+
+import os
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto
+
+from anomedge.export.lint import available, examine, vendors
+from anomedge.export.lint.skim import _varint
+from tests.export.lint_cases import CASES, FLOAT, model, node, save
+
+GIBIBYTE = 1 << 30
+
+
+def sparse(path, size):
+    """A graph with one stored tensor of so many bytes of nothing, which take no room on the disk."""
+    case = model([node("MatMul", ["x", "w"], ["y"])], {"x": (FLOAT, ["B", size // 4])}, {"y": (FLOAT, ["B", 1])})
+    tensor = TensorProto(name="w", dims=[size // 4, 1], data_type=FLOAT).SerializeToString()
+    tensor += b"\x4a" + _varint(size)  # raw_data, whose bytes follow
+    graph = case.graph.SerializeToString() + b"\x2a" + _varint(len(tensor) + size) + tensor
+    case.ClearField("graph")
+    head = case.SerializeToString() + b"\x3a" + _varint(len(graph) + size) + graph
+    path.write_bytes(head)
+    os.truncate(path, len(head) + size)
+    return path
+
+
+def test_a_file_past_two_gibibytes_is_named_and_still_linted(tmp_path):
+    path = sparse(tmp_path / "large.onnx", 2 * GIBIBYTE)
+    findings = examine(path, real=False).findings
+    assert {f.target for f in findings if f.rule == "file-size"} == set(available())
+    assert {f.severity for f in findings if f.rule == "file-size"} == {"error"}
+    assert {(f.target, f.severity) for f in findings if f.rule == "tensor-bytes"} == {
+        (target, "warning") for target in available() if target.startswith(("tensorrt", "rtx", "openvino-gpu"))
+    }
+    below = sparse(tmp_path / "below.onnx", GIBIBYTE // 8)  # the other factor has it at eight frames
+    assert not [f for f in examine(below, real=False).findings if f.rule in {"file-size", "tensor-bytes"}]
+
+
+def beside(folder, **entries):
+    """A graph whose weights, 24 bytes, are said to lie where the entries say; `weights.bin` has 32 bytes."""
+    weights = np.arange(6, dtype=np.float32).reshape(3, 2)
+    case = model(
+        [node("MatMul", ["x", "w"], ["y"])], {"x": (FLOAT, ["B", 3])}, {"y": (FLOAT, ["B", 2])}, {"w": weights}
+    )
+    tensor = case.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in entries.items():
+        tensor.external_data.append(onnx.StringStringEntryProto(key=key, value=value))
+    (folder / "weights.bin").write_bytes(bytes(32))
+    return save(case, folder / "graph.onnx")
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [{"offset": "0", "length": "24"}, {"offset": "8"}, {"offset": "8", "length": "24"}],
+    ids=lambda entries: "-".join(entries.values()),
+)
+def test_data_that_is_there(entries, tmp_path):
+    path = beside(tmp_path, location="weights.bin", **entries)
+    report = examine(path)
+    assert not [f for f in report.findings if f.rule in {"external-data", "vendor"}]
+    assert {run.tool for run in report.runs if run.steps} >= {"openvino"}
+
+
+@pytest.mark.parametrize(
+    "entries, said",
+    [
+        ({"location": "../weights.bin", "length": "24"}, "no plain path inside the folder"),
+        ({"location": "/etc/passwd", "length": "24"}, "no plain path inside the folder"),
+        ({"location": "a/../weights.bin", "length": "24"}, "no plain path inside the folder"),
+        ({"location": "link.bin", "length": "24"}, "no plain path inside the folder"),
+        ({"location": "C:weights.bin", "length": "24"}, "no plain path inside the folder"),
+        ({"location": ""}, "no plain path inside the folder"),
+        ({"location": "missing.bin", "length": "24"}, "no file here"),
+        ({"location": "folder", "length": "24"}, "no file here"),
+        ({"location": "x" * 5000, "length": "24"}, "cannot be read"),
+        ({"location": "weights.bin", "offset": "16", "length": "24"}, "ends at byte 40"),
+        ({"location": "weights.bin", "offset": "99"}, "ends at byte"),
+        ({"location": "weights.bin", "offset": "-8", "length": "24"}, "is no number"),
+        ({"location": "weights.bin", "offset": "9" * 40, "length": "24"}, "is no number"),
+        ({"location": "weights.bin", "offset": "²", "length": "24"}, "is no number"),
+        ({"location": "weights.bin", "length": "20"}, "20 bytes where its shape needs 24"),
+        ({"location": "weights.bin"}, "32 bytes where its shape needs 24"),
+    ],
+)
+def test_data_that_is_elsewhere_is_named_and_no_vendor_gets_the_file(entries, said, tmp_path, monkeypatch):
+    monkeypatch.setattr(vendors, "ask", lambda *_: pytest.fail("a vendor was given a file that lies"))
+    path = beside(tmp_path, **entries)
+    (tmp_path / "link.bin").symlink_to(tmp_path / "weights.bin")
+    (tmp_path / "folder").mkdir()
+    report = examine(path)
+    findings = [f for f in report.findings if f.rule == "external-data"]
+    assert [f.target for f in findings] == available()
+    for finding in findings:
+        assert (finding.severity, finding.node) == ("error", "w")
+        assert said in finding.message
+    assert all(not run.steps and "not where it says" in run.reason for run in report.runs)
+
+
+def test_names_that_a_terminal_would_obey_are_escaped(tmp_path):
+    case = onnx.ModelProto()
+    case.CopyFrom(CASES["arg_max 1"])
+    case.graph.node[0].name = "\x1b[31mred\n" + "x" * 500
+    (finding,) = examine(save(case, tmp_path / "names.onnx"), ["8.6"], real=False).findings
+    line = finding.line()
+    assert line.isprintable() and "\\x1b[31mred" in line and len(line) < 400
