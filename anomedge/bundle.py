@@ -5,6 +5,7 @@
     manifest.json     the contract, with the SHA-256 of every file and a digest of itself
     model.onnx        frames in, score and anomaly_map out (weights in model.onnx.data past 2 GiB)
     stages.onnx       the same graph with taps; its weights are read out of model.onnx
+    segments.onnx     that one cut at every tap: each stage from given values of those before it
     openvino/         the same graph as OpenVINO IR
     anomalib.onnx     the same with anomalib's input and outputs, where that layout was asked for (and as IR)
     golden/           a few frames and what eager Torch says of them
@@ -86,10 +87,14 @@ class OutputContract(_Frozen):
 
 
 class Variant(_Frozen):
-    """The files of one precision; those of anomalib's layout where the bundle was exported with it."""
+    """The files of one precision; those of anomalib's layout where the bundle was exported with it.
+
+    `segments` is None in bundles made before there was one.
+    """
 
     onnx: str
     stages: str
+    segments: str | None = None
     openvino: str | None = None
     anomalib_onnx: str | None = None
     anomalib_openvino: str | None = None

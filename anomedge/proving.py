@@ -70,10 +70,15 @@ def reference_of(
     return Reference(source, pictures, outputs), replace(plan, runtimes=others)
 
 
-def certify(bundle: Bundle, plan: Plan, model: Path | None = None, images: Sequence[Path] = ()) -> Certificate:
-    """Run every proof of the plan; a failed one is in the certificate, not raised. Errors as in `reference_of`."""
+def certify(
+    bundle: Bundle, plan: Plan, model: Path | None = None, images: Sequence[Path] = (), *, stages: bool = False
+) -> Certificate:
+    """Run every proof of the plan; a failed one is in the certificate, not raised. Errors as in `reference_of`.
+
+    With `stages`, each stage is also looked at by itself; without, only where a proof failed.
+    """
     reference, left = reference_of(bundle, plan, model, images)
-    return prove(bundle, reference, left)
+    return prove(bundle, reference, left, stages=stages)
 
 
 def _eager(bundle: Bundle, model: Path, images: Sequence[Path]) -> Reference:

@@ -26,6 +26,7 @@ def file_sizes(network: Network, frame: tuple[int, int], batch: int) -> dict[str
     return {
         "model.onnx": network.stored_bytes + _NODE * nodes,
         "stages.onnx": _TAPPED_NODE * nodes,
+        "segments.onnx": _TAPPED_NODE * nodes,
         "openvino/": network.stored_bytes + _IR_NODE * nodes,
         "golden/": _golden(network, frame, batch),
         "manifest, certificate": _TEXTS,

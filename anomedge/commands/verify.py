@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
+from rich.table import Column, Table
+from rich.text import Text
 
 from anomedge.bundle import CERTIFICATES, Bundle
 from anomedge.commands._options import Batches, Device, Images, Precision, Runtimes, Threads
-from anomedge.commands._shared import show_certificate
+from anomedge.commands._shared import show_certificate, wide_console
 from anomedge.errors import OutputError, ProofFailed
 from anomedge.files import atomic_file, canonical_json, check_target
 from anomedge.parity import Certificate
@@ -34,6 +37,7 @@ def verify(
     device: Device = "cpu",
     precision: Precision = "fp32",
     threads: Threads = None,
+    stages: Annotated[bool, Option("--stages", help="Look at every stage by itself: which makes an error?")] = False,
     name: Annotated[str | None, Option(help="Name of this device's certificate.")] = None,
     junit: Annotated[Path | None, Option(help="Write the proofs as JUnit XML, for a CI server.")] = None,
     as_json: Annotated[bool, Option("--json", help="Print the certificate as JSON.")] = False,
@@ -43,7 +47,7 @@ def verify(
     plan = plan_of(opened, runtime or (), batch or (), precision, device, threads)
     if junit is not None:
         check_target(junit, force=True)
-    certificate = certify(opened, plan, model, images or ())
+    certificate = certify(opened, plan, model, images or (), stages=stages)
     if junit is not None:
         with atomic_file(junit, force=True) as temporary:
             temporary.write_bytes(junit_xml(certificate))
@@ -51,11 +55,32 @@ def verify(
         typer.echo(canonical_json(certificate.to_json()), nl=False)
     else:
         show_certificate(certificate)
+        _show_stages(certificate)
     path = _certificate_path(opened, "host" if model else name or platform.node() or "device")
     if not certificate.passed:
         _forget(path)
         raise ProofFailed(failure_text(certificate, "do not use this bundle here"))
     _keep(path, certificate)
+
+
+def _show_stages(certificate: Certificate) -> None:
+    """Each stage by itself, where that was looked at."""
+    if not certificate.stages:
+        return
+    table = Table(
+        "runtime", Column("stage", no_wrap=True), "makes", "effect", "largest in", "at", "verdict",
+        title="each stage by itself, from right values of those before it; error/allowed", title_justify="left",
+        box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
+    )  # fmt: skip
+    for row in certificate.stages:
+        pairs = ((row.error, row.allowed), (row.effect, row.effect_allowed))
+        shown = ["-" if figure is None else f"{figure:.1e}/{allowed:.0e}" for figure, allowed in pairs]
+        verdict = "within" if row.passed else Text("EXCEEDS", "red")
+        table.add_row(row.runtime, row.name, *shown, row.picture, row.where, verdict)
+    console = wide_console()
+    console.print(table)
+    for finding in certificate.findings:
+        console.print(f"{finding.runtime}: {finding.text}", soft_wrap=True)
 
 
 def _certificate_path(bundle: Bundle, name: str) -> Path:

@@ -17,7 +17,7 @@ from anomedge.bundle import LOCAL, MANIFEST, Bundle, Golden, InputContract, Outp
 from anomedge.errors import InputError, OutputError, ProofFailed
 from anomedge.export.graph import OUTPUTS, graph_from_model, keep_shipped_outputs
 from anomedge.export.layout import LAYOUTS, apply_anomalib, model_info
-from anomedge.export.passes import set_outputs
+from anomedge.export.passes import cut_at_outputs, set_outputs
 from anomedge.export.precision import PRECISIONS, file_name
 from anomedge.export.proof import pictures_of, reference_from_model
 from anomedge.export.writing import write_ir, write_onnx, write_tapped
@@ -25,6 +25,7 @@ from anomedge.files import atomic_directory, canonical_json, sha256_of_file
 from anomedge.parity import Certificate, Plan, Reference, prove
 from anomedge.parity.certificate import TOLERANCES, merged
 from anomedge.parity.golden import write_golden
+from anomedge.parity.localise import GIVEN
 from anomedge.parity.plan import batches_of
 from anomedge.parity.prove import failure_text
 from anomedge.pipelines.model import Model, load, tool_versions
@@ -129,6 +130,7 @@ def _write_graphs(root: Path, model: Model, options: ExportOptions, precision: s
     holder = write_onnx(graph, shipped)
     set_outputs(graph, taps)
     write_tapped(graph, shipped, holder, root / variant.stages)
+    write_tapped(cut_at_outputs(graph, GIVEN), shipped, holder, root / str(variant.segments))
     if variant.anomalib_onnx:
         keep_shipped_outputs(graph)
         apply_anomalib(graph, model.decision)
@@ -154,6 +156,7 @@ def _variant(layout: str, precision: str) -> Variant:
     return Variant(
         onnx=file_name("model", precision, ".onnx"),
         stages=file_name("stages", precision, ".onnx"),
+        segments=file_name("segments", precision, ".onnx"),
         openvino=f"openvino/{file_name('model', precision, '.xml')}" if with_ir else None,
         anomalib_onnx=_ANOMALIB if for_anomalib else None,
         anomalib_openvino=_ANOMALIB_IR if for_anomalib and with_ir else None,

@@ -12,6 +12,7 @@ from anomedge.errors import ExportError
 __all__ = [
     "assert_opset",
     "assert_shared_operators",
+    "cut_at_outputs",
     "drop_unused",
     "fix_batch_name",
     "lower_opset",
@@ -98,6 +99,25 @@ def set_outputs(proto: onnx.ModelProto, outputs: Sequence[onnx.ValueInfoProto]) 
     del proto.graph.output[:]
     proto.graph.output.extend(chosen)
     return former
+
+
+def cut_at_outputs(proto: onnx.ModelProto, given: str) -> onnx.ModelProto:
+    """A copy in which whatever reads an output reads an input in its place, of the output's name behind `given`.
+
+    Requires: the weights lie beside the graph; a copy of them could be more than protobuf takes.
+    Ensures: each output follows from the inputs that stand for those before it, and from no other output.
+    """
+    cut = onnx.ModelProto()
+    cut.CopyFrom(proto)
+    for value in proto.graph.output:
+        readers = [node for node in cut.graph.node if value.name in node.input]
+        for node in readers:
+            node.input[:] = [given + name if name == value.name else name for name in node.input]
+        if readers:
+            stand_in = _copied(value)
+            stand_in.name = given + value.name
+            cut.graph.input.append(stand_in)
+    return cut
 
 
 def assert_opset(proto: onnx.ModelProto, opset: int) -> None:

@@ -8,7 +8,17 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["TOLERANCES", "Cell", "Certificate", "Check", "PictureCount", "Tolerance", "merged"]
+__all__ = [
+    "TOLERANCES",
+    "Cell",
+    "Certificate",
+    "Check",
+    "Finding",
+    "PictureCount",
+    "StageError",
+    "Tolerance",
+    "merged",
+]
 
 
 class _Frozen(BaseModel):
@@ -24,8 +34,8 @@ class _Frozen(BaseModel):
 class Tolerance(_Frozen):
     """Largest errors allowed.
 
-    `score`, `map` and `batch` are shares of the fixed scale, `pixels` of the [0, 1] range, `stage` of a stage's own
-    largest value.
+    `score`, `map` and `batch` are shares of the fixed scale, `pixels` of the [0, 1] range, `stage` of a stage's spread
+    over all pictures whose stages are known.
     """
 
     score: float
@@ -82,6 +92,41 @@ class Check(_Frozen):
     passed: bool
 
 
+class StageError(_Frozen):
+    """What one stage does by itself, from right values of the stages before it; see `anomedge.parity.localise`.
+
+    `error` is a share of the stage's spread (pixels: of the [0, 1] range; map and score: of the fixed scale), `effect` what
+    becomes of it in map or score, None where that is not known; `picture` and `where` are those of the largest error. Levels
+    of a backbone between which nothing is cut have one `effect`.
+    """
+
+    runtime: str
+    precision: str
+    name: str
+    error: float | None
+    allowed: float
+    effect: float | None = None
+    effect_allowed: float | None = None
+    picture: str
+    where: str
+    passed: bool
+
+    @property
+    def makes_too_much(self) -> bool:
+        """The error is more than allowed, or no number."""
+        return self.error is None or not self.error <= self.allowed
+
+
+class Finding(_Frozen):
+    """Of one runtime: the first stage that exceeds its share, None where no single one does, and what to look at."""
+
+    runtime: str
+    precision: str
+    stage: str | None
+    passed: bool
+    text: str
+
+
 class PictureCount(_Frozen):
     """How many pictures were compared, and of which kind."""
 
@@ -94,7 +139,7 @@ class PictureCount(_Frozen):
 
 
 class Certificate(_Frozen):
-    """What was proven of the bundle with this digest."""
+    """What was proven of the bundle with this digest; stage by stage where that was asked for, or the proof failed."""
 
     schema_version: Literal[1] = 1
     bundle: str
@@ -107,6 +152,8 @@ class Certificate(_Frozen):
     pictures: PictureCount
     cells: tuple[Cell, ...]
     checks: tuple[Check, ...]
+    stages: tuple[StageError, ...] = ()
+    findings: tuple[Finding, ...] = ()
     failures: tuple[str, ...]
 
     @property
@@ -122,6 +169,8 @@ def merged(certificates: Sequence[Certificate]) -> Certificate:
             "tolerances": {name: t for certificate in certificates for name, t in certificate.tolerances.items()},
             "cells": tuple(cell for certificate in certificates for cell in certificate.cells),
             "checks": tuple(check for certificate in certificates for check in certificate.checks),
+            "stages": tuple(stage for certificate in certificates for stage in certificate.stages),
+            "findings": tuple(finding for certificate in certificates for finding in certificate.findings),
             "failures": tuple(line for certificate in certificates for line in certificate.failures),
         }
     )

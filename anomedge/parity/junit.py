@@ -1,11 +1,14 @@
-"""A certificate as JUnit XML, which every CI server shows: one suite a runtime, one case a cell and a check."""
+"""A certificate as JUnit XML, which every CI server shows: one suite a runtime, one case a cell and a check.
+
+The first case says which stage is at fault, where that was looked for.
+"""
 
 from __future__ import annotations
 
 import re
 from xml.etree import ElementTree as ET
 
-from anomedge.parity.certificate import Cell, Certificate, Check
+from anomedge.parity.certificate import Cell, Certificate, Check, Finding
 
 __all__ = ["junit_xml"]
 
@@ -19,7 +22,8 @@ def junit_xml(certificate: Certificate) -> bytes:
         cells = [_of_cell(cell, certificate.reference) for cell in certificate.cells if cell.runtime == runtime]
         checks = [_of_check(check) for check in certificate.checks if check.runtime == runtime]
         suite = ET.SubElement(root, "testsuite", name=f"anomedge.{runtime}")
-        suite.extend([*cells, *checks])
+        findings = [_of_finding(finding) for finding in certificate.findings if finding.runtime == runtime]
+        suite.extend([*findings, *cells, *checks])
         failed = sum(case.find("failure") is not None for case in suite)
         suite.attrib |= {"tests": str(len(suite)), "failures": str(failed), "errors": "0"}
     ET.indent(root)
@@ -37,6 +41,11 @@ def _of_cell(cell: Cell, reference: str) -> ET.Element:
 def _of_check(check: Check) -> ET.Element:
     error = "" if check.error is None else f"off by {check.error:.2e}, allowed {check.tolerance:.0e}"
     return _case(check.runtime, f"{check.kind} {check.name}", error, [] if check.passed else [check.detail])
+
+
+def _of_finding(finding: Finding) -> ET.Element:
+    name = f"{finding.precision} stage by stage"
+    return _case(finding.runtime, name, finding.text, [] if finding.passed else [finding.text])
 
 
 def _case(runtime: str, name: str, said: str, failures: list[str]) -> ET.Element:

@@ -14,31 +14,45 @@ from pydantic import ValidationError
 from anomedge.bundle import Bundle
 from anomedge.errors import AnomedgeError, BundleError, InputError
 from anomedge.images import Picture
-from anomedge.parity.certificate import UINT8_PIXELS, Cell, Certificate, Check, PictureCount, Tolerance
+from anomedge.parity.certificate import Cell, Certificate, Check, Finding, PictureCount, StageError, Tolerance
 from anomedge.parity.compare import FRAMES, Outputs, Truth, collect, compare, failures_of, truth_of
 from anomedge.parity.layout import check_layout
+from anomedge.parity.localise import localise
 from anomedge.parity.pictures import BLENDED, EXTREME
 from anomedge.parity.plan import Plan, Reference
+from anomedge.parity.stages import stage_checks
 from anomedge.runtimes import Session
 
 __all__ = ["failure_text", "prove"]
 
-_SAME = ("preprocessed", "rounded")
 
-
-def prove(bundle: Bundle, reference: Reference, plan: Plan) -> Certificate:
+def prove(bundle: Bundle, reference: Reference, plan: Plan, *, stages: bool = False) -> Certificate:
     """Run every proof and write down what came out; a failed proof is in the certificate, not raised.
 
+    Args:
+        bundle: what to prove.
+        reference: what the original says.
+        plan: where to run the copies.
+        stages: look at each stage by itself, even where nothing failed.
+
     Raises:
-        InputError: no runtime, no batch size or no picture: nothing compared is no proof.
+        InputError: no runtime, no batch size or no picture, or no stage where stages are asked for: nothing compared is
+            no proof.
     """
     if not plan.runtimes or not plan.batches:
         raise InputError("got no runtime or no batch size; expected at least one of each: nothing would be compared")
+    if stages and not reference.stages:
+        raise InputError(
+            f"{reference.source} says nothing of the stages; expected golden frames or a model: leave out --images, or "
+            f"give --model"
+        )
     manifest = bundle.manifest
     tolerance = _tolerance(bundle, plan.precision)
     truth: Truth | None = None
     cells: list[Cell] = []
     checks: list[Check] = []
+    stage_errors: list[StageError] = []
+    findings: list[Finding] = []
     for runtime in plan.runtimes:
         with plan.open(bundle, runtime) as session:
             # Opening holds the graph to the manifest's sizes; only then are they used.
@@ -47,12 +61,17 @@ def prove(bundle: Bundle, reference: Reference, plan: Plan) -> Certificate:
             checks += _contract(bundle, session)
         if reference.stages:
             with plan.open(bundle, runtime, stages=True) as tapped:
-                checks += _stages(bundle, tapped, reference, tolerance)
+                checks += stage_checks(bundle, tapped, reference, tolerance)
+            if stages or _is_off(runtime, cells, checks):
+                errors, finding = _localised(bundle, reference, plan, runtime, tolerance, asked=stages)
+                stage_errors += errors
+                findings.append(finding)
     if bundle.variant(plan.precision).anomalib_onnx is not None:
         checks += check_layout(bundle, reference, plan)
     checks = [check.model_copy(update={"precision": plan.precision}) for check in checks]
     which = "" if plan.precision == "fp32" else f" {plan.precision}"
-    failures = [f"{c.runtime}{which} batch {c.batch}: {line}" for c in cells for line in c.failures]
+    failures = [f"{f.runtime}{which}: {f.text}" for f in findings if not f.passed]
+    failures += [f"{c.runtime}{which} batch {c.batch}: {line}" for c in cells for line in c.failures]
     failures += [f"{c.runtime}{which} {c.kind} {c.name}: {c.detail}" for c in checks if not c.passed]
     return Certificate(
         bundle=manifest.digest,
@@ -65,6 +84,8 @@ def prove(bundle: Bundle, reference: Reference, plan: Plan) -> Certificate:
         pictures=_counts(reference),
         cells=tuple(cells),
         checks=tuple(checks),
+        stages=tuple(stage_errors),
+        findings=tuple(findings),
         failures=tuple(failures),
     )
 
@@ -128,44 +149,23 @@ def _change(before: float | None, after: float | None) -> float | None:
     return None if before is None or after is None else after - before
 
 
-def _stages(bundle: Bundle, session: Session, reference: Reference, tolerance: Tolerance) -> list[Check]:
-    """Where an error enters: each stage against the original's, the worst of the pictures whose stages are known."""
-    frame, batch = bundle.manifest.input.frame, bundle.manifest.input.batch
-    copies = 1 if batch == "dynamic" else int(batch)
-    errors: dict[str, float] = {}
-    for place, expected in reference.stages.items():
-        pixels = reference.pictures[place].frame(frame)
-        got = session.run({FRAMES: np.repeat(pixels[None], copies, axis=0)})
-        for name, wanted in expected.items():
-            produced = got.get("preprocessed" if name in _SAME else name, np.empty(0))[:1]
-            if produced.shape != wanted.shape:
-                raise BundleError(
-                    f"{bundle.path}: stage {name} is {produced.shape}, {wanted.shape} in the golden frames: export again"
-                )
-            error = _stage_error(name, wanted, produced, bundle.decision.scale)
-            errors[name] = max(errors.get(name, 0.0), error) if error == error else float("nan")
-    return [_stage_check(session.name, name, error, tolerance) for name, error in errors.items()]
+def _is_off(runtime: str, cells: Sequence[Cell], checks: Sequence[Check]) -> bool:
+    """Did a number or a decision fail? What fails the contract has no stage to look for."""
+    failed = [cell.runtime for cell in cells if cell.failures]
+    return runtime in failed + [check.runtime for check in checks if check.kind != "contract" and not check.passed]
 
 
-def _stage_error(name: str, wanted: Any, produced: Any, scale: float) -> float:
-    """In the [0, 1] range for pixels, of the scale for map and score, else of the stage's own largest value."""
-    difference = float(np.abs(np.asarray(wanted, dtype=np.float64) - np.asarray(produced, dtype=np.float64)).max())
-    if name in _SAME:
-        return difference
-    return difference / (scale if name in {"score", "anomaly_map"} else max(float(np.abs(wanted).max()), 1e-12))
-
-
-def _stage_check(runtime: str, name: str, error: float, tolerance: Tolerance) -> Check:
-    allowed = {"preprocessed": tolerance.pixels, "rounded": UINT8_PIXELS}.get(name, tolerance.stage)
-    return Check(
-        runtime=runtime,
-        kind="pixels" if name in _SAME else "stage",
-        name=name,
-        error=error,
-        tolerance=allowed,
-        detail=f"off by {error:.2e}; allowed {allowed:.0e}",
-        passed=error <= allowed,
-    )
+def _localised(
+    bundle: Bundle, reference: Reference, plan: Plan, runtime: str, tolerance: Tolerance, *, asked: bool
+) -> tuple[list[StageError], Finding]:
+    """Where nobody asked, a proof that failed is not to end in another error."""
+    try:
+        return localise(bundle, reference, plan, runtime, tolerance)
+    except AnomedgeError as error:
+        if asked:
+            raise
+        text = f"the stage that fails could not be found: {error}"
+        return [], Finding(runtime=runtime, precision=plan.precision, stage=None, passed=False, text=text)
 
 
 def _contract(bundle: Bundle, session: Session) -> list[Check]:

@@ -263,7 +263,7 @@ def test_without_it_there_is_nothing_of_it(bundle):
     assert not [name for name in bundle.manifest.files if "anomalib" in name]
     assert bundle.variant("fp32").anomalib_onnx is None
     assert Variant(onnx="model.onnx", stages="stages.onnx") == bundle.variant("fp32").model_copy(
-        update={"openvino": None}
+        update={"openvino": None, "segments": None}
     )
     with pytest.raises(BundleError, match="--layout anomalib"):
         check_layout(bundle, read_golden(bundle), Plan(RUNTIMES[:1], (1,)))
