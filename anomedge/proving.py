@@ -39,7 +39,7 @@ def plan_of(
         InputError, RuntimeMissing: an unknown or missing runtime, or a batch size that the graph does not take.
         BundleError: a precision that the bundle does not have.
     """
-    bundle.variant(precision)
+    bundle.variant(runtimes.variant_of(precision))
     found = list(dict.fromkeys(runtimes.get(name).name for name in names or runtimes.installed()))
     return Plan(found, batches_of(bundle, batches), precision, device, threads)
 

@@ -11,7 +11,7 @@ from anomedge.images import Frame
 from anomedge.parity.certificate import Check, Tolerance
 from anomedge.parity.plan import Plan, Reference
 from anomedge.progress import track
-from anomedge.runtimes import Options, Session, Tensors, get
+from anomedge.runtimes import Session, Tensors, get, variant_of
 from anomedge.threshold import Decision
 
 __all__ = ["INPUT", "OUTPUTS", "as_input", "check_layout"]
@@ -36,12 +36,12 @@ def check_layout(bundle: Bundle, reference: Reference, plan: Plan) -> list[Check
     Raises:
         BundleError: the bundle was not exported with this layout.
     """
-    files = _files(bundle, plan.precision)
+    files = _files(bundle, variant_of(plan.precision))
     tolerance = Tolerance(**bundle.manifest.tolerances[plan.precision])
     checks: list[Check] = []
     for name in plan.runtimes:
         kind = get(name)
-        options = Options.checked(device=plan.device, precision=plan.precision, threads=plan.threads)
+        options = plan.options()
         with kind.from_file(bundle.file(kind.file_of(files, options)), options) as session:
             checks.append(_contract(bundle, session, max(plan.batches)))
             if checks[-1].passed:

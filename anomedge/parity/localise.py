@@ -28,7 +28,7 @@ from anomedge.parity.compare import FRAMES
 from anomedge.parity.plan import Plan, Reference
 from anomedge.parity.stages import OUTPUTS, Off, allowed_at, copies_of, errors_as_they_arrive, off_by, scales_of
 from anomedge.progress import track
-from anomedge.runtimes import Options, Session, Tensors, get
+from anomedge.runtimes import Session, Tensors, get, variant_of
 
 __all__ = ["GIVEN", "localise"]
 
@@ -60,7 +60,7 @@ def localise(
         fused = errors_as_they_arrive(bundle, session, reference, OUTPUTS)
     with plan.open(bundle, runtime, stages=True) as session:
         arrived = errors_as_they_arrive(bundle, session, reference, names)
-    if bundle.variant(plan.precision).segments is None:
+    if bundle.variant(variant_of(plan.precision)).segments is None:
         parts, made, effects = _by_kind(names), arrived, dict[str, _Effect]()
     else:
         with _opened(bundle, plan, runtime) as session:
@@ -88,9 +88,9 @@ def _known(bundle: Bundle, reference: Reference) -> list[str]:
 
 def _opened(bundle: Bundle, plan: Plan, runtime: str) -> Session:
     """The graph of segments, in the place of the bundle's own."""
-    kind, variant = get(runtime), bundle.variant(plan.precision)
+    kind, variant = get(runtime), bundle.variant(variant_of(plan.precision))
     files = variant.model_copy(update={"onnx": variant.segments, "openvino": None})
-    options = Options.checked(device=plan.device, precision=plan.precision, threads=plan.threads)
+    options = plan.options()
     return kind.from_file(bundle.file(kind.file_of(files, options)), options)
 
 

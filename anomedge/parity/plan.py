@@ -11,7 +11,7 @@ from anomedge.bundle import Bundle
 from anomedge.errors import InputError
 from anomedge.images import Picture
 from anomedge.parity.compare import Outputs
-from anomedge.runtimes import Session, Tensors
+from anomedge.runtimes import TF32, Options, Session, Tensors, variant_of
 
 __all__ = ["Plan", "Reference", "batches_of"]
 
@@ -44,10 +44,21 @@ class Plan:
     device: str = "cpu"
     threads: int | None = None
 
+    def options(self, **more: Any) -> Options:
+        """How the plan wants sessions opened: engines are built for its batches, and for a single frame."""
+        given = {
+            "device": self.device,
+            "precision": variant_of(self.precision),
+            "tf32": self.precision == TF32,
+            "threads": self.threads,
+        }
+        if self.batches:
+            given["batches"] = (1, min(self.batches), max(self.batches))
+        return Options.checked(**(given | more))
+
     def open(self, bundle: Bundle, runtime: str, **more: Any) -> Session:
         """A session as the plan wants it."""
-        options = {"precision": self.precision, "threads": self.threads} | more
-        return runtimes.open(bundle, runtime=runtime, device=self.device, **options)
+        return runtimes.get(runtime).from_bundle(bundle, self.options(**more))
 
 
 def batches_of(bundle: Bundle, asked: Sequence[int] = ()) -> list[int]:

@@ -21,7 +21,7 @@ from anomedge.parity.localise import localise
 from anomedge.parity.pictures import BLENDED, EXTREME
 from anomedge.parity.plan import Plan, Reference
 from anomedge.parity.stages import stage_checks
-from anomedge.runtimes import Session
+from anomedge.runtimes import Session, variant_of
 
 __all__ = ["failure_text", "prove"]
 
@@ -66,7 +66,7 @@ def prove(bundle: Bundle, reference: Reference, plan: Plan, *, stages: bool = Fa
                 errors, finding = _localised(bundle, reference, plan, runtime, tolerance, asked=stages)
                 stage_errors += errors
                 findings.append(finding)
-    if bundle.variant(plan.precision).anomalib_onnx is not None:
+    if bundle.variant(variant_of(plan.precision)).anomalib_onnx is not None:
         checks += check_layout(bundle, reference, plan)
     checks = [check.model_copy(update={"precision": plan.precision}) for check in checks]
     which = "" if plan.precision == "fp32" else f" {plan.precision}"

@@ -84,7 +84,7 @@ def copies_of(bundle: Bundle) -> int:
 
 def allowed_at(name: str, tolerance: Tolerance) -> float:
     """The largest error allowed at a stage, in the unit of `scales_of`."""
-    return {"preprocessed": tolerance.pixels, "rounded": UINT8_PIXELS}.get(name, tolerance.stage)
+    return {"preprocessed": tolerance.pixels, "rounded": UINT8_PIXELS + tolerance.pixels}.get(name, tolerance.stage)
 
 
 def scales_of(bundle: Bundle, reference: Reference) -> dict[str, float]:

@@ -12,7 +12,11 @@ from anomedge.bundle import Bundle
 from anomedge.errors import InputError, RuntimeMissing
 from anomedge.runtimes._base import Options, Session, Tensors
 
-__all__ = ["Options", "Session", "Tensors", "available", "get", "installed", "open"]
+__all__ = ["TF32", "Options", "Session", "Tensors", "available", "get", "installed", "open", "variant_of"]
+
+TF32 = "tf32"
+"""A precision with tolerances of its own, and no variant of the bundle: the float32 graph, on a GPU that multiplies with
+ten bits behind the point."""
 
 _ANNOUNCED = {"tensorrt", "trt", "rtx"}
 
@@ -53,6 +57,15 @@ def get(name: str) -> type[Session]:
     raise InputError(f"got runtime {name!r}; expected one of: {names}")
 
 
+def variant_of(precision: str) -> str:
+    """Which of a bundle's variants a precision runs.
+
+    >>> variant_of("tf32"), variant_of("fp16-storage")
+    ('fp32', 'fp16-storage')
+    """
+    return "fp32" if precision == TF32 else precision
+
+
 def open(  # noqa: A001 - the verb of the whole package
     source: Bundle | Path | str, runtime: str | None = None, device: str = "cpu", **options: object
 ) -> Session:
@@ -62,7 +75,7 @@ def open(  # noqa: A001 - the verb of the whole package
         source: a bundle, its folder, or a graph's file.
         runtime: full or short name; the first installed one when None.
         device: what to run on, in the vendor's words or ours; asserted after opening.
-        **options: fields of `Options`: `precision`, `threads`, `hint`, `stages`.
+        **options: fields of `Options`: `precision` (which may be "tf32" too), `threads`, `hint`, `stages`, ...
 
     Raises:
         InputError, RuntimeMissing, DeviceMismatch, BundleError, RuntimeFailure: see `anomedge.errors`.
@@ -71,6 +84,8 @@ def open(  # noqa: A001 - the verb of the whole package
     if runtime is None and not names:
         raise RuntimeMissing("no runtime is installed here; expected one: pip install 'anomedge[ort]' or [openvino]")
     kind = get(runtime or names[0])
+    if options.get("precision") == TF32:
+        options |= {"precision": variant_of(TF32), "tf32": True}
     settings = Options.checked(device=device, **options)
     if isinstance(source, Bundle):
         return kind.from_bundle(source, settings)

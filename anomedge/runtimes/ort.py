@@ -1,21 +1,29 @@
-"""ONNX Runtime. It lists providers it cannot use and falls back silently, so the one asked for is asserted."""
+"""ONNX Runtime. It lists providers it cannot use and falls back silently, so the one asked for is asserted.
+
+On NVIDIA's GPUs a listed provider may not load, may leave nodes to the CPU, and may compute in TF32 unasked; see
+`anomedge.runtimes._ort_gpu` for what is done about each.
+"""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
-from anomedge.errors import DeviceMismatch
+from anomedge.errors import DeviceMismatch, InputError
+from anomedge.runtimes import _ort_gpu as gpu
 from anomedge.runtimes._base import Session, Tensors, TensorSpec
 
 __all__ = ["OrtSession"]
 
 _PROVIDERS = {
     "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
+    "cuda": gpu.CUDA,
+    "tensorrt": gpu.TENSORRT,
     "openvino": "OpenVINOExecutionProvider",
 }
 _TYPES = {
@@ -29,12 +37,18 @@ _WARNINGS = 2
 
 
 class OrtSession(Session):
-    """A graph under ONNX Runtime; `device` is cpu, cuda, tensorrt or a provider's own name."""
+    """A graph under ONNX Runtime; `device` is cpu, cuda, cuda:1, tensorrt, tensorrt:1 or a provider's own name.
+
+    Attributes:
+        placement: on a GPU, where each node of a first run was; None on the CPU, and where the graph's sizes are not known.
+    """
 
     name = "onnxruntime"
     short = "ort"
     vendor = "onnxruntime"
     extra = "ort"
+
+    placement: gpu.Placement | None = None
 
     @property
     def version(self) -> str:
@@ -46,7 +60,7 @@ class OrtSession(Session):
     def _open(self) -> None:
         import onnxruntime
 
-        provider = _PROVIDERS.get(self.options.device.lower(), self.options.device)
+        provider, number = _provider_of(self.options.device)
         if provider not in onnxruntime.get_available_providers():
             known = ", ".join(onnxruntime.get_available_providers())
             raise DeviceMismatch(f"onnxruntime: got device {self.options.device!r}; this build has: {known}")
@@ -55,23 +69,95 @@ class OrtSession(Session):
         if self.options.threads is not None:
             settings.intra_op_num_threads = self.options.threads
             settings.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(
-            self.path, settings, providers=[(provider, self._options_of(provider))]
-        )
+        self._bindings: gpu.Bindings | None = None
+        if provider in {gpu.CUDA, gpu.TENSORRT}:
+            self._open_on_gpu(onnxruntime, provider, number, settings)
+            return
+        if self.options.tf32:
+            raise InputError(
+                f"got precision tf32 on {provider}; TF32 is a mode of NVIDIA's GPUs: ask for --device cuda or tensorrt"
+            )
+        self._session = onnxruntime.InferenceSession(self.path, settings, providers=[provider])
         self._assert_running_on(self._session.get_providers()[0], provider)
 
-    def _options_of(self, provider: str) -> dict[str, str]:
-        return {"use_tf32": str(int(self.options.tf32))} if provider == "CUDAExecutionProvider" else {}
+    def _open_on_gpu(self, vendor: Any, provider: str, number: int, settings: Any) -> None:
+        """Open, run once, and see in the session's own profile that the nodes were where they should be."""
+        gpu.preload(vendor, provider)
+        gpu.check_tf32(provider, self.options.tf32)
+        listed = gpu.providers(provider, number, self.path, self._inputs(vendor), self.options, self.version)
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                settings.enable_profiling = True
+                settings.profile_file_prefix = str(Path(folder) / "placement")
+                self._session = vendor.InferenceSession(self.path, settings, providers=listed, enable_fallback=0)
+                self._session.disable_fallback()
+                self._assert_running_on(self._session.get_providers()[0], provider)
+                self._assert_number(provider, number)
+                self._bind(vendor, number)
+                self._assert_placed(provider)
+        except BaseException:
+            gpu.tidy(listed)
+            raise
+
+    def _bind(self, vendor: Any, number: int) -> None:
+        _, outputs = self._specs()
+        self._bindings = gpu.Bindings(vendor, self._session, outputs, ("cuda", number), self.options.cuda_graph)
+
+    def _assert_placed(self, provider: str) -> None:
+        """Run once, and look where the nodes were; after that the session keeps no profile."""
+        feed = self._any_feed()
+        if self._bindings is not None and feed is not None:
+            self._bindings.run(feed)
+        profile = Path(self._session.end_profiling())
+        if feed is not None:
+            self.placement = gpu.placement_of(profile)
+            self.placement.check(self.name, provider)
+
+    def _inputs(self, vendor: Any) -> dict[str, TensorSpec]:
+        """What the graph takes, before a provider is asked to build for it."""
+        settings = vendor.SessionOptions()
+        settings.log_severity_level = _WARNINGS
+        settings.graph_optimization_level = vendor.GraphOptimizationLevel.ORT_DISABLE_ALL
+        return _described(vendor.InferenceSession(self.path, settings, providers=["CPUExecutionProvider"]).get_inputs())
+
+    def _assert_number(self, provider: str, number: int) -> None:
+        real = self._session.get_provider_options().get(provider, {}).get("device_id", "0")
+        if str(real) != str(number):
+            raise DeviceMismatch(f"{self.name}: asked for {self.options.device!r}, but it runs on GPU {real}")
+        if number:
+            self.running_on = f"{provider}:{number}"
+
+    def _any_feed(self) -> Tensors | None:
+        """Zeros of the usual batch; None where more than the batch is free."""
+        inputs, usual = self._specs()[0], self.options.batches[1]
+        if any(None in spec.shape[1:] for spec in inputs.values()):
+            return None
+        return {
+            name: np.zeros([usual if n is None else n for n in spec.shape], dtype=spec.dtype)
+            for name, spec in inputs.items()
+        }
 
     def _specs(self) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:
         return _described(self._session.get_inputs()), _described(self._session.get_outputs())
 
     def _run(self, feed: Mapping[str, npt.NDArray[Any]]) -> Tensors:
+        if self._bindings is not None:
+            return self._bindings.run(feed)
         names = list(self.outputs)
         return dict(zip(names, self._session.run(names, dict(feed)), strict=True))
 
     def _close(self) -> None:
+        del self._bindings
         del self._session
+
+
+def _provider_of(device: str) -> tuple[str, int]:
+    """A provider's name, and the number of the GPU where one was given."""
+    name, colon, number = device.partition(":")
+    provider = _PROVIDERS.get(name.lower(), name)
+    if colon and provider in {gpu.CUDA, gpu.TENSORRT} and number.isdecimal():
+        return provider, int(number)
+    return (device if colon else provider), 0
 
 
 def _described(nodes: list[Any]) -> dict[str, TensorSpec]:

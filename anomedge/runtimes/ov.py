@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anomedge.bundle import Variant
-from anomedge.errors import DeviceMismatch
+from anomedge.errors import DeviceMismatch, InputError
 from anomedge.runtimes._base import Options, Session, Tensors, TensorSpec
 
 __all__ = ["OvSession"]
@@ -41,6 +41,8 @@ class OvSession(Session):
         import openvino
         from openvino import properties
 
+        if self.options.tf32:
+            raise InputError("openvino: got precision tf32; TF32 is a mode of NVIDIA's GPUs: ask for fp32")
         core = _core()
         device = self.options.device.upper()
         if not any(known == device or known.split(".")[0] == device for known in core.available_devices):
