@@ -109,14 +109,15 @@ class Inspector:
         return frame
 
     def _run(self, frames: Frame) -> runtimes.Tensors:
-        """Run a batch of any size; a graph of a fixed batch gets it in pieces, the last one filled up."""
+        """Run a batch of any size, in pieces where graph or engine take no more; a fixed batch's last one is filled up."""
         contract = self.bundle.manifest.input
-        if contract.batch == "dynamic" or frames.ndim != 4 or len(frames) == 0:
+        fixed = None if contract.batch == "dynamic" else int(contract.batch)
+        size, pieces = fixed or self.session.largest, []
+        if size is None or frames.ndim != 4 or len(frames) == 0:
             return self.session.run({contract.name: frames})
-        size, pieces = int(contract.batch), []
         for start in range(0, len(frames), size):
             piece = frames[start : start + size]
-            filled = np.concatenate([piece, np.repeat(piece[-1:], size - len(piece), axis=0)])
+            filled = np.concatenate([piece, np.repeat(piece[-1:], size - len(piece) if fixed else 0, axis=0)])
             pieces.append(self.session.run({contract.name: filled}))
         return {name: np.concatenate([piece[name] for piece in pieces])[: len(frames)] for name in pieces[0]}
 

@@ -1,10 +1,11 @@
 """Progress on long work: a bar on a terminal, silence everywhere else."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
-__all__ = ["track"]
+__all__ = ["track", "waiting"]
 
 T = TypeVar("T")
 
@@ -22,3 +23,22 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
     from rich.progress import track as rich_track
 
     yield from rich_track(items, description, total=total, console=Console(stderr=True), transient=True)
+
+
+@contextmanager
+def waiting(description: str) -> Iterator[Callable[[str], None]]:
+    """A line with the time passed, for work whose steps another program takes; call what it yields to say where that is.
+
+    >>> with waiting("building") as say:
+    ...     say("step 1/2")
+    """
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as line:
+        task = line.add_task(description, total=None)
+        yield lambda text: line.update(task, description=f"{description}: {text}")

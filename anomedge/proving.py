@@ -33,14 +33,14 @@ def plan_of(
     device: str = "cpu",
     threads: int | None = None,
 ) -> Plan:
-    """The plan of what a user asked for: all installed runtimes and the usual batch sizes where nothing was said.
+    """The plan of what a user asked for: all runtimes that can run here and the usual batch sizes where nothing was said.
 
     Raises:
         InputError, RuntimeMissing: an unknown or missing runtime, or a batch size that the graph does not take.
         BundleError: a precision that the bundle does not have.
     """
     bundle.variant(runtimes.variant_of(precision))
-    found = list(dict.fromkeys(runtimes.get(name).name for name in names or runtimes.installed()))
+    found = list(dict.fromkeys(runtimes.get(name).name for name in names or runtimes.usable()))
     return Plan(found, batches_of(bundle, batches), precision, device, threads)
 
 

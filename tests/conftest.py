@@ -1,6 +1,6 @@
 """Session fixtures: a small picture set, one tiny fitted model and one proven bundle of each detector.
 
-`ANOMEDGE_TEST_RUNTIMES` names the runtimes that must run; one that is not installed is an error, never a skip.
+`ANOMEDGE_TEST_RUNTIMES` names the runtimes that must run; one that cannot run here is an error, never a skip.
 """
 
 import json
@@ -28,9 +28,9 @@ FRAME = (96, 128)
 
 def pytest_sessionstart(session):
     torch.set_num_threads(2)  # bytes are compared with those of processes that are given two
-    missing = set(RUNTIMES) - set(runtimes.installed())
+    missing = set(RUNTIMES) - set(runtimes.usable())
     if missing:
-        raise pytest.UsageError(f"runtimes {sorted(missing)} must be tested but are not installed")
+        raise pytest.UsageError(f"runtimes {sorted(missing)} must be tested but cannot run here")
 
 
 @pytest.fixture

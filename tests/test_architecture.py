@@ -31,7 +31,7 @@ ALLOWED = {
     "bundle": {"errors", "files", "resample", "threshold"},
     "anatomy": {"errors"},
     "budget": {"errors"},
-    "runtimes": {"errors", "files", "bundle"},
+    "runtimes": {"errors", "bundle", "files", "progress"},
     "overlay": {"images", "resample", "threshold"},
     "inspector": {"errors", "bundle", "images", "runtimes", "threshold"},
     "parity": {"errors", "bundle", "images", "progress", "resample", "runtimes", "threshold"},

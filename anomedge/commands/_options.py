@@ -15,6 +15,6 @@ Images = Annotated[
     list[Path] | None, Option(help="Pictures to prove on. Without --model, runtimes are compared with one another.")
 ]
 Precision = Annotated[str, Option(help="Variant of the bundle; tf32: fp32's in TF32, on an NVIDIA GPU.")]
-Runtime = Annotated[str | None, Option(help="The first installed one when not given.")]
-Runtimes = Annotated[list[str] | None, Option(help="Which ones; all installed when not given.")]
+Runtime = Annotated[str | None, Option(help="The first that can run here when not given.")]
+Runtimes = Annotated[list[str] | None, Option(help="Which ones; all that can run here when not given.")]
 Threads = Annotated[int | None, Option(min=1, help="CPU threads.")]

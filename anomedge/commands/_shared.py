@@ -42,9 +42,11 @@ _EXTRAS = {
     "onnxruntime": "ort",
     "openvino": "openvino",
     "skimage": "demo",
+    "tensorrt": "tensorrt",
+    "tensorrt_rtx": "rtx",
 }
 _VALUES = {
-    "--runtime": re.compile(r"onnxruntime|ort|openvino|ov|tensorrt|trt|rtx"),
+    "--runtime": re.compile(r"onnxruntime|ort|openvino|ov|tensorrt|trt|tensorrt-rtx|rtx"),
     "--batch": re.compile(r"\d+"),
     "--precision": re.compile(r"fp32|tf32|fp16|fp16-storage|int8"),
     "--target": re.compile(r"(tensorrt-)?\d+\.\d+|rtx|openvino-[a-z]+"),

@@ -44,7 +44,7 @@ class ExportOptions:
         batch: "dynamic", or the one size the graph takes.
         opset: of the ONNX graph, 17 or later.
         golden: folders of pictures to prove on, a few of which travel along; without any, synthetic ones are made.
-        runtimes: to prove under; all that are installed when empty.
+        runtimes: to prove under; all that can run here when empty.
         batches: to prove; 1, 2, 3 and 8 when empty.
         force: replace an existing bundle.
         backbone: the module that the model was fitted with, where that was no timm architecture.
@@ -71,7 +71,7 @@ def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
         ModelError, InputError, ExportError, OutputError: see `anomedge.errors`.
         ProofFailed: the graphs do not decide as eager Torch does.
     """
-    names = [runtimes.get(name).name for name in options.runtimes] or runtimes.installed()
+    names = [runtimes.get(name).name for name in options.runtimes] or runtimes.usable()
     if not names:
         raise InputError("no runtime is installed to prove under; expected one: pip install 'anomedge[ort]'")
     _check_frame(options)

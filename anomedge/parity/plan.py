@@ -45,15 +45,15 @@ class Plan:
     threads: int | None = None
 
     def options(self, **more: Any) -> Options:
-        """How the plan wants sessions opened: engines are built for its batches, and for a single frame."""
+        """How the plan wants sessions opened."""
         given = {
             "device": self.device,
             "precision": variant_of(self.precision),
             "tf32": self.precision == TF32,
             "threads": self.threads,
+            # The usual range where that is enough, so that the engines of other commands serve.
+            "batches": (1, 1, max(8, *self.batches)) if self.batches else (1, 1, 8),
         }
-        if self.batches:
-            given["batches"] = (1, min(self.batches), max(self.batches))
         return Options.checked(**(given | more))
 
     def open(self, bundle: Bundle, runtime: str, **more: Any) -> Session:

@@ -6,31 +6,57 @@ Each runtime is one file beside this one that defines a `Session`; the folder is
 import importlib
 import importlib.util
 import pkgutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from anomedge.bundle import Bundle
 from anomedge.errors import InputError, RuntimeMissing
-from anomedge.runtimes._base import Options, Session, Tensors
+from anomedge.runtimes._base import Built, Options, Session, Tensors
 
-__all__ = ["TF32", "Options", "Session", "Tensors", "available", "get", "installed", "open", "variant_of"]
+__all__ = [
+    "TF32",
+    "Built",
+    "Options",
+    "Session",
+    "Tensors",
+    "available",
+    "get",
+    "installed",
+    "open",
+    "usable",
+    "variant_of",
+]
 
 TF32 = "tf32"
 """A precision with tolerances of its own, and no variant of the bundle: the float32 graph, on a GPU that multiplies with
 ten bits behind the point."""
-
-_ANNOUNCED = {"tensorrt", "trt", "rtx"}
 
 
 def available() -> dict[str, type[Session]]:
     """Every runtime anomedge has, by its full name."""
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
-    return {kind.name: kind for kind in sorted(Session.__subclasses__(), key=lambda kind: kind.name) if kind.vendor}
+    return {kind.name: kind for kind in sorted(_below(Session), key=lambda kind: kind.name) if kind.vendor}
+
+
+def _below(kind: Any) -> Iterator[type[Session]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from _below(child)
 
 
 def installed() -> list[str]:
     """Names of the runtimes whose vendor is installed here."""
     return [name for name, kind in available().items() if importlib.util.find_spec(kind.vendor) is not None]
+
+
+def usable() -> list[str]:
+    """Names of the runtimes that can be expected to run here: what commands take when none is named.
+
+    A vendor may be installed on a machine without the device that it needs.
+    """
+    return [name for name, kind in available().items() if kind.runs_here()]
 
 
 def get(name: str) -> type[Session]:
@@ -49,10 +75,6 @@ def get(name: str) -> type[Session]:
                     f"pip install 'anomedge[{kind.extra}]'"
                 )
             return kind
-    if name.lower() in _ANNOUNCED:
-        raise RuntimeMissing(
-            f"runtime {name} is not part of this version; expected {', '.join(kinds)}: use one of them"
-        )
     names = ", ".join(f"{kind.name} ({kind.short})" for kind in kinds.values())
     raise InputError(f"got runtime {name!r}; expected one of: {names}")
 
@@ -73,16 +95,18 @@ def open(  # noqa: A001 - the verb of the whole package
 
     Args:
         source: a bundle, its folder, or a graph's file.
-        runtime: full or short name; the first installed one when None.
+        runtime: full or short name; the first that can run here when None.
         device: what to run on, in the vendor's words or ours; asserted after opening.
-        **options: fields of `Options`: `precision` (which may be "tf32" too), `threads`, `hint`, `stages`, ...
+        **options: fields of `Options`, such as `precision` (which may be "tf32" too), `threads`, `stages`.
 
     Raises:
         InputError, RuntimeMissing, DeviceMismatch, BundleError, RuntimeFailure: see `anomedge.errors`.
     """
-    names = installed()
+    names = [] if runtime else usable()
     if runtime is None and not names:
-        raise RuntimeMissing("no runtime is installed here; expected one: pip install 'anomedge[ort]' or [openvino]")
+        raise RuntimeMissing(
+            "no runtime is installed that runs here; expected one: pip install 'anomedge[ort]' or [openvino]"
+        )
     kind = get(runtime or names[0])
     if options.get("precision") == TF32:
         options |= {"precision": variant_of(TF32), "tf32": True}

@@ -7,9 +7,10 @@ fetches. After opening, an adapter says where it really runs, and the base refus
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,9 +25,11 @@ from anomedge.errors import AnomedgeError, BundleError, DeviceMismatch, InputErr
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Options", "Session", "TensorSpec", "Tensors"]
+__all__ = ["Built", "Options", "Session", "TensorSpec", "Tensors", "translated"]
 
 Tensors = dict[str, npt.NDArray[Any]]
+
+_LEAST_WORKSPACE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,19 @@ class Options:
         least, usual, largest = options.batches
         if not 1 <= least <= usual <= largest <= 4096:
             raise InputError(f"got batches={options.batches}; expected least <= usual <= largest, from 1 to 4096")
+        if options.workspace is not None and options.workspace < _LEAST_WORKSPACE:
+            raise InputError(f"got workspace={options.workspace}; expected bytes, {_LEAST_WORKSPACE} (1 MiB) or more")
         return options
+
+
+@dataclass(frozen=True)
+class Built:
+    """An engine ahead of time: its file, its size, whether it was built just now, and what was written of it."""
+
+    path: Path
+    bytes: int
+    fresh: bool
+    record: dict[str, Any]
 
 
 class Session(ABC):
@@ -128,6 +143,8 @@ class Session(ABC):
 
     inputs: dict[str, TensorSpec]
     outputs: dict[str, TensorSpec]
+    largest: int | None = None
+    """The largest batch of a graph that takes several; any when None."""
 
     def __init__(self, path: Path, options: Options) -> None:
         self.path = path
@@ -161,6 +178,23 @@ class Session(ABC):
     def file_of(cls, variant: Variant, options: Options) -> str:
         """Which of a variant's files this runtime opens."""
         return variant.stages if options.stages else variant.onnx
+
+    @classmethod
+    def runs_here(cls) -> bool:
+        """True where the vendor is installed and has what it runs on; nothing of the vendor is imported."""
+        return importlib.util.find_spec(cls.vendor) is not None
+
+    @classmethod
+    def build(cls, path: Path, options: Options, *, force: bool = False) -> Built:
+        """Build what opening would build first, where the runtime has such a thing.
+
+        Raises:
+            InputError: it opens graphs as they are.
+        """
+        del path, options, force
+        raise InputError(
+            f"{cls.name} builds no engines, it opens the graph as it is; expected tensorrt or tensorrt-rtx"
+        )
 
     @property
     def version(self) -> str:
@@ -232,7 +266,8 @@ class Session(ABC):
         """Free what the vendor holds; may be called again."""
         if not self._closed:
             self._closed = True
-            self._close()
+            with self._translated("close"):
+                self._close()
 
     def __enter__(self) -> Self:
         return self
@@ -251,13 +286,17 @@ class Session(ABC):
                 f"install what the device needs, or ask for another"
             )
 
-    @contextmanager
-    def _translated(self, verb: str) -> Iterator[None]:
-        """Vendor errors stop here, whatever their type; the cause is kept."""
-        try:
-            yield
-        except (AnomedgeError, MemoryError):
-            raise
-        except Exception as error:
-            text = " ".join(str(error).split()) or type(error).__name__
-            raise RuntimeFailure(f"{self.name} could not {verb} {self.path.name}: {text[:600]}") from error
+    def _translated(self, verb: str) -> AbstractContextManager[None]:
+        return translated(self.name, verb, self.path)
+
+
+@contextmanager
+def translated(name: str, verb: str, path: Path) -> Iterator[None]:
+    """Vendor errors stop here, whatever their type; the cause is kept."""
+    try:
+        yield
+    except (AnomedgeError, MemoryError):
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise RuntimeFailure(f"{name} could not {verb} {path.name}: {text[:600]}") from error

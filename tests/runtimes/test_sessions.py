@@ -30,20 +30,21 @@ def test_a_missing_vendor_names_the_extra(monkeypatch):
     monkeypatch.setattr(runtimes.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(RuntimeMissing, match=r"pip install 'anomedge\[ort\]'"):
         runtimes.get("ort")
-    with pytest.raises(RuntimeMissing, match="no runtime is installed"):
+    with pytest.raises(RuntimeMissing, match="no runtime is installed that runs here"):
         runtimes.open("anything")
 
 
 def test_a_session_says_where_it_runs(bundle, runtime):
     with runtimes.open(bundle, runtime=runtime, threads=1) as session:
-        assert session.running_on in {"CPUExecutionProvider", "CPU"}
+        assert session.running_on in {"CPUExecutionProvider", "CPU"} or "(cuda:0)" in session.running_on
         assert session.version
         assert str(session.inputs["frames"]) == f"uint8 (any, {FRAME[0]}, {FRAME[1]}, 3)"
         assert session.outputs["anomaly_map"].shape == (None, 1, 64, 72)
 
 
 def test_devices_that_are_not_there(bundle, runtime):
-    for device in ("cuda", "gpu", "npu", "tensorrt", "nonsense"):
+    on_gpus = runtime.startswith("tensorrt")
+    for device in ("npu", "tensorrt", "nonsense", *(() if on_gpus else ("cuda", "gpu"))):
         with pytest.raises(DeviceMismatch, match=r"got device|asked for"):
             runtimes.open(bundle, runtime=runtime, device=device)
 
@@ -189,11 +190,6 @@ def test_a_score_that_is_not_finite_is_no_verdict(bundle, frames, monkeypatch):
         monkeypatch.setattr(inspector.session, "run", lambda feed: {k: v * np.nan for k, v in run(feed).items()})
         with pytest.raises(RuntimeFailure, match="not finite"):
             inspector.predict(frames)
-
-
-def test_announced_runtimes_are_not_unknown():
-    with pytest.raises(RuntimeMissing, match="not part of this version"):
-        runtimes.get("tensorrt")
 
 
 SIGNALLED = """

@@ -1,0 +1,70 @@
+"""A machine with a GPU and any release of TensorRT, without either."""
+
+import json
+import sys
+
+import pytest
+
+from anomedge.runtimes import _gpu
+from anomedge.runtimes._gpu import Found, Gpu
+from tests.runtimes.fake_cuda import FakeCuda
+from tests.runtimes.fake_tensorrt import RELEASES, FakeTensorRT
+
+GRAPH = {
+    "inputs": {"frames": ["UINT8", [-1, 4, 6, 3]]},
+    "outputs": {"score": ["FLOAT", [-1]], "anomaly_map": ["FLOAT", [-1, 1, 2, 3]]},
+    "layers": [["CAST", ["FLOAT"]], ["CONVOLUTION", ["FLOAT"]], ["REDUCE", ["FLOAT"]]],
+}
+
+
+class Machine:
+    """GPUs, a driver, CUDA and TensorRT; change what it is with `gpus` and `install`."""
+
+    def __init__(self, monkeypatch):
+        self._patch = monkeypatch
+        self.cuda = FakeCuda()
+        self.trt = None
+        monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", self.cuda)
+        self.gpus("Fake GPU")
+
+    def gpus(self, *names, capability=(8, 7), driver="CUDA 12.6, 540.4.0", reason="no NVIDIA driver"):
+        gpus = tuple(Gpu(i, name, capability, driver) for i, name in enumerate(names))
+        self.cuda.names = names
+        self._patch.setattr(_gpu, "find", lambda: Found(gpus, "" if gpus else reason))
+
+    def install(self, release, name="tensorrt"):
+        self.trt = FakeTensorRT(release, self.cuda, name)
+        self._patch.setitem(sys.modules, name, self.trt)
+        return self.trt
+
+
+@pytest.fixture
+def machine(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    made = Machine(monkeypatch)
+    yield made
+    assert made.cuda.problems == []
+    assert made.cuda.left() == []
+
+
+@pytest.fixture(params=RELEASES)
+def trt(request, machine):
+    return machine.install(request.param)
+
+
+@pytest.fixture
+def new(machine):
+    """A release without the question which, for what is alike in all."""
+    return machine.install("10.16.1")
+
+
+@pytest.fixture
+def graph(tmp_path):
+    """Writes a graph's file; what is given replaces parts of the usual one."""
+
+    def write(name="model.onnx", **changes):
+        path = tmp_path / name
+        path.write_text(json.dumps(GRAPH | changes))
+        return path
+
+    return write
