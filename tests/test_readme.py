@@ -22,7 +22,7 @@ PYTHON = [block for kind, block in BLOCKS if kind == "python"]
 
 def test_the_readme_names_every_command_it_needs():
     verbs = {line.split()[1] for line in COMMANDS.splitlines() if line.startswith("anomedge ")}
-    assert {"fit", "verify", "predict", "bench", "threshold", "watch", "inspect", "report"} <= verbs
+    assert {"fit", "verify", "predict", "bench", "threshold", "watch", "inspect", "report", "lint"} <= verbs
     assert len(PYTHON) == 2
 
 
