@@ -4,7 +4,6 @@ Each runtime is one file beside this one that defines a `Session`; the folder is
 """
 
 import importlib
-import importlib.util
 import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 from anomedge.bundle import Bundle
 from anomedge.errors import InputError, RuntimeMissing
-from anomedge.runtimes._base import Built, Options, Session, Tensors
+from anomedge.runtimes._base import Built, Options, Session, Tensors, is_there
 
 __all__ = [
     "TF32",
@@ -48,7 +47,7 @@ def _below(kind: Any) -> Iterator[type[Session]]:
 
 def installed() -> list[str]:
     """Names of the runtimes whose vendor is installed here."""
-    return [name for name, kind in available().items() if importlib.util.find_spec(kind.vendor) is not None]
+    return [name for name, kind in available().items() if is_there(kind.vendor)]
 
 
 def usable() -> list[str]:
@@ -69,7 +68,7 @@ def get(name: str) -> type[Session]:
     kinds = available()
     for kind in kinds.values():
         if name.lower() in {kind.name, kind.short}:
-            if importlib.util.find_spec(kind.vendor) is None:
+            if not is_there(kind.vendor):
                 raise RuntimeMissing(
                     f"runtime {kind.name} is not installed here; expected the package {kind.vendor}: "
                     f"pip install 'anomedge[{kind.extra}]'"

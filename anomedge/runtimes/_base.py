@@ -25,7 +25,7 @@ from anomedge.errors import AnomedgeError, BundleError, DeviceMismatch, InputErr
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Built", "Options", "Session", "TensorSpec", "Tensors", "translated"]
+__all__ = ["Built", "Options", "Session", "TensorSpec", "Tensors", "is_there", "translated"]
 
 Tensors = dict[str, npt.NDArray[Any]]
 
@@ -182,7 +182,7 @@ class Session(ABC):
     @classmethod
     def runs_here(cls) -> bool:
         """True where the vendor is installed and has what it runs on; nothing of the vendor is imported."""
-        return importlib.util.find_spec(cls.vendor) is not None
+        return is_there(cls.vendor)
 
     @classmethod
     def build(cls, path: Path, options: Options, *, force: bool = False) -> Built:
@@ -288,6 +288,18 @@ class Session(ABC):
 
     def _translated(self, verb: str) -> AbstractContextManager[None]:
         return translated(self.name, verb, self.path)
+
+
+def is_there(package: str) -> bool:
+    """True where a package is installed and may be imported; only the packages that it lies in are imported.
+
+    >>> is_there("numpy"), is_there("numpy.nothing"), is_there("nothing.at.all")
+    (True, False, False)
+    """
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 @contextmanager

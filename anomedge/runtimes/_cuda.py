@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-import importlib.util
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anomedge.errors import RuntimeMissing
+from anomedge.runtimes._base import is_there
 from anomedge.runtimes._vendor import VendorError
 
 __all__ = ["Buffer", "Cuda", "installed"]
@@ -22,14 +22,7 @@ _LAYOUTS = ("cuda.bindings.runtime", "cuda.cudart")
 
 def installed() -> bool:
     """True where `cuda-python` is, of any layout; nothing of CUDA is started."""
-    return any(_is_there(name) for name in _LAYOUTS)
-
-
-def _is_there(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):
-        return False
+    return any(is_there(name) for name in _LAYOUTS)
 
 
 class Cuda:

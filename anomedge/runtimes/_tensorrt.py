@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import threading
 import warnings
@@ -14,7 +13,7 @@ import numpy.typing as npt
 
 from anomedge.errors import DeviceMismatch
 from anomedge.runtimes import _cuda, _gpu
-from anomedge.runtimes._base import Built, Options, Session, Tensors, TensorSpec, translated
+from anomedge.runtimes._base import Built, Options, Session, Tensors, TensorSpec, is_there, translated
 from anomedge.runtimes._cuda import Cuda
 from anomedge.runtimes._execution import Execution, UnreadableEngine
 from anomedge.runtimes._gpu import Gpu
@@ -35,7 +34,7 @@ class TensorRTSession(Session):
     @classmethod
     def runs_here(cls) -> bool:
         """True with the vendor's package, `cuda-python` and a GPU that it supports."""
-        there = importlib.util.find_spec(cls.vendor) is not None and _cuda.installed()
+        there = is_there(cls.vendor) and _cuda.installed()
         return there and any(cls.supports(gpu) for gpu in _gpu.find().gpus)
 
     @classmethod
