@@ -29,6 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError,
 
 from anomedge.errors import BundleError, IntegrityError, SchemaError
 from anomedge.files import atomic_file, canonical_json, safe_member, sha256_of_bytes, sha256_of_file
+from anomedge.ranges import Range
 from anomedge.resample import Geometry
 from anomedge.threshold import Decision
 
@@ -142,6 +143,7 @@ class Manifest(_Frozen):
     model: str
     tools: dict[str, str]
     licence: dict[str, str]
+    ranges: tuple[Range, ...] = Field(default=(), max_length=4096)
     files: dict[str, FileRecord] = Field(max_length=4096)
     digest: str
 

@@ -18,17 +18,18 @@ VENDORS = [
 ]  # fmt: skip
 DEVICE_SIDE = (
     "errors", "files", "resample", "threshold", "images", "bundle", "overlay", "inspector", "progress", "proving",
-    "testing", "benchmark", "calibration", "anatomy", "sources", "reactions", "station", "report", "budget",
+    "testing", "benchmark", "calibration", "anatomy", "sources", "reactions", "station", "report", "budget", "ranges",
 )  # fmt: skip
 # A part may import those that stand before it in one of its rows, and itself.
 ALLOWED = {
     "errors": set(),
     "progress": set(),
+    "ranges": set(),
     "files": {"errors"},
     "resample": {"errors"},
     "threshold": {"errors"},
     "images": {"errors", "files"},
-    "bundle": {"errors", "files", "resample", "threshold"},
+    "bundle": {"errors", "files", "ranges", "resample", "threshold"},
     "anatomy": {"errors"},
     "budget": {"errors"},
     "runtimes": {"errors", "bundle", "files", "progress"},
@@ -65,6 +66,7 @@ ALLOWED = {
         "errors",
         "files",
         "images",
+        "ranges",
         "resample",
         "threshold",
         "bundle",

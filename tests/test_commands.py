@@ -58,7 +58,7 @@ def test_version_and_bare_call(capsys):
             ["export", "missing.safetensors", "-o", "b", "--frame", "9x9", "--batch", "many", "--golden", "synthetic"],
             "got batch 'many'",
         ),
-        (["export", "m", "-o", "b", "--frame", "9x9", "--golden", "synthetic", "--precision", "fp16"], "got precision"),
+        (["export", "m", "-o", "b", "--frame", "9x9", "--golden", "synthetic", "--precision", "int8"], "got precision"),
         (["verify"], "bundle"),
         (["nonsense"], "nonsense"),
     ],

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from anomedge.bundle import Bundle, LocalSettings
 from anomedge.errors import AnomedgeError, InputError, RuntimeMissing
-from anomedge.parity.certificate import Certificate
+from anomedge.parity.certificate import Cell, Certificate, Check
 
 __all__ = [
     "Stopped",
@@ -221,7 +221,7 @@ def _cell_table(certificate: Certificate) -> Table:
     for cell in certificate.cells:
         errors = [_short(x) for x in (cell.score_error, cell.map_error, cell.batch_error)]
         table.add_row(
-            cell.runtime,
+            _copy(cell),
             str(cell.batch),
             *errors,
             str(len(cell.flips)),
@@ -239,12 +239,17 @@ def _check_table(certificate: Certificate) -> Table:
         if check.kind != "contract" or not check.passed:
             verdict = "passed" if check.passed else Text(f"FAILED: {check.detail}", "red")
             error, allowed = _short(check.error), _short(check.tolerance)
-            table.add_row(check.runtime, f"{check.kind} {check.name}", error, allowed, verdict)
+            table.add_row(_copy(check), f"{check.kind} {check.name}", error, allowed, verdict)
     for runtime in dict.fromkeys(check.runtime for check in certificate.checks):
         clauses = [check for check in certificate.checks if check.runtime == runtime and check.kind == "contract"]
         kept = sum(check.passed for check in clauses)
         table.add_row(runtime, "contract", "", "", f"{kept} of {len(clauses)} clauses kept")
     return table
+
+
+def _copy(proven: Cell | Check) -> str:
+    """Which of the graphs it was."""
+    return proven.runtime + ("" if proven.precision == "fp32" else f" {proven.precision}")
 
 
 def _pictures(certificate: Certificate) -> str:

@@ -12,8 +12,9 @@ from anomedge.anatomy import StageAnatomy
 from anomedge.bundle import Bundle
 from anomedge.commands._shared import bytes_for_people
 from anomedge.parity.stored import StoredCertificate
+from anomedge.ranges import LARGEST, SAFETY, Range
 
-__all__ = ["certificates", "contract", "files", "model", "stages", "tensors"]
+__all__ = ["certificates", "contract", "files", "model", "ranges", "stages", "tensors"]
 
 
 def contract(bundle: Bundle) -> Table:
@@ -65,6 +66,19 @@ def certificates(stored: Sequence[StoredCertificate]) -> Any:
         cells = sorted({f"{cell.runtime} {cell.precision}" for cell in proof.cells})
         verdict = "passed" if proof.passed else f"FAILED: {proof.failures[0]}"
         table.add_row(each.name, proof.reference, ", ".join(cells), *(f"{error:.1e}" for error in worst), verdict)
+    return table
+
+
+def ranges(found: Sequence[Range]) -> Table:
+    """How far what the fp16 graph holds goes, and what it would be for float16 to hold the rest."""
+    table = Table(
+        "float16", "quantity", "seen", "proven", "least", "verdict",
+        title=f"seen: on pictures, or stored; proven: for features up to {SAFETY:.0f} times those seen; float16 ends at {LARGEST:.0f}",
+        title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
+    )  # fmt: skip
+    for each in found:
+        numbers = ("" if value is None else f"{value:.3g}" for value in (each.seen, each.bound, each.least))
+        table.add_row("halved" if each.halved else "if lowered", each.name, *numbers, each.verdict)
     return table
 
 

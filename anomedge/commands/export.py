@@ -9,8 +9,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from anomedge.bundle import read_manifest
+from anomedge.commands import _tables as tables
 from anomedge.commands._options import Runtimes
-from anomedge.commands._shared import parse_batch, parse_size, show_certificate
+from anomedge.commands._shared import parse_batch, parse_size, show_certificate, wide_console
 from anomedge.errors import InputError
 from anomedge.files import canonical_json
 
@@ -31,7 +33,12 @@ def export(
     golden: Annotated[
         list[str] | None, Option(help="Folder of pictures to prove on, a few of which travel along; or synthetic.")
     ] = None,
-    precision: Annotated[list[str] | None, Option(help="fp32 (the default); fp16-storage, half the bytes.")] = None,
+    precision: Annotated[
+        list[str] | None,
+        Option(
+            help="fp32 (the default); fp16, the backbone in float16; fp16-storage, half the bytes, computed in float32."
+        ),
+    ] = None,
     runtime: Runtimes = None,
     layout: Annotated[
         str, Option(help="anomedge; or anomalib, which adds graphs for anomalib's and OpenVINO Model API's tools.")
@@ -65,6 +72,8 @@ def export(
         typer.echo(canonical_json(certificate.to_json()), nl=False)
         return
     show_certificate(certificate)
+    if found := read_manifest(output).ranges:
+        wide_console().print(tables.ranges(found))
     Console().print(f"{output}: {certificate.bundle[:16]}, proven in {len(certificate.cells)} cells", highlight=False)
 
 

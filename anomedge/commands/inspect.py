@@ -80,6 +80,7 @@ def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:
         "stages": {precision: [asdict(part) for part in parts] for precision, parts in stages.items()},
     }
     shown = [tables.contract(bundle), tables.files(bundle), "\n".join(threshold_lines(bundle, bundle.local))]
+    shown += [tables.ranges(bundle.manifest.ranges)] if bundle.manifest.ranges else []
     shown += [tables.certificates(stored), *(tables.stages(precision, parts) for precision, parts in stages.items())]
     return content, shown
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,19 +16,24 @@ from anomedge import runtimes
 from anomedge.bundle import LOCAL, MANIFEST, Bundle, Golden, InputContract, OutputContract, Variant, write_manifest
 from anomedge.errors import InputError, OutputError, ProofFailed
 from anomedge.export.graph import OUTPUTS, graph_from_model, keep_shipped_outputs
+from anomedge.export.half import folded_backbone, halved
 from anomedge.export.layout import LAYOUTS, apply_anomalib, model_info
-from anomedge.export.passes import cut_at_outputs, set_outputs
+from anomedge.export.passes import copy_of, cut_at_outputs, set_outputs
 from anomedge.export.precision import PRECISIONS, file_name
+from anomedge.export.preflight import assert_halvable, preflight, warn_of_lowering
 from anomedge.export.proof import pictures_of, reference_from_model
 from anomedge.export.writing import write_ir, write_onnx, write_tapped
 from anomedge.files import atomic_directory, canonical_json, sha256_of_file
+from anomedge.images import Picture
 from anomedge.parity import Certificate, Plan, Reference, prove
 from anomedge.parity.certificate import TOLERANCES, merged
 from anomedge.parity.golden import write_golden
 from anomedge.parity.localise import GIVEN
+from anomedge.parity.pictures import extremes
 from anomedge.parity.plan import batches_of
 from anomedge.parity.prove import failure_text
 from anomedge.pipelines.model import Model, load, tool_versions
+from anomedge.ranges import Range
 
 _ANOMALIB, _ANOMALIB_IR = "anomalib.onnx", "openvino/anomalib.xml"
 
@@ -63,6 +68,11 @@ class ExportOptions:
     precisions: Sequence[str] = ("fp32",)
     layout: str = "anomedge"
 
+    @property
+    def fixed_batch(self) -> int | None:
+        """The one size that the graph takes, None for any."""
+        return None if self.batch == "dynamic" else int(self.batch)
+
 
 def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
     """Export a model to a bundle and prove it; a bundle that fails its proof is not published.
@@ -79,12 +89,15 @@ def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
     _check_precisions(options)
     _check_replaced(target, options.force)
     model = load(path, backbone=options.backbone)
+    pictures = pictures_of(options.golden, options.frame)
     with atomic_directory(target, force=options.force) as root:
-        for precision in options.precisions:
-            stages = _write_graphs(root, model, options, precision)
-        reference = reference_from_model(model, path, pictures_of(options.golden, options.frame), options.frame)
+        half, ranges = _on_half_backbone(model, pictures, options)
+        for precision, graph, names_of_stages in _graphs(model, half, options):
+            _write_graphs(root, model, graph, options, precision)
+            stages = names_of_stages
+        reference = reference_from_model(model, path, pictures, options.frame)
         golden = write_golden(root, reference, options.frame)
-        write_manifest(root, _manifest(model, path, options, stages, golden))
+        write_manifest(root, _manifest(model, path, options, stages, golden) | {"ranges": ranges})
         return _proven(root, reference, names, options)
 
 
@@ -120,10 +133,33 @@ def _check_precisions(options: ExportOptions) -> None:
         raise InputError(f"got precision {asked}; expected each at most once, of: {', '.join(PRECISIONS)}")
 
 
-def _write_graphs(root: Path, model: Model, options: ExportOptions, precision: str) -> list[str]:
-    fixed = None if options.batch == "dynamic" else int(options.batch)
-    graph, stages = graph_from_model(model, options.frame, fixed, options.opset)
-    PRECISIONS[precision](graph, [f"pipeline.{name}" for name in model.pipeline.state_dict()])
+def _on_half_backbone(
+    model: Model, pictures: Sequence[Picture], options: ExportOptions
+) -> tuple[Model, tuple[Range, ...]]:
+    """The model as float16 wants it and what the pre-flight found, where a precision asks for it."""
+    if not any(PRECISIONS[precision].half_backbone for precision in options.precisions):
+        return model, ()
+    backbone = folded_backbone(model, options.fixed_batch)
+    ranges = preflight(model, backbone, [*pictures, *extremes(options.frame)], options.frame, options.fixed_batch)
+    assert_halvable(ranges)
+    warn_of_lowering(ranges)
+    return halved(model, backbone), ranges
+
+
+def _graphs(model: Model, half: Model, options: ExportOptions) -> Iterator[tuple[str, Any, list[str]]]:
+    """Each precision's graph and stages; precisions that differ in an edit of the graph alone share one trace."""
+    for traced, on_half in ((model, False), (half, True)):
+        wanted = [p for p in options.precisions if PRECISIONS[p].half_backbone is on_half]
+        source: Any = None
+        for precision in wanted:
+            if source is None:
+                source, stages = graph_from_model(traced, options.frame, options.fixed_batch, options.opset)
+            graph, source = (source, None) if precision == wanted[-1] else (source, copy_of(source))
+            PRECISIONS[precision].edit(graph, [f"pipeline.{name}" for name in model.pipeline.state_dict()])
+            yield precision, graph, stages
+
+
+def _write_graphs(root: Path, model: Model, graph: Any, options: ExportOptions, precision: str) -> None:
     variant = _variant(options.layout, precision)
     shipped = root / variant.onnx
     taps = keep_shipped_outputs(graph)
@@ -139,11 +175,10 @@ def _write_graphs(root: Path, model: Model, options: ExportOptions, precision: s
         warnings.warn(
             "openvino is not installed, so the bundle has no IR; it reads the ONNX graph as well", stacklevel=2
         )
-        return stages
+        return
     write_ir(shipped, root / variant.openvino)
     if variant.anomalib_onnx and variant.anomalib_openvino:
         write_ir(root / variant.anomalib_onnx, root / variant.anomalib_openvino, model_info(model.decision))
-    return stages
 
 
 def _with_ir() -> bool:

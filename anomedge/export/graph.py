@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from anomedge.errors import ExportError
 from anomedge.export.frontend import Frontend
@@ -62,7 +63,8 @@ def graph_from_model(model: Model, frame: tuple[int, int], batch: int | None, op
     """
     deployed = Deployed(model, frame).eval()
     example = torch.zeros(batch or 2, *frame, 3, dtype=torch.uint8)
-    with torch.no_grad():
+    # Names alone: nothing is computed, which in float16 a CPU does slowly if at all.
+    with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
         names = list(deployed.stages(example[:1]))
     proto = _exported(deployed, example, names, dynamic=batch is None, opset=max(opset, _WRITTEN_OPSET))
     assert_shared_operators(proto)

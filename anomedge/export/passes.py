@@ -12,6 +12,7 @@ from anomedge.errors import ExportError
 __all__ = [
     "assert_opset",
     "assert_shared_operators",
+    "copy_of",
     "cut_at_outputs",
     "drop_unused",
     "fix_batch_name",
@@ -22,6 +23,7 @@ __all__ = [
 
 FORBIDDEN = frozenset({"Einsum", "If", "Loop", "NonZero", "Resize", "Scan", "Upsample"})
 BATCH = "batch"
+_COPYABLE = 1 << 30
 
 
 def lower_opset(proto: onnx.ModelProto, opset: int) -> None:
@@ -118,6 +120,15 @@ def cut_at_outputs(proto: onnx.ModelProto, given: str) -> onnx.ModelProto:
             stand_in.name = given + value.name
             cut.graph.input.append(stand_in)
     return cut
+
+
+def copy_of(proto: onnx.ModelProto) -> onnx.ModelProto | None:
+    """The same graph once more; None for one so large that protobuf may refuse."""
+    if sum(len(tensor.raw_data) for tensor in proto.graph.initializer) > _COPYABLE:
+        return None
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    return copy
 
 
 def assert_opset(proto: onnx.ModelProto, opset: int) -> None:

@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from anomedge.errors import ExportError
+from anomedge.ranges import LARGEST
 
-__all__ = ["PRECISIONS", "file_name", "store_halved"]
+__all__ = ["PRECISIONS", "WORTH_HALVING", "Precision", "file_name", "store_halved"]
 
-_WORTH_HALVING = 1 << 16
+WORTH_HALVING = 1 << 16
 """Bytes below which a tensor stays as it is."""
+_DERIVED = re.compile(r"(\.packed|\.selected\d+)$")
+"""What the rewritings put behind the name of a tensor that they made a part of."""
 
 Edit = Callable[[onnx.ModelProto, Iterable[str]], None]
 
 
+@dataclass(frozen=True)
+class Precision:
+    """What is done to get there.
+
+    Attributes:
+        half_backbone: the graph is traced with the backbone in float16.
+        edit: what is done to the traced graph, in place, given the names of the tensors that the model stores.
+    """
+
+    half_backbone: bool = False
+    edit: Edit = lambda *_: None
+
+
 def store_halved(proto: onnx.ModelProto, stored: Iterable[str]) -> None:
-    """Keep the detector's large tensors in float16, behind a Cast to float32; every computation stays in float32.
+    """Keep the detector's large float32 tensors in float16, behind a Cast; what is computed with them stays in float32.
 
     Runtimes undo the Cast once, when they load the graph. Vectors, such as norms and biases, and the constant matrices of
     resampling stay as they are: they are small, and an error in them is the same in every pixel.
@@ -31,11 +49,11 @@ def store_halved(proto: onnx.ModelProto, stored: Iterable[str]) -> None:
     Raises:
         ExportError: a number lies outside float16's range.
     """
-    prefixes = tuple(stored)
+    known = frozenset(stored)
     casts = []
     for tensor in proto.graph.initializer:
-        large = tensor.data_type == TensorProto.FLOAT and len(tensor.raw_data) >= _WORTH_HALVING
-        if large and len(tensor.dims) > 1 and tensor.name.startswith(prefixes):
+        large = tensor.data_type == TensorProto.FLOAT and len(tensor.raw_data) >= WORTH_HALVING
+        if large and len(tensor.dims) > 1 and _is_of(known, tensor.name):
             name = tensor.name
             tensor.CopyFrom(numpy_helper.from_array(_halved(name, numpy_helper.to_array(tensor)), f"{name}.half"))
             casts.append(helper.make_node("Cast", [tensor.name], [name], name=f"{name}.cast", to=TensorProto.FLOAT))
@@ -43,17 +61,31 @@ def store_halved(proto: onnx.ModelProto, stored: Iterable[str]) -> None:
         proto.graph.node.insert(0, node)
 
 
+def _is_of(stored: frozenset[str], name: str) -> bool:
+    """Is it a stored tensor, or the part of one that a rewriting left?
+
+    >>> [_is_of(frozenset({"w1"}), name) for name in ("w1", "w1.selected3.packed", "w10", "w1_bias")]
+    [True, True, False, False]
+    """
+    while name not in stored and _DERIVED.search(name):
+        name = _DERIVED.sub("", name)
+    return name in stored
+
+
 def _halved(name: str, values: np.ndarray) -> np.ndarray:
     largest = float(np.abs(values).max(initial=0.0))
-    if not largest <= float(np.finfo(np.float16).max):
+    if not largest <= LARGEST:
         raise ExportError(
-            f"{name} holds {largest:.4g}; expected at most 65504, float16's largest: export without fp16-storage"
+            f"{name} holds {largest:.4g}; expected at most {LARGEST:.0f}, float16's largest: export in fp32 alone"
         )
     return values.astype(np.float16)
 
 
-PRECISIONS: dict[str, Edit] = {"fp32": lambda *_: None, "fp16-storage": store_halved}
-"""What is done to the float32 graph, given the names of the tensors that the model stores."""
+PRECISIONS: dict[str, Precision] = {
+    "fp32": Precision(),
+    "fp16-storage": Precision(edit=store_halved),
+    "fp16": Precision(half_backbone=True, edit=store_halved),
+}
 
 
 def file_name(stem: str, precision: str, suffix: str) -> str:

@@ -21,7 +21,20 @@ WORTH_PACKING = 1 << 16
 PACKED_BELOW = 0.9
 """Share of places in use from which on a tensor stays as it is."""
 _CHANNELWISE = frozenset(
-    {"Clip", "Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "Relu", "Sigmoid", "Softplus", "Tanh"}
+    {
+        "Cast",
+        "Clip",
+        "Elu",
+        "Gelu",
+        "HardSigmoid",
+        "HardSwish",
+        "LeakyRelu",
+        "Mish",
+        "Relu",
+        "Sigmoid",
+        "Softplus",
+        "Tanh",
+    }
 )
 
 

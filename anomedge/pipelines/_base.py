@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
@@ -80,6 +81,12 @@ class Pipeline(nn.Module, ABC):
         """Feature maps of the scaled images, by layer."""
         features: dict[str, Tensor] = self.extractor((images - self.mean) / self.std)
         return features
+
+    def with_extractor(self, extractor: nn.Module) -> Pipeline:
+        """The same detector on another backbone, which takes and gives what its own does; all else is shared."""
+        twin = copy.copy(self)
+        twin._modules = self._modules | {"extractor": extractor}
+        return twin
 
 
 def checked_config(kind: type[C], **values: Any) -> C:
