@@ -1,6 +1,7 @@
 """The backbone in float16: folded first, typed at the seam, the same detector in every runtime, and the model untouched."""
 
 import copy
+import json
 import subprocess
 import sys
 import warnings
@@ -26,7 +27,6 @@ from anomedge.images import read_folder
 from anomedge.parity.certificate import TOLERANCES
 from anomedge.pipelines._base import map_sizes
 from tests.conftest import FRAME
-from tests.test_tensorrt_rtx import BUILD
 
 BACKBONES = {
     "test_resnet": ["layer1", "layer2"],
@@ -256,12 +256,10 @@ def test_tensorrt_rtx_parses_and_builds_it(models, detector, precision, batch, t
     PRECISIONS[precision].edit(graph, [f"pipeline.{name}" for name in model.pipeline.state_dict()])
     keep_shipped_outputs(graph)
     write_onnx(graph, tmp_path / "model.onnx")
-    sizes = (1, 2, 8) if batch is None else (batch,) * 3
-    code = BUILD.replace("(1, 2, 8)", str(sizes))
-    command = [sys.executable, "-c", code, str(tmp_path / "model.onnx"), str(FRAME[0]), str(FRAME[1])]
+    command = [sys.executable, "-m", "anomedge", "build", str(tmp_path / "model.onnx"), "--runtime", "rtx", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert int(done.stdout.split()[-1]) > 10_000
+    assert json.loads(done.stdout)["bytes"] > 10_000
 
 
 def test_a_copy_of_the_model_exports_the_same_graph(models):
