@@ -82,7 +82,7 @@ def _export(pipeline: Pipeline, folder: Path, precision: str) -> None:
     """As `anomedge.export` writes a bundle's graphs, without the proof: that is made against anomalib here."""
     folder.mkdir(exist_ok=True)
     graph, _ = graph_from_model(_model(pipeline), (SIDE, SIDE), None, OPSET)
-    PRECISIONS[precision](graph, [f"pipeline.{name}" for name in pipeline.state_dict()])
+    PRECISIONS[precision].edit(graph, [f"pipeline.{name}" for name in pipeline.state_dict()])
     taps = keep_shipped_outputs(graph)
     holder = write_onnx(graph, folder / "model.onnx")
     set_outputs(graph, taps)

@@ -1,0 +1,127 @@
+"""What share of a detector's time do the camera's frames take, before its backbone? Graphs for two sizes of frame, in turns.
+
+    python benchmarks/preprocessing.py -o benchmarks/results/preprocessing.md
+
+Each detector is written twice: for frames of its image's own size, where nothing is resized, and for a camera's. The share is
+what the second takes longer, of all that it takes. Weights are random: speed does not depend on them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from anomedge import pipelines, runtimes
+from anomedge.components import FeatureExtractor
+from anomedge.components.features import layers_at_strides
+from anomedge.export.graph import graph_from_model, keep_shipped_outputs
+from anomedge.export.writing import write_ir, write_onnx
+from anomedge.pipelines._base import base_config, checked_config
+from anomedge.pipelines.model import Card, Model
+from anomedge.resample import Geometry
+from anomedge.threshold import Decision, Origin
+
+IMAGE = (256, 256)
+DETECTORS = {
+    "PaDiM ResNet18": ("padim", "resnet18", {"channels": tuple(range(0, 400, 4))}),
+    "PatchCore WRN50, 10,000": ("patchcore", "wide_resnet50_2", {"n_vectors": 10_000}),
+}
+
+
+def model_of(detector: str, backbone: str, own: dict[str, object]) -> Model:
+    """A detector with random numbers."""
+    torch.manual_seed(0)
+    kind = pipelines.get(detector)
+    extractor = FeatureExtractor(backbone, layers_at_strides(backbone, kind.default_strides), pre_trained=False)
+    pipeline = kind(checked_config(kind.config_class, **base_config(extractor, IMAGE), **own), extractor).eval()
+    if detector == "padim":
+        features, patches = pipeline.gaussian.mean.shape
+        whitening = (0.01 * torch.randn(features, features).tril() + torch.eye(features)).expand(patches, -1, -1)
+        pipeline.gaussian.load_state_dict(
+            {"mean": torch.zeros(features, patches), "inv_covariance": whitening.mT @ whitening}
+        )
+    else:
+        for name, buffer in pipeline.bank.named_buffers():
+            if name.startswith("vectors"):
+                buffer.normal_()
+    origin = Origin(rule="f1", source="none", normal=0, anomalous=0, margin=0.0, extrapolated=False, pictures="none")
+    decision = Decision(threshold=0.0, pixel_threshold=0.0, minimum=0.0, maximum=1.0, scale=1.0, origin=origin)
+    return Model(pipeline, Geometry(IMAGE), decision, Card(seed=0, fitted=(), weights="random", tools={}, licence={}))
+
+
+def sessions(model: Model, frame: tuple[int, int], folder: Path, threads: int) -> Iterator[Callable[[], object]]:
+    """The graph for frames of a size, a run of one of them under each runtime."""
+    folder.mkdir(parents=True)
+    graph, _ = graph_from_model(model, frame, None, 17)
+    keep_shipped_outputs(graph)
+    write_onnx(graph, folder / "model.onnx")
+    write_ir(folder / "model.onnx", folder / "model.xml")
+    frames = np.random.default_rng(0).integers(0, 256, (1, *frame, 3), dtype=np.uint8)
+    for runtime, file in (("onnxruntime", "model.onnx"), ("openvino", "model.xml")):
+        session = runtimes.open(folder / file, runtime=runtime, threads=threads)
+        yield lambda session=session: session.run({"frames": frames})
+
+
+def medians(runs: list[Callable[[], object]], rounds: int) -> list[tuple[float, list[float]]]:
+    """Of each run its median and its times, in milliseconds, all in turns."""
+    taken: list[list[float]] = [[] for _ in runs]
+    for turn in range(rounds + 2):
+        for place, run in enumerate(runs):
+            start = time.perf_counter()
+            run()
+            if turn > 1:
+                taken[place].append(1e3 * (time.perf_counter() - start))
+    return [(statistics.median(times), times) for times in taken]
+
+
+def rows(frames: list[tuple[int, int]], rounds: int, threads: int) -> Iterator[str]:
+    """The table's lines."""
+    for name, given in DETECTORS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            model = model_of(*given)
+            runs = [
+                run
+                for frame in [IMAGE, *frames]
+                for run in sessions(model, frame, Path(folder) / f"{frame[0]}x{frame[1]}", threads)
+            ]
+            figures = medians(runs, rounds)
+        for place, frame in enumerate(frames, start=1):
+            for number, runtime in enumerate(("ONNX Runtime", "OpenVINO")):
+                (without, bare), (whole, full) = figures[number], figures[2 * place + number]
+                share = statistics.median(1 - b / f for b, f in zip(bare, full, strict=True))
+                size = f"{frame[0]}x{frame[1]}"
+                yield f"| {name} | {runtime} | {size} | {whole:.1f} | {without:.1f} | {share:.2f} |"
+
+
+def main() -> int:
+    """Run, print, and keep the table where asked to."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    lines = rows([(480, 640), (1080, 1920)], options.rounds, options.threads)
+    text = (
+        f"# What the camera's frames cost before the backbone\n\n`benchmarks/preprocessing.py`, batch 1, {os.cpu_count()} cores, "
+        f"{options.threads} threads, medians of {options.rounds} in turns; the share is the median of the turns' own.\n\n"
+        "| detector | runtime | frame | ms | ms at 256x256, nothing resized | share of the frames |\n|---|---|---|---|---|---|\n"
+        + "\n".join(lines)
+        + "\n"
+    )
+    print(text)
+    if options.output is not None:
+        options.output.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
