@@ -174,6 +174,7 @@ STOPPED = """
             if text == "stopping":
                 said.set()
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are started without
     steps, said = [], threading.Event()
     _building.waiting = lambda text: Say()
     try:

@@ -45,6 +45,7 @@ class Network:
     Attributes:
         inputs, constants: bytes by name.
         stored: bytes in the graph's file of those constants that it holds in a smaller form.
+        computed: constants that are not in the file: a runtime makes them of others when it opens it.
         operations: in the order they run in.
         stages: the value that ends each stage, in order.
         outputs: the values that the caller gets.
@@ -59,11 +60,13 @@ class Network:
     stages: Mapping[str, str]
     outputs: tuple[str, ...]
     stored: Mapping[str, int] = field(default_factory=dict)
+    computed: frozenset[str] = frozenset()
 
     @property
     def stored_bytes(self) -> int:
         """What the graph's file holds of its constants."""
-        return sum(self.stored.get(name, size) for name, size in self.constants.items())
+        held = ((name, size) for name, size in self.constants.items() if name not in self.computed)
+        return sum(self.stored.get(name, size) for name, size in held)
 
     def __post_init__(self) -> None:
         known = {*self.inputs, *self.constants}

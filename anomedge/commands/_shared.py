@@ -49,7 +49,7 @@ _VALUES = {
     "--runtime": re.compile(r"onnxruntime|ort|openvino|ov|tensorrt|trt|tensorrt-rtx|rtx"),
     "--batch": re.compile(r"\d+"),
     "--precision": re.compile(r"fp32|tf32|fp16|fp16-storage|int8"),
-    "--target": re.compile(r"(tensorrt-)?\d+\.\d+|rtx|openvino-[a-z]+"),
+    "--target": re.compile(r"(tensorrt-)?\d+\.\d+|rtx|openvino-[a-z]+|.+\.json"),
 }
 
 

@@ -16,11 +16,13 @@ from rich.text import Text
 from anomedge.bundle import CERTIFICATES, Bundle
 from anomedge.commands._options import Batches, Device, Images, Precision, Runtimes, Threads
 from anomedge.commands._shared import show_certificate, wide_console
-from anomedge.errors import OutputError, ProofFailed
+from anomedge.errors import InputError, OutputError, ProofFailed
 from anomedge.files import atomic_file, canonical_json, check_target
 from anomedge.parity import Certificate
+from anomedge.parity.certificate import merged
 from anomedge.parity.junit import junit_xml
 from anomedge.parity.prove import failure_text
+from anomedge.parity.stored import stored_certificates
 from anomedge.proving import certify, plan_of
 
 EXAMPLE = "anomedge verify part.anomedge --model model.safetensors --images test/"
@@ -43,6 +45,8 @@ def verify(
     as_json: Annotated[bool, Option("--json", help="Print the certificate as JSON.")] = False,
 ) -> None:
     """Prove that a bundle decides as eager Torch: on the host with --model, on a device with its golden frames."""
+    if model is None and name == "host":
+        raise InputError("got --name host without --model; expected another: that certificate is eager Torch's")
     opened = Bundle.open(bundle)
     plan = plan_of(opened, runtime or (), batch or (), precision, device, threads)
     if junit is not None:
@@ -57,10 +61,14 @@ def verify(
         show_certificate(certificate)
         _show_stages(certificate)
     path = _certificate_path(opened, "host" if model else name or platform.node() or "device")
+    others = _others(opened, path, certificate)
     if not certificate.passed:
-        _forget(path)
+        if others is None:
+            _forget(path)
+        else:
+            _keep(path, others)
         raise ProofFailed(failure_text(certificate, "do not use this bundle here"))
-    _keep(path, certificate)
+    _keep(path, merged([certificate, *([others] if others else [])]))
 
 
 def _show_stages(certificate: Certificate) -> None:
@@ -85,6 +93,16 @@ def _show_stages(certificate: Certificate) -> None:
 
 def _certificate_path(bundle: Bundle, name: str) -> Path:
     return bundle.path / CERTIFICATES / f"{re.sub(r'[^A-Za-z0-9_-]+', '-', name)[:64]}.json"
+
+
+def _others(bundle: Bundle, path: Path, certificate: Certificate) -> Certificate | None:
+    """What the certificate at this place says of runtimes and precisions that were not proven anew; None where nothing."""
+    stored = next((s.certificate for s in stored_certificates(bundle) if s.name == path.name and not s.objection), None)
+    same = stored is not None and (stored.reference, stored.threshold) == (certificate.reference, certificate.threshold)
+    if stored is None or not same or not stored.passed:
+        return None
+    others = stored.without(certificate.places)
+    return others if others.cells else None
 
 
 def _keep(path: Path, certificate: Certificate) -> None:

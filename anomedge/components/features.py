@@ -5,6 +5,7 @@ those of timm's feature information, such as `layer2` or `blocks.2`), or any tra
 named by their path in it.
 """
 
+import copy
 import importlib
 import logging
 import socket
@@ -136,6 +137,7 @@ class FeatureExtractor(nn.Module):
     def _wrap(self, backbone: nn.Module) -> None:
         from torchvision.models.feature_extraction import create_feature_extractor
 
+        backbone = copy.deepcopy(backbone)  # the caller's stays in its mode, trainable, with its own weights
         names = dict(backbone.named_modules())
         if unknown := [layer for layer in self.layers if layer not in names]:
             raise ModelError(f"got layers {unknown}; expected paths in {self.backbone}, such as {list(names)[1:4]}")

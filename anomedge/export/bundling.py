@@ -121,6 +121,10 @@ def _check_frame(options: ExportOptions) -> None:
 def _check_layout(options: ExportOptions) -> None:
     if options.layout not in LAYOUTS:
         raise InputError(f"got layout {options.layout!r}; expected one of: {', '.join(LAYOUTS)}")
+    if options.layout == "anomalib" and "fp32" not in options.precisions:
+        raise InputError(
+            f"got layout anomalib with precision {', '.join(options.precisions)}; expected fp32 among them: its tools get that"
+        )
     if options.layout == "anomalib" and options.batch not in {"dynamic", 1}:
         raise InputError(
             f"got batch {options.batch} with layout anomalib; expected dynamic or 1: its tools feed one picture at a time"

@@ -69,6 +69,7 @@ def network_of(model: Model, frame: tuple[int, int], batch: int, like: Network |
         stages=stages,
         outputs=tuple(stages[name] for name in OUTPUTS),
         stored=_stored(program, constants, like),
+        computed=frozenset(graph.computed & constants.keys()),
     )
 
 
@@ -111,6 +112,7 @@ class _Graph:
     selected: dict[fx.Node, float]
     inputs: dict[str, int] = field(default_factory=dict)
     constants: dict[str, int] = field(default_factory=dict)
+    computed: set[str] = field(default_factory=set)
     operations: list[Operation] = field(default_factory=list)
     names: dict[fx.Node, str] = field(default_factory=dict)
 
@@ -158,6 +160,9 @@ class _Graph:
             return
         self.names[node] = node.name
         self.constants[node.name] = _bytes(node)
+        # The exporter writes down what is small; a part of a large constant is cut when the graph is opened.
+        if _bytes(node) >= WORTH_PACKING:
+            self.computed.add(node.name)
 
     def _kind(self, node: fx.Node, values: Sequence[fx.Node]) -> Kind:
         name = _name(node)

@@ -65,7 +65,7 @@ def graph_from_model(model: Model, frame: tuple[int, int], batch: int | None, op
     example = torch.zeros(batch or 2, *frame, 3, dtype=torch.uint8)
     # Names alone: nothing is computed, which in float16 a CPU does slowly if at all.
     with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
-        names = list(deployed.stages(example[:1]))
+        names = list(deployed.stages(example))
     proto = _exported(deployed, example, names, dynamic=batch is None, opset=max(opset, _WRITTEN_OPSET))
     assert_shared_operators(proto)
     select_channels_early(proto)

@@ -11,7 +11,7 @@ import copy
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
-from operator import attrgetter
+from operator import attrgetter, getitem
 from typing import Any
 
 import torch
@@ -30,13 +30,20 @@ _CONVOLUTIONS = {_aten.conv1d.default, _aten.conv1d.padding, _aten.conv2d.defaul
 _NORMALISATION = _aten._native_batch_norm_legit_no_training.default
 # A sum of thousands of numbers, or of their squares, may leave float16's range before it is divided or its root is taken.
 _SUMS = {
+    _aten._native_batch_norm_legit.no_stats,
     _aten.adaptive_avg_pool2d.default,
+    _aten.group_norm.default,
+    _aten.instance_norm.default,
     _aten.linalg_vector_norm.default,
     _aten.mean.default,
     _aten.mean.dim,
+    _aten.native_group_norm.default,
+    _aten.std.correction,
+    _aten.std_mean.correction,
     _aten.sum.default,
     _aten.sum.dim_IntList,
     _aten.var.correction,
+    _aten.var_mean.correction,
 }
 
 
@@ -59,7 +66,7 @@ class HalfBackbone(nn.Module):
         for node in nodes:
             node.args, node.kwargs = map_aggregate((node.args, node.kwargs), _half_type)
             if node.target in _SUMS:
-                _sum_in_float32(self.graph.graph, node)
+                _sum_in_float32(self.graph, node)
         self.graph.recompile()
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -202,13 +209,22 @@ def _with_sums_kept(kernel: Tensor) -> Tensor:
     return places.scatter(2, order, ordered).reshape(kernel.shape).to(kernel)
 
 
-def _sum_in_float32(graph: fx.Graph, node: Node) -> None:
-    with graph.inserting_before(node):
-        wide = graph.call_function(_aten.to.dtype, (node.args[0], torch.float32))
-    node.args = (wide, *node.args[1:])
-    with graph.inserting_after(node):
-        narrow = graph.call_function(_aten.to.dtype, (node, torch.float16))
-    node.replace_all_uses_with(narrow, delete_user_cb=lambda user: user is not narrow)
+def _sum_in_float32(module: fx.GraphModule, node: Node) -> None:
+    """Widen all that a node reads, narrow all that it gives."""
+    graph = module.graph
+
+    def wide(given: Node) -> Node:
+        value = attrgetter(given.target)(module) if given.op == "get_attr" else given.meta.get("val")
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            return given
+        with graph.inserting_before(node):
+            return graph.call_function(_aten.to.dtype, (given, torch.float32))
+
+    node.args, node.kwargs = fx.map_arg(node.args, wide), fx.map_arg(node.kwargs, wide)
+    for result in [user for user in node.users if user.target is getitem] or [node]:
+        with graph.inserting_after(result):
+            narrow = graph.call_function(_aten.to.dtype, (result, torch.float16))
+        result.replace_all_uses_with(narrow, delete_user_cb=lambda user, narrow=narrow: user is not narrow)
 
 
 def _half_type(argument: Any) -> Any:

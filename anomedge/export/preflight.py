@@ -45,6 +45,7 @@ _SHOWN = 5
 _MATTERS = 0.01
 """Share of the score's scale: a distance that small changes no decision."""
 _PATCHES_AT_ONCE = 256
+_ELEMENTWISE = {"add", "clamp", "clamp_max", "clamp_min", "div", "mul", "rsub", "sub"}
 _ROUNDED = 5e-4
 """Half of the last of the four digits that a range is kept with."""
 
@@ -82,6 +83,7 @@ def preflight(
         frames = np.stack([pictures[(start + i) % len(pictures)].frame(frame) for i in range(count)])
         with torch.no_grad():
             stages.add(pipeline.stages(to_images(torch.from_numpy(frames), model.geometry)))
+    _assert_no_constant_vanishes(backbone)
     low, high = stages.features()
     reach = Reach(low * SAFETY, high * SAFETY, stages.largest("distances"), _MATTERS * model.decision.scale)
     found = [*_weights(backbone), *layers.ranges(), *_statistics(model)]
@@ -124,7 +126,7 @@ def warn_of_lowering(ranges: Iterable[Range]) -> None:
         ("may overflow", "may overflow"),
         ("underflows", "is lost in part"),
     ):
-        found = [r for r in ranges if r.verdict == verdict]
+        found = [r for r in ranges if r.verdict == verdict and not r.halved]
         names = [f"{r.name} ({(r.least if what == 'is lost in part' else r.seen or r.reach):.3g})" for r in found]
         said += [f"{', '.join(names)} {what}"] if names else []
     if said:
@@ -246,6 +248,20 @@ class _Extremes:
         ends = [torch.stack(ends) for name, ends in self.ends.items() if name.startswith("features/")]
         low, high = torch.cat([torch.zeros(2, 0), *ends], dim=1)
         return low.clamp(max=0), high.clamp(min=0)
+
+
+def _assert_no_constant_vanishes(backbone: fx.GraphModule) -> None:
+    """What keeps a divisor from zero must not itself become zero, as 1e-12 does."""
+    for node in backbone.graph.nodes:
+        packet = getattr(node.target, "overloadpacket", None)
+        if getattr(packet, "__name__", "") not in _ELEMENTWISE:
+            continue
+        for constant in (x for x in (*node.args, *node.kwargs.values()) if isinstance(x, float) and x):
+            if not 0 < float(torch.tensor(abs(constant)).half()) < math.inf:
+                raise ExportError(
+                    f"{layer_of(node)} computes with {constant:g}, which float16 does not have; expected magnitudes from 6e-8 to "
+                    f"{LARGEST:.0f}: export without fp16; fp16-storage computes in float32"
+                )
 
 
 def _weights(backbone: fx.GraphModule) -> list[Range]:

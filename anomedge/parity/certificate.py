@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -165,6 +165,19 @@ class Certificate(_Frozen):
     def passed(self) -> bool:
         """Nothing failed."""
         return not self.failures
+
+    def without(self, places: Collection[tuple[str, str]]) -> Certificate:
+        """What it says of other runtimes and precisions than these."""
+        kept = {
+            name: tuple(row for row in getattr(self, name) if (row.runtime, row.precision) not in places)
+            for name in ("cells", "checks", "stages", "findings")
+        }
+        return self.model_copy(update=kept)
+
+    @property
+    def places(self) -> set[tuple[str, str]]:
+        """The runtimes and precisions that it speaks of."""
+        return {(cell.runtime, cell.precision) for cell in self.cells}
 
 
 def merged(certificates: Sequence[Certificate]) -> Certificate:

@@ -11,7 +11,7 @@ from typing import Any
 
 from anomedge.bundle import Bundle
 from anomedge.errors import InputError, RuntimeMissing
-from anomedge.runtimes._base import Built, Options, Session, Tensors, is_there
+from anomedge.runtimes._base import Built, Options, Session, Tensors, how_to_install, is_there
 
 __all__ = [
     "TF32",
@@ -71,7 +71,7 @@ def get(name: str) -> type[Session]:
             if not is_there(kind.vendor):
                 raise RuntimeMissing(
                     f"runtime {kind.name} is not installed here; expected the package {kind.vendor}: "
-                    f"pip install 'anomedge[{kind.extra}]'"
+                    f"{how_to_install(kind.vendor, kind.extra)}"
                 )
             return kind
     names = ", ".join(f"{kind.name} ({kind.short})" for kind in kinds.values())

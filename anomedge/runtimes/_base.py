@@ -25,11 +25,12 @@ from anomedge.errors import AnomedgeError, BundleError, DeviceMismatch, InputErr
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Built", "Options", "Session", "TensorSpec", "Tensors", "is_there", "translated"]
+__all__ = ["Built", "Options", "Session", "TensorSpec", "Tensors", "how_to_install", "is_there", "translated"]
 
 Tensors = dict[str, npt.NDArray[Any]]
 
 _LEAST_WORKSPACE = 1 << 20
+_JETSON = Path("/etc/nv_tegra_release")
 
 
 @dataclass(frozen=True)
@@ -288,6 +289,13 @@ class Session(ABC):
 
     def _translated(self, verb: str) -> AbstractContextManager[None]:
         return translated(self.name, verb, self.path)
+
+
+def how_to_install(vendor: str, extra: str) -> str:
+    """What to do where a vendor's package is missing."""
+    if vendor == "tensorrt" and _JETSON.exists():
+        return "it comes with JetPack; make the environment with python3 -m venv --system-site-packages"
+    return f"pip install 'anomedge[{extra}]'"
 
 
 def is_there(package: str) -> bool:

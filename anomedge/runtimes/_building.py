@@ -220,6 +220,10 @@ def _add_profile(builder: Any, network: Any, config: Any, order: Order) -> None:
     moving = {name: shape for name, shape in shapes.items() if shape and shape[0] < 0}
     if not moving:
         return
+    if order.options.dla is not None:
+        raise InputError(
+            "got dla with a graph of any batch; the accelerator takes one fixed batch: export with --batch N"
+        )
     profile = builder.create_optimization_profile()
     for name, shape in moving.items():
         profile.set_shape(name, *((count, *shape[1:]) for count in order.options.batches))
@@ -230,8 +234,8 @@ def _add_profile(builder: Any, network: Any, config: Any, order: Order) -> None:
 def _with_timing(config: Any, content: bytes, lines: Lines) -> Any:
     """A timing cache with what earlier builds measured; a spoilt one is a new one."""
     cache = config.create_timing_cache(content)
-    if content and not config.set_timing_cache(cache, False):
-        warnings.warn("the timing cache is another device's; a new one is made", stacklevel=2)
+    if content and (cache is None or not config.set_timing_cache(cache, False)):
+        warnings.warn("the timing cache cannot be used here; a new one is made", stacklevel=2)
         lines.tell()
         content = b""
         cache = config.create_timing_cache(content)

@@ -12,12 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from anomedge.errors import RuntimeMissing
+from anomedge.runtimes import _gpu
 from anomedge.runtimes._base import is_there
 from anomedge.runtimes._vendor import VendorError
 
 __all__ = ["Buffer", "Cuda", "installed"]
 
 _LAYOUTS = ("cuda.bindings.runtime", "cuda.cudart")
+_DRIVER_TOO_OLD = 35
+"""cudaErrorInsufficientDriver."""
 
 
 def installed() -> bool:
@@ -55,6 +58,12 @@ class Cuda:
             VendorError: CUDA answered with an error.
         """
         code, *results = getattr(self.api, verb)(*arguments)
+        if int(code) == _DRIVER_TOO_OLD:
+            speaks = _gpu.find().gpus[0].driver.split(",")[0] if _gpu.find().gpus else "an older CUDA"
+            raise VendorError(
+                f"{verb}: this cuda-python is for a newer CUDA than the driver, which speaks {speaks}; install the "
+                f"cuda-python of that number, for CUDA 12.6: pip install 'cuda-python==12.6.*'"
+            )
         if int(code) != 0:
             raise VendorError(f"{verb}: {getattr(code, 'name', 'CUDA error')} ({int(code)})")
         return results[0] if results else None

@@ -200,7 +200,8 @@ def _purpose(record: Mapping[str, Any] | None) -> Any:
     if not isinstance(fingerprint, dict) or not isinstance(fingerprint.get("device"), dict):
         return None
     device = {name: value for name, value in fingerprint["device"].items() if name != "driver"}
-    return device, *(fingerprint.get(name) for name in ("version", "options", "batches"))
+    owner = (record or {}).get("owner")  # in a folder of several bundles' engines, each replaces its own
+    return owner, device, *(fingerprint.get(name) for name in ("version", "options", "batches"))
 
 
 def _holds(wide: Batches, narrow: Batches) -> bool:

@@ -71,7 +71,8 @@ class Execution:
         log, self._lines = listen(trt)
         try:
             cuda.use(gpu)
-            self._stream = cuda("cudaStreamCreate")
+            # Apart from the default stream: a recording must not meet what others do there.
+            self._stream = cuda("cudaStreamCreateWithFlags", cuda.api.cudaStreamNonBlocking)
             self._runtime = trt.Runtime(log)
             self._engine = self._deserialised(plan, host_code, dla)
             names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]

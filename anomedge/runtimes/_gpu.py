@@ -20,7 +20,7 @@ __all__ = ["Found", "Gpu", "find"]
 _SECONDS = 60
 _KERNEL_DRIVER = Path("/proc/driver/nvidia/version")
 _JETSON = Path("/etc/nv_tegra_release")
-_MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR
+_ATTRIBUTES = (75, 76, 16)  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR, _MULTIPROCESSOR_COUNT
 
 _PROBE = """
 import ctypes, json, sys
@@ -38,24 +38,29 @@ ask("cuDeviceGetCount", ctypes.byref(count))
 ask("cuDriverGetVersion", ctypes.byref(driver))
 gpus = []
 for i in range(count.value):
-    device, name, numbers = ctypes.c_int(), ctypes.create_string_buffer(256), [ctypes.c_int(), ctypes.c_int()]
+    device, name, numbers = ctypes.c_int(), ctypes.create_string_buffer(256), [ctypes.c_int() for _ in sys.argv[1:]]
     ask("cuDeviceGet", ctypes.byref(device), i)
     ask("cuDeviceGetName", name, 256, device)
     for number, attribute in zip(numbers, map(int, sys.argv[1:])):
         ask("cuDeviceGetAttribute", ctypes.byref(number), attribute, device)
-    gpus.append({"name": name.value.decode(), "capability": [n.value for n in numbers]})
+    major, minor, processors = (n.value for n in numbers)
+    gpus.append({"name": name.value.decode(), "capability": [major, minor], "processors": processors})
 print(json.dumps({"cuda": driver.value, "gpus": gpus}))
 """
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU: its place among those visible, its name, its compute capability and its driver's release."""
+    """One GPU: its place among those visible, name, compute capability, driver's release and number of multiprocessors.
+
+    Every module of a family may have one name, as those of Jetson Orin do; the multiprocessors tell them apart.
+    """
 
     index: int
     name: str
     capability: tuple[int, int]
     driver: str
+    processors: int = 0
 
     @property
     def compute(self) -> str:
@@ -81,7 +86,7 @@ class Found:
 @cache
 def find() -> Found:
     """The GPUs that a process of ours may use; asked once, as `CUDA_VISIBLE_DEVICES` holds for a whole process."""
-    command = [sys.executable, "-I", "-S", "-c", _PROBE, str(_MAJOR), str(_MINOR)]
+    command = [sys.executable, "-I", "-S", "-c", _PROBE, *map(str, _ATTRIBUTES)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -95,7 +100,7 @@ def find() -> Found:
 def _read(answer: dict[str, Any]) -> Found:
     driver = _driver(answer["cuda"])
     gpus = tuple(
-        Gpu(index, gpu["name"], (gpu["capability"][0], gpu["capability"][1]), driver)
+        Gpu(index, gpu["name"], (gpu["capability"][0], gpu["capability"][1]), driver, gpu["processors"])
         for index, gpu in enumerate(answer["gpus"])
     )
     return Found(gpus, "" if gpus else "the driver has no GPU for this process")

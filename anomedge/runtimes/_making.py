@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from anomedge.files import sha256_of_bytes
 from anomedge.runtimes._base import Options
 from anomedge.runtimes._building import Order, Product, build
 from anomedge.runtimes._cuda import Cuda
@@ -60,14 +62,17 @@ class Maker:
         return Made(kept, fresh=False) if kept is not None else Made(self._built(store, facts), fresh=True)
 
     def _built(self, store: Store, facts: dict[str, Any]) -> Engine:
-        known = {name: facts[name] for name in ("version", "device")}
+        # How fast kernels are is this release's and this GPU's own, whatever else the engine may run on.
+        device = self._exact_device(self.gpu) if self.gpu is not None else facts["device"]
+        known = {"version": str(self.trt.__version__), "device": device}
         with store.place() as folder:
             start = time.perf_counter()
             product = self._product(store.timing(known))
             seconds = round(time.perf_counter() - start, 3)
             if product.timing:
                 store.keep_timing(folder, known, product.timing)
-            return store.keep(folder, facts, self.options.batches, product.plan, seconds=seconds)
+            owner = sha256_of_bytes(os.fsencode(self.path.absolute()))
+            return store.keep(folder, facts, self.options.batches, product.plan, seconds=seconds, owner=owner)
 
     def _product(self, timing: bytes) -> Product:
         gpu = self.gpu
@@ -99,4 +104,13 @@ class Maker:
             raise ValueError("an engine for one GPU needs that GPU")
         if self.options.hardware_compatible:
             return {"gpu": "any from compute capability 8.0 on", "driver": self.gpu.driver}
-        return {"gpu": self.gpu.name, "compute_capability": self.gpu.compute, "driver": self.gpu.driver}
+        return self._exact_device(self.gpu)
+
+    @staticmethod
+    def _exact_device(gpu: Gpu) -> dict[str, str]:
+        return {
+            "gpu": gpu.name,
+            "compute_capability": gpu.compute,
+            "multiprocessors": str(gpu.processors),
+            "driver": gpu.driver,
+        }

@@ -28,6 +28,7 @@ import numpy.typing as npt
 
 from anomedge.errors import DeviceMismatch, InputError
 from anomedge.files import sha256_of_file
+from anomedge.runtimes import _gpu
 from anomedge.runtimes._base import Options, Tensors, TensorSpec
 
 __all__ = ["CUDA", "TENSORRT", "Bindings", "Placement", "check_tf32", "placement_of", "preload", "providers", "tidy"]
@@ -40,7 +41,6 @@ _ENV = "NVIDIA_TF32_OVERRIDE"
 # ONNX Runtime keeps arithmetic on shapes on the CPU on purpose; what moves more than this is no shape.
 _BYTES_OF_SHAPES = 4096
 _MANIFEST = "manifest.json"
-_DRIVERS = ("/proc/driver/nvidia/version", "/etc/nv_tegra_release")
 
 _tensorrt_uses_tf32: list[bool] = []
 """What the process's first session under the TensorRT provider decided, empty before it."""
@@ -120,6 +120,10 @@ def _tensorrt(
 ) -> dict[str, str]:
     if options.version_compatible:
         raise InputError("got version_compatible; onnxruntime's TensorRT provider has no such engines: leave it out")
+    if options.dla is not None:
+        raise InputError(
+            "got dla; onnxruntime's TensorRT provider uses it only where a flag lowers the graph: use the runtime tensorrt"
+        )
     told = {"device_id": str(number)} | _profile(inputs, options)
     if options.workspace is not None:
         told["trt_max_workspace_size"] = str(options.workspace)
@@ -127,8 +131,6 @@ def _tensorrt(
         told["trt_cuda_graph_enable"] = "True"
     if options.hardware_compatible:
         told["trt_engine_hw_compatible"] = "True"
-    if options.dla is not None:
-        told |= {"trt_dla_enable": "True", "trt_dla_core": str(options.dla)}
     return told | _caches(path, told | {"tf32": str(options.tf32), "version": version}, options.cache)
 
 
@@ -181,7 +183,7 @@ def tidy(listed: list[tuple[str, dict[str, str]]]) -> None:
 def _fingerprint(path: Path, told: Mapping[str, str]) -> str:
     # A graph's weights may lie in another file; a bundle's manifest answers for them all.
     files = [path.with_name(name) for name in (path.name, f"{path.name}.data", _MANIFEST)]
-    machine = [Path(name).read_text(errors="replace") for name in _DRIVERS if Path(name).is_file()]
+    machine = [[gpu.name, gpu.compute, gpu.processors, gpu.driver] for gpu in _gpu.find().gpus]
     library = str(getattr(sys.modules.get("tensorrt"), "__version__", ""))
     known = [[sha256_of_file(file) for file in files if file.is_file()], machine, library, sorted(told.items())]
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]

@@ -47,7 +47,8 @@ class TensorRTSession(Session):
     def build(cls, path: Path, options: Options, *, force: bool = False) -> Built:
         """Build an engine for exactly these options, or find it built; `force` builds it again. Errors as in opening."""
         with translated(cls.name, "build", path):
-            gpu = None if cls.targets and not _gpu.find().gpus else cls._chosen(options.device)
+            ahead = bool(cls.targets) and not any(cls.supports(gpu) for gpu in _gpu.find().gpus)
+            gpu = None if ahead else cls._chosen(options.device)
             made = cls._maker(path, options, gpu).engine(exact=True, force=force)
         listen(load(cls.vendor, cls.extra))[1].tell()
         return Built(made.engine.path, len(made.engine.plan), made.fresh, made.engine.record)

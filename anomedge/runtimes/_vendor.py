@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from anomedge.errors import RuntimeMissing
+from anomedge.runtimes._base import how_to_install
 
 __all__ = ["Lines", "VendorError", "listen", "load"]
 
@@ -42,7 +43,7 @@ def load(name: str, extra: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise RuntimeMissing(
-            f"{error.name} is not installed here; expected it for {name}: pip install 'anomedge[{extra}]'"
+            f"{error.name} is not installed here; expected it for {name}: {how_to_install(name, extra)}"
         ) from error
     except (ImportError, OSError, RuntimeError) as error:
         raise RuntimeMissing(f"{name} is installed but does not load: {_advice(str(error))}") from error
@@ -64,7 +65,7 @@ class Lines:
         self._name = name
         self._new: list[tuple[str, str]] = []
         self._known: set[str] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # what is freed within it may log
 
     def add(self, severity: str, text: str) -> None:
         """Keep a line of a severity that people must hear."""

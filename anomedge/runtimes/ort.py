@@ -85,6 +85,8 @@ class OrtSession(Session):
         gpu.preload(vendor, provider)
         gpu.check_tf32(provider, self.options.tf32)
         listed = gpu.providers(provider, number, self.path, self._inputs(vendor), self.options, self.version)
+        if "trt_profile_max_shapes" in listed[0][1]:
+            self.largest = self.options.batches[2]
         try:
             with tempfile.TemporaryDirectory() as folder:
                 settings.enable_profiling = True

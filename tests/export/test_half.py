@@ -236,6 +236,69 @@ def with_backbone(model, name, halve):
     return halved(other, folded_backbone(other, None)) if halve else other
 
 
+class Grouped(nn.Module):
+    """GroupNorm, standardised weights' var_mean, and channel attention whose reshape names the batch."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.norm = nn.Conv2d(3, 8, 3, 2, 1), nn.GroupNorm(2, 8)
+        self.mix = nn.Conv1d(1, 1, 3, padding=1)
+
+    def forward(self, x):
+        x = self.norm(self.conv(x) * 400)
+        variance, mean = torch.var_mean(x, dim=(2, 3), keepdim=True)
+        x = (x - mean) / (variance + 1e-3).sqrt()
+        weights = self.mix(x.mean((2, 3)).view(x.shape[0], 1, -1)).view(x.shape[0], -1, 1, 1)
+        return {"all": x * weights.sigmoid()}
+
+
+@pytest.mark.parametrize("batch", [None, 2])
+def test_norms_over_an_image_are_float32_and_a_fixed_batch_may_be_named(models, batch):
+    model = on(models["padim"], Grouped().eval())
+    graph = folded_backbone(model, batch)
+    images = torch.randn(batch or 1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    images = torch.nn.functional.interpolate(images, model.geometry.image)
+    half = HalfBackbone(graph)
+    for node in half.graph.graph.nodes:
+        if node.target in {torch.ops.aten.group_norm.default, torch.ops.aten.var_mean.correction}:
+            assert all(given.target is torch.ops.aten.to.dtype for given in node.all_input_nodes)
+    with torch.no_grad():
+        expected, produced = graph(images)["all"], half(images)["all"]
+    torch.testing.assert_close(produced, expected, rtol=0, atol=2e-2 * float(expected.abs().max()))
+
+
+def test_a_backbone_that_names_its_batch_is_exported_for_that_batch(models, tmp_path):
+    torch.manual_seed(0)
+    extractor = FeatureExtractor(_Attention(), ["conv"], pre_trained=False)
+    config = models["patchcore"].pipeline.config.model_copy(
+        update={"backbone": "_Attention", "layers": ("conv",), "n_vectors": 50}
+    )
+    pipeline = type(models["patchcore"].pipeline)(config, extractor).eval()
+    pipeline.bank.fill(torch.randn(50, sum(extractor.channels)))
+    model = replace(models["patchcore"], pipeline=pipeline)
+    graph, names = graph_from_model(halved(model, folded_backbone(model, 2)), FRAME, 2, 17)
+    assert names[-1] == "score"
+    assert graph.graph.input[0].type.tensor_type.shape.dim[0].dim_value == 2
+
+
+class _Attention(nn.Module):
+    """Its middle layer's weights come from a reshape that names the batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.mix, self.conv = (
+            nn.Conv2d(3, 8, 3, 4, 1),
+            nn.Conv1d(1, 1, 3, padding=1),
+            nn.Conv2d(8, 8, 3, 2, 1),
+        )
+
+    def forward(self, x):
+        x = self.stem(x)
+        weights = self.mix(x.mean((2, 3)).view(x.shape[0], 1, -1)).view(x.shape[0], -1, 1, 1)
+        return self.conv(x * weights.sigmoid())
+
+
 def test_long_sums_are_taken_in_float32(models, tmp_path):
     model = with_backbone(models["patchcore"], "mobilenetv3_small_050", halve=True)
     graph, _ = graph_from_model(model, FRAME, None, 17)

@@ -330,7 +330,12 @@ def test_a_layout_that_decides_otherwise_is_not_published(model_paths, pictures,
 
 
 @pytest.mark.parametrize(
-    ("more", "said"), [({"layout": "openvino"}, "expected one of: anomedge, anomalib"), ({"batch": 3}, "one picture")]
+    ("more", "said"),
+    [
+        ({"layout": "openvino"}, "expected one of: anomedge, anomalib"),
+        ({"batch": 3}, "one picture"),
+        ({"precisions": ["fp16-storage"]}, "expected fp32 among them"),
+    ],
 )
 def test_what_cannot_be_laid_out_is_refused(more, said, model_paths, tmp_path):
     options = ExportOptions(**({"frame": FRAME, "layout": "anomalib"} | more))

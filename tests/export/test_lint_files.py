@@ -7,6 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto
 
+from anomedge.errors import InputError
 from anomedge.export.lint import available, examine, vendors
 from anomedge.export.lint.skim import _varint
 from tests.export.lint_cases import CASES, FLOAT, model, node, save
@@ -99,6 +100,31 @@ def test_data_that_is_elsewhere_is_named_and_no_vendor_gets_the_file(entries, sa
         assert (finding.severity, finding.node) == ("error", "w")
         assert said in finding.message
     assert all(not run.steps and "not where it says" in run.reason for run in report.runs)
+
+
+def test_functions_that_double_are_refused_before_they_are_written_out(tmp_path):
+    case = model([node("f40", ["x"], ["y"])], {"x": (FLOAT, [1])}, {"y": (FLOAT, [1])})
+    case.graph.node[0].domain = "own"
+    case.opset_import.append(onnx.helper.make_opsetid("own", 1))
+    for number in range(41):
+        inner = [("f" + str(number - 1), "own") if number else ("Relu", "")] * 2
+        nodes = [
+            onnx.helper.make_node(op, [source], [made], domain=domain)
+            for (op, domain), source, made in zip(inner, ("x", "z"), ("z", "y"), strict=True)
+        ]
+        opsets = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("own", 1)]
+        case.functions.append(onnx.helper.make_function("own", f"f{number}", ["x"], ["y"], nodes, opsets))
+    (tmp_path / "doubling.onnx").write_bytes(case.SerializeToString())
+    with pytest.raises(InputError, match=r"got 4\.4e\+12 nodes with its functions written out"):
+        examine(tmp_path / "doubling.onnx", real=False)
+
+
+def test_shapes_without_end_are_refused(tmp_path):
+    case = model([node("Relu", ["w"], ["y"])], {}, {"y": (FLOAT, [1])})
+    case.graph.initializer.append(TensorProto(name="w", dims=[1 << 62] * 240, data_type=FLOAT))
+    (tmp_path / "endless.onnx").write_bytes(case.SerializeToString())
+    with pytest.raises(InputError, match="a value of 240 dimensions; expected 64 at most"):
+        examine(tmp_path / "endless.onnx", real=False)
 
 
 def test_names_that_a_terminal_would_obey_are_escaped(tmp_path):

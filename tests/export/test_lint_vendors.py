@@ -52,6 +52,9 @@ def openvino(folder):
     return all_at_once("openvino", "compile", folder)
 
 
+STARTED = "print('anomedge-lint-started', flush=True)"
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_the_table_of_rtx_says_what_nvidias_parser_and_builder_do(name, rtx, folder):
     said, path = rtx[name], folder / f"{name}.onnx"
@@ -151,8 +154,8 @@ def test_an_ir_is_linted_as_openvino_reads_it(bundle_paths, tmp_path):
 @pytest.mark.parametrize(
     "code, timeout, said",
     [
-        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", 60, "SIGSEGV"),
-        ("raise SystemExit('no driver')", 60, "no driver"),
+        (f"{STARTED}; import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", 60, "SIGSEGV"),
+        (f"{STARTED}; raise SystemExit('no driver')", 60, "no driver"),
         ("import time; time.sleep(60)", 0.5, "not through after"),
     ],
 )
@@ -164,6 +167,22 @@ def test_a_vendor_that_crashes_or_hangs_takes_nothing_along(code, timeout, said,
     (finding,) = report.findings
     assert finding.rule == "vendor" and said in finding.message
     assert finding.severity == ("warning" if "through" in said else "error")
+
+
+@pytest.mark.parametrize(
+    "code, said",
+    [
+        ("raise ImportError('libmissing.so: cannot open')", "libmissing.so"),
+        (f"{STARTED}; import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"),
+    ],
+)
+def test_a_vendor_that_cannot_be_asked_says_nothing_of_the_graph(code, said, tmp_path, monkeypatch):
+    (tmp_path / "workers").mkdir()
+    (tmp_path / "workers" / "openvino_worker.py").write_text(code)
+    monkeypatch.setattr(vendors, "__file__", str(tmp_path / "vendors.py"))
+    report = examine(save(CASES["relu"], tmp_path / "relu.onnx"), ["openvino-cpu"])
+    assert report.findings == ()
+    assert report.runs[0].steps == () and said in report.runs[0].reason
 
 
 def test_without_the_package_the_report_says_so(tmp_path, monkeypatch):

@@ -20,6 +20,7 @@ from anomedge.export.half import folded_backbone
 from anomedge.export.preflight import (
     LoweringWarning,
     Reach,
+    _assert_no_constant_vanishes,
     assert_halvable,
     bounds_of,
     preflight,
@@ -49,6 +50,26 @@ def planted(model, change):
 
 def norms_of(pipeline):
     return {name: part for name, part in pipeline.named_modules() if isinstance(part, nn.BatchNorm2d)}
+
+
+class Normalised(nn.Module):
+    def __init__(self, least):
+        super().__init__()
+        self.least = least
+
+    def forward(self, x):
+        return {"all": x / x.abs().sum(dim=1, keepdim=True).clamp_min(self.least)}
+
+
+@pytest.mark.parametrize(("least", "fits"), [(1e-12, False), (1e-3, True), (1e6, False)])
+def test_a_constant_that_float16_does_not_have_is_refused(models, least, fits):
+    model = replace(models["padim"], pipeline=models["padim"].pipeline.with_extractor(Normalised(least)))
+    backbone = folded_backbone(model, None)
+    if fits:
+        _assert_no_constant_vanishes(backbone)
+        return
+    with pytest.raises(ExportError, match=f"computes with {least:g}, which float16 does not have"):
+        _assert_no_constant_vanishes(backbone)
 
 
 def test_a_sound_detector_is_let_through(models, detector):

@@ -15,6 +15,7 @@ import numpy as np
 class FakeError(enum.IntEnum):
     cudaSuccess = 0
     cudaErrorMemoryAllocation = 2
+    cudaErrorInsufficientDriver = 35
 
 
 class cudaMemcpyKind(enum.IntEnum):
@@ -34,20 +35,22 @@ class FakeCuda(ModuleType):
         self.__spec__ = ModuleSpec(self.__name__, None)
         self.names = names
         self.cudaMemcpyKind, self.cudaStreamCaptureMode = cudaMemcpyKind, cudaStreamCaptureMode
+        self.cudaStreamNonBlocking = 1
         self.memory = {"host": {}, "device": {}}
         self.streams, self.graphs, self.alive = {}, {}, {"context": 0, "engine": 0, "runtime": 0}
+        self.code = FakeError.cudaErrorMemoryAllocation
         self.fail, self.problems, self.calls, self.capturing = set(), [], [], None
         self.chosen, self.made = {}, 0
 
     def __getattribute__(self, name):
         value = super().__getattribute__(name)
-        if not name.startswith("cuda") or isinstance(value, type):
+        if not name.startswith("cuda") or isinstance(value, type | int):
             return value
 
         def call(*arguments):
             self.calls.append(name)
             if name in self.fail:
-                return (FakeError.cudaErrorMemoryAllocation, None)
+                return (self.code, None)
             if name != "cudaSetDevice" and threading.get_ident() not in self.chosen:
                 self.problems.append(f"{name} on a thread that chose no GPU")
             results = value(*arguments)
@@ -97,7 +100,9 @@ class FakeCuda(ModuleType):
     def cudaFreeHost(self, address):
         self._free("host", address)
 
-    def cudaStreamCreate(self):
+    def cudaStreamCreateWithFlags(self, flags):
+        if flags != self.cudaStreamNonBlocking:
+            self.problems.append("a stream that waits for the default one")
         number = self._number()
         self.streams[number] = []
         return number

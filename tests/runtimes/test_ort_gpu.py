@@ -243,10 +243,9 @@ def test_cuda_is_told_what_was_asked_and_nothing_else(machine, padim):
 
 
 def test_tensorrt_is_told_what_was_asked_and_nothing_else(machine, padim, tmp_path):
-    with opened(
-        padim, "tensorrt:2", cache=tmp_path / "engines", batches=(1, 4, 32), workspace=1 << 30, dla=1
-    ) as session:
+    with opened(padim, "tensorrt:2", cache=tmp_path / "engines", batches=(1, 4, 32), workspace=1 << 30) as session:
         assert session.running_on == f"{TENSORRT}:2"
+        assert session.largest == 32, "or an Inspector would give it more than its profile takes"
     ((first, told), (second, cuda)) = machine.told[0]
     assert (first, second, cuda["use_tf32"]) == (TENSORRT, CUDA, "0")
     (folder,) = (tmp_path / "engines").iterdir()
@@ -256,8 +255,6 @@ def test_tensorrt_is_told_what_was_asked_and_nothing_else(machine, padim, tmp_pa
         "trt_profile_opt_shapes": f"frames:4x{FRAME[0]}x{FRAME[1]}x3",
         "trt_profile_max_shapes": f"frames:32x{FRAME[0]}x{FRAME[1]}x3",
         "trt_max_workspace_size": "1073741824",
-        "trt_dla_enable": "True",
-        "trt_dla_core": "1",
         "trt_engine_cache_enable": "True",
         "trt_engine_cache_path": str(folder),
         "trt_timing_cache_enable": "True",
@@ -265,6 +262,8 @@ def test_tensorrt_is_told_what_was_asked_and_nothing_else(machine, padim, tmp_pa
     }
     with pytest.raises(InputError, match="no such engines"):
         opened(padim, "tensorrt", version_compatible=True)
+    with pytest.raises(InputError, match=r"got dla; .*use the runtime tensorrt"):
+        opened(padim, "tensorrt", dla=0)
     with opened(padim, "tensorrt", hardware_compatible=True):
         assert machine.told[-1][0][1]["trt_engine_hw_compatible"] == "True"
 

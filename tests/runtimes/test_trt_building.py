@@ -79,17 +79,20 @@ def test_options_out_of_range(new, graph, wrong):
 
 
 def test_an_accelerator_is_used_where_there_is_one(trt, graph):
+    fixed = {"inputs": {"frames": ["UINT8", [2, 4, 6, 3]]}, "outputs": {"score": ["FLOAT", [2]]}}
     with pytest.raises(InputError, match=r"got dla=1; this device and release have 0"):
-        made(graph(**HALF), dla=1)
+        made(graph(**HALF | fixed), dla=1)
     trt.cores = 2
-    made(graph(**HALF), dla=1)
+    with pytest.raises(InputError, match=r"takes one fixed batch: export with --batch N"):
+        made(graph(**HALF), dla=1)
+    made(graph(**HALF | fixed), dla=1)
     assert (trt.config.DLA_core, trt.config.default_device_type) == (1, trt.DeviceType.DLA)
     if trt.__version__.startswith("11"):
         assert trt.config._flags == {"GPU_FALLBACK"}
     else:
         assert trt.config._flags == {"GPU_FALLBACK", "FP16", "OBEY_PRECISION_CONSTRAINTS"}
         with pytest.raises(InputError, match="graph in float32"):
-            made(graph(), dla=1)
+            made(graph(**fixed), dla=1)
 
 
 def test_the_builder_is_on_the_gpu_asked_for(new, machine, graph):

@@ -12,11 +12,11 @@ import pytest
 
 from anomedge import runtimes
 from anomedge.bundle import Bundle
-from anomedge.errors import DeviceMismatch, RuntimeMissing
+from anomedge.errors import DeviceMismatch, RuntimeFailure, RuntimeMissing
 from anomedge.proving import plan_of
 from anomedge.runtimes import _cuda, _gpu
 from anomedge.runtimes._vendor import VendorError
-from tests.runtimes.fake_cuda import FakeCuda, cudaMemcpyKind, cudaStreamCaptureMode
+from tests.runtimes.fake_cuda import FakeCuda, FakeError, cudaMemcpyKind, cudaStreamCaptureMode
 from tests.test_commands import run
 
 
@@ -66,6 +66,7 @@ def test_rtx_says_which_gpus_it_runs_on(machine, graph):
     machine.gpus("H200", capability=(9, 0))
     with pytest.raises(DeviceMismatch, match=r"does not run on H200 \(cuda:0\), compute capability 9\.0"):
         runtimes.open(graph(), runtime="rtx")
+    assert runtimes.get("rtx").build(graph(), runtimes.Options()).fresh, "ahead of time, for others"
     machine.gpus("Blackwell", capability=(12, 1))
     runtimes.open(graph(), runtime="rtx").close()
     assert machine.trt.config._capabilities == []
@@ -112,15 +113,31 @@ def test_a_missing_library_is_named(machine, graph, monkeypatch, error, said):
         runtimes.open(graph(), runtime="trt")
 
 
+def test_a_cuda_python_that_is_newer_than_the_driver_is_told_from_a_fault(machine, graph):
+    machine.install("10.3.0")
+    machine.cuda.fail, machine.cuda.code = {"cudaSetDevice"}, FakeError.cudaErrorInsufficientDriver
+    with pytest.raises(RuntimeFailure, match=r"the driver, which speaks CUDA 12\.6; .*pip install 'cuda-python==12\.6"):
+        runtimes.open(graph(), runtime="trt")
+
+
+def test_on_a_jetson_tensorrt_is_not_installed_but_seen(monkeypatch, tmp_path):
+    monkeypatch.setattr(runtimes._base, "_JETSON", tmp_path)
+    monkeypatch.setattr(runtimes._base.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(RuntimeMissing, match=r"comes with JetPack; .*--system-site-packages"):
+        runtimes.get("trt")
+    with pytest.raises(RuntimeMissing, match=r"pip install 'anomedge\[rtx\]'"):
+        runtimes.get("rtx")
+
+
 def test_not_installed_names_the_extra(monkeypatch):
-    monkeypatch.setattr(runtimes.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(runtimes._base.importlib.util, "find_spec", lambda name: None)
     for short, extra in (("trt", "tensorrt"), ("rtx", "rtx")):
         with pytest.raises(RuntimeMissing, match=rf"pip install 'anomedge\[{extra}\]'"):
             runtimes.get(short)
 
 
 def test_the_probe_runs_in_a_process_of_its_own_and_reads_its_answer(monkeypatch):
-    said = {"cuda": 12060, "gpus": [{"name": "Orin", "capability": [8, 7]}]}
+    said = {"cuda": 12060, "gpus": [{"name": "Orin", "capability": [8, 7], "processors": 16}]}
     commands = []
 
     def answer(command, **_):
@@ -131,6 +148,7 @@ def test_the_probe_runs_in_a_process_of_its_own_and_reads_its_answer(monkeypatch
     (gpu,) = _gpu.find.__wrapped__().gpus
     assert commands[0][0] == sys.executable
     assert (gpu.name, gpu.capability, gpu.compute, str(gpu)) == ("Orin", (8, 7), "8.7", "Orin (cuda:0)")
+    assert gpu.processors == 16
     assert gpu.driver.startswith("CUDA 12.6")
 
 
@@ -178,6 +196,7 @@ def test_the_probe_asks_a_driver_as_cuda_h_has_it(monkeypatch, tmp_path):
     monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
     first, second = _gpu.find.__wrapped__().gpus
     assert (first.name, first.capability, second.name, second.capability) == ("First", (10, 11), "Second", (11, 12))
+    assert (first.processors, second.processors) == (-49, -48)
     assert (str(second), second.driver.split(",")[0]) == ("Second (cuda:1)", "CUDA 13.2")
 
 

@@ -27,6 +27,7 @@ __all__ = ["BITS", "Graph", "Node", "Value", "read_graph"]
 Array = npt.NDArray[Any]
 
 _NAMES = {"FLOAT": "FP32", "FLOAT16": "FP16", "BFLOAT16": "BF16", "FLOAT4E2M1": "FP4"}
+_MOST_DIMENSIONS, _MOST_NODES, _DEEPEST_CALLS = 64, 1_000_000, 200
 BITS = {
     "FP32": 32, "FP16": 16, "BF16": 16, "DOUBLE": 64, "INT64": 64, "UINT64": 64, "INT32": 32, "UINT32": 32, "INT16": 16,
     "UINT16": 16, "INT8": 8, "UINT8": 8, "BOOL": 8, "INT4": 4, "UINT4": 4, "FP8": 8, "FP4": 4,
@@ -137,8 +138,10 @@ def read_graph(path: Path, batch: int) -> Graph:
         InputError: the file is no ONNX graph.
     """
     model = skim(path)
+    _assert_shapes_plain(model, path)
     functions = tuple((f.domain, f.name) for f in model.functions)
     if functions:
+        _assert_expandable(model, path)
         model = _inlined(model, path)
     open_axes, batch = _close_batch(model.graph, batch)
     inferred = _inferred(model)
@@ -169,6 +172,38 @@ def type_name(kind: int) -> str:
         return ""
     name = str(TensorProto.DataType.Name(kind))
     return "FP8" if name.startswith("FLOAT8") else _NAMES.get(name, name)
+
+
+def _assert_shapes_plain(model: Any, path: Path) -> None:
+    """A shape of hundreds of dimensions is nobody's, and its volume a number of thousands of digits."""
+    values = (*model.graph.input, *model.graph.output, *model.graph.value_info)
+    ranks = [len(value.type.tensor_type.shape.dim) for value in values]
+    ranks += [len(tensor.dims) for tensor in _tensors(model.graph)]
+    if max(ranks, default=0) > _MOST_DIMENSIONS:
+        raise InputError(f"{path}: got a value of {max(ranks)} dimensions; expected {_MOST_DIMENSIONS} at most")
+
+
+def _assert_expandable(model: Any, path: Path) -> None:
+    """Functions that call one another twice double at every step: forty of them fill any memory when written out."""
+    bodies = {(f.domain, f.name): f.node for f in model.functions}
+    sizes: dict[tuple[str, str], int] = {}
+
+    def size(nodes: Any, depth: int) -> int:
+        total = 0
+        for node in nodes:
+            key = (node.domain, node.op_type)
+            if key in bodies and key not in sizes:
+                if depth > _DEEPEST_CALLS:
+                    raise InputError(f"{path}: its functions call one another without end; export it again")
+                sizes[key] = size(bodies[key], depth + 1)
+            inner = (g for a in node.attribute for g in (*a.graphs, *([a.g] if a.HasField("g") else [])))
+            total += sizes.get(key, 1) + sum(size(graph.node, depth + 1) for graph in inner)
+        return total
+
+    if (nodes := size(model.graph.node, 0)) > _MOST_NODES:
+        raise InputError(
+            f"{path}: got {nodes:.3g} nodes with its functions written out; expected {_MOST_NODES} at most"
+        )
 
 
 def _inlined(model: Any, path: Path) -> Any:

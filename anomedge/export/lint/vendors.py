@@ -23,7 +23,9 @@ Vendor = Literal["rtx", "openvino"]
 MODULES: dict[Vendor, str] = {"rtx": "tensorrt_rtx", "openvino": "openvino"}
 
 _MARK = "anomedge-lint:"
+_STARTED = "anomedge-lint-started"
 _LONGEST = 400
+_KILLED = 9
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,9 @@ def _meant(graph: Graph, fault: Fault) -> Iterator[Node]:
 def _verdict(vendor: Vendor, done: subprocess.CompletedProcess[bytes], seconds: float) -> Verdict:
     lines = [line for line in done.stdout.decode(errors="replace").splitlines() if line.startswith(_MARK)]
     if not lines:
+        # A package that does not load, or a machine without room for it, says nothing of the graph.
+        if _STARTED not in done.stdout.decode(errors="replace") or done.returncode == -_KILLED:
+            return Verdict(MODULES[vendor], "", (), (), False, _ending(done), seconds)
         return Verdict(MODULES[vendor], "", (), (Fault("", _ending(done)),), False, "", seconds)
     said = json.loads(lines[-1].removeprefix(_MARK))
     faults = tuple(Fault(fault["node"], _short(fault["text"])) for fault in said["faults"])

@@ -10,12 +10,15 @@ import sys
 from typing import Any
 
 MARK = "anomedge-lint:"
+STARTED = "anomedge-lint-started"
 
 
 def main(mode: str, paths: list[str]) -> None:
     """Read, and compile where asked for, in float32 as the adapter does."""
     import openvino
 
+    sys.stdout.write(f"{STARTED}\n")
+    sys.stdout.flush()
     core = openvino.Core()  # the only one: a second one's end spoils the signal stack
     for path in paths:
         sys.stdout.write(f"{MARK}{json.dumps(_result(openvino, core, mode, path))}\n")

@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 MARK = "anomedge-lint:"
+STARTED = "anomedge-lint-started"
 _PROTOBUF_LIMIT = 2**31 - 1
 
 
 def main(batch: int, path: str) -> None:
     """Parse, then build for batches up to `batch`."""
     import tensorrt_rtx as trt
+
+    sys.stdout.write(f"{STARTED}\n")
+    sys.stdout.flush()
 
     class Log(trt.ILogger):  # type: ignore[misc]
         """Keeps what is wrong."""

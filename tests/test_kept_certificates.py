@@ -1,0 +1,55 @@
+"""A proof of one runtime in one precision leaves standing what was proven of the others."""
+
+import json
+
+import pytest
+
+from anomedge.commands import verify
+from anomedge.export.bundling import ExportOptions, export
+from tests.conftest import FRAME, RUNTIMES
+from tests.test_commands import run
+
+
+@pytest.fixture(scope="module")
+def part(model_paths, tmp_path_factory):
+    path = tmp_path_factory.mktemp("kept") / "part.anomedge"
+    options = ExportOptions(frame=FRAME, runtimes=RUNTIMES[:1], batches=[1], precisions=["fp32", "fp16-storage"])
+    export(model_paths["padim"], path, options)
+    return path
+
+
+def places(part, name):
+    content = json.loads((part / "certificates" / f"{name}.json").read_bytes())
+    return {(cell["runtime"], cell["precision"]) for cell in content["cells"]}
+
+
+def verified(part, name, precision):
+    return run("verify", part, "--name", name, "--precision", precision, "--runtime", RUNTIMES[0], "--batch", "1")
+
+
+def test_each_proof_is_kept_until_it_is_made_again(part, monkeypatch):
+    runtime = next(iter(places(part, "host")))[0]
+    assert verified(part, "bench", "fp32") == 0
+    assert places(part, "bench") == {(runtime, "fp32")}
+    assert verified(part, "bench", "fp16-storage") == verified(part, "bench", "fp32") == 0
+    assert places(part, "bench") == {(runtime, "fp32"), (runtime, "fp16-storage")}
+    real = verify.certify
+    failed = {"failures": ("it decided otherwise",)}
+    monkeypatch.setattr(verify, "certify", lambda *a, **k: real(*a, **k).model_copy(update=failed))
+    assert verified(part, "bench", "fp16-storage") == 3
+    assert places(part, "bench") == {(runtime, "fp32")}
+    assert verified(part, "bench", "fp32") == 3
+    assert not (part / "certificates" / "bench.json").exists()
+
+
+def test_one_precision_on_the_host_keeps_the_other(part, model_paths):
+    before = places(part, "host")
+    assert len(before) == 2
+    command = ["--precision", "fp16-storage", "--runtime", RUNTIMES[0], "--batch", "1"]
+    assert run("verify", part, "--model", model_paths["padim"], *command) == 0
+    assert places(part, "host") == before
+
+
+def test_the_hosts_certificate_is_eager_torchs_alone(part, capfd):
+    assert run("verify", part, "--name", "host") == 2
+    assert "that certificate is eager Torch's" in capfd.readouterr().err
