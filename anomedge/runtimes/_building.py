@@ -235,7 +235,7 @@ def _with_timing(config: Any, content: bytes, lines: Lines) -> Any:
     """A timing cache with what earlier builds measured; a spoilt one is a new one."""
     cache = config.create_timing_cache(content)
     if content and (cache is None or not config.set_timing_cache(cache, False)):
-        warnings.warn("the timing cache cannot be used here; a new one is made", stacklevel=2)
+        warnings.warn("the timing cache is another device's, or spoilt; a new one is made", stacklevel=2)
         lines.tell()
         content = b""
         cache = config.create_timing_cache(content)

@@ -58,8 +58,8 @@ class Cuda:
             VendorError: CUDA answered with an error.
         """
         code, *results = getattr(self.api, verb)(*arguments)
-        if int(code) == _DRIVER_TOO_OLD:
-            speaks = _gpu.find().gpus[0].driver.split(",")[0] if _gpu.find().gpus else "an older CUDA"
+        if int(code) == _DRIVER_TOO_OLD and (found := _gpu.find().gpus):  # without a driver CUDA says the same
+            speaks = found[0].driver.split(",")[0]
             raise VendorError(
                 f"{verb}: this cuda-python is for a newer CUDA than the driver, which speaks {speaks}; install the "
                 f"cuda-python of that number, for CUDA 12.6: pip install 'cuda-python==12.6.*'"

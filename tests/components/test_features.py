@@ -29,13 +29,6 @@ def hooked(model, paths, x):
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
-def test_the_module_given_stays_as_it_is():
-    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4)).train()
-    extractor = FeatureExtractor(net, ["0"], pre_trained=False)
-    assert net.training and net[1].training and all(weight.requires_grad for weight in net.parameters())
-    assert not {id(w) for w in net.parameters()} & {id(w) for w in extractor.parameters()}
-
-
 def test_features_are_those_of_the_whole_network(tmp_path, suffix):
     model, layers = whole(), ["blocks.1", "blocks.3", "blocks.2"]
     path = tmp_path / f"weights{suffix}"
@@ -161,3 +154,10 @@ def test_weights_of_another_architecture_are_refused(tmp_path):
 def test_what_cannot_be_had_is_said(backbone, layers, weights, match):
     with pytest.raises(ModelError, match=match):
         FeatureExtractor(backbone, layers, weights=weights)
+
+
+def test_the_module_given_stays_as_it_is():
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4)).train()
+    extractor = FeatureExtractor(net, ["0"], pre_trained=False)
+    assert net.training and net[1].training and all(weight.requires_grad for weight in net.parameters())
+    assert not {id(w) for w in net.parameters()} & {id(w) for w in extractor.parameters()}

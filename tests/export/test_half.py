@@ -255,7 +255,7 @@ class Grouped(nn.Module):
 
 @pytest.mark.parametrize("batch", [None, 2])
 def test_norms_over_an_image_are_float32_and_a_fixed_batch_may_be_named(models, batch):
-    model = on(models["padim"], Grouped().eval())
+    model = on(models["padim"], Grouped().eval().requires_grad_(False))
     graph = folded_backbone(model, batch)
     images = torch.randn(batch or 1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     images = torch.nn.functional.interpolate(images, model.geometry.image)

@@ -280,4 +280,4 @@ def test_our_own_graphs_are_clean(target, bundle_paths, detector):
     # The tiny bundle's batch is open, which is what its contract says and what the NPU refuses.
     expected = {("error", "static"), ("warning", "fp16")} if target == "openvino-npu" else set()
     assert {(f.severity, f.rule) for f in findings} == expected
-    assert {f.graph for f in findings} == ({"model.onnx", "stages.onnx"} if expected else set())
+    assert {f.graph for f in findings} == ({"model.onnx", "stages.onnx", "segments.onnx"} if expected else set())

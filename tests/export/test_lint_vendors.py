@@ -126,8 +126,10 @@ def test_a_bundle_is_really_built_and_read(bundle_paths, detector):
     assert steps == {
         ("rtx", "model.onnx"): ("parsed", "built"),
         ("rtx", "stages.onnx"): ("parsed", "built"),
+        ("rtx", "segments.onnx"): ("parsed", "built"),
         ("openvino-cpu", "model.onnx"): ("read", "compiled"),
         ("openvino-cpu", "stages.onnx"): ("read", "compiled"),
+        ("openvino-cpu", "segments.onnx"): ("read", "compiled"),
         ("openvino-cpu", "openvino/model.xml"): ("read", "compiled"),
         ("openvino-gpu", "openvino/model.xml"): ("read", "compiled"),
     }

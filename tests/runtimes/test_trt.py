@@ -75,7 +75,7 @@ def test_memory_is_allocated_once_for_the_largest_batch(new, machine, graph):
         for count in (5, 1, 2):
             session.run({"frames": frames(count)})
         after = machine.cuda.calls[len(before) :]
-        assert not {"cudaMalloc", "cudaMallocHost", "cudaStreamCreate"} & set(after)
+        assert not {"cudaMalloc", "cudaMallocHost", "cudaStreamCreateWithFlags"} & set(after)
         assert sorted(held.size for held in machine.cuda.memory["device"].values()) == [5 * 4, 5 * 6 * 4, 5 * 72]
         assert len(machine.cuda.memory["host"]) == 3
 
@@ -184,7 +184,7 @@ def test_a_run_that_fails_is_told_and_freed(new, machine, graph, cuda_graph):
     assert machine.cuda.left() == []
 
 
-@pytest.mark.parametrize("verb", ["cudaMalloc", "cudaMallocHost", "cudaStreamCreate", "cudaSetDevice"])
+@pytest.mark.parametrize("verb", ["cudaMalloc", "cudaMallocHost", "cudaStreamCreateWithFlags", "cudaSetDevice"])
 def test_an_error_of_cuda_is_named_and_leaves_nothing(new, machine, graph, verb):
     machine.cuda.fail = {verb}
     with pytest.raises(RuntimeFailure, match=rf"{verb}: cudaErrorMemoryAllocation \(2\)"):

@@ -26,7 +26,9 @@ def test_the_record_says_what_the_engine_depends_on(new, graph, tmp_path):
     record = json.loads((path.parent / f"{path.name}.json").read_text())
     assert record["fingerprint"] == {
         "batches": [1, 1, 8],
-        "device": {"gpu": "Fake GPU", "compute_capability": "8.7", "driver": "CUDA 12.6, 540.4.0"},
+        "device": {
+            "gpu": "Fake GPU", "compute_capability": "8.7", "multiprocessors": "0", "driver": "CUDA 12.6, 540.4.0",
+        },
         "graph": files_of_graph(tmp_path / "model.onnx"),
         "options": {
             "dla": None, "hardware_compatible": False, "tf32": False, "version_compatible": False, "workspace": None,
