@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -148,7 +148,12 @@ class _Segments:
             afresh = {levels[0]}
             for level in levels[:-1]:
                 moved = self.run(place, {**right, level: right[level] + 1})
-                afresh |= {n for n in levels if _apart(moved[n], alone[n]) > _NOISE * _apart(again[n], alone[n])}
+                afresh |= {
+                    name
+                    for name in levels
+                    if off_by(moved[name], alone[name], 1.0, "").error
+                    > _NOISE * off_by(again[name], alone[name], 1.0, "").error
+                }
             for level in levels:
                 if level in afresh:
                     parts.append([])
@@ -286,14 +291,6 @@ def _too_far(outputs: dict[str, Off], tolerance: Tolerance) -> str:
         if not outputs[name].error <= allowed
     ]
     return ", ".join(wrong)
-
-
-def _apart(one: Any, other: Any) -> float:
-    """The largest difference; none between what is no number in both."""
-    with np.errstate(invalid="ignore"):  # infinite less infinite
-        difference = np.abs(np.asarray(one, dtype=np.float64) - np.asarray(other, dtype=np.float64))
-    alike = (one == other) | (np.isnan(one) & np.isnan(other))
-    return float(np.where(alike, 0.0, np.nan_to_num(difference, nan=np.inf, posinf=np.inf)).max(initial=0.0))
 
 
 def _limits(tolerance: Tolerance) -> dict[str, float]:

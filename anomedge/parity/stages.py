@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from anomedge.bundle import Bundle
 from anomedge.errors import BundleError
-from anomedge.parity.certificate import UINT8_PIXELS, Check, Tolerance
+from anomedge.parity.certificate import TOLERANCES, UINT8_PIXELS, Check, Tolerance
 from anomedge.parity.compare import FRAMES
 from anomedge.parity.plan import Reference
-from anomedge.runtimes import Session, Tensors
+from anomedge.runtimes import Session
 
 __all__ = ["OUTPUTS", "Off", "allowed_at", "copies_of", "errors_as_they_arrive", "off_by", "scales_of", "stage_checks"]
 
@@ -84,7 +84,8 @@ def copies_of(bundle: Bundle) -> int:
 
 def allowed_at(name: str, tolerance: Tolerance) -> float:
     """The largest error allowed at a stage, in the unit of `scales_of`."""
-    return {"preprocessed": tolerance.pixels, "rounded": UINT8_PIXELS + tolerance.pixels}.get(name, tolerance.stage)
+    coarser = max(0.0, tolerance.pixels - TOLERANCES["fp32"].pixels)  # what a precision adds to the rounding
+    return {"preprocessed": tolerance.pixels, "rounded": UINT8_PIXELS + coarser}.get(name, tolerance.stage)
 
 
 def scales_of(bundle: Bundle, reference: Reference) -> dict[str, float]:
@@ -95,7 +96,9 @@ def scales_of(bundle: Bundle, reference: Reference) -> dict[str, float]:
     dark one.
     """
     fixed = dict.fromkeys(_PIXELS, 1.0) | dict.fromkeys(OUTPUTS, bundle.decision.scale)
-    return {name: fixed.get(name) or _spread(name, reference) for stages in _known(reference) for name in stages}
+    return {
+        name: fixed.get(name) or _spread(name, reference) for stages in reference.stages.values() for name in stages
+    }
 
 
 def off_by(wanted: npt.ArrayLike, produced: npt.ArrayLike, scale: float, picture: str) -> Off:
@@ -129,14 +132,10 @@ def _where(place: list[int]) -> str:
     return ", ".join(map(str, place))
 
 
-def _known(reference: Reference) -> Iterator[Tensors]:
-    yield from reference.stages.values()
-
-
 def _spread(name: str, reference: Reference) -> float:
     values = [
         np.asarray(stages[name], dtype=np.float64)
-        for stages in _known(reference)
+        for stages in reference.stages.values()
         if name in stages and stages[name].size
     ]
     if not values:

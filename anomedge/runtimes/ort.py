@@ -84,7 +84,9 @@ class OrtSession(Session):
         """Open, run once, and see in the session's own profile that the nodes were where they should be."""
         gpu.preload(vendor, provider)
         gpu.check_tf32(provider, self.options.tf32)
-        listed = gpu.providers(provider, number, self.path, self._inputs(vendor), self.options, self.version)
+        # Only what depends on shapes is worth reading the graph once more.
+        inputs = self._inputs(vendor) if provider == gpu.TENSORRT or self.options.cuda_graph else {}
+        listed = gpu.providers(provider, number, self.path, inputs, self.options, self.version)
         if "trt_profile_max_shapes" in listed[0][1]:
             self.largest = self.options.batches[2]
         try:
