@@ -36,16 +36,26 @@ class Arena:
     def __init__(self) -> None:
         self._free: list[Chunk] = []
         self._written: list[Chunk] = []
+        self._regions: list[Chunk] = []
         self._next_region = _FIRST_REGION
         self._end = 0
 
     @property
     def touched(self) -> int:
         """Bytes ever written to."""
-        total = reached = 0
-        for start, size in sorted(self._written):
-            total += max(0, start + size - max(start, reached))
-            reached = max(reached, start + size)
+        return sum(written for _, written in self.regions)
+
+    @property
+    def regions(self) -> list[tuple[int, int]]:
+        """Of each region, in the order they were taken, its size and how many of its bytes were ever written to."""
+        return [(size, self._written_in(start, start + size)) for start, size in self._regions]
+
+    def _written_in(self, start: int, end: int) -> int:
+        total, reached = 0, start
+        for first, size in sorted(self._written):
+            if start <= first < end:
+                total += max(0, first + size - max(first, reached))
+                reached = max(reached, first + size)
         return total
 
     def take(self, size: int) -> Chunk:
@@ -81,6 +91,7 @@ class Arena:
         region = self._end + _GRAIN, size
         self._end = sum(region)
         self._free.append(region)
+        self._regions.append(region)
         return region
 
 

@@ -1,8 +1,9 @@
 """How much memory a graph takes while it is opened and run, in the way of ONNX Runtime's CPU provider.
 
 The values that are alive at once follow from the graph. What the runtime makes of them was measured: constants of
-convolutions and of products are kept in another layout too, while a file is opened some exist twice, and values
-come from an arena that gives nothing back (`anomedge.budget.arena`). tests/budget measures it again.
+convolutions and of products are laid out anew, while a file is opened some exist twice, values come from an arena that
+gives nothing back (`anomedge.budget.arena`), and malloc keeps what opening freed. tests/export/test_costs.py measures it
+again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from anomedge.budget.network import Kind, Network, Operation
 __all__ = ["Life", "Memory", "lives", "memory_of"]
 
 _PROTOBUF_LIMIT = 2**31 - 1
+_KEPT_BELOW = 32 << 20
+"""What is freed and smaller than this stays with the process: the highest that glibc's own threshold for mapping rises to."""
 
 
 @dataclass(frozen=True)
@@ -34,25 +37,29 @@ class Memory:
     Attributes:
         constants: the graph's own.
         copies: of constants, in the runtime's layouts.
+        freed: since the file was opened, and kept by the system's malloc.
         opening: at its highest while the file is opened.
         inputs: the frames.
         values: alive at once, at the worst operation.
         largest: the operations that made those, largest first.
         arena: what the runtime takes for all values.
+        reused: of the arena, what lies in freed memory.
     """
 
     constants: int
     copies: int
+    freed: int
     opening: int
     inputs: int
     values: int
     largest: tuple[Operation, ...]
     arena: int
+    reused: int
 
     @property
     def running(self) -> int:
         """From the second run on."""
-        return self.constants + self.copies + self.inputs + self.arena
+        return self.constants + self.copies + self.freed + self.inputs + self.arena - self.reused
 
     @property
     def peak(self) -> int:
@@ -64,15 +71,18 @@ def memory_of(network: Network) -> Memory:
     """How much memory a graph takes."""
     found = lives(network)
     values, largest = _alive_at_once(found, len(network.operations))
-    copies = _copies(network)
+    copies, freed = _copies(network), _freed(network)
+    regions = _regions(found, len(network.operations))
     return Memory(
         constants=sum(network.constants.values()),
         copies=copies,
+        freed=freed,
         opening=_opening(network, copies),
         inputs=sum(network.inputs.values()),
         values=values,
         largest=largest,
-        arena=_arena(found, len(network.operations)),
+        arena=sum(written for _, written in regions),
+        reused=_reused(regions, freed),
     )
 
 
@@ -120,7 +130,7 @@ def _alive_at_once(found: list[Life], places: int) -> tuple[int, tuple[Operation
     return sum(value.bytes for value in worst), tuple(sorted(worst, key=lambda value: -value.bytes))
 
 
-def _arena(found: list[Life], places: int) -> int:
+def _regions(found: list[Life], places: int) -> list[tuple[int, int]]:
     """The first run takes the values one by one; the later ones take what lives within the run as one block."""
     arena, held = Arena(), {}
     for place in range(places + 1):
@@ -131,35 +141,65 @@ def _arena(found: list[Life], places: int) -> int:
             if life.last == place:
                 arena.give(held.pop(life.operation.name))
     arena.take(planned([(life.made, life.last, life.operation.bytes) for life in found if life.last < places]))
-    return arena.touched
+    return arena.regions
+
+
+def _reused(regions: list[tuple[int, int]], freed: int) -> int:
+    """Freed memory lies in pieces: a region of the arena was seen to find one where it is no more than a third of all."""
+    left, reused = freed, 0
+    for size, written in regions:
+        if size <= left // 3:
+            left -= size
+            reused += written
+    return reused
 
 
 def _opening(network: Network, copies: int) -> int:
-    """Constants leave the file's text one by one; what is held in a smaller form is unfolded in two steps before that.
-
-    While a convolution's are put into blocks, about half as much lies free between them. Where constants lie beside the
-    graph they are mapped, and nothing exists twice.
-    """
+    """Constants leave the file's text one by one; what is held in a smaller form is unfolded in two steps before that."""
     constants = sum(network.constants.values())
-    if network.stored_bytes + (1 << 20) > _PROTOBUF_LIMIT:
+    if _is_mapped(network):
         return constants + copies
-    convolved = {name for o in network.operations if o.kind == "convolution" for name in o.reads}
-    between = sum(size for name, size in network.constants.items() if name in convolved) // 2
-    taking_out = constants + copies + between + max(network.constants.values(), default=0)
+    taking_out = constants + copies + _in_two_layouts(network) + max(network.constants.values(), default=0)
     unfolded = sum(network.constants[name] for name in network.stored)
     return max(taking_out, network.stored_bytes + 2 * unfolded + max(network.stored.values(), default=0))
 
 
+def _freed(network: Network) -> int:
+    """What opening took beyond what it keeps, but for a largest constant that malloc maps by itself and gives back."""
+    if _is_mapped(network):
+        return 0
+    small = (size for size in network.constants.values() if size < _KEPT_BELOW)
+    return _in_two_layouts(network) + max(small, default=0)
+
+
+def _in_two_layouts(network: Network) -> int:
+    """A convolution's constants are put into blocks one by one; about half as much again lies free between those."""
+    return sum(network.constants[name] for name in _convolved(network)) * 3 // 2
+
+
 def _copies(network: Network) -> int:
-    """A convolution's constants are kept in blocks as well; those of a product are packed, once for each product."""
+    """Constants of a product are packed, once for each product.
+
+    A convolution's take the place of the file's, except where that is mapped and has no place to give.
+    """
     readers: dict[str, list[Kind]] = {name: [] for name in network.constants}
     for operation in network.operations:
         for name in operation.reads:
             if name in readers:
                 readers[name].append(operation.kind)
-    copies = 0
+    copies = sum(network.constants[name] for name in _convolved(network)) if _is_mapped(network) else 0
     for name, kinds in readers.items():
         packed = kinds.count("product")
         kept = int(len(kinds) > packed)  # where products alone read it, the packed ones take its place
-        copies += network.constants[name] * (1 if "convolution" in kinds else max(0, packed + kept - 1))
+        copies += network.constants[name] * max(0, packed + kept - 1)
     return copies
+
+
+def _convolved(network: Network) -> set[str]:
+    read = {name for operation in network.operations if operation.kind == "convolution" for name in operation.reads}
+    return read & network.constants.keys()
+
+
+def _is_mapped(network: Network) -> bool:
+    """Too large for one file: constants lie beside the graph and are mapped, so nothing exists twice."""
+    return network.stored_bytes + (1 << 20) > _PROTOBUF_LIMIT

@@ -73,11 +73,16 @@ def _memory(budget: Budget, device: Device) -> Table:
     rows = (
         ("constants", memory.constants, "weights and statistics"),
         ("copies of them", memory.copies, "in layouts of the runtime's own"),
+        ("freed", memory.freed, "of opening the file, kept by the system's malloc"),
         ("frames", memory.inputs, ""),
         ("values", memory.values, f"alive at once, the largest {largest}"),
-        ("room for values", memory.arena, "what the runtime takes for them, and keeps"),
+        (
+            "room for values",
+            memory.arena,
+            f"what the runtime takes for them, and keeps; {bytes_for_people(memory.reused)} of what was freed",
+        ),
         ("while opening", memory.opening, ""),
-        ("while running", memory.running, "constants, copies, frames, room"),
+        ("while running", memory.running, "constants, copies, freed, frames, and the rest of the room"),
         ("peak", memory.peak, f"{share}under ONNX Runtime on a CPU, above an idle process"),
     )
     for name, size, text in rows:

@@ -67,7 +67,7 @@ def test_outputs_live_to_the_end():
 @pytest.mark.parametrize(
     ("kinds", "copies"),
     [
-        (["convolution"], 1),
+        (["convolution"], 0),  # in blocks, in place of the file's
         (["product"], 0),  # the packed ones take their place
         (["product", "lookup"], 1),
         (["product", "product"], 1),
@@ -93,6 +93,27 @@ def test_opening_takes_the_largest_constant_twice_and_unfolds_packed_ones():
     assert memory_of(huge).opening == 3 << 30  # beside the graph, mapped
 
 
+def test_what_opening_frees_stays_with_the_process():
+    read, sizes = op("a", "x", "w", "c"), {"w": 8 * MB, "c": 2 * MB}
+    assert memory_of(network(read, constants=sizes)).freed == 8 * MB
+    assert (
+        memory_of(network(read, constants=sizes | {"w": 32 * MB})).freed == 2 * MB
+    )  # malloc maps the larger by itself
+    convolved = network(op("a", "x", "w", kind="convolution"), constants={"w": 8 * MB})
+    assert memory_of(convolved).freed == (8 + 4 + 8) * MB
+    assert memory_of(convolved).running == (8 + 20 + 1) * MB + memory_of(convolved).arena - memory_of(convolved).reused
+    huge = network(op("a", "x", "w", kind="convolution"), constants={"w": 3 << 30})
+    assert (memory_of(huge).freed, memory_of(huge).copies) == (0, 3 << 30)
+
+
+def test_values_go_where_something_was_freed_if_it_is_large_enough():
+    chain = op("a", "x", "w", size=4 * MB), op("b", "a", size=4 * MB)
+    scarce, ample = (memory_of(network(*chain, constants={"w": size * MB})) for size in (11, 12))
+    assert scarce.arena == ample.arena
+    assert (scarce.reused, ample.reused) == (0, 4 * MB)  # a region of 4 MB, then one of 8 that finds no room
+    assert scarce.running - ample.running == (11 + 11 - 12 - 12 + 4) * MB
+
+
 def test_the_arena_reuses_merges_and_grows_in_powers_of_two():
     arena = Arena()
     one, two = arena.take(400_000), arena.take(400_000)
@@ -103,6 +124,7 @@ def test_the_arena_reuses_merges_and_grows_in_powers_of_two():
     assert arena.touched == 900_000
     arena.take(MB)
     assert arena.touched == 900_000 + MB  # the next region
+    assert arena.regions == [(MB, 900_000), (2 * MB, MB)]
     big = arena.take(9 * MB)
     arena.give(big)
     assert arena.take(16 * MB)[1] == 16 * MB  # a region is a power of two, and 16 MB of it were free
