@@ -82,7 +82,7 @@ def _memory(budget: Budget, device: Device) -> Table:
             f"what the runtime takes for them, and keeps; {bytes_for_people(memory.reused)} of what was freed",
         ),
         ("while opening", memory.opening, ""),
-        ("while running", memory.running, "constants, copies, freed, frames, and the rest of the room"),
+        ("while running", memory.running, "constants, copies, freed, frames, the rest of the room, the session's own"),
         ("peak", memory.peak, f"{share}under ONNX Runtime on a CPU, above an idle process"),
     )
     for name, size, text in rows:

@@ -101,7 +101,8 @@ def test_what_opening_frees_stays_with_the_process():
     )  # malloc maps the larger by itself
     convolved = network(op("a", "x", "w", kind="convolution"), constants={"w": 8 * MB})
     assert memory_of(convolved).freed == (8 + 4 + 8) * MB
-    assert memory_of(convolved).running == (8 + 20 + 1) * MB + memory_of(convolved).arena - memory_of(convolved).reused
+    assert memory_of(convolved).reused == memory_of(convolved).arena == MB  # in what was freed
+    assert (8 + 20 + 1) * MB < memory_of(convolved).running < (8 + 20 + 1 + 6) * MB
     huge = network(op("a", "x", "w", kind="convolution"), constants={"w": 3 << 30})
     assert (memory_of(huge).freed, memory_of(huge).copies) == (0, 3 << 30)
 

@@ -1,8 +1,8 @@
 """Estimates against what was made and measured: sizes of bundles, memory of processes, arithmetic of ONNX graphs.
 
 Memory is that of a process which runs the graph under ONNX Runtime, above the same process once it has run a graph of one
-node. Real detectors are in the slow tests; a small one, whose values outweigh everything else, is always measured. Sizes
-and memory are held to 15 %.
+node; where malloc finds room differs from process to process, so it is the median of three. Real detectors are in the
+slow tests; a small one, whose values outweigh everything else, is always measured. Sizes and memory are held to 15 %.
 """
 
 import json
@@ -10,6 +10,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from statistics import median
 
 import onnx
 import pytest
@@ -103,9 +104,9 @@ def measured(graph: Path, batch: int, folder: Path) -> int:
     idle.ir_version = 8
     onnx.save(idle, folder / "idle.onnx")
     command = [sys.executable, "-c", MEASURE, str(folder / "idle.onnx"), str(graph), str(batch)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return int(json.loads(done.stdout))
+    done = [subprocess.run(command, capture_output=True, text=True) for _ in range(3)]
+    assert not any(process.returncode for process in done), done
+    return median(json.loads(process.stdout) for process in done)
 
 
 def assert_memory(model: Model, frame: tuple[int, int], batches: list[int], folder: Path) -> None:
