@@ -272,7 +272,9 @@ class Bundle:
 def read_manifest(root: Path) -> Manifest:
     """The manifest of the bundle at `root`, checked against its own digest."""
     if not root.is_dir():
-        raise BundleError(f"got {root}; expected the folder of a bundle: check the path")
+        around = next((folder for folder in list(root.parents)[:2] if (folder / MANIFEST).is_file()), None)
+        hint = "check the path" if around is None else f"give {around}, which it lies in"
+        raise BundleError(f"got {root}; expected the folder of a bundle: {hint}")
     path = root / MANIFEST
     if not path.is_file():
         raise BundleError(f"{root} has no {MANIFEST}; expected the folder that anomedge.export wrote")

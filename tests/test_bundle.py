@@ -136,6 +136,12 @@ def test_what_is_no_bundle(tmp_path):
             Bundle.open(path)
 
 
+@pytest.mark.parametrize("name", ["model.onnx", "openvino/model.xml"])
+def test_a_file_of_a_bundle_names_the_bundle(copy, name):
+    with pytest.raises(BundleError, match=rf"got .*{name}; .*: give {copy}, which"):
+        Bundle.open(copy / name)
+
+
 def test_the_device_decides_over_the_manifest(copy):
     (copy / "local.json").write_text(json.dumps({"threshold": 1.5, "by": "me", "when": "today", "pictures": "ten"}))
     bundle = Bundle.open(copy)

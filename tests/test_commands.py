@@ -72,6 +72,18 @@ def test_wrong_use_is_one_line_and_exit_2(arguments, said, capfd, tmp_path, monk
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_graph_in_place_of_a_model_or_a_bundle_is_refused_as_what_it_is(bundle_paths, capfd):
+    graph, ir = (str(bundle_paths["padim"] / name) for name in ("model.onnx", "openvino/model.xml"))
+    for arguments, said in (
+        (["inspect", graph], "no model of anomedge (it does not begin as one); expected what `anomedge fit` wrote"),
+        (["verify", str(bundle_paths["padim"]), "--model", ir], "no model of anomedge (it does not begin as one)"),
+        (["build", ir, "--runtime", "ort"], f"got the IR {ir}; expected an .onnx file"),
+        (["bench", graph], f"give {bundle_paths['padim']}, which it lies in"),
+    ):
+        assert run(*arguments) == 2
+        assert said in " ".join(capfd.readouterr().err.split())
+
+
 def test_debug_shows_the_traceback(capfd):
     assert run("verify", "missing.anomedge", "--debug") == 2
     assert "Traceback" in capfd.readouterr().err

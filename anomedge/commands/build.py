@@ -95,6 +95,8 @@ def _kind(name: str | None) -> type[Session]:
 
 def _graph(path: Path, kind: type[Session], options: Options) -> Path:
     if path.is_file():
+        if path.suffix == ".xml":
+            raise InputError(f"got the IR {path}; expected an .onnx file, or the bundle that holds the IR")
         return path
     opened = Bundle.open(path)
     return opened.file(kind.file_of(opened.variant(options.precision), options))

@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 
 from anomedge.export.passes import drop_unused
 
-__all__ = ["PACKED_BELOW", "WORTH_PACKING", "pack_zeros", "select_channels_early"]
+__all__ = ["PACKED_BELOW", "WORTH_PACKING", "pack_zeros", "plain_reshapes", "select_channels_early"]
 
 Indices = npt.NDArray[np.int64]
 
@@ -74,6 +74,20 @@ def _pack(
         "Gather", [f"{name}.packed", f"{name}.places"], [f"{name}.flat"], name=f"{name}.unpack", axis=1
     )
     return [gather, helper.make_node("Reshape", [f"{name}.flat", f"{name}.shape"], [name], name=f"{name}.reshape")]
+
+
+def plain_reshapes(proto: onnx.ModelProto) -> None:
+    """Drop `allowzero`, which torch writes on every Reshape, where no zero is: readers that do not know it refuse it.
+
+    Ensures: every value as before; a shape with a zero in it, or computed at run time, keeps the attribute.
+    """
+    constants = {tensor.name: tensor for tensor in proto.graph.initializer}
+    for node in proto.graph.node:
+        shape = constants.get(node.input[1]) if node.op_type == "Reshape" else None
+        if shape is not None and numpy_helper.to_array(shape).all():
+            kept = [attribute for attribute in node.attribute if attribute.name != "allowzero"]
+            del node.attribute[:]
+            node.attribute.extend(kept)
 
 
 def select_channels_early(proto: onnx.ModelProto) -> None:

@@ -137,7 +137,9 @@ def _header(path: Path) -> _Header:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > _HEADER_LIMIT:
-                raise ModelError(f"{path}: got a header of {length} bytes; expected a model: fit or copy it again")
+                raise ModelError(
+                    f"{path} is no model of anomedge (it does not begin as one); expected what `anomedge fit` wrote"
+                )
             content = json.loads(file.read(length))["__metadata__"][_KEY]
         return _Header.model_validate_json(content)
     except AnomedgeError:

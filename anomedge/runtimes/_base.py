@@ -319,4 +319,6 @@ def translated(name: str, verb: str, path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         text = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, ImportError) and not str(error):  # one built for numpy 1 says why to the terminal only
+            text = f"it does not load beside numpy {np.__version__}; expected a release that does: pip install -U {name}, or 'numpy<2'"
         raise RuntimeFailure(f"{name} could not {verb} {path.name}: {text[:600]}") from error

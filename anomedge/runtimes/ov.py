@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anomedge.bundle import Variant
-from anomedge.errors import DeviceMismatch, InputError
+from anomedge.errors import DeviceMismatch, InputError, RuntimeFailure
 from anomedge.runtimes._base import Options, Session, Tensors, TensorSpec
 
 __all__ = ["OvSession"]
@@ -56,10 +56,22 @@ class OvSession(Session):
         }
         if self.options.threads is not None:
             settings[properties.inference_num_threads] = self.options.threads
-        self._compiled = core.compile_model(core.read_model(self.path), device, settings)
+        self._compiled = core.compile_model(self._read(core), device, settings)
         real = self._compiled.get_property(properties.execution_devices)
         self._assert_running_on(str(real[0]), device, f"{device}.0")
         self._requests = threading.local()
+
+    def _read(self, core: Any) -> Any:
+        try:
+            return core.read_model(self.path)
+        except Exception as error:
+            halved = self.path.suffix == ".onnx" and self.options.precision != "fp32"
+            if not halved or int(self.version.split(".")[0]) >= 2025:
+                raise
+            raise RuntimeFailure(
+                f"openvino {self.version} could not read {self.path.name}; expected 2025.0 or later, as those before read no "
+                "float16 weights out of another file: pip install -U openvino, or ask for --precision fp32"
+            ) from error
 
     def _specs(self) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:
         return _described(self._compiled.inputs), _described(self._compiled.outputs)

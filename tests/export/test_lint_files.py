@@ -5,12 +5,13 @@ import os
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from anomedge.errors import InputError
 from anomedge.export.lint import available, examine, vendors
+from anomedge.export.lint.graph import read_graph
 from anomedge.export.lint.skim import _varint
-from tests.export.lint_cases import CASES, FLOAT, model, node, save
+from tests.export.lint_cases import CASES, FLOAT, INT64, model, node, save
 
 GIBIBYTE = 1 << 30
 
@@ -125,6 +126,84 @@ def test_shapes_without_end_are_refused(tmp_path):
     (tmp_path / "endless.onnx").write_bytes(case.SerializeToString())
     with pytest.raises(InputError, match="a value of 240 dimensions; expected 64 at most"):
         examine(tmp_path / "endless.onnx", real=False)
+
+
+def vectors(*nodes, **constants):
+    """A graph that computes a vector of numbers, y, and reads it once more."""
+    nodes = [*nodes, helper.make_node("Cast", ["y"], ["z"], to=INT64)]
+    return model(nodes, {"x": (FLOAT, ["B", 3])}, {"z": (INT64, None)}, constants)
+
+
+DOUBLED = [helper.make_node("Concat", [f"v{i}"] * 2, [f"v{i + 1}"], axis=0) for i in range(40)]
+RANGE = helper.make_node("Range", ["from", "to", "by"], ["y"])
+
+
+LONG = {"from": 0, "to": 1 << 40, "by": 1}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        vectors(RANGE, **LONG),
+        vectors(helper.make_node("Mul", ["n", "n"], ["to"]), RANGE, **{"from": 0, "n": 1 << 20, "by": 1}),
+        vectors(*DOUBLED, helper.make_node("Identity", ["v40"], ["y"]), v0=[1]),
+        model([node("Gather", ["x", "i"], ["y"])], {"x": (FLOAT, [1 << 40])}, {"y": (FLOAT, [1])}, {"i": [0]}),
+    ],
+    ids=["long", "of a computed length", "doubled", "given"],
+)
+def test_vectors_that_would_fill_the_memory_are_not_followed_here(case, tmp_path, monkeypatch):
+    asked, infer = [], onnx.shape_inference.infer_shapes
+
+    def watched(proto, **options):
+        asked.append(options.get("data_prop", False))
+        return infer(proto)  # what is asked for is what would fill it
+
+    monkeypatch.setattr(onnx.shape_inference, "infer_shapes", watched)
+    assert examine(save(case, tmp_path / "vectors.onnx"), real=False).graphs == ("vectors.onnx",)
+    assert asked == [False]
+
+
+@pytest.mark.parametrize(("scale", "known"), [(1, True), (1 << 40, False)])
+def test_vectors_of_computed_lengths_are_followed_as_far_as_memory_allows(scale, known, tmp_path):
+    case = vectors(
+        helper.make_node("Shape", ["x"], ["s"]), helper.make_node("ReduceProd", ["s"], ["p"], keepdims=0),
+        helper.make_node("Gather", ["s", "one"], ["g"]), helper.make_node("Mul", ["g", "scale"], ["m"]),
+        helper.make_node("ConstantOfShape", ["m"], ["y"]), one=[1], scale=[scale],
+    )  # fmt: skip
+    values = {value.name: value for _, value in read_graph(save(case, tmp_path / "vectors.onnx"), 8).values}
+    assert (values["z"].shape == (3,)) == known
+
+
+def relu(given, made):
+    return helper.make_node("Relu", [given], [made], name=f"of {given}")
+
+
+def branches(inner):
+    """Two of them, which give what nodes within make of the x outside."""
+    graph = helper.make_graph(inner, "branch", [], [helper.make_tensor_value_info("z", FLOAT, None)])
+    return helper.make_node("If", ["c"], ["y"], then_branch=graph, else_branch=graph)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "said"),
+    [
+        ([relu("x", "y"), relu("x", "y")], "'y' is made twice"),
+        ([relu("x", "x"), relu("x", "y")], "'x' is made twice"),
+        ([relu("nowhere", "y")], "'of nowhere' reads 'nowhere', which nothing makes"),
+        ([relu("x", "w")], "'its output' reads 'y', which nothing makes"),
+        ([branches([relu("q", "z")])], "'of q' reads 'q', which nothing makes"),
+        ([branches([relu("x", "z")])], None),
+        ([relu("w", "y"), relu("x", "w")], None),  # in another order than they run: NVIDIA's parser sorts them
+    ],
+)
+def test_names_that_nothing_makes_or_two_nodes_make_are_refused(nodes, said, tmp_path):
+    case = model(nodes, {"x": (FLOAT, [2]), "c": (TensorProto.BOOL, [])}, {"y": (FLOAT, [2])})
+    path = save(case, tmp_path / "names.onnx")
+    if said is None:
+        assert examine(path, real=False).graphs == ("names.onnx",)
+        return
+    with pytest.raises(InputError, match=said):
+        examine(path, real=False)
 
 
 def test_names_that_a_terminal_would_obey_are_escaped(tmp_path):

@@ -132,6 +132,28 @@ def test_foreign_files_fail_at_the_seam(tmp_path, runtime):
     assert failure.value.__cause__ is not None
 
 
+def test_an_openvino_that_reads_no_float16_beside_the_graph_says_which_one_does(tmp_path, monkeypatch):
+    path = tmp_path / "stages.fp16.onnx"
+    path.write_bytes(b"as OpenVINO 2024 finds it")
+    monkeypatch.setattr(runtimes.get("ov"), "version", "2024.6.0")
+    with pytest.raises(RuntimeFailure, match=r"2024\.6\.0 could not read stages\.fp16\.onnx; expected 2025\.0"):
+        runtimes.open(path, "ov", precision="fp16")
+    for version, precision in (("2024.6.0", "fp32"), ("2025.0.0", "fp16")):
+        monkeypatch.setattr(runtimes.get("ov"), "version", version)
+        with pytest.raises(RuntimeFailure, match="could not open") as failure:
+            runtimes.open(path, "ov", precision=precision)
+        assert "expected 2025" not in str(failure.value)
+
+
+def test_a_vendor_made_for_another_numpy_is_told_from_a_graph_that_does_not_open(bundle, monkeypatch):
+    def fails(session):
+        raise ImportError  # all that onnxruntime 1.17 says to its caller beside numpy 2
+
+    monkeypatch.setattr(runtimes.get("ort"), "_open", fails)
+    with pytest.raises(RuntimeFailure, match=rf"does not load beside numpy {np.__version__}.*'numpy<2'"):
+        runtimes.open(bundle, "ort")
+
+
 def test_runtimes_agree(bundle, frames):
     scores = []
     for runtime in RUNTIMES:

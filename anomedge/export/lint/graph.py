@@ -7,6 +7,9 @@ to the largest batch. Nodes of subgraphs (Loop, If, Scan) are among the others, 
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx.inliner
 import onnx.shape_inference
+from google.protobuf.message import DecodeError
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
 from anomedge.errors import InputError
@@ -28,6 +32,7 @@ Array = npt.NDArray[Any]
 
 _NAMES = {"FLOAT": "FP32", "FLOAT16": "FP16", "BFLOAT16": "BF16", "FLOAT4E2M1": "FP4"}
 _MOST_DIMENSIONS, _MOST_NODES, _DEEPEST_CALLS = 64, 1_000_000, 200
+_LONGEST = 1 << 16  # vector whose values are followed from node to node
 BITS = {
     "FP32": 32, "FP16": 16, "BF16": 16, "DOUBLE": 64, "INT64": 64, "UINT64": 64, "INT32": 32, "UINT32": 32, "INT16": 16,
     "UINT16": 16, "INT8": 8, "UINT8": 8, "BOOL": 8, "INT4": 4, "UINT4": 4, "FP8": 8, "FP4": 4,
@@ -143,6 +148,7 @@ def read_graph(path: Path, batch: int) -> Graph:
     if functions:
         _assert_expandable(model, path)
         model = _inlined(model, path)
+    _assert_names_made(model.graph, path)
     open_axes, batch = _close_batch(model.graph, batch)
     inferred = _inferred(model)
     scope = Scope(None)
@@ -206,6 +212,28 @@ def _assert_expandable(model: Any, path: Path) -> None:
         )
 
 
+def _assert_names_made(graph: Any, path: Path, outer: frozenset[str] = frozenset()) -> None:
+    """What nothing makes, or two nodes make, no runtime can read; a table of operators has nothing to say of it."""
+    stored = (*(t.name for t in graph.initializer), *(t.values.name for t in graph.sparse_initializer))
+    there = {*(value.name for value in graph.input), *stored}
+    for node in graph.node:
+        for name in filter(None, node.output):
+            if name in there:
+                raise InputError(
+                    f"{path}: {name[:80]!r} is made twice; expected one node for each name: export it again"
+                )
+            there.add(name)
+    known = outer | there
+    read = [(node.name or node.op_type, name) for node in graph.node for name in node.input if name]
+    for reader, name in (*read, *(("its output", value.name) for value in graph.output)):
+        if name not in known:
+            raise InputError(f"{path}: {reader[:80]!r} reads {name[:80]!r}, which nothing makes; export it again")
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                _assert_names_made(inner, path, known)
+
+
 def _inlined(model: Any, path: Path) -> Any:
     try:
         return onnx.inliner.inline_local_functions(model)
@@ -249,9 +277,40 @@ def _inferred(model: Any) -> Any:
         if tensor.name not in known
     )
     try:
-        return onnx.shape_inference.infer_shapes(bare, data_prop=True)
+        plain = onnx.shape_inference.infer_shapes(bare)
+        if _vectors_are_short(plain.graph, bare.graph.input):
+            return onnx.shape_inference.infer_shapes(bare, data_prop=True)
+        return _inferred_apart(bare) or plain
     except Exception:  # noqa: BLE001 - onnx raises what it likes; the rules then do without shapes
         return model
+
+
+def _vectors_are_short(graph: Any, given: Any = ()) -> bool:
+    """Are all vectors of a known, small length?
+
+    onnx follows their values from node to node, for the dimensions that they may stand for: a Range to 2^40, or forty
+    Concats of a vector with itself, in a file of a kilobyte, would fill any memory.
+    """
+    values = (*given, *graph.input, *graph.value_info, *graph.output)
+    shapes = {v.name: v.type.tensor_type.shape.dim for v in values if v.type.tensor_type.HasField("shape")}
+    names = {*(v.name for v in (*given, *graph.input)), *(name for node in graph.node for name in node.output if name)}
+    inner = [g for node in graph.node for a in node.attribute for g in (*a.graphs, *([a.g] if a.HasField("g") else []))]
+    return all(map(_vectors_are_short, inner)) and all(
+        name in shapes and (len(shapes[name]) != 1 or 0 < shapes[name][0].dim_value <= _LONGEST) for name in names
+    )
+
+
+def _inferred_apart(model: Any) -> Any:
+    """The same inference in a process with a bound on its memory; None where that is not enough."""
+    command = [sys.executable, "-P", str(Path(__file__).parent / "workers" / "shapes_worker.py")]
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # each of its threads reserves memory
+    try:
+        done = subprocess.run(  # noqa: S603 - our own file
+            command, input=model.SerializeToString(), capture_output=True, timeout=60, check=True, env=environment
+        )
+        return onnx.ModelProto.FromString(done.stdout)
+    except (OSError, ValueError, DecodeError, subprocess.SubprocessError):
+        return None
 
 
 def _content(tensor: Any) -> Array | None:
