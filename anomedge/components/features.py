@@ -104,7 +104,8 @@ class FeatureExtractor(nn.Module):
         features = self.feature_extractor(input)
         if isinstance(features, Mapping):
             return {name: features[name] for name in self.layers}
-        return dict(zip(self.layers, (features[i] for i in self._order), strict=True))
+        ordered = (features[i].permute(0, 3, 1, 2) if self._channels_last else features[i] for i in self._order)
+        return dict(zip(self.layers, ordered, strict=True))
 
     def _map_layer_to_idx(self, offset: int = 3) -> list[int]:
         """The number of each layer in timm's feature information, where the finest has number 0.
@@ -125,6 +126,7 @@ class FeatureExtractor(nn.Module):
         self._known = known = [str(info["module"]) for info in information]
         if unknown := [layer for layer in self.layers if layer not in known]:
             raise ModelError(f"got layers {unknown} of {name}; expected some of: {', '.join(known)}")
+        _refuse_ambiguous(name, self.layers, information)
         self.idx = self._map_layer_to_idx()
         indices = sorted(self.idx)
         self._order = [indices.index(number) for number in self.idx]
@@ -133,6 +135,8 @@ class FeatureExtractor(nn.Module):
         self.strides = [int(info["reduction"]) for info in chosen]
         self.mean, self.std = _input_scaling(name, weights)
         self.feature_extractor = _timm_model(name, indices, pre_trained, weights)
+        # Swin and its like give (B, h, w, C): where C = w as well, nothing else would tell.
+        self._channels_last = getattr(self.feature_extractor, "output_fmt", "NCHW") == "NHWC"
 
     def _wrap(self, backbone: nn.Module) -> None:
         from torchvision.models.feature_extraction import create_feature_extractor
@@ -191,10 +195,39 @@ def layers_at_strides(backbone: str, strides: Sequence[int]) -> list[str]:
     Raises:
         ModelError: the backbone has no layer of a stride.
     """
-    by_stride = {int(info["reduction"]): str(info["module"]) for info in feature_info(backbone)}
+    information = feature_info(backbone)
+    by_stride = {int(info["reduction"]): str(info["module"]) for info in information}
     if missing := [stride for stride in strides if stride not in by_stride]:
-        raise ModelError(f"{backbone} has no layer of stride {missing}; it has {by_stride}: name them with --layers")
-    return [by_stride[stride] for stride in strides]
+        raise ModelError(
+            f"{backbone} has no layer of stride {', '.join(map(str, missing))}; it has {_layers_by_stride(information)}: name "
+            f"some with --layers"
+        )
+    layers = [by_stride[stride] for stride in strides]
+    _refuse_ambiguous(backbone, layers, information)
+    return layers
+
+
+def _layers_by_stride(information: Sequence[Mapping[str, Any]]) -> str:
+    """Every layer, for people.
+
+    >>> _layers_by_stride([{"module": "a", "reduction": 4}, {"module": "b", "reduction": 8}, {"module": "c", "reduction": 8}])
+    'a (4), b, c (8)'
+    """
+    names: dict[int, list[str]] = {}
+    for info in information:
+        names.setdefault(int(info["reduction"]), []).append(str(info["module"]))
+    return ", ".join(f"{', '.join(layers)} ({stride})" for stride, layers in names.items())
+
+
+def _refuse_ambiguous(backbone: str, layers: Sequence[str], information: Sequence[Mapping[str, Any]]) -> None:
+    """Some of timm's names, as `parallel_blocks` of coat_tiny, stand for several feature maps: which one was meant?"""
+    names = [str(info["module"]) for info in information]
+    if ambiguous := [layer for layer in dict.fromkeys(layers) if names.count(layer) > 1]:
+        only = [name for name in names if names.count(name) == 1]
+        raise ModelError(
+            f"{', '.join(ambiguous)} of {backbone} names several feature maps; expected layers with a name of their own, "
+            f"which {', '.join(only) or 'none'} {'have' if len(only) > 1 else 'has'}: give others with --layers, or another --backbone"
+        )
 
 
 def _timm() -> Any:
@@ -322,7 +355,8 @@ def _read(path: Path) -> dict[str, Tensor]:
             return dict(load_file(path))
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ModelError(f"{path} holds no plain weights ({_first_line(error)}); expected a state_dict") from error
+        reason = _first_line(error).split(". ")[0]  # torch goes on to say how to run what is in it all the same
+        raise ModelError(f"{path} holds no plain weights ({reason}); expected a state_dict") from error
     content = content.get("state_dict", content) if isinstance(content, dict) else content
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise ModelError(f"{path} holds a {type(content).__name__}; expected a state_dict of tensors")

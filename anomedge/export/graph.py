@@ -63,9 +63,7 @@ def graph_from_model(model: Model, frame: tuple[int, int], batch: int | None, op
     """
     deployed = Deployed(model, frame).eval()
     example = torch.zeros(batch or 2, *frame, 3, dtype=torch.uint8)
-    # Names alone: nothing is computed, which in float16 a CPU does slowly if at all.
-    with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
-        names = list(deployed.stages(example))
+    names = _names(deployed, example)
     proto = _exported(deployed, example, names, dynamic=batch is None, opset=max(opset, _WRITTEN_OPSET))
     assert_shared_operators(proto)
     select_channels_early(proto)
@@ -84,6 +82,20 @@ def keep_shipped_outputs(proto: Any) -> list[Any]:
     return set_outputs(proto, [by_name[name] for name in OUTPUTS])
 
 
+def _names(deployed: Deployed, example: Tensor) -> list[str]:
+    """Of the stages; nothing is computed, which in float16 a CPU does slowly if at all."""
+    try:
+        with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
+            return list(deployed.stages(example))
+    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+        reason = " ".join(str(error).split())[:600]
+        raise ExportError(
+            f"torch could not trace this detector: {reason}; use another backbone or layer, or another precision"
+        ) from error
+    finally:
+        deployed.eval()  # see `map_sizes`: nothing without numbers may stay remembered
+
+
 def _exported(deployed: nn.Module, example: Tensor, names: list[str], *, dynamic: bool, opset: int) -> Any:
     shapes = ({0: torch.export.Dim("batch", min=1, max=4096)},) if dynamic else None
     try:
@@ -96,6 +108,8 @@ def _exported(deployed: nn.Module, example: Tensor, names: list[str], *, dynamic
     except Exception as error:
         reason = " ".join(str(error).split())[:600]
         raise ExportError(f"torch could not export this detector: {reason}; use another backbone or layer") from error
+    finally:
+        deployed.eval()
     if written is None:
         raise ExportError("torch exported nothing; expected a graph: use another backbone or layer")
     return written.model_proto

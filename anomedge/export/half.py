@@ -104,6 +104,8 @@ def folded_backbone(model: Model, batch: int | None) -> fx.GraphModule:
     except Exception as error:
         reason = " ".join(str(error).split())[:600]
         raise ExportError(f"torch could not trace the backbone: {reason}; use another backbone or layer") from error
+    finally:
+        model.pipeline.extractor.eval()  # see `map_sizes`
     return _Folding(traced).run()
 
 

@@ -131,6 +131,9 @@ def map_sizes(extractor: FeatureExtractor, size: tuple[int, int]) -> list[tuple[
             f"{extractor.backbone} does not take images of {size[0]}x{size[1]} ({reason}); expected a size that it does: "
             f"give another --size or --backbone"
         ) from error
+    finally:
+        # LeViT and its like remember biases that they have computed, here without numbers. Setting the mode clears them.
+        extractor.eval()
     for (layer, shape), channels in zip(shapes.items(), extractor.channels, strict=True):
         if len(shape) != 4 or shape[1] != channels:
             raise ModelError(

@@ -183,6 +183,7 @@ def _scores(pipeline: Pipeline, pictures: Sequence[Picture], options: FitOptions
 def _decide(pipeline: Pipeline, held_back: Sequence[Picture], source: str, options: FitOptions) -> Decision:
     if options.labelled is None:
         scores, peaks = _scores(pipeline, held_back, options)
+        _refuse_blind(scores)
         cut, pixel_cut = (by_false_alarm_rate(values, options.rate) for values in (scores, peaks))
         _warn_if_small(cut, len(held_back), options.rate)
         return _decision(cut, pixel_cut, scores, scores, _origin(cut, held_back, [], source, options))
@@ -194,9 +195,19 @@ def _decide(pipeline: Pipeline, held_back: Sequence[Picture], source: str, optio
             f"{options.labelled}: got {len(good)} normal, {len(bad)} anomalous; expected `good` and others"
         )
     (normal, normal_peaks), (anomalous, anomalous_peaks) = (_scores(pipeline, p, options) for p in (good, bad))
+    _refuse_blind(normal)
     cut, pixel_cut = by_f1(normal, anomalous), by_f1(normal_peaks, anomalous_peaks)
     every = np.concatenate([normal, anomalous])
     return _decision(cut, pixel_cut, normal, every, _origin(cut, good, bad, "labelled pictures", options))
+
+
+def _refuse_blind(normal: Scores) -> None:
+    """Features that are the same in every picture, as of a dead channel, have no spread to measure anything by."""
+    if not normal.any():
+        raise InputError(
+            f"got score 0 for all {normal.size} normal pictures; expected them to differ, but the features fitted on are the "
+            f"same in each: give other --layers or --weights, or more --features"
+        )
 
 
 def _decision(cut: Cut, pixel_cut: Cut, normal: Scores, every: Scores, origin: Origin) -> Decision:

@@ -88,6 +88,31 @@ def test_layers_by_stride(backbone, strides, layers):
     assert layers_at_strides(backbone, strides) == layers
 
 
+def test_maps_with_channels_last_stand_up():
+    """timm's Swin, MambaOut and Sequencer give (B, h, w, C); at h = C = w nothing but timm's word would tell."""
+    extractor = FeatureExtractor("test_mambaout", ["stages.1", "stages.0"], pre_trained=False)
+    x = torch.rand(2, 3, 64, 48)  # stages.0 has as many rows as channels
+    with torch.no_grad():
+        finest, coarser = extractor.feature_extractor(x)
+        produced = extractor(x)
+    assert [tuple(maps.shape) for maps in produced.values()] == [(2, 32, 8, 6), (2, 16, 16, 12)]
+    assert torch.equal(produced["stages.0"], finest.permute(0, 3, 1, 2))
+    assert torch.equal(produced["stages.1"], coarser.permute(0, 3, 1, 2))
+
+
+def test_a_name_of_several_feature_maps_is_refused():
+    """It used to mean the first of them, whatever its stride."""
+    with pytest.raises(ModelError, match=r"parallel_blocks of coat_tiny names several.*which serial_blocks1 has"):
+        FeatureExtractor("coat_tiny", ["parallel_blocks"], pre_trained=False)
+    with pytest.raises(ModelError, match=r"blocks.2 of crossvit_tiny_240 names several.*which none has"):
+        layers_at_strides("crossvit_tiny_240", [17])
+
+
+def test_missing_strides_name_every_layer_there_is():
+    with pytest.raises(ModelError, match=r"no layer of stride 4, 8; it has blocks\.0, .*blocks\.11 \(16\)"):
+        layers_at_strides("deit_tiny_patch16_224", [4, 8, 16])
+
+
 @pytest.mark.parametrize("offset", [3, 4, 0])
 def test_layers_have_timms_numbers(offset):
     """For a residual network: the place among the children less the offset, as older anomalib counts."""
@@ -122,13 +147,14 @@ def planted(path):
         def __reduce__(self):
             return os.system, (f"touch {path}",)
 
-    return pickle.dumps({"a": Planted()})
+    return pickle.dumps({"a": Planted()}, protocol=2)  # as torch writes it
 
 
 def test_no_pickle_is_executed(tmp_path):
     (tmp_path / "weights.pth").write_bytes(planted(tmp_path / "executed"))
-    with pytest.raises(ModelError, match="no plain weights"):
+    with pytest.raises(ModelError, match="no plain weights") as refused:
         FeatureExtractor("test_efficientnet", ["blocks.1"], weights=tmp_path / "weights.pth")
+    assert "weights_only" not in str(refused.value)  # torch's own text says how to run it all the same
     assert not (tmp_path / "executed").exists()
 
 

@@ -4,6 +4,7 @@ import filecmp
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper
+from torch import nn
 
 from anomedge import runtimes
 from anomedge.errors import ExportError
 from anomedge.export.frontend import Frontend
 from anomedge.export.graph import graph_from_model, keep_shipped_outputs
+from anomedge.export.half import folded_backbone
 from anomedge.export.passes import (
     FORBIDDEN,
     assert_opset,
@@ -25,6 +28,7 @@ from anomedge.export.passes import (
     set_outputs,
 )
 from anomedge.export.writing import write_onnx, write_tapped
+from anomedge.pipelines._base import map_sizes
 from anomedge.pipelines.preprocessing import to_images
 from anomedge.resample import Geometry
 from tests.conftest import FRAME, RUNTIMES
@@ -190,6 +194,56 @@ def test_a_batch_frozen_by_specialisation_is_refused():
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
     with pytest.raises(ExportError, match="froze the batch to 2"):
         fix_batch_name(model, None, {})
+
+
+class Remembering(nn.Module):
+    """As timm's LeViT, TinyViT and EfficientFormer do: what was computed once is kept until the mode is set."""
+
+    def __init__(self, extractor):
+        super().__init__()
+        self.inner, self.backbone, self.channels = extractor, extractor.backbone, extractor.channels
+        self.one = nn.Parameter(torch.ones(1), requires_grad=False)
+        self.kept = []
+
+    def train(self, mode=True):
+        self.kept = []
+        return super().train(mode)
+
+    def forward(self, x):
+        self.kept = self.kept or [self.one * 1]
+        return {layer: value * self.kept[0] for layer, value in self.inner(x).items()}
+
+
+@pytest.mark.parametrize(
+    "traced",
+    [
+        lambda model: graph_from_model(model, FRAME, None, 17),
+        lambda model: folded_backbone(model, None),
+        lambda model: map_sizes(model.pipeline.extractor, model.geometry.image),
+    ],
+)
+def test_backbones_that_remember_are_left_with_real_numbers(models, traced):
+    """They used to keep a tensor without numbers, which spoilt the trace, and whatever was computed after it."""
+    remembering = Remembering(models["padim"].pipeline.extractor)
+    model = replace(models["padim"], pipeline=models["padim"].pipeline.with_extractor(remembering))
+    traced(model)
+    images = torch.rand(1, 3, *model.geometry.image)
+    with torch.no_grad():
+        assert type(score := model.pipeline(images).score) is torch.Tensor
+        assert torch.equal(score, models["padim"].pipeline(images).score)
+
+
+class Mismatched(nn.Module):
+    def forward(self, x):
+        return {"all": torch.nn.functional.conv2d(x, torch.zeros(4, 3, 1, 1, dtype=torch.float16))}
+
+
+def test_what_cannot_be_traced_is_said(models):
+    model = replace(models["padim"], pipeline=models["padim"].pipeline.with_extractor(Mismatched()))
+    with pytest.raises(
+        ExportError, match=r"could not trace this detector: .*; use another backbone or layer, or another"
+    ):
+        graph_from_model(model, FRAME, None, 17)
 
 
 def test_a_detector_that_depends_on_its_batch_is_refused(models):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from anomedge.errors import InputError, ModelError, OutputError
 from anomedge.images import list_pictures
@@ -99,6 +100,17 @@ def test_too_few_pictures(pictures, tmp_path):
         Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(tmp_path / f"{count}.png")
     with pytest.raises(InputError, match="expected at least 2"):
         fit("padim", tmp_path, tiny_options(pictures, held_back=None))
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_features_that_never_change_are_refused(pictures, labelled):
+    """Such a detector would call nothing anomalous, at a threshold of 1e-39."""
+    blind = nn.Sequential(nn.Conv2d(3, 4, 4, stride=4))
+    nn.init.zeros_(blind[0].weight)
+    sample = {"held_back": None, "labelled": pictures / "test"} if labelled else {}
+    options = tiny_options(pictures, backbone=blind, layers=["0"], weights=None, **sample)
+    with pytest.raises(InputError, match=r"got score 0 for all .* normal pictures"):
+        fit("padim", pictures / "train", options)
 
 
 def test_images_smaller_than_the_blur(pictures):
