@@ -15,12 +15,15 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from anomedge.errors import InputError
 
-__all__ = ["Cut", "Decision", "Origin", "by_f1", "by_false_alarm_rate", "interval_of_rate", "spread"]
+__all__ = ["Cut", "Decision", "Origin", "by_f1", "by_false_alarm_rate", "interval_of_rate", "scale_of_each", "spread"]
 
 Scores = npt.NDArray[np.floating]
 
 _LEAST_GAP = 4e-4
 """Of the scale: in a narrower gap a copy that is off by the tolerance could take the other side."""
+
+_FLOOR = 0.05
+"""Of a score, the least scale for it: tolerances are 1e-4 of a scale, and float32 can honour 5e-6 of a score."""
 
 
 class Cut(NamedTuple):
@@ -176,12 +179,21 @@ def _solved(rising: Callable[[float], float]) -> float:
 
 
 def spread(normal: Scores) -> float:
-    """Largest minus smallest normal score, but no less than 5 % of the largest.
-
-    The floor is what float32 can honour: tolerances are 1e-4 of this scale, so at least 5e-6 of a score.
-    """
+    """Largest minus smallest normal score, but no less than 5 % of the largest."""
     scores = _checked(normal, "normal", least=1)
-    return max(float(scores[-1] - scores[0]), 0.05 * float(np.abs(scores).max()), float(np.finfo(np.float32).tiny))
+    return max(float(scores[-1] - scores[0]), _FLOOR * float(np.abs(scores).max()), float(np.finfo(np.float32).tiny))
+
+
+def scale_of_each(values: npt.ArrayLike, scale: float) -> npt.NDArray[np.float64]:
+    """What an error of each score, or value of a map, is a share of: the fixed scale, or 5 % of a value far above it.
+
+    A white frame may score a thousand times what normal pictures do; a ten thousandth of their scale is then less than the
+    last digit of a float32. `scale` is `spread`'s, so no value within twenty times it is held to anything else.
+
+    >>> scale_of_each([0.0, 3.0, 800.0], 1.0).tolist()
+    [1.0, 1.0, 40.0]
+    """
+    return np.maximum(scale, _FLOOR * np.abs(np.asarray(values, dtype=np.float64)))
 
 
 def _checked(scores: Scores, kind: str, least: int) -> npt.NDArray[np.float64]:

@@ -22,7 +22,7 @@ from anomedge.export.passes import (
     set_outputs,
     strip_metadata,
 )
-from anomedge.export.rewrites import pack_zeros, plain_reshapes, select_channels_early
+from anomedge.export.rewrites import keep_zeros_before_pools, pack_zeros, plain_reshapes, select_channels_early
 from anomedge.pipelines.model import Model
 
 __all__ = ["OUTPUTS", "Deployed", "graph_from_model", "keep_shipped_outputs"]
@@ -69,6 +69,7 @@ def graph_from_model(model: Model, frame: tuple[int, int], batch: int | None, op
     select_channels_early(proto)
     pack_zeros(proto)
     plain_reshapes(proto)
+    keep_zeros_before_pools(proto)
     lower_opset(proto, opset)
     strip_metadata(proto)
     fix_batch_name(proto, batch, {"frames": (*frame, 3)})

@@ -12,7 +12,14 @@ from onnx import helper, numpy_helper
 
 from anomedge.export.passes import drop_unused
 
-__all__ = ["PACKED_BELOW", "WORTH_PACKING", "pack_zeros", "plain_reshapes", "select_channels_early"]
+__all__ = [
+    "PACKED_BELOW",
+    "WORTH_PACKING",
+    "keep_zeros_before_pools",
+    "pack_zeros",
+    "plain_reshapes",
+    "select_channels_early",
+]
 
 Indices = npt.NDArray[np.int64]
 
@@ -20,6 +27,7 @@ WORTH_PACKING = 1 << 16
 """Bytes below which a tensor stays as it is."""
 PACKED_BELOW = 0.9
 """Share of places in use from which on a tensor stays as it is."""
+_FLOATS = frozenset({onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16})
 _CHANNELWISE = frozenset(
     {
         "Cast",
@@ -74,6 +82,38 @@ def _pack(
         "Gather", [f"{name}.packed", f"{name}.places"], [f"{name}.flat"], name=f"{name}.unpack", axis=1
     )
     return [gather, helper.make_node("Reshape", [f"{name}.flat", f"{name}.shape"], [name], name=f"{name}.reshape")]
+
+
+def keep_zeros_before_pools(proto: onnx.ModelProto) -> None:
+    """Pad with the least positive number where a maximum follows a Pad with zeros, as in BiT's ResNets.
+
+    ONNX Runtime, 1.31 among others, takes such a Pad into the MaxPool, whose own padding is no zero but less than every
+    number: where all values in a window at the border are negative, another maximum. Only a zero is taken in.
+
+    Ensures: every value as before, but for a maximum of zero at the border, which becomes 1e-38 (6e-5 in float16).
+    """
+    pooled = {node.input[0] for node in proto.graph.node if node.op_type == "MaxPool"}
+    constants = {tensor.name: tensor for tensor in proto.graph.initializer}
+    types = {value.name: value.type.tensor_type.elem_type for value in (*proto.graph.value_info, *proto.graph.output)}
+    for pad in proto.graph.node:
+        if pad.op_type != "Pad" or not pooled.intersection(pad.output) or _mode(pad) != b"constant":
+            continue
+        told = constants.get(pad.input[2]) if len(pad.input) > 2 else None
+        unsaid = not any(pad.input[2:3])
+        kind = types.get(pad.output[0]) if unsaid else told and told.data_type
+        if kind not in _FLOATS or (told is not None and numpy_helper.to_array(told).any()):
+            continue
+        name = f"{pad.output[0]}.least"
+        least = np.asarray(np.finfo(helper.tensor_dtype_to_np_dtype(kind)).tiny)
+        proto.graph.initializer.append(numpy_helper.from_array(least, name))
+        axes = list(pad.input[3:])
+        del pad.input[2:]
+        pad.input.extend([name, *axes])
+    drop_unused(proto)
+
+
+def _mode(pad: onnx.NodeProto) -> bytes:
+    return next((attribute.s for attribute in pad.attribute if attribute.name == "mode"), b"constant")
 
 
 def plain_reshapes(proto: onnx.ModelProto) -> None:

@@ -62,7 +62,7 @@ hundred more for its whole-number weights (1.005 levels seen on noise)."""
 
 
 class Cell(_Frozen):
-    """One runtime at one batch size, on all pictures. Errors are shares of the fixed scale."""
+    """One runtime at one batch size, on all pictures. Errors are shares of `anomedge.threshold.scale_of_each`."""
 
     runtime: str
     version: str

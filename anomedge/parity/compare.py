@@ -17,7 +17,7 @@ from anomedge.parity.pictures import BLENDED
 from anomedge.progress import track
 from anomedge.resample import Geometry
 from anomedge.runtimes import Session
-from anomedge.threshold import Decision
+from anomedge.threshold import Decision, scale_of_each
 
 __all__ = ["Difference", "Outputs", "Ranks", "Truth", "collect", "compare", "failures_of", "truth_of"]
 
@@ -102,9 +102,9 @@ def compare(
     A blend nearer to the threshold than twice what a score may be off, a share of the scale, was made for a finer
     precision than this one: its label is not counted. A picture's always is.
     """
-    scores = np.abs(_exact(outputs.score) - _exact(reference.score)) / decision.scale
-    maps = np.abs(_exact(outputs.anomaly_map) - _exact(reference.anomaly_map)).reshape(len(names), -1)
-    worst_of_map = maps.max(axis=1) / decision.scale
+    scores = np.abs(_exact(outputs.score) - _exact(reference.score)) / scale_of_each(reference.score, decision.scale)
+    maps = np.abs(_exact(outputs.anomaly_map) - _exact(reference.anomaly_map))
+    worst_of_map = (maps / scale_of_each(reference.anomaly_map, decision.scale)).reshape(len(names), -1).max(axis=1)
     margins = np.abs(_exact(reference.score) - decision.threshold) / decision.scale
     counted = (margins >= 2 * allowed) | [not name.startswith(BLENDED) for name in names]
     flipped = counted & (decision.is_anomalous(reference.score) != decision.is_anomalous(outputs.score))

@@ -26,7 +26,16 @@ from anomedge.errors import BundleError
 from anomedge.parity.certificate import Finding, StageError, Tolerance
 from anomedge.parity.compare import FRAMES
 from anomedge.parity.plan import Plan, Reference
-from anomedge.parity.stages import OUTPUTS, Off, allowed_at, copies_of, errors_as_they_arrive, off_by, scales_of
+from anomedge.parity.stages import (
+    OUTPUTS,
+    Off,
+    allowed_at,
+    copies_of,
+    errors_as_they_arrive,
+    off_by,
+    scale_at,
+    scales_of,
+)
 from anomedge.progress import track
 from anomedge.runtimes import Session, Tensors, get, variant_of
 
@@ -118,7 +127,7 @@ class _Segments:
     def off_by(self, place: int, name: str, wanted: Tensors, produced: Tensors) -> Off:
         """How far two values of a stage of a picture are apart."""
         picture = self.reference.pictures[place].name
-        return off_by(wanted[name], produced[name], self.scales[name], picture)
+        return off_by(wanted[name], produced[name], scale_at(name, wanted[name], self.scales), picture)
 
     def run(self, place: int, given: Tensors) -> Tensors:
         """Every stage of a picture, each from the given values."""

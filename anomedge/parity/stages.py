@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +14,21 @@ from anomedge.parity.certificate import TOLERANCES, UINT8_PIXELS, Check, Toleran
 from anomedge.parity.compare import FRAMES
 from anomedge.parity.plan import Reference
 from anomedge.runtimes import Session
+from anomedge.threshold import scale_of_each
 
-__all__ = ["OUTPUTS", "Off", "allowed_at", "copies_of", "errors_as_they_arrive", "off_by", "scales_of", "stage_checks"]
+__all__ = [
+    "OUTPUTS",
+    "Off",
+    "allowed_at",
+    "copies_of",
+    "errors_as_they_arrive",
+    "off_by",
+    "scale_at",
+    "scales_of",
+    "stage_checks",
+]
+
+Scale = float | npt.NDArray[np.float64]
 
 OUTPUTS = ("anomaly_map", "score")
 _PIXELS = ("preprocessed", "rounded")
@@ -71,7 +84,7 @@ def errors_as_they_arrive(
                         f"{bundle.path}: stage {name} is {produced.shape}, {wanted.shape} in the golden frames: "
                         f"export again"
                     )
-                off = off_by(wanted, produced, scales[name], picture.name)
+                off = off_by(wanted, produced, scale_at(name, wanted, scales), picture.name)
                 worst[name] = max(worst.get(name, off), off, key=_error)
     return worst
 
@@ -101,7 +114,12 @@ def scales_of(bundle: Bundle, reference: Reference) -> dict[str, float]:
     }
 
 
-def off_by(wanted: npt.ArrayLike, produced: npt.ArrayLike, scale: float, picture: str) -> Off:
+def scale_at(name: str, wanted: npt.ArrayLike, scales: Mapping[str, float]) -> Scale:
+    """The stage's figure of `scales_of`; of map and score, what each value is held to."""
+    return scale_of_each(wanted, scales[name]) if name in OUTPUTS else scales[name]
+
+
+def off_by(wanted: npt.ArrayLike, produced: npt.ArrayLike, scale: Scale, picture: str) -> Off:
     """The largest difference of two arrays (1, ...), a share of the scale.
 
     Where both are the same, NaN and infinities included, they do not differ; any other number that is not finite is
@@ -112,13 +130,13 @@ def off_by(wanted: npt.ArrayLike, produced: npt.ArrayLike, scale: float, picture
     """
     a, b = np.asarray(wanted, dtype=np.float64), np.asarray(produced, dtype=np.float64)
     with np.errstate(invalid="ignore"):
-        apart = np.abs(a - b)
+        apart = np.abs(a - b) / scale
     if not apart.size:
         return Off(float("inf"), picture)
     apart[np.isnan(apart)] = np.inf
     apart[(a == b) | (np.isnan(a) & np.isnan(b))] = 0.0
     place = np.unravel_index(int(apart.argmax()), apart.shape)
-    return Off(float(apart[place]) / scale, picture, _where([int(n) for n in place[1:]]))
+    return Off(float(apart[place]), picture, _where([int(n) for n in place[1:]]))
 
 
 def _where(place: list[int]) -> str:

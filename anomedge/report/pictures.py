@@ -16,6 +16,7 @@ from anomedge.overlay import overlay
 from anomedge.parity import Outputs, Reference
 from anomedge.parity.certificate import Tolerance
 from anomedge.report.scores import is_made, kind_of
+from anomedge.threshold import scale_of_each
 
 __all__ = ["Panel", "Seen", "Shown", "in_words", "select", "show"]
 
@@ -151,9 +152,10 @@ def _seen(
     scale = bundle.decision.scale
     before, score = float(reference.outputs.score[place]), float(outputs.score[place])
     label = _label(bundle, score)
-    apart = _apart(reference.outputs.anomaly_map[place, 0], outputs, place)
-    score_words = in_words(abs(score - before) / scale, tolerance.score)
-    map_words = in_words(float(apart.max()) / scale, tolerance.map)
+    original = reference.outputs.anomaly_map[place, 0]
+    apart = _apart(original, outputs, place)
+    score_words = in_words(float(abs(score - before) / scale_of_each(before, scale)), tolerance.score)
+    map_words = in_words(float((apart / scale_of_each(original, scale)).max()), tolerance.map)
     return Seen(
         runtime=runtime,
         score=score,

@@ -74,6 +74,19 @@ def test_flips_are_named_and_errors_are_shares_of_the_scale():
     assert failures_of(same, None, TOLERANCES["fp32"]) == ()
 
 
+def test_far_above_the_scale_an_error_is_a_share_of_the_value():
+    """A share of the scale, 10, would ask for more digits than float32 has; a label still cannot flip unseen."""
+    digit = np.spacing(np.float32(2e6))
+    extreme = compare(outputs([2e6], 2e6), outputs([2e6 + digit], 2e6 + digit), DECISION, ["white"])
+    assert digit / DECISION.scale > TOLERANCES["fp32"].score
+    assert extreme.score_error == extreme.map_error == pytest.approx(digit / 1e5)
+    assert failures_of(extreme, extreme.score_error, TOLERANCES["fp32"]) == ()
+    wrong = compare(outputs([2e6], 2e6), outputs([2e6 + 100], 2e6 + 100), DECISION, ["white"])
+    assert [line.split()[0] for line in failures_of(wrong, None, TOLERANCES["fp32"])] == ["score", "map"]
+    near = compare(outputs([190.0], 190.0), outputs([190.01], 190.01), DECISION, ["a"])
+    assert near.score_error == pytest.approx(1e-3, rel=1e-3)
+
+
 def test_nan_fails():
     difference = compare(outputs([39.0]), outputs([np.nan]), DECISION, ["a"])
     assert failures_of(difference, None, TOLERANCES["fp32"])
