@@ -51,6 +51,8 @@ def predict(
 
     What cannot be inspected is skipped and named, and makes the exit code 2; the rest is written all the same.
     """
+    if not pictures.exists():
+        raise InputError(f"got {pictures}, which does not exist; expected a picture or a folder of them")
     paths = list_pictures(pictures) if pictures.is_dir() else [pictures]
     root = pictures if pictures.is_dir() else pictures.parent
     opened = Bundle.open(bundle)

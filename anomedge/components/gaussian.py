@@ -141,7 +141,7 @@ class MultiVariateGaussian(nn.Module):
         """Take mean and whitening from running sums; Cholesky factors and triangular solves, in float64.
 
         Raises:
-            InputError: sums of other sizes, or of fewer than two images.
+            InputError: sums of other sizes, of fewer than two images, or of features too large for float64 to tell apart.
         """
         features, patches = self.mean.shape
         if moments.mean.shape != (patches, features):
@@ -155,7 +155,7 @@ class MultiVariateGaussian(nn.Module):
             stop = start + _PATCHES_AT_ONCE
             covariance = moments.covariance(start, stop)
             covariance.diagonal(dim1=1, dim2=2).add_(_REGULARISATION)
-            factor = torch.linalg.cholesky(covariance)
+            factor = _factor_of(covariance)
             whitening = torch.linalg.solve_triangular(factor, identity, upper=False)
             for block, part in zip(blocks, self._split(whitening), strict=True):
                 block[start:stop] = part
@@ -230,6 +230,18 @@ def _weights(given: Tensor | None, variables: Tensor) -> Tensor:
     if weights.shape != (observations,) or bool((weights < 0).any()) or not bool(weights.sum() > 0):
         raise InputError(f"got weights {tuple(weights.shape)}; expected {observations} numbers >= 0, not all 0")
     return weights
+
+
+def _factor_of(covariance: Tensor) -> Tensor:
+    """Cholesky factors, of (P, d, d)."""
+    factor, failed = torch.linalg.cholesky_ex(covariance)
+    if failed.any():
+        largest = float(covariance.diagonal(dim1=1, dim2=2).max())
+        raise InputError(
+            f"got features whose covariance has no Cholesky factor at {int((failed != 0).sum())} patches, with variances up to "
+            f"{largest:.3g}; expected some that {_REGULARISATION:g} on the diagonal keeps apart: use trained weights or other layers"
+        )
+    return factor
 
 
 def _whitening_of(inverse: Tensor) -> Tensor:

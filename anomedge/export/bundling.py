@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import onnx.defs
 from torch import nn
 
 from anomedge import runtimes
@@ -84,7 +85,7 @@ def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
     names = [runtimes.get(name).name for name in options.runtimes] or runtimes.usable()
     if not names:
         raise InputError("no runtime is installed to prove under; expected one: pip install 'anomedge[ort]'")
-    _check_frame(options)
+    _check_shape(options)
     _check_layout(options)
     _check_precisions(options)
     _check_replaced(target, options.force)
@@ -111,11 +112,13 @@ def _check_replaced(target: Path, force: bool) -> None:
         warnings.warn(f"{target / LOCAL} will go with the bundle that is replaced; keep a copy", stacklevel=3)
 
 
-def _check_frame(options: ExportOptions) -> None:
+def _check_shape(options: ExportOptions) -> None:
     if not all(1 <= n <= 16384 for n in options.frame):
         raise InputError(f"got a frame of {options.frame}; expected height and width between 1 and 16384")
     if options.batch != "dynamic" and not 1 <= options.batch <= 4096:
         raise InputError(f"got batch {options.batch}; expected 'dynamic' or a number from 1 to 4096")
+    if not 17 <= options.opset <= onnx.defs.onnx_opset_version():
+        raise InputError(f"got opset {options.opset}; expected one from 17 to {onnx.defs.onnx_opset_version()}")
 
 
 def _check_layout(options: ExportOptions) -> None:

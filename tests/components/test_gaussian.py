@@ -48,8 +48,8 @@ def test_cov_keeps_the_dtype():
 
 def test_thousands_of_patches_are_not_a_python_loop(monkeypatch):
     calls = []
-    cholesky = torch.linalg.cholesky
-    monkeypatch.setattr(torch.linalg, "cholesky", lambda x: calls.append(len(x)) or cholesky(x))
+    cholesky = torch.linalg.cholesky_ex
+    monkeypatch.setattr(torch.linalg, "cholesky_ex", lambda x: calls.append(len(x)) or cholesky(x))
     MultiVariateGaussian(2, 4096).fit(torch.randn(3, 2, 64, 64))
     assert (sum(calls), len(calls)) == (4096, 16)
 
@@ -101,6 +101,10 @@ def test_loads_the_inverse_covariance_that_others_store(float64):
         (lambda: MultiVariateGaussian(2, 4).fit(torch.zeros(5, 3, 2, 2)), "expected"),
         (lambda: MultiVariateGaussian(2, 4).fit(torch.zeros(1, 2, 2, 2)), "at least 2"),
         (lambda: MultiVariateGaussian(2, 4).fit(torch.full((3, 2, 2, 2), torch.nan)), "not finite"),
+        (
+            lambda: MultiVariateGaussian(2, 4).fit(1e12 * torch.randn(3, 1, 2, 2).expand(3, 2, 2, 2)),
+            "has no Cholesky factor",
+        ),
         (lambda: MultiVariateGaussian(2, 4).fit(torch.zeros(3, 2, 4)), "expected"),
         (lambda: MultiVariateGaussian._cov(torch.zeros(2, 2, 2)), "at most 2"),
         (lambda: MultiVariateGaussian._cov(torch.zeros(2, 2), ddof=0.5), "whole"),
