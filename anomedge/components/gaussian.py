@@ -234,6 +234,7 @@ def _weights(given: Tensor | None, variables: Tensor) -> Tensor:
 
 def _factor_of(covariance: Tensor) -> Tensor:
     """Cholesky factors, of (P, d, d)."""
+    factor: Tensor
     factor, failed = torch.linalg.cholesky_ex(covariance)
     if failed.any():
         largest = float(covariance.diagonal(dim1=1, dim2=2).max())
