@@ -272,7 +272,7 @@ class Bundle:
 def read_manifest(root: Path) -> Manifest:
     """The manifest of the bundle at `root`, checked against its own digest."""
     if not root.is_dir():
-        around = next((folder for folder in list(root.parents)[:2] if (folder / MANIFEST).is_file()), None)
+        around = next((f for f in list(root.parents)[:2] if root.exists() and (f / MANIFEST).is_file()), None)
         hint = "check the path" if around is None else f"give {around}, which it lies in"
         raise BundleError(f"got {root}; expected the folder of a bundle: {hint}")
     path = root / MANIFEST

@@ -47,6 +47,7 @@ class Memory:
         largest: the operations that made those, largest first.
         arena: what the runtime takes for all values.
         reused: of the arena, what lies in freed memory.
+        session: the runtime's own, from the first run on.
     """
 
     constants: int
@@ -58,11 +59,12 @@ class Memory:
     largest: tuple[Operation, ...]
     arena: int
     reused: int
+    session: int = _SESSION
 
     @property
     def running(self) -> int:
         """From the second run on."""
-        return self.constants + self.copies + self.freed + self.inputs + self.arena - self.reused + _SESSION
+        return self.constants + self.copies + self.freed + self.inputs + self.arena - self.reused + self.session
 
     @property
     def peak(self) -> int:
@@ -148,7 +150,7 @@ def _regions(found: list[Life], places: int) -> list[tuple[int, int]]:
 
 
 def _reused(regions: list[tuple[int, int]], freed: int) -> int:
-    """Freed memory lies in pieces: a region of the arena was seen to find one where it is no more than a third of all."""
+    """Freed memory lies in pieces; a region of the arena was seen to find one up to a third of what is left."""
     left, reused = freed, 0
     for size, written in regions:
         if size <= left // 3:
@@ -162,22 +164,24 @@ def _opening(network: Network, copies: int) -> int:
     constants = sum(network.constants.values())
     if _is_mapped(network):
         return constants + copies
-    taking_out = constants + copies + _in_two_layouts(network) + max(network.constants.values(), default=0)
+    taking_out = (
+        constants + copies + _in_two_layouts(network, network.constants) + max(network.constants.values(), default=0)
+    )
     unfolded = sum(network.constants[name] for name in network.stored)
     return max(taking_out, network.stored_bytes + 2 * unfolded + max(network.stored.values(), default=0))
 
 
 def _freed(network: Network) -> int:
-    """What opening took beyond what it keeps, but for a largest constant that malloc maps by itself and gives back."""
+    """What opening took beyond what it keeps, but for large constants, which malloc maps by themselves and gives back."""
     if _is_mapped(network):
         return 0
-    small = (size for size in network.constants.values() if size < _KEPT_BELOW)
-    return _in_two_layouts(network) + max(small, default=0)
+    small = {name: size for name, size in network.constants.items() if size < _KEPT_BELOW}
+    return _in_two_layouts(network, small) + max(small.values(), default=0)
 
 
-def _in_two_layouts(network: Network) -> int:
+def _in_two_layouts(network: Network, constants: Mapping[str, int]) -> int:
     """A convolution's constants are put into blocks one by one; about half as much again lies free between those."""
-    return sum(network.constants[name] for name in _convolved(network)) * 3 // 2
+    return sum(constants[name] for name in _convolved(network) & constants.keys()) * 3 // 2
 
 
 def _copies(network: Network) -> int:

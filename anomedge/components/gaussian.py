@@ -236,11 +236,14 @@ def _factor_of(covariance: Tensor) -> Tensor:
     """Cholesky factors, of (P, d, d)."""
     factor: Tensor
     factor, failed = torch.linalg.cholesky_ex(covariance)
-    if failed.any():
-        largest = float(covariance.diagonal(dim1=1, dim2=2).max())
+    variances = covariance.diagonal(dim1=1, dim2=2).amax(dim=1)
+    # What is left of a variance beside the others' is rounding alone below this.
+    least = covariance.shape[1] * torch.finfo(torch.float64).eps * variances
+    blurred = (failed != 0) | (factor.diagonal(dim1=1, dim2=2).amin(dim=1).square() < least)
+    if blurred.any():
         raise InputError(
-            f"got features whose covariance has no Cholesky factor at {int((failed != 0).sum())} patches, with variances up to "
-            f"{largest:.3g}; expected some that {_REGULARISATION:g} on the diagonal keeps apart: use trained weights or other layers"
+            f"got features that float64 cannot tell apart at {int(blurred.sum())} patches, with variances up to "
+            f"{float(variances.max()):.3g}; expected some that {_REGULARISATION:g} on the diagonal keeps apart: use trained weights or other layers"
         )
     return factor
 

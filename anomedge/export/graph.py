@@ -66,10 +66,10 @@ def graph_from_model(model: Model, frame: tuple[int, int], batch: int | None, op
     names = _names(deployed, example)
     proto = _exported(deployed, example, names, dynamic=batch is None, opset=max(opset, _WRITTEN_OPSET))
     assert_shared_operators(proto)
+    keep_zeros_before_pools(proto)  # reads types, which moving a selection makes wrong
     select_channels_early(proto)
     pack_zeros(proto)
     plain_reshapes(proto)
-    keep_zeros_before_pools(proto)
     lower_opset(proto, opset)
     strip_metadata(proto)
     fix_batch_name(proto, batch, {"frames": (*frame, 3)})

@@ -90,9 +90,11 @@ def keep_zeros_before_pools(proto: onnx.ModelProto) -> None:
     ONNX Runtime, 1.31 among others, takes such a Pad into the MaxPool, whose own padding is no zero but less than every
     number: where all values in a window at the border are negative, another maximum. Only a zero is taken in.
 
-    Ensures: every value as before, but for a maximum of zero at the border, which becomes 1e-38 (6e-5 in float16).
+    Ensures: every value as before, but for a maximum of zero at the border, which becomes 1e-38 (6e-5 in float16). What
+    something else reads as well is left, as it is by ONNX Runtime.
     """
-    pooled = {node.input[0] for node in proto.graph.node if node.op_type == "MaxPool"}
+    others = {name for node in proto.graph.node if node.op_type != "MaxPool" for name in node.input}
+    pooled = {node.input[0] for node in proto.graph.node if node.op_type == "MaxPool"} - others
     constants = {tensor.name: tensor for tensor in proto.graph.initializer}
     types = {value.name: value.type.tensor_type.elem_type for value in (*proto.graph.value_info, *proto.graph.output)}
     for pad in proto.graph.node:

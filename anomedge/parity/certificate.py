@@ -34,7 +34,7 @@ class _Frozen(BaseModel):
 class Tolerance(_Frozen):
     """Largest errors allowed.
 
-    `score`, `map` and `batch` are shares of the fixed scale, `pixels` of the [0, 1] range, `stage` of a stage's spread
+    `score`, `map` and `batch` are shares of `anomedge.threshold.scale_of_each`, `pixels` of the [0, 1] range, `stage` of a stage's spread
     over all pictures whose stages are known.
     """
 
@@ -100,7 +100,7 @@ class Check(_Frozen):
 class StageError(_Frozen):
     """What one stage does by itself, from right values of the stages before it; see `anomedge.parity.localise`.
 
-    `error` is a share of the stage's spread (pixels: of the [0, 1] range; map and score: of the fixed scale), `effect` what
+    `error` is a share of the stage's spread (pixels: of the [0, 1] range; map and score: as a cell's), `effect` what
     becomes of it in map or score, None where that is not known; `picture` and `where` are those of the largest error. Levels
     of a backbone between which nothing is cut have one `effect`.
     """

@@ -58,7 +58,7 @@ class Truth:
 
 
 class Difference(NamedTuple):
-    """How far two sets of outputs are apart; errors are shares of the scale."""
+    """How far two sets of outputs are apart; errors are shares of `anomedge.threshold.scale_of_each`."""
 
     score_error: float
     map_error: float
@@ -105,7 +105,7 @@ def compare(
     scores = np.abs(_exact(outputs.score) - _exact(reference.score)) / scale_of_each(reference.score, decision.scale)
     maps = np.abs(_exact(outputs.anomaly_map) - _exact(reference.anomaly_map))
     worst_of_map = (maps / scale_of_each(reference.anomaly_map, decision.scale)).reshape(len(names), -1).max(axis=1)
-    margins = np.abs(_exact(reference.score) - decision.threshold) / decision.scale
+    margins = np.abs(_exact(reference.score) - decision.threshold) / scale_of_each(decision.threshold, decision.scale)
     counted = (margins >= 2 * allowed) | [not name.startswith(BLENDED) for name in names]
     flipped = counted & (decision.is_anomalous(reference.score) != decision.is_anomalous(outputs.score))
     masks = zip(decision.mask(reference.anomaly_map), decision.mask(outputs.anomaly_map), strict=True)

@@ -12,7 +12,7 @@ from anomedge.parity.certificate import Check, Tolerance
 from anomedge.parity.plan import Plan, Reference
 from anomedge.progress import track
 from anomedge.runtimes import Session, Tensors, get, variant_of
-from anomedge.threshold import Decision
+from anomedge.threshold import Decision, scale_of_each
 
 __all__ = ["INPUT", "OUTPUTS", "as_input", "check_layout"]
 
@@ -76,7 +76,7 @@ def _pictures(bundle: Bundle, session: Session, reference: Reference, batch: int
     share = decision.scale / decision.range
     worst = {"pred_score": 0.0, "anomaly_map": 0.0}
     flipped: list[str] = []
-    wrong_pixels = 0
+    wrong_pixels, band = 0, tolerance.map * float(scale_of_each(decision.pixel_threshold, decision.scale))
     starts = range(0, len(pictures), batch)
     for start in track(starts, f"{session.name}, layout anomalib", total=len(starts)):
         places = [(start + i) % len(pictures) for i in range(batch)]
@@ -86,7 +86,7 @@ def _pictures(bundle: Bundle, session: Session, reference: Reference, batch: int
             worst[name] = max(worst[name], error if error == error else np.inf)  # NaN is as wrong as can be
         flips = decision.is_anomalous(score) != outputs["pred_label"]
         flipped += [pictures[i].name for i, flip in zip(places, flips, strict=True) if flip]
-        wrong_pixels += _wrong_pixels(outputs["pred_mask"], raw_map, decision, tolerance.map * decision.scale)
+        wrong_pixels += _wrong_pixels(outputs["pred_mask"], raw_map, decision, band)
     allowed = {"pred_score": tolerance.score * share + _ROUNDING, "anomaly_map": tolerance.map * share + _ROUNDING}
     return [
         _check(session, "pred_label", not flipped, f"{len(flipped)} labels flipped: {', '.join(flipped[:5])}"),

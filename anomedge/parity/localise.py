@@ -7,8 +7,8 @@ tap: with :math:`r_k` the original's value of stage k and :math:`D_k` the copy's
 .. math:: e_k = \lVert D_k(r_{<k}) - r_k \rVert, \qquad
           c_k = \lVert y_{k-1} - y_k \rVert, \quad y_k = D_n \circ \dots \circ D_{k+1}(r_k)
 
-:math:`e_k` is the error that stage k makes, and :math:`c_k` what becomes of it in map and score, a share of the fixed
-scale. The outputs' errors are at most the sum of the :math:`c_k`, so where they are too large some :math:`c_k` is not
+:math:`e_k` is the error that stage k makes, and :math:`c_k` what becomes of it in map and score, a share of
+`anomedge.threshold.scale_of_each` of the original's. The outputs' errors are at most the sum of the :math:`c_k`, so where they are too large some :math:`c_k` is not
 small. A stage exceeds its share where :math:`e_k` is more than a stage may make, or :math:`c_k` more than the outputs may
 be off. Decision 0009 says why.
 """
@@ -125,9 +125,9 @@ class _Segments:
             )
 
     def off_by(self, place: int, name: str, wanted: Tensors, produced: Tensors) -> Off:
-        """How far two values of a stage of a picture are apart."""
-        picture = self.reference.pictures[place].name
-        return off_by(wanted[name], produced[name], scale_at(name, wanted[name], self.scales), picture)
+        """How far two values of a stage of a picture are apart, a share of what the original's is held to."""
+        picture, original = self.reference.pictures[place].name, self.reference.stages[place][name]
+        return off_by(wanted[name], produced[name], scale_at(name, original, self.scales), picture)
 
     def run(self, place: int, given: Tensors) -> Tensors:
         """Every stage of a picture, each from the given values."""

@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from anomedge.images import Frame, Picture
 from anomedge.progress import track
-from anomedge.threshold import Decision
+from anomedge.threshold import Decision, scale_of_each
 
 __all__ = ["BLENDED", "EXTREME", "SYNTHETIC", "blends", "extremes", "synthetic"]
 
 EXTREME, BLENDED, SYNTHETIC = "extreme/", "blended/", "synthetic/"
 _NEAR = 0.01
-_UNDECIDABLE = 2e-4  # of the scale, twice the tolerance: nearer than that, both labels are right
+_UNDECIDABLE = 2e-4  # of the scale at the threshold, twice the tolerance: nearer than that, both labels are right
 _STEPS = 12
 _TRIES = 4
 
@@ -81,7 +81,7 @@ def _pairs(below: Sequence[Picture], above: Sequence[Picture]) -> Iterator[tuple
 def _bisect(normal: Frame, defect: Frame, decision: Decision, score_of: Scorer) -> Frame | None:
     """A mixture whose score is within 1 % of the threshold, but not so near that float32 cannot tell its side."""
     low, high = 0.0, 1.0
-    least = _UNDECIDABLE * decision.scale
+    least = _UNDECIDABLE * float(scale_of_each(decision.threshold, decision.scale))
     for _ in range(_STEPS):
         share = (low + high) / 2
         pixels = ((1 - share) * normal + share * defect).round().astype(np.uint8)

@@ -195,7 +195,8 @@ def _decide(pipeline: Pipeline, held_back: Sequence[Picture], source: str, optio
             f"{options.labelled}: got {len(good)} normal, {len(bad)} anomalous; expected `good` and others"
         )
     (normal, normal_peaks), (anomalous, anomalous_peaks) = (_scores(pipeline, p, options) for p in (good, bad))
-    _refuse_blind(normal)
+    if not anomalous.any():
+        _refuse_blind(normal)
     cut, pixel_cut = by_f1(normal, anomalous), by_f1(normal_peaks, anomalous_peaks)
     every = np.concatenate([normal, anomalous])
     return _decision(cut, pixel_cut, normal, every, _origin(cut, good, bad, "labelled pictures", options))

@@ -70,7 +70,7 @@ def select(reference: Reference, copies: Mapping[str, Outputs], bundle: Bundle, 
     scores = np.asarray(reference.outputs.score, dtype=np.float64)
     verdicts = decision.is_anomalous(scores)
     flips = np.any([decision.is_anomalous(c.score) != verdicts for c in copies.values()], axis=0)
-    errors = np.max([_errors(reference.outputs, c) for c in copies.values()], axis=0)
+    errors = np.max([_errors(reference.outputs, c, decision.scale) for c in copies.values()], axis=0)
     known = [picture.anomalous for picture in reference.pictures]
     own = [i for i, picture in enumerate(reference.pictures) if not is_made(picture)] or list(range(len(scores)))
     near = sorted(own, key=lambda i: abs(scores[i] - decision.threshold))
@@ -97,11 +97,13 @@ def _in_turns(candidates: Mapping[str, list[int]]) -> Iterator[tuple[str, int]]:
                 yield reason, place
 
 
-def _errors(one: Outputs, other: Outputs) -> npt.NDArray[np.float64]:
-    """The larger of score's and map's error of each picture (N,), in units of the score."""
-    scores = np.abs(np.asarray(one.score, dtype=np.float64) - other.score)
-    maps = np.abs(np.asarray(one.anomaly_map, dtype=np.float64) - other.anomaly_map).reshape(len(scores), -1)
-    return np.asarray(np.maximum(scores, maps.max(axis=1)))
+def _errors(one: Outputs, other: Outputs, scale: float) -> npt.NDArray[np.float64]:
+    """The larger of score's and map's error of each picture (N,), shares of what each value is held to."""
+    scores = np.abs(np.asarray(one.score, dtype=np.float64) - other.score) / scale_of_each(one.score, scale)
+    maps = np.abs(np.asarray(one.anomaly_map, dtype=np.float64) - other.anomaly_map) / scale_of_each(
+        one.anomaly_map, scale
+    )
+    return np.asarray(np.maximum(scores, maps.reshape(len(scores), -1).max(axis=1)))
 
 
 def show(

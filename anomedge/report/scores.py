@@ -10,7 +10,7 @@ import numpy as np
 from anomedge.images import Picture
 from anomedge.parity import Reference
 from anomedge.parity.pictures import BLENDED, EXTREME, SYNTHETIC
-from anomedge.threshold import Decision
+from anomedge.threshold import Decision, scale_of_each
 
 __all__ = ["KINDS", "Margin", "Scores", "is_made", "kind_of", "scores_of"]
 
@@ -66,7 +66,7 @@ def kind_of(picture: Picture) -> str:
 
 
 def scores_of(reference: Reference, decision: Decision, tolerance: float) -> Scores:
-    """The reference's scores; `tolerance` is a share of the scale."""
+    """The reference's scores; `tolerance` is a share of what the threshold is held to."""
     values = np.asarray(reference.outputs.score, dtype=np.float64)
     finite = [i for i in range(len(values)) if np.isfinite(values[i])]
     kinds: dict[str, list[float]] = {kind: [] for kind in KINDS}
@@ -80,7 +80,7 @@ def scores_of(reference: Reference, decision: Decision, tolerance: float) -> Sco
     return Scores(
         kinds={kind: scores for kind, scores in kinds.items() if scores},
         threshold=decision.threshold,
-        tolerance=tolerance * decision.scale,
+        tolerance=tolerance * float(scale_of_each(decision.threshold, decision.scale)),
         below=_nearest([margin for margin in margins if margin.distance <= 0]),
         above=_nearest([margin for margin in margins if margin.distance > 0]),
         left_out=len(values) - len(finite),

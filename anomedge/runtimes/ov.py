@@ -68,9 +68,11 @@ class OvSession(Session):
             halved = self.path.suffix == ".onnx" and self.options.precision != "fp32"
             if not halved or int(self.version.split(".")[0]) >= 2025:
                 raise
+            reason = " ".join(str(error).split())[:300]
             raise RuntimeFailure(
-                f"openvino {self.version} could not read {self.path.name}; expected 2025.0 or later, as those before read no "
-                "float16 weights out of another file: pip install -U openvino, or ask for --precision fp32"
+                f"openvino {self.version} could not read {self.path.name} ({reason}); if its weights lie beside it, expected "
+                "2025.0 or later, as those before read no float16 out of another file: pip install -U openvino, or ask for "
+                "--precision fp32"
             ) from error
 
     def _specs(self) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:

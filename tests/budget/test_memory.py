@@ -103,6 +103,8 @@ def test_what_opening_frees_stays_with_the_process():
     assert memory_of(convolved).freed == (8 + 4 + 8) * MB
     assert memory_of(convolved).reused == memory_of(convolved).arena == MB  # in what was freed
     assert (8 + 20 + 1) * MB < memory_of(convolved).running < (8 + 20 + 1 + 6) * MB
+    large = network(op("a", "x", "w", kind="convolution"), constants={"w": 64 * MB})
+    assert memory_of(large).freed == 0
     huge = network(op("a", "x", "w", kind="convolution"), constants={"w": 3 << 30})
     assert (memory_of(huge).freed, memory_of(huge).copies) == (0, 3 << 30)
 

@@ -135,6 +135,7 @@ def vectors(*nodes, **constants):
 
 
 DOUBLED = [helper.make_node("Concat", [f"v{i}"] * 2, [f"v{i + 1}"], axis=0) for i in range(40)]
+STACKED = [helper.make_node("Concat", [f"m{i}"] * 2, [f"m{i + 1}"], axis=0) for i in range(40)]
 RANGE = helper.make_node("Range", ["from", "to", "by"], ["y"])
 
 
@@ -147,9 +148,17 @@ LONG = {"from": 0, "to": 1 << 40, "by": 1}
         vectors(RANGE, **LONG),
         vectors(helper.make_node("Mul", ["n", "n"], ["to"]), RANGE, **{"from": 0, "n": 1 << 20, "by": 1}),
         vectors(*DOUBLED, helper.make_node("Identity", ["v40"], ["y"]), v0=[1]),
+        vectors(
+            helper.make_node("Unsqueeze", ["v", "axes"], ["m0"]),
+            *STACKED,
+            helper.make_node("Squeeze", ["m40", "ones"], ["y"]),
+            v=[1],
+            axes=[0],
+            ones=[1],
+        ),
         model([node("Gather", ["x", "i"], ["y"])], {"x": (FLOAT, [1 << 40])}, {"y": (FLOAT, [1])}, {"i": [0]}),
     ],
-    ids=["long", "of a computed length", "doubled", "given"],
+    ids=["long", "of a computed length", "doubled", "doubled as matrices", "given"],
 )
 def test_vectors_that_would_fill_the_memory_are_not_followed_here(case, tmp_path, monkeypatch):
     asked, infer = [], onnx.shape_inference.infer_shapes
@@ -190,7 +199,7 @@ def branches(inner):
         ([relu("x", "y"), relu("x", "y")], "'y' is made twice"),
         ([relu("x", "x"), relu("x", "y")], "'x' is made twice"),
         ([relu("nowhere", "y")], "'of nowhere' reads 'nowhere', which nothing makes"),
-        ([relu("x", "w")], "'its output' reads 'y', which nothing makes"),
+        ([relu("x", "w")], "an output reads 'y', which nothing makes"),
         ([branches([relu("q", "z")])], "'of q' reads 'q', which nothing makes"),
         ([branches([relu("x", "z")])], None),
         ([relu("w", "y"), relu("x", "w")], None),  # in another order than they run: NVIDIA's parser sorts them

@@ -234,6 +234,14 @@ def test_a_pool_sees_the_zeros_that_its_frame_is_padded_with(value, axes):
     np.testing.assert_allclose(run(proto, x)[0], wanted, atol=1e-37)
 
 
+def test_what_something_else_reads_too_stays():
+    proto = padded_pool_graph(0.0)
+    proto.graph.node.append(helper.make_node("ReduceSum", ["padded"], ["sum"]))
+    proto.graph.output.append(helper.make_tensor_value_info("sum", TensorProto.FLOAT, None))
+    keep_zeros_before_pools(proto)
+    assert list(proto.graph.node[0].input) == ["x", "pads", "value"]
+
+
 def test_what_pads_with_something_else_stays():
     before = padded_pool_graph(-3.0)
     after = padded_pool_graph(-3.0)

@@ -127,6 +127,22 @@ def test_blends_lie_next_to_the_threshold_but_not_on_it():
     assert blends(given[:2], scores[:2], DECISION, (16, 16), brightness, 6) == []
 
 
+def test_blends_keep_as_far_from_a_threshold_far_above_the_scale():
+    """1e-4 of a scale of 1e-3 is less than a float32's last digit at 40."""
+    fine = DECISION.model_copy(update={"scale": 1e-3})
+    grain = np.random.default_rng(0).integers(0, 40, (4, 64, 64, 3), dtype=np.uint8)
+    given = [Picture(str(v), pixels=g + np.uint8(v)) for v, g in zip((0, 10, 90, 200), grain, strict=True)]
+    scores = np.array([brightness(p.frame()[None])[0] for p in given])
+    found = blends(given, scores, fine, (64, 64), brightness, 6)
+    assert found
+    for picture in found:
+        score = float(brightness(picture.frame()[None])[0])
+        assert abs(score - 40) >= 2e-4 * 0.05 * 40
+        digit = float(np.spacing(np.float32(40)))
+        copy = compare(outputs([score]), outputs([score + np.copysign(digit, 40 - score)]), fine, [picture.name], 1e-4)
+        assert failures_of(copy, None, TOLERANCES["fp32"]) == ()
+
+
 def test_golden_places():
     names = [*(f"good/{i}" for i in range(20)), *(f"blended/{i}" for i in range(9)), "extreme/black", "extreme/white"]
     pictures = [Picture(name) for name in names]

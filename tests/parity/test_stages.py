@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from anomedge.parity import Outputs, Plan, Reference, prove
 from anomedge.parity.certificate import TOLERANCES, Certificate, merged
 from anomedge.parity.golden import read_golden
 from anomedge.parity.junit import junit_xml
-from anomedge.parity.localise import localise
+from anomedge.parity.localise import _Segments, localise
 from anomedge.parity.stages import errors_as_they_arrive, off_by, scales_of
 from tests.conftest import DETECTORS, FRAME, RUNTIMES
 from tests.parity.planting import (
@@ -287,3 +288,15 @@ def test_where_the_largest_error_is():
     assert off_by(same, same, 1.0, "a.png").error == 0
     assert off_by(same, same[::-1], 1.0, "a.png").error == np.inf
     assert off_by(np.empty(0), np.empty(0), 1.0, "a.png").error == np.inf
+
+
+def test_effects_are_held_to_the_originals_value_not_to_a_copys():
+    segments = object.__new__(_Segments)
+    segments.scales = {"score": 1.0}
+    segments.reference = SimpleNamespace(
+        pictures=[SimpleNamespace(name="a")], stages={0: {"score": np.array([1.0])}, 1: {"score": np.array([2e3])}}
+    )
+    segments.reference.pictures.append(SimpleNamespace(name="b"))
+    after, before = {"score": np.array([1e6])}, {"score": np.array([1e6 + 40])}
+    assert segments.off_by(0, "score", after, before).error == 40
+    assert segments.off_by(1, "score", after, before).error == 0.4

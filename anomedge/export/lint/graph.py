@@ -7,9 +7,6 @@ to the largest batch. Nodes of subgraphs (Loop, If, Scan) are among the others, 
 from __future__ import annotations
 
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import onnx.inliner
 import onnx.shape_inference
-from google.protobuf.message import DecodeError
-from onnx import AttributeProto, TensorProto, helper, numpy_helper
+from onnx import AttributeProto, TensorProto, helper
 
 from anomedge.errors import InputError
+from anomedge.export.lint.shapes import content_of, inferred, inner_graphs
 from anomedge.export.lint.skim import skim
 
 __all__ = ["BITS", "Graph", "Node", "Value", "read_graph"]
@@ -32,7 +29,6 @@ Array = npt.NDArray[Any]
 
 _NAMES = {"FLOAT": "FP32", "FLOAT16": "FP16", "BFLOAT16": "BF16", "FLOAT4E2M1": "FP4"}
 _MOST_DIMENSIONS, _MOST_NODES, _DEEPEST_CALLS = 64, 1_000_000, 200
-_LONGEST = 1 << 16  # vector whose values are followed from node to node
 BITS = {
     "FP32": 32, "FP16": 16, "BF16": 16, "DOUBLE": 64, "INT64": 64, "UINT64": 64, "INT32": 32, "UINT32": 32, "INT16": 16,
     "UINT16": 16, "INT8": 8, "UINT8": 8, "BOOL": 8, "INT4": 4, "UINT4": 4, "FP8": 8, "FP4": 4,
@@ -148,17 +144,17 @@ def read_graph(path: Path, batch: int) -> Graph:
     if functions:
         _assert_expandable(model, path)
         model = _inlined(model, path)
-    _assert_names_made(model.graph, path)
+    _assert_names_made(model.graph, path, set())
     open_axes, batch = _close_batch(model.graph, batch)
-    inferred = _inferred(model)
+    shaped = inferred(model)
     scope = Scope(None)
-    _fill(scope, inferred.graph, model.graph.initializer)
+    _fill(scope, shaped.graph, model.graph.initializer)
     stored = {tensor.name for tensor in model.graph.initializer}
     opsets = {entry.domain: entry.version for entry in model.opset_import}
     return Graph(
         path=path,
         opset=opsets.get("", opsets.get("ai.onnx")),
-        nodes=tuple(_nodes(inferred.graph, scope, "")),
+        nodes=tuple(_nodes(shaped.graph, scope, "")),
         inputs=tuple(value.name for value in model.graph.input if value.name not in stored),
         outputs=tuple(value.name for value in model.graph.output),
         open_axes=open_axes,
@@ -202,8 +198,7 @@ def _assert_expandable(model: Any, path: Path) -> None:
                 if depth > _DEEPEST_CALLS:
                     raise InputError(f"{path}: its functions call one another without end; export it again")
                 sizes[key] = size(bodies[key], depth + 1)
-            inner = (g for a in node.attribute for g in (*a.graphs, *([a.g] if a.HasField("g") else [])))
-            total += sizes.get(key, 1) + sum(size(graph.node, depth + 1) for graph in inner)
+            total += sizes.get(key, 1) + sum(size(graph.node, depth + 1) for graph in inner_graphs(node))
         return total
 
     if (nodes := size(model.graph.node, 0)) > _MOST_NODES:
@@ -212,8 +207,11 @@ def _assert_expandable(model: Any, path: Path) -> None:
         )
 
 
-def _assert_names_made(graph: Any, path: Path, outer: frozenset[str] = frozenset()) -> None:
-    """What nothing makes, or two nodes make, no runtime can read; a table of operators has nothing to say of it."""
+def _assert_names_made(graph: Any, path: Path, known: set[str]) -> None:
+    """What nothing makes, or two nodes make, no runtime can read; a table of operators has nothing to say of it.
+
+    `known` holds the names that the graphs around this one make, and is given back as it was.
+    """
     stored = (*(t.name for t in graph.initializer), *(t.values.name for t in graph.sparse_initializer))
     there = {*(value.name for value in graph.input), *stored}
     for node in graph.node:
@@ -223,15 +221,16 @@ def _assert_names_made(graph: Any, path: Path, outer: frozenset[str] = frozenset
                     f"{path}: {name[:80]!r} is made twice; expected one node for each name: export it again"
                 )
             there.add(name)
-    known = outer | there
-    read = [(node.name or node.op_type, name) for node in graph.node for name in node.input if name]
-    for reader, name in (*read, *(("its output", value.name) for value in graph.output)):
+    own = there - known
+    known |= own
+    read = [(repr((node.name or node.op_type)[:80]), name) for node in graph.node for name in node.input if name]
+    for reader, name in (*read, *(("an output", value.name) for value in graph.output)):
         if name not in known:
-            raise InputError(f"{path}: {reader[:80]!r} reads {name[:80]!r}, which nothing makes; export it again")
+            raise InputError(f"{path}: {reader} reads {name[:80]!r}, which nothing makes; export it again")
     for node in graph.node:
-        for attribute in node.attribute:
-            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                _assert_names_made(inner, path, known)
+        for inner in inner_graphs(node):
+            _assert_names_made(inner, path, known)
+    known -= own
 
 
 def _inlined(model: Any, path: Path) -> Any:
@@ -259,74 +258,10 @@ def _close_batch(graph: Any, batch: int) -> tuple[dict[str, tuple[int, ...]], in
     return open_axes, first or batch
 
 
-def _inferred(model: Any) -> Any:
-    """The model with the shapes of its values; what was written down for an open batch is forgotten before."""
-    bare = onnx.ModelProto()
-    bare.CopyFrom(model)
-    del bare.graph.value_info[:]
-    for value in bare.graph.output:
-        value.type.tensor_type.ClearField("shape")
-    kept = [tensor for tensor in bare.graph.initializer if _content(tensor) is not None]
-    gone = [tensor for tensor in bare.graph.initializer if _content(tensor) is None]
-    del bare.graph.initializer[:]
-    bare.graph.initializer.extend(kept)
-    known = {value.name for value in bare.graph.input}
-    bare.graph.input.extend(
-        helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
-        for tensor in gone
-        if tensor.name not in known
-    )
-    try:
-        plain = onnx.shape_inference.infer_shapes(bare)
-        if _vectors_are_short(plain.graph, bare.graph.input):
-            return onnx.shape_inference.infer_shapes(bare, data_prop=True)
-        return _inferred_apart(bare) or plain
-    except Exception:  # noqa: BLE001 - onnx raises what it likes; the rules then do without shapes
-        return model
-
-
-def _vectors_are_short(graph: Any, given: Any = ()) -> bool:
-    """Are all vectors of a known, small length?
-
-    onnx follows their values from node to node, for the dimensions that they may stand for: a Range to 2^40, or forty
-    Concats of a vector with itself, in a file of a kilobyte, would fill any memory.
-    """
-    values = (*given, *graph.input, *graph.value_info, *graph.output)
-    shapes = {v.name: v.type.tensor_type.shape.dim for v in values if v.type.tensor_type.HasField("shape")}
-    names = {*(v.name for v in (*given, *graph.input)), *(name for node in graph.node for name in node.output if name)}
-    inner = [g for node in graph.node for a in node.attribute for g in (*a.graphs, *([a.g] if a.HasField("g") else []))]
-    return all(map(_vectors_are_short, inner)) and all(
-        name in shapes and (len(shapes[name]) != 1 or 0 < shapes[name][0].dim_value <= _LONGEST) for name in names
-    )
-
-
-def _inferred_apart(model: Any) -> Any:
-    """The same inference in a process with a bound on its memory; None where that is not enough."""
-    command = [sys.executable, "-P", str(Path(__file__).parent / "workers" / "shapes_worker.py")]
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # each of its threads reserves memory
-    try:
-        done = subprocess.run(  # noqa: S603 - our own file
-            command, input=model.SerializeToString(), capture_output=True, timeout=60, check=True, env=environment
-        )
-        return onnx.ModelProto.FromString(done.stdout)
-    except (OSError, ValueError, DecodeError, subprocess.SubprocessError):
-        return None
-
-
-def _content(tensor: Any) -> Array | None:
-    """What a tensor holds, None where it is not at hand or not what its shape says."""
-    if tensor.external_data or tensor.data_location == TensorProto.EXTERNAL:
-        return None
-    try:
-        return np.asarray(numpy_helper.to_array(tensor))
-    except Exception:  # noqa: BLE001 - skimmed, or spoilt
-        return None
-
-
 def _fill(scope: Scope, graph: Any, tensors: Any) -> None:
     """Take the names of a graph into its scope."""
     for tensor in tensors:
-        scope.constants[tensor.name] = _content(tensor)
+        scope.constants[tensor.name] = content_of(tensor)
     for value in (*graph.input, *graph.value_info, *graph.output):
         kind = value.type.tensor_type
         shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim)
@@ -364,7 +299,7 @@ def _tensors(graph: Any) -> Iterator[Any]:
 def _attribute(attribute: Any) -> Any:
     """An attribute's value: numbers, texts, lists of them; tensors as arrays; None of what no rule reads."""
     if attribute.type == AttributeProto.TENSOR:
-        return _content(attribute.t)
+        return content_of(attribute.t)
     if attribute.type in {AttributeProto.GRAPH, AttributeProto.GRAPHS, AttributeProto.UNDEFINED}:
         return None
     try:

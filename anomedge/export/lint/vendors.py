@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from anomedge.export.lint.graph import Graph, Node
+from anomedge.export.lint.shapes import SAFE_PATH
 
 __all__ = ["MODULES", "Fault", "Vendor", "Verdict", "ask", "installed", "node_of"]
 
@@ -75,11 +76,12 @@ def ask(vendor: Vendor, path: Path, argument: str, timeout: float) -> Verdict:
         timeout: seconds.
     """
     worker = Path(__file__).parent / "workers" / f"{vendor}_worker.py"
-    # -P: the worker's own folder is no place to import from.
-    command = [sys.executable, "-P", str(worker), argument, str(path.resolve())]
+    command = [sys.executable, str(worker), argument, str(path.resolve())]
     started = time.monotonic()
     try:
-        done = subprocess.run(command, capture_output=True, timeout=timeout, check=False)  # noqa: S603 - our own file
+        done = subprocess.run(  # noqa: S603 - our own file
+            command, capture_output=True, timeout=timeout, check=False, env=os.environ | SAFE_PATH
+        )
     except subprocess.TimeoutExpired:
         return Verdict(MODULES[vendor], "", (), (), True, "", time.monotonic() - started)
     return _verdict(vendor, done, time.monotonic() - started)
