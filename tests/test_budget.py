@@ -50,7 +50,8 @@ def test_the_budget_for_machines(model_paths, detector, capsys):
     assert shown["files"]["all"] == sum(size for name, size in shown["files"].items() if name != "all")
     memory = shown["memory"]
     assert memory["peak"] == max(memory["opening"], memory["running"])
-    assert memory["running"] == sum(memory[part] for part in ("constants", "copies", "inputs", "arena"))
+    parts = sum(memory[part] for part in ("constants", "copies", "freed", "inputs", "arena", "session"))
+    assert memory["running"] == parts - memory["reused"]
     device = load("intel-n100")
     for stage in shown["stages"]:
         limits = stage["flops"] / device.fp32.value, stage["bytes"] / device.bandwidth.value
