@@ -8,9 +8,9 @@ tap: with :math:`r_k` the original's value of stage k and :math:`D_k` the copy's
           c_k = \lVert y_{k-1} - y_k \rVert, \quad y_k = D_n \circ \dots \circ D_{k+1}(r_k)
 
 :math:`e_k` is the error that stage k makes, and :math:`c_k` what becomes of it in map and score, a share of
-`anomedge.threshold.scale_of_each` of the original's. The outputs' errors are at most the sum of the :math:`c_k`, so where they are too large some :math:`c_k` is not
-small. A stage exceeds its share where :math:`e_k` is more than a stage may make, or :math:`c_k` more than the outputs may
-be off. Decision 0009 says why.
+`anomedge.threshold.scale_of_each` of the original's. The outputs' errors are at most the sum of the :math:`c_k`, so where
+they are too large some :math:`c_k` is not small. A stage exceeds its share where :math:`e_k` is more than a stage may make,
+or :math:`c_k` more than the outputs may be off. Decision 0009 says why.
 """
 
 from __future__ import annotations

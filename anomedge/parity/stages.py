@@ -104,9 +104,9 @@ def allowed_at(name: str, tolerance: Tolerance) -> float:
 def scales_of(bundle: Bundle, reference: Reference) -> dict[str, float]:
     """What an error at each stage is a share of, one figure for all pictures.
 
-    The [0, 1] range for pixels, the fixed scale for map and score (more where they are far above it: `scale_at`), else from the stage's least to its largest value over
-    all pictures whose stages are known: a share of one picture's own would let through in a bright one what fails in a
-    dark one.
+    The [0, 1] range for pixels, the fixed scale for map and score (more where they are far above it: `scale_at`), else
+    from the stage's least to its largest value over all pictures whose stages are known: a share of one picture's own would
+    let through in a bright one what fails in a dark one.
     """
     fixed = dict.fromkeys(_PIXELS, 1.0) | dict.fromkeys(OUTPUTS, bundle.decision.scale)
     return {
