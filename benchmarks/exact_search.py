@@ -148,9 +148,9 @@ def timed(vectors: int, rounds: int, folder: Path) -> Iterator[list[str]]:
 
 def _sessions(module: nn.Module, path: Path, feed: dict[str, np.ndarray]) -> list[Callable[[], object]]:
     """The module under ONNX Runtime and OpenVINO, two threads."""
-    import onnxruntime
-    import openvino
+    from anomedge.runtimes._imports import import_onnxruntime, import_openvino
 
+    onnxruntime = import_onnxruntime()
     example = tuple(torch.from_numpy(array) for array in feed.values())
     program = torch.onnx.export(module, example, dynamo=True, opset_version=18, input_names=list(feed), verbose=False)
     if program is None:
@@ -160,7 +160,7 @@ def _sessions(module: nn.Module, path: Path, feed: dict[str, np.ndarray]) -> lis
     settings.intra_op_num_threads = 2
     session = onnxruntime.InferenceSession(path, settings)
     asked = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 2}
-    compiled = openvino.Core().compile_model(path, "CPU", asked)
+    compiled = import_openvino().Core().compile_model(path, "CPU", asked)
     return [lambda: session.run(None, feed), lambda: compiled(feed)]
 
 

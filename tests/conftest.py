@@ -25,6 +25,10 @@ DETECTORS = ("padim", "patchcore")
 RUNTIMES = tuple(os.environ.get("ANOMEDGE_TEST_RUNTIMES", "onnxruntime,openvino").split(","))
 FRAME = (96, 128)
 
+# Tests import vendors themselves, too; none of them sends usage statistics (see anomedge/runtimes/_imports.py).
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+sys.modules.setdefault("openvino_telemetry", None)
+
 
 def pytest_sessionstart(session):
     torch.set_num_threads(2)  # bytes are compared with those of processes that are given two

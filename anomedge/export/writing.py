@@ -9,6 +9,7 @@ from pathlib import Path
 import onnx
 
 from anomedge.errors import ExportError
+from anomedge.runtimes._imports import import_openvino
 
 __all__ = ["write_ir", "write_onnx", "write_tapped"]
 
@@ -63,8 +64,7 @@ def write_ir(shipped: Path, path: Path, model_info: Mapping[str, str] | None = N
 
     `model_info` is what OpenVINO Model API reads; with it the input is marked as NCHW, which ONNX cannot say.
     """
-    import openvino
-
+    openvino = import_openvino()
     graph = openvino.Core().read_model(shipped)
     if model_info is not None:
         graph.get_parameters()[0].set_layout(openvino.Layout("NCHW"))

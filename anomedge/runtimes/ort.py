@@ -17,6 +17,7 @@ import numpy.typing as npt
 from anomedge.errors import DeviceMismatch, InputError
 from anomedge.runtimes import _ort_gpu as gpu
 from anomedge.runtimes._base import Session, Tensors, TensorSpec
+from anomedge.runtimes._imports import import_onnxruntime
 
 __all__ = ["OrtSession"]
 
@@ -53,13 +54,10 @@ class OrtSession(Session):
     @property
     def version(self) -> str:
         """ONNX Runtime's own version."""
-        import onnxruntime
-
-        return str(onnxruntime.__version__)
+        return str(import_onnxruntime().__version__)
 
     def _open(self) -> None:
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         provider, number = _provider_of(self.options.device)
         if provider not in onnxruntime.get_available_providers():
             known = ", ".join(onnxruntime.get_available_providers())

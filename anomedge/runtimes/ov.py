@@ -13,6 +13,7 @@ import numpy.typing as npt
 from anomedge.bundle import Variant
 from anomedge.errors import DeviceMismatch, InputError, RuntimeFailure
 from anomedge.runtimes._base import Options, Session, Tensors, TensorSpec
+from anomedge.runtimes._imports import import_openvino
 
 __all__ = ["OvSession"]
 
@@ -33,12 +34,10 @@ class OvSession(Session):
     @property
     def version(self) -> str:
         """OpenVINO's own version."""
-        import openvino
-
-        return str(openvino.__version__).split("-")[0]
+        return str(import_openvino().__version__).split("-")[0]
 
     def _open(self) -> None:
-        import openvino
+        openvino = import_openvino()
         from openvino import properties
 
         if self.options.tf32:
@@ -98,9 +97,7 @@ def _core() -> Any:
     Each core's CPU plugin moves the thread's signal stack to memory of its own and frees that when it goes; after two
     cores went in the order they came, the stack is where the first one's was, and the next signal ends the process.
     """
-    import openvino
-
-    return openvino.Core()
+    return import_openvino().Core()
 
 
 def _described(ports: list[Any]) -> dict[str, TensorSpec]:

@@ -15,8 +15,9 @@ def open_graph(runtime: str, path: Path, threads: int) -> Call:
 
 
 def _onnxruntime(path: Path, threads: int) -> Call:
-    import onnxruntime
+    from anomedge.runtimes._imports import import_onnxruntime
 
+    onnxruntime = import_onnxruntime()
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads, settings.inter_op_num_threads = threads, 1
     settings.log_severity_level = 3
@@ -26,7 +27,9 @@ def _onnxruntime(path: Path, threads: int) -> Call:
 
 
 def _openvino(path: Path, threads: int) -> Call:
-    import openvino
+    from anomedge.runtimes._imports import import_openvino
+
+    openvino = import_openvino()
     from openvino import properties
 
     hints = properties.hint

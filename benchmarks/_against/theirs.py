@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 import torch
 from _against.files import PATCHES, SIDE, floats
 from _against.pictures import load
 from anomalib.models import Padim, Patchcore
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from anomedge.runtimes._imports import import_openvino
 
 LAYERS = {"padim": ["layer1", "layer2", "layer3"], "patchcore": ["layer2", "layer3"]}
 BATCH = 8
@@ -149,6 +150,7 @@ def _export(lightning: Any, folder: Path, batch: int | str) -> None:
     shapes = {} if batch == "any" else {"dynamic_shapes": ({0: batch},)}
     onnx = lightning.to_onnx(target, input_size=(SIDE, SIDE), **shapes)
     onnx = Path(onnx)
+    openvino = import_openvino()
     openvino.save_model(openvino.convert_model(onnx), onnx.with_suffix(".xml"), compress_to_fp16=False)
     for path in onnx.parent.iterdir():
         path.rename(target / path.name)

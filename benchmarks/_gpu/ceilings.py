@@ -63,9 +63,11 @@ def _with_torch(device: str, side: int, size: int) -> dict[str, Any]:
 
 
 def _with_onnxruntime(device: str, side: int, size: int) -> dict[str, Any]:
-    import onnxruntime
     from onnx import TensorProto, helper
 
+    from anomedge.runtimes._imports import import_onnxruntime
+
+    onnxruntime = import_onnxruntime()
     types = {"fp32": TensorProto.FLOAT, "tf32": TensorProto.FLOAT, "fp16": TensorProto.FLOAT16}
     flops = {}
     for precision in types if device == "cuda" else ("fp32",):
