@@ -16,21 +16,21 @@ Nothing in a bundle is believed before it is checked: sizes are bounded, names a
 are refused, and every byte answers to a hash.
 """
 
-import json
 import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from anomedge.errors import BundleError, IntegrityError, SchemaError
 from anomedge.files import atomic_file, canonical_json, safe_member, sha256_of_bytes, sha256_of_file
 from anomedge.ranges import Range
 from anomedge.resample import Geometry
+from anomedge.strict_json import JsonError, NotPlainError, read_json, validated
 from anomedge.threshold import Decision
 
 __all__ = [
@@ -56,6 +56,7 @@ _LOCAL_LIMIT = 1 << 16
 _FILE_LIMIT = 16 << 30
 
 Pixels = Annotated[int, Field(ge=1, le=16384)]
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class _Frozen(BaseModel):
@@ -127,7 +128,7 @@ class Image(_Frozen):
 class Manifest(_Frozen):
     """The contract. `digest` is the SHA-256 of the canonical JSON of everything else, so it stands for the bundle."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Annotated[int, Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)] = SCHEMA_VERSION
     detector: str
     config: dict[str, Any]
     input: InputContract
@@ -280,11 +281,11 @@ def read_manifest(root: Path) -> Manifest:
         raise BundleError(f"{root} has no {MANIFEST}; expected the folder that anomedge.export wrote")
     content = _json(path, _MANIFEST_LIMIT)
     version = content.get("schema_version")
-    if version != SCHEMA_VERSION:
+    if type(version) is not int or version != SCHEMA_VERSION:
         raise SchemaError(
             f"{path}: got schema version {version!r}; expected {SCHEMA_VERSION}: install a matching anomedge"
         )
-    manifest: Manifest = _parsed(Manifest, content, path)
+    manifest = _parsed(Manifest, content, path)
     if _digest(content) != manifest.digest:
         raise IntegrityError(f"{path} was changed: its digest is not its content's; export or copy the bundle again")
     return manifest
@@ -346,35 +347,23 @@ def _raise(error: OSError) -> None:
 
 
 def _json(path: Path, limit: int) -> dict[str, Any]:
-    if path.is_symlink() or not path.is_file():
-        raise IntegrityError(f"{path} is no plain file; copy the bundle again")
-    if (size := path.stat().st_size) > limit:
-        raise SchemaError(f"{path}: got {size} bytes; expected at most {limit}: this is no file of ours")
     try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise SchemaError(f"{path} is not JSON ({error}); copy the bundle again") from error
-    if not isinstance(content, dict):
-        raise SchemaError(f"{path}: got a {type(content).__name__}; expected an object: copy the bundle again")
-    return content
+        return read_json(path, limit)
+    except NotPlainError as error:
+        raise IntegrityError(f"{path} {error}: copy the bundle again") from error
+    except JsonError as error:
+        raise SchemaError(f"{path}: {error}; copy the bundle again") from error
 
 
-def _parsed(kind: type, content: Mapping[str, Any], path: Path) -> Any:
+def _parsed(kind: type[_Model], content: Mapping[str, Any], path: Path) -> _Model:
     try:
-        return kind(**content)
-    except (ValidationError, TypeError) as error:
-        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
-        where = ".".join(str(part) for part in first["loc"]) or "content"
-        raise SchemaError(f"{path}: {where}: {first['msg']}; export the bundle again") from error
+        return validated(kind, content)
+    except JsonError as error:
+        raise SchemaError(f"{path}: {error}; export the bundle again") from error
 
 
 def _digest(content: Mapping[str, Any]) -> str:
-    try:
-        return sha256_of_bytes(canonical_json({key: value for key, value in content.items() if key != "digest"}))
-    except ValueError as error:
-        raise SchemaError(
-            f"the manifest holds a number that is not finite ({error}); export the bundle again"
-        ) from error
+    return sha256_of_bytes(canonical_json({key: value for key, value in content.items() if key != "digest"}))
 
 
 def _some(names: list[str]) -> str:

@@ -1,6 +1,7 @@
 """The layout's rules, held by tests: what imports what, what a device needs, how large a file may get."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ VENDORS = [
 DEVICE_SIDE = (
     "errors", "files", "resample", "threshold", "images", "bundle", "overlay", "inspector", "progress", "proving",
     "testing", "benchmark", "calibration", "anatomy", "sources", "reactions", "station", "report", "budget", "ranges",
+    "strict_json",
 )  # fmt: skip
 # A part may import those that stand before it in one of its rows, and itself.
 ALLOWED = {
@@ -26,16 +28,17 @@ ALLOWED = {
     "progress": set(),
     "ranges": set(),
     "files": {"errors"},
+    "strict_json": set(),
     "resample": {"errors"},
     "threshold": {"errors"},
     "images": {"errors", "files"},
-    "bundle": {"errors", "files", "ranges", "resample", "threshold"},
+    "bundle": {"errors", "files", "ranges", "resample", "strict_json", "threshold"},
     "anatomy": {"errors"},
-    "budget": {"errors"},
-    "runtimes": {"errors", "bundle", "files", "progress"},
+    "budget": {"errors", "strict_json"},
+    "runtimes": {"errors", "bundle", "files", "progress", "strict_json"},
     "overlay": {"images", "resample", "threshold"},
     "inspector": {"errors", "bundle", "images", "runtimes", "threshold"},
-    "parity": {"errors", "bundle", "images", "progress", "resample", "runtimes", "threshold"},
+    "parity": {"errors", "bundle", "images", "progress", "resample", "runtimes", "strict_json", "threshold"},
     # It compares with eager Torch where a model is given, and imports the host side only then.
     "proving": {"errors", "bundle", "export", "files", "images", "parity", "pipelines", "runtimes"},
     "testing": {"bundle", "parity", "proving"},
@@ -59,8 +62,9 @@ ALLOWED = {
         "threshold",
     },
     "components": {"errors", "progress", "resample", "threshold"},
-    "pipelines": {"", "errors", "files", "images", "progress", "resample", "threshold", "components"},
+    "pipelines": {"", "errors", "files", "images", "progress", "resample", "strict_json", "threshold", "components"},
     "export": {
+        "strict_json",
         "__main__",
         "budget",
         "errors",
@@ -126,6 +130,19 @@ def imported(file: Path) -> list[str]:
             else:
                 found.append(node.module)
     return [name for name in found if name == "" or name.split(".")[0] == "anomedge"]
+
+
+# They parse the output of their own child process or of a vendor's profiler in the same run.
+PARSES_OWN_OUTPUT = {
+    "benchmark.py", "export/lint/vendors.py", "parity/certificate.py", "runtimes/_gpu.py", "runtimes/_ort_gpu.py",
+}  # fmt: skip
+
+
+def test_every_json_file_is_read_strictly():
+    """One reader refuses duplicate keys, lone surrogates and numbers that are none; nothing else parses JSON."""
+    parsers = re.compile(r"\bjson\.loads?\(|\bmodel_validate_json\(")
+    found = {str(file.relative_to(PACKAGE)) for file in PACKAGE.rglob("*.py") if parsers.search(file.read_text())}
+    assert found == PARSES_OWN_OUTPUT | {"strict_json.py"}
 
 
 def test_linter_forbids_vendors_on_the_device_side():

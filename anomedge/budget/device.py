@@ -9,9 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from anomedge.errors import InputError
+from anomedge.strict_json import JsonError, read_json, validated
 
 __all__ = ["Device", "Figure", "available", "load"]
 
@@ -79,18 +80,11 @@ def load(name: str) -> Device:
     if not own and name not in available():
         raise InputError(f"got device {name!r}; expected one of: {', '.join(available())}; or a .json file like theirs")
     try:
-        with path.open("rb") as file:
-            content = file.read(_LIMIT + 1)
+        return validated(Device, read_json(path, _LIMIT, links=True))
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); expected a device's figures as JSON") from error
-    if len(content) > _LIMIT:
-        raise InputError(f"{path} has over {_LIMIT} bytes; expected a device's figures as JSON")
-    try:
-        return Device.model_validate_json(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InputError(f"{path}: {place} is not what a device has ({first['msg']}); see {_folder()}") from error
+    except JsonError as error:
+        raise InputError(f"{path} is not what a device has ({error}); see {_folder()}") from error
 
 
 def _folder() -> Path:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "TOLERANCES",
@@ -146,7 +146,7 @@ class PictureCount(_Frozen):
 class Certificate(_Frozen):
     """What was proven of the bundle with this digest; stage by stage where that was asked for, or the proof failed."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Annotated[int, Field(ge=1, le=1)] = 1
     bundle: str
     reference: str
     machine: dict[str, str]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from anomedge.bundle import CERTIFICATES, Bundle
 from anomedge.parity import Certificate
+from anomedge.strict_json import JsonError, NotPlainError, read_json, validated
 
 __all__ = ["StoredCertificate", "stored_certificates"]
 
@@ -38,12 +36,10 @@ def stored_certificates(bundle: Bundle) -> list[StoredCertificate]:
 
 def _read(path: Path, digest: str) -> StoredCertificate:
     try:
-        if path.is_symlink() or not path.is_file():
-            return StoredCertificate(path.name, None, "no plain file")
-        if (size := path.stat().st_size) > _BYTES:
-            return StoredCertificate(path.name, None, f"{size} bytes; a certificate has at most {_BYTES}")
-        certificate = Certificate.model_validate(json.loads(path.read_bytes()))
-    except (OSError, ValueError, RecursionError) as error:
+        certificate = validated(Certificate, read_json(path, _BYTES))
+    except NotPlainError:
+        return StoredCertificate(path.name, None, "no plain file")
+    except (OSError, JsonError) as error:
         return StoredCertificate(path.name, None, f"not a certificate ({_reason(error)})")
     if certificate.bundle != digest:
         return StoredCertificate(path.name, certificate, "of another bundle: its digest is not this one's")
@@ -51,7 +47,4 @@ def _read(path: Path, digest: str) -> StoredCertificate:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(str(part) for part in first['loc'])[:80]}: {first['msg'][:120]}"
     return (str(error).splitlines() or [type(error).__name__])[0][:160]

@@ -1,14 +1,13 @@
 """The model file: a fitted detector as safetensors, with canonical JSON in one metadata key. No pickle, ever."""
 
-import json
 import struct
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from anomedge import __version__, pipelines
@@ -17,6 +16,7 @@ from anomedge.errors import AnomedgeError, ModelError
 from anomedge.files import atomic_file, canonical_json
 from anomedge.pipelines._base import Pipeline
 from anomedge.resample import Geometry
+from anomedge.strict_json import JsonError, parse_json, validated
 from anomedge.threshold import Decision
 
 __all__ = ["Card", "Model", "load", "save", "tool_versions"]
@@ -41,7 +41,7 @@ class Card(BaseModel):
 class _Header(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[1] = 1
+    schema_version: Annotated[int, Field(ge=1, le=1)] = 1
     detector: str
     config: dict[str, Any]
     size: tuple[Pixels, Pixels]
@@ -107,7 +107,7 @@ def load(path: Path | str, *, backbone: nn.Module | None = None) -> Model:
                     f"{path}: {len(wrong)} tensors are not what its detector has, {wrong[0]} first; fit again"
                 )
             pipeline.load_state_dict({name: file.get_tensor(name) for name in expected}, assign=True)
-    except (SafetensorError, OSError, RuntimeError, ValidationError) as error:
+    except (SafetensorError, OSError, RuntimeError, JsonError) as error:
         raise ModelError(f"{path} cannot be read ({error}); expected a whole model: fit or copy it again") from error
     return Model(pipeline.eval(), Geometry(header.size, header.crop), header.decision, header.card)
 
@@ -126,7 +126,7 @@ def tool_versions() -> dict[str, str]:
 def _skeleton(header: _Header, backbone: nn.Module | None) -> Pipeline:
     """The detector with room for its tensors but no memory for them: sizes in a file are only claims."""
     kind = pipelines.get(header.detector)
-    config = kind.config_class.model_validate(header.config)
+    config = validated(kind.config_class, header.config)
     extractor = FeatureExtractor(backbone or config.backbone, config.layers, pre_trained=False)
     with torch.device("meta"):
         return kind(config, extractor)
@@ -140,10 +140,10 @@ def _header(path: Path) -> _Header:
                 raise ModelError(
                     f"{path} is no model of anomedge (it does not begin as one); expected what `anomedge fit` wrote"
                 )
-            content = json.loads(file.read(length))["__metadata__"][_KEY]
-        return _Header.model_validate_json(content)
+            content = parse_json(file.read(length))["__metadata__"][_KEY]
+        return validated(_Header, parse_json(content))
     except AnomedgeError:
         raise
-    except (OSError, struct.error, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, struct.error, JsonError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f"{path} is no model of anomedge ({reason}); expected what `anomedge fit` wrote") from error

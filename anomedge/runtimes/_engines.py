@@ -13,7 +13,6 @@ such a folder from nobody whose programs you would not run.
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
 import re
@@ -28,6 +27,7 @@ from typing import Any
 from anomedge.bundle import MANIFEST
 from anomedge.errors import OutputError
 from anomedge.files import atomic_file, canonical_json, sha256_of_bytes, sha256_of_file
+from anomedge.strict_json import JsonError, read_json
 
 __all__ = ["Batches", "Engine", "Store", "files_of_graph", "store_of"]
 
@@ -246,9 +246,6 @@ def _read(path: Path, facts: Mapping[str, Any]) -> Engine | None:
 
 def _load(path: Path) -> dict[str, Any] | None:
     try:
-        if path.stat().st_size > _RECORD_LIMIT:
-            return None
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        return read_json(path, _RECORD_LIMIT, links=True)
+    except (OSError, JsonError):
         return None
-    return content if isinstance(content, dict) else None

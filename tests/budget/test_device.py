@@ -72,13 +72,15 @@ def test_a_board_of_ones_own(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "the file is not what a device has"),
-        ("{", "the file is not what a device has"),
-        ('{"title": "x"}', "fp32 is not what a device has"),
+        ("", "is not what a device has (is not JSON"),
+        ("{", "is not what a device has (is not JSON"),
+        ('{"title": "x"}', "is not what a device has (fp32: Field required"),
         ('{"title": "x", "fp32": {"value": -1, "source": "s"}}', "fp32.value"),
         ('{"title": "x", "fp32": {"value": 1e999, "source": "s"}}', "fp32.value"),
         ('{"title": "x", "fp32": {"value": 1}}', "fp32.source"),
-        (" " * 70_000, "over 65536 bytes"),
+        ('{"title": "x", "fp32": {"value": "1", "source": "s"}}', "fp32.value"),
+        ('{"title": "x", "title": "y"}', "the key 'title' twice"),
+        (" " * 70_000, "got 70000 bytes; expected at most 65536"),
     ],
 )
 def test_other_files_are_refused(text, said, tmp_path):

@@ -6,15 +6,15 @@ for the other's of the same name, and null takes a rule away.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from anomedge.errors import InputError
 from anomedge.export.lint.checks import Check
 from anomedge.export.lint.rule import Text
+from anomedge.strict_json import JsonError, read_json, validated
 
 __all__ = ["Target", "available", "load"]
 
@@ -68,11 +68,9 @@ def load(name: str) -> Target:
         raise InputError(f"got target {name!r}; expected one of: {known}; or a .json file like theirs")
     path = Path(full) if own else _folder() / f"{full}.json"
     try:
-        return Target.model_validate({"name": path.stem, **_content(path, ())})
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InputError(f"{path}: {place} is not what a target has ({first['msg']}); see {_folder()}") from error
+        return validated(Target, {"name": path.stem, **_content(path, ())})
+    except JsonError as error:
+        raise InputError(f"{path} is not what a target has ({error}); see {_folder()}") from error
 
 
 def _content(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
@@ -95,15 +93,10 @@ def _merged(base: Any, own: Any) -> dict[str, Any]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            content = file.read(_LIMIT + 1)
-        parsed = json.loads(content) if len(content) <= _LIMIT else None
-    except (OSError, ValueError, RecursionError) as error:
+        return read_json(path, _LIMIT, links=True)
+    except (OSError, JsonError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path} cannot be read ({reason}); expected a target's facts as JSON") from error
-    if not isinstance(parsed, dict):
-        raise InputError(f"{path} is no target; expected its facts as one JSON object of at most {_LIMIT} bytes")
-    return parsed
 
 
 def _order(name: str) -> tuple[Any, ...]:
