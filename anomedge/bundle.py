@@ -22,18 +22,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from anomedge.errors import BundleError, IntegrityError, SchemaError
-from anomedge.files import atomic_file, canonical_json, safe_member, sha256_of_bytes, sha256_of_file
+from anomedge.files import canonical_json, is_temporary_of, remove_file, safe_member, sha256_of_bytes, sha256_of_file
+from anomedge.local_settings import LOCAL, LocalSettings, read_settings, schema_errors, write_settings
 from anomedge.ranges import Range
 from anomedge.resample import Geometry
-from anomedge.strict_json import JsonError, NotPlainError, read_json, validated
+from anomedge.strict_json import read_json, validated
 from anomedge.threshold import Decision
 
 __all__ = [
+    "LOCAL",
     "SCHEMA_VERSION",
     "Bundle",
     "Golden",
@@ -43,20 +45,18 @@ __all__ = [
     "OutputContract",
     "Variant",
     "describe_files",
+    "remove_local",
     "write_local",
     "write_manifest",
 ]
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
-LOCAL = "local.json"
 CERTIFICATES = "certificates"
 _MANIFEST_LIMIT = 4 << 20
-_LOCAL_LIMIT = 1 << 16
 _FILE_LIMIT = 16 << 30
 
 Pixels = Annotated[int, Field(ge=1, le=16384)]
-_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class _Frozen(BaseModel):
@@ -165,33 +165,6 @@ class Manifest(_Frozen):
         return Geometry(self.image.size, self.image.crop)
 
 
-class LocalSettings(_Frozen):
-    """What a device may override, with who, when, from which pictures, and for which bundle.
-
-    `alarms` of `count` normal pictures lie above the threshold that aimed at `rate`; `interval` holds the true rate with
-    95 % confidence. Without a rule these are None: somebody set the threshold by hand.
-    """
-
-    bundle: str | None = None
-    threshold: FiniteFloat | None = None
-    pixel_threshold: FiniteFloat | None = None
-    minimum: FiniteFloat | None = None
-    maximum: FiniteFloat | None = None
-    by: str = ""
-    when: str = ""
-    pictures: str = ""
-    pictures_digest: str | None = None
-    rate: Annotated[float, Field(gt=0, lt=1)] | None = None
-    alarms: Annotated[int, Field(ge=0)] | None = None
-    count: Annotated[int, Field(ge=0)] | None = None
-    interval: tuple[FiniteFloat, FiniteFloat] | None = None
-
-    def applied_to(self, decision: Decision) -> Decision:
-        """The decision with what is set here."""
-        overrides = {"threshold", "pixel_threshold", "minimum", "maximum"}
-        return decision.model_copy(update=self.model_dump(include=overrides, exclude_none=True))
-
-
 @dataclass(frozen=True)
 class Bundle:
     """An opened bundle whose files are what its manifest says."""
@@ -241,14 +214,9 @@ class Bundle:
 
         Raises:
             SchemaError: it is not what `anomedge threshold` writes, or was written for another bundle.
+            BundleError: it cannot be read.
         """
-        path = self.path / LOCAL
-        if not os.path.lexists(path):
-            return None
-        settings: LocalSettings = _parsed(LocalSettings, _json(path, _LOCAL_LIMIT), path)
-        if settings.bundle not in (None, self.manifest.digest):
-            raise SchemaError(f"{path} was written for another bundle; expected this one's: anomedge threshold --reset")
-        return settings
+        return read_settings(self.path, self.manifest.digest)
 
     @cached_property
     def decision(self) -> Decision:
@@ -279,13 +247,15 @@ def read_manifest(root: Path) -> Manifest:
     path = root / MANIFEST
     if not path.is_file():
         raise BundleError(f"{root} has no {MANIFEST}; expected the folder that anomedge.export wrote")
-    content = _json(path, _MANIFEST_LIMIT)
+    with schema_errors(path, "copy the bundle again"):
+        content = read_json(path, _MANIFEST_LIMIT)
     version = content.get("schema_version")
     if type(version) is not int or version != SCHEMA_VERSION:
         raise SchemaError(
             f"{path}: got schema version {version!r}; expected {SCHEMA_VERSION}: install a matching anomedge"
         )
-    manifest = _parsed(Manifest, content, path)
+    with schema_errors(path, "export the bundle again"):
+        manifest = validated(Manifest, content)
     if _digest(content) != manifest.digest:
         raise IntegrityError(f"{path} was changed: its digest is not its content's; export or copy the bundle again")
     return manifest
@@ -302,12 +272,22 @@ def write_manifest(root: Path, fields: Mapping[str, Any]) -> Manifest:
 def write_local(bundle: Bundle, settings: LocalSettings) -> Bundle:
     """Write `local.json`, all or nothing, and return the bundle as it decides from now on.
 
+    Processes that read meanwhile see the old or the new file. Of two that write, the last one wins.
+
     Raises:
         OutputError: the bundle cannot be written to.
     """
-    signed = settings.model_copy(update={"bundle": bundle.manifest.digest})
-    with atomic_file(bundle.path / LOCAL, force=True) as temporary:
-        temporary.write_bytes(canonical_json(signed.model_dump(mode="json", exclude_none=True)))
+    write_settings(bundle.path, bundle.manifest.digest, settings)
+    return Bundle(bundle.path, bundle.manifest)
+
+
+def remove_local(bundle: Bundle) -> Bundle:
+    """Remove `local.json` where there is one, and return the bundle as it decides from now on.
+
+    Raises:
+        OutputError: the bundle cannot be written to.
+    """
+    remove_file(bundle.path / LOCAL)
     return Bundle(bundle.path, bundle.manifest)
 
 
@@ -320,46 +300,43 @@ def describe_files(root: Path) -> dict[str, FileRecord]:
 
 
 def _walk(root: Path) -> list[str]:
-    """Names of the files that the digest covers; a link anywhere is refused."""
+    """Return the names of the files that the digest covers; refuse links, pipes and devices anywhere."""
     names = []
     for folder, folders, files in os.walk(root, onerror=_raise):
         base = Path(folder)
         for name in [*folders, *files]:
-            mode = (base / name).lstat().st_mode
-            if stat.S_ISLNK(mode):
-                raise IntegrityError(
-                    f"{base / name} is a link; expected plain files: copy the bundle with links resolved"
-                )
-            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                raise IntegrityError(
-                    f"{base / name} is a pipe or a device; expected plain files: copy the bundle again"
-                )
+            _check_kind(base / name)
         if base == root:
             folders[:] = [name for name in folders if name != CERTIFICATES]
-            files = [name for name in files if name not in {MANIFEST, LOCAL}]
+            files = [name for name in files if not _is_unhashed(name)]
         names += [(base / name).relative_to(root).as_posix() for name in files]
     return names
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse what is neither a plain file nor a folder; what vanished since it was listed is neither refused nor read."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISLNK(mode):
+        raise IntegrityError(f"{path} is a link; expected plain files: copy the bundle with links resolved")
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise IntegrityError(f"{path} is a pipe or a device; expected plain files: copy the bundle again")
+
+
+def _is_unhashed(name: str) -> bool:
+    """Whether a file in the bundle's root is outside the digest: the manifest, `local.json`, and its temporaries.
+
+    A temporary of `local.json` lies in the root because a rename is atomic only within one file system, and because
+    no other folder is certain to be writable wherever `local.json` can be replaced. A killed process leaves it behind.
+    """
+    return name in {MANIFEST, LOCAL} or is_temporary_of(name, LOCAL)
 
 
 def _raise(error: OSError) -> None:
     """What cannot be listed cannot be checked."""
     raise error
-
-
-def _json(path: Path, limit: int) -> dict[str, Any]:
-    try:
-        return read_json(path, limit)
-    except NotPlainError as error:
-        raise IntegrityError(f"{path} {error}: copy the bundle again") from error
-    except JsonError as error:
-        raise SchemaError(f"{path}: {error}; copy the bundle again") from error
-
-
-def _parsed(kind: type[_Model], content: Mapping[str, Any], path: Path) -> _Model:
-    try:
-        return validated(kind, content)
-    except JsonError as error:
-        raise SchemaError(f"{path}: {error}; export the bundle again") from error
 
 
 def _digest(content: Mapping[str, Any]) -> str:

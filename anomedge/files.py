@@ -27,6 +27,8 @@ __all__ = [
     "atomic_file",
     "canonical_json",
     "check_target",
+    "is_temporary_of",
+    "remove_file",
     "safe_member",
     "sha256_of_bytes",
     "sha256_of_file",
@@ -151,6 +153,27 @@ def atomic_directory(target: Path, *, force: bool = False) -> Iterator[Path]:
         _remove(temporary)
 
 
+def is_temporary_of(name: str, target: str) -> bool:
+    """Whether `atomic_file` gives such a name to its temporary file for a file named `target`.
+
+    >>> is_temporary_of(".local.json.a1b2c3_d.tmp", "local.json")
+    True
+    """
+    return _made_for(target, _TEMPORARY).fullmatch(name) is not None
+
+
+def remove_file(target: Path) -> None:
+    """Remove a file where there is one, with what killed processes left of their work on it; a power cut keeps it removed.
+
+    Raises:
+        OutputError: the file cannot be removed.
+    """
+    with _translated(target):
+        _sweep(target)
+        target.unlink(missing_ok=True)
+        _flush(target.parent)
+
+
 def check_target(target: Path, *, force: bool = False) -> None:
     """Say before long work, not after it, that a target cannot be written.
 
@@ -218,7 +241,7 @@ def _sweep(target: Path) -> None:
     """Clear away what a killed process left of its work on `target`, and put back what it had only set aside."""
     if not fcntl:
         return
-    name = re.compile(re.escape(f".{target.name}.") + rf"[a-z0-9_]{{8}}({re.escape(_TEMPORARY)}|{re.escape(_ASIDE)})")
+    name = _made_for(target.name, _TEMPORARY, _ASIDE)
     for path in target.parent.iterdir():
         if name.fullmatch(path.name) and _is_abandoned(path):
             if path.suffix == _ASIDE and not os.path.lexists(target) and (path / target.name).exists():
@@ -226,12 +249,18 @@ def _sweep(target: Path) -> None:
             _remove(path)
 
 
+def _made_for(target: str, *suffixes: str) -> re.Pattern[str]:
+    """Match the names that `tempfile` makes of this prefix and one of these suffixes."""
+    endings = "|".join(re.escape(suffix) for suffix in suffixes)
+    return re.compile(re.escape(f".{target}.") + f"[a-z0-9_]{{8}}({endings})")
+
+
 def _is_abandoned(path: Path) -> bool:
     """Nobody holds its lock, and it is old enough for its maker to have taken it."""
     try:
         if path.is_symlink() or time.time() - path.stat().st_mtime < _LEAST_AGE:
             return False
-        handle = os.open(path, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a FIFO of that name must not be waited for
     except OSError:
         return False
     try:

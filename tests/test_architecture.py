@@ -20,7 +20,7 @@ VENDORS = [
 DEVICE_SIDE = (
     "errors", "files", "resample", "threshold", "images", "bundle", "overlay", "inspector", "progress", "proving",
     "testing", "benchmark", "calibration", "anatomy", "sources", "reactions", "station", "report", "budget", "ranges",
-    "strict_json",
+    "strict_json", "local_settings",
 )  # fmt: skip
 # A part may import those that stand before it in one of its rows, and itself.
 ALLOWED = {
@@ -32,7 +32,8 @@ ALLOWED = {
     "resample": {"errors"},
     "threshold": {"errors"},
     "images": {"errors", "files"},
-    "bundle": {"errors", "files", "ranges", "resample", "strict_json", "threshold"},
+    "local_settings": {"errors", "files", "strict_json", "threshold"},
+    "bundle": {"errors", "files", "local_settings", "ranges", "resample", "strict_json", "threshold"},
     "anatomy": {"errors"},
     "budget": {"errors", "strict_json"},
     "runtimes": {"errors", "bundle", "files", "progress", "strict_json"},

@@ -14,6 +14,7 @@ from PIL import Image
 
 from anomedge import commands
 from anomedge.__main__ import application
+from anomedge.bundle import Bundle, LocalSettings, write_local, write_manifest
 from anomedge.commands._shared import guarded, parse_batch, parse_size, spread_values
 from anomedge.errors import InputError, ProofFailed
 from tests.conftest import FRAME, RUNTIMES
@@ -156,8 +157,6 @@ def test_verify_compares_runtimes_and_says_so(bundle_paths, pictures, capsys):
 
 
 def test_verify_fails_with_3(bundle_paths, tmp_path, capfd):
-    from anomedge.bundle import Bundle, write_manifest
-
     root = tmp_path / "part.anomedge"
     shutil.copytree(bundle_paths["padim"], root)
     shutil.rmtree(root / "certificates")
@@ -194,7 +193,7 @@ def test_verify_blends_to_the_threshold_in_force(bundle_paths, model_paths, pict
     shutil.copytree(bundle_paths["padim"], bundle)
     scores = np.sort(np.load(bundle / "golden" / "score.npy")[:6])
     threshold = float(scores[:2].mean())
-    (bundle / "local.json").write_text(json.dumps({"threshold": threshold}))
+    write_local(Bundle.open(bundle), LocalSettings(threshold=threshold))
     arguments = ["--model", model_paths["padim"], "--images", pictures / "test", "--batch", "1", "--runtime", "ort"]
     assert run("verify", bundle, *arguments, "--json") == 0
     certificate = json.loads(capsys.readouterr().out)

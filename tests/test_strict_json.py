@@ -118,7 +118,7 @@ def test_metadata_of_models_is_read_strictly(tmp_path, inner, outer, match):
 def test_lint_targets_are_read_strictly(tmp_path, text):
     path = tmp_path / "own.json"
     path.write_text(text)
-    with pytest.raises(InputError, match="twice|lone surrogate"):
+    with pytest.raises(InputError, match=r"twice|lone surrogate"):
         target.load(str(path))
 
 

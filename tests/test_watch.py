@@ -19,6 +19,7 @@ from PIL import Image
 
 from anomedge import Inspector
 from anomedge.__main__ import run_command
+from anomedge.bundle import Bundle, LocalSettings, write_local
 from anomedge.commands.watch import _stopped_by_signals
 from anomedge.images import list_pictures, read_picture
 from tests.conftest import FRAME
@@ -33,7 +34,7 @@ def part(bundle_paths, tmp_path_factory):
     """A bundle that calls every frame anomalous."""
     path = tmp_path_factory.mktemp("watch") / "part.anomedge"
     shutil.copytree(bundle_paths["padim"], path)
-    (path / "local.json").write_text(json.dumps({"threshold": 0.0}))
+    write_local(Bundle.open(path), LocalSettings(threshold=0.0))
     return path
 
 

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from anomedge.bundle import LOCAL, Bundle, LocalSettings, write_local
+from anomedge.bundle import Bundle, LocalSettings, remove_local, write_local
 from anomedge.calibration import recalibrated, set_by_hand
 from anomedge.commands._options import Device, Precision, Runtime, Threads
 from anomedge.commands._shared import threshold_lines
-from anomedge.errors import InputError, OutputError
+from anomedge.errors import InputError
 from anomedge.files import canonical_json
 from anomedge.images import list_pictures, read_folder
 from anomedge.inspector import Inspector
@@ -53,7 +53,7 @@ def threshold(
     elif not reset:
         settings = opened.local
     if not dry_run and reset:
-        _remove(opened)
+        remove_local(opened)
     elif not dry_run and (by_hand or normal is not None) and settings is not None:
         write_local(opened, settings)
     _print(opened, settings, as_json)
@@ -63,14 +63,6 @@ def _normal_pictures(folder: Path) -> list[Path]:
     if any(picture.anomalous for picture in read_folder(folder)):
         raise InputError(f"{folder} holds anomalous pictures; expected normal ones alone: give {folder / 'good'}")
     return list_pictures(folder)
-
-
-def _remove(bundle: Bundle) -> None:
-    try:
-        (bundle.path / LOCAL).unlink(missing_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"cannot remove {bundle.path / LOCAL}: {reason}; make the bundle writable") from error
 
 
 def _print(bundle: Bundle, local: LocalSettings | None, as_json: bool) -> None:

@@ -31,14 +31,18 @@ def stored_certificates(bundle: Bundle) -> list[StoredCertificate]:
     if folder.is_symlink() or not folder.is_dir():
         return []
     paths = itertools.islice(folder.glob("*.json"), _FILES)
-    return [_read(path, bundle.manifest.digest) for path in sorted(paths)]
+    found = (_read(path, bundle.manifest.digest) for path in sorted(paths))
+    return [stored for stored in found if stored is not None]
 
 
-def _read(path: Path, digest: str) -> StoredCertificate:
+def _read(path: Path, digest: str) -> StoredCertificate | None:
+    """The certificate in a file; None where another process removed the file since it was listed."""
     try:
         certificate = validated(Certificate, read_json(path, _BYTES))
     except NotPlainError:
         return StoredCertificate(path.name, None, "no plain file")
+    except FileNotFoundError:
+        return None
     except (OSError, JsonError) as error:
         return StoredCertificate(path.name, None, f"not a certificate ({_reason(error)})")
     if certificate.bundle != digest:

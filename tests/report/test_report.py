@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from anomedge.__main__ import application
-from anomedge.bundle import Bundle, write_manifest
+from anomedge.bundle import Bundle, LocalSettings, write_local, write_manifest
 from anomedge.commands._shared import guarded
 from anomedge.errors import InputError, OutputError, RuntimeMissing
 from anomedge.proving import plan_of
@@ -187,8 +187,7 @@ def test_same_inputs_give_the_same_bytes(bundle_paths, tmp_path):
 def test_thresholds_of_the_device_are_told(bundle_paths, tmp_path):
     root = tmp_path / "part.anomedge"
     shutil.copytree(bundle_paths["padim"], root)
-    settings = {"threshold": 123.456, "by": "<Ada>", "when": "yesterday", "pictures": "line 3"}
-    (root / "local.json").write_text(json.dumps(settings))
+    write_local(Bundle.open(root), LocalSettings(threshold=123.456, by="<Ada>", when="yesterday", pictures="line 3"))
     text = " ".join(Page(written(Bundle.open(root), tmp_path / "r.html", pictures=0)[1]).text.split())
     assert "123.456; a score above it is anomalous" in text
     assert "by: <Ada>" in text
