@@ -23,6 +23,7 @@ from anomedge.export.passes import (
     strip_metadata,
 )
 from anomedge.export.rewrites import keep_zeros_before_pools, pack_zeros, plain_reshapes, select_channels_early
+from anomedge.export.simplify import simplify
 from anomedge.pipelines.model import Model
 
 __all__ = ["OUTPUTS", "Deployed", "graph_from_model", "keep_shipped_outputs"]
@@ -104,8 +105,11 @@ def _exported(deployed: nn.Module, example: Tensor, names: list[str], *, dynamic
             # Components are held to strict export by their tests; tracing without it writes the same graph sooner.
             program = torch.export.export(deployed, (example,), dynamic_shapes=shapes, strict=False)
             written = torch.onnx.export(
-                program, (), dynamo=True, opset_version=opset, input_names=["frames"], output_names=names, verbose=False
-            )
+                program, (), dynamo=True, opset_version=opset, input_names=["frames"], output_names=names,
+                verbose=False, optimize=False,
+            )  # fmt: skip
+            if written is not None:
+                simplify(written.model)
     except Exception as error:
         reason = " ".join(str(error).split())[:600]
         raise ExportError(f"torch could not export this detector: {reason}; use another backbone or layer") from error
