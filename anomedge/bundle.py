@@ -26,6 +26,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
+from anomedge.checked import checked_content
 from anomedge.errors import BundleError, IntegrityError, SchemaError
 from anomedge.files import canonical_json, is_temporary_of, remove_file, safe_member, sha256_of_bytes, sha256_of_file
 from anomedge.local_settings import LOCAL, LocalSettings, read_settings, schema_errors, write_settings
@@ -195,6 +196,15 @@ class Bundle:
         if name not in self.manifest.files:
             raise IntegrityError(f"{self.path}: got {name!r}; expected a file that its manifest lists")
         return safe_member(self.path, name)
+
+    def read(self, name: str) -> bytes:
+        """The content of a file that the manifest names, just as it was hashed. It is not kept.
+
+        Raises:
+            IntegrityError: the manifest does not name it, or the file is no longer what the manifest says.
+        """
+        path, record = self.file(name), self.manifest.files[name]
+        return checked_content(path, record.bytes, record.sha256)
 
     def variant(self, precision: str) -> Variant:
         """The files of a precision.

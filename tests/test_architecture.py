@@ -20,7 +20,7 @@ VENDORS = [
 DEVICE_SIDE = (
     "errors", "files", "resample", "threshold", "images", "bundle", "overlay", "inspector", "progress", "proving",
     "testing", "benchmark", "calibration", "anatomy", "sources", "reactions", "station", "report", "budget", "ranges",
-    "strict_json", "local_settings",
+    "strict_json", "local_settings", "checked", "protobuf",
 )  # fmt: skip
 # A part may import those that stand before it in one of its rows, and itself.
 ALLOWED = {
@@ -33,10 +33,12 @@ ALLOWED = {
     "threshold": {"errors"},
     "images": {"errors", "files"},
     "local_settings": {"errors", "files", "strict_json", "threshold"},
-    "bundle": {"errors", "files", "local_settings", "ranges", "resample", "strict_json", "threshold"},
+    "checked": {"errors", "files"},
+    "protobuf": set(),
+    "bundle": {"checked", "errors", "files", "local_settings", "ranges", "resample", "strict_json", "threshold"},
     "anatomy": {"errors"},
     "budget": {"errors", "strict_json"},
-    "runtimes": {"errors", "bundle", "files", "progress", "strict_json"},
+    "runtimes": {"errors", "bundle", "files", "progress", "protobuf", "strict_json"},
     "overlay": {"images", "resample", "threshold"},
     "inspector": {"errors", "bundle", "images", "runtimes", "threshold"},
     "parity": {"errors", "bundle", "images", "progress", "resample", "runtimes", "strict_json", "threshold"},
@@ -78,6 +80,7 @@ ALLOWED = {
         "runtimes",
         "parity",
         "progress",
+        "protobuf",
         "components",
         "pipelines",
     },

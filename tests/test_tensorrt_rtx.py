@@ -17,7 +17,7 @@ from anomedge.bundle import Bundle
 from anomedge.errors import DeviceMismatch
 from anomedge.export.bundling import ExportOptions, export
 from anomedge.export.precision import PRECISIONS, file_name
-from anomedge.runtimes import Options, _gpu
+from anomedge.runtimes import GraphFile, Options, _gpu
 from anomedge.runtimes._building import Order, build
 from tests.conftest import FRAME, RUNTIMES
 from tests.runtimes.fake_cuda import FakeCuda
@@ -92,7 +92,7 @@ RECORD = """
     import json, sys, warnings
     from pathlib import Path
     import tensorrt_rtx as real
-    from anomedge.runtimes import Options
+    from anomedge.runtimes import GraphFile, Options
     from anomedge.runtimes._building import Order, build
 
     journal = []
@@ -133,7 +133,7 @@ RECORD = """
             return make
 
     warnings.simplefilter("ignore", DeprecationWarning)  # its timing cache does nothing, and says so
-    order = Order(Path(sys.argv[1]), Options(workspace=1 << 30), portable=sys.argv[3] == "portable")
+    order = Order(GraphFile(Path(sys.argv[1])).load(), Options(workspace=1 << 30), portable=sys.argv[3] == "portable")
     assert build(Module(), order).plan
     print(json.dumps(journal))
 """
@@ -148,9 +148,9 @@ def test_the_fake_hears_the_calls_that_the_real_builder_hears(release, how, batc
     command = [sys.executable, "-c", textwrap.dedent(RECORD), str(path), kinds, how]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    build(fake, Order(path, Options(workspace=1 << 30), portable=how == "portable"))
+    build(fake, Order(GraphFile(path).load(), Options(workspace=1 << 30), portable=how == "portable"))
     assert fake.journal == json.loads(done.stdout)
-    assert fake.journal[:4] == ["Builder", "Builder.create_network", "OnnxParser", "OnnxParser.parse_from_file"]
+    assert fake.journal[:4] == ["Builder", "Builder.create_network", "OnnxParser", "OnnxParser.parse"]
     assert ("IOptimizationProfile.set_shape" in fake.journal) == (batch == "dynamic")
     assert ("ITimingCache.serialize" in fake.journal) == (how != "portable")
 
@@ -159,7 +159,7 @@ STOPPED = """
     import json, signal, sys, threading
     from pathlib import Path
     import tensorrt_rtx
-    from anomedge.runtimes import Options, _building
+    from anomedge.runtimes import GraphFile, Options, _building
 
     class Say:
         def __enter__(self):
@@ -178,7 +178,7 @@ STOPPED = """
     steps, said = [], threading.Event()
     _building.waiting = lambda text: Say()
     try:
-        _building.build(tensorrt_rtx, _building.Order(Path(sys.argv[1]), Options(), portable=True))
+        _building.build(tensorrt_rtx, _building.Order(GraphFile(Path(sys.argv[1])).load(), Options(), portable=True))
     except KeyboardInterrupt:
         print(json.dumps(steps))
 """

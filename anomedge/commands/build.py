@@ -14,7 +14,7 @@ from anomedge.commands._options import Device, Precision
 from anomedge.commands._shared import bytes_for_people, wide_console
 from anomedge.errors import InputError, RuntimeMissing
 from anomedge.files import canonical_json
-from anomedge.runtimes import Built, Options, Session
+from anomedge.runtimes import Built, GraphFile, Options, Session
 
 EXAMPLE = "anomedge build part.anomedge --runtime rtx --batch 1 8"
 
@@ -93,13 +93,13 @@ def _kind(name: str | None) -> type[Session]:
     return runtimes.get(found[0])
 
 
-def _graph(path: Path, kind: type[Session], options: Options) -> Path:
+def _graph(path: Path, kind: type[Session], options: Options) -> GraphFile:
     if path.is_file():
         if path.suffix == ".xml":
             raise InputError(f"got the IR {path}; expected an .onnx file, or the bundle that holds the IR")
-        return path
+        return GraphFile(path)
     opened = Bundle.open(path)
-    return opened.file(kind.file_of(opened.variant(options.precision), options))
+    return GraphFile.in_bundle(opened, kind.file_of(opened.variant(options.precision), options))
 
 
 def _content(kind: type[Session], built: Built) -> dict[str, object]:

@@ -41,8 +41,7 @@ def check_layout(bundle: Bundle, reference: Reference, plan: Plan) -> list[Check
     checks: list[Check] = []
     for name in plan.runtimes:
         kind = get(name)
-        options = plan.options()
-        with kind.from_file(bundle.file(kind.file_of(files, options)), options) as session:
+        with kind.from_variant(bundle, files, plan.options()) as session:
             checks.append(_contract(bundle, session, max(plan.batches)))
             if checks[-1].passed:
                 checks += _pictures(bundle, session, reference, plan.batches[0], tolerance)

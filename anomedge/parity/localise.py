@@ -102,8 +102,7 @@ def _opened(bundle: Bundle, plan: Plan, runtime: str) -> Session:
     """The graph of segments, in the place of the bundle's own."""
     kind, variant = get(runtime), bundle.variant(variant_of(plan.precision))
     files = variant.model_copy(update={"onnx": variant.segments, "openvino": None})
-    options = plan.options()
-    return kind.from_file(bundle.file(kind.file_of(files, options)), options)
+    return kind.from_variant(bundle, files, plan.options())
 
 
 class _Segments:

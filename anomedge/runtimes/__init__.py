@@ -12,10 +12,12 @@ from typing import Any
 from anomedge.bundle import Bundle
 from anomedge.errors import InputError, RuntimeMissing
 from anomedge.runtimes._base import Built, Options, Session, Tensors, how_to_install, is_there
+from anomedge.runtimes._graph import GraphFile
 
 __all__ = [
     "TF32",
     "Built",
+    "GraphFile",
     "Options",
     "Session",
     "Tensors",

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from anomedge.bundle import Bundle, Variant
 from anomedge.errors import AnomedgeError, BundleError, DeviceMismatch, InputError, RuntimeFailure
+from anomedge.runtimes._graph import GraphFile
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -134,7 +135,8 @@ class Session(ABC):
     """An opened graph; use it as a context manager or `close` it.
 
     A subclass names itself and its vendor, says which of a bundle's files it opens, and writes `_open`, `_run` and
-    `_close`.
+    `_close`. It opens the bytes of `self.graph` and hands no path of the graph's to the vendor: what was hashed is what
+    runs, whatever becomes of the files.
     """
 
     name: ClassVar[str] = ""
@@ -147,14 +149,13 @@ class Session(ABC):
     largest: int | None = None
     """The largest batch of a graph that takes several; any when None."""
 
-    def __init__(self, path: Path, options: Options) -> None:
-        self.path = path
+    def __init__(self, graph: GraphFile | Path, options: Options) -> None:
+        self.graph = GraphFile.of(graph)
+        self.path = self.graph.path
         self.options = options
         self.running_on = ""
         self._closed = False
         self._promised: dict[str, TensorSpec] = {}
-        if not path.is_file():
-            raise InputError(f"got {path}; expected the file of a graph: check the path")
         with self._translated("open"):
             self._open()
             self.inputs, self.outputs = self._specs()
@@ -167,13 +168,18 @@ class Session(ABC):
     @classmethod
     def from_bundle(cls, bundle: Bundle, options: Options) -> Session:
         """Open the graph that a bundle has for this runtime."""
-        session = cls(bundle.file(cls.file_of(bundle.variant(options.precision), options)), options)
+        session = cls.from_variant(bundle, bundle.variant(options.precision), options)
         try:
             session._hold_to(bundle)
         except BaseException:
             session.close()
             raise
         return session
+
+    @classmethod
+    def from_variant(cls, bundle: Bundle, variant: Variant, options: Options) -> Session:
+        """Open the file of a variant that this runtime opens, whatever the graph takes and gives."""
+        return cls(GraphFile.in_bundle(bundle, cls.file_of(variant, options)), options)
 
     @classmethod
     def file_of(cls, variant: Variant, options: Options) -> str:
@@ -186,13 +192,13 @@ class Session(ABC):
         return is_there(cls.vendor)
 
     @classmethod
-    def build(cls, path: Path, options: Options, *, force: bool = False) -> Built:
+    def build(cls, graph: GraphFile | Path, options: Options, *, force: bool = False) -> Built:
         """Build what opening would build first, where the runtime has such a thing.
 
         Raises:
             InputError: it opens graphs as they are.
         """
-        del path, options, force
+        del graph, options, force
         raise InputError(
             f"{cls.name} builds no engines, it opens the graph as it is; expected tensorrt or tensorrt-rtx"
         )
@@ -204,7 +210,7 @@ class Session(ABC):
 
     @abstractmethod
     def _open(self) -> None:
-        """Open `self.path` and set `self.running_on`, asserted through `_assert_running_on`."""
+        """Open the bytes of `self.graph` and set `self.running_on`, asserted through `_assert_running_on`."""
 
     @abstractmethod
     def _specs(self) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:

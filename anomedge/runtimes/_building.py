@@ -12,12 +12,12 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from anomedge.errors import InputError
 from anomedge.progress import waiting
 from anomedge.runtimes._base import Options
+from anomedge.runtimes._graph import Loaded
 from anomedge.runtimes._vendor import Lines, listen
 
 __all__ = ["Order", "Product", "build"]
@@ -33,7 +33,7 @@ class Order:
     """What to build.
 
     Args:
-        path: of the ONNX file.
+        graph: in ONNX.
         options: how; `batches`, `workspace`, `tf32` and their like.
         portable: the release builds for a family of GPUs by itself, and has no timing cache.
         targets: compute capabilities to build for, such as "7.5"; the release's own choice when empty.
@@ -41,7 +41,7 @@ class Order:
         prepare: run first on the builder's thread, to choose the GPU.
     """
 
-    path: Path
+    graph: Loaded
     options: Options
     portable: bool = False
     targets: tuple[str, ...] = ()
@@ -65,7 +65,7 @@ def build(trt: Any, order: Order) -> Product:
         VendorError: the parser or the builder failed, with what it said.
     """
     stop = threading.Event()
-    with waiting(f"building an engine of {order.path.name}") as say:
+    with waiting(f"building an engine of {order.graph.path.name}") as say:
         product = _on_a_thread(lambda: _build(trt, order, _monitor(trt, say, stop)), stop, say)
     listen(trt)[1].tell()
     return product
@@ -135,9 +135,9 @@ def _build(trt: Any, order: Order, monitor: Any) -> Product:
     flag = "EXPLICIT_BATCH" if weak else "STRONGLY_TYPED"
     network = builder.create_network(1 << int(getattr(trt.NetworkDefinitionCreationFlag, flag)))
     parser = trt.OnnxParser(network, log)
-    if not parser.parse_from_file(str(order.path)):
+    if not _parsed(parser, order.graph):
         texts = [" ".join(str(parser.get_error(i)).split()) for i in range(parser.num_errors)]
-        raise lines.failure(f"{order.path.name} was not understood", *texts)
+        raise lines.failure(f"{order.graph.path.name} was not understood", *texts)
     config = builder.create_builder_config()
     _configure(trt, builder, config, order)
     if weak:
@@ -148,8 +148,16 @@ def _build(trt: Any, order: Order, monitor: Any) -> Product:
         config.progress_monitor = monitor
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise lines.failure(f"no engine could be built of {order.path.name}")
+        raise lines.failure(f"no engine could be built of {order.graph.path.name}")
     return Product(bytes(memoryview(plan)), b"" if cache is None else bytes(memoryview(cache.serialize())))
+
+
+def _parsed(parser: Any, graph: Loaded) -> bool:
+    """Whether the parser understood; it gets the bytes, or where they are no single piece, files of our own."""
+    if graph.fits:
+        return bool(parser.parse(graph.whole()))
+    with graph.private() as path:
+        return bool(parser.parse_from_file(str(path)))
 
 
 def _weakly_typed(trt: Any, options: Options) -> bool:

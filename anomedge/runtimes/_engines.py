@@ -13,7 +13,6 @@ such a folder from nobody whose programs you would not run.
 
 from __future__ import annotations
 
-import mmap
 import os
 import re
 import tempfile
@@ -26,16 +25,15 @@ from typing import Any
 
 from anomedge.bundle import MANIFEST
 from anomedge.errors import OutputError
-from anomedge.files import atomic_file, canonical_json, sha256_of_bytes, sha256_of_file
+from anomedge.files import atomic_file, canonical_json, sha256_of_bytes
 from anomedge.strict_json import JsonError, read_json
 
-__all__ = ["Batches", "Engine", "Store", "files_of_graph", "store_of"]
+__all__ = ["Batches", "Engine", "Store", "store_of"]
 
 Batches = tuple[int, int, int]
 
 _RECORD_LIMIT = 1 << 20
 _KEY = 16
-_LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])")
 _BEING_WRITTEN = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.tmp")
 
 
@@ -169,23 +167,6 @@ def _users() -> Path | None:
         return (Path(given) if given else Path.home() / ".cache") / "anomedge" / "engines"
     except RuntimeError:
         return None
-
-
-def files_of_graph(path: Path) -> dict[str, str]:
-    """SHA-256 of an ONNX file and of the files that its weights lie in, by name."""
-    names = [path.name, *sorted(set(_locations(path)) - {path.name})]
-    return {name: sha256_of_file(path.parent / name) for name in names}
-
-
-def _locations(path: Path) -> Iterator[str]:
-    """Names after the key "location", as ONNX writes them; what looks like one but is no file is none."""
-    if not path.stat().st_size:
-        return
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        for found in _LOCATION.finditer(content):
-            name = content[found.end() : found.end() + found[1][0]].decode(errors="replace")
-            if "\0" not in name and (path.parent / name).is_file():
-                yield name
 
 
 def path_batches(path: Path) -> Batches:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from anomedge.files import sha256_of_bytes
 from anomedge.runtimes._base import Options
 from anomedge.runtimes._building import Order, Product, build
 from anomedge.runtimes._cuda import Cuda
-from anomedge.runtimes._engines import Engine, Store, files_of_graph, store_of
+from anomedge.runtimes._engines import Engine, Store, store_of
 from anomedge.runtimes._gpu import Gpu
+from anomedge.runtimes._graph import Loaded
 
 __all__ = ["Made", "Maker"]
 
@@ -36,7 +36,7 @@ class Maker:
     Args:
         trt: the vendor's module.
         runtime: short name.
-        path: of the ONNX file.
+        graph: in ONNX; what is built, and what its engine is kept under, is what was read once.
         options: how it is to be built.
         gpu: what it is to run on; None where the release builds without one.
         targets: compute capabilities of a portable engine, which then holds for every such GPU.
@@ -45,7 +45,7 @@ class Maker:
 
     trt: Any
     runtime: str
-    path: Path
+    graph: Loaded
     options: Options
     gpu: Gpu | None
     targets: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class Maker:
         Raises:
             InputError, VendorError, OutputError: it cannot be built, or not be kept.
         """
-        store, facts = store_of(self.path, self.runtime, self.options.cache), self.facts()
+        store, facts = store_of(self.graph.path, self.runtime, self.options.cache), self.facts()
         kept = None if force else store.find(facts, self.options.batches, exact=exact)
         return Made(kept, fresh=False) if kept is not None else Made(self._built(store, facts), fresh=True)
 
@@ -71,13 +71,13 @@ class Maker:
             seconds = round(time.perf_counter() - start, 3)
             if product.timing:
                 store.keep_timing(folder, known, product.timing)
-            owner = sha256_of_bytes(os.fsencode(self.path.absolute()))
+            owner = sha256_of_bytes(os.fsencode(self.graph.path.absolute()))
             return store.keep(folder, facts, self.options.batches, product.plan, seconds=seconds, owner=owner)
 
     def _product(self, timing: bytes) -> Product:
         gpu = self.gpu
         order = Order(
-            path=self.path,
+            graph=self.graph,
             options=self.options,
             portable=bool(self.targets),
             targets=self.targets if self.own else (),
@@ -93,7 +93,7 @@ class Maker:
             "rules": _RULES,
             "version": "any" if self.options.version_compatible else str(self.trt.__version__),
             "device": self._device(),
-            "graph": files_of_graph(self.path),
+            "graph": self.graph.digests,
             "options": {name: getattr(self.options, name) for name in options},
         }
 

@@ -27,9 +27,9 @@ import numpy as np
 import numpy.typing as npt
 
 from anomedge.errors import DeviceMismatch, InputError
-from anomedge.files import sha256_of_file
 from anomedge.runtimes import _gpu
 from anomedge.runtimes._base import Options, Tensors, TensorSpec
+from anomedge.runtimes._graph import Loaded
 
 __all__ = ["CUDA", "TENSORRT", "Bindings", "Placement", "check_tf32", "placement_of", "preload", "providers", "tidy"]
 
@@ -87,14 +87,14 @@ def check_tf32(provider: str, wanted: bool) -> None:
 
 
 def providers(
-    provider: str, number: int, path: Path, inputs: Mapping[str, TensorSpec], options: Options, version: str
+    provider: str, number: int, graph: Loaded, inputs: Mapping[str, TensorSpec], options: Options, version: str
 ) -> list[tuple[str, dict[str, str]]]:
     """The providers of a session in the order of preference, with what each is told.
 
     Args:
         provider: CUDA or TENSORRT; what TensorRT does not take, CUDA gets.
         number: of the GPU.
-        path: the graph's file.
+        graph: what is opened.
         inputs: what the graph takes; TensorRT builds for a range of batches where the first axis is free.
         options: as asked for.
         version: of ONNX Runtime: its engines are not another release's.
@@ -111,12 +111,12 @@ def providers(
         "cudnn_conv_algo_search": "HEURISTIC",
     }
     if provider == TENSORRT:
-        return [(TENSORRT, _tensorrt(number, path, inputs, options, version)), (CUDA, cuda)]
+        return [(TENSORRT, _tensorrt(number, graph, inputs, options, version)), (CUDA, cuda)]
     return [(CUDA, cuda | ({"enable_cuda_graph": "1"} if options.cuda_graph else {}))]
 
 
 def _tensorrt(
-    number: int, path: Path, inputs: Mapping[str, TensorSpec], options: Options, version: str
+    number: int, graph: Loaded, inputs: Mapping[str, TensorSpec], options: Options, version: str
 ) -> dict[str, str]:
     if options.version_compatible:
         raise InputError("got version_compatible; onnxruntime's TensorRT provider has no such engines: leave it out")
@@ -131,7 +131,7 @@ def _tensorrt(
         told["trt_cuda_graph_enable"] = "True"
     if options.hardware_compatible:
         told["trt_engine_hw_compatible"] = "True"
-    return told | _caches(path, told | {"tf32": str(options.tf32), "version": version}, options.cache)
+    return told | _caches(graph, told | {"tf32": str(options.tf32), "version": version}, options.cache)
 
 
 def _profile(inputs: Mapping[str, TensorSpec], options: Options) -> dict[str, str]:
@@ -148,15 +148,16 @@ def _profile(inputs: Mapping[str, TensorSpec], options: Options) -> dict[str, st
     )
 
 
-def _caches(path: Path, told: Mapping[str, str], asked: Path | None) -> dict[str, str]:
+def _caches(graph: Loaded, told: Mapping[str, str], asked: Path | None) -> dict[str, str]:
     """Where engines and timings are kept: a folder for each graph, release, driver and set of options.
 
     The provider finds an engine by the graph's structure, not by its weights, and asks users to empty the folder when the
     model, a release or the machine changes; a folder named after all of these is empty then by itself.
     """
+    path = graph.path
     root = path.parent if (path.parent / _MANIFEST).is_file() else path
     cache = asked or root.with_name(f"{root.name}.engines")
-    folder = cache / f"onnxruntime-{_fingerprint(path, told)}"
+    folder = cache / f"onnxruntime-{_fingerprint(graph, told)}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -180,12 +181,10 @@ def tidy(listed: list[tuple[str, dict[str, str]]]) -> None:
                 folder.parent.rmdir()
 
 
-def _fingerprint(path: Path, told: Mapping[str, str]) -> str:
-    # A graph's weights may lie in another file; a bundle's manifest answers for them all.
-    files = [path.with_name(name) for name in (path.name, f"{path.name}.data", _MANIFEST)]
+def _fingerprint(graph: Loaded, told: Mapping[str, str]) -> str:
     machine = [[gpu.name, gpu.compute, gpu.processors, gpu.driver] for gpu in _gpu.find().gpus]
     library = str(getattr(sys.modules.get("tensorrt"), "__version__", ""))
-    known = [[sha256_of_file(file) for file in files if file.is_file()], machine, library, sorted(told.items())]
+    known = [graph.digests, machine, library, sorted(told.items())]
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
 
 

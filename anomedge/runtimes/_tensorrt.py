@@ -17,6 +17,7 @@ from anomedge.runtimes._base import Built, Options, Session, Tensors, TensorSpec
 from anomedge.runtimes._cuda import Cuda
 from anomedge.runtimes._execution import Execution, UnreadableEngine
 from anomedge.runtimes._gpu import Gpu
+from anomedge.runtimes._graph import GraphFile
 from anomedge.runtimes._making import Made, Maker
 from anomedge.runtimes._vendor import listen, load
 
@@ -44,20 +45,21 @@ class TensorRTSession(Session):
         return True
 
     @classmethod
-    def build(cls, path: Path, options: Options, *, force: bool = False) -> Built:
+    def build(cls, graph: GraphFile | Path, options: Options, *, force: bool = False) -> Built:
         """Build an engine for exactly these options, or find it built; `force` builds it again. Errors as in opening."""
-        with translated(cls.name, "build", path):
+        source = GraphFile.of(graph)
+        with translated(cls.name, "build", source.path):
             ahead = bool(cls.targets) and not any(cls.supports(gpu) for gpu in _gpu.find().gpus)
             gpu = None if ahead else cls._chosen(options.device)
-            made = cls._maker(path, options, gpu).engine(exact=True, force=force)
+            made = cls._maker(source, options, gpu).engine(exact=True, force=force)
         listen(load(cls.vendor, cls.extra))[1].tell()
         return Built(made.engine.path, len(made.engine.plan), made.fresh, made.engine.record)
 
     @classmethod
-    def _maker(cls, path: Path, options: Options, gpu: Gpu | None) -> Maker:
+    def _maker(cls, graph: GraphFile, options: Options, gpu: Gpu | None) -> Maker:
         own = gpu is not None and bool(cls.targets) and cls._needs_its_own(gpu)
         targets = (gpu.compute,) if gpu is not None and own else cls.targets
-        return Maker(load(cls.vendor, cls.extra), cls.short, path, options, gpu, targets, own)
+        return Maker(load(cls.vendor, cls.extra), cls.short, graph.load(), options, gpu, targets, own)
 
     @classmethod
     def _needs_its_own(cls, gpu: Gpu) -> bool:
@@ -101,7 +103,7 @@ class TensorRTSession(Session):
         cuda = Cuda.load()
         cuda.use(gpu.index)
         self._assert_running_on(cuda.current(), str(gpu))
-        maker = self._maker(self.path, self.options, gpu)
+        maker = self._maker(self.graph, self.options, gpu)
         made = maker.engine()
         try:
             self._execution = self._started(cuda, gpu, made)

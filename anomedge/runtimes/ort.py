@@ -17,6 +17,8 @@ import numpy.typing as npt
 from anomedge.errors import DeviceMismatch, InputError
 from anomedge.runtimes import _ort_gpu as gpu
 from anomedge.runtimes._base import Session, Tensors, TensorSpec
+from anomedge.runtimes._external import values_of
+from anomedge.runtimes._graph import Loaded
 from anomedge.runtimes._imports import import_onnxruntime
 
 __all__ = ["OrtSession"]
@@ -68,6 +70,7 @@ class OrtSession(Session):
             settings.intra_op_num_threads = self.options.threads
             settings.inter_op_num_threads = 1
         self._bindings: gpu.Bindings | None = None
+        self._values: dict[str, npt.NDArray[np.generic]] = {}
         if provider in {gpu.CUDA, gpu.TENSORRT}:
             self._open_on_gpu(onnxruntime, provider, number, settings)
             return
@@ -75,24 +78,27 @@ class OrtSession(Session):
             raise InputError(
                 f"got precision tf32 on {provider}; TF32 is a mode of NVIDIA's GPUs: ask for --device cuda or tensorrt"
             )
-        self._session = onnxruntime.InferenceSession(self.path, settings, providers=[provider])
+        content = self._content(onnxruntime, settings, self.graph.load())
+        self._session = _opened(onnxruntime, content, settings, [provider])
         self._assert_running_on(self._session.get_providers()[0], provider)
 
     def _open_on_gpu(self, vendor: Any, provider: str, number: int, settings: Any) -> None:
         """Open, run once, and see in the session's own profile that the nodes were where they should be."""
         gpu.preload(vendor, provider)
         gpu.check_tf32(provider, self.options.tf32)
+        loaded = self.graph.load()
+        content = self._content(vendor, settings, loaded)
         # Only what depends on shapes is worth reading the graph once more.
-        inputs = self._inputs(vendor) if provider == gpu.TENSORRT or self.options.cuda_graph else {}
-        listed = gpu.providers(provider, number, self.path, inputs, self.options, self.version)
+        by_shape = provider == gpu.TENSORRT or self.options.cuda_graph
+        inputs = self._inputs(vendor, loaded) if by_shape else {}
+        listed = gpu.providers(provider, number, loaded, inputs, self.options, self.version)
         if "trt_profile_max_shapes" in listed[0][1]:
             self.largest = self.options.batches[2]
         try:
             with tempfile.TemporaryDirectory() as folder:
                 settings.enable_profiling = True
                 settings.profile_file_prefix = str(Path(folder) / "placement")
-                self._session = vendor.InferenceSession(self.path, settings, providers=listed, enable_fallback=0)
-                self._session.disable_fallback()
+                self._session = _opened(vendor, content, settings, listed, enable_fallback=0)
                 self._assert_running_on(self._session.get_providers()[0], provider)
                 self._assert_number(provider, number)
                 self._bind(vendor, number)
@@ -115,12 +121,22 @@ class OrtSession(Session):
             self.placement = gpu.placement_of(profile)
             self.placement.check(self.name, provider)
 
-    def _inputs(self, vendor: Any) -> dict[str, TensorSpec]:
+    def _inputs(self, vendor: Any, loaded: Loaded) -> dict[str, TensorSpec]:
         """What the graph takes, before a provider is asked to build for it."""
         settings = vendor.SessionOptions()
         settings.log_severity_level = _WARNINGS
         settings.graph_optimization_level = vendor.GraphOptimizationLevel.ORT_DISABLE_ALL
-        return _described(vendor.InferenceSession(self.path, settings, providers=["CPUExecutionProvider"]).get_inputs())
+        content = self._content(vendor, settings, loaded)
+        return _described(_opened(vendor, content, settings, ["CPUExecutionProvider"]).get_inputs())
+
+    def _content(self, vendor: Any, settings: Any, loaded: Loaded) -> bytes:
+        """The graph as bytes; values that they have no room for are handed over beside them, and used where they are."""
+        if loaded.fits:
+            return loaded.whole()
+        self._values = {tensor.name: values_of(tensor, loaded.files) for tensor in loaded.tensors}
+        ready = [vendor.OrtValue.ortvalue_from_numpy(values) for values in self._values.values()]
+        settings.add_external_initializers(list(self._values), ready)
+        return loaded.content
 
     def _assert_number(self, provider: str, number: int) -> None:
         real = self._session.get_provider_options().get(provider, {}).get("device_id", "0")
@@ -151,6 +167,15 @@ class OrtSession(Session):
     def _close(self) -> None:
         del self._bindings
         del self._session
+        self._values.clear()
+
+
+def _opened(vendor: Any, content: bytes, settings: Any, providers: list[Any], **more: Any) -> Any:
+    """A session that falls back to nothing: it would be made anew, of bytes that nobody needs from here on."""
+    session = vendor.InferenceSession(content, settings, providers=providers, **more)
+    session.disable_fallback()
+    session._model_bytes = b""  # kept for that one use, as large as the graph
+    return session
 
 
 def _provider_of(device: str) -> tuple[str, int]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,14 +57,30 @@ class OvSession(Session):
         }
         if self.options.threads is not None:
             settings[properties.inference_num_threads] = self.options.threads
-        self._compiled = core.compile_model(self._read(core), device, settings)
+        with self._model(core) as model:
+            self._compiled = core.compile_model(model, device, settings)
         real = self._compiled.get_property(properties.execution_devices)
         self._assert_running_on(str(real[0]), device, f"{device}.0")
         self._requests = threading.local()
 
-    def _read(self, core: Any) -> Any:
+    @contextmanager
+    def _model(self, core: Any) -> Iterator[Any]:
+        """The graph as OpenVINO has it, out of bytes; an ONNX graph that is no single piece, out of files of our own."""
+        if self.path.suffix == ".xml":
+            weights = self.path.with_suffix(".bin").name
+            content = self.graph.read(weights) if self.graph.has(weights) else b""
+            yield core.read_model(self.graph.read(self.path.name), content)
+            return
+        loaded = self.graph.load()
+        if loaded.fits:
+            yield self._read(core, loaded.whole())
+            return
+        with loaded.private() as path:
+            yield self._read(core, path)
+
+    def _read(self, core: Any, source: bytes | Path) -> Any:
         try:
-            return core.read_model(self.path)
+            return core.read_model(source)
         except Exception as error:
             halved = self.path.suffix == ".onnx" and self.options.precision != "fp32"
             if not halved or int(self.version.split(".")[0]) >= 2025:

@@ -104,8 +104,13 @@ class INetworkDefinition(Guarded):
 class OnnxParser(Guarded):
     num_errors = property(lambda self: len(self._errors))
 
+    def parse(self, model):
+        return self._take(read_graph(model))
+
     def parse_from_file(self, path):
-        graph = read_graph(Path(path))
+        return self._take(read_graph(Path(path).read_bytes()))
+
+    def _take(self, graph):
         self._trt.say(graph.get("says", []))
         self._errors = graph.get("errors", [])
         self._network._take(graph)
@@ -294,13 +299,12 @@ def view(cuda, address, kind, shape):
     return cuda.memory["device"][address][: int(np.prod(shape)) * dtype.itemsize].view(dtype).reshape(shape)
 
 
-def read_graph(path):
-    content = path.read_bytes()
+def read_graph(content):
     if content.startswith(b"{"):
         return json.loads(content)
     import onnx
 
-    proto = onnx.load(path, load_external_data=False).graph
+    proto = onnx.ModelProto.FromString(content).graph
     inputs, outputs = ({v.name: described(v) for v in values} for values in (proto.input, proto.output))
     return {"inputs": inputs, "outputs": outputs, "layers": [["CONVOLUTION", ["FLOAT"]]]}
 

@@ -9,7 +9,7 @@ import pytest
 
 from anomedge.errors import InputError
 from anomedge.progress import waiting
-from anomedge.runtimes import Options, get
+from anomedge.runtimes import GraphFile, Options, get
 from anomedge.runtimes._building import Order, build
 
 HALF = {
@@ -182,5 +182,5 @@ def test_a_timing_cache_is_kept_and_used_again(trt, graph, tmp_path):
 
 def test_a_timing_cache_of_another_device_is_left(new, graph):
     with pytest.warns(UserWarning, match="another device's"):
-        product = build(new, Order(graph(), Options(), timing=b"another's"))
+        product = build(new, Order(GraphFile(graph()).load(), Options(), timing=b"another's"))
     assert product.timing == b"timed "

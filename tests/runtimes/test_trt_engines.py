@@ -2,14 +2,15 @@
 
 import json
 import os
+import shutil
 import stat
 
 import pytest
 
 from anomedge import runtimes
 from anomedge.errors import OutputError, RuntimeFailure
-from anomedge.runtimes import _engines
-from anomedge.runtimes._engines import files_of_graph, store_of
+from anomedge.runtimes import GraphFile, _engines
+from anomedge.runtimes._engines import store_of
 
 
 def opened(path, **options):
@@ -29,7 +30,7 @@ def test_the_record_says_what_the_engine_depends_on(new, graph, tmp_path):
         "device": {
             "gpu": "Fake GPU", "compute_capability": "8.7", "multiprocessors": "0", "driver": "CUDA 12.6, 540.4.0",
         },
-        "graph": files_of_graph(tmp_path / "model.onnx"),
+        "graph": GraphFile(tmp_path / "model.onnx").load().digests,
         "options": {
             "dla": None, "hardware_compatible": False, "tf32": False, "version_compatible": False, "workspace": None,
         },
@@ -71,20 +72,22 @@ def test_a_change_of_the_graph_builds_again(new, graph):
     assert new.builds == 2
 
 
-def test_a_change_of_the_weights_beside_the_graph_is_one_of_the_graph(tmp_path):
-    path, weights = tmp_path / "model.onnx", tmp_path / "weights.data"
-    path.write_bytes(b"x\x0a\x08location\x12\x0cweights.datay\x0a\x08location\x12\x04gone")
-    weights.write_bytes(b"1")
-    before = files_of_graph(path)
-    weights.write_bytes(b"2")
-    after = files_of_graph(path)
-    assert sorted(after) == ["model.onnx", "weights.data"]
-    assert [name for name in after if after[name] != before[name]] == ["weights.data"]
+def test_a_change_of_the_weights_beside_the_graph_builds_again(new, bundle, tmp_path):
+    """The stages' weights lie in the model's file."""
+    for name in ("model.onnx", "stages.onnx"):
+        shutil.copy(bundle.path / name, tmp_path)
+    opened(tmp_path / "stages.onnx")
+    content = bytearray((tmp_path / "model.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "model.onnx").write_bytes(content)
+    opened(tmp_path / "stages.onnx")
+    assert new.builds == 2
 
 
 def test_a_bundle_s_stages_depend_on_the_weights_that_they_read(bundle):
-    assert sorted(files_of_graph(bundle.file("stages.onnx"))) == ["model.onnx", "stages.onnx"]
-    assert sorted(files_of_graph(bundle.file("model.onnx"))) == ["model.onnx"]
+    known = {name: record.sha256 for name, record in bundle.manifest.files.items()}
+    for name, files in {"stages.onnx": ["stages.onnx", "model.onnx"], "model.onnx": ["model.onnx"]}.items():
+        assert GraphFile.in_bundle(bundle, name).load().digests == {file: known[file] for file in files}
 
 
 def test_a_wider_engine_serves_a_narrower_wish(new, graph):

@@ -1,0 +1,183 @@
+"""Tensors of an ONNX graph whose values lie in other files: found, and put into the graph, with numpy alone.
+
+Vendors look for such files by themselves, by name, while they open a graph, and map them. Nobody answers for what they
+find then. Here the files are bytes that were read once, and what a vendor gets has the values in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from anomedge.protobuf import DEEPEST, LENGTHS, PARTS, Field, Spoilt, fields, read_varint, varint
+
+__all__ = ["External", "external_tensors", "values_of", "with_values"]
+
+_DIMS, _TYPE, _NAME, _RAW, _EXTERNAL, _LOCATION = 1, 2, 8, 9, 13, 14
+_KEY, _VALUE = 1, 2
+_ELSEWHERE = 1
+_WORD = b"location"
+_TYPES = {
+    1: "<f4", 2: "u1", 3: "i1", 4: "<u2", 5: "<i2", 6: "<i4", 7: "<i8", 9: "?", 10: "<f2", 11: "<f8", 12: "<u4", 13: "<u8",
+}  # fmt: skip
+"""ONNX's numbers of the types that numpy has."""
+
+
+class External(NamedTuple):
+    """A tensor whose values lie in a file.
+
+    Attributes:
+        name, type, shape: as the graph says; the type is ONNX's number.
+        file: its name, relative to the graph's folder.
+        offset, length: of the values in the file, bytes; to the file's end where the length is None.
+    """
+
+    name: str
+    type: int
+    shape: tuple[int, ...]
+    file: str
+    offset: int
+    length: int | None
+
+    def within(self, content: bytes) -> memoryview:
+        """The values, out of the file's content.
+
+        Raises:
+            ValueError: they end behind it.
+        """
+        end = len(content) if self.length is None else self.offset + self.length
+        if not self.offset <= end <= len(content):
+            raise ValueError(
+                f"tensor {self.name!r} lies at bytes {self.offset} to {end} of {self.file}, which has {len(content)}; "
+                "copy the graph again, with the files beside it"
+            )
+        return memoryview(content)[self.offset : end]
+
+
+def external_tensors(content: bytes) -> list[External]:
+    """The tensors of a graph, wherever they stand in it, whose values lie in other files.
+
+    Raises:
+        ValueError: the content names such files, and cannot be read as a graph.
+    """
+    # The key of every such name; without it the vendor alone judges whether these bytes are a graph.
+    return list(_found(content, _all_of(content), "model", 0)) if _WORD in content else []
+
+
+def values_of(tensor: External, files: Mapping[str, bytes]) -> npt.NDArray[np.generic]:
+    """The values of a tensor, as they lie in the file's content.
+
+    Raises:
+        ValueError: a type that numpy does not have, or fewer values than the shape has.
+    """
+    if tensor.type not in _TYPES:
+        raise ValueError(f"tensor {tensor.name!r} is of ONNX type {tensor.type}, which numpy does not have")
+    return np.frombuffer(tensor.within(files[tensor.file]), dtype=_TYPES[tensor.type]).reshape(tensor.shape)
+
+
+def with_values(content: bytes, files: Mapping[str, bytes]) -> bytes:
+    """The graph with all values in it; errors as in `external_tensors`."""
+    return b"".join(_filled(content, _all_of(content), "model", files))
+
+
+def _all_of(content: bytes) -> Field:
+    return Field(0, LENGTHS, 0, 0, len(content))
+
+
+def _parts(content: bytes, message: Field, kind: str, depth: int) -> Iterator[tuple[Field, str | None]]:
+    """The fields of a message, each with what kind of message it holds."""
+    if depth > DEEPEST:
+        raise Spoilt("messages within messages without end")
+    for field in fields(content, message.body, message.end):
+        yield field, PARTS[kind].get(field.number) if field.wire == LENGTHS else None
+
+
+def _found(content: bytes, message: Field, kind: str, depth: int) -> Iterator[External]:
+    for field, inner in _parts(content, message, kind, depth):
+        if inner == "tensor":
+            tensor = _external(content, field)
+            if tensor is not None:
+                yield tensor
+        elif inner is not None:
+            yield from _found(content, field, inner, depth + 1)
+
+
+def _filled(
+    content: bytes, message: Field, kind: str, files: Mapping[str, bytes], depth: int = 0
+) -> list[bytes | memoryview]:
+    """The pieces of a message, with each tensor's values in the place of where they lie."""
+    view, pieces = memoryview(content), list[bytes | memoryview]()
+    for field, inner in _parts(content, message, kind, depth):
+        if inner is None:
+            pieces.append(view[field.start : field.end])
+            continue
+        made = _tensor(content, field, files) if inner == "tensor" else _filled(content, field, inner, files, depth + 1)
+        pieces += [varint(field.number << 3 | LENGTHS), varint(sum(map(len, made))), *made]
+    return pieces
+
+
+def _tensor(content: bytes, message: Field, files: Mapping[str, bytes]) -> list[bytes | memoryview]:
+    tensor, view = _external(content, message), memoryview(content)
+    if tensor is None:
+        return [view[message.body : message.end]]
+    kept = [f for f in fields(content, message.body, message.end) if f.number not in {_RAW, _EXTERNAL, _LOCATION}]
+    values = tensor.within(files[tensor.file])
+    head = varint(_RAW << 3 | LENGTHS) + varint(len(values))
+    return [*(view[field.start : field.end] for field in kept), head, values]
+
+
+def _external(content: bytes, message: Field) -> External | None:
+    """What a tensor says of its values; None where they are in it."""
+    shape, entries = list[int](), dict[str, str]()
+    name, kind, where = "", 0, 0
+    for field in fields(content, message.body, message.end):
+        if field.number == _DIMS:
+            shape += _numbers(content, field)
+        elif field.number == _TYPE:
+            kind = _numbers(content, field)[-1]
+        elif field.number == _NAME:
+            name = _text(content, field)
+        elif field.number == _EXTERNAL:
+            entries |= _entry(content, field)
+        elif field.number == _LOCATION:
+            where = _numbers(content, field)[-1]
+    if where != _ELSEWHERE:
+        return None
+    length = entries.get("length")
+    return External(
+        name,
+        kind,
+        tuple(shape),
+        entries.get("location", ""),
+        _number(entries.get("offset", "0")),
+        None if length is None else _number(length),
+    )
+
+
+def _entry(content: bytes, message: Field) -> dict[str, str]:
+    texts = {field.number: _text(content, field) for field in fields(content, message.body, message.end)}
+    return {texts.get(_KEY, ""): texts.get(_VALUE, "")}
+
+
+def _numbers(content: bytes, field: Field) -> list[int]:
+    """One number, or several packed into one field."""
+    numbers, place = [], field.body
+    while place < field.end:
+        number, place = read_varint(content, place, field.end)
+        numbers.append(number)
+    if not numbers:
+        raise Spoilt(f"a field at byte {field.start} without a number")
+    return numbers
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 20):
+        raise Spoilt(f"got {text[:40]!r} for a place in a file; expected a number")
+    return int(text)
+
+
+def _text(content: bytes, field: Field) -> str:
+    return content[field.body : field.end].decode(errors="replace")
