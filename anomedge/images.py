@@ -6,18 +6,20 @@ nobody made: more than 8 bits a channel, several frames in one file, more pixels
 pixels are refused; metadata that Pillow cannot make sense of are passed over, and then say nothing of rotation.
 """
 
+import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from anomedge.errors import InputError
-from anomedge.files import sha256_of_file
+from anomedge.files import sha256_of_bytes, sha256_of_file
 
 __all__ = [
     "SUFFIXES",
@@ -42,17 +44,23 @@ _EIGHT_BIT = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK"
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A frame with a name, and what is known of it: `anomalous` is None when nobody said."""
+    """A frame with a name, and what is known of it: `anomalous` is None when nobody said.
+
+    `read` gives the file's content where something answers for it; the file at `path` is not opened then.
+    """
 
     name: str
     path: Path | None = None
     pixels: Frame | None = None
     anomalous: bool | None = None
     mask_path: Path | None = None
+    read: Callable[[], bytes] | None = None
 
     def frame(self, size: tuple[int, int] | None = None) -> Frame:
         """The frame (H, W, 3), stretched to `size` where it is not of that size."""
-        frame = read_picture(self.path) if self.pixels is None and self.path else self.pixels
+        frame = self.pixels
+        if frame is None and self.path is not None:
+            frame = read_picture(self.path, self.read() if self.read is not None else None)
         if frame is None:
             raise InputError(f"{self.name}: got neither pixels nor a path; expected one of them")
         return stretch(frame, size or frame.shape[:2])
@@ -68,11 +76,13 @@ class Picture:
     @cached_property
     def digest(self) -> str | None:
         """SHA-256 of the file, by which a picture is known again under another name."""
+        if self.read is not None:
+            return sha256_of_bytes(self.read())
         return sha256_of_file(self.path) if self.path is not None else None
 
 
-def read_picture(path: Path) -> Frame:
-    """Read a picture as RGB, uint8 (H, W, 3).
+def read_picture(path: Path, content: bytes | None = None) -> Frame:
+    """Read a picture as RGB, uint8 (H, W, 3); from the file's content where that was read already.
 
     Raises:
         InputError: the file is missing, truncated, no picture, animated, too large, or has over 8 bits a channel.
@@ -81,8 +91,9 @@ def read_picture(path: Path) -> Frame:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=_FORMATS) as image:
-                return _rgb(image, path)
+            opened = path.open("rb") if content is None else io.BytesIO(content)
+            with opened as file, Image.open(file, formats=_FORMATS) as image:
+                return _rgb(image, path, file)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"{path}: got {error}; expected a camera picture: scale it down") from error
     except InputError:
@@ -152,10 +163,10 @@ def _picture(path: Path, root: Path, labelled: bool, masks: Path | None) -> Pict
     return Picture(name=inner.as_posix(), path=path, anomalous=anomalous, mask_path=known)
 
 
-def _rgb(image: Image.Image, path: Path) -> Frame:
+def _rgb(image: Image.Image, path: Path, file: BinaryIO) -> Frame:
     if (frames := getattr(image, "n_frames", 1)) > 1:
         raise InputError(f"{path}: got {frames} frames in one file; expected one: save the frame you mean")
-    if (depth := _bits(image, path)) > 8:
+    if (depth := _bits(image, file)) > 8:
         raise InputError(
             f"{path}: got {depth} bits a channel; expected 8 bits a channel: convert it the way you want it"
         )
@@ -165,11 +176,14 @@ def _rgb(image: Image.Image, path: Path) -> Frame:
     return np.asarray(upright.convert("RGB"))
 
 
-def _bits(image: Image.Image, path: Path) -> int:
+def _bits(image: Image.Image, file: BinaryIO) -> int:
     """Bits a channel as the file has them: Pillow opens 16-bit colour as if it were 8."""
     if image.format == "PNG":
-        with path.open("rb") as file:
-            return file.read(25)[24]  # the header chunk's depth, always there
+        place = file.tell()
+        file.seek(24)
+        depth = file.read(1)[0]  # the header chunk's depth, always there
+        file.seek(place)
+        return depth
     if image.format == "TIFF":
         depth = image.getexif().get(258, 8)
         return int(max(depth)) if isinstance(depth, tuple) else int(depth)

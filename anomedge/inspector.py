@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from anomedge import runtimes
 from anomedge.bundle import Bundle
+from anomedge.changes import Changes
 from anomedge.errors import InputError, RuntimeFailure
 from anomedge.images import Frame, read_picture
 from anomedge.threshold import Decision
@@ -51,6 +52,7 @@ class Inspector:
     def __init__(self, bundle: Bundle, session: runtimes.Session) -> None:
         self.bundle = bundle
         self.session = session
+        self._changes = Changes(bundle)
 
     @classmethod
     def open(
@@ -58,6 +60,7 @@ class Inspector:
     ) -> Inspector:
         """Open a bundle; arguments as in `anomedge.runtimes.open`."""
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+        _ = opened.decision  # read with the rest, not with the first frame: a file changed later changes nothing
         return cls(opened, runtimes.open(opened, runtime=runtime, device=device, **options))
 
     @property
@@ -85,6 +88,13 @@ class Inspector:
         if len({frame.shape for frame in loaded}) > 1:
             raise InputError(f"got frames of {sorted({f.shape for f in loaded})}; expected one size, the bundle's")
         return self._inspect(np.stack(loaded))
+
+    def changed(self) -> str | None:
+        """What has become of the bundle's files since they were opened, in a sentence; None where nothing new has.
+
+        Verdicts stay those of what was opened. It looks once a second at most, so it may be called for every frame.
+        """
+        return self._changes.ask()
 
     def close(self) -> None:
         """Free what the runtime holds."""

@@ -13,6 +13,8 @@ frame     "number", "name", "label", "score", "threshold", "anomalous_pixels" (s
 error     "name", "message"
 waiting   "name", "message", "seconds" until the next attempt: the source went away
 resumed   "name", "message", "seconds" (0): it is back
+changed   "name", "message": the files at the bundle's path are no longer those that were opened; the verdicts stay
+          those of what was opened
 stopped   "frames" inspected, "anomalous", "errors" (lines), "dropped"
 ========  =============================================================================================
 """
@@ -23,6 +25,7 @@ import json
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -190,6 +193,7 @@ class Station:
         options: how it runs.
         on_fail: what is run for anomalous frames; closed at the end.
         keeper: where overlays of anomalous frames go.
+        tell: is told, beside the line, that the bundle's files have changed.
     """
 
     def __init__(
@@ -200,10 +204,11 @@ class Station:
         options: StationOptions | None = None,
         on_fail: OnFail | None = None,
         keeper: PictureKeeper | None = None,
+        tell: Callable[[str], None] | None = None,
     ) -> None:
         self.inspector, self.source, self.lines = inspector, source, lines
         self.options = options or StationOptions()
-        self.on_fail, self.keeper = on_fail, keeper
+        self.on_fail, self.keeper, self.tell = on_fail, keeper, tell
         self._mailbox = Mailbox(self.options.queue, live=source.live)
         # The loop alone sets the event. A signal's handler runs within the loop's own thread, maybe while that thread
         # holds the event's lock, so it may only set a flag.
@@ -247,6 +252,7 @@ class Station:
 
     def _loop(self) -> None:
         while not (self._asked or self.lines.closed or self._reached_limit()):
+            self._notice_changes()
             item, dropped = self._mailbox.get(_TICK)
             if item is not None:
                 self._handle(item, dropped)
@@ -254,6 +260,13 @@ class Station:
                 if self._reader_error is not None:
                     raise self._reader_error
                 return
+
+    def _notice_changes(self) -> None:
+        said = self.inspector.changed()
+        if said is not None:
+            self.lines.write("changed", name=str(self.inspector.bundle.path), message=said)
+            if self.tell is not None:
+                self.tell(said)
 
     def _read(self) -> None:
         try:

@@ -20,7 +20,7 @@ VENDORS = [
 DEVICE_SIDE = (
     "errors", "files", "resample", "threshold", "images", "bundle", "overlay", "inspector", "progress", "proving",
     "testing", "benchmark", "calibration", "anatomy", "sources", "reactions", "station", "report", "budget", "ranges",
-    "strict_json", "local_settings", "checked", "protobuf",
+    "strict_json", "local_settings", "changes", "checked", "protobuf",
 )  # fmt: skip
 # A part may import those that stand before it in one of its rows, and itself.
 ALLOWED = {
@@ -36,11 +36,12 @@ ALLOWED = {
     "checked": {"errors", "files"},
     "protobuf": set(),
     "bundle": {"checked", "errors", "files", "local_settings", "ranges", "resample", "strict_json", "threshold"},
+    "changes": {"bundle", "strict_json"},
     "anatomy": {"errors"},
     "budget": {"errors", "strict_json"},
     "runtimes": {"errors", "bundle", "files", "progress", "protobuf", "strict_json"},
     "overlay": {"images", "resample", "threshold"},
-    "inspector": {"errors", "bundle", "images", "runtimes", "threshold"},
+    "inspector": {"errors", "bundle", "changes", "images", "runtimes", "threshold"},
     "parity": {"errors", "bundle", "images", "progress", "resample", "runtimes", "strict_json", "threshold"},
     # It compares with eager Torch where a model is given, and imports the host side only then.
     "proving": {"errors", "bundle", "export", "files", "images", "parity", "pipelines", "runtimes"},

@@ -32,11 +32,14 @@ class GreyInspector:
 
     def __init__(self, seconds=0.0):
         self.seconds = seconds
-        self.seen = []
+        self.seen, self.news = [], []
         self.decision = DECISION
         manifest = SimpleNamespace(input=SimpleNamespace(frame=SIZE), geometry=Geometry(SIZE), digest="d")
         self.bundle = SimpleNamespace(path="part.anomedge", manifest=manifest)
         self.session = SimpleNamespace(name="fake", running_on="nowhere")
+
+    def changed(self):
+        return self.news.pop(0) if self.news else None
 
     def predict_batch(self, frames):
         time.sleep(self.seconds)
@@ -281,3 +284,14 @@ def test_no_line_holds_nan_or_broken_unicode():
     line = Lines(io.StringIO()).write("frame", name=os.fsdecode(b"\xff\n.png"))
     assert line.isascii()
     assert "\n" not in line
+
+
+def test_a_change_of_the_bundle_is_a_line_and_told():
+    inspector, told, stream = GreyInspector(), [], io.StringIO()
+    inspector.news = [None, "another bundle"]
+    Station(inspector, ListSource([frame(1), frame(2), frame(3)]), Lines(stream), tell=told.append).run()
+    said = [json.loads(line) for line in stream.getvalue().splitlines()]
+    (line,) = [line for line in said if line["event"] == "changed"]
+    assert (line["name"], line["message"]) == ("part.anomedge", "another bundle")
+    assert told == ["another bundle"]
+    assert said[-1]["frames"] == 3

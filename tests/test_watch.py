@@ -152,6 +152,30 @@ def end(process, number=signal.SIGTERM):
     return process.returncode, lines(out.decode()), time.monotonic() - begin
 
 
+def test_another_bundle_copied_over_a_running_one_is_said_and_changes_no_verdict(bundle_paths, part, folder, tmp_path):
+    root = shutil.copytree(part, tmp_path / "part.anomedge")
+    command = [sys.executable, *COMMAND[3:], str(root), str(folder), "--poll", "0.05", "--threads", "1"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        before = [json.loads(process.stdout.readline()) for _ in range(4)]
+        shutil.copytree(bundle_paths["patchcore"], root, dirs_exist_ok=True)
+        after = [json.loads(process.stdout.readline())]
+        while after[-1]["event"] != "changed" or "another bundle" not in after[-1]["message"]:
+            after.append(json.loads(process.stdout.readline()))
+        for path in sorted(folder.iterdir()):
+            os.utime(path)
+        again = [json.loads(process.stdout.readline()) for _ in range(3)]
+    finally:
+        process.terminate()
+        said = process.communicate(timeout=60)[1]
+    verdicts = [{line["name"]: (line["score"], line["label"]) for line in some} for some in (before[1:], again)]
+    assert verdicts[0] == verdicts[1]
+    assert {line["event"] for line in after} == {"changed"}
+    assert after[-1]["name"] == str(root)
+    assert f"warning: {after[-1]['message']}" in said.splitlines()
+    assert "restart to use what is there now" in said
+
+
 def test_sigterm_while_a_folder_is_empty(part, tmp_path):
     code, said, seconds = end(start(part, tmp_path, "--poll", "60"))
     assert (code, said[-1]["event"], said[-1]["frames"]) == (0, "stopped", 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import warnings
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
@@ -69,6 +70,8 @@ def predict(
                 rows.append(_row(name.as_posix(), result))
                 if output is not None and overlays:
                     _write_overlay(output / "overlays" / name, frame, inspector, result)
+            if (said := inspector.changed()) is not None:
+                warnings.warn(said, stacklevel=2)
     if output is not None:
         text = _csv(rows) if form is Format.csv else canonical_json(rows).decode()
         with atomic_file(output / f"results.{form.value}", force=True) as temporary:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -81,7 +82,7 @@ def watch(
     with Inspector.open(bundle, runtime=runtime, device=device, threads=threads, precision=precision) as inspector:
         keeper = PictureKeeper(save, keep) if save is not None else None
         command = OnFail(on_fail, lines.error, timeout=on_fail_timeout) if on_fail is not None else None
-        station = Station(inspector, frames, lines, options, command, keeper)
+        station = Station(inspector, frames, lines, options, command, keeper, tell=_tell)
         with _stopped_by_signals(station.stop, command.kill if command is not None else lambda: None):
             summary = _run(station)
     if once and summary.unusable:
@@ -106,6 +107,10 @@ def _source(address: str, *, once: bool, only_new: bool, poll: float, retries: i
     if camera:
         return CameraSource(address, retries=retries)
     return FolderSource(path, poll=poll, only_new=only_new, once=once) if folder else VideoSource(path)
+
+
+def _tell(text: str) -> None:
+    warnings.warn(text, stacklevel=2)
 
 
 def _run(station: Station) -> Summary:

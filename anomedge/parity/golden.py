@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +70,7 @@ def read_golden(bundle: Bundle) -> Reference:
     entries = bundle.manifest.golden
     if not entries:
         raise BundleError(f"{bundle.path} carries no golden frame; expected some: export it again, or give --model")
-    pictures = [Picture(e.name, path=bundle.file(e.frame), anomalous=e.anomalous) for e in entries]
+    pictures = [_picture(bundle, entry) for entry in entries]
     outputs = Outputs(_array(bundle, _SCORES), _array(bundle, _MAPS))
     promised = {output.name: (len(entries), *output.shape) for output in bundle.manifest.outputs}
     for name, array in {"score": outputs.score, "anomaly_map": outputs.anomaly_map}.items():
@@ -78,6 +80,12 @@ def read_golden(bundle: Bundle) -> Reference:
             )
     stages = {i: _read_stages(bundle, i) for i, entry in enumerate(entries) if entry.stages}
     return Reference("golden frames", pictures, outputs, stages)
+
+
+def _picture(bundle: Bundle, entry: Golden) -> Picture:
+    """A golden frame, whose file is read when it is needed, and checked then."""
+    path = bundle.file(entry.frame)
+    return Picture(entry.name, path=path, anomalous=entry.anomalous, read=partial(bundle.read, entry.frame))
 
 
 def _stage_file(number: int, name: str) -> str:
@@ -97,22 +105,19 @@ def _read_stages(bundle: Bundle, number: int) -> Tensors:
 
 
 def _array(bundle: Bundle, name: str) -> npt.NDArray[np.floating]:
-    """An array of floats; its header is checked against the file's size before anything is made from it."""
-    path = bundle.file(name)
+    """An array of floats, out of the bytes that were hashed; its header is checked before anything is made from it."""
+    path, content = bundle.file(name), bundle.read(name)
+    file = io.BytesIO(content)
     try:
-        with path.open("rb") as file:
-            major, _ = np.lib.format.read_magic(file)
-            read_header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[major]
-            shape, fortran, dtype = read_header(file)
-            start = file.tell()
+        major, _ = np.lib.format.read_magic(file)
+        read_header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[major]
+        shape, fortran, dtype = read_header(file)
+        start = file.tell()
     except Exception as error:  # the header is an expression, which fails in the ways of a parser
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise BundleError(f"{path} is no plain array ({reason}); export the bundle again") from error
     if dtype not in (np.dtype("<f4"), np.dtype("<f8")) or fortran:
         raise BundleError(f"{path}: got {str(dtype)[:200]}; expected float32 or float64 in C order: export again")
-    if (
-        any(type(n) is not int or n < 0 for n in shape)
-        or path.stat().st_size != start + math.prod(shape) * dtype.itemsize
-    ):
+    if any(type(n) is not int or n < 0 for n in shape) or len(content) != start + math.prod(shape) * dtype.itemsize:
         raise BundleError(f"{path}: got a header of another size than the file; export the bundle again")
-    return np.memmap(path, dtype=dtype, mode="r", offset=start, shape=shape) if math.prod(shape) else np.empty(shape)
+    return np.frombuffer(content, dtype=dtype, offset=start).reshape(shape) if math.prod(shape) else np.empty(shape)
