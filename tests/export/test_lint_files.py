@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 from anomedge.errors import InputError
 from anomedge.export.lint import available, examine, vendors
 from anomedge.export.lint.graph import read_graph
-from anomedge.export.lint.skim import _varint
+from anomedge.protobuf import varint
 from tests.export.lint_cases import CASES, FLOAT, INT64, model, node, save
 
 GIBIBYTE = 1 << 30
@@ -20,10 +20,10 @@ def sparse(path, size):
     """A graph with one stored tensor of so many bytes of nothing, which take no room on the disk."""
     case = model([node("MatMul", ["x", "w"], ["y"])], {"x": (FLOAT, ["B", size // 4])}, {"y": (FLOAT, ["B", 1])})
     tensor = TensorProto(name="w", dims=[size // 4, 1], data_type=FLOAT).SerializeToString()
-    tensor += b"\x4a" + _varint(size)  # raw_data, whose bytes follow
-    graph = case.graph.SerializeToString() + b"\x2a" + _varint(len(tensor) + size) + tensor
+    tensor += b"\x4a" + varint(size)  # raw_data, whose bytes follow
+    graph = case.graph.SerializeToString() + b"\x2a" + varint(len(tensor) + size) + tensor
     case.ClearField("graph")
-    head = case.SerializeToString() + b"\x3a" + _varint(len(graph) + size) + graph
+    head = case.SerializeToString() + b"\x3a" + varint(len(graph) + size) + graph
     path.write_bytes(head)
     os.truncate(path, len(head) + size)
     return path
