@@ -54,7 +54,7 @@ __all__ = [
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 CERTIFICATES = "certificates"
-_MANIFEST_LIMIT = 4 << 20
+MANIFEST_LIMIT = 4 << 20
 _FILE_LIMIT = 16 << 30
 
 Pixels = Annotated[int, Field(ge=1, le=16384)]
@@ -258,7 +258,7 @@ def read_manifest(root: Path) -> Manifest:
     if not path.is_file():
         raise BundleError(f"{root} has no {MANIFEST}; expected the folder that anomedge.export wrote")
     with schema_errors(path, "copy the bundle again"):
-        content = read_json(path, _MANIFEST_LIMIT)
+        content = read_json(path, MANIFEST_LIMIT)
     version = content.get("schema_version")
     if type(version) is not int or version != SCHEMA_VERSION:
         raise SchemaError(

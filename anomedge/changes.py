@@ -6,17 +6,15 @@ takes the old verdicts for the new bundle's.
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from pathlib import Path
 
-from anomedge.bundle import LOCAL, MANIFEST, Bundle
+from anomedge.bundle import LOCAL, MANIFEST, MANIFEST_LIMIT, Bundle
+from anomedge.strict_json import JsonError, read_json
 
 __all__ = ["Changes"]
 
 _EVERY = 1.0
-_LONGEST = 4 << 20
 _GOES_ON = "what was opened goes on as it was: restart to use what is there now"
 
 _State = tuple[int, int, int] | None
@@ -82,10 +80,7 @@ def _state(path: Path) -> _State:
 def _digest_at(path: Path) -> str | None:
     """The digest that a manifest says it has; None where there is no whole manifest."""
     try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(handle, "rb") as file:
-            content = json.loads(file.read(_LONGEST))
-    except (OSError, ValueError, RecursionError):
+        digest = read_json(path, MANIFEST_LIMIT).get("digest")
+    except (OSError, JsonError):
         return None
-    digest = content.get("digest") if isinstance(content, dict) else None
     return digest if isinstance(digest, str) and digest.isalnum() else None
