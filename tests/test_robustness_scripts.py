@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 
@@ -34,9 +35,103 @@ def test_one_session_gives_the_same_bits_to_all_threads(bundle_paths, runtime):
 
 @pytest.mark.slow
 def test_killed_runs_leave_nothing_half_written():
-    code, out, err = run("kill-test", "--trials", 4)
+    code, out, err = run("kill-test", "--trials", 18, "--contend", 2)
     assert code == 0, out + err
-    assert "4 trials" in out
+    assert "18 trials" in out
+    rows = re.findall(r"^\| ([a-z -]+) \| (any|last) ", out, flags=re.MULTILINE)
+    names = {
+        "export",
+        "fit",
+        "threshold",
+        "threshold --reset",
+        "verify",
+        "predict",
+        "predict --format json",
+        "report",
+        "watch",
+    }
+    assert {name for name, _ in rows} == names
+    assert re.search(r"a reader: 0 refused of [1-9]", out)
+
+
+@pytest.mark.parametrize(
+    ("job", "files", "said"),
+    [
+        ("Predict", {"out/results.csv": "picture,label\na.png,norm"}, "the last line is not whole"),
+        ("Predict", {"out/results.csv": "picture,label\na.png\n"}, "a row is not whole"),
+        ("Predict", {"out/results.csv": "picture,label\nother.png,normal\n"}, "expected the first of"),
+        ("Predict", {"out/overlays/a.png": "PNG"}, "no results, but 1 overlays"),
+        ("Predict", {"out/results.csv": "picture,label\n", "out/overlays/a.png": "PNG"}, "overlays without results"),
+        ("Predict", {"out/results.csv": "picture,label\na.png,normal\n", "out/overlays/a.png": "half"}, "not whole"),
+        ("PredictJson", {"out/results.json": '[{"picture": "a.png"}'}, "results.json is not whole"),
+        ("Report", {"report.html": "<html>half"}, "neither the old nor the new one"),
+        ("Watch", {"lines": '{"event": "started"}\n{"event"'}, "the last line is not whole"),
+        ("Watch", {"out/1.png": "half"}, "1.png is not whole"),
+        ("Watch", {f"out/{number}.png": "PNG" for number in range(4)}, "got 4 overlays; expected at most 3"),
+    ],
+)
+def test_the_kill_test_sees_what_is_half_written(tmp_path, monkeypatch, job, files, said):
+    """A judge that accepts everything proves nothing."""
+    monkeypatch.syspath_prepend(SCRIPTS)
+    import _kill_jobs
+
+    made = _kill_jobs.Materials(tmp_path / "made")
+    picture = made.pictures / "test" / "a.png"
+    picture.parent.mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(picture)
+    folder = tmp_path / "folder"
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(picture.read_bytes() if content == "PNG" else content.encode())
+    with pytest.raises(_kill_jobs.Wrong, match=re.escape(said)):
+        getattr(_kill_jobs, job)(made).found(folder, False)
+
+
+def test_what_is_whole_is_accepted(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    import _kill_jobs
+
+    made = _kill_jobs.Materials(tmp_path / "made")
+    (made.pictures / "test").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(made.pictures / "test" / "a.png")
+    Image.new("RGB", (8, 8)).save(made.pictures / "test" / "b.png")
+    (tmp_path / "out").mkdir()
+    predict = _kill_jobs.Predict(made)
+    assert predict.found(tmp_path, False) == "none"
+    (tmp_path / "out" / "results.csv").write_text("picture,label\na.png,normal\n")
+    assert predict.found(tmp_path, False) == "part"
+    (tmp_path / "out" / "results.csv").write_text("picture,label\na.png,normal\nb.png,normal\n")
+    assert predict.found(tmp_path, True) == "new"
+
+
+def test_a_fork_is_killed_where_it_should_be(tmp_path, monkeypatch):
+    """In a process of its own: the fork needs one thread."""
+    code = """
+import os, sys
+from pathlib import Path
+from _kill import Kill, has_strace, in_a_fork, seen_calls
+folder = Path(sys.argv[1])
+def run():
+    for number in range(5):
+        (folder / "new").write_text("x")
+        os.rename(folder / "new", folder / str(number))
+def left(kill):
+    for path in folder.iterdir():
+        path.unlink()
+    return in_a_fork(run, kill), len(list(folder.glob("[0-9]")))
+assert left(None) == (0, 5)
+assert left(Kill(change=6)) == (9, 2)
+assert left(Kill(delay=60)) == (0, 5)
+if has_strace():
+    assert seen_calls(run)["rename"] == 5
+    assert left(Kill(call="rename", count=6)) == (0, 5)
+    status, renamed = left(Kill(call="rename", count=3))
+    assert status == 9 and renamed in (2, 3)
+"""
+    monkeypatch.setenv("PYTHONPATH", str(SCRIPTS))
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_watch_sees_what_it_should(tmp_path, monkeypatch):
