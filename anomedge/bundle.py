@@ -56,6 +56,7 @@ MANIFEST = "manifest.json"
 CERTIFICATES = "certificates"
 MANIFEST_LIMIT = 4 << 20
 _FILE_LIMIT = 16 << 30
+_ATTEMPTS = 5
 
 Pixels = Annotated[int, Field(ge=1, le=16384)]
 
@@ -184,12 +185,10 @@ class Bundle:
         """
         root = Path(path)
         try:
-            bundle = cls(root, read_manifest(root))
-            bundle._check_files()
+            return _opened(root)
         except OSError as error:
             reason = error.strerror or str(error)
             raise BundleError(f"{root} cannot be read ({reason}); check who may read it, or copy it again") from error
-        return bundle
 
     def file(self, name: str) -> Path:
         """The path of a file that the manifest names."""
@@ -246,6 +245,21 @@ class Bundle:
                 raise IntegrityError(f"{path}: got {size} bytes; expected {record.bytes}: copy the bundle again")
             if sha256_of_file(path) != record.sha256:
                 raise IntegrityError(f"{path} was changed: its SHA-256 is not the manifest's; copy the bundle again")
+
+
+def _opened(root: Path) -> Bundle:
+    """Read the manifest and check the files; begin again when an export replaced the whole bundle in between."""
+    for attempt in range(_ATTEMPTS):
+        bundle = Bundle(root, read_manifest(root))
+        try:
+            bundle._check_files()
+        except (IntegrityError, OSError):
+            last = attempt == _ATTEMPTS - 1
+            if last or read_manifest(root).digest == bundle.manifest.digest:
+                raise
+        else:
+            break
+    return bundle
 
 
 def read_manifest(root: Path) -> Manifest:

@@ -13,7 +13,7 @@ import pytest
 
 from anomedge.bundle import Bundle, LocalSettings, remove_local, write_local
 from anomedge.errors import AnomedgeError, BundleError, IntegrityError, SchemaError
-from anomedge.files import atomic_file
+from anomedge.files import atomic_directory, atomic_file
 from anomedge.parity.stored import stored_certificates
 
 LEFT = ".local.json.a1b2c3_d.tmp"
@@ -144,6 +144,32 @@ def test_readers_see_a_decision_while_it_is_set_and_reset(copy):
         assert threshold in {1.0, manifest.decision.threshold}
 
     assert side_by_side(read, read, set_or_reset) == []
+
+
+def test_readers_see_the_old_or_the_new_bundle_while_it_is_replaced(bundle_paths, tmp_path):
+    target = tmp_path / "part.anomedge"
+    digests = {name: Bundle.open(path).manifest.digest for name, path in bundle_paths.items()}
+    replaced = []
+
+    def replace(number):
+        name = sorted(bundle_paths)[number % 2]
+        with atomic_directory(target, force=True) as folder:
+            shutil.copytree(bundle_paths[name], folder, dirs_exist_ok=True)
+        replaced.append(name)
+        time.sleep(0.05)  # an export takes seconds; a bundle that changes faster than it is read is refused
+
+    def read(_):
+        assert Bundle.open(target).manifest.digest in digests.values()
+
+    replace(0)
+    assert side_by_side(read, read, replace) == []
+    assert len(replaced) > 5
+
+
+def test_a_changed_bundle_that_nobody_replaced_is_still_refused(copy):
+    (copy / "model.onnx").write_bytes(b"x" * (copy / "model.onnx").stat().st_size)
+    with pytest.raises(IntegrityError, match="was changed"):
+        Bundle.open(copy)
 
 
 def test_certificates_are_read_while_they_are_written_and_removed(copy):
