@@ -1,17 +1,13 @@
 """Feature maps of a convolutional backbone at named layers.
 
 A backbone is the name of a timm architecture, cut at its deepest layer asked for (`features_only`; layer names are
-those of timm's feature information, such as `layer2` or `blocks.2`), or any traceable `nn.Module`, whose layers are
-named by their path in it.
+those of timm's feature information, such as `layer2` or `blocks.2`), or an `nn.Module`, whose layers are named by their
+path in it. Maps come as (B, C, h, w) whatever the layout inside.
 """
 
-import copy
 import importlib
-import logging
 import socket
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,11 +16,15 @@ from urllib.request import getproxies
 import torch
 from torch import Tensor, nn
 
+from anomedge.components.image_sizes import size_options
+from anomedge.components.map_layouts import MapLayout
+from anomedge.components.module_backbones import cut_module, first_line, silenced, unwrapped
 from anomedge.errors import ModelError
 
-__all__ = ["PACKAGED_WEIGHTS", "FeatureExtractor", "layers_at_strides"]
+__all__ = ["PACKAGED_WEIGHTS", "FeatureExtractor", "depth_layers", "layers_at_strides"]
 
-_PROBE = 64
+Size = tuple[int, int]
+
 _ANSWER_SECONDS = 5.0
 
 # Weights that a package carries: its module, the file's class, the architecture they fit, the network's own input
@@ -45,11 +45,13 @@ class FeatureExtractor(nn.Module):
     """Images to a dict of layer name to feature map.
 
     Args:
-        backbone: a timm architecture by name, or a module.
-        layers: names of the layers wanted, in the order wanted.
+        backbone: a timm architecture by name, or a module; wrappers such as DataParallel are taken off.
+        layers: names of the layers wanted, in the order wanted; one name alone is one layer.
         pre_trained: with a name, load its ImageNet weights: from `weights`, else over the network.
         weights: "efficientnet-lite0" (from its package), or a `.safetensors` or weights-only `.pth` file of the whole
-            architecture. No pickle is executed.
+            architecture; a prefix that all its keys share, such as `model.`, is taken off. No pickle is executed.
+        size: (H, W) of the images. An architecture of a fixed size is built for this one, and its weights are
+            interpolated; a module is tried at this size.
 
     Attributes:
         channels: C_l of each layer; `out_dims` is another name of it.
@@ -58,7 +60,8 @@ class FeatureExtractor(nn.Module):
         mean, std: the network's own input scaling, (x - mean) / std of x in [0, 1]; `forward` expects it applied.
 
     Raises:
-        ModelError: an unknown backbone or layer; weights missing, unreadable, of another architecture, or out of reach.
+        ModelError: an unknown backbone or layer; a size that the backbone does not take; a layer whose output is not
+            clearly a map; weights missing, unreadable, of another architecture, or out of reach.
 
     Example:
         >>> extractor = FeatureExtractor("resnet18", ["layer1", "layer2"], pre_trained=False).eval()
@@ -71,21 +74,22 @@ class FeatureExtractor(nn.Module):
     def __init__(
         self,
         backbone: str | nn.Module,
-        layers: Sequence[str],
+        layers: str | Sequence[str],
         pre_trained: bool = True,
         *,
         weights: str | Path | None = None,
+        size: Size | None = None,
     ) -> None:
         super().__init__()
-        self.layers = list(layers)
+        self.layers = [layers] if isinstance(layers, str) else list(layers)
         if not self.layers or len(set(self.layers)) != len(self.layers):
             raise ModelError(f"got layers {self.layers}; expected at least one, each once")
-        self.backbone = backbone if isinstance(backbone, str) else type(backbone).__name__
         self.feature_extractor: nn.Module
+        self._layouts: dict[str, MapLayout] = {}
         if isinstance(backbone, nn.Module):
-            self._wrap(backbone)
+            self._wrap(unwrapped(backbone), size)
         else:
-            self._create(backbone, pre_trained, weights)
+            self._create(backbone, pre_trained, weights, size)
         self.requires_grad_(False).eval()
 
     @property
@@ -100,10 +104,23 @@ class FeatureExtractor(nn.Module):
         return self
 
     def forward(self, input: Tensor) -> dict[str, Tensor]:
-        """Shape (B, 3, H, W), scaled with mean and std, to {layer: (B, C_l, H / stride, W / stride)}."""
-        features = self.feature_extractor(input)
-        if isinstance(features, Mapping):
-            return {name: features[name] for name in self.layers}
+        """Shape (B, 3, H, W), scaled with mean and std, to {layer: (B, C_l, H / stride, W / stride)}.
+
+        Raises:
+            ModelError: a backbone of a fixed size got another one.
+        """
+        height, width = input.shape[2:]
+        try:
+            features = self.feature_extractor(input)
+        except AssertionError as error:  # how timm's networks refuse a size
+            if torch.compiler.is_compiling():
+                raise
+            raise ModelError(
+                f"{self.backbone} does not take images of {height}x{width} ({first_line(error)}); expected the size that "
+                f"it was made for: give size=({height}, {width})"
+            ) from error
+        if self._layouts:
+            return {name: layout.to_map(features[name], (height, width)) for name, layout in self._layouts.items()}
         ordered = (features[i].permute(0, 3, 1, 2) if self._channels_last else features[i] for i in self._order)
         return dict(zip(self.layers, ordered, strict=True))
 
@@ -121,7 +138,8 @@ class FeatureExtractor(nn.Module):
             raise ModelError(f"got an extractor of a module, {self.backbone}; expected a timm architecture by name")
         return [self._known.index(layer) + 3 - offset for layer in self.layers]
 
-    def _create(self, name: str, pre_trained: bool, weights: str | Path | None) -> None:
+    def _create(self, name: str, pre_trained: bool, weights: str | Path | None, size: Size | None) -> None:
+        self.backbone = name
         information = feature_info(name)
         self._known = known = [str(info["module"]) for info in information]
         if unknown := [layer for layer in self.layers if layer not in known]:
@@ -134,38 +152,23 @@ class FeatureExtractor(nn.Module):
         self.channels = [int(info["num_chs"]) for info in chosen]
         self.strides = [int(info["reduction"]) for info in chosen]
         self.mean, self.std = _input_scaling(name, weights)
-        self.feature_extractor = _timm_model(name, indices, pre_trained, weights)
+        options = {"features_only": True, "out_indices": indices, "exportable": True}
+        if size is not None:
+            options |= size_options(name, options, size)
+        self.feature_extractor = _timm_model(name, options, pre_trained, weights)
         # Swin and its like give (B, h, w, C): where C = w as well, nothing else would tell.
         self._channels_last = getattr(self.feature_extractor, "output_fmt", "NCHW") == "NHWC"
 
-    def _wrap(self, backbone: nn.Module) -> None:
-        from torchvision.models.feature_extraction import create_feature_extractor
-
-        backbone = copy.deepcopy(backbone)  # the caller's stays in its mode, trainable, with its own weights
-        names = dict(backbone.named_modules())
-        if unknown := [layer for layer in self.layers if layer not in names]:
-            raise ModelError(f"got layers {unknown}; expected paths in {self.backbone}, such as {list(names)[1:4]}")
+    def _wrap(self, backbone: nn.Module, size: Size | None) -> None:
+        self.backbone = type(backbone).__name__
         self._order, self._known, self.idx = [], [], []
-        self.feature_extractor = create_feature_extractor(
-            backbone.eval(), return_nodes=OrderedDict((layer, layer) for layer in self.layers)
-        )
+        cut = cut_module(backbone, self.layers, size)
+        self.feature_extractor, self._layouts = cut.network, cut.layouts
         config = getattr(backbone, "pretrained_cfg", None) or {}
         self.mean = tuple(config.get("mean", (0.0, 0.0, 0.0)))
         self.std = tuple(config.get("std", (1.0, 1.0, 1.0)))
-        self.channels, self.strides = self._probed(backbone)
-
-    def _probed(self, backbone: nn.Module) -> tuple[list[int], list[int]]:
-        """Channels and strides of each layer, from one small image."""
-        probe = next(backbone.parameters(), torch.zeros(())).new_zeros(1, 3, _PROBE, _PROBE)
-        try:
-            with torch.no_grad():
-                shapes = [tuple(x.shape) for x in self(probe).values()]
-            return [shape[1] for shape in shapes], [_PROBE // shape[3] for shape in shapes]
-        except (RuntimeError, ValueError, TypeError, AssertionError, IndexError, ZeroDivisionError) as error:
-            raise ModelError(
-                f"{self.backbone} does not take an image of {_PROBE}x{_PROBE} or gives no (B, C, h, w) ({_first_line(error)}); "
-                f"expected a convolutional backbone"
-            ) from error
+        self.channels = [layout.channels for layout in self._layouts.values()]
+        self.strides = [layout.stride for layout in self._layouts.values()]
 
 
 def feature_info(backbone: str) -> list[dict[str, Any]]:
@@ -193,7 +196,7 @@ def layers_at_strides(backbone: str, strides: Sequence[int]) -> list[str]:
     ['blocks.2', 'blocks.4']
 
     Raises:
-        ModelError: the backbone has no layer of a stride.
+        ModelError: the backbone has no layer of a stride; `depth_layers` has those of one stride throughout.
     """
     information = feature_info(backbone)
     by_stride = {int(info["reduction"]): str(info["module"]) for info in information}
@@ -205,6 +208,20 @@ def layers_at_strides(backbone: str, strides: Sequence[int]) -> list[str]:
     layers = [by_stride[stride] for stride in strides]
     _refuse_ambiguous(backbone, layers, information)
     return layers
+
+
+def depth_layers(backbone: str, count: int) -> list[str] | None:
+    """Layers spread over the depth of a backbone whose layers all have one stride, as in a ViT; None for any other.
+
+    >>> depth_layers("vit_tiny_patch16_224", 2), depth_layers("resnet18", 2)
+    (['blocks.3', 'blocks.7'], None)
+    """
+    information = feature_info(backbone)
+    names = [str(info["module"]) for info in information]
+    strides = {int(info["reduction"]) for info in information}
+    if len(strides) > 1 or len(set(names)) < len(names) or len(names) < count:
+        return None
+    return [names[round(len(names) * (i + 1) / (count + 1)) - 1] for i in range(count)]
 
 
 def _layers_by_stride(information: Sequence[Mapping[str, Any]]) -> str:
@@ -249,17 +266,18 @@ def _input_scaling(name: str, weights: str | Path | None) -> tuple[tuple[float, 
     return tuple(config.mean), tuple(config.std)
 
 
-def _timm_model(name: str, indices: list[int], pre_trained: bool, weights: str | Path | None) -> nn.Module:
-    options: dict[str, Any] = {"features_only": True, "out_indices": indices, "exportable": True}
+def _timm_model(name: str, options: dict[str, Any], pre_trained: bool, weights: str | Path | None) -> nn.Module:
     if pre_trained and weights is not None:
-        options["pretrained_cfg_overlay"] = {"state_dict": _whole_state_dict(name, weights), "source": ""}
+        overlay = {"state_dict": _whole_state_dict(name, weights), "source": ""}
+        options = options | {"pretrained_cfg_overlay": overlay}
     if pre_trained and weights is None and not _weights_within_reach(name):
         raise _no_weights(name, "neither cached here nor reachable")
     try:
-        with _quiet_builder():
+        # Timm warns that the cut-off layers find no place for their weights: that is what cutting means.
+        with silenced("timm.models._builder"):
             model: nn.Module = _timm().create_model(name, pretrained=pre_trained, **options)
     except (OSError, RuntimeError) as error:
-        raise _no_weights(name, _first_line(error)) from error
+        raise _no_weights(name, first_line(error)) from error
     return model
 
 
@@ -289,18 +307,6 @@ def _weights_within_reach(name: str) -> bool:
     return True
 
 
-@contextmanager
-def _quiet_builder() -> Iterator[None]:
-    """Timm warns that the cut-off layers find no place for their weights: that is what cutting means."""
-    logger = logging.getLogger("timm.models._builder")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
 def _whole_state_dict(name: str, weights: str | Path) -> dict[str, Tensor]:
     """A state_dict that fits the whole architecture; only its classifier may differ or be missing."""
     with torch.device("meta"):
@@ -308,7 +314,7 @@ def _whole_state_dict(name: str, weights: str | Path) -> dict[str, Tensor]:
     expected = whole.state_dict()
     if str(weights) in PACKAGED_WEIGHTS:
         return _packaged(str(weights), name, expected)
-    given = _read(Path(weights))
+    given = _without_prefix(_read(Path(weights)), expected)
     classifier = whole.pretrained_cfg.get("classifier") or "classifier"
     head = (classifier,) if isinstance(classifier, str) else tuple(classifier)
     wrong = [
@@ -323,6 +329,25 @@ def _whole_state_dict(name: str, weights: str | Path) -> dict[str, Tensor]:
             f"shape, {wrong[0]} first; expected the weights of that very architecture"
         )
     return {key: given.get(key, torch.zeros(tensor.shape)) for key, tensor in expected.items()}
+
+
+def _without_prefix(given: dict[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors without a prefix that all keys share, such as `model.` or `module.`, where that makes the keys match.
+
+    >>> list(_without_prefix({"model.a": torch.zeros(1), "model.b": torch.zeros(1)}, {"a": torch.zeros(1), "b": torch.zeros(1)}))
+    ['a', 'b']
+    """
+    if given.keys() & expected.keys():
+        return given
+    stripped = given
+    while stripped and all("." in key for key in stripped):
+        prefixes = {key.split(".", 1)[0] for key in stripped}
+        if len(prefixes) > 1:
+            break
+        stripped = {key.split(".", 1)[1]: tensor for key, tensor in stripped.items()}
+        if stripped.keys() <= expected.keys():
+            return stripped
+    return given
 
 
 def _packaged(weights: str, name: str, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -355,13 +380,9 @@ def _read(path: Path) -> dict[str, Tensor]:
             return dict(load_file(path))
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = _first_line(error).split(". ")[0]  # torch goes on to say how to run what is in it all the same
+        reason = first_line(error).split(". ")[0]  # torch goes on to say how to run what is in it all the same
         raise ModelError(f"{path} holds no plain weights ({reason}); expected a state_dict") from error
     content = content.get("state_dict", content) if isinstance(content, dict) else content
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise ModelError(f"{path} holds a {type(content).__name__}; expected a state_dict of tensors")
     return dict(content)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

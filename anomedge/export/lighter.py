@@ -154,7 +154,7 @@ def _in_float16(part: str, budget: Budget, device: Device) -> list[str]:
 def _twin(model: Model, config: Config, geometry: Geometry) -> Model:
     """A detector of another configuration, with room for its tensors but without numbers."""
     with torch.device("meta"):
-        extractor = FeatureExtractor(config.backbone, config.layers, pre_trained=False)
+        extractor = FeatureExtractor(config.backbone, config.layers, pre_trained=False, size=config.size)
         pipeline = type(model.pipeline)(_within(config, sum(extractor.channels)), extractor).eval()
     pipeline.load_state_dict(pipeline.state_dict(), assign=True)  # what a state_dict brought counts as fitted
     return replace(model, pipeline=pipeline, geometry=geometry)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from anomedge.components import FeatureExtractor, LinearResample2d
+from anomedge.components.module_backbones import first_line, silenced
 from anomedge.errors import InputError, ModelError
 from anomedge.resample import bilinear, gaussian_blur
 
@@ -122,13 +123,13 @@ def map_sizes(extractor: FeatureExtractor, size: tuple[int, int]) -> list[tuple[
     """
     parameter = next(extractor.parameters(), torch.zeros(()))
     try:
-        with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
+        with torch.no_grad(), silenced("torch._subclasses.fake_tensor"), FakeTensorMode(allow_non_fake_inputs=True):
             images = torch.empty(1, 3, *size, dtype=parameter.dtype, device=parameter.device)
             shapes = {layer: tuple(int(n) for n in x.shape) for layer, x in extractor(images).items()}
-    except (RuntimeError, ValueError, TypeError, AssertionError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError, ModelError) as error:
+        cause = error.__cause__ if isinstance(error, ModelError) else error
         raise ModelError(
-            f"{extractor.backbone} does not take images of {size[0]}x{size[1]} ({reason}); expected a size that it does: "
+            f"{extractor.backbone} does not take images of {size[0]}x{size[1]} ({first_line(cause)}); expected a size that it does: "
             f"give another --size or --backbone"
         ) from error
     finally:

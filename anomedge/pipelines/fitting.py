@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from anomedge import pipelines
 from anomedge.components import FeatureExtractor
-from anomedge.components.features import PACKAGED_WEIGHTS, layers_at_strides
+from anomedge.components.features import PACKAGED_WEIGHTS, depth_layers, layers_at_strides
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_bytes
 from anomedge.images import Picture, list_pictures, read_folder
@@ -26,7 +26,11 @@ from anomedge.progress import track
 from anomedge.resample import Geometry
 from anomedge.threshold import Cut, Decision, Origin, Scores, by_f1, by_false_alarm_rate, spread
 
-__all__ = ["FitOptions", "SmallSampleWarning", "fit"]
+__all__ = ["DefaultLayersWarning", "FitOptions", "SmallSampleWarning", "fit"]
+
+
+class DefaultLayersWarning(UserWarning):
+    """The backbone has no layers at the detector's strides, so others were taken."""
 
 
 class SmallSampleWarning(UserWarning):
@@ -40,7 +44,7 @@ class FitOptions:
     Args:
         geometry: how pictures become images.
         backbone: a timm architecture or a module; the detector's own default when None.
-        layers: their names; by stride when None.
+        layers: their names; when None by stride, or spread over the depth of a backbone of one stride.
         weights: see `FeatureExtractor`; None loads ImageNet weights over the network, "random" none at all.
         held_back: normal pictures for the threshold; a share `holdout` of the fitting folder when None.
         labelled: pictures in `good` and other folders, for the F1-optimal threshold instead.
@@ -50,7 +54,7 @@ class FitOptions:
 
     geometry: Geometry
     backbone: str | nn.Module | None = None
-    layers: Sequence[str] | None = None
+    layers: str | Sequence[str] | None = None
     weights: str | Path | None = None
     held_back: Path | None = None
     holdout: float = 0.2
@@ -145,15 +149,32 @@ def _extractor(kind: type[Pipeline], options: FitOptions) -> FeatureExtractor:
         raise InputError("got a module as backbone without layers; expected their paths: name them with layers=[...]")
     if not isinstance(backbone, str) and options.weights is not None:
         raise InputError("got a module as backbone and weights; expected one of them: load weights into the module")
-    layers = options.layers or layers_at_strides(str(backbone), kind.default_strides)
+    layers = options.layers or _default_layers(kind, str(backbone))
     random = options.weights == "random"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)  # so that random weights, too, are the same for a seed
         weights = None if random else options.weights
-        extractor = FeatureExtractor(backbone, layers, pre_trained=not random, weights=weights)
+        extractor = FeatureExtractor(
+            backbone, layers, pre_trained=not random, weights=weights, size=options.geometry.image
+        )
     if extractor.strides != sorted(extractor.strides):
-        raise InputError(f"got layers {list(layers)} of strides {extractor.strides}; expected the finest first")
+        raise InputError(f"got layers {extractor.layers} of strides {extractor.strides}; expected the finest first")
     return extractor
+
+
+def _default_layers(kind: type[Pipeline], backbone: str) -> list[str]:
+    """The layers at the detector's strides; of a backbone of one stride, such as a ViT, layers spread over its depth."""
+    layers = depth_layers(backbone, len(kind.default_strides))
+    if layers is None:
+        return layers_at_strides(backbone, kind.default_strides)
+    strides = ", ".join(map(str, kind.default_strides))
+    warnings.warn(
+        f"{backbone} has one stride in all layers, not {kind.name}'s {strides}: layers {', '.join(layers)} are taken, "
+        f"spread over its depth; name others with --layers",
+        DefaultLayersWarning,
+        stacklevel=4,
+    )
+    return layers
 
 
 def _images(pictures: Sequence[Picture], options: FitOptions, description: str) -> Iterator[Tensor]:

@@ -8,7 +8,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from anomedge.components import FeatureExtractor
-from anomedge.components.features import layers_at_strides
+from anomedge.components.features import depth_layers, layers_at_strides
+from anomedge.components.image_sizes import size_options
 from anomedge.errors import ModelError
 
 
@@ -113,6 +114,13 @@ def test_missing_strides_name_every_layer_there_is():
         layers_at_strides("deit_tiny_patch16_224", [4, 8, 16])
 
 
+def test_layers_of_one_stride_are_spread_over_the_depth():
+    assert depth_layers("deit_tiny_patch16_224", 3) == ["blocks.2", "blocks.5", "blocks.8"]
+    assert depth_layers("vit_small_patch14_dinov2", 2) == ["blocks.3", "blocks.7"]
+    assert depth_layers("swin_tiny_patch4_window7_224", 2) is None
+    assert depth_layers("crossvit_tiny_240", 2) is None
+
+
 @pytest.mark.parametrize("offset", [3, 4, 0])
 def test_layers_have_timms_numbers(offset):
     """For a residual network: the place among the children less the offset, as older anomalib counts."""
@@ -187,3 +195,77 @@ def test_the_module_given_stays_as_it_is():
     extractor = FeatureExtractor(net, ["0"], pre_trained=False)
     assert net.training and net[1].training and all(weight.requires_grad for weight in net.parameters())
     assert not {id(w) for w in net.parameters()} & {id(w) for w in extractor.parameters()}
+
+
+def test_one_layer_may_be_given_as_a_string():
+    extractor = FeatureExtractor("test_efficientnet", "blocks.1", pre_trained=False)
+    assert extractor.layers == ["blocks.1"]
+    assert list(extractor(torch.rand(1, 3, 32, 32))) == ["blocks.1"]
+
+
+@pytest.mark.parametrize("prefix", ["model.", "module.", "backbone.model."])
+def test_a_prefix_that_all_keys_share_is_taken_off(tmp_path, prefix):
+    model, path = whole(), tmp_path / "weights.safetensors"
+    save_file({prefix + key: tensor for key, tensor in model.state_dict().items()}, path)
+    x = torch.rand(1, 3, 32, 32)
+    extractor = FeatureExtractor("test_efficientnet", ["blocks.1"], weights=path)
+    with torch.no_grad():
+        assert torch.equal(extractor(x)["blocks.1"], hooked(model, ["blocks.1"], x)["blocks.1"])
+
+
+@pytest.mark.parametrize("more", ["model.something_else", "other.weight"])
+def test_a_prefix_is_kept_where_the_keys_do_not_match_without(tmp_path, more):
+    path = tmp_path / "weights.safetensors"
+    state = {f"model.{key}": tensor for key, tensor in whole().state_dict().items()}
+    save_file(state | {more: torch.zeros(1)}, path)
+    with pytest.raises(ModelError, match="does not fit"):
+        FeatureExtractor("test_efficientnet", ["blocks.1"], weights=path)
+
+
+def test_a_vit_is_built_for_the_size_asked_for_and_its_weights_are_interpolated(tmp_path):
+    torch.manual_seed(0)
+    pretrained = timm.create_model("test_vit3")
+    torch.nn.init.normal_(pretrained.pos_embed)
+    path = tmp_path / "weights.safetensors"
+    save_file(pretrained.state_dict(), path)
+    extractor = FeatureExtractor("test_vit3", ["blocks.3", "blocks.1"], weights=path, size=(96, 64))
+    other = timm.create_model("test_vit3", img_size=(96, 64)).eval()
+    other.load_state_dict(timm.models.vision_transformer.checkpoint_filter_fn(pretrained.state_dict(), other))
+    x = torch.rand(2, 3, 96, 64)
+    with torch.no_grad():
+        expected = other.forward_intermediates(x, indices=[1, 3], intermediates_only=True)
+        produced = extractor(x)
+    assert torch.allclose(produced["blocks.1"], expected[0], atol=1e-6)
+    assert torch.allclose(produced["blocks.3"], expected[1], atol=1e-6)
+    assert extractor.channels == [96, 96]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "layer", "shape"),
+    [
+        ("vit_tiny_patch16_224", "blocks.3", (192, 6, 8)),
+        ("deit_tiny_patch16_224", "blocks.3", (192, 6, 8)),
+        ("swin_tiny_patch4_window7_224", "layers.1", (192, 12, 16)),
+        ("hiera_tiny_224", "blocks.2", (192, 12, 16)),
+        ("eva02_tiny_patch14_224", "blocks.3", (192, 7, 9)),
+        ("vit_small_patch14_dinov2", "blocks.3", (384, 7, 9)),
+    ],
+)
+def test_architectures_of_a_fixed_size_take_another(backbone, layer, shape):
+    size = (98, 126) if shape[1] == 7 else (96, 128)
+    with torch.device("meta"):
+        extractor = FeatureExtractor(backbone, [layer], pre_trained=False, size=size)
+        assert extractor(torch.empty(1, 3, *size))[layer].shape == (1, *shape)
+
+
+def test_sizes_that_do_not_divide_name_those_that_do():
+    with pytest.raises(ModelError, match=r"does not take images of 100x100 \(.*\); expected 98x98 or 112x112"):
+        FeatureExtractor("vit_small_patch14_dinov2", ["blocks.3"], pre_trained=False, size=(100, 100))
+
+
+def test_a_fixed_size_is_kept_where_it_is_asked_for():
+    assert size_options("test_vit3", {"features_only": True, "out_indices": [1]}, (160, 160)) == {}
+    assert size_options("test_resnet", {"features_only": True, "out_indices": [1]}, (96, 64)) == {}
+    extractor = FeatureExtractor("vit_tiny_patch16_224", ["blocks.3"], pre_trained=False)
+    with pytest.raises(ModelError, match=r"does not take images of 64x64.*give size=\(64, 64\)"):
+        extractor(torch.rand(1, 3, 64, 64))
