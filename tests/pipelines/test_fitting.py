@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import shutil
@@ -9,15 +10,20 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import nn
 
+from anomedge.bundle import Bundle
 from anomedge.errors import InputError, ModelError, OutputError
+from anomedge.export.bundling import ExportOptions, export
 from anomedge.images import list_pictures
 from anomedge.pipelines import available, get
-from anomedge.pipelines.fitting import SmallSampleWarning, fit
+from anomedge.pipelines import model as model_file
+from anomedge.pipelines.fitting import DefaultLayersWarning, SmallSampleWarning, fit
 from anomedge.pipelines.model import load, save
 from anomedge.resample import Geometry
-from tests.conftest import tiny_options
+from tests.conftest import FRAME, tiny_options
 
 
 def test_directory_is_the_registry():
@@ -161,9 +167,20 @@ def test_damaged_models_are_refused(model_paths, tmp_path):
         load(tmp_path / "missing.safetensors")
 
 
-@pytest.mark.parametrize(("backbone", "match"), [("test_vit", "no layer of stride"), ("test_maxvit", "does not take")])
-def test_backbones_that_do_not_fit_are_said(pictures, backbone, match):
-    options = tiny_options(pictures, backbone=backbone, geometry=Geometry((72, 72)))
+@pytest.mark.parametrize(
+    ("backbone", "layers", "match"),
+    [
+        ("levit_128s", None, "no layer of stride"),
+        (
+            "test_vit",
+            ["blocks.1"],
+            r"test_vit does not take images of 72x88.*expected 64x80 or 80x96: give another --size",
+        ),
+        ("test_maxvit", None, "test_maxvit does not take images of 72x88.*expected"),
+    ],
+)
+def test_backbones_that_do_not_fit_are_said(pictures, backbone, layers, match):
+    options = tiny_options(pictures, backbone=backbone, layers=layers, geometry=Geometry((72, 88)))
     with pytest.raises(ModelError, match=match):
         fit("patchcore", pictures / "train", options)
 
@@ -190,3 +207,109 @@ def test_folders_with_anomalous_pictures_are_not_fitted_on(pictures):
 def test_options_out_of_range_are_said(pictures, detector, options):
     with pytest.raises(InputError, match="expected"):
         fit(detector, pictures / "train", tiny_options(pictures, detector=options))
+
+
+@pytest.mark.slow
+def test_a_vit_of_another_size_is_fitted_loaded_and_exported(pictures, detector, tmp_path):
+    options = tiny_options(pictures, backbone="test_vit3", geometry=Geometry((64, 80)))
+    with pytest.warns(UserWarning) as warned:
+        model = fit(detector, pictures / "train", options)
+    said = [str(w.message) for w in warned if w.category is DefaultLayersWarning]
+    assert len(said) == 1
+    assert f"layers {', '.join(model.pipeline.config.layers)} are taken" in said[0]
+    save(model, tmp_path / "model.safetensors")
+    images = torch.rand(2, 3, 64, 80)
+    with torch.no_grad():
+        again = load(tmp_path / "model.safetensors").pipeline(images)
+        assert torch.equal(again.anomaly_map, model.pipeline(images).anomaly_map)
+    export(
+        tmp_path / "model.safetensors", tmp_path / "b.anomedge", ExportOptions(frame=FRAME, golden=[pictures / "test"])
+    )
+    certificate = Bundle.open(tmp_path / "b.anomedge").certificates()
+    assert certificate
+
+
+class Untraceable(nn.Module):
+    """A shape decides which way the images go: torch.fx cannot trace it. Its maps have their channels last."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 4, stride=4)
+        self.last = nn.Identity()
+
+    def forward(self, x):
+        if x.shape[2] > 5000:
+            return x
+        return self.last(self.first(x).relu().permute(0, 2, 3, 1)).mean(dim=(1, 2))
+
+
+@pytest.mark.slow
+def test_a_module_with_hooks_is_fitted_loaded_and_exported(pictures, tmp_path):
+    torch.manual_seed(0)
+    backbone = Untraceable()
+    options = tiny_options(pictures, backbone=backbone, layers="last", weights=None)
+    with pytest.warns(SmallSampleWarning):
+        model = fit("patchcore", pictures / "train", options)
+    save(model, tmp_path / "model.safetensors")
+    exported = ExportOptions(frame=FRAME, golden=[pictures / "test"], backbone=backbone)
+    export(tmp_path / "model.safetensors", tmp_path / "b.anomedge", exported)
+    assert Bundle.open(tmp_path / "b.anomedge").manifest.config["layers"] == ["last"]
+
+
+def retyped(path, target, name, dtype):
+    tensors = load_file(path)
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    tensors[name] = tensors[name].to(dtype)
+    save_file(tensors, target, metadata=metadata)
+    return target
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64, torch.bfloat16, torch.int32])
+def test_statistics_of_another_type_are_refused_by_name(model_paths, tmp_path, dtype):
+    path = retyped(model_paths["patchcore"], tmp_path / "model.safetensors", "bank.centre", dtype)
+    with pytest.raises(ModelError, match=r"tensor bank\.centre has type \w+; expected F32"):
+        load(path)
+    path = retyped(model_paths["patchcore"], tmp_path / "other.safetensors", "bank.neighbors", torch.float32)
+    with pytest.raises(ModelError, match=r"tensor bank\.neighbors has type F32; expected int32"):
+        load(path)
+
+
+def test_a_backbone_that_the_file_does_not_hold_is_never_built(model_paths, tmp_path, monkeypatch):
+    """A file of 370 kB naming a backbone of 1 billion parameters took 5 GB before it was refused."""
+
+    def huge(header, inner):
+        inner["config"].update(backbone="vit_giant_patch14_224", layers=["blocks.1"])
+
+    def never(*_):
+        raise AssertionError("the detector was built")
+
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(rewritten(model_paths["patchcore"], huge))
+    monkeypatch.setattr(model_file, "_skeleton", never)
+    with pytest.raises(ModelError, match=r"tensors are not what its detector has|does not take images"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "match"),
+    [
+        (b'{"__metadata__":{"anomedge":"' + b"a" * (17 << 20) + b'"}}', "does not begin as one"),
+        (b'{"__metadata__":{"anomedge":[' + b"{}," * 400_000 + b"{}]}}", "header has over 400,000 parts"),
+        (b'{"__metadata__":' + b"[" * 300_000 + b"]" * 300_000 + b"}", "is no model"),
+    ],
+)
+def test_headers_that_would_take_memory_are_refused_unread(tmp_path, monkeypatch, header, match):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header)
+    if "parts" in match or "begin" in match:
+        monkeypatch.setattr(model_file, "parse_json", lambda raw: pytest.fail("parsed"))
+    with pytest.raises(ModelError, match=match):
+        load(path)
+
+
+def test_a_model_whose_header_could_not_be_read_again_is_not_written(models, tmp_path):
+    model = models["padim"]
+    card = model.card.model_copy(update={"fitted": ("0" * 64,) * 200_001})
+    with pytest.raises(ModelError, match="200001 pictures"):
+        save(dataclasses.replace(model, card=card), tmp_path / "model.safetensors")
