@@ -2,17 +2,81 @@
 
 An unfitted estimator holds empty buffers. Loading a state_dict gives each of them the shape of what is loaded, so a
 fitted state goes into a fresh instance; other mismatches are torch's own errors.
+
+Statistics are ordinary tensors without a gradient, whatever the caller's mode: see `plain_state`.
 """
 
-from collections.abc import Mapping
-from typing import Any
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.jit import is_scripting  # type: ignore[attr-defined]  # public, though not in its __all__
 
 from anomedge.errors import InputError
 
-__all__ = ["DynamicBufferModule", "NotATensorError", "checked_dataset"]
+__all__ = [
+    "DynamicBufferModule",
+    "NotATensorError",
+    "as_dtype_of",
+    "checked_dataset",
+    "checked_dtype",
+    "floating",
+    "is_scripting",
+    "plain_state",
+]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def plain_state(method: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Decorate a method that stores tensors, so that it makes ordinary ones: no inference tensors, no gradient graph.
+
+    Lightning validates under `torch.inference_mode()`. Tensors made in that mode cannot be loaded into, and tensors
+    with a graph cannot be copied. New tensors are ordinary even if the arguments are not; a method that stores an
+    argument or a view of it must copy it.
+
+    >>> @plain_state
+    ... def double(x):
+    ...     return 2 * x
+    >>> with torch.inference_mode():
+    ...     double(torch.ones(1)).is_inference()
+    False
+    >>> double(torch.ones(1, requires_grad=True)).requires_grad
+    False
+    """
+
+    @functools.wraps(method)
+    def plain(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        # Leaving inference mode turns gradients on, so they are turned off after it.
+        with torch.inference_mode(mode=False), torch.no_grad():
+            return method(*args, **kwargs)
+
+    return plain
+
+
+def as_dtype_of(statistic: Tensor, x: Tensor) -> Tensor:
+    """The statistic in the dtype of x; itself, without a node in a graph, if it has that dtype."""
+    return statistic if statistic.dtype == x.dtype else statistic.to(x.dtype)
+
+
+def floating(x: Tensor, statistic: Tensor) -> Tensor:
+    """Integers in the dtype of the statistic; floating point numbers as they are."""
+    return x if x.is_floating_point() else x.to(statistic.dtype)
+
+
+def checked_dtype(x: Tensor, weight: Tensor, name: str) -> None:
+    """Refuse an input whose dtype is not that of the weights, unless autocast converts it.
+
+    Raises:
+        InputError: another dtype.
+    """
+    if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+        raise InputError(
+            f"got {name} of {x.dtype}; expected {weight.dtype}, as the module's weights: convert one of the two"
+        )
 
 
 class NotATensorError(InputError, ValueError):
@@ -50,13 +114,15 @@ class DynamicBufferModule(nn.Module):
             )
         return attribute
 
+    @plain_state
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         """Make room for what is loaded, then load it."""
         for name, buffer in self._buffers.items():
             loaded = state_dict.get(prefix + name)
             if buffer is None or name in self._non_persistent_buffers_set or not isinstance(loaded, Tensor):
                 continue
-            if buffer.shape != loaded.shape:
+            # An inference tensor cannot be written to.
+            if buffer.shape != loaded.shape or buffer.is_inference():
                 dtype = loaded.dtype if buffer.numel() == 0 else buffer.dtype
                 self._buffers[name] = torch.empty(loaded.shape, dtype=dtype, device=buffer.device)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

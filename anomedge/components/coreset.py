@@ -20,12 +20,16 @@ leaves out only centres that are no nearer than the bound; to the others the dis
 points themselves: the choice is that of the plain algorithm in float64.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from anomedge.components.buffers import plain_state
+from anomedge.components.scalars import real, whole
+from anomedge.components.scalars import seed as checked_seed
 from anomedge.errors import InputError
 from anomedge.progress import track
 
@@ -57,7 +61,7 @@ class KCenterGreedy:
         coreset_size: number to select.
         features: what distances are taken between: the points themselves, (N, d).
 
-    The points are not copied: besides them, memory is some 50 bytes a point and a few tens of MB.
+    Distances and the coreset have no gradient. The points are not copied: besides them, memory is some 50 bytes a point and a few tens of MB.
 
     Raises:
         InputError: no points, not (N, d), a value that is not finite or too large to be squared, or a ratio outside
@@ -69,16 +73,17 @@ class KCenterGreedy:
         [3, 1]
     """
 
+    @plain_state
     def __init__(self, embedding: Tensor, sampling_ratio: float, *, seed: int = 0) -> None:
         if embedding.ndim != 2 or embedding.numel() == 0:
             raise InputError(f"got an embedding {tuple(embedding.shape)}; expected (N, d) with points and features")
-        if not 0 < sampling_ratio <= 1:
+        share = real(sampling_ratio, "sampling_ratio")
+        if not 0 < share <= 1:
             raise InputError(f"got sampling_ratio={sampling_ratio}; expected a share in (0, 1]")
-        self.embedding = embedding
-        self.features = embedding.detach()
+        self.embedding = self.features = embedding.detach()
         self.n_observations, width = embedding.shape
-        self.coreset_size = max(1, int(self.n_observations * sampling_ratio))
-        self.seed = seed
+        self.coreset_size = max(1, int(self.n_observations * share))
+        self.seed = checked_seed(seed, "seed")
         self._step = min(_ROWS, max(1, _BLOCK // width))
         self._type = _product_type(embedding)
         limits = torch.finfo(self._type)
@@ -95,6 +100,7 @@ class KCenterGreedy:
             )
         self.reset_distances()
 
+    @plain_state
     def reset_distances(self) -> None:
         """Forget every centre."""
         self._centres: list[int] = []
@@ -103,6 +109,7 @@ class KCenterGreedy:
         self._seen = torch.zeros_like(self._norms, dtype=torch.int32)
 
     @property
+    @plain_state
     def min_distances(self) -> Tensor | None:
         """Squared distance of each point to its nearest centre, (N,), float64, -inf for a centre; None without one.
 
@@ -113,16 +120,27 @@ class KCenterGreedy:
         self._refresh(self._every())
         return self._bounds
 
-    def update_distances(self, cluster_centers: int | Tensor | Sequence[int] | None) -> None:
+    @plain_state
+    def update_distances(
+        self,
+        cluster_centers: int | Tensor | Sequence[int] | None = None,
+        *,
+        cluster_center: int | Tensor | Sequence[int] | None = None,
+    ) -> None:
         """Add centres, given as row numbers: one number, several, or none at all ([] or None).
+
+        Args:
+            cluster_centers: the rows.
+            cluster_center: the same, under the name of anomalib 2.7.
 
         Raises:
             InputError: a row that there is not.
         """
-        rows = self._rows(cluster_centers)
+        rows = self._rows(cluster_centers) + self._rows(cluster_center)
         self._centres += rows
         self._bounds[rows] = -torch.inf  # below every distance: a centre is never chosen again
 
+    @plain_state
     def get_new_idx(self) -> int:
         """The row farthest from its nearest centre; the first of equals.
 
@@ -137,6 +155,7 @@ class KCenterGreedy:
             )
         return int(distances.argmax())
 
+    @plain_state
     def select_coreset_idxs(self, selected_idxs: Sequence[int] | None = None) -> list[int]:
         """Row numbers of the coreset, in the order chosen, besides those already `selected_idxs` ([] or None: none).
 
@@ -150,6 +169,7 @@ class KCenterGreedy:
         wanted = min(self.coreset_size, self.n_observations - len(set(taken))) - len(chosen)
         return chosen + list(track(islice(self._farthest(), wanted), "selecting the coreset", total=wanted))
 
+    @plain_state
     def sample_coreset(self, selected_idxs: Sequence[int] | None = None) -> Tensor:
         """The coreset's rows, (coreset_size, d); errors as `select_coreset_idxs`."""
         return self.embedding[self.select_coreset_idxs(selected_idxs)]
@@ -232,9 +252,12 @@ class KCenterGreedy:
         return torch.arange(self.n_observations, device=self.features.device)
 
     def _rows(self, given: int | Tensor | Sequence[int] | None) -> list[int]:
-        if isinstance(given, Tensor):
-            given = given.flatten().tolist()
-        rows = [given] if isinstance(given, int) else [int(row) for row in given or []]
+        if given is None:
+            return []
+        if isinstance(given, (Tensor, np.ndarray, np.generic)):
+            given = given.reshape(-1).tolist()
+        listed = given if isinstance(given, Iterable) else [given]
+        rows = [whole(row, "row", least=None) for row in listed]
         if rows and not 0 <= min(rows) <= max(rows) < self.n_observations:
             raise InputError(f"got rows from {min(rows)} to {max(rows)}; expected 0 to {self.n_observations - 1}")
         return rows

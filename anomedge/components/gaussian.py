@@ -10,13 +10,15 @@ half of rows only the left half of columns is kept, so a quarter of W is neither
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from anomedge.components.buffers import as_dtype_of, plain_state
 from anomedge.components.moments import RunningMoments
+from anomedge.components.scalars import whole
 from anomedge.errors import InputError
 from anomedge.progress import track
 
@@ -32,11 +34,11 @@ class MultiVariateGaussian(nn.Module):
     """Mean (d, P) and whitening (P, d, d, lower triangular) of d features at P patches.
 
     Args:
-        n_features: d.
-        n_patches: P.
+        n_features: d; None to take d and P from whatever is fitted or loaded, as anomalib 2 does.
+        n_patches: P; None with n_features.
 
     Attributes:
-        mean: (d, P), a buffer.
+        mean: (d, P), a buffer; (0, 0) until sizes are known.
         whitening: W, (P, d, d), put together when asked for.
         inv_covariance: W^T W, (P, d, d), computed when asked for.
 
@@ -47,7 +49,7 @@ class MultiVariateGaussian(nn.Module):
     `fit_moments`.
 
     Raises:
-        InputError: no feature or no patch.
+        InputError: no feature or no patch, or one of the two sizes alone.
 
     Example:
         >>> gaussian = MultiVariateGaussian(n_features=1, n_patches=1)
@@ -60,17 +62,20 @@ class MultiVariateGaussian(nn.Module):
 
     mean: Tensor
 
-    def __init__(self, n_features: int, n_patches: int) -> None:
+    @plain_state
+    def __init__(self, n_features: int | None = None, n_patches: int | None = None) -> None:
         super().__init__()
-        if n_features < 1 or n_patches < 1:
-            raise InputError(f"got {n_features} features, {n_patches} patches; expected at least one of each")
+        if (n_features is None) != (n_patches is None):
+            raise InputError(
+                f"got n_features={n_features}, n_patches={n_patches}; expected both, or neither: then the data fitted "
+                "or loaded decide"
+            )
         self._fitted = False
-        self.register_buffer("mean", torch.zeros(n_features, n_patches))
-        height = -(-n_features // _ROW_BLOCKS)
-        self._bounds = [(start, min(start + height, n_features)) for start in range(0, n_features, height)]
-        for block, (start, stop) in enumerate(self._bounds):
-            identity = torch.eye(stop)[:, start:]
-            self.register_buffer(f"rows{block}", identity.repeat(n_patches, 1, 1))
+        self._sized = n_features is not None
+        if self._sized:
+            self._store(*_identities(whole(n_features, "n_features"), whole(n_patches, "n_patches")))
+        else:
+            self._store(torch.zeros(0, 0), [])
 
     @staticmethod
     def _cov(
@@ -119,16 +124,18 @@ class MultiVariateGaussian(nn.Module):
         dtype = observations.dtype if observations.is_floating_point() else torch.get_default_dtype()
         return covariance.squeeze().to(dtype)
 
+    @plain_state
     def forward(self, embedding: Tensor) -> list[Tensor]:
         """Fit to embedding (N, d, h, w), P = h w; returns [mean (d, P), inverse covariance (P, d, d)].
 
         Raises:
             InputError: other sizes, fewer than two images, or a value that is not finite.
         """
-        features, patches = self.mean.shape
         if embedding.ndim != 4:
+            features = self.mean.shape[0] if self._sized else "d"
             raise InputError(f"got an embedding {tuple(embedding.shape)}; expected (N, {features}, h, w)")
-        moments = RunningMoments(features, patches)
+        sizes = self.mean.shape if self._sized else embedding.flatten(2).shape[1:]
+        moments = RunningMoments(*sizes)
         moments.update(embedding.flatten(2))
         self.fit_moments(moments)
         return [self.mean, self.inv_covariance]
@@ -137,32 +144,33 @@ class MultiVariateGaussian(nn.Module):
         """Same as `forward`."""
         return self.forward(embedding)
 
+    @plain_state
     def fit_moments(self, moments: RunningMoments) -> None:
         """Take mean and whitening from running sums; Cholesky factors and triangular solves, in float64.
 
         Raises:
             InputError: sums of other sizes, of fewer than two images, or of features too large for float64 to tell apart.
         """
-        features, patches = self.mean.shape
-        if moments.mean.shape != (patches, features):
+        mean = moments.mean.T
+        features, patches = mean.shape
+        if self._sized and mean.shape != self.mean.shape:
             raise InputError(
-                f"got moments of {moments.mean.shape[1]} features at {moments.mean.shape[0]} patches; "
-                f"expected {features} at {patches}"
+                f"got moments of {features} features at {patches} patches; "
+                f"expected {self.mean.shape[0]} at {self.mean.shape[1]}"
             )
         identity = torch.eye(features, dtype=torch.float64)
-        blocks = [torch.empty_like(block) for block in self._blocks]
+        bounds = _row_bounds(features)
+        blocks = [self.mean.new_empty(patches, stop, stop - start) for start, stop in bounds]
         for start in track(range(0, patches, _PATCHES_AT_ONCE), "fitting the Gaussians"):
             stop = start + _PATCHES_AT_ONCE
             covariance = moments.covariance(start, stop)
             covariance.diagonal(dim1=1, dim2=2).add_(_REGULARISATION)
             factor = _factor_of(covariance)
             whitening = torch.linalg.solve_triangular(factor, identity, upper=False)
-            for block, part in zip(blocks, self._split(whitening), strict=True):
+            for block, part in zip(blocks, _split(whitening), strict=True):
                 block[start:stop] = part
         # All at once, so that an interrupted fit leaves what there was.
-        self.mean = moments.mean.T.to(self.mean).contiguous()
-        for number, block in enumerate(blocks):
-            setattr(self, f"rows{number}", block)
+        self._store(mean.to(self.mean).contiguous(), blocks)
         self._fitted = True
 
     @property
@@ -197,7 +205,7 @@ class MultiVariateGaussian(nn.Module):
         # Patches first: a patch's features lie side by side, and its W is one batch of the product.
         centred = embedding.permute(2, 0, 1) - self.mean.T[:, None, :]
         squares = [
-            torch.matmul(centred[:, :, :stop], block).square().sum(dim=2)
+            torch.matmul(centred[:, :, :stop], as_dtype_of(block, centred)).square().sum(dim=2)
             for (_, stop), block in zip(self._bounds, self._blocks, strict=True)
         ]
         return sum(squares[1:], start=squares[0]).sqrt().T
@@ -206,19 +214,46 @@ class MultiVariateGaussian(nn.Module):
     def _blocks(self) -> list[Tensor]:
         return [self.get_buffer(f"rows{block}") for block in range(len(self._bounds))]
 
-    def _split(self, whitening: Tensor) -> list[Tensor]:
-        """W, (..., d, d), as the blocks in which it is stored."""
-        return [whitening[..., start:stop, :stop].mT for start, stop in self._bounds]
+    def _store(self, mean: Tensor, blocks: Sequence[Tensor]) -> None:
+        """Replace the buffers, whose number and sizes follow from d and P."""
+        for name in [name for name in self._buffers if name.startswith("rows")]:
+            del self._buffers[name]
+        self._bounds = _row_bounds(mean.shape[0])
+        self.register_buffer("mean", mean)
+        for number, block in enumerate(blocks):
+            self.register_buffer(f"rows{number}", block)
 
+    @plain_state
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
-        """Also take `inv_covariance`, under which others store the same statistics."""
-        inverse, own = prefix + "inv_covariance", prefix + "rows0"
-        if inverse in state_dict and own not in state_dict:
+        """Also take `inv_covariance`, under which others store the same statistics, and sizes that were left open."""
+        mean, inverse, own = (state_dict.get(prefix + name) for name in ("mean", "inv_covariance", "rows0"))
+        if not self._sized and isinstance(mean, Tensor) and mean.ndim == 2 and mean.numel():
+            loaded_mean, blocks = _identities(*mean.shape)
+            self._store(loaded_mean.to(self.mean), [block.to(self.mean) for block in blocks])
+        if isinstance(inverse, Tensor) and inverse.ndim == 3 and own is None:
             state_dict = dict(state_dict)
-            for block, rows in enumerate(self._split(_whitening_of(state_dict.pop(inverse)))):
+            del state_dict[prefix + "inv_covariance"]
+            for block, rows in enumerate(_split(_whitening_of(inverse))):
                 state_dict[f"{prefix}rows{block}"] = rows.contiguous()
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-        self._fitted = self._fitted or own in state_dict
+        self._fitted = self._fitted or f"{prefix}rows0" in state_dict
+
+
+def _row_bounds(features: int) -> list[tuple[int, int]]:
+    """First and last row of each block of W."""
+    height = max(1, -(-features // _ROW_BLOCKS))
+    return [(start, min(start + height, features)) for start in range(0, features, height)]
+
+
+def _split(whitening: Tensor) -> list[Tensor]:
+    """W, (..., d, d), as the blocks in which it is stored."""
+    return [whitening[..., start:stop, :stop].mT for start, stop in _row_bounds(whitening.shape[-1])]
+
+
+def _identities(features: int, patches: int) -> tuple[Tensor, list[Tensor]]:
+    """Mean 0 and the blocks of W = I at every patch."""
+    identity = torch.eye(features).expand(patches, features, features)
+    return torch.zeros(features, patches), [block.contiguous() for block in _split(identity)]
 
 
 def _weights(given: Tensor | None, variables: Tensor) -> Tensor:

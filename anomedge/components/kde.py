@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anomedge.components.buffers import DynamicBufferModule, checked_dataset
+from anomedge.components.buffers import DynamicBufferModule, as_dtype_of, checked_dataset, is_scripting, plain_state
 from anomedge.errors import InputError
 
 __all__ = ["GaussianKDE"]
@@ -41,7 +41,8 @@ class GaussianKDE(DynamicBufferModule):
         norm: |B| (2 pi)^(-d/2), kept for others to read: in float32 it is 0 for many features.
         log_norm: its logarithm, which is what is used.
 
-    All are buffers in the data's dtype, empty before `fit`. Memory of a query is B N numbers, twice.
+    All are buffers in the data's dtype, empty before `fit`; queries of another dtype are taken in the wider of the two.
+    Memory of a query is B N numbers, twice.
 
     Raises:
         InputError: a dataset that `fit` refuses.
@@ -60,6 +61,7 @@ class GaussianKDE(DynamicBufferModule):
     norm: Tensor
     log_norm: Tensor
 
+    @plain_state
     def __init__(self, dataset: Tensor | None = None) -> None:
         super().__init__()
         for name in ("bw_transform", "dataset", "mean", "norm", "log_norm"):
@@ -83,13 +85,17 @@ class GaussianKDE(DynamicBufferModule):
         Raises:
             InputError: before `fit`, or other sizes than (B, d).
         """
-        self._check(features)
-        queries = torch.matmul(features - self.mean, self.bw_transform)
-        exponents = torch.matmul(queries, self.dataset.mT) - self.dataset.square().sum(dim=1) / 2
+        if not is_scripting():
+            self._check(features)
+        centred = features - self.mean
+        samples = as_dtype_of(self.dataset, centred)
+        queries = torch.matmul(centred, as_dtype_of(self.bw_transform, centred))
+        exponents = torch.matmul(queries, samples.mT) - samples.square().sum(dim=1) / 2
         largest = exponents.amax(dim=1, keepdim=True)
         total = (exponents - largest).exp().sum(dim=1).log() + largest.squeeze(1)
         return total - queries.square().sum(dim=1) / 2 + (self.log_norm - math.log(self.dataset.shape[0]))
 
+    @plain_state
     def fit(self, dataset: Tensor) -> None:
         """Take samples (N, d), which are left as they are; bandwidth by Scott's rule, in float64.
 
@@ -131,6 +137,7 @@ class GaussianKDE(DynamicBufferModule):
         if features.ndim != 2 or features.shape[1] != self.dataset.shape[1]:
             raise InputError(f"got features {tuple(features.shape)}; expected (B, {self.dataset.shape[1]})")
 
+    @plain_state
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         """Also take anomalib's state, which has neither mean nor log_norm."""
         bandwidth = state_dict.get(prefix + "bw_transform")

@@ -30,7 +30,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from anomedge.components.buffers import as_dtype_of, plain_state
 from anomedge.components.resampling import LinearResample2d
+from anomedge.components.scalars import sizes, whole
 from anomedge.errors import InputError
 
 __all__ = ["MemoryBank"]
@@ -72,6 +74,7 @@ class MemoryBank(nn.Module):
     neighbors: Tensor
     zeros: Tensor
 
+    @plain_state
     def __init__(
         self,
         n_vectors: int,
@@ -81,23 +84,19 @@ class MemoryBank(nn.Module):
         upsample: Sequence[LinearResample2d | None] | None = None,
     ) -> None:
         super().__init__()
-        self.widths = [n_features] if isinstance(n_features, int) else list(n_features)
-        if not self.widths or min(n_vectors, num_neighbors, *self.widths) < 1:
-            raise InputError(
-                f"got {n_vectors} vectors, {n_features} features, {num_neighbors} neighbours; expected >= 1"
-            )
+        self.n_vectors = whole(n_vectors, "n_vectors")
+        self.num_neighbors = min(whole(num_neighbors, "num_neighbors"), self.n_vectors)
+        self.widths = list(sizes(n_features) or [whole(n_features, "n_features")])
         given = list(upsample or [None] * len(self.widths))
         if len(given) != len(self.widths):
             raise InputError(f"got {len(given)} upsamplings of {len(self.widths)} levels; expected one each, or None")
-        self.n_vectors = n_vectors
-        self.num_neighbors = min(num_neighbors, n_vectors)
         self.upsample = nn.ModuleList(nn.Identity() if step is None else step for step in given)
-        self.bounds = _bounds(n_vectors)
+        self.bounds = _bounds(self.n_vectors)
         for level, width in enumerate(self.widths):
-            self.register_buffer(f"vectors{level}", torch.zeros(n_vectors, width))
+            self.register_buffer(f"vectors{level}", torch.zeros(self.n_vectors, width))
         self.register_buffer("centre", torch.zeros(sum(self.widths)))
-        self.register_buffer("half_norms", torch.zeros(n_vectors))
-        self.register_buffer("neighbors", torch.zeros(n_vectors, self.num_neighbors - 1, dtype=torch.int32))
+        self.register_buffer("half_norms", torch.zeros(self.n_vectors))
+        self.register_buffer("neighbors", torch.zeros(self.n_vectors, self.num_neighbors - 1, dtype=torch.int32))
         most = max(_BLOCK, *self.widths)
         self.register_buffer("zeros", torch.from_numpy(np.zeros((1, 1, most), dtype=np.int64)), persistent=False)
 
@@ -106,6 +105,7 @@ class MemoryBank(nn.Module):
         """The bank, less its `centre`, (N, d)."""
         return torch.cat(self._levels, dim=1)
 
+    @plain_state
     def fill(self, vectors: Tensor) -> None:
         """Take the bank's vectors (N, d), in this module's dtype; centring, norms and neighbours follow in float64.
 
@@ -156,9 +156,9 @@ class MemoryBank(nn.Module):
 
     def _half_squares(self, patches: Sequence[Tensor], start: int, stop: int) -> Tensor:
         """Half the squared distance, less the patch's own norm, of every patch to a part of the bank, (B P, n)."""
-        total = self.half_norms[start:stop]
+        total = as_dtype_of(self.half_norms[start:stop], patches[0])
         for rows, vectors, upsample in reversed(list(zip(patches, self._levels, self.upsample, strict=True))):
-            part = vectors[start:stop].T
+            part = as_dtype_of(vectors[start:stop].T, rows)
             if not isinstance(upsample, LinearResample2d):
                 total = torch.addmm(total, rows, part)
             elif total.ndim == 1:
@@ -213,8 +213,8 @@ def _rows(x: Tensor) -> Tensor:
 def _upsampled(products: Tensor, resample: LinearResample2d) -> Tensor:
     """Products of a coarse grid's patches, (B h w, N), to the finest grid's, (B H W, N): the vectors lie innermost."""
     n, h, w = products.shape[1], resample.rows.shape[1], resample.columns.shape[0]
-    tall = torch.matmul(resample.rows, products.reshape(-1, h, w * n))
-    return torch.matmul(resample.columns.T, tall.reshape(-1, w, n)).reshape(-1, n)
+    tall = torch.matmul(as_dtype_of(resample.rows, products), products.reshape(-1, h, w * n))
+    return torch.matmul(as_dtype_of(resample.columns.T, products), tall.reshape(-1, w, n)).reshape(-1, n)
 
 
 def _bounds(n: int) -> list[tuple[int, int]]:

@@ -15,6 +15,8 @@ enough of them, and then go into the sums together, some places at a time, which
 import torch
 from torch import Tensor
 
+from anomedge.components.buffers import plain_state
+from anomedge.components.scalars import whole
 from anomedge.errors import InputError
 
 __all__ = ["RunningMoments"]
@@ -35,6 +37,9 @@ class RunningMoments:
 
     Memory is 8 P d^2 bytes of sums, and at most 99 pictures and a copy of the batch as they were given.
 
+    Raises:
+        InputError: no feature or no patch.
+
     Example:
         >>> moments = RunningMoments(n_features=1, n_patches=1)
         >>> moments.update(torch.tensor([[[1.0]], [[3.0]]]))
@@ -43,7 +48,9 @@ class RunningMoments:
         (3.0, 4.0)
     """
 
+    @plain_state
     def __init__(self, n_features: int, n_patches: int) -> None:
+        n_features, n_patches = whole(n_features, "n_features"), whole(n_patches, "n_patches")
         self.count = 0
         self._kept: list[Tensor] = []
         self._summed = 0
@@ -51,6 +58,7 @@ class RunningMoments:
         self._sum = torch.zeros(n_patches, n_features, dtype=torch.float64)
         self._products = torch.zeros(n_patches, n_features, n_features, dtype=torch.float64)
 
+    @plain_state
     def update(self, observations: Tensor) -> None:
         """Take in a batch, shape (B, d, P).
 
@@ -72,11 +80,13 @@ class RunningMoments:
                 self._add()
 
     @property
+    @plain_state
     def mean(self) -> Tensor:
         """The mean, shape (P, d), float64; NaN before the first observation."""
         self._add()
         return self._shift + self._sum / self.count
 
+    @plain_state
     def covariance(self, start: int = 0, stop: int | None = None) -> Tensor:
         """The unbiased covariance of places start to stop, shape (stop - start, d, d), float64.
 

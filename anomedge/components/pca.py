@@ -18,7 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anomedge.components.buffers import DynamicBufferModule, checked_dataset
+from anomedge.components.buffers import DynamicBufferModule, as_dtype_of, checked_dataset, is_scripting, plain_state
+from anomedge.components.scalars import number
 from anomedge.errors import InputError
 
 __all__ = ["PCA"]
@@ -41,7 +42,8 @@ class PCA(DynamicBufferModule):
         mean: (d,).
         num_components: k, (1,), int64.
 
-    All are buffers in the data's dtype, empty before `fit`, under anomalib's names: its state_dicts load.
+    All are buffers in the data's dtype, empty before `fit`, under anomalib's names: its state_dicts load. Features of
+    another dtype are taken in the wider of the two.
 
     Raises:
         InputError: n_components that is neither of the two.
@@ -64,18 +66,19 @@ class PCA(DynamicBufferModule):
     mean: Tensor
     num_components: Tensor
 
+    @plain_state
     def __init__(self, n_components: int | float) -> None:
         super().__init__()
-        whole = isinstance(n_components, int) and n_components >= 1
-        share = isinstance(n_components, float) and 0 < n_components <= 1
-        if not (whole or share):
+        self.n_components = number(n_components, "n_components")
+        is_count = isinstance(self.n_components, int)
+        if self.n_components < 1 if is_count else not 0 < self.n_components <= 1:
             raise InputError(f"got n_components={n_components}; expected a whole number >= 1 or a share in (0, 1]")
-        self.n_components = n_components
         self.register_buffer("singular_vectors", torch.empty(0))
         self.register_buffer("singular_values", torch.empty(0))
         self.register_buffer("mean", torch.empty(0))
         self.register_buffer("num_components", torch.empty(0, dtype=torch.int64))
 
+    @plain_state
     def fit(self, dataset: Tensor) -> None:
         """Take mean and components of a dataset (N, d), which is left as it is.
 
@@ -109,8 +112,10 @@ class PCA(DynamicBufferModule):
         Raises:
             InputError: before `fit`, or other sizes than (B, d).
         """
-        self._check(features, width=0)
-        return torch.matmul(features - self.mean, self.singular_vectors)
+        if not is_scripting():
+            self._check(features, width=0)
+        centred = features - self.mean
+        return torch.matmul(centred, as_dtype_of(self.singular_vectors, centred))
 
     def inverse_transform(self, features: Tensor) -> Tensor:
         """Points in the original space, (B, k) to (B, d), the mean added again.
@@ -119,7 +124,8 @@ class PCA(DynamicBufferModule):
             InputError: before `fit`, or other sizes than (B, k).
         """
         self._check(features, width=1)
-        return torch.matmul(features, self.singular_vectors.mT) + self.mean
+        dtype = torch.promote_types(features.dtype, self.mean.dtype)
+        return torch.matmul(features.to(dtype), self.singular_vectors.mT.to(dtype)) + self.mean
 
     def forward(self, features: Tensor) -> Tensor:
         """Same as `transform`."""
@@ -145,6 +151,7 @@ class PCA(DynamicBufferModule):
             expected = self.singular_vectors.shape[width]
             raise InputError(f"got features {tuple(features.shape)}; expected (B, {expected})")
 
+    @plain_state
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         """Also take a state without singular values, as anomalib stores it: they are NaN then, and nothing needs them."""
         vectors, values = state_dict.get(prefix + "singular_vectors"), prefix + "singular_values"

@@ -20,7 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anomedge.components.buffers import DynamicBufferModule, checked_dataset
+from anomedge.components.buffers import DynamicBufferModule, checked_dataset, floating, plain_state
+from anomedge.components.scalars import number, real, seed
 from anomedge.errors import InputError
 
 __all__ = ["SparseRandomProjection"]
@@ -53,12 +54,13 @@ class SparseRandomProjection(DynamicBufferModule):
 
     sparse_random_matrix: Tensor
 
+    @plain_state
     def __init__(self, eps: float = 0.1, random_state: int | None = None) -> None:
         super().__init__()
-        if not 0 < eps < 1:
+        self.eps = real(eps, "eps")
+        if not 0 < self.eps < 1:
             raise InputError(f"got eps={eps}; expected a distortion between 0 and 1, such as 0.1")
-        self.eps = eps
-        self.random_state = random_state
+        self.random_state = None if random_state is None else seed(random_state, "random_state")
         self.n_components = 0
         self.register_buffer("sparse_random_matrix", torch.empty(0))
 
@@ -72,10 +74,12 @@ class SparseRandomProjection(DynamicBufferModule):
         Raises:
             InputError: fewer than one sample, or eps outside (0, 1).
         """
-        if n_samples < 1 or not 0 < eps < 1:
-            raise InputError(f"got {n_samples} samples, eps={eps}; expected at least 1 and an eps between 0 and 1")
-        return int(4 * math.log(n_samples) / (eps**2 / 2 - eps**3 / 3))
+        samples, distortion = number(n_samples, "n_samples"), real(eps, "eps")
+        if samples < 1 or not 0 < distortion < 1:
+            raise InputError(f"got {samples} samples, eps={eps}; expected at least 1 and an eps between 0 and 1")
+        return int(4 * math.log(samples) / (distortion**2 / 2 - distortion**3 / 3))
 
+    @plain_state
     def fit(self, embedding: Tensor) -> "SparseRandomProjection":
         """Draw the matrix for the size of an embedding (N, d); returns self.
 
@@ -90,6 +94,8 @@ class SparseRandomProjection(DynamicBufferModule):
     def transform(self, embedding: Tensor) -> Tensor:
         """Coordinates along the random directions, (B, d) to (B, k), in the embedding's dtype; NaN stays NaN.
 
+        Integers are projected in the matrix's dtype.
+
         Raises:
             InputError: before `fit`, or other sizes than (B, d).
         """
@@ -98,6 +104,7 @@ class SparseRandomProjection(DynamicBufferModule):
         if embedding.ndim != 2 or embedding.shape[1] != self.sparse_random_matrix.shape[1]:
             expected = self.sparse_random_matrix.shape[1]
             raise InputError(f"got an embedding {tuple(embedding.shape)}; expected (B, {expected})")
+        embedding = floating(embedding, self.sparse_random_matrix)
         return torch.matmul(embedding, self.sparse_random_matrix.mT.to(embedding.dtype))
 
     def forward(self, embedding: Tensor) -> Tensor:
@@ -129,6 +136,7 @@ class SparseRandomProjection(DynamicBufferModule):
         signs = (drawn < density).double() - 2 * (drawn < density / 2).double()
         return signs * math.sqrt(1 / density / self.n_components)
 
+    @plain_state
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         if self.sparse_random_matrix.ndim == 2:

@@ -7,6 +7,7 @@ two such steps is one such step, so upsampling and blurring a map costs no more 
 import torch
 from torch import Tensor, nn
 
+from anomedge.components.buffers import as_dtype_of, floating, plain_state
 from anomedge.resample import Matrix, bands
 
 __all__ = ["BandedRows", "LinearResample2d"]
@@ -21,7 +22,8 @@ class LinearResample2d(nn.Module):
         rows: A, of shape (h, H).
         columns: B, of shape (w, W).
 
-    The buffers are derived, so they are not in the state_dict; they have the default dtype.
+    The buffers are derived, so they are not in the state_dict; they have the default dtype. Images of another dtype are
+    resampled in their own, integers in the buffers'.
 
     Example:
         >>> from anomedge.resample import bilinear
@@ -33,6 +35,7 @@ class LinearResample2d(nn.Module):
     rows: Tensor
     columns: Tensor
 
+    @plain_state
     def __init__(self, rows: Matrix, columns: Matrix) -> None:
         super().__init__()
         self.register_buffer("rows", _constant(rows), persistent=False)
@@ -42,9 +45,11 @@ class LinearResample2d(nn.Module):
         """Shape (B, C, H, W) to (B, C, h, w); the shorter axis is reduced first when that is less work."""
         h, n_rows = self.rows.shape
         n_columns, w = self.columns.shape
+        x = floating(x, self.rows)
+        rows, columns = as_dtype_of(self.rows, x), as_dtype_of(self.columns, x)
         if h * n_columns * (n_rows + w) <= n_rows * w * (n_columns + h):
-            return torch.matmul(torch.matmul(self.rows, x), self.columns)
-        return torch.matmul(self.rows, torch.matmul(x, self.columns))
+            return torch.matmul(torch.matmul(rows, x), columns)
+        return torch.matmul(rows, torch.matmul(x, columns))
 
     def extra_repr(self) -> str:
         """Sizes in and out."""
@@ -67,6 +72,7 @@ class BandedRows(nn.Module):
     indices: Tensor
     weights: Tensor
 
+    @plain_state
     def __init__(self, matrix: Matrix) -> None:
         super().__init__()
         self.out = matrix.shape[0]
@@ -78,8 +84,9 @@ class BandedRows(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (B, H, M) to (B, h, M)."""
+        x = floating(x, self.weights)
         windows = x.index_select(1, self.indices).reshape(-1, self.blocks, self.width, x.shape[2])
-        rows = torch.matmul(self.weights, windows).flatten(1, 2)
+        rows = torch.matmul(as_dtype_of(self.weights, x), windows).flatten(1, 2)
         return rows if self.even else rows[:, : self.out]
 
 

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from anomedge.components.buffers import checked_dtype, is_scripting, plain_state
+from anomedge.components.scalars import whole
 from anomedge.errors import InputError
 
 __all__ = ["SSPCAB", "AttentionModule"]
@@ -37,9 +39,12 @@ class AttentionModule(nn.Module):
         tensor([0.5000])
     """
 
+    @plain_state
     def __init__(self, in_channels: int, reduction_ratio: int = 8) -> None:
         super().__init__()
-        if reduction_ratio < 1 or in_channels < reduction_ratio:
+        in_channels = whole(in_channels, "in_channels")
+        reduction_ratio = whole(reduction_ratio, "reduction_ratio")
+        if in_channels < reduction_ratio:
             raise InputError(
                 f"got {in_channels} channels, reduction_ratio={reduction_ratio}; expected at least 1 hidden channel: "
                 f"a ratio from 1 to {in_channels}"
@@ -81,12 +86,12 @@ class SSPCAB(nn.Module):
                 [2., 0., 0., 0., 1.]])
     """
 
+    @plain_state
     def __init__(self, in_channels: int, kernel_size: int = 1, dilation: int = 1, reduction_ratio: int = 8) -> None:
         super().__init__()
-        if min(in_channels, kernel_size, dilation) < 1:
-            raise InputError(
-                f"got {in_channels} channels, kernel_size={kernel_size}, dilation={dilation}; expected at least 1 each"
-            )
+        in_channels = whole(in_channels, "in_channels")
+        kernel_size = whole(kernel_size, "kernel_size")
+        dilation = whole(dilation, "dilation")
         self.in_channels = in_channels
         self.pad = kernel_size + dilation
         self.crop = kernel_size + 2 * dilation + 1
@@ -100,13 +105,18 @@ class SSPCAB(nn.Module):
         """Shape (B, C, H, W) to the same; zeros lie beyond the border.
 
         Raises:
-            InputError: other than (B, C, H, W).
+            InputError: other than (B, C, H, W), or of another dtype than the weights.
         """
-        if inputs.ndim != 4 or inputs.shape[1] != self.in_channels:
-            raise InputError(f"got inputs {tuple(inputs.shape)}; expected (B, {self.in_channels}, H, W)")
+        if not is_scripting():
+            self._check(inputs)
         padded = F.pad(inputs, (self.pad, self.pad, self.pad, self.pad))
         upper, lower = padded[:, :, : -self.crop], padded[:, :, self.crop :]
         predicted = self.masked_conv1(upper[..., : -self.crop]) + self.masked_conv2(upper[..., self.crop :])
         predicted = predicted + self.masked_conv3(lower[..., : -self.crop]) + self.masked_conv4(lower[..., self.crop :])
         attended: Tensor = self.attention_module(predicted)
         return attended
+
+    def _check(self, inputs: Tensor) -> None:
+        if inputs.ndim != 4 or inputs.shape[1] != self.in_channels:
+            raise InputError(f"got inputs {tuple(inputs.shape)}; expected (B, {self.in_channels}, H, W)")
+        checked_dtype(inputs, self.masked_conv1.weight, "inputs")

@@ -58,10 +58,13 @@ def test_centres_come_in_every_form():
         assert greedy.min_distances is None
         assert len(greedy.select_coreset_idxs(nothing)) == 1
         greedy.reset_distances()
-    for one in (2, [2], torch.tensor(2), torch.tensor([2])):
+    for one in (2, [2], torch.tensor(2), torch.tensor([2]), np.int64(2), np.array(2), np.array([2]), (2,)):
         greedy.reset_distances()
         greedy.update_distances(one)
         assert greedy.get_new_idx() == 0
+    greedy.reset_distances()
+    greedy.update_distances(cluster_center=torch.tensor(2))  # the name in anomalib 2.7
+    assert greedy.get_new_idx() == 0
     with pytest.raises(TypeError, match="must be of type Tensor"):
         KCenterGreedy(torch.zeros(3, 1), 1.0).get_new_idx()
 
@@ -87,6 +90,9 @@ def test_large_duplicates_are_chosen_once_each():
         lambda: KCenterGreedy(torch.full((3, 3), torch.nan), 0.5),
         lambda: KCenterGreedy(torch.zeros(3, 3), 0.5).update_distances([3]),
         lambda: KCenterGreedy(torch.zeros(3, 3), 0.5).select_coreset_idxs([-1]),
+        lambda: KCenterGreedy(torch.zeros(3, 3), 0.5).update_distances([True]),
+        lambda: KCenterGreedy(torch.zeros(3, 3), 0.5).update_distances(torch.tensor([True, False, True])),
+        lambda: KCenterGreedy(torch.zeros(3, 3), 0.5).update_distances(1.5),
         lambda: MemoryBank(0, 3),
         lambda: MemoryBank(4, []),
         lambda: MemoryBank(4, [2, 1], upsample=[None]),

@@ -94,10 +94,38 @@ def test_loads_the_inverse_covariance_that_others_store(float64):
     torch.testing.assert_close(other.distance(x), fitted.distance(x), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("features", [1, 2, 5])
+def test_sizes_left_open_are_those_of_the_data_fitted_or_loaded(features):
+    """As in anomalib 2, whose class takes no sizes; its state holds `inv_covariance`."""
+    data = torch.randn(20, features, 2, 3, generator=torch.Generator().manual_seed(features))
+    fixed, open_sized, loaded, from_theirs = MultiVariateGaussian(features, 6), *(MultiVariateGaussian() for _ in "123")
+    fixed.fit(data)
+    assert open_sized.state_dict().keys() == {"mean"}
+    open_sized.fit(torch.randn(20, 7, 4, 4))  # of other sizes first
+    open_sized.fit(data)
+    loaded.load_state_dict(fixed.state_dict())
+    from_theirs.load_state_dict({"mean": fixed.mean, "inv_covariance": fixed.inv_covariance})
+    x = data.flatten(2)[:3]
+    assert list(open_sized.state_dict()) == list(fixed.state_dict())
+    assert torch.equal(open_sized.distance(x), fixed.distance(x))
+    assert torch.equal(loaded.distance(x), fixed.distance(x))
+    torch.testing.assert_close(from_theirs.distance(x), fixed.distance(x))
+
+
+def test_sizes_that_were_given_are_kept():
+    small, large = MultiVariateGaussian(2, 4), MultiVariateGaussian(3, 4)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        small.load_state_dict(large.state_dict())
+
+
 @pytest.mark.parametrize(
     ("wrong", "match"),
     [
-        (lambda: MultiVariateGaussian(0, 1), "at least one"),
+        (lambda: MultiVariateGaussian(0, 1), "n_features=0"),
+        (lambda: MultiVariateGaussian(3), "expected both, or neither"),
+        (lambda: MultiVariateGaussian(n_patches=3), "expected both, or neither"),
+        (lambda: MultiVariateGaussian().fit(torch.zeros(5, 3, 2)), r"expected \(N, d, h, w\)"),
+        (lambda: MultiVariateGaussian().distance(torch.zeros(1, 3, 2)), "before fit"),
         (lambda: MultiVariateGaussian(2, 4).fit(torch.zeros(5, 3, 2, 2)), "expected"),
         (lambda: MultiVariateGaussian(2, 4).fit(torch.zeros(1, 2, 2, 2)), "at least 2"),
         (lambda: MultiVariateGaussian(2, 4).fit(torch.full((3, 2, 2, 2), torch.nan)), "not finite"),
