@@ -29,15 +29,16 @@ the permutation.
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from numbers import Integral
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from anomedge.components.buffers import checked_dtype, plain_state
 from anomedge.components.invertible import InvertibleModule, Shape, tensors
 from anomedge.components.permutation import mixed, random_permutation, random_rotation, reflected
+from anomedge.components.scalars import real, sizes, whole
 from anomedge.errors import InputError
 
 __all__ = ["AllInOneBlock"]
@@ -82,7 +83,8 @@ class AllInOneBlock(InvertibleModule):
         reverse_permutation: undo the permutation before the block.
 
     Raises:
-        InputError: shapes, options, inputs or conditions that cannot be used.
+        InputError: shapes, options, inputs or conditions that cannot be used, or a subnet that does not keep to its
+            sizes.
 
     Example:
         >>> _ = torch.manual_seed(0)
@@ -101,6 +103,7 @@ class AllInOneBlock(InvertibleModule):
     w_perm: Tensor
     w_perm_inv: Tensor
 
+    @plain_state
     def __init__(
         self,
         dims_in: Iterable[Shape],
@@ -115,26 +118,28 @@ class AllInOneBlock(InvertibleModule):
         reverse_permutation: bool = False,
     ) -> None:
         super().__init__(dims_in, dims_c)
-        _check_dims(self.dims_in, self.dims_c)
-        _check_options(affine_clamping, global_affine_init, global_affine_type, learned_householder_permutation)
+        shape, *conditions = _checked_dims(self.dims_in, self.dims_c)
+        clamp, scale = real(affine_clamping, "affine_clamping"), real(global_affine_init, "global_affine_init")
+        reflections = whole(learned_householder_permutation, "learned_householder_permutation", least=0)
+        _check_options(clamp, scale, global_affine_type)
         if not callable(subnet_constructor):
             raise InputError(
                 f"got subnet_constructor={subnet_constructor!r}; expected a callable of (channels in, channels out) "
                 "that gives a module, such as torch.nn.Linear"
             )
-        channels, *spatial = self.dims_in[0]
+        channels = shape[0]
         self.in_channels = channels
-        self.input_rank = len(spatial)
+        self.input_rank = len(shape) - 1
         self.splits = [channels - channels // 2, channels // 2]
-        self.condition_channels = sum(shape[0] for shape in self.dims_c)
-        self.conditional = bool(self.dims_c)
-        self.clamp = affine_clamping
-        self.GIN = gin_block
+        self.condition_channels = sum(condition[0] for condition in conditions)
+        self.conditional = bool(conditions)
+        self.clamp = clamp
+        self.GIN = bool(gin_block)
         self.global_affine_type = global_affine_type
-        self.householder = learned_householder_permutation
-        self.reverse_pre_permute = reverse_permutation
+        self.householder = reflections
+        self.reverse_pre_permute = bool(reverse_permutation)
 
-        start = _INVERSE_PSI[global_affine_type](global_affine_init)
+        start = _INVERSE_PSI[global_affine_type](scale)
         self.global_scale = nn.Parameter(torch.full((1, channels, *self._ones), start))
         self.global_offset = nn.Parameter(torch.zeros(1, channels, *self._ones))
         self._register_permutation(random_rotation(channels) if permute_soft else random_permutation(channels))
@@ -173,7 +178,8 @@ class AllInOneBlock(InvertibleModule):
         pixels = math.prod(x.shape[2:])
         return (x,), log_jacobian + (-pixels if rev else pixels) * log_scale
 
-    def output_dims(self, input_dims: list[Any]) -> list[Any]:
+    @staticmethod
+    def output_dims(input_dims: list[Any]) -> list[Any]:
         """The input's own."""
         return input_dims
 
@@ -207,14 +213,13 @@ class AllInOneBlock(InvertibleModule):
         """W = R V of the learned vectors, (C, C, 1, ...), with a gradient for them."""
         return reflected(self.w_0, self.vk_householder).reshape(self.in_channels, self.in_channels, *self._ones)
 
+    @plain_state
     def _fold(self) -> None:
         """Keep W and its inverse, and what they were made of."""
         if not self.householder:
             return
-        # A buffer made under inference_mode could not be used where gradients flow.
-        with torch.inference_mode(mode=False), torch.no_grad():
-            self.w_perm = self._construct_householder_permutation()
-            self.w_perm_inv = self.w_perm.transpose(0, 1).contiguous()
+        self.w_perm = self._construct_householder_permutation()
+        self.w_perm_inv = self.w_perm.transpose(0, 1).contiguous()
         self._folded_from = tuple((source, _version(source)) for source in (self.vk_householder, self.w_0))
 
     # Asked once when the block is traced, with the real tensors: a graph has no versions.
@@ -257,11 +262,21 @@ class AllInOneBlock(InvertibleModule):
 
     def _coefficients(self, x1: Tensor, conditions: Sequence[Tensor]) -> Tensor:
         # The concatenation is the subnet's own: one that writes to its input writes to nothing of ours.
-        a: Tensor = self.subnet(torch.cat((x1, *conditions), dim=1))
-        expected = (2 * self.splits[1], *x1.shape[2:])
-        if tuple(a.shape[1:]) != expected:
+        given = torch.cat((x1, *conditions), dim=1)
+        expected = (x1.shape[0], 2 * self.splits[1], *x1.shape[2:])
+        try:
+            a = self.subnet(given)
+        except torch.OutOfMemoryError:
+            raise
+        except (IndexError, RuntimeError, ValueError) as error:
             raise InputError(
-                f"got {tuple(a.shape[1:])} from the subnet; expected {expected}: as many channels as it was "
+                f"got a subnet that fails on {tuple(given.shape)} ({_first_line(error)}); expected one that gives "
+                f"{expected}: channels are axis 1, so torch.nn.Linear fits vectors only, and images take convolutions"
+            ) from error
+        if not isinstance(a, Tensor) or a.shape != expected:
+            got = tuple(a.shape) if isinstance(a, Tensor) else type(a).__name__
+            raise InputError(
+                f"got {got} from the subnet for {tuple(given.shape)}; expected {expected}: as many channels as it was "
                 "constructed for, and padding that keeps the size"
             )
         return a
@@ -289,6 +304,7 @@ class AllInOneBlock(InvertibleModule):
         (x,) = inputs
         if x.ndim != 2 + self.input_rank or x.shape[1] != self.in_channels:
             raise InputError(f"got an input {tuple(x.shape)}; expected (batch, *{tuple(self.dims_in[0])})")
+        checked_dtype(x, self.global_scale, "an input")
         if len(conditions) != len(self.dims_c):
             raise InputError(f"got {len(conditions)} conditions; expected {len(self.dims_c)}, as in dims_c")
         for condition, shape in zip(conditions, self.dims_c, strict=True):
@@ -326,28 +342,33 @@ def _version(tensor: Tensor) -> int:
     return 0 if tensor.is_inference() else tensor._version
 
 
-def _check_dims(dims_in: Sequence[Shape], dims_c: Sequence[Shape]) -> None:
-    shapes = [*dims_in, *dims_c]
-    if not all(
-        isinstance(shape, Iterable) and all(isinstance(n, Integral) and n > 0 for n in shape) for shape in shapes
-    ):
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _checked_dims(dims_in: Sequence[Shape], dims_c: Sequence[Shape]) -> list[tuple[int, ...]]:
+    """The input's shape and those of the conditions, as ints."""
+    shapes = [sizes(shape) for shape in [*dims_in, *dims_c]]
+    known = [shape for shape in shapes if shape is not None]
+    if len(known) < len(shapes):
         raise InputError(
             f"got dims_in={dims_in}, dims_c={dims_c}; expected lists of shapes: give [(C,)] or [(C, H, W)]"
         )
-    if len(dims_in) != 1 or not 1 <= len(dims_in[0]) <= 4:
+    if len(dims_in) != 1 or not 1 <= len(known[0]) <= 4:
         raise InputError(f"got dims_in={dims_in}; expected one shape of 1 to 4 axes: give [(C,)] or [(C, H, W)]")
-    channels, *spatial = dims_in[0]
+    channels, *spatial = known[0]
     if channels < 2:
         raise InputError("got 1 channel; expected at least 2: one half is moved by what the other says")
-    for shape in dims_c:
+    for shape in known[1:]:
         if list(shape[1:]) != spatial:
             raise InputError(
-                f"got a condition {tuple(shape)} beside an input {tuple(dims_in[0])}; expected the same sizes after "
+                f"got a condition {shape} beside an input {known[0]}; expected the same sizes after "
                 "the channels: resize or broadcast the condition"
             )
+    return known
 
 
-def _check_options(clamp: float, scale: float, kind: str, reflections: int) -> None:
+def _check_options(clamp: float, scale: float, kind: str) -> None:
     if kind not in _PSI:
         raise InputError(f"got global_affine_type={kind!r}; expected one of {', '.join(_PSI)}")
     limit = 10.0 if kind == "SIGMOID" else math.inf
@@ -355,5 +376,3 @@ def _check_options(clamp: float, scale: float, kind: str, reflections: int) -> N
         raise InputError(f"got global_affine_init={scale}; expected one between 0 and {limit} for {kind}")
     if not 0 <= clamp < math.inf:
         raise InputError(f"got affine_clamping={clamp}; expected a finite number >= 0, such as 2.0")
-    if reflections < 0:
-        raise InputError(f"got learned_householder_permutation={reflections}; expected a number of reflections, >= 0")

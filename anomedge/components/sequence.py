@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from anomedge.components.invertible import InvertibleModule, Shape, tensors
+from anomedge.components.scalars import sizes, whole
 from anomedge.errors import InputError
 
 __all__ = ["SequenceINN"]
@@ -45,10 +46,11 @@ class SequenceINN(InvertibleModule):
     """
 
     def __init__(self, *dims: int, force_tuple_output: bool = False) -> None:
-        if not dims or not all(isinstance(n, int) and n > 0 for n in dims):
+        shape = sizes(dims)
+        if not shape:
             raise InputError(f"got dims {dims}; expected sizes without the batch, such as SequenceINN(8, 16, 16)")
-        super().__init__([dims])
-        self.shapes: list[tuple[int, ...]] = [dims]
+        super().__init__([shape])
+        self.shapes: list[tuple[int, ...]] = [shape]
         self.conditions: list[int | None] = []
         self.module_list = nn.ModuleList()
         self.force_tuple_output = force_tuple_output
@@ -63,13 +65,15 @@ class SequenceINN(InvertibleModule):
         """Add a block at the end.
 
         Args:
-            module_class: called as module_class(dims_in, **kwargs), or a block ready made.
+            module_class: called as module_class(dims_in, **kwargs), or a block ready made; ours or one of FrEIA's
+                modules.
             cond: which of the conditions given to `forward` the block takes; None for none.
             cond_shape: the shape of that condition, without the batch.
             **kwargs: the block's own arguments.
         """
         dims_in = [self.shapes[-1]]
         ready = isinstance(module_class, nn.Module)
+        cond = None if cond is None else whole(cond, "cond", least=None)
         if cond is not None and (cond < 0 or (cond_shape is None and not ready)):
             raise InputError(
                 f"got cond={cond}, cond_shape={cond_shape}; expected the number of a condition and its shape"
@@ -82,9 +86,14 @@ class SequenceINN(InvertibleModule):
         self._add(module, cond, dims_in)
 
     def _add(self, module: Any, cond: int | None, dims_in: list[tuple[int, ...]]) -> None:
-        takes, expected = [tuple(shape) for shape in module.dims_in], dims_in
-        if takes != expected:
-            raise InputError(f"got a block for {takes}; expected one for {expected}, what comes out of the sequence")
+        if missing := [name for name in ("dims_in", "dims_c", "output_dims") if not hasattr(module, name)]:
+            raise InputError(
+                f"got a {type(module).__name__} without {', '.join(missing)}; expected an InvertibleModule of ours or "
+                "of FrEIA"
+            )
+        takes = _shapes(module.dims_in)
+        if takes != dims_in and not _puts_out(module, takes, dims_in):
+            raise InputError(f"got a block for {takes}; expected one for {dims_in}, what comes out of the sequence")
         if len(module.dims_c) != (cond is not None):
             raise InputError(f"got cond={cond} for a block of {len(module.dims_c)} conditions; expected one for one")
         dims_out = module.output_dims(dims_in)
@@ -119,10 +128,14 @@ class SequenceINN(InvertibleModule):
         steps = list(zip(self.module_list, self.conditions, strict=True))
         for module, cond in reversed(steps) if rev else steps:
             given = {} if cond is None else {"c": [_taken(conditions, cond)]}
-            outputs, own = module(outputs, rev=rev, jac=jac, **given)
+            produced, own = module(outputs, rev=rev, jac=jac, **given)
+            outputs = tensors(produced, "an output")  # a nested sequence may give a tensor alone
             total = total + own
-        # Some blocks say a plain 0, and no blocks say nothing.
-        log_jacobian = total if isinstance(total, Tensor) else outputs[0].new_full(outputs[0].shape[:1], total)
+        # Some blocks say a plain 0 or one number for all items, and no blocks say nothing.
+        if isinstance(total, Tensor) and total.ndim:
+            log_jacobian = total
+        else:
+            log_jacobian = outputs[0].new_zeros(outputs[0].shape[:1]) + total
         return outputs if self.force_tuple_output else outputs[0], log_jacobian
 
     def output_dims(self, input_dims: list[Any] | None = None) -> list[Any]:
@@ -139,6 +152,23 @@ class SequenceINN(InvertibleModule):
 
     def __iter__(self) -> Iterator[nn.Module]:
         return iter(self.module_list)
+
+
+def _shapes(given: Sequence[Any]) -> list[tuple[int, ...]]:
+    """Shapes as tuples; a flat one, which FrEIA's ActNorm and IResNetLayer keep as their dims_in, as the only one."""
+    flat = sizes(given)
+    return [flat] if flat else [tuple(shape) for shape in given]
+
+
+def _puts_out(module: Any, shapes: list[tuple[int, ...]], dims_in: list[tuple[int, ...]]) -> bool:
+    """Whether a block makes these shapes of dims_in.
+
+    FrEIA's upsamplings are inverted downsamplings, and their own dims_in are the shape of their output.
+    """
+    try:
+        return _shapes(module.output_dims(dims_in)) == shapes
+    except (AssertionError, InputError, ValueError):
+        return False
 
 
 def _taken(conditions: Sequence[Tensor], cond: int) -> Tensor:

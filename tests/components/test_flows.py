@@ -1,8 +1,11 @@
 """Laws of flow blocks over the whole grid of options, and FrEIA 0.2 as the independent definition."""
 
 import itertools
+import math
 import warnings
+from typing import NamedTuple
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -236,6 +239,162 @@ def test_a_sequence_holds_its_blocks():
     torch.testing.assert_close(flow(z, c, rev=True)[0], x, rtol=0, atol=1e-4)
 
 
+class FrEIACase(NamedTuple):
+    """A module of FrEIA 0.2 at a shape that it takes."""
+
+    name: str
+    shape: tuple[int, ...]
+    options: dict | None = None
+    condition: tuple[int, ...] | None = None
+
+    def __str__(self):
+        return "-".join([self.name, "x".join(map(str, self.shape)), *(["c"] if self.condition else [])])
+
+    def arguments(self):
+        build = {"subnet_constructor": convolutions if len(self.shape) > 1 else dense} if self.couples else {}
+        return build | (self.options or {})
+
+    @property
+    def couples(self):
+        return self.name.endswith(("Block", "OneSided", "AffineTransform"))
+
+    def flow(self, sequence_class, ready=False):
+        """A sequence of it alone; FrEIA draws permutations from numpy's state."""
+        np.random.seed(0)  # noqa: NPY002
+        torch.manual_seed(0)
+        module_class, flow = getattr(FrEIA.modules, self.name), sequence_class(*self.shape)
+        if ready:
+            dims_c = {"dims_c": [self.condition]} if self.condition else {}
+            flow.append(module_class([self.shape], **dims_c, **self.arguments()), cond=0 if self.condition else None)
+        elif self.condition:
+            flow.append(module_class, cond=0, cond_shape=self.condition, **self.arguments())
+        else:
+            flow.append(module_class, **self.arguments())
+        return flow
+
+
+COUPLINGS = (
+    "NICECouplingBlock",
+    "RNVPCouplingBlock",
+    "GLOWCouplingBlock",
+    "GINCouplingBlock",
+    "AffineCouplingOneSided",
+)
+ROTATION = torch.linalg.qr(torch.randn(8, 8, generator=torch.Generator().manual_seed(0)))[0]
+VECTOR, IMAGE = (8,), (8, 4, 4)
+FREIAS = [
+    *(FrEIACase(name, shape) for name in ("AllInOneBlock", *COUPLINGS) for shape in (VECTOR, IMAGE)),
+    *(
+        FrEIACase(name, shape, condition=(3, *shape[1:]))
+        for name in ("AllInOneBlock", *COUPLINGS, "ConditionalAffineTransform")
+        for shape in (VECTOR, IMAGE)
+    ),
+    *(
+        FrEIACase(name, shape)
+        for name in ("ActNorm", "IResNetLayer", "InvAutoAct", "InvAutoActFixed", "InvAutoActTwoSided")
+        for shape in (VECTOR, IMAGE)
+    ),
+    *(
+        FrEIACase(name, shape)
+        for name in ("InvertibleSigmoid", "LearnedElementwiseScaling", "PermuteRandom", "Flatten")
+        for shape in (VECTOR, IMAGE)
+    ),
+    FrEIACase("HouseholderPerm", VECTOR, {"n_reflections": 2}),
+    FrEIACase("HouseholderPerm", VECTOR, {"n_reflections": 2, "fixed": True}),
+    FrEIACase("OrthogonalTransform", VECTOR),
+    FrEIACase("FixedLinearTransform", VECTOR, {"M": ROTATION}),
+    FrEIACase("Fixed1x1Conv", IMAGE, {"M": ROTATION}),
+    FrEIACase("InvAutoFC", VECTOR),
+    FrEIACase("InvAutoConv2D", IMAGE),
+    *(
+        FrEIACase(name, IMAGE)
+        for name in ("IRevNetDownsampling", "IRevNetUpsampling", "HaarDownsampling", "HaarUpsampling")
+    ),
+    FrEIACase("Reshape", IMAGE, {"output_dims": (4, 8, 4)}),
+]
+WITHOUT_A_CHAIN = {"Split", "SplitChannel", "Concat", "ConcatChannel", "GaussianMixtureModel", "InvertibleModule"}
+
+
+@pytest.mark.filterwarnings(
+    "ignore:Invertible Autoencoder", "ignore:Deprecated. please use InvAutoAct", "ignore:Using non-full backward"
+)
+@pytest.mark.parametrize("ready", [False, True], ids=["class", "ready made"])
+@pytest.mark.parametrize("case", FREIAS, ids=str)
+def test_freias_modules_run_in_a_sequence_as_in_freias_own(case, ready):
+    theirs, ours = case.flow(FrEIA.framework.SequenceINN), case.flow(SequenceINN, ready)
+    assert ours.shapes == [tuple(shape) for shape in theirs.shapes]
+    x = torch.randn(3, *case.shape, generator=torch.Generator().manual_seed(1))
+    conditions = ([torch.ones(3, *case.condition)],) if case.condition else ()
+    for rev in (False, True):
+        expected, expected_jacobian = estimated(theirs, x, *conditions, rev=rev)
+        z, log_jacobian = estimated(ours, x, *conditions, rev=rev)
+        assert torch.equal(z, expected)
+        assert torch.equal(log_jacobian, torch.as_tensor(expected_jacobian).expand_as(log_jacobian).to(log_jacobian))
+        x = expected.detach()
+
+
+def estimated(flow, x, *conditions, rev):
+    """IResNetLayer draws for its log-Jacobian; some of FrEIA's modules write to their input."""
+    torch.manual_seed(2)
+    return flow(x.clone(), *conditions, rev=rev)
+
+
+def test_no_module_of_freia_is_left_out():
+    modules = {name for name in FrEIA.modules.__all__ if isinstance(getattr(FrEIA.modules, name), type)}
+    assert modules == {case.name for case in FREIAS} | WITHOUT_A_CHAIN
+
+
+@pytest.mark.filterwarnings("ignore:deprecated_class is deprecated")
+@pytest.mark.parametrize("name", ["Split", "SplitChannel"])
+def test_a_block_that_branches_is_refused(name):
+    with pytest.raises(InputError, match="2 outputs; expected one"):
+        SequenceINN(8, 4, 4).append(getattr(FrEIA.modules, name))
+
+
+def test_one_log_jacobian_for_all_items_is_one_each():
+    flow = SequenceINN(8, 4, 4)
+    flow.append(FrEIA.modules.Fixed1x1Conv, M=2 * torch.eye(8))
+    _, log_jacobian = flow(torch.zeros(3, 8, 4, 4))
+    torch.testing.assert_close(log_jacobian, torch.full((3,), 16 * 8 * math.log(2)))
+
+
+@pytest.mark.parametrize("outer", [SequenceINN, FrEIA.framework.SequenceINN])
+@pytest.mark.parametrize("force", [False, True])
+def test_a_sequence_within_a_sequence(outer, force):
+    whole = outer(6)
+    blocks = [AllInOneBlock([(6,)], subnet_constructor=dense) for _ in "12"]
+    inner = SequenceINN(6, force_tuple_output=force)
+    for block in blocks:
+        inner.append(block)
+    if outer is not SequenceINN and not force:
+        pytest.skip("FrEIA's takes a tensor for a tuple")
+    whole.append((lambda _: inner) if outer is not SequenceINN else inner)
+    x = torch.randn(3, 6)
+    torch.testing.assert_close(whole(x), inner(x) if not force else (inner(x)[0][0], inner(x)[1]))
+
+
+def test_our_blocks_run_in_freias_sequence_and_graph():
+    np.random.seed(0)  # noqa: NPY002
+    torch.manual_seed(0)
+    theirs = sequence(FrEIA.framework.SequenceINN, AllInOneBlock)
+    ours = sequence(SequenceINN, AllInOneBlock)
+    ours.load_state_dict(theirs.state_dict())
+    x, c = torch.randn(3, 6), [torch.randn(3, 3), torch.randn(3, 2)]
+    torch.testing.assert_close(theirs(x, c), ours(x, c))
+    torch.testing.assert_close(theirs(x, c, rev=True), ours(x, c, rev=True))
+    source = FrEIA.framework.InputNode(6)
+    node = FrEIA.framework.Node(source, AllInOneBlock, {"subnet_constructor": dense})
+    graph = FrEIA.framework.GraphINN([source, node, FrEIA.framework.OutputNode(node)])
+    z, log_jacobian = graph(x)
+    again, back = graph(z, rev=True)
+    torch.testing.assert_close(again, x, rtol=0, atol=1e-4)
+    torch.testing.assert_close(back, -log_jacobian)
+
+
+def test_output_dims_need_no_block():
+    assert AllInOneBlock.output_dims([(4, 2, 2)]) == [(4, 2, 2)]
+
+
 def test_an_empty_sequence_is_the_identity():
     x = torch.randn(3, 4)
     z, log_jacobian = SequenceINN(4)(x)
@@ -291,7 +450,7 @@ def block(dims_in=((4, 2, 2),), dims_c=None, **more):
         (lambda: block(global_affine_init=10.0, global_affine_type="SIGMOID"), "between 0 and 10"),
         (lambda: block(global_affine_init=float("nan")), "global_affine_init=nan"),
         (lambda: block(affine_clamping=-1.0), "affine_clamping=-1.0"),
-        (lambda: block(learned_householder_permutation=-1), "reflections"),
+        (lambda: block(learned_householder_permutation=-1), "permutation=-1; expected a whole number >= 0"),
         (lambda: block()([torch.zeros(1, 4, 2, 2), torch.zeros(1, 4, 2, 2)]), "got 2 inputs"),
         (lambda: block()([torch.zeros(1, 3, 2, 2)]), r"expected \(batch, \*\(4, 2, 2\)\)"),
         (lambda: block()([torch.zeros(1, 4)]), r"expected \(batch"),
@@ -311,6 +470,52 @@ def block(dims_in=((4, 2, 2),), dims_c=None, **more):
             lambda: block(subnet_constructor=lambda i, o: nn.Conv2d(i, 3, 1))([torch.zeros(1, 4, 2, 2)]),
             "from the subnet",
         ),
+        (
+            lambda: block([(18, 8)], subnet_constructor=nn.Linear)([torch.zeros(3, 18, 8)]),
+            r"a subnet that fails on \(3, 9, 8\) \(mat1 .*; expected one that gives \(3, 18, 8\)",
+        ),
+        (
+            lambda: block([(18, 9)], subnet_constructor=nn.Linear)([torch.zeros(3, 18, 9)]),
+            r"got \(3, 9, 18\) from the subnet for \(3, 9, 9\); expected \(3, 18, 9\)",
+        ),
+        (lambda: block([(4,)])([torch.zeros(1, 4)]), r"fails on \(1, 2\) .*expected one that gives \(1, 4\)"),
+        (
+            lambda: block(subnet_constructor=lambda i, _: nn.Conv2d(i + 1, 4, 1))([torch.zeros(1, 4, 2, 2)]),
+            r"fails on \(1, 2, 2, 2\) .*expected one that gives \(1, 4, 2, 2\)",
+        ),
+        (
+            lambda: block(subnet_constructor=lambda i, _: nn.BatchNorm1d(i))([torch.zeros(1, 4, 2, 2)]),
+            "fails on .*expected 2D or 3D input",
+        ),
+        (
+            lambda: block(subnet_constructor=lambda *_: nn.Flatten())([torch.zeros(1, 4, 2, 2)]),
+            r"got \(1, 8\) from the subnet",
+        ),
+        (
+            lambda: block(subnet_constructor=lambda *_: nn.Flatten(0, 1))([torch.zeros(1, 4, 2, 2)]),
+            r"got \(2, 2, 2\) from the subnet",
+        ),
+        (
+            lambda: block(subnet_constructor=lambda *_: lambda x: torch.cat([x, x], dim=1)[:1])(
+                [torch.zeros(3, 4, 2, 2)]
+            ),
+            r"got \(1, 4, 2, 2\) from the subnet .*expected \(3, 4, 2, 2\)",
+        ),
+        (
+            lambda: block(subnet_constructor=lambda *_: lambda x: (x, x))([torch.zeros(3, 4, 2, 2)]),
+            "got tuple from the subnet",
+        ),
+        (
+            lambda: block([(18, 8)], subnet_constructor=nn.Linear)([torch.zeros(3, 18, 8)], rev=True),
+            r"expected one that gives \(3, 18, 8\)",
+        ),
+        (lambda: SequenceINN(4).append(nn.Linear(4, 4)), "Linear without dims_in, dims_c, output_dims"),
+        (lambda: SequenceINN(8, 4, 4).append(FrEIA.modules.ActNorm([(8, 2, 2)])), r"a block for \[\(8, 2, 2\)\]"),
+        (
+            lambda: SequenceINN(8, 4, 4).append(FrEIA.modules.HaarUpsampling([(8, 2, 2)])),
+            r"a block for \[\(2, 4, 4\)\]",
+        ),
+        (lambda: SequenceINN(5).append(SequenceINN(4)), r"expected one for \[\(5,\)\]"),
         (lambda: SequenceINN(), "expected sizes"),
         (lambda: SequenceINN(4, 0), "expected sizes"),
         (lambda: SequenceINN((4,)), "expected sizes"),
