@@ -69,10 +69,11 @@ class PCA(DynamicBufferModule):
     @plain_state
     def __init__(self, n_components: int | float) -> None:
         super().__init__()
-        self.n_components = number(n_components, "n_components")
+        expected = "a whole number >= 1 or a share in (0, 1]"
+        self.n_components = number(n_components, "n_components", expected)
         is_count = isinstance(self.n_components, int)
         if self.n_components < 1 if is_count else not 0 < self.n_components <= 1:
-            raise InputError(f"got n_components={n_components}; expected a whole number >= 1 or a share in (0, 1]")
+            raise InputError(f"got n_components={n_components}; expected {expected}")
         self.register_buffer("singular_vectors", torch.empty(0))
         self.register_buffer("singular_values", torch.empty(0))
         self.register_buffer("mean", torch.empty(0))

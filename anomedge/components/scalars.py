@@ -11,8 +11,13 @@ from anomedge.errors import InputError
 __all__ = ["number", "real", "seed", "sizes", "whole"]
 
 
-def number(value: Any, name: str) -> int | float:
+def number(value: Any, name: str, expected: str = "a number") -> int | float:
     """The value as a Python number: an int if it is of an integer type, else a float.
+
+    Args:
+        value: a number of Python or numpy, or a 0-dim tensor.
+        name: of the argument, for the message.
+        expected: what the argument takes, for the message.
 
     >>> import numpy as np, torch
     >>> number(np.int64(3), "k"), number(torch.tensor(0.5), "k"), number(3.0, "k")
@@ -27,7 +32,7 @@ def number(value: Any, name: str) -> int | float:
                 return convert(value)
             except (TypeError, ValueError):
                 continue
-    raise InputError(f"got {name}={_shown(value)}; expected a number")
+    raise InputError(f"got {name}={_shown(value)}; expected {expected}")
 
 
 def whole(value: Any, name: str, least: int | None = 1) -> int:
