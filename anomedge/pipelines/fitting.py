@@ -22,15 +22,23 @@ from anomedge.images import Picture, list_pictures, read_folder
 from anomedge.pipelines._base import Pipeline
 from anomedge.pipelines.model import Card, Model, tool_versions
 from anomedge.pipelines.preprocessing import to_images
+from anomedge.pipelines.rounding import LARGEST_ROUNDING_EFFECT, rounding_effect
 from anomedge.progress import track
 from anomedge.resample import Geometry
 from anomedge.threshold import Cut, Decision, Origin, Scores, by_f1, by_false_alarm_rate, spread
 
-__all__ = ["DefaultLayersWarning", "FitOptions", "SmallSampleWarning", "fit"]
+__all__ = ["DefaultLayersWarning", "FitOptions", "FlatFeaturesWarning", "SmallSampleWarning", "fit"]
 
 
 class DefaultLayersWarning(UserWarning):
     """The backbone has no layers at the detector's strides, so others were taken."""
+
+
+_PICTURES_ROUNDED = 2
+
+
+class FlatFeaturesWarning(UserWarning):
+    """The features vary so little that rounding errors matter, and an export will probably not be proven."""
 
 
 class SmallSampleWarning(UserWarning):
@@ -87,6 +95,7 @@ def fit(detector: str, folder: Path, options: FitOptions) -> Model:
         **options.detector,
     )
     decision = _decide(pipeline, held_back, source, options)
+    _warn_if_flat(pipeline, fitted[:_PICTURES_ROUNDED], decision, options)
     card = Card(
         seed=options.seed,
         fitted=tuple(str(picture.digest) for picture in fitted),
@@ -95,6 +104,19 @@ def fit(detector: str, folder: Path, options: FitOptions) -> Model:
         licence=_licence(options),
     )
     return Model(pipeline, options.geometry, decision, card)
+
+
+def _warn_if_flat(pipeline: Pipeline, pictures: Sequence[Picture], decision: Decision, options: FitOptions) -> None:
+    images = torch.cat([to_images(torch.from_numpy(p.frame().copy())[None], options.geometry) for p in pictures])
+    effect = rounding_effect(pipeline, images, decision.scale)
+    if effect > LARGEST_ROUNDING_EFFECT:
+        warnings.warn(
+            f"the features barely vary between pictures: float32 rounding moves maps by {effect:.1e} of the scale of "
+            f"scores ({decision.scale:.3g}); expected at most {LARGEST_ROUNDING_EFFECT:.0e}, or an export cannot be "
+            f"proven: give other --layers, --weights or --backbone",
+            FlatFeaturesWarning,
+            stacklevel=3,
+        )
 
 
 def _refuse_overlap(fitted: Sequence[Picture], held_back: Sequence[Picture]) -> None:

@@ -20,7 +20,7 @@ from anomedge.export.bundling import ExportOptions, export
 from anomedge.images import list_pictures
 from anomedge.pipelines import available, get
 from anomedge.pipelines import model as model_file
-from anomedge.pipelines.fitting import DefaultLayersWarning, SmallSampleWarning, fit
+from anomedge.pipelines.fitting import DefaultLayersWarning, FlatFeaturesWarning, SmallSampleWarning, fit
 from anomedge.pipelines.model import load, save
 from anomedge.resample import Geometry
 from tests.conftest import FRAME, tiny_options
@@ -313,3 +313,30 @@ def test_a_model_whose_header_could_not_be_read_again_is_not_written(models, tmp
     card = model.card.model_copy(update={"fitted": ("0" * 64,) * 200_001})
     with pytest.raises(ModelError, match="200001 pictures"):
         save(dataclasses.replace(model, card=card), tmp_path / "model.safetensors")
+
+
+class Flat(nn.Module):
+    """Features 1 + variation x: the smaller the variation, the more of it float32 rounds away."""
+
+    def __init__(self, variation):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first = nn.Conv2d(3, 16, 4, stride=4)
+        self.last = nn.Conv2d(16, 24, 1)
+        with torch.no_grad():
+            self.last.weight.mul_(variation)
+            self.last.bias.fill_(1.0)
+
+    def forward(self, x):
+        return self.last(self.first(x).relu())
+
+
+@pytest.mark.parametrize("variation", [1.0, 1e-4, 1e-5])
+def test_features_that_barely_vary_are_warned_of(pictures, detector, variation):
+    """Exports of the flat ones failed their proof, the one of the first did not."""
+    options = tiny_options(pictures, backbone=Flat(variation), layers=["last"], weights=None)
+    with pytest.warns(UserWarning) as warned:
+        fit(detector, pictures / "train", options)
+    said = [str(w.message) for w in warned if w.category is FlatFeaturesWarning]
+    assert len(said) == (variation < 1)
+    assert all("barely vary" in text and "--layers" in text for text in said)
