@@ -15,6 +15,7 @@ from anomedge.bundle import Bundle, LocalSettings
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_bytes, sha256_of_file
 from anomedge.inspector import Inspector
+from anomedge.names import storable
 from anomedge.progress import track
 from anomedge.threshold import by_false_alarm_rate, interval_of_rate
 
@@ -56,7 +57,7 @@ def recalibrated(inspector: Inspector, paths: Sequence[Path], source: str, rate:
         pixel_threshold=pixel_cut.value,
         minimum=float(scores.min()),
         maximum=float(scores.max()),
-        pictures=f"{len(paths)} normal pictures: {source}",
+        pictures=f"{len(paths)} normal pictures: {storable(source)}",
         pictures_digest=sha256_of_bytes("".join(sha256_of_file(path) for path in paths).encode()),
         rate=rate,
         alarms=alarms,

@@ -19,6 +19,8 @@
 A message says what was got, what was expected and what to do.
 """
 
+from anomedge.names import printable_lines
+
 __all__ = [
     "AnomedgeError",
     "BundleError",
@@ -48,8 +50,7 @@ class AnomedgeError(Exception):
 
         What is longer than anybody reads is cut in the middle: a name found in a file may be a megabyte.
         """
-        text = super().__str__()
-        shown = "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+        shown = printable_lines(super().__str__())
         return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST // 2]} ... {shown[-_LONGEST // 2 :]}"
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "safe_member",
     "sha256_of_bytes",
     "sha256_of_file",
+    "sweep_folder",
 ]
 
 _BLOCK = 1 << 20
@@ -95,15 +96,22 @@ _UMASK = _read_umask()  # once: while it is read it is 0, which another thread's
 
 
 @contextmanager
-def atomic_file(target: Path, *, force: bool = False) -> Iterator[Path]:
+def atomic_file(target: Path, *, force: bool = False, sweep: bool = True) -> Iterator[Path]:
     """Yield a temporary path; when the block succeeds, its file becomes `target`, whole.
+
+    Args:
+        target: the file to write.
+        force: replace an existing file.
+        sweep: first remove temporaries of `target` that a killed process left. This lists the folder; to write many
+            files into one folder, call `sweep_folder` once and pass False.
 
     Raises:
         OutputError: the target exists and `force` is not given, or the folder cannot be written, is full or vanishes.
     """
     _refuse_existing(target, force)
     with _translated(target):
-        _sweep(target)
+        if sweep:
+            _sweep(target)
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=_TEMPORARY, dir=target.parent)
     temporary = Path(name)
     try:
@@ -253,6 +261,22 @@ def _made_for(target: str, *suffixes: str) -> re.Pattern[str]:
     """Match the names that `tempfile` makes of this prefix and one of these suffixes."""
     endings = "|".join(re.escape(suffix) for suffix in suffixes)
     return re.compile(re.escape(f".{target}.") + f"[a-z0-9_]{{8}}({endings})")
+
+
+def sweep_folder(folder: Path, ending: str) -> None:
+    """Remove abandoned temporaries of `atomic_file` for targets in `folder` whose names end with `ending`.
+
+    Raises:
+        OutputError: the folder cannot be listed.
+    """
+    if not fcntl:
+        return
+    name = re.compile(rf"\..+{re.escape(ending)}\.[a-z0-9_]{{8}}{re.escape(_TEMPORARY)}", re.DOTALL)
+    with _translated(folder):
+        found = [path for path in folder.iterdir() if name.fullmatch(path.name)]
+    for path in found:
+        if _is_abandoned(path):
+            _remove(path)
 
 
 def _is_abandoned(path: Path) -> bool:

@@ -4,12 +4,21 @@ A picture is an RGB frame, uint8 (H, W, 3). EXIF rotation is applied; grey and p
 up into RGB, an alpha channel is dropped, CMYK is converted by Pillow. Refused, because they would need a choice that
 nobody made: more than 8 bits a channel, several frames in one file, more pixels than Pillow's guard allows. Damaged
 pixels are refused; metadata that Pillow cannot make sense of are passed over, and then say nothing of rotation.
+
+Folders are listed and labelled here as well, once for every command:
+
+- `scan_folder` lists pictures, masks and what could not be read;
+- `read_folder` adds labels and masks where the folder is laid out as MVTec AD is;
+- `read_normal` reads a folder whose pictures must all be normal.
 """
 
 import io
+import os
+import stat
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
@@ -20,16 +29,20 @@ from PIL import Image, ImageOps
 
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_bytes, sha256_of_file
+from anomedge.names import indented, storable
 
 __all__ = [
     "SUFFIXES",
     "Frame",
+    "Listing",
     "Mask",
     "Picture",
     "list_pictures",
     "read_folder",
     "read_folders",
+    "read_normal",
     "read_picture",
+    "scan_folder",
     "stretch",
 ]
 
@@ -39,6 +52,17 @@ Mask = npt.NDArray[np.bool_]
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 # No other of Pillow's readers is asked, whatever a file is called: the one for EPS starts another program.
 _FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
+_OTHER_SUFFIXES = frozenset(
+    {
+        ".apng", ".arw", ".avif", ".cr2", ".cr3", ".dcm", ".dds", ".dib", ".dng", ".exr", ".gif", ".hdr", ".heic",
+        ".heif", ".ico", ".j2c", ".j2k", ".jfif", ".jp2", ".jpe", ".jpf", ".jpx", ".jxl", ".nef", ".orf", ".pam",
+        ".pbm", ".pcx", ".pfm", ".pgm", ".pnm", ".ppm", ".psd", ".raf", ".raw", ".rw2", ".sgi", ".svg", ".tga",
+    }
+)  # fmt: skip
+"""Suffixes of pictures in formats that are not read: such a file is named, never passed over in silence."""
+_GOOD, _TEST, _GROUND_TRUTH = "good", "test", "ground_truth"
+_MOST_FRAMES = 100
+"""Frames that are counted in one file; a TIFF may list any number, at 1 ms each."""
 _EIGHT_BIT = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"})
 
 
@@ -85,14 +109,14 @@ def read_picture(path: Path, content: bytes | None = None) -> Frame:
     """Read a picture as RGB, uint8 (H, W, 3); from the file's content where that was read already.
 
     Raises:
-        InputError: the file is missing, truncated, no picture, animated, too large, or has over 8 bits a channel.
+        InputError: the file is missing, no plain file (a pipe, a device), truncated, no picture, animated, too large,
+            or has over 8 bits a channel.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            opened = path.open("rb") if content is None else io.BytesIO(content)
-            with opened as file, Image.open(file, formats=_FORMATS) as image:
+            with _opened(path, content) as file, Image.open(file, formats=_FORMATS) as image:
                 return _rgb(image, path, file)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"{path}: got {error}; expected a camera picture: scale it down") from error
@@ -112,20 +136,77 @@ def stretch(frame: Frame, size: tuple[int, int]) -> Frame:
     return np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR))
 
 
-def list_pictures(folder: Path) -> list[Path]:
-    """Every picture below a folder, in the order of its path relative to it; hidden files are left out.
+@dataclass(frozen=True)
+class Listing:
+    """Contents of a folder and its subfolders; hidden files and folders are left out.
+
+    Attributes:
+        folder: the folder that was listed.
+        pictures: plain files, or links to some, whose suffix is in `SUFFIXES`, sorted by their relative path.
+        masks: the same below a folder named `ground_truth`.
+        unreadable: one line, path and reason, for each folder that cannot be listed, link to a folder, broken link,
+            pipe or device that is named as a picture, and picture in a format that is not read.
+    """
+
+    folder: Path
+    pictures: list[Path] = field(default_factory=list)
+    masks: list[Path] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+    def name(self, path: Path) -> str:
+        """The path relative to the folder, with forward slashes."""
+        return path.relative_to(self.folder).as_posix()
+
+    def require_complete(self) -> None:
+        """Refuse a listing that is not all of the folder's pictures.
+
+        Raises:
+            InputError: something is unreadable; the message names it.
+        """
+        if self.unreadable:
+            raise InputError(
+                f"{self.folder}: {len(self.unreadable)} of its pictures and folders cannot be read; expected all of "
+                f"them to be readable: repair, convert or move these away:{indented(self.unreadable)}"
+            )
+
+    def require_pictures(self) -> None:
+        """Refuse a listing without pictures.
+
+        Raises:
+            InputError: there is none.
+        """
+        if not self.pictures:
+            raise InputError(f"{self.folder} holds no picture; expected files ending in {', '.join(sorted(SUFFIXES))}")
+
+
+def scan_folder(folder: Path) -> Listing:
+    """List the pictures below a folder, and what could not be read of it. Links to folders are not followed.
 
     Raises:
-        InputError: it is no folder, or holds no picture.
+        InputError: it is no folder, or cannot be listed itself.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises where a parent may not be entered
         raise InputError(f"got {folder}; expected a folder of pictures: check the path")
-    found = [path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()]
-    names = {path: path.relative_to(folder).as_posix() for path in found}
-    shown = [path for path in found if not any(part.startswith(".") for part in names[path].split("/"))]
-    if not shown:
-        raise InputError(f"{folder} holds no picture; expected files ending in {', '.join(sorted(SUFFIXES))}")
-    return sorted(shown, key=names.__getitem__)
+    listing = Listing(folder)
+    waiting = [folder]
+    while waiting:
+        waiting += _scan_one(waiting.pop(), listing)
+    for paths in (listing.pictures, listing.masks):
+        paths.sort(key=listing.name)
+    listing.unreadable.sort()
+    return listing
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """Every picture below a folder, in the order of its path relative to it; masks and hidden files are left out.
+
+    Raises:
+        InputError: it is no folder, holds no picture, or something in it cannot be read.
+    """
+    listing = scan_folder(folder)
+    listing.require_complete()
+    listing.require_pictures()
+    return listing.pictures
 
 
 def read_folder(folder: Path) -> list[Picture]:
@@ -133,13 +214,34 @@ def read_folder(folder: Path) -> list[Picture]:
 
     With a folder `good` among its own (or those of its `test`), pictures in `good` are normal and all others
     anomalous, and `ground_truth/<kind>/<name>_mask.png` beside or within it is a picture's mask. Without one,
-    nothing is known of the pictures.
+    nothing is known of the pictures. What lies below a folder `ground_truth` is a mask, never a picture.
+
+    Raises:
+        InputError: as `list_pictures`, or masks cannot be listed.
     """
-    root = folder / "test" if (folder / "test" / "good").is_dir() else folder
-    labelled = (root / "good").is_dir()
-    masks = next((p for p in (root.parent / "ground_truth", root / "ground_truth") if p.is_dir()), None)
-    paths = [p for p in list_pictures(root) if "ground_truth" not in p.relative_to(root).parts]
-    return [_picture(path, root, labelled, masks) for path in paths]
+    root = _labelled_root(folder)
+    labelled = (root / _GOOD).is_dir()
+    masks = _mask_folder(root) if labelled else None
+    return [_picture(path, root, labelled, masks) for path in list_pictures(root)]
+
+
+def read_normal(folder: Path) -> list[Picture]:
+    """The pictures of a folder that must all be normal; labels and masks as in `read_folder`.
+
+    Raises:
+        InputError: as `read_folder`, or the layout says that some pictures are anomalous.
+    """
+    pictures = read_folder(folder)
+    kinds = {part for picture in pictures for part in picture.name.split("/")[:-1]}
+    labelled = pictures[0].anomalous is not None
+    if any(picture.anomalous for picture in pictures) or (not labelled and _holds_labelled_folders(folder)):
+        raise InputError(
+            f"{folder} holds anomalous pictures ({', '.join(sorted(kinds))}); expected normal ones alone: "
+            f"give train/good, or another folder of normal pictures"
+        )
+    if _labelled_root(folder) != folder:
+        raise InputError(f"{folder} holds a folder `test`; expected normal pictures alone: give {folder / 'train'}")
+    return pictures
 
 
 def read_folders(folders: Sequence[Path]) -> list[Picture]:
@@ -147,25 +249,105 @@ def read_folders(folders: Sequence[Path]) -> list[Picture]:
     if len(folders) == 1:
         return read_folder(folders[0])
     return [
-        replace(picture, name=f"{number}-{folder.name}/{picture.name}")
+        replace(picture, name=f"{number}-{storable(folder.name)}/{picture.name}")
         for number, folder in enumerate(folders, start=1)
         for picture in read_folder(folder)
     ]
 
 
+def _scan_one(folder: Path, listing: Listing) -> list[Path]:
+    """Add a folder's own entries to the listing; return its subfolders."""
+    try:
+        with os.scandir(folder) as entries:
+            found = list(entries)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if folder == listing.folder:
+            raise InputError(f"{folder} cannot be listed ({reason}); expected a folder that you may read") from error
+        listing.unreadable.append(f"{folder}: the folder cannot be listed ({reason})")
+        return []
+    shown = [entry for entry in found if not entry.name.startswith(".")]
+    return [folder / entry.name for entry in shown if _add_entry(entry, folder / entry.name, listing)]
+
+
+def _add_entry(entry: os.DirEntry[str], path: Path, listing: Listing) -> bool:
+    """Add an entry to the listing; True for a folder, which is still to be listed."""
+    suffix = path.suffix.lower()
+    try:
+        mode = entry.stat().st_mode
+    except OSError as error:
+        vanished = isinstance(error, FileNotFoundError) and not entry.is_symlink()
+        if not vanished and (suffix in SUFFIXES | _OTHER_SUFFIXES or not suffix):
+            what = "a link that leads nowhere" if entry.is_symlink() else "it cannot be read"
+            listing.unreadable.append(f"{path}: {what} ({error.strerror or error})")
+        return False
+    if stat.S_ISDIR(mode) and not entry.is_symlink():
+        return True
+    if stat.S_ISDIR(mode):
+        listing.unreadable.append(f"{path}: a link to a folder, which is not followed; give that folder itself")
+    elif suffix in _OTHER_SUFFIXES:
+        listing.unreadable.append(f"{path}: pictures ending in {suffix} are not read; convert it to PNG")
+    elif suffix in SUFFIXES and not stat.S_ISREG(mode):
+        listing.unreadable.append(f"{path}: a pipe or a device; expected a plain file")
+    elif suffix in SUFFIXES:
+        is_mask = _GROUND_TRUTH in path.relative_to(listing.folder).parts
+        (listing.masks if is_mask else listing.pictures).append(path)
+    return False
+
+
+def _labelled_root(folder: Path) -> Path:
+    """The folder that holds `good`: `test` within a whole data set, else the folder itself."""
+    return folder / _TEST if (folder / _TEST / _GOOD).is_dir() else folder
+
+
+def _mask_folder(root: Path) -> Path | None:
+    """The folder of masks beside or within a labelled folder; one that cannot be listed whole is refused."""
+    for masks in (root.parent / _GROUND_TRUTH, root / _GROUND_TRUTH):
+        if masks.is_dir():
+            scan_folder(masks).require_complete()
+            return masks
+    return None
+
+
+def _holds_labelled_folders(folder: Path) -> bool:
+    """Whether a folder without `good` of its own has masks, or subfolders with `good` beside other folders."""
+    listing = scan_folder(folder)
+    parts = [path.relative_to(folder).parts for path in listing.pictures]
+    roots = {each[: each.index(_GOOD)] for each in parts if _GOOD in each[:-1]}
+    beside = [each for each in parts for root in roots if each[: len(root)] == root and each[len(root)] != _GOOD]
+    return bool(listing.masks or beside)
+
+
 def _picture(path: Path, root: Path, labelled: bool, masks: Path | None) -> Picture:
     inner = path.relative_to(root)
+    name = storable(inner.as_posix())
     if not labelled:
-        return Picture(name=inner.as_posix(), path=path)
-    anomalous = inner.parts[0] != "good"
+        return Picture(name=name, path=path)
+    anomalous = inner.parts[0] != _GOOD
     mask = masks / inner.parent / f"{path.stem}_mask.png" if masks is not None and anomalous else None
     known = mask if mask is not None and mask.is_file() else None
-    return Picture(name=inner.as_posix(), path=path, anomalous=anomalous, mask_path=known)
+    return Picture(name=name, path=path, anomalous=anomalous, mask_path=known)
+
+
+@contextmanager
+def _opened(path: Path, content: bytes | None) -> Iterator[BinaryIO]:
+    """Open a plain file, or its content where that is given; a pipe is refused rather than waited for."""
+    if content is not None:
+        yield io.BytesIO(content)
+        return
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with open(handle, "rb") as file:  # noqa: PTH123 - a descriptor, so that what was checked is what is read
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise InputError(
+                f"{path}: got a folder, a pipe or a device; expected a plain file: save the picture as one"
+            )
+        yield file
 
 
 def _rgb(image: Image.Image, path: Path, file: BinaryIO) -> Frame:
-    if (frames := getattr(image, "n_frames", 1)) > 1:
-        raise InputError(f"{path}: got {frames} frames in one file; expected one: save the frame you mean")
+    if (frames := _count_frames(image)) > 1:
+        shown = f"{frames}" if frames < _MOST_FRAMES else f"{frames} or more"
+        raise InputError(f"{path}: got {shown} frames in one file; expected one: save the frame you mean")
     if (depth := _bits(image, file)) > 8:
         raise InputError(
             f"{path}: got {depth} bits a channel; expected 8 bits a channel: convert it the way you want it"
@@ -174,6 +356,24 @@ def _rgb(image: Image.Image, path: Path, file: BinaryIO) -> Frame:
         raise InputError(f"{path}: got mode {image.mode}; expected 8 bits a channel: convert it the way you want it")
     upright = ImageOps.exif_transpose(image)
     return np.asarray(upright.convert("RGB"))
+
+
+def _count_frames(image: Image.Image) -> int:
+    """Frames in a file, up to `_MOST_FRAMES`: Pillow finds those of a TIFF by reading one after another."""
+    if image.format != "TIFF":
+        return int(getattr(image, "n_frames", 1))
+    count = 1
+    while count < _MOST_FRAMES and _has_frame(image, count):
+        count += 1
+    return count
+
+
+def _has_frame(image: Image.Image, place: int) -> bool:
+    try:
+        image.seek(place)
+    except EOFError:
+        return False
+    return True
 
 
 def _bits(image: Image.Image, file: BinaryIO) -> int:

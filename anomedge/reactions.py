@@ -145,7 +145,7 @@ class PictureKeeper:
         target = self.folder / f"{moment}-{number:08d}-{plain}.overlay.png"
         try:
             self._make_room()
-            with atomic_file(target, force=True) as temporary:
+            with atomic_file(target, force=True, sweep=False) as temporary:  # swept once, in __init__
                 Image.fromarray(picture).save(temporary, format="PNG")
         except OSError as error:
             reason = error.strerror or str(error)

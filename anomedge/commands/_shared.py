@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import sys
 import threading
 import traceback
 import warnings
@@ -14,12 +13,12 @@ from types import FrameType
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from anomedge.bundle import Bundle, LocalSettings
-from anomedge.errors import AnomedgeError, InputError, RuntimeMissing
+from anomedge.commands._terminal import SafeConsole, flush_stdout, wide_console
+from anomedge.errors import AnomedgeError, InputError, OutputError, RuntimeMissing
 from anomedge.parity.certificate import Cell, Certificate, Check
 
 __all__ = [
@@ -121,6 +120,7 @@ def guarded(command: Callable[[list[str]], Any], arguments: Sequence[str]) -> in
         warnings.showwarning = _one_line_warning  # type: ignore[assignment]
         try:
             command([a for a in spread_values(arguments) if a != "--debug"])
+            flush_stdout()
             return 0
         except AnomedgeError as error:
             return _failed(error, error.exit_code, debug)
@@ -136,8 +136,17 @@ def guarded(command: Callable[[list[str]], Any], arguments: Sequence[str]) -> in
             name, code = (stop.name, stop.exit_code) if isinstance(stop, Stopped) else ("SIGINT", 130)
             return _failed(InputError(f"stopped by {name}; nothing was left half written"), code, debug)
         except Exception as error:  # noqa: BLE001 - what no part of anomedge expected: still one line
-            reason = (str(error).splitlines() or [""])[0]
-            return _failed(InputError(f"{type(error).__name__}: {reason}; --debug shows where"), 2, debug)
+            return _failed(_translated(error), 2, debug)
+
+
+def _translated(error: Exception) -> AnomedgeError:
+    """An unexpected error in one line; what standard output refused, it refuses again when it is flushed."""
+    try:
+        flush_stdout()
+    except OutputError as refused:
+        return refused
+    reason = (str(error).splitlines() or [""])[0]
+    return InputError(f"{type(error).__name__}: {reason}; --debug shows where")
 
 
 @contextmanager
@@ -164,11 +173,6 @@ def show_certificate(certificate: Certificate) -> None:
     console = wide_console()
     for table in (_cell_table(certificate), _check_table(certificate)):
         console.print(table)
-
-
-def wide_console() -> Console:
-    """For tables: as wide as the terminal, or wide enough for them in a file. Brackets in names are no markup."""
-    return Console(width=None if sys.stdout.isatty() else 110, highlight=False, markup=False)
 
 
 def bytes_for_people(count: int) -> str:
@@ -274,13 +278,9 @@ def _auroc(value: float | None, change: float | None) -> str:
 def _failed(error: AnomedgeError, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]error:[/red] {_escaped(str(error))}")
+    SafeConsole(stderr=True).print(Text.assemble(("error:", "red"), f" {error}"))
     return code
 
 
-def _escaped(text: str) -> str:
-    return text.replace("[", "\\[")
-
-
 def _one_line_warning(message: Warning | str, *_: Any) -> None:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[yellow]warning:[/yellow] {_escaped(str(message))}")
+    SafeConsole(stderr=True).print(Text.assemble(("warning:", "yellow"), f" {message}"))

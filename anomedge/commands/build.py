@@ -14,6 +14,7 @@ from anomedge.commands._options import Device, Precision
 from anomedge.commands._shared import bytes_for_people, wide_console
 from anomedge.errors import InputError, RuntimeMissing
 from anomedge.files import canonical_json
+from anomedge.names import storable
 from anomedge.runtimes import Built, GraphFile, Options, Session
 
 EXAMPLE = "anomedge build part.anomedge --runtime rtx --batch 1 8"
@@ -103,7 +104,7 @@ def _graph(path: Path, kind: type[Session], options: Options) -> GraphFile:
 
 
 def _content(kind: type[Session], built: Built) -> dict[str, object]:
-    return {"runtime": kind.name, "engine": str(built.path), "built": built.fresh, **built.record}
+    return {"runtime": kind.name, "engine": storable(str(built.path)), "built": built.fresh, **built.record}
 
 
 def _lines(built: Built) -> list[str]:

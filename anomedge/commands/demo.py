@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from anomedge.commands._shared import parse_size, show_certificate
+from anomedge.commands._terminal import SafeConsole
 from anomedge.files import canonical_json
 
 EXAMPLE = "anomedge demo -o demo-out"
@@ -31,7 +31,7 @@ def demo(
     from anomedge.demo.run import run
     from anomedge.demo.textures import PictureSet
 
-    console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+    console = SafeConsole(stderr=as_json)
     outcomes = run(output, PictureSet(parse_size(frame), texture, seed=seed), console.print)
     if as_json:
         rows = [

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from anomedge.bundle import read_manifest
 from anomedge.commands import _tables as tables
 from anomedge.commands._options import Runtimes
 from anomedge.commands._shared import parse_batch, parse_size, show_certificate, wide_console
+from anomedge.commands._terminal import SafeConsole
 from anomedge.errors import InputError
 from anomedge.files import canonical_json
 
@@ -74,7 +74,7 @@ def export(
     show_certificate(certificate)
     if found := read_manifest(output).ranges:
         wide_console().print(tables.ranges(found))
-    Console().print(f"{output}: {certificate.bundle[:16]}, proven in {len(certificate.cells)} cells", highlight=False)
+    SafeConsole().print(f"{output}: {certificate.bundle[:16]}, proven in {len(certificate.cells)} cells")
 
 
 def _recipe(path: Path | None) -> dict[str, Any]:

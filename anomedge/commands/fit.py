@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from anomedge.commands._shared import parse_size
+from anomedge.commands._terminal import SafeConsole
 from anomedge.errors import InputError
 from anomedge.files import canonical_json, check_target
 from anomedge.resample import Geometry
@@ -71,11 +71,10 @@ def fit(
         typer.echo(canonical_json(fitted.decision.model_dump(mode="json")), nl=False)
         return
     decision, origin = fitted.decision, fitted.decision.origin
-    Console().print(
+    SafeConsole().print(
         f"{output}: {detector} on {fitted.pipeline.config.backbone}, layers {', '.join(fitted.pipeline.config.layers)}; "
         f"threshold {decision.threshold:.6g} by {origin.rule} from {origin.normal + origin.anomalous} pictures "
-        f"({origin.source}), scale {decision.scale:.6g}",
-        highlight=False,
+        f"({origin.source}), scale {decision.scale:.6g}"
     )
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from anomedge.errors import TargetRefused
 from anomedge.files import canonical_json
+from anomedge.names import printable_lines
 
 if TYPE_CHECKING:
     from anomedge.export.lint import Finding, Report, Run, Target
@@ -122,6 +123,7 @@ def _evidence(target: Target, runs: list[Run]) -> list[str]:
 
 def _write(text: str, width: int, indent: str) -> None:
     wrapped = textwrap.fill(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    wrapped = printable_lines(wrapped)
     typer.echo(
         wrapped.replace("error  ", typer.style("error", fg="red") + "  ", 1) if text.startswith("  error") else wrapped
     )

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import os
 import warnings
 from collections.abc import Sequence
-from enum import Enum
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from PIL import Image
-from rich.console import Console
+from rich.text import Text
 
-from anomedge.bundle import Bundle
+from anomedge.bundle import Bundle, LocalSettings
 from anomedge.commands._options import Device, Precision, Runtime, Threads
-from anomedge.errors import InputError, OutputError
-from anomedge.files import atomic_file, canonical_json
-from anomedge.images import Frame, list_pictures
+from anomedge.commands._results import Format, Overlays, ResultsFile
+from anomedge.commands._terminal import SafeConsole
+from anomedge.errors import InputError, OutputError, RuntimeFailure
+from anomedge.files import canonical_json
+from anomedge.images import Frame, Listing, scan_folder
 from anomedge.inspector import Inspector, Result
+from anomedge.names import indented, printable, storable
 from anomedge.overlay import overlay
 from anomedge.progress import track
 
 EXAMPLE = "anomedge predict part.anomedge images/ -o out/"
 
 Option = typer.Option
-
-
-class Format(str, Enum):
-    """Of the results' file."""
-
-    csv = "csv"
-    json = "json"
 
 
 def predict(
@@ -50,36 +44,139 @@ def predict(
 ) -> None:
     """Inspect pictures: score, label and time of each, a results file, and a heat map over each picture.
 
-    What cannot be inspected is skipped and named, and makes the exit code 2; the rest is written all the same.
+    What cannot be inspected is skipped and named, and makes the exit code 2; the rest is written all the same. The
+    results file is complete after every batch, so a run that is cut short leaves what was decided until then. Masks
+    (below a folder ground_truth) are left out.
     """
-    if not pictures.exists():
-        raise InputError(f"got {pictures}, which does not exist; expected a picture or a folder of them")
-    paths = list_pictures(pictures) if pictures.is_dir() else [pictures]
-    root = pictures if pictures.is_dir() else pictures.parent
+    listing = _list(pictures)
     opened = Bundle.open(bundle)
     _make(output, pictures)
-    rows: list[dict[str, Any]] = []
-    failed: list[str] = []
+    _say_notes(opened, listing)
+    drawn = Overlays(output / "overlays", map(listing.name, listing.pictures)) if output and overlays else None
     with Inspector.open(opened, runtime, device, precision=precision, threads=threads) as inspector:
-        starts = range(0, len(paths), batch)
-        for start in track(starts, "inspecting", total=len(starts)):
-            frames = _read(inspector, paths[start : start + batch], failed)
-            results = inspector.predict_batch(list(frames.values())) if frames else []
-            for (path, frame), result in zip(frames.items(), results, strict=True):
-                name = path.relative_to(root)
-                rows.append(_row(name.as_posix(), result))
-                if output is not None and overlays:
-                    _write_overlay(output / "overlays" / name, frame, inspector, result)
-            if (said := inspector.changed()) is not None:
-                warnings.warn(said, stacklevel=2)
-    if output is not None:
-        text = _csv(rows) if form is Format.csv else canonical_json(rows).decode()
-        with atomic_file(output / f"results.{form.value}", force=True) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    _print(rows, as_json)
-    if failed:
-        shown = "\n  ".join(failed[:10]) + (f"\n  and {len(failed) - 10} more" if len(failed) > 10 else "")
-        raise InputError(f"{len(failed)} of {len(paths)} pictures were skipped:\n  {shown}")
+        run = _Run(inspector, listing, ResultsFile(output, form) if output else None, drawn)
+        starts = range(0, len(listing.pictures), batch)
+        try:
+            for start in track(starts, "inspecting", total=len(starts)):
+                run.inspect(listing.pictures[start : start + batch])
+                if (said := inspector.changed()) is not None:
+                    warnings.warn(said, stacklevel=2)
+        finally:
+            run.close()
+            _print(run.rows, as_json)
+    run.report_faults()
+
+
+@dataclass
+class _Run:
+    """One run of the command.
+
+    Attributes:
+        rows: results so far, one a picture.
+        skipped: one line for each picture that could not be inspected.
+        without_overlay: one line for each overlay that could not be written.
+    """
+
+    inspector: Inspector
+    listing: Listing
+    results: ResultsFile | None
+    overlays: Overlays | None
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    without_overlay: list[str] = field(default_factory=list)
+
+    def inspect(self, paths: Sequence[Path]) -> None:
+        """Inspect one batch, and write its results before its overlays."""
+        frames = self._read(paths)
+        results = self._predict(frames)
+        rows = [_row(self.listing.name(path), result) for path, result in zip(frames, results, strict=True)]
+        self.rows += rows
+        if self.results is not None:
+            self.results.add(rows)
+        for (path, frame), result in zip(frames.items(), results, strict=True):
+            self._draw(path, frame, result)
+
+    def close(self) -> None:
+        """Close the results file, if there is one."""
+        if self.results is not None:
+            self.results.close()
+
+    def report_faults(self) -> None:
+        """Name what was skipped or not written.
+
+        Raises:
+            InputError: a picture or a folder was skipped.
+            OutputError: an overlay could not be written.
+        """
+        skipped = [*self.listing.unreadable, *self.skipped]
+        total = len(self.listing.pictures) + len(self.listing.unreadable)
+        what = "pictures and folders" if self.listing.unreadable else "pictures"
+        lost = f"{len(self.without_overlay)} overlays could not be written:{indented(self.without_overlay)}"
+        if skipped:
+            more = f"\n{lost}" if self.without_overlay else ""
+            raise InputError(f"{len(skipped)} of {total} {what} were skipped:{indented(skipped)}{more}")
+        if self.without_overlay:
+            raise OutputError(f"every result is written, but {lost}")
+
+    def _read(self, paths: Sequence[Path]) -> dict[Path, Frame]:
+        """The frames that can be inspected, by path."""
+        frames = {}
+        for path in paths:
+            try:
+                frames[path] = self.inspector.read(path)
+            except InputError as error:
+                self.skipped.append(str(error))
+        return frames
+
+    def _predict(self, frames: dict[Path, Frame]) -> list[Result]:
+        if not frames:
+            return []
+        try:
+            return self.inspector.predict_batch(list(frames.values()))
+        except RuntimeFailure as error:
+            names = ", ".join(self.listing.name(path) for path in frames)
+            raise RuntimeFailure(f"{names}: {error}") from error
+
+    def _draw(self, path: Path, frame: Frame, result: Result) -> None:
+        if self.overlays is None:
+            return
+        geometry = self.inspector.bundle.manifest.geometry
+        drawn = overlay(frame, result.anomaly_map, self.inspector.decision, geometry)
+        try:
+            self.overlays.write(self.listing.name(path), drawn)
+        except OutputError as error:
+            self.without_overlay.append(str(error))
+
+
+def _list(pictures: Path) -> Listing:
+    """The pictures of a folder, or the one that was given."""
+    if not os.path.lexists(pictures):
+        raise InputError(f"got {pictures}, which does not exist; expected a picture or a folder of them")
+    if not os.path.isdir(pictures):  # noqa: PTH112 - Path.is_dir raises where a parent may not be entered
+        return Listing(pictures.parent, [pictures])
+    listing = scan_folder(pictures)
+    if not listing.pictures:
+        listing.require_complete()
+        listing.require_pictures()
+    return listing
+
+
+def _say_notes(bundle: Bundle, listing: Listing) -> None:
+    """Say on standard error what is not as the manifest has it, and what is left out."""
+    console = SafeConsole(stderr=True)
+    if bundle.local is not None:
+        console.print(printable(_local_note(bundle, bundle.local)))
+    if listing.masks:
+        console.print(f"{len(listing.masks)} masks below ground_truth are left out")
+
+
+def _local_note(bundle: Bundle, local: LocalSettings) -> str:
+    decision, made = bundle.decision, bundle.manifest.decision
+    origin = "; ".join(part for part in (local.pictures, local.by, local.when) if part)
+    return (
+        f"local.json is in force: threshold {decision.threshold:.6g} (the manifest's: {made.threshold:.6g}), pixels "
+        f"{decision.pixel_threshold:.6g} ({made.pixel_threshold:.6g}); {origin or 'it does not say who set it'}"
+    )
 
 
 def _make(output: Path | None, pictures: Path) -> None:
@@ -93,20 +190,9 @@ def _make(output: Path | None, pictures: Path) -> None:
         raise OutputError(f"cannot make {output}: {error.strerror or error}; give a writable folder") from error
 
 
-def _read(inspector: Inspector, paths: Sequence[Path], failed: list[str]) -> dict[Path, Frame]:
-    """The frames that can be inspected, by path; why the others cannot goes to `failed`."""
-    frames = {}
-    for path in paths:
-        try:
-            frames[path] = inspector.read(path)
-        except InputError as error:
-            failed.append(str(error))
-    return frames
-
-
 def _row(name: str, result: Result) -> dict[str, Any]:
     return {
-        "picture": name,
+        "picture": storable(name),
         "label": result.label,
         "score": result.score,
         "anomalous_pixels": float(result.mask.mean()),
@@ -114,35 +200,12 @@ def _row(name: str, result: Result) -> dict[str, Any]:
     }
 
 
-def _write_overlay(target: Path, frame: Frame, inspector: Inspector, result: Result) -> None:
-    target = target if target.suffix == ".png" else target.with_name(target.name + ".png")
-    shown = overlay(frame, result.anomaly_map, inspector.decision, inspector.bundle.manifest.geometry)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make {target.parent}: {error.strerror or error}; give a writable folder") from error
-    with atomic_file(target, force=True) as temporary:
-        Image.fromarray(shown).save(temporary, format="PNG")
-
-
-def _csv(rows: list[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(
-        text, ["picture", "label", "score", "anomalous_pixels", "milliseconds"], lineterminator="\n"
-    )
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
 def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         typer.echo(canonical_json(rows), nl=False)
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = SafeConsole()
     for row in rows:
         colour = "red" if row["label"] == "anomalous" else "green"
-        console.print(
-            f"[{colour}]{row['label']:9}[/{colour}] {row['score']:12.6g}  {row['milliseconds']:8.2f} ms  ", end=""
-        )
-        console.print(row["picture"], markup=False)
+        figures = f" {row['score']:12.6g}  {row['milliseconds']:8.2f} ms  "
+        console.print(Text.assemble((f"{row['label']:9}", colour), figures, printable(row["picture"])))

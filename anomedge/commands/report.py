@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from anomedge.bundle import Bundle
 from anomedge.commands._options import Batches, Device, Images, Precision, Runtimes, Threads
+from anomedge.commands._terminal import SafeConsole
 from anomedge.errors import ProofFailed
 from anomedge.files import canonical_json
+from anomedge.names import storable
 from anomedge.parity.prove import failure_text
 from anomedge.proving import plan_of
 
@@ -57,11 +58,11 @@ def report(
     request = Request(model, images or (), pictures, 0 if no_bench else rounds, _command(bundle, options))
     certificate = write_report(opened, output, plan, request, force=force)
     if as_json:
-        said = {"report": str(output), "passed": certificate.passed, "bytes": output.stat().st_size}
+        said = {"report": storable(str(output)), "passed": certificate.passed, "bytes": output.stat().st_size}
         typer.echo(canonical_json(said), nl=False)
     else:
         size = output.stat().st_size / 1e6
-        Console(highlight=False, soft_wrap=True).print(f"{output}: {size:.1f} MB", markup=False)
+        SafeConsole().print(f"{output}: {size:.1f} MB")
     if not certificate.passed:
         raise ProofFailed(failure_text(certificate, f"as {output} says"))
 
@@ -75,4 +76,4 @@ def _command(bundle: Path, options: dict[str, Any]) -> str:
         elif value is not None:
             for one in value if isinstance(value, Sequence) and not isinstance(value, str) else [value]:
                 words += [name, str(one)]
-    return shlex.join(words)
+    return storable(shlex.join(words))

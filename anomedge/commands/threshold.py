@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from anomedge.bundle import Bundle, LocalSettings, remove_local, write_local
 from anomedge.calibration import recalibrated, set_by_hand
 from anomedge.commands._options import Device, Precision, Runtime, Threads
 from anomedge.commands._shared import threshold_lines
+from anomedge.commands._terminal import SafeConsole
 from anomedge.errors import InputError
 from anomedge.files import canonical_json
-from anomedge.images import list_pictures, read_folder
+from anomedge.images import read_normal
 from anomedge.inspector import Inspector
 
 EXAMPLE = "anomedge threshold part.anomedge --normal normals/ --rate 0.01"
@@ -45,7 +45,7 @@ def threshold(
     opened = Bundle.open(bundle)
     settings: LocalSettings | None = None
     if normal is not None:
-        paths = _normal_pictures(normal)
+        paths = [picture.path for picture in read_normal(normal) if picture.path is not None]
         with Inspector.open(opened, runtime, device, precision=precision, threads=threads) as inspector:
             settings = recalibrated(inspector, paths, str(normal), 0.01 if rate is None else rate)
     elif by_hand:
@@ -57,12 +57,6 @@ def threshold(
     elif not dry_run and (by_hand or normal is not None) and settings is not None:
         write_local(opened, settings)
     _print(opened, settings, as_json)
-
-
-def _normal_pictures(folder: Path) -> list[Path]:
-    if any(picture.anomalous for picture in read_folder(folder)):
-        raise InputError(f"{folder} holds anomalous pictures; expected normal ones alone: give {folder / 'good'}")
-    return list_pictures(folder)
 
 
 def _print(bundle: Bundle, local: LocalSettings | None, as_json: bool) -> None:
@@ -77,6 +71,6 @@ def _print(bundle: Bundle, local: LocalSettings | None, as_json: bool) -> None:
         }
         typer.echo(canonical_json(content), nl=False)
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = SafeConsole()
     for line in threshold_lines(bundle, local):
-        console.print(line, markup=False)
+        console.print(line)

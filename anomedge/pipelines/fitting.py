@@ -18,7 +18,8 @@ from anomedge.components import FeatureExtractor
 from anomedge.components.features import PACKAGED_WEIGHTS, depth_layers, layers_at_strides
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_bytes
-from anomedge.images import Picture, list_pictures, read_folder
+from anomedge.images import Picture, read_folder, read_normal
+from anomedge.names import storable
 from anomedge.pipelines._base import Pipeline
 from anomedge.pipelines.model import Card, Model, tool_versions
 from anomedge.pipelines.preprocessing import to_images
@@ -130,13 +131,14 @@ def _refuse_overlap(fitted: Sequence[Picture], held_back: Sequence[Picture]) -> 
 
 
 def _split(folder: Path, options: FitOptions) -> tuple[list[Picture], list[Picture], str]:
-    pictures = _normal_pictures(folder)
+    pictures = read_normal(folder)
     if options.held_back is not None:
-        held = _normal_pictures(options.held_back)
+        held = read_normal(options.held_back)
         fitted, source = pictures, "pictures given for it"
         if options.labelled is not None:
             raise InputError("got held-back and labelled pictures; expected one of them to place the threshold by")
     elif options.labelled is not None:
+        _labelled(options.labelled)  # refused before the fit, not after it
         fitted, held, source = pictures, [], "labelled pictures"
     else:
         if not 0 < options.holdout < 1:
@@ -154,15 +156,14 @@ def _split(folder: Path, options: FitOptions) -> tuple[list[Picture], list[Pictu
     return fitted, held, source
 
 
-def _normal_pictures(folder: Path) -> list[Picture]:
-    """Every picture below a folder, unless its layout says that some are not normal."""
-    pictures = [Picture(p.relative_to(folder).as_posix(), path=p) for p in list_pictures(folder)]
-    kinds = {part for picture in pictures for part in picture.name.split("/")[:-1]}
-    if "ground_truth" in kinds or any(picture.anomalous for picture in read_folder(folder)):
-        raise InputError(
-            f"{folder} holds anomalous pictures ({', '.join(sorted(kinds))}); expected normal ones alone: give train/good"
-        )
-    return pictures
+def _labelled(folder: Path) -> tuple[list[Picture], list[Picture]]:
+    """Normal and anomalous pictures of a labelled folder, at least one of each."""
+    labelled = read_folder(folder)
+    good = [picture for picture in labelled if picture.anomalous is False]
+    bad = [picture for picture in labelled if picture.anomalous]
+    if not good or not bad:
+        raise InputError(f"{folder}: got {len(good)} normal, {len(bad)} anomalous; expected `good` and others")
+    return good, bad
 
 
 def _extractor(kind: type[Pipeline], options: FitOptions) -> FeatureExtractor:
@@ -230,13 +231,7 @@ def _decide(pipeline: Pipeline, held_back: Sequence[Picture], source: str, optio
         cut, pixel_cut = (by_false_alarm_rate(values, options.rate) for values in (scores, peaks))
         _warn_if_small(cut, len(held_back), options.rate)
         return _decision(cut, pixel_cut, scores, scores, _origin(cut, held_back, [], source, options))
-    labelled = read_folder(options.labelled)
-    good = [p for p in labelled if p.anomalous is False]
-    bad = [p for p in labelled if p.anomalous]
-    if not good or not bad:
-        raise InputError(
-            f"{options.labelled}: got {len(good)} normal, {len(bad)} anomalous; expected `good` and others"
-        )
+    good, bad = _labelled(options.labelled)
     (normal, normal_peaks), (anomalous, anomalous_peaks) = (_scores(pipeline, p, options) for p in (good, bad))
     if not anomalous.any():
         _refuse_blind(normal)
@@ -304,7 +299,7 @@ def _weights_name(options: FitOptions) -> str:
     if options.weights is None:
         return "imagenet"
     name = str(options.weights)
-    return name if name == "random" or name in PACKAGED_WEIGHTS else Path(name).name
+    return name if name == "random" or name in PACKAGED_WEIGHTS else storable(Path(name).name)
 
 
 def _licence(options: FitOptions) -> dict[str, str]:

@@ -12,6 +12,7 @@ from anomedge.benchmark import Timing, measure
 from anomedge.bundle import Bundle, LocalSettings, Manifest
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_file
+from anomedge.names import storable
 from anomedge.parity import Certificate, Outputs, Plan, Reference, prove
 from anomedge.parity.certificate import Check, Tolerance
 from anomedge.parity.compare import collect
@@ -106,7 +107,7 @@ def collect_content(bundle: Bundle, plan: Plan, request: Request) -> Content:
     copies = _outputs(bundle, reference, left)
     chosen = select(reference, copies, bundle, request.pictures)
     return Content(
-        bundle=bundle.path.resolve().name,
+        bundle=storable(bundle.path.resolve().name),
         made=_moment(request.now),
         machine=_machine(),
         command=request.command,
@@ -149,7 +150,7 @@ def _notes(bundle: Bundle, request: Request) -> list[str]:
     """What a reader must know before the figures."""
     notes = []
     if request.model is not None and sha256_of_file(request.model) != bundle.manifest.model:
-        notes.append(f"The model file {request.model.name} is not the one this bundle was exported from.")
+        notes.append(f"The model file {storable(request.model.name)} is not the one this bundle was exported from.")
     if bundle.decision != bundle.manifest.decision:
         notes.append("This device uses thresholds of its own (local.json), not those of the export.")
     if bundle.manifest.decision.origin.extrapolated:
