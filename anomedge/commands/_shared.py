@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import signal
+import sys
 import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -17,8 +18,9 @@ from rich.table import Table
 from rich.text import Text
 
 from anomedge.bundle import Bundle, LocalSettings
-from anomedge.commands._terminal import SafeConsole, flush_stdout, wide_console
-from anomedge.errors import AnomedgeError, InputError, OutputError, RuntimeMissing
+from anomedge.commands._terminal import SafeConsole, checked_stdout, stdout_failure, wide_console
+from anomedge.errors import AnomedgeError, InputError, RuntimeMissing
+from anomedge.names import printable_lines
 from anomedge.parity.certificate import Cell, Certificate, Check
 
 __all__ = [
@@ -116,11 +118,12 @@ class Stopped(BaseException):
 def guarded(command: Callable[[list[str]], Any], arguments: Sequence[str]) -> int:
     """Run a command line; errors become one line and an exit code, tracebacks only come with `--debug`."""
     debug = "--debug" in arguments
-    with warnings.catch_warnings(), _signals_raised():
+    with warnings.catch_warnings(), checked_stdout(), _signals_raised():
         warnings.showwarning = _one_line_warning  # type: ignore[assignment]
         try:
             command([a for a in spread_values(arguments) if a != "--debug"])
-            flush_stdout()
+            with suppress(BrokenPipeError):  # the reader has what it wanted
+                sys.stdout.flush()
             return 0
         except AnomedgeError as error:
             return _failed(error, error.exit_code, debug)
@@ -140,10 +143,8 @@ def guarded(command: Callable[[list[str]], Any], arguments: Sequence[str]) -> in
 
 
 def _translated(error: Exception) -> AnomedgeError:
-    """An unexpected error in one line; what standard output refused, it refuses again when it is flushed."""
-    try:
-        flush_stdout()
-    except OutputError as refused:
+    """An unexpected error in one line."""
+    if isinstance(error, OSError) and (refused := stdout_failure()) is not None:
         return refused
     reason = (str(error).splitlines() or [""])[0]
     return InputError(f"{type(error).__name__}: {reason}; --debug shows where")
@@ -283,4 +284,4 @@ def _failed(error: AnomedgeError, code: int, debug: bool) -> int:
 
 
 def _one_line_warning(message: Warning | str, *_: Any) -> None:
-    SafeConsole(stderr=True).print(Text.assemble(("warning:", "yellow"), f" {message}"))
+    SafeConsole(stderr=True).print(Text.assemble(("warning:", "yellow"), f" {printable_lines(str(message))}"))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import io
 import sys
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -15,7 +15,7 @@ from rich.text import Text
 from anomedge.errors import OutputError
 from anomedge.names import printable_lines
 
-__all__ = ["SafeConsole", "flush_stdout", "wide_console"]
+__all__ = ["SafeConsole", "checked_stdout", "stdout_failure", "wide_console"]
 
 
 class SafeConsole(Console):
@@ -50,26 +50,51 @@ def wide_console() -> SafeConsole:
     return SafeConsole(width=None if sys.stdout.isatty() else 110, soft_wrap=False)
 
 
-def flush_stdout() -> None:
-    """Write what standard output still buffers.
+class _CheckedFile(io.FileIO):
+    """Standard output that remembers why it refused a write, and drops what comes after."""
 
-    Raises:
-        OutputError: it cannot be written; the rest is dropped, or Python would complain of it once more at its end.
-    """
+    failure: OSError | None = None
+
+    def write(self, data: Any) -> int | None:  # type: ignore[override]
+        """Write bytes."""
+        if self.failure is not None:
+            return memoryview(data).nbytes
+        try:
+            return super().write(data)
+        except BrokenPipeError:  # the reader went away: whoever writes decides what that means
+            raise
+        except OSError as error:
+            self.failure = error
+            raise
+
+
+@contextmanager
+def checked_stdout() -> Iterator[None]:
+    """Within the block, have `stdout_failure` know of every write that standard output refuses."""
+    plain = sys.stdout
+    if type(plain) is not io.TextIOWrapper:  # captured, or closed
+        yield
+        return
+    plain.flush()
+    sys.stdout = io.TextIOWrapper(
+        io.BufferedWriter(_CheckedFile(plain.fileno(), "wb", closefd=False)),
+        encoding=plain.encoding,
+        errors=plain.errors,
+        line_buffering=plain.line_buffering,
+        write_through=plain.write_through,
+    )
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader went away: no error of ours
-        _drop_stdout()
-    except OSError as error:
-        _drop_stdout()
-        reason = error.strerror or str(error)
-        raise OutputError(
-            f"cannot write to standard output: {reason}; redirect it to a place with free space"
-        ) from error
+        yield
+    finally:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+        sys.stdout = plain
 
 
-def _drop_stdout() -> None:
-    with suppress(OSError, ValueError):
-        sink = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(sink, sys.stdout.fileno())
-        os.close(sink)
+def stdout_failure() -> OutputError | None:
+    """The error to show where standard output refused a write within `checked_stdout`; None where it did not."""
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    if not isinstance(raw, _CheckedFile) or raw.failure is None:
+        return None
+    reason = raw.failure.strerror or str(raw.failure)
+    return OutputError(f"cannot write to standard output: {reason}; redirect it to a place with free space")
