@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from anomedge.components.scalars import real
 from anomedge.errors import InputError, RuntimeMissing
 from anomedge.threshold import Cut, by_f1, by_false_alarm_rate, spread
 
@@ -56,6 +57,9 @@ class AdaptiveThreshold(Metric):
         normal, anomalous: how many scores of each it was made from.
         minimum, maximum: of those scores.
 
+    Raises:
+        InputError: a default that is no number.
+
     Example:
         >>> threshold = AdaptiveThreshold()
         >>> threshold.update(torch.tensor([2.3, 1.6, 2.6, 7.9, 3.4]), torch.tensor([0, 0, 0, 1, 1]))
@@ -80,7 +84,7 @@ class AdaptiveThreshold(Metric):
         self.level = level
         self.add_state("scores", [], dist_reduce_fx="cat")
         self.add_state("labels", [], dist_reduce_fx="cat")
-        self.assign(value=default_value, **dict.fromkeys(_ORIGIN, 0.0))
+        self.assign(value=real(default_value, "default_value"), **dict.fromkeys(_ORIGIN, 0.0))
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Collect scores (N,) with labels (N,) of 0 and 1."""

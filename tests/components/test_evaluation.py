@@ -63,3 +63,14 @@ def test_scores_that_are_not_finite_are_refused():
     threshold.update(torch.tensor([1.0, torch.nan]), torch.tensor([0, 1]))
     with pytest.raises(InputError, match="scores that are not finite"):
         threshold.compute()
+
+
+@pytest.mark.parametrize("form", [np.float32, np.array, torch.tensor])
+def test_a_default_may_be_any_number(form):
+    assert AdaptiveThreshold(form(0.5)).value == 0.5
+
+
+@pytest.mark.parametrize("wrong", [True, "0.5", None, torch.ones(2)])
+def test_a_default_that_is_no_number_is_refused(wrong):
+    with pytest.raises(InputError, match=r"got default_value=.*; expected a number"):
+        AdaptiveThreshold(wrong)
