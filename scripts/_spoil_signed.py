@@ -211,6 +211,7 @@ def _png(height: int, width: int, rows: bytes, chunks: list[tuple[bytes, bytes]]
 def local(copy: Copy, rng: Random) -> None:
     """Local settings and certificates, which no digest covers."""
     settings: Any = {
+        "bundle": copy.manifest()["digest"],
         "threshold": 1.5,
         "pixel_threshold": 2.0,
         "minimum": 0.0,
