@@ -160,7 +160,10 @@ def _reused(regions: list[tuple[int, int]], freed: int) -> int:
 
 
 def _opening(network: Network, copies: int) -> int:
-    """Constants leave the file's text one by one; what is held in a smaller form is unfolded in two steps before that."""
+    """Constants leave the file's text one by one; what is held in a smaller form is unfolded in two steps before that.
+
+    The file's bytes are in memory until the session is open: they are handed over as they were hashed.
+    """
     constants = sum(network.constants.values())
     if _is_mapped(network):
         return constants + copies
@@ -168,7 +171,8 @@ def _opening(network: Network, copies: int) -> int:
         constants + copies + _in_two_layouts(network, network.constants) + max(network.constants.values(), default=0)
     )
     unfolded = sum(network.constants[name] for name in network.stored)
-    return max(taking_out, network.stored_bytes + 2 * unfolded + max(network.stored.values(), default=0))
+    unfolding = network.stored_bytes + 2 * unfolded + max(network.stored.values(), default=0)
+    return network.stored_bytes + max(taking_out, unfolding)
 
 
 def _freed(network: Network) -> int:
@@ -208,5 +212,5 @@ def _convolved(network: Network) -> set[str]:
 
 
 def _is_mapped(network: Network) -> bool:
-    """Too large for one file: constants lie beside the graph and are mapped, so nothing exists twice."""
+    """Too large for one file: constants lie beside the graph and are used where they were read, so nothing exists twice."""
     return network.stored_bytes + (1 << 20) > _PROTOBUF_LIMIT

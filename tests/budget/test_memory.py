@@ -80,17 +80,17 @@ def test_copies_of_constants(kinds, copies):
     assert memory_of(network(*operations, constants={"w": 5 * MB})).copies == copies * 5 * MB
 
 
-def test_opening_takes_the_largest_constant_twice_and_unfolds_packed_ones():
+def test_opening_takes_the_file_the_largest_constant_twice_and_unfolds_packed_ones():
     sizes = {"w": 8 * MB, "c": 2 * MB}
     plain = network(op("a", "x", "w", "c"), constants=sizes)
-    assert memory_of(plain).opening == (8 + 2 + 8) * MB
+    assert memory_of(plain).opening == plain.stored_bytes + (8 + 2 + 8) * MB
     packed = network(op("a", "x", "w", "c"), constants=sizes, stored={"w": 4 * MB})
     assert packed.stored_bytes == 6 * MB
-    assert memory_of(packed).opening == (6 + 2 * 8 + 4) * MB
+    assert memory_of(packed).opening == packed.stored_bytes + (6 + 2 * 8 + 4) * MB
     blocks = network(op("a", "x", "w", kind="convolution"), constants={"w": 8 * MB})
-    assert memory_of(blocks).opening == (8 + 8 + 4 + 8) * MB
+    assert memory_of(blocks).opening == blocks.stored_bytes + (8 + 8 + 4 + 8) * MB
     huge = network(op("a", "x", "w"), constants={"w": 3 << 30})
-    assert memory_of(huge).opening == 3 << 30  # beside the graph, mapped
+    assert memory_of(huge).opening == 3 << 30  # beside the graph, used where they were read
 
 
 def test_what_opening_frees_stays_with_the_process():
