@@ -32,6 +32,7 @@ from anomedge.files import sha256_of_bytes, sha256_of_file
 from anomedge.names import indented, storable
 
 __all__ = [
+    "EIGHT_BIT_MODES",
     "SUFFIXES",
     "Frame",
     "Listing",
@@ -63,7 +64,7 @@ _OTHER_SUFFIXES = frozenset(
 _GOOD, _TEST, _GROUND_TRUTH = "good", "test", "ground_truth"
 _MOST_FRAMES = 100
 """Frames that are counted in one file; a TIFF may list any number, at 1 ms each."""
-_EIGHT_BIT = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"})
+EIGHT_BIT_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -352,7 +353,7 @@ def _rgb(image: Image.Image, path: Path, file: BinaryIO) -> Frame:
         raise InputError(
             f"{path}: got {depth} bits a channel; expected 8 bits a channel: convert it the way you want it"
         )
-    if image.mode not in _EIGHT_BIT:
+    if image.mode not in EIGHT_BIT_MODES:
         raise InputError(f"{path}: got mode {image.mode}; expected 8 bits a channel: convert it the way you want it")
     upright = ImageOps.exif_transpose(image)
     return np.asarray(upright.convert("RGB"))

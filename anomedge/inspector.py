@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from anomedge import runtimes
 from anomedge.bundle import Bundle
 from anomedge.changes import Changes
 from anomedge.errors import InputError, RuntimeFailure
+from anomedge.frames import as_frame
 from anomedge.images import Frame, read_picture
 from anomedge.threshold import Decision
 
 __all__ = ["Inspector", "Result"]
+
+Given = Frame | Path | str | Image.Image
 
 
 @dataclass(frozen=True)
@@ -68,23 +72,29 @@ class Inspector:
         """The thresholds in force: the manifest's, or the device's own."""
         return self.bundle.decision
 
-    def predict(self, frames: Frame | Path | str | Sequence[Path | str | Frame]) -> Result | list[Result]:
-        """Inspect a frame (H, W, 3) or a picture's path, giving a Result; a batch of either gives a list of them.
+    def predict(self, frames: Given | Sequence[Given]) -> Result | list[Result]:
+        """Inspect a frame (H, W, 3), a picture's path, a grey frame (H, W) or a Pillow image, giving a Result.
+
+        A sequence of them, or an array (B, H, W, 3), gives a list.
 
         Raises:
-            InputError: other frames than uint8 RGB of the bundle's size, or a picture that cannot be read.
+            InputError: other frames than uint8 of the bundle's size, or a picture that cannot be read.
         """
-        if isinstance(frames, (str, Path)):
-            return self.predict_batch([frames])[0]
-        if isinstance(frames, np.ndarray):
-            return self._inspect(frames[None])[0] if frames.ndim == 3 else self._inspect(frames)
-        return self.predict_batch(frames)
+        if isinstance(frames, np.ndarray) and frames.ndim == 4:
+            return self._inspect(frames)
+        if isinstance(frames, Iterator):
+            raise InputError("got an iterator, which may never end; expected a sequence of frames: give list(frames)")
+        if isinstance(frames, (str, bytes)) or hasattr(frames, "dtype") or not hasattr(frames, "__len__"):
+            return self.predict_batch([frames])[0]  # type: ignore[list-item]
+        return self.predict_batch(frames)  # type: ignore[arg-type]
 
-    def predict_batch(self, frames: Sequence[Path | str | Frame]) -> list[Result]:
+    def predict_batch(self, frames: Sequence[Given]) -> list[Result]:
         """Inspect frames and paths of pictures in one call of the runtime; errors as in `predict`."""
+        if isinstance(frames, (str, bytes)) or not hasattr(frames, "__len__"):
+            raise InputError(f"got a {type(frames).__name__}; expected a sequence of frames or paths: give a list")
         if len(frames) == 0:
             raise InputError("got an empty batch; expected at least one frame")
-        loaded = [frame if isinstance(frame, np.ndarray) else self.read(frame) for frame in frames]
+        loaded = [self.read(frame) if isinstance(frame, (str, Path)) else as_frame(frame) for frame in frames]
         if len({frame.shape for frame in loaded}) > 1:
             raise InputError(f"got frames of {sorted({f.shape for f in loaded})}; expected one size, the bundle's")
         return self._inspect(np.stack(loaded))

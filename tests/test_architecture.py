@@ -20,7 +20,7 @@ VENDORS = [
 DEVICE_SIDE = (
     "names", "errors", "files", "resample", "threshold", "images", "bundle", "overlay", "inspector", "progress", "proving",
     "testing", "benchmark", "calibration", "anatomy", "sources", "reactions", "station", "report", "budget", "ranges",
-    "strict_json", "local_settings", "changes", "checked", "protobuf",
+    "strict_json", "local_settings", "changes", "checked", "protobuf", "frames",
 )  # fmt: skip
 # A part may import those that stand before it in one of its rows, and itself.
 ALLOWED = {
@@ -42,7 +42,8 @@ ALLOWED = {
     "budget": {"errors", "strict_json"},
     "runtimes": {"errors", "bundle", "files", "progress", "protobuf", "strict_json"},
     "overlay": {"images", "resample", "threshold"},
-    "inspector": {"errors", "bundle", "changes", "images", "runtimes", "threshold"},
+    "frames": {"errors", "images"},
+    "inspector": {"frames", "errors", "bundle", "changes", "images", "runtimes", "threshold"},
     "parity": {"errors", "bundle", "images", "progress", "resample", "runtimes", "strict_json", "threshold"},
     # It compares with eager Torch where a model is given, and imports the host side only then.
     "proving": {"errors", "bundle", "export", "files", "images", "parity", "pipelines", "runtimes"},

@@ -1,0 +1,52 @@
+"""Frames from values in memory: arrays and Pillow images; anything else is refused with a remedy."""
+
+import numpy as np
+from PIL import Image
+
+from anomedge.errors import InputError
+from anomedge.images import EIGHT_BIT_MODES, Frame
+
+__all__ = ["as_frame"]
+
+
+def as_frame(value: object) -> Frame:
+    """A frame (H, W, 3) from an RGB frame, a grey one (H, W) or a Pillow image.
+
+    >>> as_frame(np.zeros((4, 6), np.uint8)).shape
+    (4, 6, 3)
+
+    Raises:
+        InputError: anything else; the message says how to make a frame of it.
+    """
+    if isinstance(value, Image.Image):
+        if value.mode not in EIGHT_BIT_MODES:
+            raise InputError(f"got a Pillow image of mode {value.mode}; expected 8 bits a channel: convert it first")
+        return np.asarray(value.convert("RGB"))
+    if not isinstance(value, np.ndarray):
+        raise InputError(
+            f"got {_called(value)}; expected an uint8 array (H, W, 3), a Pillow image or a path{_remedy(value)}"
+        )
+    if value.dtype != np.uint8:
+        raise InputError(f"got a frame of {value.dtype}; expected uint8, 0 to 255: scale, round and convert it first")
+    if value.ndim == 2:
+        return np.repeat(value[:, :, None], 3, axis=2)
+    if value.ndim == 3 and value.shape[2] != 3 and value.shape[0] == 3:
+        raise InputError(
+            f"got a frame {value.shape}, channels first; expected (H, W, 3): give frame.transpose(1, 2, 0)"
+        )
+    if value.ndim != 3 or value.shape[2] != 3:
+        raise InputError(f"got a frame {value.shape}; expected (H, W, 3) RGB or (H, W) grey")
+    return value
+
+
+def _called(value: object) -> str:
+    kind = type(value)
+    return f"a {kind.__module__}.{kind.__qualname__}".replace("builtins.", "")
+
+
+def _remedy(value: object) -> str:
+    if type(value).__module__.partition(".")[0] == "torch":
+        return ": give a uint8 tensor's .permute(1, 2, 0).cpu().numpy()"
+    if isinstance(value, bytes):
+        return ": give os.fsdecode(path), or open an encoded picture with Pillow"
+    return ""
