@@ -21,6 +21,7 @@ from anomedge.parity.compare import collect
 from anomedge.parity.golden import read_golden
 from anomedge.parity.pictures import extremes
 from anomedge.parity.plan import batches_of
+from anomedge.parity.tolerances import release_tolerance
 
 __all__ = ["certify", "plan_of", "reference_of"]
 
@@ -32,16 +33,19 @@ def plan_of(
     precision: str = "fp32",
     device: str = "cpu",
     threads: int | None = None,
+    widen: float = 1.0,
 ) -> Plan:
     """The plan of what a user asked for: all runtimes that can run here and the usual batch sizes where nothing was said.
 
     Raises:
-        InputError, RuntimeMissing: an unknown or missing runtime, or a batch size that the graph does not take.
+        InputError, RuntimeMissing: an unknown or missing runtime, a batch size that the graph does not take, or tolerances
+            widened by less than 1 or more than 100.
         BundleError: a precision that the bundle does not have.
     """
     bundle.variant(runtimes.variant_of(precision))
     found = list(dict.fromkeys(runtimes.get(name).name for name in names or runtimes.usable()))
-    return Plan(found, batches_of(bundle, batches), precision, device, threads)
+    release_tolerance(precision, widen)
+    return Plan(found, batches_of(bundle, batches), precision, device, threads, widen)
 
 
 def reference_of(
@@ -86,11 +90,9 @@ def _eager(bundle: Bundle, model: Path, images: Sequence[Path]) -> Reference:
     from anomedge.pipelines.model import load
 
     loaded, manifest = load(model), bundle.manifest
-    made = (loaded.pipeline.name, loaded.pipeline.config.model_dump(mode="json"), loaded.geometry)
-    if made != (manifest.detector, manifest.config, manifest.geometry):
+    if (loaded.pipeline.name, loaded.pipeline.config.model_dump(mode="json")) != (manifest.detector, manifest.config):
         raise InputError(f"{model} is another detector than {bundle.path}; expected the model it was exported from")
     if sha256_of_file(model) != manifest.model:
         warnings.warn(f"{model} is not the file that {bundle.path} was exported from", stacklevel=2)
     frame = manifest.input.frame
-    pictures = pictures_of(images, frame)
-    return reference_from_model(loaded, model, pictures, frame, decision=bundle.decision)
+    return reference_from_model(loaded, model, pictures_of(images, frame), frame, bundle=bundle)

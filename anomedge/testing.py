@@ -31,6 +31,7 @@ def assert_parity(
     precision: str = "fp32",
     device: str = "cpu",
     threads: int | None = None,
+    widen: float = 1.0,
 ) -> Certificate:
     """Assert that a bundle decides as the original: numbers, decisions, pixels, stages and contract.
 
@@ -44,6 +45,7 @@ def assert_parity(
         precision: which of the bundle's variants.
         device: in the vendor's words; asserted.
         threads: of the CPU.
+        widen: factor, 1 to 100, by which this release's tolerances are widened.
 
     Returns:
         The certificate, for tests that want to hold more than its tolerances.
@@ -55,7 +57,7 @@ def assert_parity(
     opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
     names = [runtime] if isinstance(runtime, str) else list(runtime or ())
     folders = [images] if isinstance(images, (str, Path)) else list(images)
-    plan = plan_of(opened, names, batches, precision, device, threads)
+    plan = plan_of(opened, names, batches, precision, device, threads, widen)
     certificate = certify(opened, plan, Path(model) if model else None, [Path(folder) for folder in folders])
     if not certificate.passed:
         raise AssertionError(failure_text(certificate, f"{opened.path} does not decide as the original"))

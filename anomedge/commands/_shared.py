@@ -46,6 +46,7 @@ _EXTRAS = {
     "tensorrt": "tensorrt",
     "tensorrt_rtx": "rtx",
 }
+_CLAUSES = {"contract": "clauses kept", "bundle": "statements hold"}
 _VALUES = {
     "--runtime": re.compile(r"onnxruntime|ort|openvino|ov|tensorrt|trt|tensorrt-rtx|rtx"),
     "--batch": re.compile(r"\d+"),
@@ -170,10 +171,20 @@ def _raise_stopped(number: int, _: FrameType | None) -> None:
 
 
 def show_certificate(certificate: Certificate) -> None:
-    """For people: one row a cell, then one a check."""
+    """For people: one row a cell, then one a check, then the verdict."""
     console = wide_console()
     for table in (_cell_table(certificate), _check_table(certificate)):
         console.print(table)
+    console.print(_verdict_line(certificate), soft_wrap=True)
+
+
+def _verdict_line(certificate: Certificate) -> str:
+    """The verdict with the reasons why it shows little, where there are any."""
+    count = certificate.pictures.total
+    if not certificate.passed:
+        return f"FAILED against {certificate.reference} on {count} pictures"
+    cautions = "".join(f"; caution: {caution}" for caution in certificate.cautions)
+    return f"passed against {certificate.reference} on {count} pictures{cautions}"
 
 
 def bytes_for_people(count: int) -> str:
@@ -241,14 +252,14 @@ def _cell_table(certificate: Certificate) -> Table:
 def _check_table(certificate: Certificate) -> Table:
     table = Table("runtime", "proof", "error", "allowed", "verdict", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for check in certificate.checks:
-        if check.kind != "contract" or not check.passed:
+        if check.kind in {"pixels", "stage"} or not check.passed:
             verdict = "passed" if check.passed else Text(f"FAILED: {check.detail}", "red")
             error, allowed = _short(check.error), _short(check.tolerance)
             table.add_row(_copy(check), f"{check.kind} {check.name}", error, allowed, verdict)
-    for runtime in dict.fromkeys(check.runtime for check in certificate.checks):
-        clauses = [check for check in certificate.checks if check.runtime == runtime and check.kind == "contract"]
+    for runtime, kind in dict.fromkeys((c.runtime, c.kind) for c in certificate.checks if c.kind in _CLAUSES):
+        clauses = [check for check in certificate.checks if (check.runtime, check.kind) == (runtime, kind)]
         kept = sum(check.passed for check in clauses)
-        table.add_row(runtime, "contract", "", "", f"{kept} of {len(clauses)} clauses kept")
+        table.add_row(runtime, kind, "", "", f"{kept} of {len(clauses)} {_CLAUSES[kind]}")
     return table
 
 

@@ -74,8 +74,7 @@ def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:
         "manifest": bundle.manifest.model_dump(mode="json"),
         "local": bundle.local.model_dump(mode="json", exclude_none=True) if bundle.local else None,
         "certificates": [
-            {"name": s.name, "objection": s.objection, "passed": s.certificate.passed if s.certificate else None}
-            for s in stored
+            {"name": s.name, "objection": s.objection, "passed": s.passed, "verdict": s.verdict} for s in stored
         ],
         "stages": {precision: [asdict(part) for part in parts] for precision, parts in stages.items()},
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 import warnings
 from pathlib import Path
 from typing import Annotated
@@ -13,16 +12,15 @@ from rich import box
 from rich.table import Column, Table
 from rich.text import Text
 
-from anomedge.bundle import CERTIFICATES, Bundle
+from anomedge.bundle import Bundle
 from anomedge.commands._options import Batches, Device, Images, Precision, Runtimes, Threads
-from anomedge.commands._shared import show_certificate, wide_console
+from anomedge.commands._shared import show_certificate, threshold_lines, wide_console
 from anomedge.errors import InputError, OutputError, ProofFailed
 from anomedge.files import atomic_file, canonical_json, check_target
 from anomedge.parity import Certificate
-from anomedge.parity.certificate import merged
 from anomedge.parity.junit import junit_xml
 from anomedge.parity.prove import failure_text
-from anomedge.parity.stored import stored_certificates
+from anomedge.parity.stored import keep_certificate
 from anomedge.proving import certify, plan_of
 
 EXAMPLE = "anomedge verify part.anomedge --model model.safetensors --images test/"
@@ -40,6 +38,9 @@ def verify(
     precision: Precision = "fp32",
     threads: Threads = None,
     stages: Annotated[bool, Option("--stages", help="Look at every stage by itself: which makes an error?")] = False,
+    widen: Annotated[
+        float, Option(min=1, max=100, help="Multiply this release's tolerances; the certificate says so.")
+    ] = 1.0,
     name: Annotated[str | None, Option(help="Name of this device's certificate.")] = None,
     junit: Annotated[Path | None, Option(help="Write the proofs as JUnit XML, for a CI server.")] = None,
     as_json: Annotated[bool, Option("--json", help="Print the certificate as JSON.")] = False,
@@ -48,7 +49,7 @@ def verify(
     if model is None and name == "host":
         raise InputError("got --name host without --model; expected another: that certificate is eager Torch's")
     opened = Bundle.open(bundle)
-    plan = plan_of(opened, runtime or (), batch or (), precision, device, threads)
+    plan = plan_of(opened, runtime or (), batch or (), precision, device, threads, widen)
     if junit is not None:
         check_target(junit, force=True)
     certificate = certify(opened, plan, model, images or (), stages=stages)
@@ -60,15 +61,16 @@ def verify(
     else:
         show_certificate(certificate)
         _show_stages(certificate)
-    path = _certificate_path(opened, "host" if model else name or platform.node() or "device")
-    others = _others(opened, path, certificate)
+        _show_local(opened)
+    _keep(opened, "host" if model else name or platform.node() or "device", certificate)
     if not certificate.passed:
-        if others is None:
-            _forget(path)
-        else:
-            _keep(path, others)
         raise ProofFailed(failure_text(certificate, "do not use this bundle here"))
-    _keep(path, merged([certificate, *([others] if others else [])]))
+
+
+def _show_local(bundle: Bundle) -> None:
+    """The device's own decision, which is in force but no part of what the model file says."""
+    if bundle.local is not None:
+        wide_console().print("\n".join(threshold_lines(bundle, bundle.local)), soft_wrap=True)
 
 
 def _show_stages(certificate: Certificate) -> None:
@@ -91,35 +93,12 @@ def _show_stages(certificate: Certificate) -> None:
         console.print(f"{finding.runtime}: {finding.text}", soft_wrap=True)
 
 
-def _certificate_path(bundle: Bundle, name: str) -> Path:
-    return bundle.path / CERTIFICATES / f"{re.sub(r'[^A-Za-z0-9_-]+', '-', name)[:64]}.json"
-
-
-def _others(bundle: Bundle, path: Path, certificate: Certificate) -> Certificate | None:
-    """What the certificate at this place says of runtimes and precisions that were not proven anew; None where nothing."""
-    stored = next((s.certificate for s in stored_certificates(bundle) if s.name == path.name and not s.objection), None)
-    same = stored is not None and (stored.reference, stored.threshold) == (certificate.reference, certificate.threshold)
-    if stored is None or not same or not stored.passed:
-        return None
-    others = stored.without(certificate.places)
-    return others if others.cells else None
-
-
-def _keep(path: Path, certificate: Certificate) -> None:
-    """Add the certificate to the bundle, where the bundle can be written to."""
+def _keep(bundle: Bundle, name: str, certificate: Certificate) -> None:
+    """Keep the certificate in the bundle where that can be written to; one that failed is not kept."""
     try:
-        path.parent.mkdir(exist_ok=True)
-        with atomic_file(path, force=True) as temporary:
-            temporary.write_bytes(canonical_json(certificate.to_json()))
+        keep_certificate(bundle, name, certificate)
     except (OSError, OutputError) as error:
-        warnings.warn(f"the certificate could not be kept in {path.parent} ({error})", stacklevel=1)
-
-
-def _forget(path: Path) -> None:
-    """An earlier certificate of this place is no longer true."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
         warnings.warn(
-            f"the earlier certificate {path} is no longer true but could not be removed ({error})", stacklevel=1
+            f"certificates in {bundle.path} could not be brought up to date ({error}); those of this name may be outdated",
+            stacklevel=1,
         )

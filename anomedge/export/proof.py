@@ -8,14 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
+from anomedge.bundle import Bundle
 from anomedge.export.eager import EagerSession
+from anomedge.files import sha256_of_file
 from anomedge.images import Picture, read_folders
 from anomedge.parity import Reference
 from anomedge.parity.compare import FRAMES, Outputs, collect
-from anomedge.parity.golden import places_with_stages
+from anomedge.parity.golden import places_with_stages, read_golden
 from anomedge.parity.pictures import blends, extremes, synthetic
+from anomedge.parity.plan import Original
 from anomedge.pipelines.model import Model
-from anomedge.threshold import Decision
 
 __all__ = ["pictures_of", "reference_from_model"]
 
@@ -33,7 +35,7 @@ def reference_from_model(
     pictures: Sequence[Picture],
     frame: tuple[int, int],
     blended: int = BLENDS,
-    decision: Decision | None = None,
+    bundle: Bundle | None = None,
 ) -> Reference:
     """What eager Torch says of the pictures, of extreme frames, and of blends next to the threshold.
 
@@ -43,14 +45,13 @@ def reference_from_model(
         pictures: the user's; those of another size are stretched to the frame, for the reference and the copy alike.
         frame: height and width.
         blended: how many blends to look for.
-        decision: the threshold in force, where it is not the model's own.
+        bundle: the one to prove, whose device may have a threshold of its own and whose golden frames are run as well.
     """
+    decision = bundle.local.applied_to(model.decision) if bundle is not None and bundle.local else model.decision
     with EagerSession(model, path) as eager:
         given = [*pictures, *extremes(frame)]
         outputs = collect(eager, given, frame, batch=1)
-        mixed = blends(
-            given, outputs.score, decision or model.decision, frame, lambda x: eager.run({FRAMES: x})["score"], blended
-        )
+        mixed = blends(given, outputs.score, decision, frame, lambda x: eager.run({FRAMES: x})["score"], blended)
         if pictures and any(picture.path is not None for picture in pictures) and len(mixed) < blended:
             warnings.warn(
                 f"got {len(mixed)} pictures blended to the threshold; expected {blended}: give pictures on both sides of "
@@ -61,6 +62,7 @@ def reference_from_model(
             outputs = _joined(outputs, collect(eager, mixed, frame, batch=1))
         everything = [*given, *mixed]
         stages = {i: eager.stages(everything[i].frame(frame)[None]) for i in places_with_stages(everything)}
+        golden = _on_golden_frames(eager, bundle) if bundle is not None else None
     return Reference(
         source=eager.name,
         pictures=everything,
@@ -68,7 +70,18 @@ def reference_from_model(
         stages=stages,
         fitted=sum(picture.digest in model.card.fitted for picture in pictures),
         resized=sum(picture.path is not None and picture.frame().shape[:2] != frame for picture in pictures),
+        original=Original(sha256_of_file(path), model.decision, model.geometry, golden),
     )
+
+
+def _on_golden_frames(eager: EagerSession, bundle: Bundle) -> Reference | None:
+    """What eager Torch says here of the frames that the bundle carries."""
+    if not bundle.manifest.golden:
+        return None
+    stored, frame = read_golden(bundle), bundle.manifest.input.frame
+    outputs = collect(eager, stored.pictures, frame, batch=1)
+    stages = {i: eager.stages(stored.pictures[i].frame(frame)[None]) for i in stored.stages}
+    return Reference(eager.name, stored.pictures, outputs, stages)
 
 
 def _joined(one: Outputs, other: Outputs) -> Outputs:

@@ -1,169 +1,117 @@
-"""The certificate: what was compared with what, how far off it was, and whether that passes."""
+"""The certificate: what was compared with what, how far off it was, and whether that passes.
+
+A certificate is a record, not a proof: no signature covers it. Whoever reads one recomputes its verdict from its rows
+(`Certificate.failures`) and asks whether it is about the bundle at hand (`anomedge.parity.stored`).
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, computed_field, model_validator
+
+from anomedge.parity.rows import Cell, Check, Finding, Frozen, PictureCount, StageError, Subject
+from anomedge.parity.tolerances import TOLERANCES, UINT8_PIXELS, WIDEST, Tolerance, release_tolerance
+from anomedge.parity.verdict import cautions_on, failures_of_rows, incomplete
 
 __all__ = [
+    "GOLDEN",
+    "ORIGINALS",
     "TOLERANCES",
+    "UINT8_PIXELS",
     "Cell",
     "Certificate",
     "Check",
     "Finding",
     "PictureCount",
     "StageError",
+    "Subject",
     "Tolerance",
     "merged",
 ]
 
+GOLDEN = "golden frames"
+ORIGINALS = ("eager torch", GOLDEN)
+"""References that speak for the original detector; any other one is a runtime that stands in for it."""
 
-class _Frozen(BaseModel):
-    # A number that is not finite becomes null in JSON, which has no such numbers.
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON has it."""
-        content: dict[str, Any] = json.loads(self.model_dump_json())
-        return content
+_DERIVED = ("passed", "failures", "cautions")
 
 
-class Tolerance(_Frozen):
-    """Largest errors allowed.
+class Certificate(Frozen):
+    """What was proven of the bundle with this digest; stage by stage where that was asked for, or the proof failed.
 
-    `score`, `map` and `batch` are shares of `anomedge.threshold.scale_of_each`, `pixels` of the [0, 1] range, `stage` of a stage's spread
-    over all pictures whose stages are known.
+    `passed`, `failures` and `cautions` are derived from the rows under this release's tolerances. They are written for
+    readers, and whatever a file says of them is dropped when it is read.
+
+    Attributes:
+        about: digests of everything that the verdict rests on.
+        stage_names: the stages that had to be compared, none where the reference knows none.
+        widened: factor by which the user had this release's tolerances widened.
+        vouched_by: the certificate of eager Torch that is about the golden frames, where those were the reference.
+        tolerances: by precision, as they were when the proof was made.
     """
 
-    score: float
-    map: float
-    batch: float
-    pixels: float
-    stage: float
-
-
-TOLERANCES = {
-    "fp32": Tolerance(score=1e-4, map=1e-4, batch=1e-5, pixels=1e-5, stage=1e-4),
-    # Operands rounded to ten bits, on the demonstration's pictures: 1.8e-2 of the scale, 5.3e-4 of the pixels' range.
-    "tf32": Tolerance(score=3e-2, map=3e-2, batch=3e-2, pixels=1e-3, stage=3e-2),
-    # Twice the worst that was measured, an extreme frame; pictures reached a third: docs/decisions/0010-half-precision.md.
-    # A GPU's kernels for one batch may round otherwise than those for another.
-    "fp16": Tolerance(score=1e-1, map=1e-1, batch=5e-2, pixels=1e-5, stage=5e-2),
-    "fp16-storage": Tolerance(score=2e-2, map=2e-2, batch=1e-5, pixels=1e-5, stage=2e-2),
-}
-"""By precision; written into every manifest."""
-
-UINT8_PIXELS = 1.01 / 255
-"""Against torchvision's uint8 path, which rounds to whole grey levels after each axis: half a level twice, and one in a
-hundred more for its whole-number weights (1.005 levels seen on noise)."""
-
-
-class Cell(_Frozen):
-    """One runtime at one batch size, on all pictures. Errors are shares of `anomedge.threshold.scale_of_each`."""
-
-    runtime: str
-    version: str
-    running_on: str
-    precision: str
-    batch: int
-    pictures: int
-    score_error: float
-    map_error: float
-    batch_error: float | None
-    worst: str
-    flips: tuple[str, ...]
-    smallest_margin: float
-    mask_iou: float
-    image_auroc: float | None
-    image_auroc_change: float | None
-    pixel_auroc: float | None
-    pixel_auroc_change: float | None
-    failures: tuple[str, ...]
-
-
-class Check(_Frozen):
-    """One further check of a runtime: a stage, the pixels, a clause of the contract."""
-
-    runtime: str
-    precision: str = "fp32"
-    kind: Literal["pixels", "stage", "contract"]
-    name: str
-    error: float | None = None
-    tolerance: float | None = None
-    detail: str = ""
-    passed: bool
-
-
-class StageError(_Frozen):
-    """What one stage does by itself, from right values of the stages before it; see `anomedge.parity.localise`.
-
-    `error` is a share of the stage's spread (pixels: of the [0, 1] range; map and score: as a cell's), `effect` what
-    becomes of it in map or score, None where that is not known; `picture` and `where` are those of the largest error. Levels
-    of a backbone between which nothing is cut have one `effect`.
-    """
-
-    runtime: str
-    precision: str
-    name: str
-    error: float | None
-    allowed: float
-    effect: float | None = None
-    effect_allowed: float | None = None
-    picture: str
-    where: str
-    passed: bool
-
-    @property
-    def makes_too_much(self) -> bool:
-        """The error is more than allowed, or no number."""
-        return self.error is None or not self.error <= self.allowed
-
-
-class Finding(_Frozen):
-    """Of one runtime: the first stage that exceeds its share, None where no single one does, and what to look at."""
-
-    runtime: str
-    precision: str
-    stage: str | None
-    passed: bool
-    text: str
-
-
-class PictureCount(_Frozen):
-    """How many pictures were compared, and of which kind."""
-
-    total: int
-    labelled: int
-    blended: int
-    fitted: int
-    extreme: int
-    resized: int
-
-
-class Certificate(_Frozen):
-    """What was proven of the bundle with this digest; stage by stage where that was asked for, or the proof failed."""
-
-    schema_version: Annotated[int, Field(ge=1, le=1)] = 1
+    schema_version: Annotated[int, Field(ge=2, le=2)] = 2
     bundle: str
+    about: Subject
     reference: str
     machine: dict[str, str]
     tools: dict[str, str]
     scale: float
     threshold: float
+    local_thresholds: bool = False
+    widened: Annotated[float, Field(ge=1, le=WIDEST)] = 1.0
+    vouched_by: str = ""
     tolerances: dict[str, Tolerance]
     pictures: PictureCount
+    stage_names: tuple[str, ...] = ()
     cells: tuple[Cell, ...]
     checks: tuple[Check, ...]
     stages: tuple[StageError, ...] = ()
     findings: tuple[Finding, ...] = ()
-    failures: tuple[str, ...]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _derives_its_verdict(cls, content: Any) -> Any:
+        if not isinstance(content, Mapping):
+            return content
+        return {name: value for name, value in content.items() if name not in _DERIVED}
+
+    @model_validator(mode="after")
+    def _has_tolerances(self) -> Certificate:
+        rows: list[Cell | Check | StageError | Finding] = [*self.cells, *self.checks, *self.stages, *self.findings]
+        for row in rows:
+            if row.precision not in TOLERANCES:
+                raise ValueError(f"expected precisions of this release, not {row.precision[:40]!r}")
+        return self
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """One line for each row that fails, and for each part of a proof that is not there."""
+        tolerances = {precision: release_tolerance(precision, self.widened) for precision in TOLERANCES}
+        lines = [*failures_of_rows(self.cells, self.checks, self.stages, self.findings, tolerances)]
+        return (*lines, *incomplete(self.cells, self.checks, self.stage_names))
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """One phrase for each reason why this proof, if it passed, shows little."""
+        widened = () if self.widened == 1 else (f"tolerances widened {self.widened:g} times",)
+        return (*widened, *self._of_reference(), *cautions_on(self.pictures, self.cells))
+
+    def _of_reference(self) -> tuple[str, ...]:
+        if self.reference not in ORIGINALS:
+            return ("no proof against the original: give --model, or leave out --images",)
+        if self.reference == GOLDEN and not self.vouched_by:
+            return ("no certificate of eager Torch is about these golden frames: only the bundle vouches for them",)
+        return ()
+
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def passed(self) -> bool:
-        """Nothing failed."""
+        """Nothing failed, and nothing is missing."""
         return not self.failures
 
     def without(self, places: Collection[tuple[str, str]]) -> Certificate:
@@ -181,14 +129,16 @@ class Certificate(_Frozen):
 
 
 def merged(certificates: Sequence[Certificate]) -> Certificate:
-    """One certificate of several precisions of the same bundle, proven with the same pictures."""
-    return certificates[0].model_copy(
+    """One certificate of several precisions of the same bundle, proven in one run with the same pictures."""
+    first = certificates[0]
+    graphs = {name: digest for certificate in certificates for name, digest in certificate.about.graphs.items()}
+    return first.model_copy(
         update={
+            "about": first.about.model_copy(update={"graphs": graphs}),
             "tolerances": {name: t for certificate in certificates for name, t in certificate.tolerances.items()},
             "cells": tuple(cell for certificate in certificates for cell in certificate.cells),
             "checks": tuple(check for certificate in certificates for check in certificate.checks),
             "stages": tuple(stage for certificate in certificates for stage in certificate.stages),
             "findings": tuple(finding for certificate in certificates for finding in certificate.findings),
-            "failures": tuple(line for certificate in certificates for line in certificate.failures),
         }
     )

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from anomedge.errors import InputError
 from anomedge.images import Frame, Mask, Picture, stretch
-from anomedge.parity.certificate import Tolerance
 from anomedge.parity.metrics import auroc, mask_iou
 from anomedge.parity.pictures import BLENDED
 from anomedge.progress import track
@@ -19,7 +18,7 @@ from anomedge.resample import Geometry
 from anomedge.runtimes import Session
 from anomedge.threshold import Decision, scale_of_each
 
-__all__ = ["Difference", "Outputs", "Ranks", "Truth", "collect", "compare", "failures_of", "truth_of"]
+__all__ = ["Difference", "Outputs", "Ranks", "Truth", "collect", "compare", "truth_of"]
 
 FRAMES = "frames"
 
@@ -95,45 +94,58 @@ def truth_of(pictures: Sequence[Picture], geometry: Geometry, frame: tuple[int, 
 
 
 def compare(
-    reference: Outputs, outputs: Outputs, decision: Decision, names: Sequence[str], allowed: float = 0.0
+    reference: Outputs,
+    outputs: Outputs,
+    decision: Decision,
+    names: Sequence[str],
+    allowed: float = 0.0,
+    exported: Decision | None = None,
 ) -> Difference:
     """Numbers and decisions.
 
     A blend nearer to the threshold than twice what a score may be off, a share of the scale, was made for a finer
     precision than this one: its label is not counted. A picture's always is.
+
+    Args:
+        reference: what the original says.
+        outputs: what the copy says.
+        decision: the one in force.
+        names: of the pictures.
+        allowed: what a score may be off in this precision, a share of the scale; 0 where every blend counts.
+        exported: the decision of the export, where a device's own is in force: labels must not flip at either.
     """
     scores = np.abs(_exact(outputs.score) - _exact(reference.score)) / scale_of_each(reference.score, decision.scale)
     maps = np.abs(_exact(outputs.anomaly_map) - _exact(reference.anomaly_map))
     worst_of_map = (maps / scale_of_each(reference.anomaly_map, decision.scale)).reshape(len(names), -1).max(axis=1)
-    margins = np.abs(_exact(reference.score) - decision.threshold) / scale_of_each(decision.threshold, decision.scale)
-    counted = (margins >= 2 * allowed) | [not name.startswith(BLENDED) for name in names]
-    flipped = counted & (decision.is_anomalous(reference.score) != decision.is_anomalous(outputs.score))
+    flips = _flips(reference, outputs, decision, names, allowed)
+    if exported is not None and exported.threshold != decision.threshold:
+        at_export = _flips(reference, outputs, exported, names, allowed)
+        flips += tuple(f"{name} (at the threshold of the export)" for name in at_export)
     masks = zip(decision.mask(reference.anomaly_map), decision.mask(outputs.anomaly_map), strict=True)
     return Difference(
         score_error=float(scores.max()),
         map_error=float(worst_of_map.max()),
         worst=names[int(np.maximum(scores, worst_of_map).argmax())],
-        flips=tuple(name for name, flip in zip(names, flipped, strict=True) if flip),
-        smallest_margin=float(margins.min()),
+        flips=flips,
+        smallest_margin=float(_margins(reference, decision).min()),
         mask_iou=min(mask_iou(a, b) for a, b in masks),
     )
 
 
-def failures_of(difference: Difference, batch_error: float | None, tolerance: Tolerance) -> tuple[str, ...]:
-    """One line for each way in which a cell fails; NaN fails."""
-    measured = {
-        "score": (difference.score_error, tolerance.score),
-        "map": (difference.map_error, tolerance.map),
-        "batch": (batch_error or 0.0, tolerance.batch),
-    }
-    lines = [
-        f"{name} off by {error:.2e} of the scale; allowed {allowed:.0e} (worst: {difference.worst})"
-        for name, (error, allowed) in measured.items()
-        if not error <= allowed
-    ]
-    if difference.flips:
-        lines.append(f"{len(difference.flips)} labels flipped: {', '.join(difference.flips[:5])}")
-    return tuple(lines)
+def _flips(
+    reference: Outputs, outputs: Outputs, decision: Decision, names: Sequence[str], allowed: float
+) -> tuple[str, ...]:
+    """The pictures whose label the copy changes."""
+    own = np.array([not name.startswith(BLENDED) for name in names])
+    counted = own | (_margins(reference, decision) >= 2 * allowed)
+    flipped = counted & (decision.is_anomalous(reference.score) != decision.is_anomalous(outputs.score))
+    return tuple(name for name, flip in zip(names, flipped, strict=True) if flip)
+
+
+def _margins(reference: Outputs, decision: Decision) -> npt.NDArray[np.float64]:
+    """Distances (N,) of the original's scores to the threshold, shares of the scale there."""
+    distances = np.abs(_exact(reference.score) - decision.threshold)
+    return np.asarray(distances / scale_of_each(decision.threshold, decision.scale))
 
 
 def _exact(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

@@ -22,12 +22,22 @@ def junit_xml(certificate: Certificate) -> bytes:
         cells = [_of_cell(cell, certificate.reference) for cell in certificate.cells if cell.runtime == runtime]
         checks = [_of_check(check) for check in certificate.checks if check.runtime == runtime]
         suite = ET.SubElement(root, "testsuite", name=f"anomedge.{runtime}")
+        _add_cautions(suite, certificate)
         findings = [_of_finding(finding) for finding in certificate.findings if finding.runtime == runtime]
         suite.extend([*findings, *cells, *checks])
-        failed = sum(case.find("failure") is not None for case in suite)
-        suite.attrib |= {"tests": str(len(suite)), "failures": str(failed), "errors": "0"}
+        cases = suite.findall("testcase")
+        failed = sum(case.find("failure") is not None for case in cases)
+        suite.attrib |= {"tests": str(len(cases)), "failures": str(failed), "errors": "0"}
     ET.indent(root)
     return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
+
+
+def _add_cautions(suite: ET.Element, certificate: Certificate) -> None:
+    """Why a proof that passed shows little, as properties of the suite."""
+    if certificate.cautions:
+        properties = ET.SubElement(suite, "properties")
+        for caution in certificate.cautions:
+            ET.SubElement(properties, "property", name="caution", value=_clean(caution))
 
 
 def _of_cell(cell: Cell, reference: str) -> ET.Element:

@@ -37,14 +37,13 @@ def check_layout(bundle: Bundle, reference: Reference, plan: Plan) -> list[Check
         BundleError: the bundle was not exported with this layout.
     """
     files = _files(bundle, variant_of(plan.precision))
-    tolerance = Tolerance(**bundle.manifest.tolerances[plan.precision])
     checks: list[Check] = []
     for name in plan.runtimes:
         kind = get(name)
         with kind.from_variant(bundle, files, plan.options()) as session:
             checks.append(_contract(bundle, session, max(plan.batches)))
             if checks[-1].passed:
-                checks += _pictures(bundle, session, reference, plan.batches[0], tolerance)
+                checks += _pictures(bundle, session, reference, plan.batches[0], plan.tolerance)
     return checks
 
 

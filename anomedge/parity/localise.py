@@ -29,7 +29,6 @@ from anomedge.parity.plan import Plan, Reference
 from anomedge.parity.stages import (
     OUTPUTS,
     Off,
-    allowed_at,
     copies_of,
     errors_as_they_arrive,
     off_by,
@@ -110,7 +109,7 @@ class _Segments:
 
     def __init__(self, bundle: Bundle, session: Session, reference: Reference, names: list[str]) -> None:
         self.names = names
-        self.scales = scales_of(bundle, reference)
+        self.scales = scales_of(reference.exported_decision(bundle), reference)
         self.reference = reference
         self._session, self._copies = session, copies_of(bundle)
         self._frame = bundle.manifest.input.frame
@@ -231,7 +230,7 @@ def _rows(
             precision=precision,
             name=name,
             error=made[name].error,
-            allowed=allowed_at(name, tolerance),
+            allowed=tolerance.at(name),
             effect=effect and effect.off.error,
             effect_allowed=effect and effect.allowed,
             picture=made[name].picture,
@@ -242,7 +241,7 @@ def _rows(
 
 def _failed(levels: list[str], made: dict[str, Off], effect: _Effect | None, tolerance: Tolerance) -> set[str]:
     """Levels that make too much, and the one that their error, or its effect, comes from."""
-    over = [name for name in levels if not made[name].error <= allowed_at(name, tolerance)]
+    over = [name for name in levels if not made[name].error <= tolerance.at(name)]
     if over:
         return {_origin(levels[: levels.index(over[0]) + 1], made), *over}
     return {_origin(levels, made)} if effect is not None and not effect.share <= 1 else set()

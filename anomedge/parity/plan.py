@@ -11,9 +11,29 @@ from anomedge.bundle import Bundle
 from anomedge.errors import InputError
 from anomedge.images import Picture
 from anomedge.parity.compare import Outputs
+from anomedge.parity.tolerances import Tolerance, release_tolerance
+from anomedge.resample import Geometry
 from anomedge.runtimes import TF32, Options, Session, Tensors, variant_of
+from anomedge.threshold import Decision
 
-__all__ = ["Plan", "Reference", "batches_of"]
+__all__ = ["Original", "Plan", "Reference", "batches_of"]
+
+
+@dataclass(frozen=True)
+class Original:
+    """What the model file says, which a bundle made from it must repeat.
+
+    Attributes:
+        digest: SHA-256 of the file.
+        decision: thresholds, scale and normalisation.
+        geometry: how a frame becomes the detector's image.
+        golden: what eager Torch says of the bundle's golden frames, None where the bundle has none yet.
+    """
+
+    digest: str
+    decision: Decision
+    geometry: Geometry
+    golden: Reference | None = None
 
 
 @dataclass(frozen=True)
@@ -24,6 +44,7 @@ class Reference:
         source: "eager torch", "golden frames", or the runtime that stands in for the original.
         stages: by the picture's place; may hold `rounded`, the preprocessing of torchvision's uint8 path.
         fitted: how many of the pictures the detector was fitted to.
+        original: what the model file says, where there is one.
     """
 
     source: str
@@ -32,17 +53,36 @@ class Reference:
     stages: dict[int, Tensors] = field(default_factory=dict)
     fitted: int = 0
     resized: int = 0
+    original: Original | None = None
+
+    def exported_decision(self, bundle: Bundle) -> Decision:
+        """The decision of the export: the model file's where there is one, else the manifest's word for it."""
+        return self.original.decision if self.original else bundle.manifest.decision
+
+    def decision_in_force(self, bundle: Bundle) -> Decision:
+        """The decision of the export with what the device overrides."""
+        exported = self.exported_decision(bundle)
+        return bundle.local.applied_to(exported) if bundle.local else exported
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to prove: which runtimes, at which batch sizes, in which precision, on which device."""
+    """What to prove: which runtimes, at which batch sizes, in which precision, on which device.
+
+    `widen` is the factor by which the user has this release's tolerances widened.
+    """
 
     runtimes: Sequence[str]
     batches: Sequence[int]
     precision: str = "fp32"
     device: str = "cpu"
     threads: int | None = None
+    widen: float = 1.0
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """The largest errors allowed: this release's, whatever a bundle says of its own."""
+        return release_tolerance(self.precision, self.widen)
 
     def options(self, **more: Any) -> Options:
         """How the plan wants sessions opened."""

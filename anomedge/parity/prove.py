@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
+import numpy.typing as npt
 
 from anomedge.bundle import Bundle
-from anomedge.errors import AnomedgeError, BundleError, InputError
-from anomedge.images import Picture
-from anomedge.parity.certificate import Cell, Certificate, Check, Finding, PictureCount, StageError, Tolerance
-from anomedge.parity.compare import FRAMES, Outputs, Truth, collect, compare, failures_of, truth_of
+from anomedge.errors import AnomedgeError, InputError
+from anomedge.files import sha256_of_bytes
+from anomedge.images import Frame, Picture
+from anomedge.parity.certificate import (
+    GOLDEN,
+    ORIGINALS,
+    Cell,
+    Certificate,
+    Check,
+    Finding,
+    PictureCount,
+    StageError,
+    Tolerance,
+)
+from anomedge.parity.compare import FRAMES, Outputs, Truth, collect, compare, truth_of
 from anomedge.parity.layout import check_layout
 from anomedge.parity.localise import localise
-from anomedge.parity.pictures import BLENDED, EXTREME
+from anomedge.parity.manifest import check_manifest
+from anomedge.parity.pictures import BLENDED, EXTREME, SYNTHETIC
 from anomedge.parity.plan import Plan, Reference
 from anomedge.parity.stages import stage_checks
+from anomedge.parity.stored import vouching_certificate
+from anomedge.parity.subject import subject_of
+from anomedge.parity.verdict import CLAUSES, failures_of_cell
 from anomedge.runtimes import Session, variant_of
 
 __all__ = ["failure_text", "prove"]
@@ -28,6 +44,9 @@ __all__ = ["failure_text", "prove"]
 
 def prove(bundle: Bundle, reference: Reference, plan: Plan, *, stages: bool = False) -> Certificate:
     """Run every proof and write down what came out; a failed proof is in the certificate, not raised.
+
+    Tolerances are this release's, and where the model file is at hand the decision is that file's: a bundle cannot bring
+    its own yardstick. A manifest that says otherwise fails the proof.
 
     Args:
         bundle: what to prove.
@@ -46,55 +65,63 @@ def prove(bundle: Bundle, reference: Reference, plan: Plan, *, stages: bool = Fa
             f"{reference.source} says nothing of the stages; expected golden frames or a model: leave out --images, or "
             f"give --model"
         )
-    manifest = bundle.manifest
-    tolerance = _tolerance(bundle, plan.precision)
-    truth: Truth | None = None
-    cells: list[Cell] = []
-    checks: list[Check] = []
-    stage_errors: list[StageError] = []
-    findings: list[Finding] = []
-    for runtime in plan.runtimes:
-        with plan.open(bundle, runtime) as session:
-            # Opening holds the graph to the manifest's sizes; only then are they used.
-            truth = truth or truth_of(reference.pictures, manifest.geometry, manifest.input.frame)
-            cells += _cells(bundle, session, reference, plan, tolerance, truth)
-            checks += _contract(bundle, session)
-        if reference.stages:
-            with plan.open(bundle, runtime, stages=True) as tapped:
-                checks += stage_checks(bundle, tapped, reference, tolerance)
-            if stages or _is_off(runtime, cells, checks):
-                errors, finding = _localised(bundle, reference, plan, runtime, tolerance, asked=stages)
-                stage_errors += errors
-                findings.append(finding)
-    if bundle.variant(variant_of(plan.precision)).anomalib_onnx is not None:
-        checks += check_layout(bundle, reference, plan)
-    checks = [check.model_copy(update={"precision": plan.precision}) for check in checks]
-    which = "" if plan.precision == "fp32" else f" {plan.precision}"
-    failures = [f"{f.runtime}{which}: {f.text}" for f in findings if not f.passed]
-    failures += [f"{c.runtime}{which} batch {c.batch}: {line}" for c in cells for line in c.failures]
-    failures += [f"{c.runtime}{which} {c.kind} {c.name}: {c.detail}" for c in checks if not c.passed]
+    rows = _Rows(checks=check_manifest(bundle, reference, plan))
+    original = reference.original
+    if original is None or original.geometry == bundle.manifest.geometry:  # other maps could not be compared
+        for runtime in plan.runtimes:
+            _prove_runtime(bundle, reference, plan, runtime, rows, stages=stages)
+        if bundle.variant(variant_of(plan.precision)).anomalib_onnx is not None:
+            rows.checks += check_layout(bundle, reference, plan)
+    decision = reference.decision_in_force(bundle)
     return Certificate(
-        bundle=manifest.digest,
+        bundle=bundle.manifest.digest,
+        about=subject_of(bundle, reference, plan),
         reference=reference.source,
         machine={"system": platform.system(), "machine": platform.machine(), "python": platform.python_version()},
         tools=_versions(),
-        scale=bundle.decision.scale,
-        threshold=bundle.decision.threshold,
-        tolerances={plan.precision: tolerance},
-        pictures=_counts(reference),
-        cells=tuple(cells),
-        checks=tuple(checks),
-        stages=tuple(stage_errors),
-        findings=tuple(findings),
-        failures=tuple(failures),
+        scale=decision.scale,
+        threshold=decision.threshold,
+        local_thresholds=bundle.local is not None,
+        widened=plan.widen,
+        vouched_by=vouching_certificate(bundle) if reference.source == GOLDEN else "",
+        tolerances={plan.precision: plan.tolerance},
+        pictures=_counts(bundle, reference),
+        stage_names=bundle.manifest.stages if reference.source in ORIGINALS else (),
+        cells=tuple(rows.cells),
+        checks=tuple(check.model_copy(update={"precision": plan.precision}) for check in rows.checks),
+        stages=tuple(rows.stages),
+        findings=tuple(rows.findings),
     )
 
 
-def _tolerance(bundle: Bundle, precision: str) -> Tolerance:
-    try:
-        return Tolerance.model_validate(bundle.manifest.tolerances.get(precision, {}))
-    except ValidationError as error:
-        raise BundleError(f"{bundle.path}: got no whole tolerances of {precision}; export the bundle again") from error
+@dataclass
+class _Rows:
+    """The rows of a certificate as they come."""
+
+    checks: list[Check]
+    cells: list[Cell] = field(default_factory=list)
+    stages: list[StageError] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    truth: Truth | None = None
+
+
+def _prove_runtime(
+    bundle: Bundle, reference: Reference, plan: Plan, runtime: str, rows: _Rows, *, stages: bool
+) -> None:
+    manifest = bundle.manifest
+    with plan.open(bundle, runtime) as session:
+        # Opening holds the graph to the manifest's sizes; only then are they used.
+        rows.truth = rows.truth or truth_of(reference.pictures, manifest.geometry, manifest.input.frame)
+        rows.cells += _cells(bundle, session, reference, plan, rows.truth)
+        rows.checks += _contract(bundle, session)
+    if not reference.stages:
+        return
+    with plan.open(bundle, runtime, stages=True) as tapped:
+        rows.checks += stage_checks(bundle, tapped, reference, plan.tolerance)
+    if stages or _is_off(runtime, rows.cells, rows.checks):
+        errors, finding = _localised(bundle, reference, plan, runtime, plan.tolerance, asked=stages)
+        rows.stages += errors
+        rows.findings.append(finding)
 
 
 def failure_text(certificate: Certificate, consequence: str) -> str:
@@ -104,16 +131,16 @@ def failure_text(certificate: Certificate, consequence: str) -> str:
     return f"the proof failed, {consequence}:\n  {shown}" + (f"\n  and {more} more" if more > 0 else "")
 
 
-def _cells(
-    bundle: Bundle, session: Session, reference: Reference, plan: Plan, tolerance: Tolerance, truth: Truth
-) -> Iterator[Cell]:
+def _cells(bundle: Bundle, session: Session, reference: Reference, plan: Plan, truth: Truth) -> Iterator[Cell]:
     names = [picture.name for picture in reference.pictures]
-    decision, frame = bundle.decision, bundle.manifest.input.frame
+    decision, exported = reference.decision_in_force(bundle), reference.exported_decision(bundle)
+    frame, tolerance = bundle.manifest.input.frame, plan.tolerance
     before, single = truth.ranks(reference.outputs), None
     allowed = 0.0 if plan.precision == "fp32" else tolerance.score  # blends are made for float32: there, all count
     for batch in plan.batches:
         outputs = collect(session, reference.pictures, frame, batch)
-        difference, after = compare(reference.outputs, outputs, decision, names, allowed), truth.ranks(outputs)
+        difference = compare(reference.outputs, outputs, decision, names, allowed, exported)
+        after = truth.ranks(outputs)
         single = outputs if batch == 1 else single
         batch_error = None
         if batch != 1:
@@ -132,7 +159,7 @@ def _cells(
             image_auroc_change=_change(before.image, after.image),
             pixel_auroc=after.pixel,
             pixel_auroc_change=_change(before.pixel, after.pixel),
-            failures=failures_of(difference, batch_error, tolerance),
+            failures=failures_of_cell(difference, batch_error, tolerance),
             **difference._asdict(),
         )
 
@@ -184,26 +211,26 @@ def _contract(bundle: Bundle, session: Session) -> list[Check]:
         )
         for promised in manifest.outputs
     ]
-    wrong: dict[str, Callable[[], Any]] = {
-        "float frames": lambda: session.run({FRAMES: frames.astype(np.float32)}),
-        "another size": lambda: session.run({FRAMES: frames[:, :-1]}),
-        "one channel": lambda: session.run({FRAMES: frames[..., :1]}),
-        "no batch axis": lambda: session.run({FRAMES: frames[0]}),
-        "an empty batch": lambda: session.run({FRAMES: frames[:0]}),
-        "another name": lambda: session.run({"images": frames}),
+    wrong: dict[str, dict[str, npt.NDArray[Any]]] = {
+        "refuses float frames": {FRAMES: frames.astype(np.float32)},
+        "refuses another size": {FRAMES: frames[:, :-1]},
+        "refuses one channel": {FRAMES: frames[..., :1]},
+        "refuses no batch axis": {FRAMES: frames[0]},
+        "refuses an empty batch": {FRAMES: frames[:0]},
+        "refuses another name": {"images": frames},
     }
-    return checks + [
-        _check(session, f"refuses {name}", _refused(call), "was not refused") for name, call in wrong.items()
-    ]
+    for name, feed in wrong.items():
+        checks.append(_check(session, name, _refused(session, feed), "was not refused"))
+    return sorted(checks, key=lambda check: CLAUSES.index(check.name))
 
 
 def _check(session: Session, name: str, passed: bool, detail: str) -> Check:
     return Check(runtime=session.name, kind="contract", name=name, detail="" if passed else detail, passed=bool(passed))
 
 
-def _refused(call: Callable[[], Any]) -> bool:
+def _refused(session: Session, feed: dict[str, npt.NDArray[Any]]) -> bool:
     try:
-        call()
+        session.run(feed)
     except InputError:
         return True
     except AnomedgeError:
@@ -211,8 +238,11 @@ def _refused(call: Callable[[], Any]) -> bool:
     return False
 
 
-def _counts(reference: Reference) -> PictureCount:
+def _counts(bundle: Bundle, reference: Reference) -> PictureCount:
     names = [picture.name for picture in reference.pictures]
+    made = (BLENDED, EXTREME, SYNTHETIC)
+    own = [picture for picture in reference.pictures if not picture.name.startswith(made)]
+    frames = (picture.frame(bundle.manifest.input.frame) for picture in own)
     return PictureCount(
         total=len(names),
         labelled=sum(picture.anomalous is not None for picture in reference.pictures),
@@ -220,7 +250,14 @@ def _counts(reference: Reference) -> PictureCount:
         fitted=reference.fitted,
         extreme=sum(name.startswith(EXTREME) for name in names),
         resized=reference.resized,
+        synthetic=sum(name.startswith(SYNTHETIC) for name in names),
+        distinct=len({sha256_of_bytes(frame.tobytes()) for frame in frames if not _is_uniform(frame)}),
     )
+
+
+def _is_uniform(frame: Frame) -> bool:
+    """Every pixel is within two grey levels of every other."""
+    return bool(np.ptp(frame.reshape(-1, frame.shape[-1]), axis=0).max() <= 2)
 
 
 def _versions() -> dict[str, str]:

@@ -10,18 +10,18 @@ import numpy.typing as npt
 
 from anomedge.bundle import Bundle
 from anomedge.errors import BundleError
-from anomedge.parity.certificate import TOLERANCES, UINT8_PIXELS, Check, Tolerance
+from anomedge.parity.certificate import Check, Tolerance
 from anomedge.parity.compare import FRAMES
 from anomedge.parity.plan import Reference
 from anomedge.runtimes import Session
-from anomedge.threshold import scale_of_each
+from anomedge.threshold import Decision, scale_of_each
 
 __all__ = [
     "OUTPUTS",
     "Off",
-    "allowed_at",
     "copies_of",
     "errors_as_they_arrive",
+    "errors_between",
     "off_by",
     "scale_at",
     "scales_of",
@@ -51,7 +51,7 @@ def stage_checks(bundle: Bundle, session: Session, reference: Reference, toleran
     """
     checks = []
     for name, off in errors_as_they_arrive(bundle, session, reference).items():
-        allowed = allowed_at(name, tolerance)
+        allowed = tolerance.at(name)
         checks.append(
             Check(
                 runtime=session.name,
@@ -70,7 +70,7 @@ def errors_as_they_arrive(
     bundle: Bundle, session: Session, reference: Reference, names: Collection[str] | None = None
 ) -> dict[str, Off]:
     """Of the named stages, or all that are known: made there or handed on, from frames to the stage."""
-    copies, scales = copies_of(bundle), scales_of(bundle, reference)
+    copies, scales = copies_of(bundle), scales_of(reference.exported_decision(bundle), reference)
     worst: dict[str, Off] = {}
     for place, expected in reference.stages.items():
         picture = reference.pictures[place]
@@ -89,26 +89,34 @@ def errors_as_they_arrive(
     return worst
 
 
+def errors_between(original: Reference, copy: Reference, decision: Decision) -> dict[str, Off]:
+    """Every stage that both references know of the same pictures, the worst of them."""
+    scales = scales_of(decision, original)
+    worst: dict[str, Off] = {}
+    for place in original.stages.keys() & copy.stages.keys():
+        for name in original.stages[place].keys() & copy.stages[place].keys():
+            wanted, produced = original.stages[place][name], copy.stages[place][name]
+            off = Off(float("inf"), original.pictures[place].name)
+            if produced.shape == wanted.shape:
+                off = off_by(wanted, produced, scale_at(name, wanted, scales), original.pictures[place].name)
+            worst[name] = max(worst.get(name, off), off, key=_error)
+    return worst
+
+
 def copies_of(bundle: Bundle) -> int:
     """How many times a picture is given at once: a graph of a fixed batch takes no less."""
     batch = bundle.manifest.input.batch
     return 1 if batch == "dynamic" else int(batch)
 
 
-def allowed_at(name: str, tolerance: Tolerance) -> float:
-    """The largest error allowed at a stage, in the unit of `scales_of`."""
-    coarser = max(0.0, tolerance.pixels - TOLERANCES["fp32"].pixels)  # what a precision adds to the rounding
-    return {"preprocessed": tolerance.pixels, "rounded": UINT8_PIXELS + coarser}.get(name, tolerance.stage)
-
-
-def scales_of(bundle: Bundle, reference: Reference) -> dict[str, float]:
+def scales_of(decision: Decision, reference: Reference) -> dict[str, float]:
     """What an error at each stage is a share of, one figure for all pictures.
 
     The [0, 1] range for pixels, the fixed scale for map and score (more where they are far above it: `scale_at`), else
     from the stage's least to its largest value over all pictures whose stages are known: a share of one picture's own would
     let through in a bright one what fails in a dark one.
     """
-    fixed = dict.fromkeys(_PIXELS, 1.0) | dict.fromkeys(OUTPUTS, bundle.decision.scale)
+    fixed = dict.fromkeys(_PIXELS, 1.0) | dict.fromkeys(OUTPUTS, decision.scale)
     return {
         name: fixed.get(name) or _spread(name, reference) for stages in reference.stages.values() for name in stages
     }

@@ -1,28 +1,54 @@
-"""The certificates that travel in a bundle. No hash covers them, so nothing in them is believed before it is checked."""
+"""The certificates that travel in a bundle: records, which no hash or signature covers.
+
+So nothing in them is believed. The verdict is recomputed from the rows, and a certificate whose digests are not those of
+the bundle as it is now is shown as not about this bundle. One that is about it stays beside a newer one of the same name
+as a document of its own: rows of a file are never copied into a certificate that an honest proof writes.
+"""
 
 from __future__ import annotations
 
 import itertools
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from anomedge.bundle import CERTIFICATES, Bundle
-from anomedge.parity import Certificate
+from anomedge.files import atomic_file, canonical_json
+from anomedge.parity.certificate import GOLDEN, ORIGINALS, TOLERANCES, Certificate
+from anomedge.parity.subject import digest_of_decision, digest_of_golden
 from anomedge.strict_json import JsonError, NotPlainError, read_json, validated
 
-__all__ = ["StoredCertificate", "stored_certificates"]
+__all__ = ["StoredCertificate", "keep_certificate", "stored_certificates", "vouching_certificate"]
 
 _BYTES = 1 << 20
 _FILES = 100
+_OLD_SCHEMA = "made by an older release, which did not state what it is about: anomedge verify"
 
 
 @dataclass(frozen=True)
 class StoredCertificate:
-    """A file below `certificates/`: what it says, or why it says nothing of this bundle."""
+    """A file below `certificates/`: what it says, or why it says nothing of this bundle as it is now."""
 
     name: str
     certificate: Certificate | None
     objection: str = ""
+
+    @property
+    def passed(self) -> bool | None:
+        """The verdict from its own rows; None where it is not about this bundle."""
+        if self.certificate is None or self.objection:
+            return None
+        return self.certificate.passed
+
+    @property
+    def verdict(self) -> str:
+        """The verdict in words."""
+        if self.certificate is None or self.objection:
+            return f"not about this bundle: {self.objection}" if self.certificate else f"ignored: {self.objection}"
+        if not self.certificate.passed:
+            return f"FAILED: {self.certificate.failures[0]}"
+        return "; ".join(["passed", *self.certificate.cautions])
 
 
 def stored_certificates(bundle: Bundle) -> list[StoredCertificate]:
@@ -31,23 +57,103 @@ def stored_certificates(bundle: Bundle) -> list[StoredCertificate]:
     if folder.is_symlink() or not folder.is_dir():
         return []
     paths = itertools.islice(folder.glob("*.json"), _FILES)
-    found = (_read(path, bundle.manifest.digest) for path in sorted(paths))
+    found = (_read(path, bundle) for path in sorted(paths))
     return [stored for stored in found if stored is not None]
 
 
-def _read(path: Path, digest: str) -> StoredCertificate | None:
+def vouching_certificate(bundle: Bundle) -> str:
+    """The name of a certificate of eager Torch that passed and is about these golden frames; empty without one.
+
+    A device's own threshold does not matter here: it changes no golden score.
+    """
+    manifest = bundle.manifest
+    golden = digest_of_golden(manifest)
+    for stored in stored_certificates(bundle):
+        proof = stored.certificate
+        if proof is None or proof.reference == GOLDEN or proof.reference not in ORIGINALS or not proof.passed:
+            continue
+        if (proof.bundle, proof.about.golden) == (manifest.digest, golden):
+            return stored.name
+    return ""
+
+
+def keep_certificate(bundle: Bundle, name: str, certificate: Certificate) -> None:
+    """Write a certificate that passed; earlier ones of its name lose what was proven anew, passed or failed.
+
+    What an earlier one says of other runtimes and precisions stays, as a file of its own.
+
+    Raises:
+        OSError, OutputError: the bundle cannot be written to.
+    """
+    folder = bundle.path / CERTIFICATES
+    folder.mkdir(exist_ok=True)
+    main = folder / f"{_plain(name)}.json"
+    stale = []
+    for stored in stored_certificates(bundle):
+        path = folder / stored.name
+        if path != main and not stored.name.startswith(f"{_plain(name)}."):
+            continue
+        stale.append(path)
+        left = stored.certificate.without(certificate.places) if stored.passed and stored.certificate else None
+        if left is not None and left.cells:
+            beside = folder / f"{_plain(name)}.{_places(left)}.json"
+            _write(beside, left)
+            stale = [path for path in stale if path != beside]
+    if certificate.passed:
+        _write(main, certificate)
+        stale = [path for path in stale if path != main]
+    for path in stale:
+        path.unlink(missing_ok=True)
+
+
+def _write(path: Path, certificate: Certificate) -> None:
+    with atomic_file(path, force=True) as temporary:
+        temporary.write_bytes(canonical_json(certificate.to_json()))
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:64]
+
+
+def _places(certificate: Certificate) -> str:
+    """The runtimes and precisions of a certificate, as a part of a file's name."""
+    return _plain("_".join("-".join(place) for place in sorted(certificate.places)))
+
+
+def _read(path: Path, bundle: Bundle) -> StoredCertificate | None:
     """The certificate in a file; None where another process removed the file since it was listed."""
     try:
-        certificate = validated(Certificate, read_json(path, _BYTES))
+        content = read_json(path, _BYTES)
+        if content.get("schema_version") == 1:
+            return StoredCertificate(path.name, None, _OLD_SCHEMA)
+        certificate = validated(Certificate, content)
     except NotPlainError:
         return StoredCertificate(path.name, None, "no plain file")
     except FileNotFoundError:
         return None
     except (OSError, JsonError) as error:
         return StoredCertificate(path.name, None, f"not a certificate ({_reason(error)})")
-    if certificate.bundle != digest:
-        return StoredCertificate(path.name, certificate, "of another bundle: its digest is not this one's")
-    return StoredCertificate(path.name, certificate)
+    return StoredCertificate(path.name, certificate, next(_objections(certificate, bundle), ""))
+
+
+def _objections(certificate: Certificate, bundle: Bundle) -> Iterator[str]:
+    """Why a certificate does not fit the bundle as it is now."""
+    manifest = bundle.manifest
+    if certificate.bundle != manifest.digest:
+        yield "its digest is another bundle's"
+    for name, digest in certificate.about.graphs.items():
+        if name not in manifest.files or manifest.files[name].sha256 != digest:
+            yield f"it was made with another {name[:80]}"
+    if certificate.about.golden != digest_of_golden(manifest):
+        yield "it was made with other golden frames"
+    if certificate.about.decision != digest_of_decision(bundle.decision):
+        yield f"it was proven at threshold {certificate.threshold:.6g}; in force is {bundle.decision.threshold:.6g}"
+    if certificate.reference in ORIGINALS and set(certificate.stage_names) != set(manifest.stages):
+        yield "it names other stages"
+    for precision, tolerance in certificate.tolerances.items():
+        widest = TOLERANCES[precision].widened(certificate.widened) if precision in TOLERANCES else None
+        if widest is None or any(value > getattr(widest, name) for name, value in tolerance):
+            yield f"its tolerances of {precision[:40]} are wider than this release's"
 
 
 def _reason(error: Exception) -> str:

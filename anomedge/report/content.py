@@ -14,7 +14,7 @@ from anomedge.errors import InputError
 from anomedge.files import sha256_of_file
 from anomedge.names import storable
 from anomedge.parity import Certificate, Outputs, Plan, Reference, prove
-from anomedge.parity.certificate import Check, Tolerance
+from anomedge.parity.certificate import ORIGINALS, Check, Tolerance
 from anomedge.parity.compare import collect
 from anomedge.parity.stored import StoredCertificate, stored_certificates
 from anomedge.proving import reference_of
@@ -25,7 +25,6 @@ from anomedge.threshold import Decision
 __all__ = ["MOST_PICTURES", "CheckRow", "Content", "Request", "collect_content"]
 
 MOST_PICTURES = 24
-_ORIGINALS = ("eager torch", "golden frames")
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def collect_content(bundle: Bundle, plan: Plan, request: Request) -> Content:
         )
     reference, left = reference_of(bundle, plan, request.model, request.images)
     certificate = prove(bundle, reference, left)
-    tolerance = certificate.tolerances[left.precision]
+    tolerance = left.tolerance
     copies = _outputs(bundle, reference, left)
     chosen = select(reference, copies, bundle, request.pictures)
     return Content(
@@ -117,7 +116,7 @@ def collect_content(bundle: Bundle, plan: Plan, request: Request) -> Content:
         precision=left.precision,
         tolerance=tolerance,
         certificate=certificate,
-        original=reference.source in _ORIGINALS,
+        original=reference.source in ORIGINALS,
         check_rows=_check_rows(certificate),
         stored=tuple(stored_certificates(bundle)),
         scores=scores_of(reference, bundle.decision, tolerance.score),

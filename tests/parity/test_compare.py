@@ -10,10 +10,11 @@ from anomedge.bundle import Bundle, write_manifest
 from anomedge.errors import BundleError, InputError
 from anomedge.images import Picture
 from anomedge.parity.certificate import TOLERANCES
-from anomedge.parity.compare import Outputs, Truth, collect, compare, failures_of
+from anomedge.parity.compare import Outputs, Truth, collect, compare
 from anomedge.parity.golden import places_to_keep, places_with_stages, read_golden
 from anomedge.parity.metrics import auroc, mask_iou
 from anomedge.parity.pictures import blends, extremes, synthetic
+from anomedge.parity.verdict import failures_of_cell
 from anomedge.threshold import Decision, Origin
 
 ORIGIN = Origin(
@@ -68,10 +69,10 @@ def test_flips_are_named_and_errors_are_shares_of_the_scale():
     assert difference.score_error == pytest.approx(0.15)
     assert difference.map_error == pytest.approx(0.001, rel=1e-4)
     assert difference.smallest_margin == pytest.approx(0.1)
-    lines = failures_of(difference, 2e-5, TOLERANCES["fp32"])
+    lines = failures_of_cell(difference, 2e-5, TOLERANCES["fp32"])
     assert [line.split()[0] for line in lines] == ["score", "map", "batch", "1"]
     same = compare(outputs([39.0]), outputs([39.0]), DECISION, ["a"])
-    assert failures_of(same, None, TOLERANCES["fp32"]) == ()
+    assert failures_of_cell(same, None, TOLERANCES["fp32"]) == ()
 
 
 def test_far_above_the_scale_an_error_is_a_share_of_the_value():
@@ -80,16 +81,16 @@ def test_far_above_the_scale_an_error_is_a_share_of_the_value():
     extreme = compare(outputs([2e6], 2e6), outputs([2e6 + digit], 2e6 + digit), DECISION, ["white"])
     assert digit / DECISION.scale > TOLERANCES["fp32"].score
     assert extreme.score_error == extreme.map_error == pytest.approx(digit / 1e5)
-    assert failures_of(extreme, extreme.score_error, TOLERANCES["fp32"]) == ()
+    assert failures_of_cell(extreme, extreme.score_error, TOLERANCES["fp32"]) == ()
     wrong = compare(outputs([2e6], 2e6), outputs([2e6 + 100], 2e6 + 100), DECISION, ["white"])
-    assert [line.split()[0] for line in failures_of(wrong, None, TOLERANCES["fp32"])] == ["score", "map"]
+    assert [line.split()[0] for line in failures_of_cell(wrong, None, TOLERANCES["fp32"])] == ["score", "map"]
     near = compare(outputs([190.0], 190.0), outputs([190.01], 190.01), DECISION, ["a"])
     assert near.score_error == pytest.approx(1e-3, rel=1e-3)
 
 
 def test_nan_fails():
     difference = compare(outputs([39.0]), outputs([np.nan]), DECISION, ["a"])
-    assert failures_of(difference, None, TOLERANCES["fp32"])
+    assert failures_of_cell(difference, None, TOLERANCES["fp32"])
 
 
 def test_nothing_compared_is_a_failure():
@@ -140,7 +141,7 @@ def test_blends_keep_as_far_from_a_threshold_far_above_the_scale():
         assert abs(score - 40) >= 2e-4 * 0.05 * 40
         digit = float(np.spacing(np.float32(40)))
         copy = compare(outputs([score]), outputs([score + np.copysign(digit, 40 - score)]), fine, [picture.name], 1e-4)
-        assert failures_of(copy, None, TOLERANCES["fp32"]) == ()
+        assert failures_of_cell(copy, None, TOLERANCES["fp32"]) == ()
 
 
 def test_golden_places():

@@ -272,9 +272,9 @@ def test_stages_that_nobody_knows_cannot_be_asked_for(bundle):
 def test_an_error_is_a_share_of_the_spread_over_all_pictures(bundle):
     nothing = Outputs(np.zeros(2), np.zeros((2, 1, 1, 1)))
     stages = {0: {"distances": np.array([[1.0, 3.0]])}, 1: {"distances": np.array([[2.0, 11.0]])}}
-    scales = scales_of(bundle, Reference("x", [Picture("a"), Picture("b")], nothing, stages))
+    scales = scales_of(bundle.decision, Reference("x", [Picture("a"), Picture("b")], nothing, stages))
     assert scales == {"distances": 10.0}
-    known = scales_of(bundle, read_golden(bundle))
+    known = scales_of(bundle.decision, read_golden(bundle))
     assert (known["preprocessed"], known["score"]) == (1.0, bundle.decision.scale)
     assert set(bundle.manifest.stages) < set(known)
 

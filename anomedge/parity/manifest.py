@@ -1,0 +1,107 @@
+"""What a bundle says of itself, held to what does not come out of the bundle.
+
+Whoever can write a bundle can write its manifest and sign it again: thresholds, scale, tolerances and golden scores are
+its own. So they are compared with the model file where it is at hand, and with this release's tolerances always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from anomedge.bundle import Bundle
+from anomedge.parity.certificate import GOLDEN, Check, Tolerance
+from anomedge.parity.compare import compare
+from anomedge.parity.golden import read_golden
+from anomedge.parity.plan import Original, Plan, Reference
+from anomedge.parity.rows import BUNDLE
+from anomedge.parity.stages import errors_between
+from anomedge.parity.tolerances import TOLERANCES, release_tolerance
+from anomedge.parity.verdict import failures_of_cell
+from anomedge.threshold import Decision, spread
+
+__all__ = ["check_manifest"]
+
+_SCALES = 10.0
+"""A scale larger than so many times the spread of all golden scores is not the spread of normal ones."""
+
+
+def check_manifest(bundle: Bundle, reference: Reference, plan: Plan) -> list[Check]:
+    """The manifest's decision, geometry, stages, tolerances and golden frames; a difference is a check that failed.
+
+    Without a model file only tolerances and scale can be judged: everything else the bundle says is its own word.
+
+    Raises:
+        BundleError: the golden frames are not what the manifest lists.
+    """
+    checks = [_tolerances(bundle, plan)]
+    original = reference.original
+    if original is not None:
+        checks += [_decision(bundle, original.decision), _geometry(bundle, original), _stages(bundle, reference)]
+        checks += _golden(bundle, original)
+    elif reference.source == GOLDEN:
+        checks.append(_scale(bundle, reference))
+    return [check.model_copy(update={"precision": plan.precision}) for check in checks]
+
+
+def _check(name: str, wrong: str) -> Check:
+    return Check(runtime=BUNDLE, kind="bundle", name=name, detail=wrong, passed=not wrong)
+
+
+def _tolerances(bundle: Bundle, plan: Plan) -> Check:
+    """None wider than this release's, of any precision that the release knows."""
+    wider = [line for name in TOLERANCES for line in _wider(bundle, name, release_tolerance(name, plan.widen))]
+    advice = "; a bundle must not widen its own tolerances: --widen does, and the certificate says so"
+    return _check("tolerances", ", ".join(wider) + advice if wider else "")
+
+
+def _wider(bundle: Bundle, precision: str, allowed: Tolerance) -> Iterator[str]:
+    limits = allowed.model_dump()
+    for name, value in bundle.manifest.tolerances.get(precision, {}).items():
+        if name in limits and not value <= limits[name] * (1 + 1e-9):
+            yield f"{precision} {name} is {value:g}; this release allows {limits[name]:g}"
+
+
+def _decision(bundle: Bundle, expected: Decision) -> Check:
+    """The manifest's, not a device's own: that one is judged by itself."""
+    got, wanted = bundle.manifest.decision.model_dump(), expected.model_dump()
+    origin_differs = got.pop("origin") != wanted.pop("origin")
+    wrong = [
+        f"{name} is {got[name]!r}; {wanted[name]!r} in the model file" for name in got if got[name] != wanted[name]
+    ]
+    wrong += ["the origin of the threshold is not the model file's"] if origin_differs else []
+    return _check("decision", ", ".join(wrong))
+
+
+def _geometry(bundle: Bundle, original: Original) -> Check:
+    got, wanted = bundle.manifest.geometry, original.geometry
+    return _check("geometry", "" if got == wanted else f"is {got}; {wanted} in the model file")
+
+
+def _stages(bundle: Bundle, reference: Reference) -> Check:
+    wanted = {name for stages in reference.stages.values() for name in stages} - {"rounded"}
+    got = set(bundle.manifest.stages)
+    return _check("stages", "" if got == wanted else f"are {sorted(got)}; the detector has {sorted(wanted)}")
+
+
+def _golden(bundle: Bundle, original: Original) -> list[Check]:
+    """Golden frames say what eager Torch says of them here, to float32's tolerance."""
+    if original.golden is None or bundle.manifest.geometry != original.geometry:
+        return []
+    eager, stored, tolerance = original.golden, read_golden(bundle), TOLERANCES["fp32"]
+    names = [picture.name for picture in eager.pictures]
+    difference = compare(eager.outputs, stored.outputs, original.decision, names)
+    wrong = list(failures_of_cell(difference, None, tolerance))
+    for name, off in errors_between(eager, stored, original.decision).items():
+        if name != "rounded" and not off.error <= tolerance.at(name):
+            wrong.append(f"stage {name} off by {off.error:.2e} in {off.picture}; allowed {tolerance.at(name):.0e}")
+    return [_check("golden frames", "; ".join(wrong))]
+
+
+def _scale(bundle: Bundle, reference: Reference) -> Check:
+    """A scale that the golden scores cannot have: divided by it, every error would look small."""
+    scale, scores = bundle.manifest.decision.scale, np.asarray(reference.outputs.score)
+    largest = _SCALES * spread(scores)
+    wrong = f"is {scale:g}; all golden scores lie within {spread(scores):g}: give --model to see whether it is right"
+    return _check("scale", "" if scale <= largest else wrong)

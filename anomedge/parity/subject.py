@@ -1,0 +1,61 @@
+"""What a proof was about, as digests: a certificate that does not fit the bundle at hand says nothing of it."""
+
+from __future__ import annotations
+
+import hashlib
+
+from anomedge.bundle import Bundle, Manifest
+from anomedge.files import canonical_json, sha256_of_bytes
+from anomedge.parity.plan import Plan, Reference
+from anomedge.parity.rows import Subject
+from anomedge.runtimes import get, variant_of
+from anomedge.threshold import Decision
+
+__all__ = ["digest_of_decision", "digest_of_golden", "subject_of"]
+
+_GOLDEN = "golden/"
+
+
+def subject_of(bundle: Bundle, reference: Reference, plan: Plan) -> Subject:
+    """The digests of everything that a verdict on this bundle rests on; the frames are read once more for theirs."""
+    return Subject(
+        graphs=_graphs(bundle, plan),
+        golden=digest_of_golden(bundle.manifest),
+        decision=digest_of_decision(reference.decision_in_force(bundle)),
+        pictures=_digest_of_pictures(reference, bundle.manifest.input.frame),
+        model=reference.original.digest if reference.original else None,
+    )
+
+
+def digest_of_decision(decision: Decision) -> str:
+    """SHA-256 of a decision: thresholds, scale, normalisation and origin."""
+    return sha256_of_bytes(canonical_json(decision.model_dump(mode="json")))
+
+
+def digest_of_golden(manifest: Manifest) -> str:
+    """SHA-256 of the golden frames, of what is said of them, and of their files."""
+    files = {name: record.sha256 for name, record in manifest.files.items() if name.startswith(_GOLDEN)}
+    entries = [entry.model_dump(mode="json") for entry in manifest.golden]
+    return sha256_of_bytes(canonical_json({"entries": entries, "files": files}))
+
+
+def _digest_of_pictures(reference: Reference, frame: tuple[int, int]) -> str:
+    digest = hashlib.sha256()
+    for picture in reference.pictures:
+        pixels = picture.frame(frame)
+        digest.update(hashlib.sha256(repr(picture.name).encode("utf-8", "backslashreplace")).digest())
+        digest.update(hashlib.sha256(pixels.tobytes()).digest())
+    return digest.hexdigest()
+
+
+def _graphs(bundle: Bundle, plan: Plan) -> dict[str, str]:
+    """Of every file that the plan's runtimes are given."""
+    variant, files = bundle.variant(variant_of(plan.precision)), bundle.manifest.files
+    given: set[str] = set()
+    for runtime in plan.runtimes:
+        kind = get(runtime)
+        given |= {kind.file_of(variant, plan.options()), kind.file_of(variant, plan.options(stages=True))}
+    if any(name.endswith(".onnx") for name in given):
+        given |= {variant.onnx, f"{variant.onnx}.data"}  # the tapped graph reads the weights of the other one
+    given |= {name.removesuffix(".xml") + ".bin" for name in given if name.endswith(".xml")}
+    return {name: files[name].sha256 for name in sorted(given & files.keys())}

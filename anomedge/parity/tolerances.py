@@ -1,0 +1,69 @@
+"""The largest errors that this release allows, by precision. A bundle may promise less, never more."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from anomedge.errors import InputError
+
+__all__ = ["TOLERANCES", "UINT8_PIXELS", "WIDEST", "Tolerance", "release_tolerance"]
+
+WIDEST = 100.0
+"""Largest factor by which a user may widen the tolerances."""
+
+UINT8_PIXELS = 1.01 / 255
+"""Against torchvision's uint8 path, which rounds to whole grey levels after each axis: half a level twice, and one in a
+hundred more for its whole-number weights (1.005 levels seen on noise)."""
+
+
+class Tolerance(BaseModel):
+    """Largest errors allowed.
+
+    `score`, `map` and `batch` are shares of `anomedge.threshold.scale_of_each`, `pixels` of the [0, 1] range, `stage` of a stage's spread
+    over all pictures whose stages are known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    score: float
+    map: float
+    batch: float
+    pixels: float
+    stage: float
+
+    def at(self, stage: str) -> float:
+        """The largest error allowed at a stage, in the unit of `anomedge.parity.stages.scales_of`."""
+        coarser = max(0.0, self.pixels - TOLERANCES["fp32"].pixels)  # what a precision adds to the rounding
+        return {"preprocessed": self.pixels, "rounded": UINT8_PIXELS + coarser}.get(stage, self.stage)
+
+    def widened(self, factor: float) -> Tolerance:
+        """Every tolerance times `factor`."""
+        return Tolerance(**{name: value * factor for name, value in self.model_dump().items()})
+
+
+TOLERANCES = {
+    "fp32": Tolerance(score=1e-4, map=1e-4, batch=1e-5, pixels=1e-5, stage=1e-4),
+    # Operands rounded to ten bits, on the demonstration's pictures: 1.8e-2 of the scale, 5.3e-4 of the pixels' range.
+    "tf32": Tolerance(score=3e-2, map=3e-2, batch=3e-2, pixels=1e-3, stage=3e-2),
+    # Twice the worst that was measured, an extreme frame; pictures reached a third: docs/decisions/0010-half-precision.md.
+    # A GPU's kernels for one batch may round otherwise than those for another.
+    "fp16": Tolerance(score=1e-1, map=1e-1, batch=5e-2, pixels=1e-5, stage=5e-2),
+    "fp16-storage": Tolerance(score=2e-2, map=2e-2, batch=1e-5, pixels=1e-5, stage=2e-2),
+}
+"""By precision; written into every manifest, and never read from there: a bundle must not bring its own yardstick."""
+
+
+def release_tolerance(precision: str, factor: float = 1.0) -> Tolerance:
+    """This release's tolerance of a precision, times `factor`.
+
+    >>> release_tolerance("fp32", 10).score
+    0.001
+
+    Raises:
+        InputError: a precision without tolerances, or a factor outside [1, 100].
+    """
+    if not 1 <= factor <= WIDEST:
+        raise InputError(f"got tolerances widened {factor:g} times; expected a factor from 1 to {WIDEST:g}")
+    if precision not in TOLERANCES:
+        raise InputError(f"got precision {precision!r}; this release has tolerances of: {', '.join(TOLERANCES)}")
+    return TOLERANCES[precision].widened(factor)

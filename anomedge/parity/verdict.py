@@ -1,0 +1,156 @@
+"""The verdict on the rows of a certificate, from their numbers alone: a verdict found in a file is never believed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+from anomedge.parity.rows import BUNDLE, Cell, Check, Finding, PictureCount, StageError
+from anomedge.parity.tolerances import Tolerance
+
+__all__ = ["CLAUSES", "FEW", "Errors", "cautions_on", "failures_of_cell", "failures_of_rows", "incomplete"]
+
+CLAUSES = (
+    "output score",
+    "output anomaly_map",
+    "refuses float frames",
+    "refuses another size",
+    "refuses one channel",
+    "refuses no batch axis",
+    "refuses an empty batch",
+    "refuses another name",
+)
+"""The clauses of the contract that every proof of a runtime tries."""
+
+FEW = 5
+"""Fewer distinct pictures than this are few: the verdict says so."""
+
+_FAR = 0.25
+"""Of the scale: with no picture nearer to the threshold than this, a copy that flips labels could go unseen."""
+
+
+class Errors(Protocol):
+    """What a cell and a difference have in common."""
+
+    @property
+    def score_error(self) -> float: ...  # noqa: D102
+    @property
+    def map_error(self) -> float: ...  # noqa: D102
+    @property
+    def worst(self) -> str: ...  # noqa: D102
+    @property
+    def flips(self) -> tuple[str, ...]: ...  # noqa: D102
+
+
+def failures_of_cell(errors: Errors, batch_error: float | None, tolerance: Tolerance) -> tuple[str, ...]:
+    """One line for each way in which a cell fails; a number that is negative or not finite fails."""
+    measured = {
+        "score": (errors.score_error, tolerance.score),
+        "map": (errors.map_error, tolerance.map),
+        "batch": (batch_error or 0.0, tolerance.batch),
+    }
+    lines = [
+        f"{name} off by {error:.2e} of the scale; allowed {allowed:.0e} (worst: {errors.worst})"
+        for name, (error, allowed) in measured.items()
+        if not _within(error, allowed)
+    ]
+    if errors.flips:
+        lines.append(f"{len(errors.flips)} labels flipped: {', '.join(errors.flips[:5])}")
+    return tuple(lines)
+
+
+def failures_of_rows(
+    cells: Sequence[Cell],
+    checks: Sequence[Check],
+    stages: Sequence[StageError],
+    findings: Sequence[Finding],
+    tolerances: dict[str, Tolerance],
+) -> Iterator[str]:
+    """One line for each row that fails: the bundle's own, then findings, cells, and the other checks."""
+    yield from _lines_of_checks((check for check in checks if check.runtime == BUNDLE), tolerances)
+    for finding in findings:
+        if not finding.passed:
+            yield f"{_place(finding)}: {finding.text}"
+    unsaid = {(f.runtime, f.precision) for f in findings if not f.passed}
+    for row in stages:
+        if (row.runtime, row.precision) not in unsaid and not _stage_passes(row, tolerances[row.precision]):
+            yield f"{_place(row)}: stage {row.name} exceeds its share"
+    for cell in cells:
+        for line in _lines_of_cell(cell, tolerances[cell.precision]):
+            yield f"{_place(cell)} batch {cell.batch}: {line}"
+    yield from _lines_of_checks((check for check in checks if check.runtime != BUNDLE), tolerances)
+
+
+def incomplete(cells: Sequence[Cell], checks: Sequence[Check], stages: Sequence[str]) -> Iterator[str]:
+    """One line for each part that a proof must have and that is not there: nothing compared is nothing proven.
+
+    Args:
+        cells: of all runtimes.
+        checks: of all runtimes.
+        stages: names of the stages that had to be compared, none where the reference knows none.
+    """
+    if not cells:
+        yield "nothing was compared: there is no cell"
+    for place in dict.fromkeys((cell.runtime, cell.precision) for cell in cells):
+        made = {check.name for check in checks if (check.runtime, check.precision) == place}
+        where = place[0] + ("" if place[1] == "fp32" else f" {place[1]}")
+        if left_out := [name for name in (*CLAUSES, *stages) if name not in made]:
+            yield f"{where}: not checked: {', '.join(left_out[:5])}"
+    for cell in cells:
+        if cell.pictures < 1:
+            yield f"{_place(cell)} batch {cell.batch}: no picture was compared"
+
+
+def cautions_on(pictures: PictureCount, cells: Sequence[Cell]) -> Iterator[str]:
+    """One phrase for each reason why a proof that passed shows little."""
+    if pictures.distinct < FEW:
+        own = f"{pictures.own} of your own" if pictures.own else "none of your own"
+        alike = pictures.own - pictures.distinct
+        yield f"few pictures: {own}" + (f", {alike} of them uniform or repeated" if alike > 0 else "")
+    margin = min((cell.smallest_margin for cell in cells), default=0.0)
+    if margin > _FAR:
+        yield f"no picture near the threshold: the nearest is {margin:.2g} scales away, so a flip could go unseen"
+
+
+def _within(error: float, allowed: float) -> bool:
+    return math.isfinite(error) and 0 <= error <= allowed
+
+
+def _lines_of_cell(cell: Cell, tolerance: Tolerance) -> tuple[str, ...]:
+    """From its numbers; what the cell says of itself only adds to that."""
+    lines = failures_of_cell(cell, cell.batch_error, tolerance) or cell.failures
+    if cell.batch > 1 and cell.batch_error is None:
+        return (*lines, "not compared with single pictures")
+    return lines
+
+
+def _lines_of_checks(checks: Iterable[Check], tolerances: dict[str, Tolerance]) -> Iterator[str]:
+    for check in checks:
+        if not _check_passes(check, tolerances[check.precision]):
+            detail = check.detail or "more than is allowed"
+            yield f"{_place(check)} {_title(check)}: {detail}"
+
+
+def _check_passes(check: Check, tolerance: Tolerance) -> bool:
+    """Within what it names as allowed, which is no more than a stage is allowed."""
+    if check.kind in {"pixels", "stage"}:
+        return check.passed and check.error is not None and _within(check.error, tolerance.at(check.name))
+    if check.error is not None and check.tolerance is not None:
+        return check.passed and _within(check.error, check.tolerance)
+    return check.passed
+
+
+def _stage_passes(row: StageError, tolerance: Tolerance) -> bool:
+    if row.error is None or not row.passed:
+        return False
+    effect_allowed = max(tolerance.map, tolerance.score)
+    return _within(row.error, tolerance.at(row.name)) and _within(row.effect or 0.0, effect_allowed)
+
+
+def _place(row: Cell | Check | StageError | Finding) -> str:
+    return row.runtime + ("" if row.precision == "fp32" else f" {row.precision}")
+
+
+def _title(check: Check) -> str:
+    return check.name if check.kind == "bundle" else f"{check.kind} {check.name}"
