@@ -44,7 +44,7 @@ ALLOWED = {
     "overlay": {"images", "resample", "threshold"},
     "frames": {"errors", "images"},
     "inspector": {"frames", "errors", "bundle", "changes", "images", "runtimes", "threshold"},
-    "parity": {"errors", "bundle", "images", "progress", "resample", "runtimes", "strict_json", "threshold"},
+    "parity": {"errors", "bundle", "files", "images", "progress", "resample", "runtimes", "strict_json", "threshold"},
     # It compares with eager Torch where a model is given, and imports the host side only then.
     "proving": {"errors", "bundle", "export", "files", "images", "parity", "pipelines", "runtimes"},
     "testing": {"bundle", "parity", "proving"},

@@ -68,10 +68,11 @@ def test_junit_of_a_proof(bundle_paths, tmp_path):
     assert run("verify", bundle_paths["padim"], "--batch", "1", "2", "--junit", tmp_path / "j.xml", "--json") == 0
     root = ET.parse(tmp_path / "j.xml").getroot()
     assert root.tag == "testsuites"
-    assert [suite.get("name") for suite in root] == [f"anomedge.{runtime}" for runtime in RUNTIMES]
-    for suite in root:
-        assert suite.get("failures") == "0"
-        names = [case.get("name") for case in suite]
+    assert [suite.get("name") for suite in root] == [f"anomedge.{name}" for name in (*RUNTIMES, "bundle")]
+    assert {suite.get("failures") for suite in root} == {"0"}
+    assert [case.get("name") for case in root[-1].iter("testcase")] == ["bundle tolerances", "bundle scale"]
+    for suite in root[:-1]:
+        names = [case.get("name") for case in suite.iter("testcase")]
         assert int(suite.get("tests")) == len(names) == len(set(names))
         assert {"fp32 batch 1", "fp32 batch 2", "stage score", "contract refuses another size"} <= set(names)
 
@@ -79,8 +80,8 @@ def test_junit_of_a_proof(bundle_paths, tmp_path):
 def test_junit_of_a_failed_proof(tampered, tmp_path, capfd):
     path = tmp_path / "j.xml"
     assert run("verify", tampered, "--runtime", RUNTIMES[0], "--batch", "1", "--junit", path) == 3
-    (suite,) = ET.parse(path).getroot()
-    failed = [case for case in suite if case.find("failure") is not None]
+    suite, _ = ET.parse(path).getroot()
+    failed = [case for case in suite.iter("testcase") if case.find("failure") is not None]
     assert int(suite.get("failures")) == len(failed) >= 1
     assert "score off by" in failed[0].find("failure").text
     assert run("verify", tampered, "--junit", tmp_path / "no" / "j.xml") == 2
@@ -90,4 +91,4 @@ def test_junit_is_xml_whatever_pictures_are_called(bundle):
     certificate = assert_parity(bundle, RUNTIMES[0], batches=(1,))
     cell = certificate.cells[0].model_copy(update={"failures": ("<b>\x00\x1b & \ud800 'x\"",)})
     suite = ET.fromstring(junit_xml(certificate.model_copy(update={"cells": (cell,)})))[0]
-    assert suite[0].find("failure").get("message") == "<b>?? & ? 'x\""
+    assert suite.find("testcase").find("failure").get("message") == "<b>?? & ? 'x\""

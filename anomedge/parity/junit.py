@@ -1,6 +1,6 @@
-"""A certificate as JUnit XML, which every CI server shows: one suite a runtime, one case a cell and a check.
+"""A certificate as JUnit XML, which every CI server shows.
 
-The first case says which stage is at fault, where that was looked for.
+One suite a runtime and one for the bundle; one case a cell and a check. The first case says which stage is at fault, where that was looked for.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import re
 from xml.etree import ElementTree as ET
 
 from anomedge.parity.certificate import Cell, Certificate, Check, Finding
+from anomedge.parity.rows import BUNDLE
 
 __all__ = ["junit_xml"]
 
@@ -18,7 +19,8 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 def junit_xml(certificate: Certificate) -> bytes:
     """The certificate as a JUnit file, UTF-8; a case fails when its proof does."""
     root = ET.Element("testsuites", name="anomedge")
-    for runtime in dict.fromkeys([*(c.runtime for c in certificate.cells), *(c.runtime for c in certificate.checks)]):
+    runtimes = [*(cell.runtime for cell in certificate.cells), *(check.runtime for check in certificate.checks)]
+    for runtime in sorted(dict.fromkeys(runtimes), key=lambda name: name == BUNDLE):
         cells = [_of_cell(cell, certificate.reference) for cell in certificate.cells if cell.runtime == runtime]
         checks = [_of_check(check) for check in certificate.checks if check.runtime == runtime]
         suite = ET.SubElement(root, "testsuite", name=f"anomedge.{runtime}")

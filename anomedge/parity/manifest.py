@@ -52,8 +52,9 @@ def _check(name: str, wrong: str) -> Check:
 def _tolerances(bundle: Bundle, plan: Plan) -> Check:
     """None wider than this release's, of any precision that the release knows."""
     wider = [line for name in TOLERANCES for line in _wider(bundle, name, release_tolerance(name, plan.widen))]
-    advice = "; a bundle must not widen its own tolerances: --widen does, and the certificate says so"
-    return _check("tolerances", ", ".join(wider) + advice if wider else "")
+    shown = ", ".join(wider[:3]) + (f" and {len(wider) - 3} more" if len(wider) > 3 else "")
+    advice = "a bundle must not widen its own tolerances: --widen does, and the certificate says so"
+    return _check("tolerances", f"{shown}; {advice}" if wider else "")
 
 
 def _wider(bundle: Bundle, precision: str, allowed: Tolerance) -> Iterator[str]:

@@ -137,9 +137,11 @@ def _outputs(bundle: Bundle, reference: Reference, plan: Plan) -> dict[str, Outp
 
 
 def _check_rows(certificate: Certificate) -> tuple[CheckRow, ...]:
-    """A row a check, in their order, the clauses of the contract last."""
+    """A row for each check of a runtime, in their order, the clauses of the contract last."""
     rows: dict[tuple[str, str], CheckRow] = {}
     for check in certificate.checks:
+        if check.kind == "bundle":
+            continue
         row = rows.setdefault((check.kind, check.name), CheckRow(check.kind, check.name, check.tolerance, {}))
         row.checks[check.runtime] = check
     return tuple(sorted(rows.values(), key=lambda row: row.kind == "contract"))

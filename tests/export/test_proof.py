@@ -34,7 +34,7 @@ def test_the_certificate_says_what_was_compared(bundle, pictures, model_paths, m
     assert count.total == 15 + count.blended + 4
     assert count.blended == 20
     assert len(certificate.cells) == 4 * len(RUNTIMES)
-    assert {c.kind for c in certificate.checks} == {"pixels", "stage", "contract"}
+    assert {c.kind for c in certificate.checks} == {"pixels", "stage", "contract", "bundle"}
     decision = bundle.decision
     for picture, score in zip(reference.pictures, reference.outputs.score, strict=True):
         if picture.name.startswith("blended/"):
@@ -120,7 +120,7 @@ def failed_certificate(bundle_paths):
     from anomedge.parity import Certificate
 
     content = (bundle_paths["padim"] / "certificates" / "host.json").read_bytes()
-    return Certificate.model_validate_json(content).model_copy(update={"failures": ("planted",)})
+    return Certificate.model_validate_json(content).model_copy(update={"cells": ()})
 
 
 def test_synthetic_frames_when_pictures_are_confidential(model_paths, tmp_path):
