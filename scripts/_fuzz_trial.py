@@ -1,4 +1,4 @@
-"""One mutated bundle, made, opened and judged: it works, it is refused in words, or something must not happen."""
+"""One mutated bundle, made, opened, proven and judged: it works, it is refused in words, or something must not happen."""
 
 import os
 import shutil
@@ -14,23 +14,25 @@ import numpy as np
 from _copies import Copy
 from _spoil_files import BROKEN
 from _spoil_graphs import GRAPHS
+from _spoil_open import OPENED, unshared
 from _spoil_signed import SIGNED
+from _verdicts import Oracle, false_certificates
 from _watch import FileWatch, audited, begin_peak, peak_growth, snapshot
 
 from anomedge.bundle import Bundle
 from anomedge.errors import AnomedgeError
 from anomedge.inspector import Inspector
-from anomedge.parity import Plan, prove
 from anomedge.parity.golden import read_golden
 
 __all__ = ["KINDS", "RUNTIMES", "Outcome", "Sandbox", "State", "kind_of", "mutate", "remove"]
 
 RUNTIMES = ("onnxruntime", "openvino")
-KINDS = {**BROKEN, **SIGNED, **GRAPHS}
+KINDS: dict[str, Callable[[Copy, Random], None]] = {**BROKEN, **SIGNED, **GRAPHS, **dict.fromkeys(OPENED, unshared)}
 MEMORY_LIMIT = 1536 << 20
 _LINES, _CHARACTERS = 3, 4000
 _NOBODY = 65534
 _PROVED_SHARE = 0.2
+_ALWAYS_PROVED = frozenset({"signed: forgeries", "signed: contract"})
 
 
 class Outcome(NamedTuple):
@@ -89,7 +91,9 @@ class Sandbox:
         self._watch = FileWatch([*secrets, root / "secret"])
         os.chdir(root / "cwd")
         self._say("start")
-        self._run(self._opened(original), Random(0))  # noqa: S311 - vendors make files of their own when they start
+        self._oracle = Oracle(self._opened(original), RUNTIMES)
+        # Vendors make files of their own when they start.
+        self._run(self._opened(original), "", Random(0))  # noqa: S311
 
     def trial(self, seed: int, index: int, limit: float) -> Outcome:
         """Make the mutated copy of that number, open it, and remove it."""
@@ -104,9 +108,12 @@ class Sandbox:
         with audited(copy.root) as touched, _without_rights(kind == "rights taken away"):
             result, violations = self._judged(copy.root, kind, Random(f"{seed}+{index}"))  # noqa: S311
         seconds = time.monotonic() - start
+        changed = _changed(before, (snapshot(self.root), snapshot(self.original)))
+        if kind in OPENED:  # the trial itself changes the copy
+            touched, changed = [], [path for path in changed if not path.startswith(str(copy.root))]
         violations += [f"touched: {what}" for what in dict.fromkeys(touched)]
         violations += [f"read: {path}" for path in self._watch.opened()]
-        violations += [f"changed: {path}" for path in _changed(before, (snapshot(self.root), snapshot(self.original)))]
+        violations += [f"changed: {path}" for path in changed]
         if seconds > limit:
             violations.append(f"slow: {seconds:.1f} s, {result}")
         if (growth := peak_growth(memory)) > MEMORY_LIMIT:
@@ -127,7 +134,28 @@ class Sandbox:
             return "violation", [f"{self._where()}: {_traced(error)}"]
         if kind in BROKEN:
             return "works", []
-        return self._run(opened, rng)
+        if kind in OPENED:
+            return self._changed_while_open(opened, kind, rng)
+        return self._run(opened, kind, rng)
+
+    def _changed_while_open(self, bundle: Bundle, kind: str, rng: Random) -> tuple[str, list[str]]:
+        """Change files below sessions that are open: they answer as before, or refuse in words."""
+        frames = np.stack([picture.frame() for picture in read_golden(bundle).pictures[:2]])
+        violations = []
+        for runtime in RUNTIMES:
+            self._say(f"{runtime}, open")
+            try:
+                with Inspector.open(bundle, runtime=runtime, threads=1) as inspector:
+                    before = inspector.predict_batch(list(frames))
+                    OPENED[kind](bundle.path, rng)
+                    after = inspector.predict_batch(list(frames))
+                if [result.score for result in before] != [result.score for result in after]:
+                    violations.append(f"{runtime}: a file that changed after opening changed a score")
+            except AnomedgeError as error:
+                violations += _message_faults(str(error))
+            except Exception as error:  # noqa: BLE001 - what this whole program looks for
+                violations.append(f"{runtime}: {_traced(error)}")
+        return "works", violations
 
     def _where(self) -> str:
         return self._state.where()
@@ -142,12 +170,13 @@ class Sandbox:
             picture.frame()
         return bundle
 
-    def _run(self, bundle: Bundle, rng: Random) -> tuple[str, list[str]]:
-        """Both runtimes with one frame each, now and then the whole proof: each may refuse, in words."""
+    def _run(self, bundle: Bundle, kind: str, rng: Random) -> tuple[str, list[str]]:
+        """Both runtimes with one frame each, certificates, and the proofs of a share: each may refuse, in words."""
         results, violations = [], []
         steps: dict[str, Callable[[], object]] = {name: lambda name=name: _inspect(bundle, name) for name in RUNTIMES}
-        if rng.random() < _PROVED_SHARE:
-            steps["proof"] = lambda: prove(bundle, read_golden(bundle), Plan(RUNTIMES, (1,), threads=1))
+        steps["certificates"] = lambda: violations.extend(false_certificates(bundle))
+        if kind in _ALWAYS_PROVED or rng.random() < _PROVED_SHARE:
+            steps["proof"] = lambda: violations.extend(self._oracle.false_passes(bundle))
         for name, step in steps.items():
             self._say(name)
             try:

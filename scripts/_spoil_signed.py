@@ -1,6 +1,7 @@
 """Ways to spoil a bundle whose hashes and digest are made right again: a digest is no signature, anybody can do this."""
 
 import io
+import json
 import os
 import pickle
 import struct
@@ -11,6 +12,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+import onnx
 from _copies import Copy, canonical
 from _spoil_files import HOSTILE_NAMES, RAW, hostile_value, make_special, operate
 
@@ -208,6 +210,73 @@ def _png(height: int, width: int, rows: bytes, chunks: list[tuple[bytes, bytes]]
     return b"\x89PNG\r\n\x1a\n" + body
 
 
+def forgeries(copy: Copy, rng: Random) -> None:
+    """A graph that scores otherwise, a yardstick by which that looks small, golden scores that agree: at least one of them."""
+    content = copy.manifest()
+    decision = content["decision"]
+    changes: list[Callable[[], Any]] = [
+        lambda: _score_otherwise(copy, content, rng),
+        lambda: decision.update(scale=decision["scale"] * rng.choice([1.01, 5.0, 1e30])),
+        lambda: decision.update(threshold=decision["threshold"] * rng.choice([1.0001, 1.5, 1e9])),
+        lambda: decision.update(minimum=-1e9, maximum=1e9),
+        lambda: content["tolerances"].update(fp32=dict.fromkeys(content["tolerances"]["fp32"], rng.choice([1e-3, 1e300]))),
+        lambda: _golden_otherwise(copy, rng),
+        lambda: _forge_certificate(copy, rng),
+    ]  # fmt: skip
+    for change in rng.sample(changes, rng.choice([1, 2, 3])):
+        change()
+    copy.sign(content)
+
+
+def _score_otherwise(copy: Copy, content: dict[str, Any], rng: Random) -> None:
+    """Multiply numbers of one weight, in place, so that graphs which share them still find them."""
+    factor = np.float32(rng.choice([0.001, 0.9, 1.002]))
+    model = onnx.load_from_string(copy.read("model.onnx"))
+    floats = [t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT and len(t.raw_data) > 256]
+    tensor = rng.choice(floats)
+    tensor.raw_data = (np.frombuffer(tensor.raw_data, "<f4") * factor).astype("<f4").tobytes()
+    copy.write("model.onnx", model.SerializeToString())
+    if rng.random() < 0.5:
+        copy.remove("openvino")
+        content["variants"]["fp32"]["openvino"] = None
+
+
+def _golden_otherwise(copy: Copy, rng: Random) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, np.load(io.BytesIO(copy.read("golden/score.npy"))) * np.float32(rng.choice([1.001, 2.0])))
+    copy.write("golden/score.npy", buffer.getvalue())
+
+
+def _forge_certificate(copy: Copy, rng: Random) -> None:
+    """Rows that fail under a verdict that says otherwise."""
+    content = json.loads(copy.read("certificates/host.json"))
+    cell = rng.choice(content["cells"])
+    changes: list[Callable[[], Any]] = [
+        lambda: content.update(cells=[]),
+        lambda: content.update(checks=[]),
+        lambda: cell.update(score_error=rng.choice([-1.0, 18.6, 2e-4])),
+        lambda: cell.update(flips=["a.png"]),
+        lambda: rng.choice(content["checks"]).update(passed=False),
+        lambda: content["cells"].append(cell | {"runtime": "tensorrt"}),
+    ]
+    rng.choice(changes)()
+    copy.write("certificates/host.json", canonical(content | {"failures": [], "passed": True}))
+
+
+def certificates(copy: Copy, rng: Random) -> None:
+    """A certificate with other rows, of the untouched bundle."""
+    if rng.random() < 0.5:
+        _forge_certificate(copy, rng)
+        return
+    content, raw = json.loads(copy.read("certificates/host.json")), {}
+    for _ in range(rng.choice([1, 2, 4])):
+        raw |= operate(content, rng)
+    data = canonical(content)
+    for marker, token in raw.items():
+        data = data.replace(b'"' + marker.encode() + b'"', token.encode())
+    copy.write("certificates/host.json", data)
+
+
 def local(copy: Copy, rng: Random) -> None:
     """Local settings and certificates, which no digest covers."""
     settings: Any = {
@@ -282,6 +351,8 @@ SIGNED: dict[str, Callable[[Copy, Random], None]] = {
     "signed: pictures": pictures,
     "signed: special and huge": claims,
     "signed: many files": many,
+    "signed: forgeries": forgeries,
     "unsigned by design: local.json": local,
+    "unsigned by design: certificates": certificates,
 }
 """Kinds of mutation that get past the integrity check, graphs aside."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from anomedge.bundle import Bundle
-from anomedge.parity.certificate import GOLDEN, Check, Tolerance
+from anomedge.parity.certificate import Check, Tolerance
 from anomedge.parity.compare import compare
 from anomedge.parity.golden import read_golden
 from anomedge.parity.plan import Original, Plan, Reference
@@ -24,7 +24,7 @@ from anomedge.threshold import Decision, spread
 __all__ = ["check_manifest"]
 
 _SCALES = 10.0
-"""A scale larger than so many times the spread of all golden scores is not the spread of normal ones."""
+"""A scale larger than so many times the spread of all scores, extreme frames included, is not that of normal ones."""
 
 
 def check_manifest(bundle: Bundle, reference: Reference, plan: Plan) -> list[Check]:
@@ -40,7 +40,7 @@ def check_manifest(bundle: Bundle, reference: Reference, plan: Plan) -> list[Che
     if original is not None:
         checks += [_decision(bundle, original.decision), _geometry(bundle, original), _stages(bundle, reference)]
         checks += _golden(bundle, original)
-    elif reference.source == GOLDEN:
+    else:
         checks.append(_scale(bundle, reference))
     return [check.model_copy(update={"precision": plan.precision}) for check in checks]
 
@@ -101,8 +101,10 @@ def _golden(bundle: Bundle, original: Original) -> list[Check]:
 
 
 def _scale(bundle: Bundle, reference: Reference) -> Check:
-    """A scale that the golden scores cannot have: divided by it, every error would look small."""
+    """A scale far above the spread of all scores is wrong: as shares of it, every error would look small."""
     scale, scores = bundle.manifest.decision.scale, np.asarray(reference.outputs.score)
-    largest = _SCALES * spread(scores)
-    wrong = f"is {scale:g}; all golden scores lie within {spread(scores):g}: give --model to see whether it is right"
-    return _check("scale", "" if scale <= largest else wrong)
+    known = scores[np.isfinite(scores)]
+    if not known.size:
+        return _check("scale", f"no finite score of {reference.source} to compare it with")
+    wrong = f"is {scale:g}; all scores lie within {spread(known):g}: give --model to see whether it is right"
+    return _check("scale", "" if scale <= _SCALES * spread(known) else wrong)

@@ -129,7 +129,7 @@ def test_without_a_model_wide_tolerances_are_said_and_fail(copy, capfd):
 def test_without_a_model_an_impossible_scale_fails(copy, capfd):
     sign(copy, **decided(copy, scale=1e30))
     assert run("verify", copy, *ONE) == 3
-    assert "bundle scale: is 1e+30; all golden scores lie within" in capfd.readouterr().err
+    assert "bundle scale: is 1e+30; all scores lie within" in capfd.readouterr().err
 
 
 def test_golden_scores_that_were_rewritten_are_known_by_the_model(copy, proven, capfd):
