@@ -108,11 +108,12 @@ class Sandbox:
         with audited(copy.root) as touched, _without_rights(kind == "rights taken away"):
             result, violations = self._judged(copy.root, kind, Random(f"{seed}+{index}"))  # noqa: S311
         seconds = time.monotonic() - start
+        read = self._watch.opened()  # before the snapshots, which read every folder
         changed = _changed(before, (snapshot(self.root), snapshot(self.original)))
         if kind in OPENED:  # the trial itself changes the copy
-            touched, changed = [], [path for path in changed if not path.startswith(str(copy.root))]
+            touched, changed = [], [path for path in changed if not path.startswith(str(self._case))]
         violations += [f"touched: {what}" for what in dict.fromkeys(touched)]
-        violations += [f"read: {path}" for path in self._watch.opened()]
+        violations += [f"read: {path}" for path in read]
         violations += [f"changed: {path}" for path in changed]
         if seconds > limit:
             violations.append(f"slow: {seconds:.1f} s, {result}")

@@ -18,12 +18,12 @@ def run(name, *arguments):
 
 @pytest.mark.slow
 def test_spoilt_bundles_work_or_are_refused(bundle_paths):
-    code, out, err = run("fuzz-bundles", "--count", 162, "--bundle", bundle_paths["patchcore"])
+    code, out, err = run("fuzz-bundles", "--count", 192, "--bundle", bundle_paths["patchcore"])
     assert code == 0, out + err
-    assert "162 trials" in out
+    assert "192 trials" in out
     rows = re.findall(r"^\| ([a-zA-Z:. ]+) \| (\d+) \|", out, flags=re.MULTILINE)
-    assert sum(int(count) for _, count in rows) == 162
-    assert len(rows) == 27
+    assert sum(int(count) for _, count in rows) == 192
+    assert len(rows) == 32
 
 
 @pytest.mark.slow
