@@ -61,7 +61,7 @@ def reference_of(
     """
     frame = bundle.manifest.input.frame
     if model is not None:
-        return _eager(bundle, model, images), plan
+        return _eager(bundle, plan, model, images), plan
     if not images:
         return read_golden(bundle), plan
     if len(plan.runtimes) < 2:
@@ -85,14 +85,19 @@ def certify(
     return prove(bundle, reference, left, stages=stages)
 
 
-def _eager(bundle: Bundle, model: Path, images: Sequence[Path]) -> Reference:
-    from anomedge.export.proof import pictures_of, reference_from_model
+def _eager(bundle: Bundle, plan: Plan, model: Path, images: Sequence[Path]) -> Reference:
+    from anomedge.export.proof import nothing_compared, pictures_of, reference_from_model
     from anomedge.pipelines.model import load
 
     loaded, manifest = load(model), bundle.manifest
     if (loaded.pipeline.name, loaded.pipeline.config.model_dump(mode="json")) != (manifest.detector, manifest.config):
         raise InputError(f"{model} is another detector than {bundle.path}; expected the model it was exported from")
+    if loaded.geometry != manifest.geometry:
+        return nothing_compared(loaded, model)
     if sha256_of_file(model) != manifest.model:
         warnings.warn(f"{model} is not the file that {bundle.path} was exported from", stacklevel=2)
-    frame = manifest.input.frame
-    return reference_from_model(loaded, model, pictures_of(images, frame), frame, bundle=bundle)
+    frame, pictures = manifest.input.frame, pictures_of(images, manifest.input.frame)
+    for runtime in plan.runtimes[:1]:
+        with plan.open(bundle, runtime):
+            pass  # holds the graph to the manifest's sizes, before eager Torch works on frames of that size
+    return reference_from_model(loaded, model, pictures, frame, bundle=bundle)

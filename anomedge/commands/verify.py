@@ -56,15 +56,22 @@ def verify(
     if junit is not None:
         with atomic_file(junit, force=True) as temporary:
             temporary.write_bytes(junit_xml(certificate))
+    _keep(opened, "host" if model else name or platform.node() or "device", certificate)
+    try:
+        _show(opened, certificate, as_json)
+    finally:  # a verdict that cannot be shown is still the verdict
+        if not certificate.passed:
+            raise ProofFailed(failure_text(certificate, "do not use this bundle here"))
+
+
+def _show(bundle: Bundle, certificate: Certificate, as_json: bool) -> None:
+    """The certificate on standard output."""
     if as_json:
         typer.echo(canonical_json(certificate.to_json()), nl=False)
-    else:
-        show_certificate(certificate)
-        _show_stages(certificate)
-        _show_local(opened)
-    _keep(opened, "host" if model else name or platform.node() or "device", certificate)
-    if not certificate.passed:
-        raise ProofFailed(failure_text(certificate, "do not use this bundle here"))
+        return
+    show_certificate(certificate)
+    _show_stages(certificate)
+    _show_local(bundle)
 
 
 def _show_local(bundle: Bundle) -> None:

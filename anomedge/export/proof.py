@@ -19,7 +19,7 @@ from anomedge.parity.pictures import blends, extremes, synthetic
 from anomedge.parity.plan import Original
 from anomedge.pipelines.model import Model
 
-__all__ = ["pictures_of", "reference_from_model"]
+__all__ = ["nothing_compared", "pictures_of", "reference_from_model"]
 
 BLENDS = 20
 
@@ -72,6 +72,12 @@ def reference_from_model(
         resized=sum(picture.path is not None and picture.frame().shape[:2] != frame for picture in pictures),
         original=Original(sha256_of_file(path), model.decision, model.geometry, golden),
     )
+
+
+def nothing_compared(model: Model, path: Path) -> Reference:
+    """What the model file says, without a picture: for a bundle whose maps could not be compared with its own."""
+    original = Original(sha256_of_file(path), model.decision, model.geometry)
+    return Reference(EagerSession.name, [], Outputs(np.empty(0), np.empty((0, 1, 1, 1))), original=original)
 
 
 def _on_golden_frames(eager: EagerSession, bundle: Bundle) -> Reference | None:

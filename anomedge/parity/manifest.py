@@ -38,7 +38,8 @@ def check_manifest(bundle: Bundle, reference: Reference, plan: Plan) -> list[Che
     checks = [_tolerances(bundle, plan)]
     original = reference.original
     if original is not None:
-        checks += [_decision(bundle, original.decision), _geometry(bundle, original), _stages(bundle, reference)]
+        checks += [_decision(bundle, original.decision), _geometry(bundle, original)]
+        checks += [_stages(bundle, reference)] if reference.stages else []
         checks += _golden(bundle, original)
     else:
         checks.append(_scale(bundle, reference))

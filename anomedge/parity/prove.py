@@ -73,9 +73,11 @@ def prove(bundle: Bundle, reference: Reference, plan: Plan, *, stages: bool = Fa
         if bundle.variant(variant_of(plan.precision)).anomalib_onnx is not None:
             rows.checks += check_layout(bundle, reference, plan)
     decision = reference.decision_in_force(bundle)
+    # Sizes that no graph was held to may be anything: pictures are not stretched to them.
+    frame = bundle.manifest.input.frame if rows.cells else None
     return Certificate(
         bundle=bundle.manifest.digest,
-        about=subject_of(bundle, reference, plan),
+        about=subject_of(bundle, reference, plan, frame),
         reference=reference.source,
         machine={"system": platform.system(), "machine": platform.machine(), "python": platform.python_version()},
         tools=_versions(),
@@ -85,7 +87,7 @@ def prove(bundle: Bundle, reference: Reference, plan: Plan, *, stages: bool = Fa
         widened=plan.widen,
         vouched_by=vouching_certificate(bundle) if reference.source == GOLDEN else "",
         tolerances={plan.precision: plan.tolerance},
-        pictures=_counts(bundle, reference),
+        pictures=_counts(reference, frame),
         stage_names=bundle.manifest.stages if reference.source in ORIGINALS else (),
         cells=tuple(rows.cells),
         checks=tuple(check.model_copy(update={"precision": plan.precision}) for check in rows.checks),
@@ -238,11 +240,11 @@ def _refused(session: Session, feed: dict[str, npt.NDArray[Any]]) -> bool:
     return False
 
 
-def _counts(bundle: Bundle, reference: Reference) -> PictureCount:
+def _counts(reference: Reference, size: tuple[int, int] | None) -> PictureCount:
     names = [picture.name for picture in reference.pictures]
     made = (BLENDED, EXTREME, SYNTHETIC)
     own = [picture for picture in reference.pictures if not picture.name.startswith(made)]
-    frames = (picture.frame(bundle.manifest.input.frame) for picture in own)
+    frames = (picture.frame(size) for picture in own)
     return PictureCount(
         total=len(names),
         labelled=sum(picture.anomalous is not None for picture in reference.pictures),

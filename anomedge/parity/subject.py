@@ -16,13 +16,20 @@ __all__ = ["digest_of_decision", "digest_of_golden", "subject_of"]
 _GOLDEN = "golden/"
 
 
-def subject_of(bundle: Bundle, reference: Reference, plan: Plan) -> Subject:
-    """The digests of everything that a verdict on this bundle rests on; the frames are read once more for theirs."""
+def subject_of(bundle: Bundle, reference: Reference, plan: Plan, frame: tuple[int, int] | None) -> Subject:
+    """The digests of everything that a verdict on this bundle rests on.
+
+    Args:
+        bundle: what was proven.
+        reference: what the original says of which pictures; they are read once more.
+        plan: where the copies ran.
+        frame: height and width that the pictures were stretched to, None where nothing ran.
+    """
     return Subject(
         graphs=_graphs(bundle, plan),
         golden=digest_of_golden(bundle.manifest),
         decision=digest_of_decision(reference.decision_in_force(bundle)),
-        pictures=_digest_of_pictures(reference, bundle.manifest.input.frame),
+        pictures=_digest_of_pictures(reference, frame),
         model=reference.original.digest if reference.original else None,
     )
 
@@ -39,7 +46,7 @@ def digest_of_golden(manifest: Manifest) -> str:
     return sha256_of_bytes(canonical_json({"entries": entries, "files": files}))
 
 
-def _digest_of_pictures(reference: Reference, frame: tuple[int, int]) -> str:
+def _digest_of_pictures(reference: Reference, frame: tuple[int, int] | None) -> str:
     digest = hashlib.sha256()
     for picture in reference.pictures:
         pixels = picture.frame(frame)

@@ -108,7 +108,7 @@ def test_a_shift_without_a_flip_fails_whatever_the_tolerances_say(copy, proven):
     assert any("score off by" in line for line in certificate.failures)
 
 
-def test_another_geometry_is_a_failed_proof(copy, proven):
+def test_another_geometry_is_a_failed_proof(copy, proven, model_paths, capfd):
     size = [80, 80]
     outputs = [dict(output) for output in statement(copy, "outputs")]
     for output in outputs:
@@ -118,6 +118,8 @@ def test_another_geometry_is_a_failed_proof(copy, proven):
     assert named(certificate) == {"geometry"}
     assert not certificate.cells
     assert any("nothing was compared" in line for line in certificate.failures)
+    assert run("verify", copy, "--model", model_paths["padim"], *ONE) == 3
+    assert "bundle geometry: is " in capfd.readouterr().err
 
 
 def test_without_a_model_wide_tolerances_are_said_and_fail(copy, capfd):
@@ -198,6 +200,13 @@ def test_wider_tolerances_are_the_users_to_ask_for_and_are_said(copy, capfd):
     assert "tolerances widened 2 times" in stored.verdict
     assert run("verify", copy, "--widen", "0.5") == 2
     assert run("verify", copy, "--widen", "1000") == 2
+
+
+def test_a_frame_that_no_graph_takes_is_refused_before_eager_torch_works(copy, model_paths, monkeypatch, capfd):
+    sign(copy, input=statement(copy, "input") | {"height": 16384, "width": 16384})
+    monkeypatch.setattr("anomedge.export.proof.reference_from_model", lambda *_, **__: pytest.fail("eager Torch ran"))
+    assert run("verify", copy, "--model", model_paths["padim"], *ONE) == 2
+    assert "16384" in capfd.readouterr().err
 
 
 # Certificates
