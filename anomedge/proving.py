@@ -96,8 +96,8 @@ def _eager(bundle: Bundle, plan: Plan, model: Path, images: Sequence[Path]) -> R
         return nothing_compared(loaded, model)
     if sha256_of_file(model) != manifest.model:
         warnings.warn(f"{model} is not the file that {bundle.path} was exported from", stacklevel=2)
-    frame, pictures = manifest.input.frame, pictures_of(images, manifest.input.frame)
     for runtime in plan.runtimes[:1]:
         with plan.open(bundle, runtime):
-            pass  # holds the graph to the manifest's sizes, before eager Torch works on frames of that size
-    return reference_from_model(loaded, model, pictures, frame, bundle=bundle)
+            pass  # holds the graph to the manifest's sizes, before anything is made of that size
+    frame = manifest.input.frame
+    return reference_from_model(loaded, model, pictures_of(images, frame), frame, bundle=bundle)

@@ -153,7 +153,7 @@ def imported(file: Path) -> list[str]:
 
 # They parse the output of their own child process or of a vendor's profiler in the same run.
 PARSES_OWN_OUTPUT = {
-    "benchmark.py", "export/lint/vendors.py", "parity/certificate.py", "runtimes/_gpu.py", "runtimes/_ort_gpu.py",
+    "benchmark.py", "export/lint/vendors.py", "parity/rows.py", "runtimes/_gpu.py", "runtimes/_ort_gpu.py",
 }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from pydantic import Field, computed_field, model_validator
 from anomedge.parity.rows import Cell, Check, Finding, Frozen, PictureCount, StageError, Subject
 from anomedge.parity.tolerances import TOLERANCES, UINT8_PIXELS, WIDEST, Tolerance, release_tolerance
 from anomedge.parity.verdict import cautions_on, failures_of_rows, incomplete
+from anomedge.strict_json import validated
 
 __all__ = [
     "GOLDEN",
@@ -71,12 +72,14 @@ class Certificate(Frozen):
     stages: tuple[StageError, ...] = ()
     findings: tuple[Finding, ...] = ()
 
-    @model_validator(mode="before")
     @classmethod
-    def _derives_its_verdict(cls, content: Any) -> Any:
-        if not isinstance(content, Mapping):
-            return content
-        return {name: value for name, value in content.items() if name not in _DERIVED}
+    def from_json(cls, content: Mapping[str, Any]) -> Certificate:
+        """A certificate as `to_json` wrote it; what the file says of its own verdict is dropped.
+
+        Raises:
+            JsonError: it is none.
+        """
+        return validated(cls, {name: value for name, value in content.items() if name not in _DERIVED})
 
     @model_validator(mode="after")
     def _has_tolerances(self) -> Certificate:

@@ -17,7 +17,7 @@ from anomedge.bundle import CERTIFICATES, Bundle
 from anomedge.files import atomic_file, canonical_json
 from anomedge.parity.certificate import GOLDEN, ORIGINALS, TOLERANCES, Certificate
 from anomedge.parity.subject import digest_of_decision, digest_of_golden
-from anomedge.strict_json import JsonError, NotPlainError, read_json, validated
+from anomedge.strict_json import JsonError, NotPlainError, read_json
 
 __all__ = ["StoredCertificate", "keep_certificate", "stored_certificates", "vouching_certificate"]
 
@@ -126,7 +126,7 @@ def _read(path: Path, bundle: Bundle) -> StoredCertificate | None:
         content = read_json(path, _BYTES)
         if content.get("schema_version") == 1:
             return StoredCertificate(path.name, None, _OLD_SCHEMA)
-        certificate = validated(Certificate, content)
+        certificate = Certificate.from_json(content)
     except NotPlainError:
         return StoredCertificate(path.name, None, "no plain file")
     except FileNotFoundError:

@@ -174,7 +174,7 @@ def test_stored_certificates_are_marked(host):
     assert said["foreign.json"] == "✗ not about this bundle: its digest is another bundle's"
     assert said["broken.json"].startswith("✗ ignored: not a certificate")
     assert said["deep.json"].startswith("✗ ignored")
-    assert said["large.json"].startswith("✗ ignored: 2097152 bytes")
+    assert said["large.json"].startswith("✗ ignored: not a certificate (got 2097152 bytes")
     assert [name for name, verdict in said.items() if verdict.startswith("✓ passed")] == ["host.json"]
 
 
