@@ -56,7 +56,7 @@ MANIFEST = "manifest.json"
 CERTIFICATES = "certificates"
 MANIFEST_LIMIT = 4 << 20
 _FILE_LIMIT = 16 << 30
-_ATTEMPTS = 5
+_OPEN_ATTEMPTS = 5
 
 Pixels = Annotated[int, Field(ge=1, le=16384)]
 
@@ -185,7 +185,7 @@ class Bundle:
         """
         root = Path(path)
         try:
-            return _opened(root)
+            return _open_checked(root)
         except OSError as error:
             reason = error.strerror or str(error)
             raise BundleError(f"{root} cannot be read ({reason}); check who may read it, or copy it again") from error
@@ -197,10 +197,10 @@ class Bundle:
         return safe_member(self.path, name)
 
     def read(self, name: str) -> bytes:
-        """The content of a file that the manifest names, just as it was hashed. It is not kept.
+        """Read a file that the manifest lists and check its hash; the content is not cached.
 
         Raises:
-            IntegrityError: the manifest does not name it, or the file is no longer what the manifest says.
+            IntegrityError: the manifest does not list the file, or its size or hash differs from the manifest's.
         """
         path, record = self.file(name), self.manifest.files[name]
         return checked_content(path, record.bytes, record.sha256)
@@ -223,7 +223,7 @@ class Bundle:
 
         Raises:
             SchemaError: it is not what `anomedge threshold` writes, or was written for another bundle.
-            BundleError: it cannot be read.
+            BundleError: the file cannot be read.
         """
         return read_settings(self.path, self.manifest.digest)
 
@@ -247,14 +247,14 @@ class Bundle:
                 raise IntegrityError(f"{path} was changed: its SHA-256 is not the manifest's; copy the bundle again")
 
 
-def _opened(root: Path) -> Bundle:
-    """Read the manifest and check the files; begin again when an export replaced the whole bundle in between."""
-    for attempt in range(_ATTEMPTS):
+def _open_checked(root: Path) -> Bundle:
+    """Read the manifest and check the files; retry if an export replaced the bundle in between."""
+    for attempt in range(_OPEN_ATTEMPTS):
         bundle = Bundle(root, read_manifest(root))
         try:
             bundle._check_files()
         except (IntegrityError, OSError):
-            last = attempt == _ATTEMPTS - 1
+            last = attempt == _OPEN_ATTEMPTS - 1
             if last or read_manifest(root).digest == bundle.manifest.digest:
                 raise
         else:
@@ -294,9 +294,9 @@ def write_manifest(root: Path, fields: Mapping[str, Any]) -> Manifest:
 
 
 def write_local(bundle: Bundle, settings: LocalSettings) -> Bundle:
-    """Write `local.json`, all or nothing, and return the bundle as it decides from now on.
+    """Write `local.json` atomically and return the bundle with the new decision.
 
-    Processes that read meanwhile see the old or the new file. Of two that write, the last one wins.
+    Concurrent readers see the old or the new file. With concurrent writers, the last one wins.
 
     Raises:
         OutputError: the bundle cannot be written to.
@@ -306,7 +306,7 @@ def write_local(bundle: Bundle, settings: LocalSettings) -> Bundle:
 
 
 def remove_local(bundle: Bundle) -> Bundle:
-    """Remove `local.json` where there is one, and return the bundle as it decides from now on.
+    """Remove `local.json` if it exists, and return the bundle with the manifest's decision.
 
     Raises:
         OutputError: the bundle cannot be written to.
@@ -338,7 +338,7 @@ def _walk(root: Path) -> list[str]:
 
 
 def _check_kind(path: Path) -> None:
-    """Refuse what is neither a plain file nor a folder; what vanished since it was listed is neither refused nor read."""
+    """Refuse anything but plain files and folders; ignore a path that was removed after it was listed."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
@@ -350,16 +350,16 @@ def _check_kind(path: Path) -> None:
 
 
 def _is_unhashed(name: str) -> bool:
-    """Whether a file in the bundle's root is outside the digest: the manifest, `local.json`, and its temporaries.
+    """Whether the digest excludes a file in the bundle's root: the manifest, `local.json` or a temporary of it.
 
-    A temporary of `local.json` lies in the root because a rename is atomic only within one file system, and because
-    no other folder is certain to be writable wherever `local.json` can be replaced. A killed process leaves it behind.
+    Temporaries of `local.json` lie in the root because a rename is atomic only within one file system, and because
+    only the root is certain to be writable when `local.json` can be replaced. A killed process leaves one behind.
     """
     return name in {MANIFEST, LOCAL} or is_temporary_of(name, LOCAL)
 
 
 def _raise(error: OSError) -> None:
-    """What cannot be listed cannot be checked."""
+    """Raise the error of a folder that cannot be listed, because its files cannot be checked."""
     raise error
 
 

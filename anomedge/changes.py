@@ -1,7 +1,7 @@
-"""Noticing that the files at a bundle's path are no longer those that were opened.
+"""Detect that the files at a bundle's path changed after the bundle was opened.
 
-What runs is in memory and stays what was hashed. Somebody who has put another bundle in its place must hear of that, or he
-takes the old verdicts for the new bundle's.
+A session runs from memory, so changed files do not affect it. Without a warning, a user who replaced the bundle would
+take verdicts of the old bundle for verdicts of the new one.
 """
 
 from __future__ import annotations
@@ -14,59 +14,59 @@ from anomedge.strict_json import JsonError, read_json
 
 __all__ = ["Changes"]
 
-_EVERY = 1.0
-_GOES_ON = "what was opened goes on as it was: restart to use what is there now"
+_POLL_INTERVAL_SECONDS = 1.0
+_REMEDY = "the bundle that was opened stays in use: restart to use the files that are there now"
 
 _State = tuple[int, int, int] | None
-"""Inode, time of the last change in ns and size of a file; None where there is none."""
+"""Inode, modification time in ns and size in bytes of a file; None if it does not exist."""
 
 
 class Changes:
-    """Looks at a bundle's files, for a few system calls a second.
+    """Polls the files of an open bundle for changes; costs a few system calls a second.
 
     Args:
-        bundle: as it was opened.
-        every: seconds between two looks.
+        bundle: the open bundle.
+        every: poll interval, in seconds.
     """
 
-    def __init__(self, bundle: Bundle, every: float = _EVERY) -> None:
+    def __init__(self, bundle: Bundle, every: float = _POLL_INTERVAL_SECONDS) -> None:
         self._bundle, self._every = bundle, every
         graphs = [name for name in bundle.manifest.files if not name.startswith("golden/")]
         self._paths = {name: bundle.path / name for name in (MANIFEST, LOCAL, *graphs)}
-        # The manifest may have changed before this: the first look compares its digest in any case.
+        # The manifest may have changed between opening and now, so the first poll always compares its digest.
         self._known: dict[str, _State] = self._states() | {MANIFEST: None}
-        self._next = 0.0
-        self._said = ""
+        self._next_poll = 0.0
+        self._last_message = ""
 
     def ask(self) -> str | None:
-        """What has changed, in a sentence; None where nothing has, or that was said already, or it is not time to look."""
+        """Return one sentence on what changed; None if nothing new did, or the poll interval has not passed."""
         now = time.monotonic()
-        if now < self._next:
+        if now < self._next_poll:
             return None
-        self._next = now + self._every
+        self._next_poll = now + self._every
         states = self._states()
         written = [name for name, state in states.items() if state != self._known[name]]
         self._known = states
-        said = self._sentence(written) if written else ""
-        if not said or said == self._said:
+        message = self._sentence(written) if written else ""
+        if not message or message == self._last_message:
             return None
-        self._said = said
-        return said
+        self._last_message = message
+        return message
 
     def _states(self) -> dict[str, _State]:
         return {name: _state(path) for name, path in self._paths.items()}
 
     def _sentence(self, written: list[str]) -> str:
         path, digest = self._bundle.path, self._bundle.manifest.digest
-        there = _digest_at(self._paths[MANIFEST])
-        if there is None:
-            return f"{path} is no longer the bundle that was opened ({digest[:12]}), and no whole one; {_GOES_ON}"
-        if there != digest:
-            return f"{path} holds another bundle now ({there[:12]}, not {digest[:12]}); {_GOES_ON}"
+        found = _digest_at(self._paths[MANIFEST])
+        if found is None:
+            return f"{path} no longer holds a complete bundle (opened: {digest[:12]}); {_REMEDY}"
+        if found != digest:
+            return f"{path} holds another bundle now ({found[:12]}, not {digest[:12]}); {_REMEDY}"
         changed = [name for name in written if name != MANIFEST]
         if not changed:
             return ""
-        return f"{path}: {', '.join(changed[:3])} changed since the bundle was opened; {_GOES_ON}"
+        return f"{path}: {', '.join(changed[:3])} changed since the bundle was opened; {_REMEDY}"
 
 
 def _state(path: Path) -> _State:
@@ -78,7 +78,7 @@ def _state(path: Path) -> _State:
 
 
 def _digest_at(path: Path) -> str | None:
-    """The digest that a manifest says it has; None where there is no whole manifest."""
+    """Read the digest that a manifest states; None if the manifest is missing or incomplete."""
     try:
         digest = read_json(path, MANIFEST_LIMIT).get("digest")
     except (OSError, JsonError):

@@ -1,4 +1,4 @@
-"""Files whose size and hash are known: read once, so that what was hashed is what is used."""
+"""Read files whose size and hash are known; each is read once, so the bytes hashed are the bytes used."""
 
 import errno
 import os
@@ -10,12 +10,12 @@ from anomedge.files import sha256_of_bytes
 
 __all__ = ["checked_content"]
 
-# A link is no file of a bundle; a pipe would wait for its other end. Windows has neither flag, and needs one of its own.
+# Refuse links; do not block on a pipe. Windows lacks both flags and needs O_BINARY.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 def checked_content(path: Path, size: int, sha256: str) -> bytes:
-    """The content of a plain file of `size` bytes, just as it was hashed. A file of another size is not read.
+    """Read a plain file of `size` bytes and check its hash. A file of another size is not read.
 
     Raises:
         IntegrityError: the file cannot be read, or has another size or SHA-256.

@@ -102,7 +102,7 @@ def atomic_file(target: Path, *, force: bool = False, sweep: bool = True) -> Ite
     Args:
         target: the file to write.
         force: replace an existing file.
-        sweep: first remove temporaries of `target` that a killed process left. This lists the folder; to write many
+        sweep: first remove temporary files of `target` that a killed process left. This lists the folder; to write many
             files into one folder, call `sweep_folder` once and pass False.
 
     Raises:
@@ -162,7 +162,7 @@ def atomic_directory(target: Path, *, force: bool = False) -> Iterator[Path]:
 
 
 def is_temporary_of(name: str, target: str) -> bool:
-    """Whether `atomic_file` gives such a name to its temporary file for a file named `target`.
+    """Whether `name` has the form of `atomic_file`'s temporary files for a file named `target`.
 
     >>> is_temporary_of(".local.json.a1b2c3_d.tmp", "local.json")
     True
@@ -171,7 +171,7 @@ def is_temporary_of(name: str, target: str) -> bool:
 
 
 def remove_file(target: Path) -> None:
-    """Remove a file where there is one, with what killed processes left of their work on it; a power cut keeps it removed.
+    """Remove a file, if it exists, and its abandoned temporary files; flush the folder to the disk.
 
     Raises:
         OutputError: the file cannot be removed.
@@ -258,13 +258,13 @@ def _sweep(target: Path) -> None:
 
 
 def _made_for(target: str, *suffixes: str) -> re.Pattern[str]:
-    """Match the names that `tempfile` makes of this prefix and one of these suffixes."""
+    """Return a pattern of the names that `tempfile` makes for `target` with one of these suffixes."""
     endings = "|".join(re.escape(suffix) for suffix in suffixes)
     return re.compile(re.escape(f".{target}.") + f"[a-z0-9_]{{8}}({endings})")
 
 
 def sweep_folder(folder: Path, ending: str) -> None:
-    """Remove abandoned temporaries of `atomic_file` for targets in `folder` whose names end with `ending`.
+    """Remove abandoned temporary files of `atomic_file` for targets in `folder` whose names end with `ending`.
 
     Raises:
         OutputError: the folder cannot be listed.
@@ -284,7 +284,7 @@ def _is_abandoned(path: Path) -> bool:
     try:
         if path.is_symlink() or time.time() - path.stat().st_mtime < _LEAST_AGE:
             return False
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a FIFO of that name must not be waited for
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # do not block if the path is a FIFO
     except OSError:
         return False
     try:

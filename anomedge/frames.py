@@ -1,4 +1,4 @@
-"""Frames from values in memory: arrays and Pillow images; anything else is refused with a remedy."""
+"""Convert values in memory to frames: arrays and Pillow images; other types are refused with a remedy."""
 
 import numpy as np
 from PIL import Image
@@ -10,13 +10,13 @@ __all__ = ["as_frame"]
 
 
 def as_frame(value: object) -> Frame:
-    """A frame (H, W, 3) from an RGB frame, a grey one (H, W) or a Pillow image.
+    """Convert an RGB array (H, W, 3), a grey array (H, W) or a Pillow image to a frame, uint8 (H, W, 3).
 
     >>> as_frame(np.zeros((4, 6), np.uint8)).shape
     (4, 6, 3)
 
     Raises:
-        InputError: anything else; the message says how to make a frame of it.
+        InputError: another type, dtype or shape; the message states the conversion.
     """
     if isinstance(value, Image.Image):
         if value.mode not in EIGHT_BIT_MODES:
@@ -24,7 +24,7 @@ def as_frame(value: object) -> Frame:
         return np.asarray(value.convert("RGB"))
     if not isinstance(value, np.ndarray):
         raise InputError(
-            f"got {_called(value)}; expected an uint8 array (H, W, 3), a Pillow image or a path{_remedy(value)}"
+            f"got {_type_name(value)}; expected an uint8 array (H, W, 3), a Pillow image or a path{_remedy(value)}"
         )
     if value.dtype != np.uint8:
         raise InputError(f"got a frame of {value.dtype}; expected uint8, 0 to 255: scale, round and convert it first")
@@ -39,7 +39,7 @@ def as_frame(value: object) -> Frame:
     return value
 
 
-def _called(value: object) -> str:
+def _type_name(value: object) -> str:
     kind = type(value)
     return f"a {kind.__module__}.{kind.__qualname__}".replace("builtins.", "")
 

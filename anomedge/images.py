@@ -5,10 +5,10 @@ up into RGB, an alpha channel is dropped, CMYK is converted by Pillow. Refused, 
 nobody made: more than 8 bits a channel, several frames in one file, more pixels than Pillow's guard allows. Damaged
 pixels are refused; metadata that Pillow cannot make sense of are passed over, and then say nothing of rotation.
 
-Folders are listed and labelled here as well, once for every command:
+All commands list and label folders with these functions:
 
-- `scan_folder` lists pictures, masks and what could not be read;
-- `read_folder` adds labels and masks where the folder is laid out as MVTec AD is;
+- `scan_folder` lists pictures, masks and unreadable entries;
+- `read_folder` adds labels and masks if the folder has the layout of MVTec AD;
 - `read_normal` reads a folder whose pictures must all be normal.
 """
 
@@ -60,18 +60,18 @@ _OTHER_SUFFIXES = frozenset(
         ".pbm", ".pcx", ".pfm", ".pgm", ".pnm", ".ppm", ".psd", ".raf", ".raw", ".rw2", ".sgi", ".svg", ".tga",
     }
 )  # fmt: skip
-"""Suffixes of pictures in formats that are not read: such a file is named, never passed over in silence."""
+"""Suffixes of picture formats that are not supported; such files are reported, not skipped silently."""
 _GOOD, _TEST, _GROUND_TRUTH = "good", "test", "ground_truth"
 _MOST_FRAMES = 100
-"""Frames that are counted in one file; a TIFF may list any number, at 1 ms each."""
+"""Largest number of frames counted in one file; a TIFF may list any number, and counting takes 1 ms per frame."""
 EIGHT_BIT_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"})
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A frame with a name, and what is known of it: `anomalous` is None when nobody said.
+    """A frame with a name and labels, if known; `anomalous` is None for an unlabelled picture.
 
-    `read` gives the file's content where something answers for it; the file at `path` is not opened then.
+    `read`, if given, returns the checked content of the file; the file at `path` is then not opened.
     """
 
     name: str
@@ -107,11 +107,11 @@ class Picture:
 
 
 def read_picture(path: Path, content: bytes | None = None) -> Frame:
-    """Read a picture as RGB, uint8 (H, W, 3); from the file's content where that was read already.
+    """Read a picture as RGB, uint8 (H, W, 3); `content` replaces reading the file.
 
     Raises:
-        InputError: the file is missing, no plain file (a pipe, a device), truncated, no picture, animated, too large,
-            or has over 8 bits a channel.
+        InputError: the file is missing, not a plain file (a pipe, a device), truncated, not a picture, animated, too
+            large, or has more than 8 bits per channel.
     """
     try:
         with warnings.catch_warnings():
@@ -143,10 +143,10 @@ class Listing:
 
     Attributes:
         folder: the folder that was listed.
-        pictures: plain files, or links to some, whose suffix is in `SUFFIXES`, sorted by their relative path.
-        masks: the same below a folder named `ground_truth`.
+        pictures: plain files, or links to plain files, whose suffix is in `SUFFIXES`, sorted by relative path.
+        masks: the same files below a folder named `ground_truth`.
         unreadable: one line, path and reason, for each folder that cannot be listed, link to a folder, broken link,
-            pipe or device that is named as a picture, and picture in a format that is not read.
+            pipe or device with a picture's suffix, and picture in an unsupported format.
     """
 
     folder: Path
@@ -155,14 +155,14 @@ class Listing:
     unreadable: list[str] = field(default_factory=list)
 
     def name(self, path: Path) -> str:
-        """The path relative to the folder, with forward slashes."""
+        """Return the path relative to the folder, with forward slashes."""
         return path.relative_to(self.folder).as_posix()
 
     def require_complete(self) -> None:
-        """Refuse a listing that is not all of the folder's pictures.
+        """Refuse a listing with unreadable entries.
 
         Raises:
-            InputError: something is unreadable; the message names it.
+            InputError: an entry is unreadable; the message lists the entries.
         """
         if self.unreadable:
             raise InputError(
@@ -174,17 +174,17 @@ class Listing:
         """Refuse a listing without pictures.
 
         Raises:
-            InputError: there is none.
+            InputError: the folder holds no picture.
         """
         if not self.pictures:
             raise InputError(f"{self.folder} holds no picture; expected files ending in {', '.join(sorted(SUFFIXES))}")
 
 
 def scan_folder(folder: Path) -> Listing:
-    """List the pictures below a folder, and what could not be read of it. Links to folders are not followed.
+    """List pictures, masks and unreadable entries below a folder. Links to folders are not followed.
 
     Raises:
-        InputError: it is no folder, or cannot be listed itself.
+        InputError: the path is not a folder, or the folder itself cannot be listed.
     """
     if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises where a parent may not be entered
         raise InputError(f"got {folder}; expected a folder of pictures: check the path")
@@ -199,10 +199,10 @@ def scan_folder(folder: Path) -> Listing:
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """Every picture below a folder, in the order of its path relative to it; masks and hidden files are left out.
+    """List the pictures below a folder, sorted by relative path; masks and hidden files are left out.
 
     Raises:
-        InputError: it is no folder, holds no picture, or something in it cannot be read.
+        InputError: the path is not a folder, the folder holds no picture, or an entry is unreadable.
     """
     listing = scan_folder(folder)
     listing.require_complete()
@@ -215,10 +215,10 @@ def read_folder(folder: Path) -> list[Picture]:
 
     With a folder `good` among its own (or those of its `test`), pictures in `good` are normal and all others
     anomalous, and `ground_truth/<kind>/<name>_mask.png` beside or within it is a picture's mask. Without one,
-    nothing is known of the pictures. What lies below a folder `ground_truth` is a mask, never a picture.
+    the pictures are unlabelled. Files below a folder `ground_truth` are masks, never pictures.
 
     Raises:
-        InputError: as `list_pictures`, or masks cannot be listed.
+        InputError: as `list_pictures`, or the masks cannot be listed.
     """
     root = _labelled_root(folder)
     labelled = (root / _GOOD).is_dir()
@@ -227,21 +227,21 @@ def read_folder(folder: Path) -> list[Picture]:
 
 
 def read_normal(folder: Path) -> list[Picture]:
-    """The pictures of a folder that must all be normal; labels and masks as in `read_folder`.
+    """Read the pictures of a folder and require that all are normal; labels and masks as in `read_folder`.
 
     Raises:
-        InputError: as `read_folder`, or the layout says that some pictures are anomalous.
+        InputError: as `read_folder`, or some pictures are anomalous according to the layout.
     """
     pictures = read_folder(folder)
     kinds = {part for picture in pictures for part in picture.name.split("/")[:-1]}
     labelled = pictures[0].anomalous is not None
     if any(picture.anomalous for picture in pictures) or (not labelled and _holds_labelled_folders(folder)):
         raise InputError(
-            f"{folder} holds anomalous pictures ({', '.join(sorted(kinds))}); expected normal ones alone: "
+            f"{folder} holds anomalous pictures ({', '.join(sorted(kinds))}); expected only normal pictures: "
             f"give train/good, or another folder of normal pictures"
         )
     if _labelled_root(folder) != folder:
-        raise InputError(f"{folder} holds a folder `test`; expected normal pictures alone: give {folder / 'train'}")
+        raise InputError(f"{folder} holds a folder `test`; expected only normal pictures: give {folder / 'train'}")
     return pictures
 
 
@@ -272,14 +272,14 @@ def _scan_one(folder: Path, listing: Listing) -> list[Path]:
 
 
 def _add_entry(entry: os.DirEntry[str], path: Path, listing: Listing) -> bool:
-    """Add an entry to the listing; True for a folder, which is still to be listed."""
+    """Add an entry to the listing; return True for a folder, which the caller lists."""
     suffix = path.suffix.lower()
     try:
         mode = entry.stat().st_mode
     except OSError as error:
         vanished = isinstance(error, FileNotFoundError) and not entry.is_symlink()
         if not vanished and (suffix in SUFFIXES | _OTHER_SUFFIXES or not suffix):
-            what = "a link that leads nowhere" if entry.is_symlink() else "it cannot be read"
+            what = "a broken link" if entry.is_symlink() else "it cannot be read"
             listing.unreadable.append(f"{path}: {what} ({error.strerror or error})")
         return False
     if stat.S_ISDIR(mode) and not entry.is_symlink():
@@ -297,12 +297,12 @@ def _add_entry(entry: os.DirEntry[str], path: Path, listing: Listing) -> bool:
 
 
 def _labelled_root(folder: Path) -> Path:
-    """The folder that holds `good`: `test` within a whole data set, else the folder itself."""
+    """Return the folder that may hold `good`: `test` in a complete data set, else the folder itself."""
     return folder / _TEST if (folder / _TEST / _GOOD).is_dir() else folder
 
 
 def _mask_folder(root: Path) -> Path | None:
-    """The folder of masks beside or within a labelled folder; one that cannot be listed whole is refused."""
+    """Return the folder of masks beside or within a labelled folder, or None; refuse one with unreadable entries."""
     for masks in (root.parent / _GROUND_TRUTH, root / _GROUND_TRUTH):
         if masks.is_dir():
             scan_folder(masks).require_complete()
@@ -311,7 +311,7 @@ def _mask_folder(root: Path) -> Path | None:
 
 
 def _holds_labelled_folders(folder: Path) -> bool:
-    """Whether a folder without `good` of its own has masks, or subfolders with `good` beside other folders."""
+    """Whether an unlabelled folder holds masks, or a subfolder with `good` and other folders beside it."""
     listing = scan_folder(folder)
     parts = [path.relative_to(folder).parts for path in listing.pictures]
     roots = {each[: each.index(_GOOD)] for each in parts if _GOOD in each[:-1]}
@@ -332,12 +332,12 @@ def _picture(path: Path, root: Path, labelled: bool, masks: Path | None) -> Pict
 
 @contextmanager
 def _opened(path: Path, content: bytes | None) -> Iterator[BinaryIO]:
-    """Open a plain file, or its content where that is given; a pipe is refused rather than waited for."""
+    """Open a plain file, or `content` if given; refuse a pipe or device without blocking."""
     if content is not None:
         yield io.BytesIO(content)
         return
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with open(handle, "rb") as file:  # noqa: PTH123 - a descriptor, so that what was checked is what is read
+    with open(handle, "rb") as file:  # noqa: PTH123 - a descriptor, so that the file checked is the file read
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise InputError(
                 f"{path}: got a folder, a pipe or a device; expected a plain file: save the picture as one"
@@ -360,7 +360,7 @@ def _rgb(image: Image.Image, path: Path, file: BinaryIO) -> Frame:
 
 
 def _count_frames(image: Image.Image) -> int:
-    """Frames in a file, up to `_MOST_FRAMES`: Pillow finds those of a TIFF by reading one after another."""
+    """Count the frames of a file, up to `_MOST_FRAMES`: Pillow reads the frames of a TIFF one after another."""
     if image.format != "TIFF":
         return int(getattr(image, "n_frames", 1))
     count = 1
@@ -382,7 +382,7 @@ def _bits(image: Image.Image, file: BinaryIO) -> int:
     if image.format == "PNG":
         place = file.tell()
         file.seek(24)
-        depth = file.read(1)[0]  # the header chunk's depth, always there
+        depth = file.read(1)[0]  # bit depth in the header chunk, which every PNG has
         file.seek(place)
         return depth
     if image.format == "TIFF":

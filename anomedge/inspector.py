@@ -64,7 +64,7 @@ class Inspector:
     ) -> Inspector:
         """Open a bundle; arguments as in `anomedge.runtimes.open`."""
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-        _ = opened.decision  # read with the rest, not with the first frame: a file changed later changes nothing
+        _ = opened.decision  # read `local.json` now, so that later changes of the file have no effect
         return cls(opened, runtimes.open(opened, runtime=runtime, device=device, **options))
 
     @property
@@ -73,12 +73,13 @@ class Inspector:
         return self.bundle.decision
 
     def predict(self, frames: Given | Sequence[Given]) -> Result | list[Result]:
-        """Inspect a frame (H, W, 3), a picture's path, a grey frame (H, W) or a Pillow image, giving a Result.
+        """Inspect one frame or several and return a Result or a list of them.
 
-        A sequence of them, or an array (B, H, W, 3), gives a list.
+        A frame is an RGB array (H, W, 3), a grey array (H, W), a Pillow image or the path of a picture. A sequence of
+        frames, or an array (B, H, W, 3), gives a list.
 
         Raises:
-            InputError: other frames than uint8 of the bundle's size, or a picture that cannot be read.
+            InputError: a frame that is not uint8 or not of the bundle's size, or a picture that cannot be read.
         """
         if isinstance(frames, np.ndarray) and frames.ndim == 4:
             return self._inspect(frames)
@@ -100,9 +101,10 @@ class Inspector:
         return self._inspect(np.stack(loaded))
 
     def changed(self) -> str | None:
-        """What has become of the bundle's files since they were opened, in a sentence; None where nothing new has.
+        """Return one sentence on how the bundle's files changed since opening; None if there is no new change.
 
-        Verdicts stay those of what was opened. It looks once a second at most, so it may be called for every frame.
+        Changed files do not affect the session. The files are polled at most once a second, so the method may be called
+        for every frame.
         """
         return self._changes.ask()
 

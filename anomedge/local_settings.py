@@ -1,4 +1,4 @@
-"""`local.json`: the thresholds of one device, in its copy of a bundle and outside the bundle's digest."""
+"""`local.json`: thresholds of one device, stored in its copy of a bundle and not covered by the bundle's digest."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,10 +20,10 @@ _REMEDY = "remove it with `anomedge threshold BUNDLE --reset`, then set the thre
 
 
 class LocalSettings(BaseModel):
-    """What a device may override, with who, when, from which pictures, and for which bundle.
+    """Values that a device overrides, with author, date, pictures used and digest of the bundle.
 
-    `alarms` of `count` normal pictures lie above the threshold that aimed at `rate`; `interval` holds the true rate with
-    95 % confidence. Without a rule these are None: somebody set the threshold by hand.
+    `alarms` of `count` normal pictures score above the threshold, which was chosen for the false-alarm rate `rate`;
+    `interval` is the 95 % confidence interval of the true rate. All are None for a threshold that was set by hand.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,23 +43,23 @@ class LocalSettings(BaseModel):
     interval: tuple[FiniteFloat, FiniteFloat] | None = None
 
     def applied_to(self, decision: Decision) -> Decision:
-        """The decision with what is set here."""
+        """Return the decision with the overrides applied."""
         overrides = {"threshold", "pixel_threshold", "minimum", "maximum"}
         return decision.model_copy(update=self.model_dump(include=overrides, exclude_none=True))
 
 
 def read_settings(root: Path, digest: str) -> LocalSettings | None:
-    """Read the `local.json` of the bundle at `root` with this digest; None without one.
+    """Read the `local.json` of the bundle at `root` with this digest; None if there is none.
 
     Raises:
-        SchemaError: it is not what `anomedge threshold` writes, or does not state this digest.
-        BundleError: it cannot be read.
+        SchemaError: the file is not in the format of `anomedge threshold`, or states no digest or another one.
+        BundleError: the file cannot be read.
     """
     path = root / LOCAL
     try:
         with schema_errors(path, _REMEDY):
             settings = validated(LocalSettings, read_json(path, _LIMIT))
-    except FileNotFoundError:  # not asked before reading: --reset may remove it in between
+    except FileNotFoundError:  # no check before reading: --reset may remove the file at any moment
         return None
     except OSError as error:
         raise BundleError(f"{path} cannot be read ({error.strerror or error}); check who may read it") from error
@@ -71,12 +71,12 @@ def read_settings(root: Path, digest: str) -> LocalSettings | None:
 
 
 def write_settings(root: Path, digest: str, settings: LocalSettings) -> None:
-    """Write the `local.json` of the bundle at `root` with this digest, all or nothing.
+    """Write the `local.json` of the bundle at `root` with this digest, atomically.
 
     Raises:
         OutputError: the bundle cannot be written to.
     """
-    # A folder's name need not be UTF-8; it must not end the command after all pictures were inspected.
+    # A folder's name may not be UTF-8; the command must not fail after it inspected all pictures.
     pictures = settings.pictures.encode("utf-8", "backslashreplace").decode()
     signed = settings.model_copy(update={"bundle": digest, "pictures": pictures})
     with atomic_file(root / LOCAL, force=True) as temporary:
@@ -85,7 +85,7 @@ def write_settings(root: Path, digest: str, settings: LocalSettings) -> None:
 
 @contextmanager
 def schema_errors(path: Path, remedy: str) -> Iterator[None]:
-    """Within the block, raise an error of the strict JSON reader as a BundleError that names the file and the remedy."""
+    """Within the block, convert errors of the strict JSON reader to BundleErrors with the file's path and the remedy."""
     try:
         yield
     except NotPlainError as error:

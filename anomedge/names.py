@@ -1,4 +1,4 @@
-"""Names from outside (files, folders, bundles, models) as text that is safe to print and to store."""
+"""Escape untrusted names (files, folders, bundles, models) so that they are safe to print and to store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BYTE_AS_SURROGATE = 0xDC00
 
 
 def printable(text: str) -> str:
-    r"""Escape every character that a terminal would obey or hide: controls, bidirectional marks, lone surrogates.
+    r"""Escape every control, invisible or bidirectional character and lone surrogate.
 
     >>> printable("a\x1b[2Jb\u202ec\nd")
     'a\\x1b[2Jb\\u202ec\\nd'
@@ -23,7 +23,7 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    r"""Escape as `printable` does, but keep line feeds.
+    r"""Escape as `printable` does, except line feeds.
 
     >>> printable_lines("one\ntwo\r")
     'one\ntwo\\r'
@@ -32,7 +32,7 @@ def printable_lines(text: str) -> str:
 
 
 def storable(name: str) -> str:
-    r"""Escape lone surrogates, which no UTF-8 file can hold; all other text stays as it is.
+    r"""Escape lone surrogates, which UTF-8 cannot encode; leave all other text unchanged.
 
     >>> storable("caf\udce9.png"), storable("café.png")
     ('caf\\xe9.png', 'café.png')
@@ -46,7 +46,7 @@ def _storable(surrogate: str) -> str:
 
 
 def indented(lines: Sequence[str], most: int = 10) -> str:
-    r"""Join lines for the end of a message, each on an indented line of its own; count those after the first `most`.
+    r"""Format lines for the end of a message, one per indented line; count the lines after the first `most`.
 
     >>> indented(["a", "b", "c"], most=2)
     '\n  a\n  b\n  and 1 more'

@@ -1,8 +1,7 @@
-"""Protocol buffers as bytes: enough to walk through an ONNX file without a vendor's package.
+"""Minimal protocol-buffer reader and writer, to walk through an ONNX file without the package `onnx`.
 
-A message is a row of fields, each with a number, a wire type and a value; a value may be a message again (Protocol
-Buffers documentation, "Encoding"; numbers of the fields: `onnx.proto`). Every length is checked against the message
-around it.
+A message is a sequence of fields, each with a number, a wire type and a value, which may be a nested message (Protocol
+Buffers documentation, "Encoding"; field numbers: `onnx.proto`). Every length is checked against the enclosing message.
 """
 
 from __future__ import annotations
@@ -20,24 +19,24 @@ PARTS = {
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph"},
     "tensor": {},
 }
-"""The messages of an ONNX file that may hold tensors: of each, the fields that hold such messages."""
+"""Message kinds of an ONNX file that may contain tensors; per kind, field number to kind of the nested message."""
 
 DEEPEST = 32
-"""Messages within messages that a graph may have."""
+"""Largest nesting depth of messages in a graph."""
 
 VARINT, LENGTHS = 0, 2
-"""Wire types: a number, and a length with so many bytes behind it."""
+"""Wire types: a number, and a length followed by that many bytes."""
 _FIXED = {1: 8, 5: 4}
 
 
 class Data(Protocol):
-    """Bytes, wherever they are."""
+    """Random access to bytes, in memory or in a file."""
 
     def __getitem__(self, place: int, /) -> int: ...
 
 
 class Field(NamedTuple):
-    """A field: its number and wire type, where it starts, where its value starts, and where both end."""
+    """A field: its number and wire type, and the positions of its start, of its value's start and of the end."""
 
     number: int
     wire: int
@@ -47,14 +46,14 @@ class Field(NamedTuple):
 
 
 class Spoilt(ValueError):
-    """These bytes are no protocol buffer."""
+    """The bytes are not a valid protocol buffer."""
 
 
 def fields(data: Data, start: int, end: int) -> Iterator[Field]:
-    """The fields of the message between two places.
+    """Yield the fields of the message in bytes [start, end).
 
     Raises:
-        Spoilt: there is none.
+        Spoilt: the bytes are not a valid message.
     """
     place = start
     while place < end:
@@ -76,7 +75,7 @@ def fields(data: Data, start: int, end: int) -> Iterator[Field]:
 
 
 def read_varint(data: Data, place: int, end: int) -> tuple[int, int]:
-    """The number at `place`, and where it ends; errors as in `fields`."""
+    """Return the number at position `place` and the position after it; errors as in `fields`."""
     value = 0
     for shift in range(0, 70, 7):
         if place >= end:
@@ -86,11 +85,11 @@ def read_varint(data: Data, place: int, end: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, place
-    raise Spoilt(f"a number without an end before byte {place}")
+    raise Spoilt(f"an unterminated number before byte {place}")
 
 
 def varint(value: int) -> bytes:
-    """A number as protocol buffers write it.
+    """Encode a number as a variable-length integer.
 
     >>> varint(300).hex()
     'ac02'

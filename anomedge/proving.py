@@ -38,8 +38,8 @@ def plan_of(
     """The plan of what a user asked for: all runtimes that can run here and the usual batch sizes where nothing was said.
 
     Raises:
-        InputError, RuntimeMissing: an unknown or missing runtime, a batch size that the graph does not take, or tolerances
-            widened by less than 1 or more than 100.
+        InputError, RuntimeMissing: an unknown or missing runtime, a batch size that the graph does not take, or a factor
+            `widen` outside [1, 100].
         BundleError: a precision that the bundle does not have.
     """
     bundle.variant(runtimes.variant_of(precision))
@@ -98,6 +98,6 @@ def _eager(bundle: Bundle, plan: Plan, model: Path, images: Sequence[Path]) -> R
         warnings.warn(f"{model} is not the file that {bundle.path} was exported from", stacklevel=2)
     for runtime in plan.runtimes[:1]:
         with plan.open(bundle, runtime):
-            pass  # holds the graph to the manifest's sizes, before anything is made of that size
+            pass  # opening checks the graph against the manifest's sizes before memory of those sizes is allocated
     frame = manifest.input.frame
     return reference_from_model(loaded, model, pictures_of(images, frame), frame, bundle=bundle)

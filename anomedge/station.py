@@ -13,8 +13,8 @@ frame     "number", "name", "label", "score", "threshold", "anomalous_pixels" (s
 error     "name", "message"
 waiting   "name", "message", "seconds" until the next attempt: the source went away
 resumed   "name", "message", "seconds" (0): it is back
-changed   "name", "message": the files at the bundle's path are no longer those that were opened; the verdicts stay
-          those of what was opened
+changed   "name", "message": the files at the bundle's path changed since the bundle was opened; the verdicts are still
+          those of the bundle that was opened
 stopped   "frames" inspected, "anomalous", "errors" (lines), "dropped"
 ========  =============================================================================================
 """
@@ -193,7 +193,7 @@ class Station:
         options: how it runs.
         on_fail: what is run for anomalous frames; closed at the end.
         keeper: where overlays of anomalous frames go.
-        tell: is told, beside the line, that the bundle's files have changed.
+        tell: called with the message when the bundle's files have changed, in addition to the output line.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""The strict JSON reader: every JSON file that anomedge reads goes through it.
+"""Strict JSON reader, used for every JSON file that anomedge reads.
 
 Python's reader keeps the last of two equal keys and accepts NaN, lone surrogates and integers of any length. Pydantic
-converts "0.9" and true to numbers. A threshold must not depend on such conversions, so all of these are refused here.
+converts "0.9" and true to numbers. A threshold must not depend on such conversions, so this reader refuses them all.
 """
 
 import json
@@ -46,7 +46,7 @@ def read_json(path: Path, limit: int, *, links: bool = False) -> dict[str, Any]:
 
     Raises:
         OSError: the file does not exist or cannot be read.
-        NotPlainError: the path is no plain file.
+        NotPlainError: the path is not a plain file.
         JsonError: the file is too large, or `parse_json` refuses it.
     """
     if not links and path.is_symlink():
@@ -74,8 +74,8 @@ def parse_json(data: bytes | str) -> dict[str, Any]:
     anomedge.strict_json.JsonError: got the key 'threshold' twice in one object; expected each key once
 
     Raises:
-        JsonError: no JSON, no object, a key twice in one object, a number that is not finite or has more than 300
-            digits, a lone surrogate in a string, or more than 64 levels. The message names the place where it can.
+        JsonError: invalid JSON, not an object, a repeated key, a number that is not finite or has more than 300 digits,
+            a lone surrogate in a string, or more than 64 levels. The message names the position in the object if known.
     """
     try:
         content = json.loads(data, object_pairs_hook=_object, parse_int=_integer)
@@ -123,7 +123,7 @@ def _integer(text: str) -> int:
 
 
 def _leaves(content: dict[str, Any]) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """Yield every key, and every value that is no container, with its place."""
+    """Yield every key, and every value that is not a container, with its path in the object."""
     waiting: list[tuple[tuple[Any, ...], Any]] = [((), content)]
     while waiting:
         place, value = waiting.pop()

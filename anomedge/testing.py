@@ -45,7 +45,7 @@ def assert_parity(
         precision: which of the bundle's variants.
         device: in the vendor's words; asserted.
         threads: of the CPU.
-        widen: factor, 1 to 100, by which this release's tolerances are widened.
+        widen: factor on this release's tolerances, 1 to 100.
 
     Returns:
         The certificate, for tests that want to hold more than its tolerances.

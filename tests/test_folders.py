@@ -49,7 +49,7 @@ def test_what_looks_like_a_picture_but_is_not_read_is_named(tmp_path):
     with pytest.raises(InputError, match="10 of its pictures and folders cannot be read") as caught:
         list_pictures(tmp_path)
     assert "c.pgm: pictures ending in .pgm are not read; convert it to PNG" in str(caught.value)
-    assert "i.png: a link that leads nowhere" in str(caught.value)
+    assert "i.png: a broken link" in str(caught.value)
 
 
 def test_a_link_to_a_picture_is_one(tmp_path):

@@ -99,7 +99,7 @@ def test_settings_of_another_bundle_are_refused(copy, bundle_paths, tmp_path, ca
         (["--rate", "0.1"], "without --normal"),
         (["--normal", "GOOD", "--rate", "0"], "expected one between 0 and 1"),
         (["--normal", "GOOD", "--rate", "2"], "expected one between 0 and 1"),
-        (["--normal", "TEST"], "expected normal ones alone"),
+        (["--normal", "TEST"], "expected only normal pictures"),
     ],
 )
 def test_thresholds_that_make_no_sense(copy, pictures, capfd, arguments, said):

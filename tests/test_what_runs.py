@@ -226,7 +226,7 @@ def test_changes_are_said_once_and_by_name(copy, bundle_paths):
         said.append(changes.ask())
     shutil.rmtree(copy)
     assert changes.ask() is None
-    assert "no whole one" in said[0]
+    assert "no longer holds a complete bundle" in said[0]
     assert said[1:] == [None] * 4
 
 

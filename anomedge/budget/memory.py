@@ -160,9 +160,9 @@ def _reused(regions: list[tuple[int, int]], freed: int) -> int:
 
 
 def _opening(network: Network, copies: int) -> int:
-    """Constants leave the file's text one by one; what is held in a smaller form is unfolded in two steps before that.
+    """Estimate the peak of opening, in bytes: compact constants are expanded in two steps, then all are copied one by one.
 
-    The file's bytes are in memory until the session is open: they are handed over as they were hashed.
+    The file's bytes stay in memory until the session is open, because the runtime gets the bytes that were hashed.
     """
     constants = sum(network.constants.values())
     if _is_mapped(network):
@@ -212,5 +212,5 @@ def _convolved(network: Network) -> set[str]:
 
 
 def _is_mapped(network: Network) -> bool:
-    """Too large for one file: constants lie beside the graph and are used where they were read, so nothing exists twice."""
+    """Whether the graph exceeds one file; its constants then lie beside it and are used in place, without a copy."""
     return network.stored_bytes + (1 << 20) > _PROTOBUF_LIMIT

@@ -1,4 +1,4 @@
-"""Files that `anomedge predict` writes: results that are whole after every picture, and one overlay a picture."""
+"""Files that `anomedge predict` writes: a results file, complete after every write, and one overlay per picture."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ __all__ = ["COLUMNS", "Format", "Overlays", "ResultsFile", "overlay_names"]
 COLUMNS = ("picture", "label", "score", "anomalous_pixels", "milliseconds")
 _PNG = ".png"
 _LONGEST_NAME = 230
-"""Bytes of an overlay's name: file systems take 255, and its temporary file adds 14."""
+"""Bytes of an overlay's name: file systems allow 255, and the name of the temporary file is 14 longer."""
 _KEPT_BYTES = 160
+"""Bytes of a picture's name that a shortened overlay name keeps."""
 
 Row = Mapping[str, Any]
 
 
 class Format(str, Enum):
-    """Of the results' file."""
+    """Format of the results file."""
 
     csv = "csv"
     json = "json"
@@ -40,15 +41,14 @@ class Format(str, Enum):
 class ResultsFile:
     """`results.csv` or `results.json`, complete after every `add`: whole lines, or a whole JSON array.
 
-    An earlier file of that name is replaced when this one is opened. When a write fails, the file is cut back to what
-    it held before that write.
+    Opening replaces an earlier file of that name. If a write fails, the file is truncated to its state before the write.
 
     Args:
-        folder: where it is written.
+        folder: output folder.
         form: CSV or JSON.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
 
     def __init__(self, folder: Path, form: Format) -> None:
@@ -65,7 +65,7 @@ class ResultsFile:
         """Append results in one write.
 
         Raises:
-            OutputError: they cannot be written; earlier results stay.
+            OutputError: the results cannot be written; earlier results stay.
         """
         if not rows:
             return
@@ -83,7 +83,7 @@ class ResultsFile:
         """Flush the file to the disk and close it.
 
         Raises:
-            OutputError: the disk does not take it.
+            OutputError: flushing fails.
         """
         try:
             os.fsync(self._file.fileno())
@@ -101,12 +101,12 @@ class ResultsFile:
         self.close()
 
     def _json_entries(self, rows: Sequence[Row]) -> bytes:
-        """The rows as `canonical_json` writes them within an array, behind those already there."""
+        """Format rows as `canonical_json` formats array elements, with a leading comma after earlier rows."""
         entries = canonical_json(list(rows)).removeprefix(b"[").removesuffix(b"\n]\n")
         return (b"" if self._end == len(self._head) else b",") + entries
 
     def _write(self, data: bytes) -> None:
-        """Write over the tail; a disk that is nearly full may take a part first."""
+        """Overwrite the tail; repeat after short writes, which occur on a nearly full disk."""
         self._file.seek(self._end)
         left = memoryview(data)
         while left:
@@ -121,11 +121,11 @@ class ResultsFile:
 
 
 class Overlays:
-    """Writes overlays into a folder, each picture's under a name of its own.
+    """Writes overlays into a folder, each under a unique name.
 
     Args:
-        folder: made when the first overlay is written.
-        names: of all pictures that will come: relative paths with forward slashes.
+        folder: output folder; created when the first overlay is written.
+        names: names of all pictures of the run: relative paths with forward slashes.
     """
 
     def __init__(self, folder: Path, names: Iterable[str]) -> None:
@@ -137,7 +137,7 @@ class Overlays:
         """Write a picture's overlay as PNG.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: the overlay cannot be written.
         """
         target = self.folder / self._names[name]
         try:
@@ -148,7 +148,7 @@ class Overlays:
             raise _refused(target, error, "no overlay of this picture") from error
 
     def _prepare(self, folder: Path) -> None:
-        """Make a folder and clear it of abandoned temporaries, once."""
+        """Create a folder and remove abandoned temporary files from it, once."""
         if folder not in self._ready:
             folder.mkdir(parents=True, exist_ok=True)
             sweep_folder(folder, _PNG)
@@ -156,10 +156,10 @@ class Overlays:
 
 
 def overlay_names(names: Sequence[str]) -> dict[str, str]:
-    """The path of each picture's overlay: its own with `.png` at the end.
+    """Map each picture's path to its overlay's path: the same path ending in `.png`.
 
-    Where that is another picture's or a folder's, too long, or no UTF-8, the file's name is shortened and gets a
-    digest of the whole path.
+    If that path belongs to another picture or a folder, is too long, or is not UTF-8, the file name is shortened and a
+    digest of the whole path is appended.
 
     >>> overlay_names(["good/a.bmp", "good/b.png"])
     {'good/a.bmp': 'good/a.bmp.png', 'good/b.png': 'good/b.png'}

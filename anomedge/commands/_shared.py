@@ -123,7 +123,7 @@ def guarded(command: Callable[[list[str]], Any], arguments: Sequence[str]) -> in
         warnings.showwarning = _one_line_warning  # type: ignore[assignment]
         try:
             command([a for a in spread_values(arguments) if a != "--debug"])
-            with suppress(BrokenPipeError):  # the reader has what it wanted
+            with suppress(BrokenPipeError):  # the reader closed the pipe, as `head` does
                 sys.stdout.flush()
             return 0
         except AnomedgeError as error:
@@ -144,7 +144,7 @@ def guarded(command: Callable[[list[str]], Any], arguments: Sequence[str]) -> in
 
 
 def _translated(error: Exception) -> AnomedgeError:
-    """An unexpected error in one line."""
+    """Convert an unexpected error to one of ours with a message of one line."""
     if isinstance(error, OSError) and (refused := stdout_failure()) is not None:
         return refused
     reason = (str(error).splitlines() or [""])[0]
@@ -171,7 +171,7 @@ def _raise_stopped(number: int, _: FrameType | None) -> None:
 
 
 def show_certificate(certificate: Certificate) -> None:
-    """For people: one row a cell, then one a check, then the verdict."""
+    """Print tables for people: one row per cell, one row per check, then the verdict."""
     console = wide_console()
     for table in (_cell_table(certificate), _check_table(certificate)):
         console.print(table)
@@ -179,7 +179,7 @@ def show_certificate(certificate: Certificate) -> None:
 
 
 def _verdict_line(certificate: Certificate) -> str:
-    """The verdict with the reasons why it shows little, where there are any."""
+    """Format the verdict, followed by its cautions, if any."""
     count = certificate.pictures.total
     if not certificate.passed:
         return f"FAILED against {certificate.reference} on {count} pictures"

@@ -1,4 +1,4 @@
-"""Printing to people: names from outside cannot steer the terminal, and a full disk is said in one line."""
+"""Print to a terminal: escape control characters in untrusted names; report a failed write in one line."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ __all__ = ["SafeConsole", "checked_stdout", "stdout_failure", "wide_console"]
 
 
 class SafeConsole(Console):
-    r"""A console that prints every character a terminal would obey or hide as an escape such as `\x1b`.
+    r"""A console that escapes control and invisible characters, as in `\x1b`.
 
-    Brackets are no markup and colons no emoji: names hold both. What standard error cannot take is dropped.
+    Markup and emoji codes are off, because names may contain brackets and colons. Messages that standard error cannot
+    write are dropped.
     """
 
     def __init__(self, *, stderr: bool = False, width: int | None = None, soft_wrap: bool = True) -> None:
@@ -32,12 +33,12 @@ class SafeConsole(Console):
         return super().render_str(printable_lines(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Escape what was no plain string."""
+        """Escape the text of renderables other than plain strings."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=printable_lines(segment.text))
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print; a message that standard error has no room for must not become another error."""
+        """Print; ignore a failed write to standard error, so that it does not replace the error being reported."""
         try:
             super().print(*objects, **options)
         except OSError:
@@ -46,22 +47,22 @@ class SafeConsole(Console):
 
 
 def wide_console() -> SafeConsole:
-    """Make a console for tables: as wide as the terminal, or wide enough for them in a file."""
+    """Make a console for tables: as wide as the terminal, or 110 columns when redirected."""
     return SafeConsole(width=None if sys.stdout.isatty() else 110, soft_wrap=False)
 
 
 class _CheckedFile(io.FileIO):
-    """Standard output that remembers why it refused a write, and drops what comes after."""
+    """Standard output that records the error of a failed write and drops later writes."""
 
     failure: OSError | None = None
 
     def write(self, data: Any) -> int | None:  # type: ignore[override]
-        """Write bytes."""
+        """Write bytes; after a failure, report success without writing."""
         if self.failure is not None:
             return memoryview(data).nbytes
         try:
             return super().write(data)
-        except BrokenPipeError:  # the reader went away: whoever writes decides what that means
+        except BrokenPipeError:  # the reader closed the pipe; the caller handles that
             raise
         except OSError as error:
             self.failure = error
@@ -70,9 +71,9 @@ class _CheckedFile(io.FileIO):
 
 @contextmanager
 def checked_stdout() -> Iterator[None]:
-    """Within the block, have `stdout_failure` know of every write that standard output refuses."""
+    """Within the block, record a failed write to standard output for `stdout_failure`."""
     plain = sys.stdout
-    if type(plain) is not io.TextIOWrapper:  # captured, or closed
+    if type(plain) is not io.TextIOWrapper:  # captured by a test, or closed
         yield
         return
     plain.flush()
@@ -92,7 +93,7 @@ def checked_stdout() -> Iterator[None]:
 
 
 def stdout_failure() -> OutputError | None:
-    """The error to show where standard output refused a write within `checked_stdout`; None where it did not."""
+    """Return the error of a failed write within `checked_stdout`, or None."""
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     if not isinstance(raw, _CheckedFile) or raw.failure is None:
         return None

@@ -44,14 +44,14 @@ def predict(
 ) -> None:
     """Inspect pictures: score, label and time of each, a results file, and a heat map over each picture.
 
-    What cannot be inspected is skipped and named, and makes the exit code 2; the rest is written all the same. The
-    results file is complete after every batch, so a run that is cut short leaves what was decided until then. Masks
-    (below a folder ground_truth) are left out.
+    Pictures that cannot be inspected are skipped and named, and the exit code is 2; all other results are written. The
+    results file is complete after every batch, so an interrupted run keeps the results so far. Masks (below a folder
+    ground_truth) are left out.
     """
-    listing = _list(pictures)
+    listing = _list_pictures(pictures)
     opened = Bundle.open(bundle)
     _make(output, pictures)
-    _say_notes(opened, listing)
+    _print_notes(opened, listing)
     drawn = Overlays(output / "overlays", map(listing.name, listing.pictures)) if output and overlays else None
     with Inspector.open(opened, runtime, device, precision=precision, threads=threads) as inspector:
         run = _Run(inspector, listing, ResultsFile(output, form) if output else None, drawn)
@@ -72,9 +72,9 @@ class _Run:
     """One run of the command.
 
     Attributes:
-        rows: results so far, one a picture.
-        skipped: one line for each picture that could not be inspected.
-        without_overlay: one line for each overlay that could not be written.
+        rows: results so far, one per picture.
+        skipped: one line per picture that could not be inspected.
+        without_overlay: one line per overlay that could not be written.
     """
 
     inspector: Inspector
@@ -86,7 +86,7 @@ class _Run:
     without_overlay: list[str] = field(default_factory=list)
 
     def inspect(self, paths: Sequence[Path]) -> None:
-        """Inspect one batch, and write its results before its overlays."""
+        """Inspect one batch; write its results, then its overlays."""
         frames = self._read(paths)
         results = self._predict(frames)
         rows = [_row(self.listing.name(path), result) for path, result in zip(frames, results, strict=True)]
@@ -102,7 +102,7 @@ class _Run:
             self.results.close()
 
     def report_faults(self) -> None:
-        """Name what was skipped or not written.
+        """Raise an error that lists skipped pictures and folders and missing overlays, if any.
 
         Raises:
             InputError: a picture or a folder was skipped.
@@ -119,7 +119,7 @@ class _Run:
             raise OutputError(f"every result is written, but {lost}")
 
     def _read(self, paths: Sequence[Path]) -> dict[Path, Frame]:
-        """The frames that can be inspected, by path."""
+        """Read the pictures of a batch, by path; record those that cannot be read."""
         frames = {}
         for path in paths:
             try:
@@ -148,8 +148,8 @@ class _Run:
             self.without_overlay.append(str(error))
 
 
-def _list(pictures: Path) -> Listing:
-    """The pictures of a folder, or the one that was given."""
+def _list_pictures(pictures: Path) -> Listing:
+    """List the pictures of a folder, or the single picture given."""
     if not os.path.lexists(pictures):
         raise InputError(f"got {pictures}, which does not exist; expected a picture or a folder of them")
     if not os.path.isdir(pictures):  # noqa: PTH112 - Path.is_dir raises where a parent may not be entered
@@ -161,8 +161,8 @@ def _list(pictures: Path) -> Listing:
     return listing
 
 
-def _say_notes(bundle: Bundle, listing: Listing) -> None:
-    """Say on standard error what is not as the manifest has it, and what is left out."""
+def _print_notes(bundle: Bundle, listing: Listing) -> None:
+    """Print to standard error that a local decision is in force, and the number of masks left out."""
     console = SafeConsole(stderr=True)
     if bundle.local is not None:
         console.print(printable(_local_note(bundle, bundle.local)))

@@ -39,7 +39,7 @@ def verify(
     threads: Threads = None,
     stages: Annotated[bool, Option("--stages", help="Look at every stage by itself: which makes an error?")] = False,
     widen: Annotated[
-        float, Option(min=1, max=100, help="Multiply this release's tolerances; the certificate says so.")
+        float, Option(min=1, max=100, help="Factor on this release's tolerances; recorded in the certificate.")
     ] = 1.0,
     name: Annotated[str | None, Option(help="Name of this device's certificate.")] = None,
     junit: Annotated[Path | None, Option(help="Write the proofs as JUnit XML, for a CI server.")] = None,
@@ -59,13 +59,13 @@ def verify(
     _keep(opened, "host" if model else name or platform.node() or "device", certificate)
     try:
         _show(opened, certificate, as_json)
-    finally:  # a verdict that cannot be shown is still the verdict
+    finally:  # a proof that failed must set the exit code even if it cannot be printed
         if not certificate.passed:
             raise ProofFailed(failure_text(certificate, "do not use this bundle here"))
 
 
 def _show(bundle: Bundle, certificate: Certificate, as_json: bool) -> None:
-    """The certificate on standard output."""
+    """Print the certificate to standard output."""
     if as_json:
         typer.echo(canonical_json(certificate.to_json()), nl=False)
         return
@@ -75,7 +75,7 @@ def _show(bundle: Bundle, certificate: Certificate, as_json: bool) -> None:
 
 
 def _show_local(bundle: Bundle) -> None:
-    """The device's own decision, which is in force but no part of what the model file says."""
+    """Print the device's own decision, which overrides the model file's."""
     if bundle.local is not None:
         wide_console().print("\n".join(threshold_lines(bundle, bundle.local)), soft_wrap=True)
 
@@ -101,7 +101,7 @@ def _show_stages(certificate: Certificate) -> None:
 
 
 def _keep(bundle: Bundle, name: str, certificate: Certificate) -> None:
-    """Keep the certificate in the bundle where that can be written to; one that failed is not kept."""
+    """Store a certificate that passed; warn if the bundle cannot be written."""
     try:
         keep_certificate(bundle, name, certificate)
     except (OSError, OutputError) as error:

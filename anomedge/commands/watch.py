@@ -82,7 +82,7 @@ def watch(
     with Inspector.open(bundle, runtime=runtime, device=device, threads=threads, precision=precision) as inspector:
         keeper = PictureKeeper(save, keep) if save is not None else None
         command = OnFail(on_fail, lines.error, timeout=on_fail_timeout) if on_fail is not None else None
-        station = Station(inspector, frames, lines, options, command, keeper, tell=_tell)
+        station = Station(inspector, frames, lines, options, command, keeper, tell=_warn)
         with _stopped_by_signals(station.stop, command.kill if command is not None else lambda: None):
             summary = _run(station)
     if once and summary.unusable:
@@ -109,7 +109,7 @@ def _source(address: str, *, once: bool, only_new: bool, poll: float, retries: i
     return FolderSource(path, poll=poll, only_new=only_new, once=once) if folder else VideoSource(path)
 
 
-def _tell(text: str) -> None:
+def _warn(text: str) -> None:
     warnings.warn(text, stacklevel=2)
 
 

@@ -83,8 +83,7 @@ class AllInOneBlock(InvertibleModule):
         reverse_permutation: undo the permutation before the block.
 
     Raises:
-        InputError: shapes, options, inputs or conditions that cannot be used, or a subnet that does not keep to its
-            sizes.
+        InputError: invalid shapes, options, inputs or conditions, or a subnet that returns a wrong shape.
 
     Example:
         >>> _ = torch.manual_seed(0)
@@ -347,7 +346,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _checked_dims(dims_in: Sequence[Shape], dims_c: Sequence[Shape]) -> list[tuple[int, ...]]:
-    """The input's shape and those of the conditions, as ints."""
+    """Return the shapes of the input and of the conditions, as ints."""
     shapes = [sizes(shape) for shape in [*dims_in, *dims_c]]
     known = [shape for shape in shapes if shape is not None]
     if len(known) < len(shapes):

@@ -24,7 +24,7 @@ from anomedge.resample import gaussian_kernel
 __all__ = ["GaussianBlur2d"]
 
 _BORDERS = ("circular", "constant", "reflect", "replicate")
-_REACH = 4  # sigmas on each side of a kernel whose size is not given
+_SIGMAS_PER_SIDE = 4  # default extent of the kernel
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,19 @@ class _Blur:
 class GaussianBlur2d(nn.Module):
     """Blur each channel with a Gaussian of kernel_size (odd, in pixels) and sigma (in pixels).
 
-    The first three arguments may also come in the order of anomalib 2, (sigma, channels, kernel_size), and with its
-    defaults: 1 channel, a kernel that reaches 4 sigmas. By position, a call that fits both orders is refused, because
-    it would mean two different blurs: name the arguments.
+    The first three arguments may also be given in the order of anomalib 2, (sigma, channels, kernel_size), with its
+    defaults: 1 channel and a kernel that extends 4 sigmas to each side. A positional call that fits both orders with
+    different results is refused: name the arguments.
 
     Args:
-        kernel_size: one whole number or (height, width), of pixels; odd. None: 4 sigmas to each side.
+        kernel_size: whole number or (height, width), in pixels; odd. None: 4 sigmas to each side.
         sigma: one standard deviation or (vertical, horizontal), in pixels; positive.
-        channels: C, of the images to come; 1 if kernel_size is not given first.
+        channels: C, number of channels of the images; required if kernel_size is given first, else 1 by default.
         normalize: make the kernel sum to 1; otherwise its peak is 1.
         border_type: "reflect", "replicate", "circular" or "constant" (zeros).
         padding: "same" keeps the size, "valid" keeps only what the whole kernel covers.
 
-    Images of another dtype than the kernel's are blurred in their own, integers in the kernel's.
+    Floating-point images are blurred in their own dtype, integer images in the kernel's dtype.
 
     Raises:
         InputError: a size that is even, not whole or not positive, neither a number nor a pair, an unknown border or
@@ -101,7 +101,7 @@ class GaussianBlur2d(nn.Module):
     @plain_state
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
-        blur = _chosen(args, kwargs)
+        blur = _resolve_order(args, kwargs)
         self.channels, self.border_type, self.padding = blur.channels, blur.border_type, blur.padding
         self.height, self.width = blur.sizes
         column, row = (torch.from_numpy(gaussian_kernel(*one)) for one in zip(blur.sizes, blur.sigmas, strict=True))
@@ -177,7 +177,7 @@ def _sigma_first(
     padding: str = "same",
 ) -> _Blur:
     if kernel_size is None:
-        kernel_size = tuple(2 * int(_REACH * one + 0.5) + 1 for one in _sigmas(sigma))
+        kernel_size = tuple(2 * int(_SIGMAS_PER_SIDE * one + 0.5) + 1 for one in _sigmas(sigma))
     return _kernel_first(kernel_size, sigma, channels, normalize, border_type, padding)
 
 
@@ -187,11 +187,11 @@ _ORDERS: dict[str, Callable[..., _Blur]] = {
 }
 
 
-def _chosen(args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Blur:
-    """The blur that the arguments mean, in the one order that they fit.
+def _resolve_order(args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Blur:
+    """Resolve the order of the arguments and return the checked blur.
 
     Raises:
-        InputError: no order fits, or both do and mean different blurs.
+        InputError: no order fits, or both fit and give different blurs.
     """
     fitting = {name: order for name, order in _ORDERS.items() if _binds(order, args, kwargs)}
     if not fitting:
@@ -216,7 +216,7 @@ def _chosen(args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Blur:
 
 
 def _binds(order: Callable[..., _Blur], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether a function takes these arguments."""
+    """Whether a function accepts these arguments."""
     try:
         inspect.signature(order).bind(*args, **kwargs)
     except TypeError:

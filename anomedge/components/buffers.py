@@ -3,7 +3,7 @@
 An unfitted estimator holds empty buffers. Loading a state_dict gives each of them the shape of what is loaded, so a
 fitted state goes into a fresh instance; other mismatches are torch's own errors.
 
-Statistics are ordinary tensors without a gradient, whatever the caller's mode: see `plain_state`.
+Statistics are ordinary tensors without gradients, even if the caller is in inference mode: see `plain_state`.
 """
 
 import functools
@@ -32,11 +32,11 @@ _R = TypeVar("_R")
 
 
 def plain_state(method: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Decorate a method that stores tensors, so that it makes ordinary ones: no inference tensors, no gradient graph.
+    """Decorate a method that stores tensors: new tensors are neither inference tensors nor part of a gradient graph.
 
-    Lightning validates under `torch.inference_mode()`. Tensors made in that mode cannot be loaded into, and tensors
-    with a graph cannot be copied. New tensors are ordinary even if the arguments are not; a method that stores an
-    argument or a view of it must copy it.
+    Lightning validates under `torch.inference_mode()`. Inference tensors cannot be written to, and tensors with a graph
+    cannot be deep-copied. The decorator affects new tensors only; a method that stores an argument or a view of it must
+    copy it.
 
     >>> @plain_state
     ... def double(x):
@@ -50,7 +50,7 @@ def plain_state(method: Callable[_P, _R]) -> Callable[_P, _R]:
 
     @functools.wraps(method)
     def plain(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        # Leaving inference mode turns gradients on, so they are turned off after it.
+        # Leaving inference mode enables gradients, so no_grad must come second.
         with torch.inference_mode(mode=False), torch.no_grad():
             return method(*args, **kwargs)
 
@@ -58,12 +58,12 @@ def plain_state(method: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 def as_dtype_of(statistic: Tensor, x: Tensor) -> Tensor:
-    """The statistic in the dtype of x; itself, without a node in a graph, if it has that dtype."""
+    """Convert the statistic to the dtype of x; return it unchanged, without a graph node, if the dtypes match."""
     return statistic if statistic.dtype == x.dtype else statistic.to(x.dtype)
 
 
 def floating(x: Tensor, statistic: Tensor) -> Tensor:
-    """Integers in the dtype of the statistic; floating point numbers as they are."""
+    """Convert integers to the dtype of the statistic; return floating-point tensors unchanged."""
     return x if x.is_floating_point() else x.to(statistic.dtype)
 
 
@@ -71,7 +71,7 @@ def checked_dtype(x: Tensor, weight: Tensor, name: str) -> None:
     """Refuse an input whose dtype is not that of the weights, unless autocast converts it.
 
     Raises:
-        InputError: another dtype.
+        InputError: the dtypes differ.
     """
     if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
         raise InputError(

@@ -61,7 +61,8 @@ class KCenterGreedy:
         coreset_size: number to select.
         features: what distances are taken between: the points themselves, (N, d).
 
-    Distances and the coreset have no gradient. The points are not copied: besides them, memory is some 50 bytes a point and a few tens of MB.
+    Distances and the coreset have no gradient. The points are not copied; additional memory is about 50 bytes per point
+    and a few tens of MB.
 
     Raises:
         InputError: no points, not (N, d), a value that is not finite or too large to be squared, or a ratio outside
@@ -131,7 +132,7 @@ class KCenterGreedy:
 
         Args:
             cluster_centers: the rows.
-            cluster_center: the same, under the name of anomalib 2.7.
+            cluster_center: alias of `cluster_centers`, the argument's name in anomalib 2.7.
 
         Raises:
             InputError: a row that there is not.

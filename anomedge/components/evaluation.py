@@ -58,7 +58,7 @@ class AdaptiveThreshold(Metric):
         minimum, maximum: of those scores.
 
     Raises:
-        InputError: a default that is no number.
+        InputError: the default is not a number.
 
     Example:
         >>> threshold = AdaptiveThreshold()

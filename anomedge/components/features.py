@@ -45,13 +45,13 @@ class FeatureExtractor(nn.Module):
     """Images to a dict of layer name to feature map.
 
     Args:
-        backbone: a timm architecture by name, or a module; wrappers such as DataParallel are taken off.
-        layers: names of the layers wanted, in the order wanted; one name alone is one layer.
+        backbone: name of a timm architecture, or a module; wrappers such as DataParallel are removed.
+        layers: names of the layers, in output order; a string names a single layer.
         pre_trained: with a name, load its ImageNet weights: from `weights`, else over the network.
         weights: "efficientnet-lite0" (from its package), or a `.safetensors` or weights-only `.pth` file of the whole
-            architecture; a prefix that all its keys share, such as `model.`, is taken off. No pickle is executed.
-        size: (H, W) of the images. An architecture of a fixed size is built for this one, and its weights are
-            interpolated; a module is tried at this size.
+            architecture; a prefix that all its keys share, such as `model.`, is removed. No pickle is executed.
+        size: (H, W) of the images. An architecture with a fixed input size is built for this size, with interpolated
+            weights; a module is probed at this size.
 
     Attributes:
         channels: C_l of each layer; `out_dims` is another name of it.
@@ -60,8 +60,8 @@ class FeatureExtractor(nn.Module):
         mean, std: the network's own input scaling, (x - mean) / std of x in [0, 1]; `forward` expects it applied.
 
     Raises:
-        ModelError: an unknown backbone or layer; a size that the backbone does not take; a layer whose output is not
-            clearly a map; weights missing, unreadable, of another architecture, or out of reach.
+        ModelError: an unknown backbone or layer; a size that the backbone does not accept; a layer whose output layout
+            is ambiguous; weights that are missing, unreadable, for another architecture, or cannot be downloaded.
 
     Example:
         >>> extractor = FeatureExtractor("resnet18", ["layer1", "layer2"], pre_trained=False).eval()
@@ -107,12 +107,12 @@ class FeatureExtractor(nn.Module):
         """Shape (B, 3, H, W), scaled with mean and std, to {layer: (B, C_l, H / stride, W / stride)}.
 
         Raises:
-            ModelError: a backbone of a fixed size got another one.
+            ModelError: the backbone has a fixed input size and the images have another.
         """
         height, width = input.shape[2:]
         try:
             features = self.feature_extractor(input)
-        except AssertionError as error:  # how timm's networks refuse a size
+        except AssertionError as error:  # timm's networks assert their input size
             if torch.compiler.is_compiling():
                 raise
             raise ModelError(
@@ -196,7 +196,7 @@ def layers_at_strides(backbone: str, strides: Sequence[int]) -> list[str]:
     ['blocks.2', 'blocks.4']
 
     Raises:
-        ModelError: the backbone has no layer of a stride; `depth_layers` has those of one stride throughout.
+        ModelError: the backbone has no layer of a stride; see `depth_layers` for backbones of a single stride.
     """
     information = feature_info(backbone)
     by_stride = {int(info["reduction"]): str(info["module"]) for info in information}
@@ -211,7 +211,7 @@ def layers_at_strides(backbone: str, strides: Sequence[int]) -> list[str]:
 
 
 def depth_layers(backbone: str, count: int) -> list[str] | None:
-    """Layers spread over the depth of a backbone whose layers all have one stride, as in a ViT; None for any other.
+    """Choose layers spread over the depth of a backbone with a single stride, such as a ViT; None for other backbones.
 
     >>> depth_layers("vit_tiny_patch16_224", 2), depth_layers("resnet18", 2)
     (['blocks.3', 'blocks.7'], None)
@@ -273,7 +273,7 @@ def _timm_model(name: str, options: dict[str, Any], pre_trained: bool, weights: 
     if pre_trained and weights is None and not _weights_within_reach(name):
         raise _no_weights(name, "neither cached here nor reachable")
     try:
-        # Timm warns that the cut-off layers find no place for their weights: that is what cutting means.
+        # Timm warns about unused weights of the layers that were cut off, as intended.
         with silenced("timm.models._builder"):
             model: nn.Module = _timm().create_model(name, pretrained=pre_trained, **options)
     except (OSError, RuntimeError) as error:
@@ -332,9 +332,10 @@ def _whole_state_dict(name: str, weights: str | Path) -> dict[str, Tensor]:
 
 
 def _without_prefix(given: dict[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors without a prefix that all keys share, such as `model.` or `module.`, where that makes the keys match.
+    """Remove a prefix that all keys share, such as `model.` or `module.`, if the keys then match the expected ones.
 
-    >>> list(_without_prefix({"model.a": torch.zeros(1), "model.b": torch.zeros(1)}, {"a": torch.zeros(1), "b": torch.zeros(1)}))
+    >>> zero = torch.zeros(1)
+    >>> list(_without_prefix({"model.a": zero, "model.b": zero}, {"a": zero, "b": zero}))
     ['a', 'b']
     """
     if given.keys() & expected.keys():
@@ -380,7 +381,7 @@ def _read(path: Path) -> dict[str, Tensor]:
             return dict(load_file(path))
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = first_line(error).split(". ")[0]  # torch goes on to say how to run what is in it all the same
+        reason = first_line(error).split(". ")[0]  # the rest of torch's message advises to load the file unsafely
         raise ModelError(f"{path} holds no plain weights ({reason}); expected a state_dict") from error
     content = content.get("state_dict", content) if isinstance(content, dict) else content
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):

@@ -34,11 +34,11 @@ class MultiVariateGaussian(nn.Module):
     """Mean (d, P) and whitening (P, d, d, lower triangular) of d features at P patches.
 
     Args:
-        n_features: d; None to take d and P from whatever is fitted or loaded, as anomalib 2 does.
-        n_patches: P; None with n_features.
+        n_features: d; None to infer d and P from the data fitted or the state_dict loaded, as anomalib 2 does.
+        n_patches: P; None if and only if n_features is None.
 
     Attributes:
-        mean: (d, P), a buffer; (0, 0) until sizes are known.
+        mean: (d, P), a buffer; (0, 0) until the sizes are inferred.
         whitening: W, (P, d, d), put together when asked for.
         inv_covariance: W^T W, (P, d, d), computed when asked for.
 
@@ -49,7 +49,7 @@ class MultiVariateGaussian(nn.Module):
     `fit_moments`.
 
     Raises:
-        InputError: no feature or no patch, or one of the two sizes alone.
+        InputError: a size below 1, or only one of the two sizes given.
 
     Example:
         >>> gaussian = MultiVariateGaussian(n_features=1, n_patches=1)
@@ -215,7 +215,7 @@ class MultiVariateGaussian(nn.Module):
         return [self.get_buffer(f"rows{block}") for block in range(len(self._bounds))]
 
     def _store(self, mean: Tensor, blocks: Sequence[Tensor]) -> None:
-        """Replace the buffers, whose number and sizes follow from d and P."""
+        """Replace the buffers; d and P determine their number and shapes."""
         for name in [name for name in self._buffers if name.startswith("rows")]:
             del self._buffers[name]
         self._bounds = _row_bounds(mean.shape[0])
@@ -225,7 +225,7 @@ class MultiVariateGaussian(nn.Module):
 
     @plain_state
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
-        """Also take `inv_covariance`, under which others store the same statistics, and sizes that were left open."""
+        """Also load anomalib's `inv_covariance`; infer the sizes if they were not given."""
         mean, inverse, own = (state_dict.get(prefix + name) for name in ("mean", "inv_covariance", "rows0"))
         if not self._sized and isinstance(mean, Tensor) and mean.ndim == 2 and mean.numel():
             loaded_mean, blocks = _identities(*mean.shape)
@@ -240,18 +240,18 @@ class MultiVariateGaussian(nn.Module):
 
 
 def _row_bounds(features: int) -> list[tuple[int, int]]:
-    """First and last row of each block of W."""
+    """Return the row range [start, stop) of each block of W."""
     height = max(1, -(-features // _ROW_BLOCKS))
     return [(start, min(start + height, features)) for start in range(0, features, height)]
 
 
 def _split(whitening: Tensor) -> list[Tensor]:
-    """W, (..., d, d), as the blocks in which it is stored."""
+    """Split W, (..., d, d), into the blocks in which it is stored."""
     return [whitening[..., start:stop, :stop].mT for start, stop in _row_bounds(whitening.shape[-1])]
 
 
 def _identities(features: int, patches: int) -> tuple[Tensor, list[Tensor]]:
-    """Mean 0 and the blocks of W = I at every patch."""
+    """Make the initial state: mean 0 and the blocks of W = I at every patch."""
     identity = torch.eye(features).expand(patches, features, features)
     return torch.zeros(features, patches), [block.contiguous() for block in _split(identity)]
 

@@ -1,7 +1,7 @@
-"""Image sizes of timm architectures that are built for one size: which take another, and how to ask for it.
+"""Image sizes of timm architectures with a fixed input size: options to build them for another size.
 
-An architecture that takes a size as it is gets no option: models written before sizes could be asked for keep their
-tensors. Otherwise it is built with timm's `img_size`. Nothing is computed: networks are built and run on the meta device.
+An architecture that accepts the size without an option gets none, so that models saved by earlier releases keep their
+tensors. Otherwise it is built with timm's `img_size`. Networks are built and run on the meta device, without arithmetic.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _STEPS = (8, 14, 16, 24, 28, 32, 56, 64, 112, 128)
 
 
 def size_options(name: str, options: Mapping[str, Any], size: Size) -> dict[str, Any]:
-    """What to give `timm.create_model` besides `options` so that the features of `name` are of images of `size` (H, W).
+    """Return options for `timm.create_model`, besides `options`, that build `name` for images of `size` (H, W).
 
     >>> layers = {"features_only": True, "out_indices": [3]}
     >>> size_options("vit_tiny_patch16_224", layers, (96, 128)), size_options("resnet18", layers, (96, 128))
     ({'img_size': (96, 128)}, {})
 
     Raises:
-        ModelError: the architecture cannot be built for that size; the message names the nearest sizes that work.
+        ModelError: the architecture cannot be built for that size; the message lists the nearest supported sizes.
     """
     config = importlib.import_module("timm").get_pretrained_cfg(name)
     if config is None or not config.fixed_input_size or tuple(config.input_size[1:]) == tuple(size):
@@ -48,15 +48,15 @@ def size_options(name: str, options: Mapping[str, Any], size: Size) -> dict[str,
 
 
 def _refusal(name: str, options: Mapping[str, Any], size: Size) -> str | None:
-    """Why the architecture, built with the options, gives no maps of such images; None where it does."""
+    """Return the reason why the architecture, built with the options, fails at this size; None if it works."""
     try:
         with torch.device("meta"), torch.no_grad():
             model = importlib.import_module("timm").create_model(name, pretrained=False, **options).eval()
             maps = model(torch.empty(1, 3, *size))
-    except Exception as error:  # noqa: BLE001 - builders and forwards of a thousand architectures: any type
+    except Exception as error:  # noqa: BLE001 - timm's architectures raise any type
         return first_line(error)
     if "img_size" not in options:
-        return None  # as it was before sizes could be asked for, whatever it makes of a border
+        return None  # earlier releases accepted such sizes without a check of the border
     rows, columns = (1, 2) if getattr(model, "output_fmt", "NCHW") == "NHWC" else (2, 3)
     for output, stride in zip(maps, model.feature_info.reduction(), strict=True):
         if output.shape[rows] * stride < size[0] or output.shape[columns] * stride < size[1]:
@@ -65,7 +65,7 @@ def _refusal(name: str, options: Mapping[str, Any], size: Size) -> str | None:
 
 
 def _sizes_that_work(name: str, options: Mapping[str, Any], size: Size) -> str:
-    """The nearest sizes that work, or its own size alone."""
+    """Format the nearest supported sizes, or the pretrained size if no other is found."""
     for step in _STEPS:
         working = [near for near in _multiples(size, step) if _works(name, options, near)]
         if working:
@@ -79,7 +79,7 @@ def _works(name: str, options: Mapping[str, Any], size: Size) -> bool:
 
 
 def _multiples(size: Size, step: int) -> Iterator[Size]:
-    """The sizes below and above whose sides are multiples of a step.
+    """Yield the nearest sizes below and above whose sides are multiples of a step.
 
     >>> list(_multiples((72, 100), 16))
     [(64, 96), (80, 112)]

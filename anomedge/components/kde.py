@@ -41,7 +41,7 @@ class GaussianKDE(DynamicBufferModule):
         norm: |B| (2 pi)^(-d/2), kept for others to read: in float32 it is 0 for many features.
         log_norm: its logarithm, which is what is used.
 
-    All are buffers in the data's dtype, empty before `fit`; queries of another dtype are taken in the wider of the two.
+    All are buffers in the data's dtype, empty before `fit`; queries of another dtype are computed in the wider of the two.
     Memory of a query is B N numbers, twice.
 
     Raises:

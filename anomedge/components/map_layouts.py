@@ -1,9 +1,9 @@
-"""Layouts of a backbone's feature maps: which axes are the image's height and width.
+"""Layouts of a backbone's feature maps: detect the axes of height and width.
 
 A layer of an arbitrary module may give (B, C, h, w), (B, h, w, C) or tokens (B, k + h w, C) with k prefix tokens, such
-as a class token. The shapes at two image sizes tell them apart: height and width grow with the image, channels do
-not. A module that takes one size only is read by arithmetic: height and width must give the same stride. More than
-one reading, or none, is an error.
+as a class token. The output shapes at two image sizes identify the layout: height and width grow with the image,
+channels do not. For a module with a single input size, the layout is inferred from one shape: height and width must
+give the same stride. No layout, or more than one, is an error.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MOST_PREFIX_TOKENS = 8
 
 @dataclass(frozen=True)
 class MapLayout:
-    """The layout of one layer's output and the channels and stride that follow from it.
+    """Layout of one layer's output, with its channels and stride.
 
     Args:
         kind: "NCHW", "NHWC" or "tokens".
@@ -52,9 +52,9 @@ class MapLayout:
 
 
 def layout_of(layer: str, shapes: Sequence[Shape], sizes: Sequence[Size]) -> MapLayout:
-    """The layout of a layer from its output shapes, batch of two, at one or two image sizes (H, W).
+    """Infer the layout of a layer from its output shapes, for a batch of two, at one or two image sizes (H, W).
 
-    With two sizes, height and width must have grown by different factors.
+    With two sizes, height and width must differ by different factors.
 
     >>> layout_of("a", [(2, 96, 16, 16), (2, 96, 32, 48)], [(64, 64), (128, 192)])
     MapLayout(kind='NCHW', channels=96, stride=4, prefix=0)
@@ -88,7 +88,7 @@ def _not_a_map(layer: str, shapes: Sequence[Shape], sizes: Sequence[Size], reaso
 
 
 def _scaled_readings(shapes: Sequence[Shape], sizes: Sequence[Size]) -> list[MapLayout]:
-    """The layout whose axes of height and width grow as the image does."""
+    """List the layouts whose height and width grow in proportion to the image."""
     first, second = shapes
     if len(first) != len(second):
         return []
@@ -116,7 +116,7 @@ def _scaled_map(shapes: Sequence[Shape], sizes: Sequence[Size], grown: tuple[int
 
 
 def _scaled_tokens(shapes: Sequence[Shape], sizes: Sequence[Size]) -> list[MapLayout]:
-    """Patch side p and prefix k from n = k + H W / p^2 at both sizes."""
+    """Solve n = k + H W / p^2 at both sizes for the patch side p and the number k of prefix tokens."""
     (_, few, channels), (_, many, _) = shapes
     (height, width), (taller, wider) = sizes
     if many <= few:
@@ -131,7 +131,7 @@ def _scaled_tokens(shapes: Sequence[Shape], sizes: Sequence[Size]) -> list[MapLa
 
 
 def _arithmetic_readings(shape: Shape, size: Size) -> list[MapLayout]:
-    """Every layout that gives one stride for both axes, from the shape at one size."""
+    """List the layouts with the same stride on both axes, from the shape at one size."""
     if len(shape) == 4:
         return _arithmetic_maps(shape, size)
     if len(shape) == 3:

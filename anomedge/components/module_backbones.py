@@ -1,4 +1,4 @@
-"""Modules as backbones: their named layers cut out, and each layer's output brought to (B, C, h, w)."""
+"""Modules as backbones: extract the outputs of named layers and detect their layouts."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ Size = tuple[int, int]
 
 _SMALL_SIZE: Size = (64, 64)
 _USUAL_SIZE: Size = (224, 224)
-# An image grown by different factors: equal ones would not tell height from width.
+# Different factors, so that height and width can be told apart.
 _GROWTH = (2, 3)
-# It logs a traceback for each size that is refused, besides raising.
+# FakeTensorMode logs a traceback for each refused size, in addition to raising.
 _FAKE_TENSORS_LOG = "torch._subclasses.fake_tensor"
 
 
 @dataclass(frozen=True)
 class CutModule:
-    """A module cut at named layers: images (B, 3, H, W) to {layer: output}, and the layout of each output."""
+    """A module cut at named layers: a network from images (B, 3, H, W) to {layer: output}, and each output's layout."""
 
     network: nn.Module
     layouts: dict[str, MapLayout]
@@ -40,17 +40,17 @@ class CutModule:
 def cut_module(module: nn.Module, layers: Sequence[str], size: Size | None = None) -> CutModule:
     """Cut a module at named layers.
 
-    torch.fx traces the module and cuts it at its deepest layer; a module that cannot be traced runs with forward
-    hooks until all layers are known. A copy is cut: the module given stays as it is.
+    torch.fx traces the module and cuts it at the deepest of the layers; a module that cannot be traced runs with forward
+    hooks until all outputs are collected. The module given is copied, not modified.
 
     Args:
-        module: takes (B, 3, H, W); no wrapper, see `unwrapped`.
+        module: takes images (B, 3, H, W); must not be a wrapper, see `unwrapped`.
         layers: paths in the module.
-        size: (H, W) of the images that it is asked for; 64x64, the module's own size and 224x224 are tried when None.
+        size: (H, W) of the images; None: try 64x64, the module's own size and 224x224.
 
     Raises:
-        ModelError: a layer that does not exist, a module that cannot be cut or copied, a size that it does not take,
-            or a layer whose output is not a map of a known layout.
+        ModelError: an unknown layer, a module that cannot be cut or copied, a size that it does not accept, or a layer
+            output of unknown layout.
     """
     name = type(module).__name__
     _refuse_unknown_layers(module, layers)
@@ -66,10 +66,10 @@ def cut_module(module: nn.Module, layers: Sequence[str], size: Size | None = Non
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
-    """The module inside DataParallel, DistributedDataParallel and torch.compile's wrapper.
+    """Return the module inside wrappers: DataParallel, DistributedDataParallel and torch.compile's.
 
     Raises:
-        ModelError: a ScriptModule, whose inner values cannot be reached.
+        ModelError: a ScriptModule; its inner layers are not accessible.
     """
     while True:
         if isinstance(module, torch.jit.ScriptModule):
@@ -86,7 +86,7 @@ def unwrapped(module: nn.Module) -> nn.Module:
 
 
 class _Hooked(nn.Module):
-    """Outputs of named layers, collected by forward hooks; the run ends when the last one is known."""
+    """Collects the outputs of named layers by forward hooks; stops the run after the last one."""
 
     def __init__(self, module: nn.Module, layers: Sequence[str]) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class _Hooked(nn.Module):
 
         def collect(layer: str, output: Any) -> None:
             found[layer] = output
-            # torch.export keeps a stack of modules that an exception would break; it drops the rest of the run itself.
+            # An exception would break the module stack of torch.export, which removes unused operations by itself.
             if len(found) == len(self.layers) and not torch.compiler.is_compiling():
                 raise _AllFound
 
@@ -109,10 +109,10 @@ class _Hooked(nn.Module):
         return found
 
     def refuse_repeated(self, images: Tensor) -> None:
-        """Refuse a layer that one image passes more than once: which of its outputs is meant would be a guess."""
+        """Refuse a layer that runs more than once per image, because its output is ambiguous."""
         calls: Counter[str] = Counter()
         with self._hooks(lambda layer, _: calls.update([layer])), suppress(Exception):
-            self.module(images)  # a head that does not take this size may fail: it lies behind the layers
+            self.module(images)  # a head behind the layers may fail at this size; its outputs are not needed
         if repeated := [layer for layer, count in calls.items() if count > 1]:
             raise ModelError(f"layers {repeated} run more than once for an image; expected layers that run once")
 
@@ -134,11 +134,11 @@ def _hook(layer: str, action: Callable[[str, Any], None]) -> Callable[[nn.Module
 
 
 class _AllFound(Exception):
-    """All layers are known: ends the run of a module."""
+    """Stops the run of a module after all outputs are collected."""
 
 
 class _Probed:
-    """Outputs of the layers for two images of a size."""
+    """Outputs of the layers for a batch of two images, and the image size (H, W)."""
 
     def __init__(self, size: Size, outputs: dict[str, Any]) -> None:
         self.size = size
@@ -152,10 +152,10 @@ def _refuse_unknown_layers(module: nn.Module, layers: Sequence[str]) -> None:
 
 
 def _copied(module: nn.Module, name: str) -> nn.Module:
-    """A copy in evaluation mode: the caller's module stays in its mode, trainable, with its own weights."""
+    """Copy the module and set evaluation mode, without changing the caller's module."""
     try:
         return copy.deepcopy(module).eval()
-    except Exception as error:  # tensors of a running graph, locks, handles: each raises its own type
+    except Exception as error:  # graph tensors, locks and handles raise errors of different types
         raise ModelError(
             f"{name} cannot be copied ({first_line(error)}); expected a module of plain parameters: "
             f"build it again and load its state_dict"
@@ -170,7 +170,7 @@ def _sizes_to_try(module: nn.Module) -> list[Size]:
 
 
 def _cut(module: nn.Module, layers: Sequence[str], sizes: Sequence[Size], name: str) -> tuple[nn.Module, _Probed]:
-    """The module cut at its layers, with outputs at the first size that it takes: traced, else with hooks."""
+    """Cut the module by tracing, else by hooks; return it with its outputs at the first size that it accepts."""
     failure: Exception | None = None
     for cut in (_traced(module, layers), _Hooked(module, layers)):
         if cut is None:
@@ -190,19 +190,19 @@ def _cut(module: nn.Module, layers: Sequence[str], sizes: Sequence[Size], name: 
 
 
 def _traced(module: nn.Module, layers: Sequence[str]) -> nn.Module | None:
-    """The module cut by torch.fx; None where it cannot be traced."""
+    """Cut the module with torch.fx; None if it cannot be traced."""
     from torchvision.models.feature_extraction import create_feature_extractor
 
     nodes = OrderedDict((layer, layer) for layer in layers)
     try:
         traced: nn.Module = create_feature_extractor(module, return_nodes=nodes)
-    except Exception:  # noqa: BLE001 - tracing runs the module's own code on stand-ins: any type
+    except Exception:  # noqa: BLE001 - tracing runs the module's own code, which may raise any type
         return None
     return traced
 
 
 def _probe(cut: nn.Module, size: Size) -> _Probed:
-    """Outputs for two images, without numbers: a shape is all that is needed."""
+    """Run two images through the module as fake tensors, which have shapes but no values."""
     reference = next(cut.parameters(), torch.zeros(()))
     try:
         with torch.no_grad(), silenced(_FAKE_TENSORS_LOG), FakeTensorMode(allow_non_fake_inputs=True):
@@ -211,12 +211,12 @@ def _probe(cut: nn.Module, size: Size) -> _Probed:
                 cut.refuse_repeated(images)
             return _Probed(size, dict(cut(images)))
     finally:
-        # LeViT and similar networks cache biases, here without numbers. Setting the mode clears them.
+        # LeViT and similar networks cache biases, here as fake tensors. Setting the mode clears the cache.
         cut.eval()
 
 
 def _larger(cut: nn.Module, size: Size) -> list[_Probed]:
-    """Outputs at a larger size; none where the module takes one size only."""
+    """Probe the module at a larger size; return an empty list if it accepts one size only."""
     larger = (size[0] * _GROWTH[0], size[1] * _GROWTH[1])
     try:
         return [_probe(cut, larger)]
@@ -235,10 +235,10 @@ def _layout(layer: str, probes: Sequence[_Probed]) -> MapLayout:
 
 
 def _check_order(cut: nn.Module, layer: str, layout: MapLayout, size: Size) -> None:
-    """Tokens must lie row by row behind their prefix: a change of one patch must show most at that patch's token.
+    """Check that tokens lie row by row after the prefix: a change of one patch must change that patch's token most.
 
     Raises:
-        ModelError: it shows elsewhere.
+        ModelError: another token changes most.
     """
     reference = next(cut.parameters(), torch.zeros(()))
     generator = torch.Generator().manual_seed(0)
@@ -255,14 +255,15 @@ def _check_order(cut: nn.Module, layer: str, layout: MapLayout, size: Size) -> N
             moved = (cut(changed)[layer] - before).square().sum(dim=2)
             if int(moved.argmax()) != layout.prefix + patch:
                 raise ModelError(
-                    f"layer {layer} gives tokens that do not show to lie row by row after {layout.prefix} prefix tokens "
-                    f"(a change of patch {patch} shows elsewhere); expected that order: name another layer, or wrap the module so that the layer gives (B, C, h, w)"
+                    f"layer {layer} gives tokens in an unknown order (a change of patch {patch} changes another token "
+                    f"most); expected row by row after {layout.prefix} prefix tokens: name another layer, or wrap the "
+                    f"module so that the layer gives (B, C, h, w)"
                 )
 
 
 @contextmanager
 def silenced(name: str) -> Iterator[None]:
-    """Keep all but critical messages of a logger back."""
+    """Suppress all but critical messages of a logger within the block."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -273,5 +274,5 @@ def silenced(name: str) -> Iterator[None]:
 
 
 def first_line(error: BaseException | None) -> str:
-    """The first line of an error's text, or its type."""
+    """Return the first line of an error's text, or its type's name if the text is empty."""
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -38,7 +38,7 @@ class RunningMoments:
     Memory is 8 P d^2 bytes of sums, and at most 99 pictures and a copy of the batch as they were given.
 
     Raises:
-        InputError: no feature or no patch.
+        InputError: a size below 1.
 
     Example:
         >>> moments = RunningMoments(n_features=1, n_patches=1)

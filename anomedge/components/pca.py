@@ -43,7 +43,7 @@ class PCA(DynamicBufferModule):
         num_components: k, (1,), int64.
 
     All are buffers in the data's dtype, empty before `fit`, under anomalib's names: its state_dicts load. Features of
-    another dtype are taken in the wider of the two.
+    another dtype are computed in the wider of the two.
 
     Raises:
         InputError: n_components that is neither of the two.

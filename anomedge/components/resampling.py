@@ -22,8 +22,8 @@ class LinearResample2d(nn.Module):
         rows: A, of shape (h, H).
         columns: B, of shape (w, W).
 
-    The buffers are derived, so they are not in the state_dict; they have the default dtype. Images of another dtype are
-    resampled in their own, integers in the buffers'.
+    The buffers are derived, so they are not in the state_dict; they have the default dtype. Floating-point images are
+    resampled in their own dtype, integer images in the buffers' dtype.
 
     Example:
         >>> from anomedge.resample import bilinear

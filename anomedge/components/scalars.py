@@ -1,6 +1,6 @@
-"""Scalar arguments of components: Python and numpy numbers and 0-dim tensors alike; bools are not numbers.
+"""Check scalar arguments of components: numbers of Python or numpy and 0-dim tensors; bools are refused.
 
-Components keep Python numbers: a numpy scalar kept as an attribute would enter exported graphs and messages.
+Components store Python numbers, because numpy scalars would leak into exported graphs and messages.
 """
 
 import operator
@@ -12,12 +12,12 @@ __all__ = ["number", "real", "seed", "sizes", "whole"]
 
 
 def number(value: Any, name: str, expected: str = "a number") -> int | float:
-    """The value as a Python number: an int if it is of an integer type, else a float.
+    """Convert a value to a Python number: an int if it has an integer type, else a float.
 
     Args:
         value: a number of Python or numpy, or a 0-dim tensor.
-        name: of the argument, for the message.
-        expected: what the argument takes, for the message.
+        name: name of the argument, for the error message.
+        expected: description of valid values, for the error message.
 
     >>> import numpy as np, torch
     >>> number(np.int64(3), "k"), number(torch.tensor(0.5), "k"), number(3.0, "k")
@@ -36,7 +36,7 @@ def number(value: Any, name: str, expected: str = "a number") -> int | float:
 
 
 def whole(value: Any, name: str, least: int | None = 1) -> int:
-    """The value as an int, at least `least`.
+    """Convert a value to an int and check that it is at least `least`.
 
     >>> import torch
     >>> whole(torch.tensor(3), "k")
@@ -57,7 +57,7 @@ def whole(value: Any, name: str, least: int | None = 1) -> int:
 
 
 def real(value: Any, name: str) -> float:
-    """The value as a float; infinities and NaN pass.
+    """Convert a value to a float; infinities and NaN are accepted.
 
     Raises:
         InputError: a bool, a string, an array with axes, or anything that is not a real number.
@@ -66,7 +66,7 @@ def real(value: Any, name: str) -> float:
 
 
 def seed(value: Any, name: str) -> int:
-    """The value as a seed of torch's generators, -2^63 to 2^64 - 1.
+    """Convert a value to a seed of torch's generators, -2^63 to 2^64 - 1.
 
     Raises:
         InputError: not of an integer type, a bool, or out of range.
@@ -78,7 +78,7 @@ def seed(value: Any, name: str) -> int:
 
 
 def sizes(shape: Any) -> tuple[int, ...] | None:
-    """A shape as ints, each at least 1; None if it is no such shape.
+    """Convert a shape to a tuple of ints, each at least 1; None if it is not a valid shape.
 
     >>> sizes([3, 4]), sizes(3), sizes([3, 0]), sizes([2.5])
     ((3, 4), None, None, None)
@@ -96,14 +96,14 @@ def _is_scalar(value: Any) -> bool:
 
 
 def _as_float(value: Any) -> float:
-    """The value as a float; a complex one raises TypeError."""
+    """Convert a value to a float; raise TypeError for a complex one."""
     if "complex" in str(getattr(value, "dtype", "")):
         raise TypeError("complex")
     return float(value)
 
 
 def _shown(value: Any) -> str:
-    """The value in one short line: arrays by their shape."""
+    """Format a value in one short line; an array by its shape."""
     if getattr(value, "ndim", 0):
         return f"{type(value).__name__} of shape {tuple(value.shape)}"
     return " ".join(repr(value).split())

@@ -65,8 +65,7 @@ class SequenceINN(InvertibleModule):
         """Add a block at the end.
 
         Args:
-            module_class: called as module_class(dims_in, **kwargs), or a block ready made; ours or one of FrEIA's
-                modules.
+            module_class: called as module_class(dims_in, **kwargs), or a block instance; ours or a module of FrEIA.
             cond: which of the conditions given to `forward` the block takes; None for none.
             cond_shape: the shape of that condition, without the batch.
             **kwargs: the block's own arguments.
@@ -92,8 +91,8 @@ class SequenceINN(InvertibleModule):
                 "of FrEIA"
             )
         takes = _shapes(module.dims_in)
-        if takes != dims_in and not _puts_out(module, takes, dims_in):
-            raise InputError(f"got a block for {takes}; expected one for {dims_in}, what comes out of the sequence")
+        if takes != dims_in and not _outputs_shapes(module, takes, dims_in):
+            raise InputError(f"got a block for {takes}; expected one for {dims_in}, the output of the sequence so far")
         if len(module.dims_c) != (cond is not None):
             raise InputError(f"got cond={cond} for a block of {len(module.dims_c)} conditions; expected one for one")
         dims_out = module.output_dims(dims_in)
@@ -129,9 +128,9 @@ class SequenceINN(InvertibleModule):
         for module, cond in reversed(steps) if rev else steps:
             given = {} if cond is None else {"c": [_taken(conditions, cond)]}
             produced, own = module(outputs, rev=rev, jac=jac, **given)
-            outputs = tensors(produced, "an output")  # a nested sequence may give a tensor alone
+            outputs = tensors(produced, "an output")  # a nested sequence may return a tensor instead of a tuple
             total = total + own
-        # Some blocks say a plain 0 or one number for all items, and no blocks say nothing.
+        # Some blocks return a plain 0 or one number for all items; an empty sequence returns none.
         if isinstance(total, Tensor) and total.ndim:
             log_jacobian = total
         else:
@@ -155,15 +154,15 @@ class SequenceINN(InvertibleModule):
 
 
 def _shapes(given: Sequence[Any]) -> list[tuple[int, ...]]:
-    """Shapes as tuples; a flat one, which FrEIA's ActNorm and IResNetLayer keep as their dims_in, as the only one."""
+    """Convert a list of shapes to tuples; also accept a single shape, the dims_in of FrEIA's ActNorm and IResNetLayer."""
     flat = sizes(given)
     return [flat] if flat else [tuple(shape) for shape in given]
 
 
-def _puts_out(module: Any, shapes: list[tuple[int, ...]], dims_in: list[tuple[int, ...]]) -> bool:
-    """Whether a block makes these shapes of dims_in.
+def _outputs_shapes(module: Any, shapes: list[tuple[int, ...]], dims_in: list[tuple[int, ...]]) -> bool:
+    """Whether a block outputs these shapes for inputs of shapes dims_in.
 
-    FrEIA's upsamplings are inverted downsamplings, and their own dims_in are the shape of their output.
+    FrEIA's upsamplings are inverted downsamplings; their dims_in attribute is the shape of their output.
     """
     try:
         return _shapes(module.output_dims(dims_in)) == shapes

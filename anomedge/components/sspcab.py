@@ -105,7 +105,7 @@ class SSPCAB(nn.Module):
         """Shape (B, C, H, W) to the same; zeros lie beyond the border.
 
         Raises:
-            InputError: other than (B, C, H, W), or of another dtype than the weights.
+            InputError: the shape is not (B, C, H, W), or the dtype is not that of the weights.
         """
         if not is_scripting():
             self._check(inputs)

@@ -45,7 +45,7 @@ def reference_from_model(
         pictures: the user's; those of another size are stretched to the frame, for the reference and the copy alike.
         frame: height and width.
         blended: how many blends to look for.
-        bundle: the one to prove, whose device may have a threshold of its own and whose golden frames are run as well.
+        bundle: the bundle to prove; its local threshold is applied, and its golden frames are run as well.
     """
     decision = bundle.local.applied_to(model.decision) if bundle is not None and bundle.local else model.decision
     with EagerSession(model, path) as eager:
@@ -75,13 +75,13 @@ def reference_from_model(
 
 
 def nothing_compared(model: Model, path: Path) -> Reference:
-    """What the model file says, without a picture: for a bundle whose maps could not be compared with its own."""
+    """Make a reference from the model file, without pictures: for a bundle of another geometry."""
     original = Original(sha256_of_file(path), model.decision, model.geometry)
     return Reference(EagerSession.name, [], Outputs(np.empty(0), np.empty((0, 1, 1, 1))), original=original)
 
 
 def _on_golden_frames(eager: EagerSession, bundle: Bundle) -> Reference | None:
-    """What eager Torch says here of the frames that the bundle carries."""
+    """Run the bundle's golden frames through eager Torch on this machine; None if the bundle has none."""
     if not bundle.manifest.golden:
         return None
     stored, frame = read_golden(bundle), bundle.manifest.input.frame

@@ -1,7 +1,7 @@
-"""The certificate: what was compared with what, how far off it was, and whether that passes.
+"""The certificate: comparisons made, their errors and the verdict.
 
-A certificate is a record, not a proof: no signature covers it. Whoever reads one recomputes its verdict from its rows
-(`Certificate.failures`) and asks whether it is about the bundle at hand (`anomedge.parity.stored`).
+A certificate is a record, not a proof: no signature covers it. Readers recompute its verdict from its rows
+(`Certificate.failures`) and check that its digests match the bundle at hand (`anomedge.parity.stored`).
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ __all__ = [
 
 GOLDEN = "golden frames"
 ORIGINALS = ("eager torch", GOLDEN)
-"""References that speak for the original detector; any other one is a runtime that stands in for it."""
+"""References that hold the original detector's results; any other reference is a runtime that replaces it."""
 
 _DERIVED = ("passed", "failures", "cautions")
 
 
 class Certificate(Frozen):
-    """What was proven of the bundle with this digest; stage by stage where that was asked for, or the proof failed.
+    """Record of a proof of the bundle with this digest; rows of stages exist if requested, or if the proof failed.
 
     `passed`, `failures` and `cautions` are derived from the rows under this release's tolerances. They are written for
-    readers, and whatever a file says of them is dropped when it is read.
+    readers of the file; reading a certificate ignores the stored values.
 
     Attributes:
-        about: digests of everything that the verdict rests on.
-        stage_names: the stages that had to be compared, none where the reference knows none.
-        widened: factor by which the user had this release's tolerances widened.
-        vouched_by: the certificate of eager Torch that is about the golden frames, where those were the reference.
-        tolerances: by precision, as they were when the proof was made.
+        about: digests of all inputs of the verdict.
+        stage_names: stages that must be compared; empty if the reference has no stages.
+        widened: factor, chosen by the user, on this release's tolerances.
+        vouched_by: name of the eager Torch certificate for the golden frames, if those are the reference.
+        tolerances: by precision, at the time of the proof.
     """
 
     schema_version: Annotated[int, Field(ge=2, le=2)] = 2
@@ -74,10 +74,10 @@ class Certificate(Frozen):
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Certificate:
-        """A certificate as `to_json` wrote it; what the file says of its own verdict is dropped.
+        """Make a certificate from the output of `to_json`; the stored verdict is ignored.
 
         Raises:
-            JsonError: it is none.
+            JsonError: the content is not a certificate.
         """
         return validated(cls, {name: value for name, value in content.items() if name not in _DERIVED})
 
@@ -92,7 +92,7 @@ class Certificate(Frozen):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def failures(self) -> tuple[str, ...]:
-        """One line for each row that fails, and for each part of a proof that is not there."""
+        """One line for each row that fails and for each missing part of the proof."""
         tolerances = {precision: release_tolerance(precision, self.widened) for precision in TOLERANCES}
         lines = [*failures_of_rows(self.cells, self.checks, self.stages, self.findings, tolerances)]
         return (*lines, *incomplete(self.cells, self.checks, self.stage_names))
@@ -100,11 +100,11 @@ class Certificate(Frozen):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def cautions(self) -> tuple[str, ...]:
-        """One phrase for each reason why this proof, if it passed, shows little."""
+        """One phrase for each reason why this proof is weak evidence even if it passed."""
         widened = () if self.widened == 1 else (f"tolerances widened {self.widened:g} times",)
-        return (*widened, *self._of_reference(), *cautions_on(self.pictures, self.cells))
+        return (*widened, *self._reference_cautions(), *cautions_on(self.pictures, self.cells))
 
-    def _of_reference(self) -> tuple[str, ...]:
+    def _reference_cautions(self) -> tuple[str, ...]:
         if self.reference not in ORIGINALS:
             return ("no proof against the original: give --model, or leave out --images",)
         if self.reference == GOLDEN and not self.vouched_by:
@@ -132,7 +132,7 @@ class Certificate(Frozen):
 
 
 def merged(certificates: Sequence[Certificate]) -> Certificate:
-    """One certificate of several precisions of the same bundle, proven in one run with the same pictures."""
+    """Merge certificates of several precisions of one bundle, made in one run with the same pictures."""
     first = certificates[0]
     graphs = {name: digest for certificate in certificates for name, digest in certificate.about.graphs.items()}
     return first.model_copy(

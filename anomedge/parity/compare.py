@@ -107,12 +107,12 @@ def compare(
     precision than this one: its label is not counted. A picture's always is.
 
     Args:
-        reference: what the original says.
-        outputs: what the copy says.
-        decision: the one in force.
-        names: of the pictures.
-        allowed: what a score may be off in this precision, a share of the scale; 0 where every blend counts.
-        exported: the decision of the export, where a device's own is in force: labels must not flip at either.
+        reference: outputs of the original.
+        outputs: outputs of the copy.
+        decision: the decision in force.
+        names: names of the pictures.
+        allowed: score tolerance of this precision, as a share of the scale; 0 to count the labels of all blends.
+        exported: the decision of the export, if a local one is in force; labels must not flip at either threshold.
     """
     scores = np.abs(_exact(outputs.score) - _exact(reference.score)) / scale_of_each(reference.score, decision.scale)
     maps = np.abs(_exact(outputs.anomaly_map) - _exact(reference.anomaly_map))
@@ -135,7 +135,7 @@ def compare(
 def _flips(
     reference: Outputs, outputs: Outputs, decision: Decision, names: Sequence[str], allowed: float
 ) -> tuple[str, ...]:
-    """The pictures whose label the copy changes."""
+    """List the pictures with different labels in original and copy; blends too near to the threshold are not counted."""
     own = np.array([not name.startswith(BLENDED) for name in names])
     counted = own | (_margins(reference, decision) >= 2 * allowed)
     flipped = counted & (decision.is_anomalous(reference.score) != decision.is_anomalous(outputs.score))
@@ -143,7 +143,7 @@ def _flips(
 
 
 def _margins(reference: Outputs, decision: Decision) -> npt.NDArray[np.float64]:
-    """Distances (N,) of the original's scores to the threshold, shares of the scale there."""
+    """Compute the distances (N,) of the original's scores to the threshold, as shares of the scale at the threshold."""
     distances = np.abs(_exact(reference.score) - decision.threshold)
     return np.asarray(distances / scale_of_each(decision.threshold, decision.scale))
 

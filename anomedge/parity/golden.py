@@ -83,7 +83,7 @@ def read_golden(bundle: Bundle) -> Reference:
 
 
 def _picture(bundle: Bundle, entry: Golden) -> Picture:
-    """A golden frame, whose file is read when it is needed, and checked then."""
+    """Make a picture of a golden frame; its file is read and its hash checked on use."""
     path = bundle.file(entry.frame)
     return Picture(entry.name, path=path, anomalous=entry.anomalous, read=partial(bundle.read, entry.frame))
 
@@ -105,7 +105,7 @@ def _read_stages(bundle: Bundle, number: int) -> Tensors:
 
 
 def _array(bundle: Bundle, name: str) -> npt.NDArray[np.floating]:
-    """An array of floats, out of the bytes that were hashed; its header is checked before anything is made from it."""
+    """Read an array of floats from a file of the bundle; check the header before allocating the array."""
     path, content = bundle.file(name), bundle.read(name)
     file = io.BytesIO(content)
     try:

@@ -1,6 +1,7 @@
 """A certificate as JUnit XML, which every CI server shows.
 
-One suite a runtime and one for the bundle; one case a cell and a check. The first case says which stage is at fault, where that was looked for.
+One suite per runtime and one for the bundle; one case per cell and per check. The first case names the stage at fault,
+if stages were examined.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def junit_xml(certificate: Certificate) -> bytes:
 
 
 def _add_cautions(suite: ET.Element, certificate: Certificate) -> None:
-    """Why a proof that passed shows little, as properties of the suite."""
+    """Add the certificate's cautions as properties of the suite."""
     if certificate.cautions:
         properties = ET.SubElement(suite, "properties")
         for caution in certificate.cautions:

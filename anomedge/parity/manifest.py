@@ -1,7 +1,7 @@
-"""What a bundle says of itself, held to what does not come out of the bundle.
+"""Check a bundle's manifest against independent sources: the model file and this release.
 
-Whoever can write a bundle can write its manifest and sign it again: thresholds, scale, tolerances and golden scores are
-its own. So they are compared with the model file where it is at hand, and with this release's tolerances always.
+Anyone who can write a bundle can change the thresholds, scale, tolerances and golden scores in its manifest and
+recompute all digests. So they are compared with the model file, if given, and always with this release's tolerances.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from anomedge.threshold import Decision, spread
 
 __all__ = ["check_manifest"]
 
-_SCALES = 10.0
-"""A scale larger than so many times the spread of all scores, extreme frames included, is not that of normal ones."""
+_LARGEST_SCALE_TO_SPREAD = 10.0
+"""Largest plausible ratio of the scale to the spread of all scores, extreme frames included."""
 
 
 def check_manifest(bundle: Bundle, reference: Reference, plan: Plan) -> list[Check]:
-    """The manifest's decision, geometry, stages, tolerances and golden frames; a difference is a check that failed.
+    """Check the manifest's decision, geometry, stages, tolerances and golden frames; a difference is a failed check.
 
-    Without a model file only tolerances and scale can be judged: everything else the bundle says is its own word.
+    Without a model file, only tolerances and scale can be checked.
 
     Raises:
-        BundleError: the golden frames are not what the manifest lists.
+        BundleError: the golden frames do not match the manifest.
     """
     checks = [_tolerances(bundle, plan)]
     original = reference.original
@@ -51,7 +51,7 @@ def _check(name: str, wrong: str) -> Check:
 
 
 def _tolerances(bundle: Bundle, plan: Plan) -> Check:
-    """None wider than this release's, of any precision that the release knows."""
+    """Check that no tolerance is wider than this release's, for every precision that the release knows."""
     wider = [line for name in TOLERANCES for line in _wider(bundle, name, release_tolerance(name, plan.widen))]
     shown = ", ".join(wider[:3]) + (f" and {len(wider) - 3} more" if len(wider) > 3 else "")
     advice = "a bundle must not widen its own tolerances: --widen does, and the certificate says so"
@@ -66,12 +66,11 @@ def _wider(bundle: Bundle, precision: str, allowed: Tolerance) -> Iterator[str]:
 
 
 def _decision(bundle: Bundle, expected: Decision) -> Check:
-    """The manifest's, not a device's own: that one is judged by itself."""
+    """Compare the manifest's decision with the model file's; local settings are not part of this check."""
     got, wanted = bundle.manifest.decision.model_dump(), expected.model_dump()
     origin_differs = got.pop("origin") != wanted.pop("origin")
-    wrong = [
-        f"{name} is {got[name]!r}; {wanted[name]!r} in the model file" for name in got if got[name] != wanted[name]
-    ]
+    differing = [name for name in got if got[name] != wanted[name]]
+    wrong = [f"{name} is {got[name]!r}; {wanted[name]!r} in the model file" for name in differing]
     wrong += ["the origin of the threshold is not the model file's"] if origin_differs else []
     return _check("decision", ", ".join(wrong))
 
@@ -88,7 +87,7 @@ def _stages(bundle: Bundle, reference: Reference) -> Check:
 
 
 def _golden(bundle: Bundle, original: Original) -> list[Check]:
-    """Golden frames say what eager Torch says of them here, to float32's tolerance."""
+    """Compare the stored golden outputs with eager Torch's outputs on this machine, within the fp32 tolerance."""
     if original.golden is None or bundle.manifest.geometry != original.geometry:
         return []
     eager, stored, tolerance = original.golden, read_golden(bundle), TOLERANCES["fp32"]
@@ -102,10 +101,10 @@ def _golden(bundle: Bundle, original: Original) -> list[Check]:
 
 
 def _scale(bundle: Bundle, reference: Reference) -> Check:
-    """A scale far above the spread of all scores is wrong: as shares of it, every error would look small."""
+    """Check the scale for plausibility: errors are shares of the scale, so a huge scale would hide them."""
     scale, scores = bundle.manifest.decision.scale, np.asarray(reference.outputs.score)
     known = scores[np.isfinite(scores)]
     if not known.size:
         return _check("scale", f"no finite score of {reference.source} to compare it with")
     wrong = f"is {scale:g}; all scores lie within {spread(known):g}: give --model to see whether it is right"
-    return _check("scale", "" if scale <= _SCALES * spread(known) else wrong)
+    return _check("scale", "" if scale <= _LARGEST_SCALE_TO_SPREAD * spread(known) else wrong)

@@ -21,13 +21,13 @@ __all__ = ["Original", "Plan", "Reference", "batches_of"]
 
 @dataclass(frozen=True)
 class Original:
-    """What the model file says, which a bundle made from it must repeat.
+    """Values of the model file that the bundle must repeat.
 
     Attributes:
         digest: SHA-256 of the file.
         decision: thresholds, scale and normalisation.
-        geometry: how a frame becomes the detector's image.
-        golden: what eager Torch says of the bundle's golden frames, None where the bundle has none yet.
+        geometry: mapping of a frame to the detector's image.
+        golden: eager Torch's outputs for the bundle's golden frames; None if the bundle has none yet.
     """
 
     digest: str
@@ -44,7 +44,7 @@ class Reference:
         source: "eager torch", "golden frames", or the runtime that stands in for the original.
         stages: by the picture's place; may hold `rounded`, the preprocessing of torchvision's uint8 path.
         fitted: how many of the pictures the detector was fitted to.
-        original: what the model file says, where there is one.
+        original: values of the model file, if one is given.
     """
 
     source: str
@@ -56,11 +56,11 @@ class Reference:
     original: Original | None = None
 
     def exported_decision(self, bundle: Bundle) -> Decision:
-        """The decision of the export: the model file's where there is one, else the manifest's word for it."""
+        """Return the decision of the export: the model file's if one is given, else the manifest's."""
         return self.original.decision if self.original else bundle.manifest.decision
 
     def decision_in_force(self, bundle: Bundle) -> Decision:
-        """The decision of the export with what the device overrides."""
+        """Return the decision of the export with the device's overrides applied."""
         exported = self.exported_decision(bundle)
         return bundle.local.applied_to(exported) if bundle.local else exported
 
@@ -69,7 +69,7 @@ class Reference:
 class Plan:
     """What to prove: which runtimes, at which batch sizes, in which precision, on which device.
 
-    `widen` is the factor by which the user has this release's tolerances widened.
+    `widen` is a factor on this release's tolerances, chosen by the user.
     """
 
     runtimes: Sequence[str]
@@ -81,7 +81,7 @@ class Plan:
 
     @property
     def tolerance(self) -> Tolerance:
-        """The largest errors allowed: this release's, whatever a bundle says of its own."""
+        """The largest errors allowed by this release; the bundle's own tolerances are not used."""
         return release_tolerance(self.precision, self.widen)
 
     def options(self, **more: Any) -> Options:

@@ -45,8 +45,8 @@ __all__ = ["failure_text", "prove"]
 def prove(bundle: Bundle, reference: Reference, plan: Plan, *, stages: bool = False) -> Certificate:
     """Run every proof and write down what came out; a failed proof is in the certificate, not raised.
 
-    Tolerances are this release's, and where the model file is at hand the decision is that file's: a bundle cannot bring
-    its own yardstick. A manifest that says otherwise fails the proof.
+    Tolerances come from this release and, if the model file is given, the decision comes from that file, so a bundle
+    cannot relax its own proof. A manifest that differs fails the proof.
 
     Args:
         bundle: what to prove.
@@ -67,13 +67,14 @@ def prove(bundle: Bundle, reference: Reference, plan: Plan, *, stages: bool = Fa
         )
     rows = _Rows(checks=check_manifest(bundle, reference, plan))
     original = reference.original
-    if original is None or original.geometry == bundle.manifest.geometry:  # other maps could not be compared
+    # Maps of different geometries cannot be compared.
+    if original is None or original.geometry == bundle.manifest.geometry:
         for runtime in plan.runtimes:
             _prove_runtime(bundle, reference, plan, runtime, rows, stages=stages)
         if bundle.variant(variant_of(plan.precision)).anomalib_onnx is not None:
             rows.checks += check_layout(bundle, reference, plan)
     decision = reference.decision_in_force(bundle)
-    # Sizes that no graph was held to may be anything: pictures are not stretched to them.
+    # Without cells, no graph confirmed the manifest's frame size; it may be huge, so pictures are not stretched to it.
     frame = bundle.manifest.input.frame if rows.cells else None
     return Certificate(
         bundle=bundle.manifest.digest,
@@ -98,7 +99,7 @@ def prove(bundle: Bundle, reference: Reference, plan: Plan, *, stages: bool = Fa
 
 @dataclass
 class _Rows:
-    """The rows of a certificate as they come."""
+    """Rows of a certificate, collected while the proof runs."""
 
     checks: list[Check]
     cells: list[Cell] = field(default_factory=list)
@@ -112,7 +113,7 @@ def _prove_runtime(
 ) -> None:
     manifest = bundle.manifest
     with plan.open(bundle, runtime) as session:
-        # Opening holds the graph to the manifest's sizes; only then are they used.
+        # Opening checks the graph against the manifest's sizes, so they are safe to use only from here on.
         rows.truth = rows.truth or truth_of(reference.pictures, manifest.geometry, manifest.input.frame)
         rows.cells += _cells(bundle, session, reference, plan, rows.truth)
         rows.checks += _contract(bundle, session)
@@ -258,7 +259,7 @@ def _counts(reference: Reference, size: tuple[int, int] | None) -> PictureCount:
 
 
 def _is_uniform(frame: Frame) -> bool:
-    """Every pixel is within two grey levels of every other."""
+    """Whether the values of each channel differ by at most two grey levels."""
     return bool(np.ptp(frame.reshape(-1, frame.shape[-1]), axis=0).max() <= 2)
 
 

@@ -1,4 +1,4 @@
-"""The rows of a certificate: cells, checks, stages, findings, the pictures, and what the proof was about."""
+"""Records of a certificate: cells, checks, stages, findings, picture counts and the digests of the subject."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field
 __all__ = ["BUNDLE", "Cell", "Check", "Finding", "Frozen", "PictureCount", "StageError", "Subject"]
 
 BUNDLE = "bundle"
-"""Stands for a runtime in checks of the bundle itself, which no runtime had a part in."""
+"""Placeholder for the runtime's name in checks of the bundle itself, which involve no runtime."""
 
 
 class Frozen(BaseModel):
-    """Immutable, without fields that it does not know; JSON has null for a number that is not finite."""
+    """Immutable record that refuses unknown fields; numbers that are not finite become null in JSON."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Convert the record to values that JSON can hold."""
         content: dict[str, Any] = json.loads(self.model_dump_json())
         return content
 
@@ -48,7 +48,7 @@ class Cell(Frozen):
 
 
 class Check(Frozen):
-    """One further check: a stage, the pixels, a clause of the contract, or the bundle itself."""
+    """Check of a stage, of the pixels, of a clause of the contract, or of the bundle itself."""
 
     runtime: str
     precision: str = "fp32"
@@ -61,11 +61,11 @@ class Check(Frozen):
 
 
 class StageError(Frozen):
-    """What one stage does by itself, from right values of the stages before it; see `anomedge.parity.localise`.
+    """Error of a single stage, given correct values of the stages before it; see `anomedge.parity.localise`.
 
-    `error` is a share of the stage's spread (pixels: of the [0, 1] range; map and score: as a cell's), `effect` what
-    becomes of it in map or score, None where that is not known; `picture` and `where` are those of the largest error. Levels
-    of a backbone between which nothing is cut have one `effect`.
+    `error` is a share of the stage's spread (pixels: of the [0, 1] range; map and score: as in a cell). `effect` is the
+    resulting error of map or score, None if unknown. `picture` and `where` locate the largest error. Levels of a
+    backbone that are not cut apart share one `effect`.
     """
 
     runtime: str
@@ -81,12 +81,12 @@ class StageError(Frozen):
 
     @property
     def makes_too_much(self) -> bool:
-        """The error is more than allowed, or no number."""
+        """Whether the error exceeds the limit or is not a number."""
         return self.error is None or not self.error <= self.allowed
 
 
 class Finding(Frozen):
-    """Of one runtime: the first stage that exceeds its share, None where no single one does, and what to look at."""
+    """Result of the search for a faulty stage of one runtime: the first stage over its limit, if any, and advice."""
 
     runtime: str
     precision: str
@@ -96,10 +96,10 @@ class Finding(Frozen):
 
 
 class PictureCount(Frozen):
-    """How many pictures were compared, and of which kind.
+    """Numbers of pictures compared, by kind.
 
-    `distinct` counts the user's own pictures that differ from one another and are not uniform: two black frames show
-    nothing that one would not, and little that none would not.
+    `distinct` counts different pictures of the user that are not uniform, because repeated and black frames are weak
+    evidence.
     """
 
     total: int
@@ -118,14 +118,14 @@ class PictureCount(Frozen):
 
 
 class Subject(Frozen):
-    """What a proof was about: SHA-256 digests of everything that its verdict rests on.
+    """Subject of a proof: SHA-256 digests of all inputs of the verdict.
 
     Attributes:
-        graphs: of every file that a runtime was given, by its name in the bundle.
-        golden: of the golden frames and of what the bundle says of them.
-        decision: of the decision in force, a device's own thresholds included.
-        pictures: of the frames compared, with their names, in their order.
-        model: of the model file, where eager Torch was the reference.
+        graphs: digest of each file that a runtime opened, by its name in the bundle.
+        golden: digest of the golden frames and their stored outputs.
+        decision: digest of the decision in force, local thresholds included.
+        pictures: digest of the frames compared and their names, in order.
+        model: digest of the model file, if eager Torch was the reference.
     """
 
     graphs: dict[str, str]

@@ -90,7 +90,7 @@ def errors_as_they_arrive(
 
 
 def errors_between(original: Reference, copy: Reference, decision: Decision) -> dict[str, Off]:
-    """Every stage that both references know of the same pictures, the worst of them."""
+    """Return the largest error of each stage over the pictures for which both references hold that stage."""
     scales = scales_of(decision, original)
     worst: dict[str, Off] = {}
     for place in original.stages.keys() & copy.stages.keys():

@@ -1,8 +1,8 @@
-"""The certificates that travel in a bundle: records, which no hash or signature covers.
+"""Certificates stored in a bundle: untrusted records, not covered by any hash or signature.
 
-So nothing in them is believed. The verdict is recomputed from the rows, and a certificate whose digests are not those of
-the bundle as it is now is shown as not about this bundle. One that is about it stays beside a newer one of the same name
-as a document of its own: rows of a file are never copied into a certificate that an honest proof writes.
+The verdict is recomputed from the rows. A certificate whose digests do not match the bundle's current state is shown as
+not about this bundle. Rows of a stored file are never copied into a new certificate: an earlier certificate of the same
+name that still matches is kept as a separate file.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ __all__ = ["StoredCertificate", "keep_certificate", "stored_certificates", "vouc
 
 _BYTES = 1 << 20
 _FILES = 100
-_OLD_SCHEMA = "made by an older release, which did not state what it is about: anomedge verify"
+_OLD_SCHEMA = "made by an older release, without digests of its subject: run anomedge verify"
 
 
 @dataclass(frozen=True)
 class StoredCertificate:
-    """A file below `certificates/`: what it says, or why it says nothing of this bundle as it is now."""
+    """A file below `certificates/`: its certificate, if readable, and the reason why it does not apply, if any."""
 
     name: str
     certificate: Certificate | None
@@ -36,7 +36,7 @@ class StoredCertificate:
 
     @property
     def passed(self) -> bool | None:
-        """The verdict from its own rows; None where it is not about this bundle."""
+        """The verdict from the certificate's rows; None if it is not about this bundle."""
         if self.certificate is None or self.objection:
             return None
         return self.certificate.passed
@@ -62,9 +62,9 @@ def stored_certificates(bundle: Bundle) -> list[StoredCertificate]:
 
 
 def vouching_certificate(bundle: Bundle) -> str:
-    """The name of a certificate of eager Torch that passed and is about these golden frames; empty without one.
+    """Return the name of a passing eager Torch certificate for the bundle's golden frames; empty if there is none.
 
-    A device's own threshold does not matter here: it changes no golden score.
+    Local thresholds are ignored, because they do not change golden scores.
     """
     manifest = bundle.manifest
     golden = digest_of_golden(manifest)
@@ -78,25 +78,25 @@ def vouching_certificate(bundle: Bundle) -> str:
 
 
 def keep_certificate(bundle: Bundle, name: str, certificate: Certificate) -> None:
-    """Write a certificate that passed; earlier ones of its name lose what was proven anew, passed or failed.
+    """Write a certificate if it passed; remove what it supersedes from earlier certificates of the same name.
 
-    What an earlier one says of other runtimes and precisions stays, as a file of its own.
+    A failed certificate supersedes as well. Rows of other runtimes and precisions move to a separate file.
 
     Raises:
         OSError, OutputError: the bundle cannot be written to.
     """
     folder = bundle.path / CERTIFICATES
     folder.mkdir(exist_ok=True)
-    main = folder / f"{_plain(name)}.json"
+    main = folder / f"{_file_stem(name)}.json"
     stale = []
     for stored in stored_certificates(bundle):
         path = folder / stored.name
-        if path != main and not stored.name.startswith(f"{_plain(name)}."):
+        if path != main and not stored.name.startswith(f"{_file_stem(name)}."):
             continue
         stale.append(path)
         left = stored.certificate.without(certificate.places) if stored.passed and stored.certificate else None
         if left is not None and left.cells:
-            beside = folder / f"{_plain(name)}.{_places(left)}.json"
+            beside = folder / f"{_file_stem(name)}.{_places_stem(left)}.json"
             _write(beside, left)
             stale = [path for path in stale if path != beside]
     if certificate.passed:
@@ -111,17 +111,17 @@ def _write(path: Path, certificate: Certificate) -> None:
         temporary.write_bytes(canonical_json(certificate.to_json()))
 
 
-def _plain(name: str) -> str:
+def _file_stem(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:64]
 
 
-def _places(certificate: Certificate) -> str:
-    """The runtimes and precisions of a certificate, as a part of a file's name."""
-    return _plain("_".join("-".join(place) for place in sorted(certificate.places)))
+def _places_stem(certificate: Certificate) -> str:
+    """Format the runtimes and precisions of a certificate as part of a file name."""
+    return _file_stem("_".join("-".join(place) for place in sorted(certificate.places)))
 
 
 def _read(path: Path, bundle: Bundle) -> StoredCertificate | None:
-    """The certificate in a file; None where another process removed the file since it was listed."""
+    """Read a certificate; None if another process removed the file after it was listed."""
     try:
         content = read_json(path, _BYTES)
         if content.get("schema_version") == 1:
@@ -137,7 +137,7 @@ def _read(path: Path, bundle: Bundle) -> StoredCertificate | None:
 
 
 def _objections(certificate: Certificate, bundle: Bundle) -> Iterator[str]:
-    """Why a certificate does not fit the bundle as it is now."""
+    """Yield the reasons why a certificate does not match the bundle's current state."""
     manifest = bundle.manifest
     if certificate.bundle != manifest.digest:
         yield "its digest is another bundle's"

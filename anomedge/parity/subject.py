@@ -1,4 +1,4 @@
-"""What a proof was about, as digests: a certificate that does not fit the bundle at hand says nothing of it."""
+"""Digests of the subject of a proof, by which a certificate is matched with a bundle."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _GOLDEN = "golden/"
 
 
 def subject_of(bundle: Bundle, reference: Reference, plan: Plan, frame: tuple[int, int] | None) -> Subject:
-    """The digests of everything that a verdict on this bundle rests on.
+    """Compute the digests of all inputs of a verdict on this bundle.
 
     Args:
-        bundle: what was proven.
-        reference: what the original says of which pictures; they are read once more.
-        plan: where the copies ran.
-        frame: height and width that the pictures were stretched to, None where nothing ran.
+        bundle: the bundle proven.
+        reference: the original's outputs and the pictures, which are read again.
+        plan: runtimes and options of the copies.
+        frame: (height, width) of the frames, in pixels; None if nothing ran.
     """
     return Subject(
         graphs=_graphs(bundle, plan),
@@ -35,12 +35,12 @@ def subject_of(bundle: Bundle, reference: Reference, plan: Plan, frame: tuple[in
 
 
 def digest_of_decision(decision: Decision) -> str:
-    """SHA-256 of a decision: thresholds, scale, normalisation and origin."""
+    """Compute the SHA-256 of a decision: thresholds, scale, normalisation and origin."""
     return sha256_of_bytes(canonical_json(decision.model_dump(mode="json")))
 
 
 def digest_of_golden(manifest: Manifest) -> str:
-    """SHA-256 of the golden frames, of what is said of them, and of their files."""
+    """Compute the SHA-256 of the golden entries of the manifest and of their files."""
     files = {name: record.sha256 for name, record in manifest.files.items() if name.startswith(_GOLDEN)}
     entries = [entry.model_dump(mode="json") for entry in manifest.golden]
     return sha256_of_bytes(canonical_json({"entries": entries, "files": files}))
@@ -56,13 +56,13 @@ def _digest_of_pictures(reference: Reference, frame: tuple[int, int] | None) -> 
 
 
 def _graphs(bundle: Bundle, plan: Plan) -> dict[str, str]:
-    """Of every file that the plan's runtimes are given."""
+    """Return the digest of every file that the plan's runtimes open, by name."""
     variant, files = bundle.variant(variant_of(plan.precision)), bundle.manifest.files
     given: set[str] = set()
     for runtime in plan.runtimes:
         kind = get(runtime)
         given |= {kind.file_of(variant, plan.options()), kind.file_of(variant, plan.options(stages=True))}
     if any(name.endswith(".onnx") for name in given):
-        given |= {variant.onnx, f"{variant.onnx}.data"}  # the tapped graph reads the weights of the other one
+        given |= {variant.onnx, f"{variant.onnx}.data"}  # the graph with stages reads the weights of the main graph
     given |= {name.removesuffix(".xml") + ".bin" for name in given if name.endswith(".xml")}
     return {name: files[name].sha256 for name in sorted(given & files.keys())}

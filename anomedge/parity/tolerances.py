@@ -1,4 +1,4 @@
-"""The largest errors that this release allows, by precision. A bundle may promise less, never more."""
+"""The largest errors that this release allows, by precision. A bundle may state tighter tolerances, never wider ones."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from anomedge.errors import InputError
 __all__ = ["TOLERANCES", "UINT8_PIXELS", "WIDEST", "Tolerance", "release_tolerance"]
 
 WIDEST = 100.0
-"""Largest factor by which a user may widen the tolerances."""
+"""Largest factor that a user may apply to the tolerances."""
 
 UINT8_PIXELS = 1.01 / 255
-"""Against torchvision's uint8 path, which rounds to whole grey levels after each axis: half a level twice, and one in a
-hundred more for its whole-number weights (1.005 levels seen on noise)."""
+"""Tolerance against torchvision's uint8 path, which rounds to grey levels after each axis: twice half a level, plus 1 %
+for its integer weights (1.005 levels measured on noise)."""
 
 
 class Tolerance(BaseModel):
     """Largest errors allowed.
 
-    `score`, `map` and `batch` are shares of `anomedge.threshold.scale_of_each`, `pixels` of the [0, 1] range, `stage` of a stage's spread
-    over all pictures whose stages are known.
+    `score`, `map` and `batch` are shares of `anomedge.threshold.scale_of_each`, `pixels` is a share of the [0, 1] range,
+    and `stage` is a share of a stage's spread over all pictures with stages.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,12 +32,12 @@ class Tolerance(BaseModel):
     stage: float
 
     def at(self, stage: str) -> float:
-        """The largest error allowed at a stage, in the unit of `anomedge.parity.stages.scales_of`."""
-        coarser = max(0.0, self.pixels - TOLERANCES["fp32"].pixels)  # what a precision adds to the rounding
+        """Return the largest error allowed at a stage, in the unit of `anomedge.parity.stages.scales_of`."""
+        coarser = max(0.0, self.pixels - TOLERANCES["fp32"].pixels)  # additional pixel error of a reduced precision
         return {"preprocessed": self.pixels, "rounded": UINT8_PIXELS + coarser}.get(stage, self.stage)
 
     def widened(self, factor: float) -> Tolerance:
-        """Every tolerance times `factor`."""
+        """Return a copy with every tolerance multiplied by `factor`."""
         return Tolerance(**{name: value * factor for name, value in self.model_dump().items()})
 
 
@@ -50,17 +50,17 @@ TOLERANCES = {
     "fp16": Tolerance(score=1e-1, map=1e-1, batch=5e-2, pixels=1e-5, stage=5e-2),
     "fp16-storage": Tolerance(score=2e-2, map=2e-2, batch=1e-5, pixels=1e-5, stage=2e-2),
 }
-"""By precision; written into every manifest, and never read from there: a bundle must not bring its own yardstick."""
+"""Tolerances by precision. Written into every manifest but never read from it, so a bundle cannot relax its own proof."""
 
 
 def release_tolerance(precision: str, factor: float = 1.0) -> Tolerance:
-    """This release's tolerance of a precision, times `factor`.
+    """Return this release's tolerances of a precision, multiplied by `factor`.
 
     >>> release_tolerance("fp32", 10).score
     0.001
 
     Raises:
-        InputError: a precision without tolerances, or a factor outside [1, 100].
+        InputError: an unknown precision, or a factor outside [1, 100].
     """
     if not 1 <= factor <= WIDEST:
         raise InputError(f"got tolerances widened {factor:g} times; expected a factor from 1 to {WIDEST:g}")

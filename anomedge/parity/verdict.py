@@ -1,4 +1,4 @@
-"""The verdict on the rows of a certificate, from their numbers alone: a verdict found in a file is never believed."""
+"""Compute the verdict on the rows of a certificate from their numbers; a verdict stored in a file is never used."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ CLAUSES = (
     "refuses an empty batch",
     "refuses another name",
 )
-"""The clauses of the contract that every proof of a runtime tries."""
+"""Clauses of the contract that every proof of a runtime checks."""
 
 FEW = 5
-"""Fewer distinct pictures than this are few: the verdict says so."""
+"""The verdict carries a caution if there are fewer distinct pictures than this."""
 
-_FAR = 0.25
-"""Of the scale: with no picture nearer to the threshold than this, a copy that flips labels could go unseen."""
+_FAR_FROM_THRESHOLD = 0.25
+"""Share of the scale; if no picture is nearer to the threshold than this, flipped labels could go undetected."""
 
 
 class Errors(Protocol):
-    """What a cell and a difference have in common."""
+    """Common fields of a cell and a difference."""
 
     @property
     def score_error(self) -> float: ...  # noqa: D102
@@ -44,7 +44,7 @@ class Errors(Protocol):
 
 
 def failures_of_cell(errors: Errors, batch_error: float | None, tolerance: Tolerance) -> tuple[str, ...]:
-    """One line for each way in which a cell fails; a number that is negative or not finite fails."""
+    """List the failures of a cell, one line each; a number that is negative or not finite fails."""
     measured = {
         "score": (errors.score_error, tolerance.score),
         "map": (errors.map_error, tolerance.map),
@@ -67,14 +67,14 @@ def failures_of_rows(
     findings: Sequence[Finding],
     tolerances: dict[str, Tolerance],
 ) -> Iterator[str]:
-    """One line for each row that fails: the bundle's own, then findings, cells, and the other checks."""
+    """Yield one line per failed row: checks of the bundle, findings, stages, cells, then the other checks."""
     yield from _lines_of_checks((check for check in checks if check.runtime == BUNDLE), tolerances)
     for finding in findings:
         if not finding.passed:
             yield f"{_place(finding)}: {finding.text}"
-    unsaid = {(f.runtime, f.precision) for f in findings if not f.passed}
+    failed_findings = {(f.runtime, f.precision) for f in findings if not f.passed}
     for row in stages:
-        if (row.runtime, row.precision) not in unsaid and not _stage_passes(row, tolerances[row.precision]):
+        if (row.runtime, row.precision) not in failed_findings and not _stage_passes(row, tolerances[row.precision]):
             yield f"{_place(row)}: stage {row.name} exceeds its share"
     for cell in cells:
         for line in _lines_of_cell(cell, tolerances[cell.precision]):
@@ -83,12 +83,12 @@ def failures_of_rows(
 
 
 def incomplete(cells: Sequence[Cell], checks: Sequence[Check], stages: Sequence[str]) -> Iterator[str]:
-    """One line for each part that a proof must have and that is not there: nothing compared is nothing proven.
+    """Yield one line per missing part of a proof, because a proof without comparisons proves nothing.
 
     Args:
-        cells: of all runtimes.
-        checks: of all runtimes.
-        stages: names of the stages that had to be compared, none where the reference knows none.
+        cells: cells of all runtimes.
+        checks: checks of all runtimes.
+        stages: names of the stages that must be compared; empty if the reference has no stages.
     """
     if not cells:
         yield "nothing was compared: there is no cell"
@@ -103,13 +103,13 @@ def incomplete(cells: Sequence[Cell], checks: Sequence[Check], stages: Sequence[
 
 
 def cautions_on(pictures: PictureCount, cells: Sequence[Cell]) -> Iterator[str]:
-    """One phrase for each reason why a proof that passed shows little."""
+    """Yield one phrase per reason why a proof is weak evidence even if it passed."""
     if pictures.distinct < FEW:
         own = f"{pictures.own} of your own" if pictures.own else "none of your own"
         alike = pictures.own - pictures.distinct
         yield f"few pictures: {own}" + (f", {alike} of them uniform or repeated" if alike > 0 else "")
     margin = min((cell.smallest_margin for cell in cells), default=0.0)
-    if margin > _FAR:
+    if margin > _FAR_FROM_THRESHOLD:
         yield f"no picture near the threshold: the nearest is {margin:.2g} scales away, so a flip could go unseen"
 
 
@@ -118,7 +118,7 @@ def _within(error: float, allowed: float) -> bool:
 
 
 def _lines_of_cell(cell: Cell, tolerance: Tolerance) -> tuple[str, ...]:
-    """From its numbers; what the cell says of itself only adds to that."""
+    """List the failures of a cell, recomputed from its numbers; failures stored in the cell count as well."""
     lines = failures_of_cell(cell, cell.batch_error, tolerance) or cell.failures
     if cell.batch > 1 and cell.batch_error is None:
         return (*lines, "not compared with single pictures")
@@ -133,7 +133,7 @@ def _lines_of_checks(checks: Iterable[Check], tolerances: dict[str, Tolerance]) 
 
 
 def _check_passes(check: Check, tolerance: Tolerance) -> bool:
-    """Within what it names as allowed, which is no more than a stage is allowed."""
+    """Whether a check passed and its error is within this release's tolerance, or within its own for other kinds."""
     if check.kind in {"pixels", "stage"}:
         return check.passed and check.error is not None and _within(check.error, tolerance.at(check.name))
     if check.error is not None and check.tolerance is not None:

@@ -129,7 +129,7 @@ def map_sizes(extractor: FeatureExtractor, size: tuple[int, int]) -> list[tuple[
     except (RuntimeError, ValueError, TypeError, IndexError, AssertionError, ModelError) as error:
         cause = error.__cause__ if isinstance(error, ModelError) else error
         raise ModelError(
-            f"{extractor.backbone} does not take images of {size[0]}x{size[1]} ({first_line(cause)}); expected a size that it does: "
+            f"{extractor.backbone} does not take images of {size[0]}x{size[1]} ({first_line(cause)}); expected a size that it accepts: "
             f"give another --size or --backbone"
         ) from error
     finally:

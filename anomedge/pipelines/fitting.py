@@ -32,14 +32,14 @@ __all__ = ["DefaultLayersWarning", "FitOptions", "FlatFeaturesWarning", "SmallSa
 
 
 class DefaultLayersWarning(UserWarning):
-    """The backbone has no layers at the detector's strides, so others were taken."""
+    """The backbone has no layers at the detector's strides, so other layers are used."""
 
 
 _PICTURES_ROUNDED = 2
 
 
 class FlatFeaturesWarning(UserWarning):
-    """The features vary so little that rounding errors matter, and an export will probably not be proven."""
+    """The features vary so little that rounding errors matter; a proof of an export will probably fail."""
 
 
 class SmallSampleWarning(UserWarning):
@@ -53,7 +53,7 @@ class FitOptions:
     Args:
         geometry: how pictures become images.
         backbone: a timm architecture or a module; the detector's own default when None.
-        layers: their names; when None by stride, or spread over the depth of a backbone of one stride.
+        layers: names of the layers; None: by stride, or spread over the depth of a backbone with a single stride.
         weights: see `FeatureExtractor`; None loads ImageNet weights over the network, "random" none at all.
         held_back: normal pictures for the threshold; a share `holdout` of the fitting folder when None.
         labelled: pictures in `good` and other folders, for the F1-optimal threshold instead.
@@ -138,7 +138,7 @@ def _split(folder: Path, options: FitOptions) -> tuple[list[Picture], list[Pictu
         if options.labelled is not None:
             raise InputError("got held-back and labelled pictures; expected one of them to place the threshold by")
     elif options.labelled is not None:
-        _labelled(options.labelled)  # refused before the fit, not after it
+        _labelled(options.labelled)  # refuse a bad folder before the fit
         fitted, held, source = pictures, [], "labelled pictures"
     else:
         if not 0 < options.holdout < 1:
@@ -157,7 +157,7 @@ def _split(folder: Path, options: FitOptions) -> tuple[list[Picture], list[Pictu
 
 
 def _labelled(folder: Path) -> tuple[list[Picture], list[Picture]]:
-    """Normal and anomalous pictures of a labelled folder, at least one of each."""
+    """Read the normal and the anomalous pictures of a labelled folder; require at least one of each."""
     labelled = read_folder(folder)
     good = [picture for picture in labelled if picture.anomalous is False]
     bad = [picture for picture in labelled if picture.anomalous]
@@ -186,14 +186,14 @@ def _extractor(kind: type[Pipeline], options: FitOptions) -> FeatureExtractor:
 
 
 def _default_layers(kind: type[Pipeline], backbone: str) -> list[str]:
-    """The layers at the detector's strides; of a backbone of one stride, such as a ViT, layers spread over its depth."""
+    """Choose the layers at the detector's strides, or spread over the depth of a single-stride backbone such as a ViT."""
     layers = depth_layers(backbone, len(kind.default_strides))
     if layers is None:
         return layers_at_strides(backbone, kind.default_strides)
     strides = ", ".join(map(str, kind.default_strides))
     warnings.warn(
-        f"{backbone} has one stride in all layers, not {kind.name}'s {strides}: layers {', '.join(layers)} are taken, "
-        f"spread over its depth; name others with --layers",
+        f"{backbone} has one stride in all layers, not {kind.name}'s {strides}: using layers {', '.join(layers)}, "
+        f"spread over its depth; choose others with --layers",
         DefaultLayersWarning,
         stacklevel=4,
     )

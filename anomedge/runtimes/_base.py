@@ -135,8 +135,8 @@ class Session(ABC):
     """An opened graph; use it as a context manager or `close` it.
 
     A subclass names itself and its vendor, says which of a bundle's files it opens, and writes `_open`, `_run` and
-    `_close`. It opens the bytes of `self.graph` and hands no path of the graph's to the vendor: what was hashed is what
-    runs, whatever becomes of the files.
+    `_close`. It passes the bytes of `self.graph` to the vendor, never a path, so that the bytes hashed are the bytes
+    run even if the files change.
     """
 
     name: ClassVar[str] = ""
@@ -178,7 +178,7 @@ class Session(ABC):
 
     @classmethod
     def from_variant(cls, bundle: Bundle, variant: Variant, options: Options) -> Session:
-        """Open the file of a variant that this runtime opens, whatever the graph takes and gives."""
+        """Open this runtime's file of a variant, without checking the graph's inputs and outputs."""
         return cls(GraphFile.in_bundle(bundle, cls.file_of(variant, options)), options)
 
     @classmethod
@@ -210,7 +210,7 @@ class Session(ABC):
 
     @abstractmethod
     def _open(self) -> None:
-        """Open the bytes of `self.graph` and set `self.running_on`, asserted through `_assert_running_on`."""
+        """Open the bytes of `self.graph` and set `self.running_on`; check it with `_assert_running_on`."""
 
     @abstractmethod
     def _specs(self) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:

@@ -33,7 +33,7 @@ class Order:
     """What to build.
 
     Args:
-        graph: in ONNX.
+        graph: the ONNX graph.
         options: how; `batches`, `workspace`, `tf32` and their like.
         portable: the release builds for a family of GPUs by itself, and has no timing cache.
         targets: compute capabilities to build for, such as "7.5"; the release's own choice when empty.
@@ -153,7 +153,7 @@ def _build(trt: Any, order: Order, monitor: Any) -> Product:
 
 
 def _parsed(parser: Any, graph: Loaded) -> bool:
-    """Whether the parser understood; it gets the bytes, or where they are no single piece, files of our own."""
+    """Parse the graph and return success; the parser gets bytes, or private files if the graph exceeds one piece."""
     if graph.fits:
         return bool(parser.parse(graph.whole()))
     with graph.private() as path:

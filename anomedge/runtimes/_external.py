@@ -1,7 +1,7 @@
-"""Tensors of an ONNX graph whose values lie in other files: found, and put into the graph, with numpy alone.
+"""External tensors of an ONNX graph: find tensors whose values lie in other files and embed the values.
 
-Vendors look for such files by themselves, by name, while they open a graph, and map them. Nobody answers for what they
-find then. Here the files are bytes that were read once, and what a vendor gets has the values in it.
+Vendors would open such files by name and map them, without any check of their hashes. Here every file is read once, and
+the vendor gets a graph with the values embedded. Needs numpy only.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ __all__ = ["External", "external_tensors", "values_of", "with_values"]
 
 _DIMS, _TYPE, _NAME, _RAW, _EXTERNAL, _LOCATION = 1, 2, 8, 9, 13, 14
 _KEY, _VALUE = 1, 2
-_ELSEWHERE = 1
-_WORD = b"location"
+_EXTERNAL_LOCATION = 1
+_LOCATION_KEY = b"location"
 _TYPES = {
     1: "<f4", 2: "u1", 3: "i1", 4: "<u2", 5: "<i2", 6: "<i4", 7: "<i8", 9: "?", 10: "<f2", 11: "<f8", 12: "<u4", 13: "<u8",
 }  # fmt: skip
-"""ONNX's numbers of the types that numpy has."""
+"""ONNX's type numbers and the numpy types they stand for."""
 
 
 class External(NamedTuple):
     """A tensor whose values lie in a file.
 
     Attributes:
-        name, type, shape: as the graph says; the type is ONNX's number.
-        file: its name, relative to the graph's folder.
-        offset, length: of the values in the file, bytes; to the file's end where the length is None.
+        name, type, shape: as stated by the graph; the type is ONNX's type number.
+        file: path of the file, relative to the graph's folder.
+        offset, length: position of the values in the file, in bytes; a length of None means up to the end of the file.
     """
 
     name: str
@@ -43,10 +43,10 @@ class External(NamedTuple):
     length: int | None
 
     def within(self, content: bytes) -> memoryview:
-        """The values, out of the file's content.
+        """Return the bytes of the values, a view of the file's content.
 
         Raises:
-            ValueError: they end behind it.
+            ValueError: the values exceed the file.
         """
         end = len(content) if self.length is None else self.offset + self.length
         if not self.offset <= end <= len(content):
@@ -58,20 +58,20 @@ class External(NamedTuple):
 
 
 def external_tensors(content: bytes) -> list[External]:
-    """The tensors of a graph, wherever they stand in it, whose values lie in other files.
+    """List the external tensors of a graph, subgraphs and functions included.
 
     Raises:
-        ValueError: the content names such files, and cannot be read as a graph.
+        ValueError: the content refers to external files and is not a valid graph.
     """
-    # The key of every such name; without it the vendor alone judges whether these bytes are a graph.
-    return list(_found(content, _all_of(content), "model", 0)) if _WORD in content else []
+    # Every reference contains this key; without it the bytes are not parsed here, only by the vendor.
+    return list(_found(content, _all_of(content), "model", 0)) if _LOCATION_KEY in content else []
 
 
 def values_of(tensor: External, files: Mapping[str, bytes]) -> npt.NDArray[np.generic]:
-    """The values of a tensor, as they lie in the file's content.
+    """Return the values of a tensor as an array that shares memory with the file's content.
 
     Raises:
-        ValueError: a type that numpy does not have, or fewer values than the shape has.
+        ValueError: a type that numpy does not have, or a number of values that does not match the shape.
     """
     if tensor.type not in _TYPES:
         raise ValueError(f"tensor {tensor.name!r} is of ONNX type {tensor.type}, which numpy does not have")
@@ -79,7 +79,7 @@ def values_of(tensor: External, files: Mapping[str, bytes]) -> npt.NDArray[np.ge
 
 
 def with_values(content: bytes, files: Mapping[str, bytes]) -> bytes:
-    """The graph with all values in it; errors as in `external_tensors`."""
+    """Return the graph with all external values embedded; errors as in `external_tensors`."""
     return b"".join(_filled(content, _all_of(content), "model", files))
 
 
@@ -88,7 +88,7 @@ def _all_of(content: bytes) -> Field:
 
 
 def _parts(content: bytes, message: Field, kind: str, depth: int) -> Iterator[tuple[Field, str | None]]:
-    """The fields of a message, each with what kind of message it holds."""
+    """Yield the fields of a message, each with the kind of the nested message to descend into, or None."""
     if depth > DEEPEST:
         raise Spoilt("messages within messages without end")
     for field in fields(content, message.body, message.end):
@@ -108,7 +108,7 @@ def _found(content: bytes, message: Field, kind: str, depth: int) -> Iterator[Ex
 def _filled(
     content: bytes, message: Field, kind: str, files: Mapping[str, bytes], depth: int = 0
 ) -> list[bytes | memoryview]:
-    """The pieces of a message, with each tensor's values in the place of where they lie."""
+    """Return the pieces of a message, with each reference to external values replaced by the values."""
     view, pieces = memoryview(content), list[bytes | memoryview]()
     for field, inner in _parts(content, message, kind, depth):
         if inner is None:
@@ -130,7 +130,7 @@ def _tensor(content: bytes, message: Field, files: Mapping[str, bytes]) -> list[
 
 
 def _external(content: bytes, message: Field) -> External | None:
-    """What a tensor says of its values; None where they are in it."""
+    """Read a tensor's reference to external values; None if its values are embedded."""
     shape, entries = list[int](), dict[str, str]()
     name, kind, where = "", 0, 0
     for field in fields(content, message.body, message.end):
@@ -144,7 +144,7 @@ def _external(content: bytes, message: Field) -> External | None:
             entries |= _entry(content, field)
         elif field.number == _LOCATION:
             where = _numbers(content, field)[-1]
-    if where != _ELSEWHERE:
+    if where != _EXTERNAL_LOCATION:
         return None
     length = entries.get("length")
     return External(
@@ -163,7 +163,7 @@ def _entry(content: bytes, message: Field) -> dict[str, str]:
 
 
 def _numbers(content: bytes, field: Field) -> list[int]:
-    """One number, or several packed into one field."""
+    """Read one number, or several packed into one field."""
     numbers, place = [], field.body
     while place < field.end:
         number, place = read_varint(content, place, field.end)

@@ -1,7 +1,7 @@
-"""A graph's bytes: read once, and those very bytes are what a vendor gets, whatever becomes of the files afterwards.
+"""A graph's bytes: read and hashed once, then passed to the vendor, so that later changes of the files have no effect.
 
-A path that is handed to a vendor is opened again, later, by code that knows nothing of hashes; OpenVINO and ONNX Runtime
-even map what they find there, so that a file written over changes a running session, and one cut short ends the process.
+A vendor would open a path again later, without checking hashes. OpenVINO and ONNX Runtime even map the files, so that
+overwriting one changes a running session, and truncating one kills the process.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from anomedge.runtimes._external import External, external_tensors, with_values
 __all__ = ["GraphFile", "Loaded"]
 
 _LARGEST = 2**31 - 1 - (1 << 20)
-"""Bytes that a graph may have in one piece: what protocol buffers can hold, and a little less."""
+"""Largest size of a graph in one piece, in bytes: the limit of protocol buffers with a margin."""
 
 
 @dataclass(frozen=True)
 class GraphFile:
-    """A graph's file, and those beside it that it needs.
+    """A graph's file and the files beside it that it refers to.
 
     Args:
-        path: where it lies; its name is what messages say.
-        bundle: that lists it; None for a file that no manifest answers for.
+        path: path of the graph's file.
+        bundle: the bundle whose manifest lists the file; None for a file outside a bundle, which has no known hash.
     """
 
     path: Path
@@ -38,10 +38,10 @@ class GraphFile:
 
     @classmethod
     def of(cls, source: GraphFile | Path) -> GraphFile:
-        """The file at a path, where it is none already.
+        """Convert a path to a GraphFile; return a GraphFile unchanged.
 
         Raises:
-            InputError: there is none.
+            InputError: there is no file at the path.
         """
         if isinstance(source, GraphFile):
             return source
@@ -51,32 +51,32 @@ class GraphFile:
 
     @classmethod
     def in_bundle(cls, bundle: Bundle, name: str) -> GraphFile:
-        """A file that a bundle's manifest lists.
+        """Return a file of a bundle.
 
         Raises:
-            IntegrityError: it does not.
+            IntegrityError: the bundle's manifest does not list the file.
         """
         return cls(bundle.file(name), bundle)
 
     def read(self, name: str) -> bytes:
-        """The content of a file of the same folder; of a bundle's, just as it was hashed.
+        """Read a file of the graph's folder; in a bundle, check its hash.
 
         Raises:
-            IntegrityError: a bundle's manifest does not list it, or it was changed.
-            ValueError, OSError: of other files, it lies outside the folder or cannot be read.
+            IntegrityError: in a bundle, the manifest does not list the file, or the file was changed.
+            ValueError, OSError: outside a bundle, the file lies outside the folder or cannot be read.
         """
         if self.bundle is not None:
             return self.bundle.read(self._member(name))
         return self._beside(name).read_bytes()
 
     def has(self, name: str) -> bool:
-        """Whether there is a file of that name in the same folder."""
+        """Whether the graph's folder holds a file of that name."""
         if self.bundle is not None:
             return self._member(name) in self.bundle.manifest.files
         return (self.path.parent / name).is_file()
 
     def load(self) -> Loaded:
-        """All that the graph consists of, each file read once; errors as in `read`."""
+        """Read the graph and the files that it refers to, each once; errors as in `read`."""
         content = self.read(self.path.name)
         tensors = external_tensors(content)
         names = sorted({tensor.file for tensor in tensors} - {self.path.name})
@@ -100,10 +100,10 @@ class Loaded:
     """A graph in memory.
 
     Args:
-        path: where it lay.
-        content: of its own file.
-        files: contents by name, its own first and those that tensors lie in.
-        tensors: whose values lie in files.
+        path: path of the graph's file.
+        content: content of the graph's file.
+        files: contents of the graph's file and of the files with external values, by name.
+        tensors: tensors with external values.
     """
 
     path: Path
@@ -118,14 +118,14 @@ class Loaded:
 
     @property
     def fits(self) -> bool:
-        """Whether the graph can be had in one piece."""
+        """Whether the graph with all values embedded is small enough for one piece."""
         return len(self.content) + sum(self._size(tensor) for tensor in self.tensors) <= _LARGEST
 
     def whole(self) -> bytes:
-        """The graph in one piece, all values in it.
+        """Return the graph in one piece, all values embedded.
 
         Raises:
-            ValueError: it does not fit, or a file is shorter than the graph says.
+            ValueError: the graph is too large, or a file is shorter than the graph states.
         """
         if not self.tensors:
             return self.content
@@ -135,9 +135,9 @@ class Loaded:
 
     @contextmanager
     def private(self) -> Iterator[Path]:
-        """A copy that this user alone can reach, for vendors that take what does not fit as files only.
+        """Yield a temporary copy, accessible to this user only, for vendors that read large graphs from files only.
 
-        A vendor that maps the files keeps what they were when their names are gone.
+        The files are deleted afterwards; a vendor that mapped them keeps their content.
         """
         with tempfile.TemporaryDirectory(prefix="anomedge-") as folder:
             for name, content in self.files.items():

@@ -1,4 +1,4 @@
-"""The only imports of OpenVINO and ONNX Runtime in anomedge, with their usage statistics off.
+"""Import OpenVINO and ONNX Runtime with usage statistics disabled; no other module of anomedge imports them.
 
 OpenVINO: `import openvino` sends an event to an analytics host from a child process and writes a client identifier into
 `~/intel`, unless the package `openvino_telemetry` is missing. OpenVINO itself then uses a stub that does nothing, so the
@@ -27,7 +27,7 @@ _ABSENT = object()
 def import_openvino() -> Any:
     """Import `openvino` without its usage statistics: no name lookup, no child process, no file in the home folder.
 
-    An application that imported `openvino` before keeps the statistics as it has them.
+    If the application imported `openvino` before, its setting is kept.
 
     Raises:
         ImportError: OpenVINO is not installed, or does not load.
@@ -39,7 +39,7 @@ def import_openvino() -> Any:
 def import_onnxruntime() -> Any:
     """Import `onnxruntime` without its usage statistics: no name lookup, no file in the home folder.
 
-    An `ORT_DISABLE_TELEMETRY` that is set already is respected; so is an earlier import by the application.
+    An existing value of `ORT_DISABLE_TELEMETRY` and an earlier import by the application are respected.
 
     Raises:
         ImportError: ONNX Runtime is not installed, or does not load.
@@ -50,7 +50,7 @@ def import_onnxruntime() -> Any:
 
 @contextmanager
 def _hidden(name: str) -> Iterator[None]:
-    """Let imports of `name` fail; restore what the application has imported itself."""
+    """Within the block, make imports of `name` fail; then restore the application's own import."""
     modules: dict[str, Any] = sys.modules
     before = modules.get(name, _ABSENT)
     modules[name] = None

@@ -36,7 +36,7 @@ class Maker:
     Args:
         trt: the vendor's module.
         runtime: short name.
-        graph: in ONNX; what is built, and what its engine is kept under, is what was read once.
+        graph: the ONNX graph in memory; the engine is built from these bytes and stored under their digests.
         options: how it is to be built.
         gpu: what it is to run on; None where the release builds without one.
         targets: compute capabilities of a portable engine, which then holds for every such GPU.

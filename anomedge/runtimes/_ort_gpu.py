@@ -94,7 +94,7 @@ def providers(
     Args:
         provider: CUDA or TENSORRT; what TensorRT does not take, CUDA gets.
         number: of the GPU.
-        graph: what is opened.
+        graph: the graph to open.
         inputs: what the graph takes; TensorRT builds for a range of batches where the first axis is free.
         options: as asked for.
         version: of ONNX Runtime: its engines are not another release's.

@@ -130,7 +130,7 @@ class OrtSession(Session):
         return _described(_opened(vendor, content, settings, ["CPUExecutionProvider"]).get_inputs())
 
     def _content(self, vendor: Any, settings: Any, loaded: Loaded) -> bytes:
-        """The graph as bytes; values that they have no room for are handed over beside them, and used where they are."""
+        """Return the graph as bytes; values of a graph over the size limit are passed as initializers, without a copy."""
         if loaded.fits:
             return loaded.whole()
         self._values = {tensor.name: values_of(tensor, loaded.files) for tensor in loaded.tensors}
@@ -171,10 +171,10 @@ class OrtSession(Session):
 
 
 def _opened(vendor: Any, content: bytes, settings: Any, providers: list[Any], **more: Any) -> Any:
-    """A session that falls back to nothing: it would be made anew, of bytes that nobody needs from here on."""
+    """Open a session without fallback providers, which would need the graph's bytes again later."""
     session = vendor.InferenceSession(content, settings, providers=providers, **more)
     session.disable_fallback()
-    session._model_bytes = b""  # kept for that one use, as large as the graph
+    session._model_bytes = b""  # kept by ONNX Runtime for the fallback only; as large as the graph
     return session
 
 

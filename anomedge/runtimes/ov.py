@@ -65,7 +65,7 @@ class OvSession(Session):
 
     @contextmanager
     def _model(self, core: Any) -> Iterator[Any]:
-        """The graph as OpenVINO has it, out of bytes; an ONNX graph that is no single piece, out of files of our own."""
+        """Yield the OpenVINO model, read from bytes; a large ONNX graph is read from private files."""
         if self.path.suffix == ".xml":
             weights = self.path.with_suffix(".bin").name
             content = self.graph.read(weights) if self.graph.has(weights) else b""

@@ -1,6 +1,6 @@
 """Reading an ONNX file without its weights: a graph of gigabytes becomes a few kilobytes, whatever the file claims.
 
-The walk below follows the messages that may hold tensors and leaves out what large tensors contain.
+The walk below descends into messages that may hold tensors and skips the values of large tensors.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SMALL = 4096
 
 _LIMIT = 256 << 20  # of what is left: no graph of ours comes near
 _CONTENT = {4, 5, 6, 7, 9, 10, 11}
-"""Fields of a tensor: float_data, int32_data, string_data, int64_data, raw_data, double_data, uint64_data."""
+"""Field numbers of a tensor's values: float_data, int32_data, string_data, int64_data, raw_data, double_data, uint64_data."""
 _BLOCK = 1 << 16
 
 
@@ -65,7 +65,7 @@ def _skimmed(data: _File, field: Field, kind: str, depth: int) -> bytearray:
 
 
 class _File:
-    """A file's bytes by their places. It is not mapped: a file that is cut short meanwhile is an error, not the end."""
+    """Byte access to a file by position. Not memory-mapped, because truncating a mapped file would kill the process."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -81,6 +81,6 @@ class _File:
         return self._block[inside]
 
     def between(self, start: int, end: int) -> bytes:
-        """The bytes from one place to another."""
+        """Read the bytes in [start, end)."""
         self._file.seek(start)
         return self._file.read(end - start)
