@@ -1,4 +1,4 @@
-"""One mutated bundle, made, opened, proven and judged: it works, it is refused in words, or something must not happen."""
+"""One fuzz trial: mutate a bundle, open, run and prove it; the outcome is "works", a refusal in words, or a violation."""
 
 import os
 import shutil
@@ -92,7 +92,7 @@ class Sandbox:
         os.chdir(root / "cwd")
         self._say("start")
         self._oracle = Oracle(self._opened(original), RUNTIMES)
-        # Vendors make files of their own when they start.
+        # Run once beforehand, because vendors create files when they start.
         self._run(self._opened(original), "", Random(0))  # noqa: S311
 
     def trial(self, seed: int, index: int, limit: float) -> Outcome:
@@ -131,7 +131,7 @@ class Sandbox:
             opened = self._opened(root)
         except AnomedgeError as error:
             return f"{type(error).__name__} on {self._where()}", _message_faults(str(error))
-        except Exception as error:  # noqa: BLE001 - what this whole program looks for
+        except Exception as error:  # noqa: BLE001 - any other exception is a violation
             return "violation", [f"{self._where()}: {_traced(error)}"]
         if kind in BROKEN:
             return "works", []
@@ -140,7 +140,7 @@ class Sandbox:
         return self._run(opened, kind, rng)
 
     def _changed_while_open(self, bundle: Bundle, kind: str, rng: Random) -> tuple[str, list[str]]:
-        """Change files below sessions that are open: they answer as before, or refuse in words."""
+        """Change files of a bundle under open sessions; each session must give the same scores or refuse in words."""
         frames = np.stack([picture.frame() for picture in read_golden(bundle).pictures[:2]])
         violations = []
         for runtime in RUNTIMES:
@@ -154,7 +154,7 @@ class Sandbox:
                     violations.append(f"{runtime}: a file that changed after opening changed a score")
             except AnomedgeError as error:
                 violations += _message_faults(str(error))
-            except Exception as error:  # noqa: BLE001 - what this whole program looks for
+            except Exception as error:  # noqa: BLE001 - any other exception is a violation
                 violations.append(f"{runtime}: {_traced(error)}")
         return "works", violations
 
@@ -172,7 +172,7 @@ class Sandbox:
         return bundle
 
     def _run(self, bundle: Bundle, kind: str, rng: Random) -> tuple[str, list[str]]:
-        """Both runtimes with one frame each, certificates, and the proofs of a share: each may refuse, in words."""
+        """Run a frame under both runtimes, judge certificates and, for a share of trials, proofs; refusals are allowed."""
         results, violations = [], []
         steps: dict[str, Callable[[], object]] = {name: lambda name=name: _inspect(bundle, name) for name in RUNTIMES}
         steps["certificates"] = lambda: violations.extend(false_certificates(bundle))
@@ -186,7 +186,7 @@ class Sandbox:
             except AnomedgeError as error:
                 results.append(f"{type(error).__name__} on {name}")
                 violations += _message_faults(str(error))
-            except Exception as error:  # noqa: BLE001 - what this whole program looks for
+            except Exception as error:  # noqa: BLE001 - any other exception is a violation
                 results.append("violation")
                 violations.append(f"{name}: {_traced(error)}")
         return max(results, key=lambda r: (r == "violation", r != "works")), violations

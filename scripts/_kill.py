@@ -1,4 +1,4 @@
-"""Run a function in a fork, and kill it: after a delay, before a change of a file, or at a system call."""
+"""Run a function in a forked process and kill it: after a delay, before a change of a file, or at a system call."""
 
 import ctypes
 import os
@@ -35,13 +35,13 @@ _SET_PTRACER, _ANY = 0x59616D61, -1
 
 
 class Kill(NamedTuple):
-    """When to send SIGKILL; never, where nothing is given.
+    """When to send SIGKILL; never by default.
 
     Attributes:
         delay: seconds after the start.
-        change: number of the change of a file (a Python audit event) that is not made any more, from 1.
-        call: name of a system call, at whose start it comes.
-        count: number of that call, from 1, in one thread.
+        change: number, from 1, of the file change (a Python audit event) before which to kill.
+        call: name of the system call at whose start to kill.
+        count: number of that call within one thread, from 1.
     """
 
     delay: float | None = None
@@ -51,12 +51,12 @@ class Kill(NamedTuple):
 
 
 def in_a_fork(run: Callable[[], object], kill: Kill | None = None, log: Path | None = None) -> int:
-    """Run a function in a fork of this process, which must have one thread; returns the wait status.
+    """Run a function in a fork of this process, which must have one thread; return the wait status.
 
     Args:
-        run: the function; what it prints is dropped.
+        run: the function; its output is discarded.
         kill: when to kill it.
-        log: file for the number of its changes of files.
+        log: file to which the number of its file changes is written.
     """
     kill = kill or Kill()
     inject = ["-e", f"trace={kill.call}", "-e", f"inject={kill.call}:signal=KILL:when={kill.count}"]
@@ -71,14 +71,14 @@ def in_a_fork(run: Callable[[], object], kill: Kill | None = None, log: Path | N
 
 
 def has_strace() -> bool:
-    """Whether strace is installed and may attach to a process here."""
+    """Whether strace is installed and permitted to attach to a process."""
     if shutil.which("strace") is None:
         return False
     return bool(seen_calls(lambda: os.close(os.dup(0))))
 
 
 def seen_calls(run: Callable[[], object]) -> Counter[str]:
-    """Run a function in a fork and count its system calls that change files; empty where strace cannot attach."""
+    """Run a function in a fork and count its system calls that change files; empty if strace cannot attach."""
     child, tracer = _started(run, None, None, ["-c", "-U", "name,calls", "-e", f"trace={','.join(CALLS)}"])
     os.waitpid(child, 0)
     text = tracer.communicate()[1] if tracer is not None else ""
@@ -87,7 +87,7 @@ def seen_calls(run: Callable[[], object]) -> Counter[str]:
 
 
 def pick_call(seen: Counter[str], rng: Random) -> Kill:
-    """Pick a system call, each name as likely as the others, and one of its times."""
+    """Pick one of the system calls by name, with equal probability, and one of its occurrences."""
     name = rng.choice(sorted(seen))
     return Kill(call=name, count=rng.randint(1, seen[name]))
 
@@ -95,7 +95,7 @@ def pick_call(seen: Counter[str], rng: Random) -> Kill:
 def _started(
     run: Callable[[], object], at_change: int | None, log: Path | None, strace: list[str] | None
 ) -> "tuple[int, subprocess.Popen[str] | None]":
-    """Fork, attach strace with these options where they are given, then let the child begin."""
+    """Fork, attach strace if options are given, then let the child begin."""
     if (count := len(list(Path("/proc/self/task").iterdir()))) != 1:
         sys.exit(f"error: got {count} threads before forking; expected one: set OPENBLAS_NUM_THREADS=1")
     start, told = os.pipe()
@@ -110,9 +110,9 @@ def _started(
 
 
 def _attached(child: int, options: list[str]) -> "subprocess.Popen[str] | None":
-    """Attach strace to a child that waits; None where that is not permitted."""
+    """Attach strace to a waiting child; None if that is not permitted."""
     tracer = subprocess.Popen(
-        ["strace", "-f", "-p", str(child), *options],  # noqa: S607 - the one that is installed
+        ["strace", "-f", "-p", str(child), *options],  # noqa: S607 - strace from the PATH
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     said = tracer.stderr.readline() if tracer.stderr else ""
@@ -125,7 +125,8 @@ def _attached(child: int, options: list[str]) -> "subprocess.Popen[str] | None":
 def _be_child(run: Callable[[], object], start: int, at_change: int | None, log: Path | None) -> None:
     status = 1
     try:
-        ctypes.CDLL(None).prctl(_SET_PTRACER, ctypes.c_long(_ANY), 0, 0, 0)  # strace is no ancestor of this process
+        # Permit strace, which is not an ancestor of this process, to attach.
+        ctypes.CDLL(None).prctl(_SET_PTRACER, ctypes.c_long(_ANY), 0, 0, 0)
         os.read(start, 1)
         os.close(start)
         null = os.open(os.devnull, os.O_WRONLY)
@@ -142,7 +143,7 @@ def _be_child(run: Callable[[], object], start: int, at_change: int | None, log:
 
 
 def _count(event: str, arguments: tuple[Any, ...], counted: list[int], at_change: int | None) -> None:
-    """Count what changes files; the call that is counted last is never made."""
+    """Count events that change files; kill the process before change number `at_change`."""
     if event in CHANGES or (event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITES):
         counted[0] += 1
         if counted[0] == at_change:
@@ -150,7 +151,7 @@ def _count(event: str, arguments: tuple[Any, ...], counted: list[int], at_change
 
 
 def _wait(child: int, delay: float) -> None:
-    """Wait, but no longer than the process lives; it is left to be waited for."""
+    """Sleep for `delay` seconds or until the process ends, without reaping it."""
     end = time.monotonic() + delay
     while (left := end - time.monotonic()) > 0 and os.waitid(
         os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT

@@ -1,4 +1,4 @@
-"""The commands that `kill-test` kills, and how each judges what it finds afterwards."""
+"""The commands that `kill-test` kills, each with a check of the state afterwards."""
 
 import csv
 import json
@@ -33,11 +33,11 @@ _RUN = ("--runtime", "onnxruntime", "--threads", "1")
 
 
 class Wrong(Exception):
-    """What was found is neither the old nor the new state, nor a whole part of the new one."""
+    """The state found is neither the old state, nor the new one, nor a valid part of the new one."""
 
 
 class Materials:
-    """What the jobs start from: pictures, models, and bundles that only copies are written to."""
+    """Inputs of the jobs: pictures, models and bundles; jobs write to copies only."""
 
     def __init__(self, work: Path) -> None:
         self.pictures = work / "pictures"
@@ -45,12 +45,12 @@ class Materials:
         self.old_bundle, self.bundle = work / "old.anomedge", work / "new.anomedge"
 
     def quick(self) -> dict[str, Any]:
-        """Options of an export that takes a second."""
+        """Return options of an export that takes about a second."""
         return {"golden": [self.pictures / "test"], **_QUICK}
 
 
 def make_materials(work: Path) -> Materials:
-    """Make pictures, two models and two bundles; this process stays without the runtimes' threads."""
+    """Make pictures, two models and two bundles; export in forks, so that this process keeps a single thread."""
     made = Materials(work)
     tiny_pictures(made.pictures)
     tiny_model(made.old_model, made.pictures, seed=1)
@@ -61,11 +61,11 @@ def make_materials(work: Path) -> Materials:
 
 
 class Job:
-    """A command, and the folder that it works in.
+    """A command that is run, killed and checked in a folder.
 
     Attributes:
-        name: of the command.
-        parts: whether a part of the new state may be there: whole lines, whole pictures.
+        name: name of the command.
+        parts: whether a part of the new state is valid: complete lines, complete pictures.
     """
 
     name = ""
@@ -75,42 +75,42 @@ class Job:
         self.made = made
 
     def prepare(self, folder: Path, over: bool) -> None:
-        """Lay out what is there before the run, with an older target where `over`."""
+        """Set up the folder before the run, with an older target if `over`."""
 
     def run(self, folder: Path, over: bool) -> None:
-        """Run the command in a fork, over an older target where there is one."""
+        """Run the command, called in a fork; replace an older target if `over`."""
         raise NotImplementedError
 
     def learn(self, folder: Path) -> None:
-        """Remember what a run wrote that nobody disturbed."""
+        """Record the output of an undisturbed run, as the expected new state."""
 
     def found(self, folder: Path, over: bool) -> str:
         """Return "none", "old", "part" or "new".
 
         Raises:
-            Wrong, AnomedgeError: it is none of these.
+            Wrong, AnomedgeError: the state is none of these.
         """
         raise NotImplementedError
 
     def leftovers(self, folder: Path) -> list[Path]:
-        """Temporary files and folders of ours that are still there."""
+        """List the remaining temporary files and folders of anomedge."""
         return [path for path in folder.rglob(".*") if path.suffix in {".tmp", ".old"}]
 
     def again(self, folder: Path) -> None:
-        """Run the next write to the same target, and check it."""
+        """Run the command again on the same target and check the result."""
         _forked(lambda: self.run(folder, True))
         if (found := self.found(folder, True)) != "new":
             raise Wrong(f"the next run left {found}")
 
 
 class Export(Job):
-    """A bundle: a folder that appears whole, or replaces another in one step."""
+    """The bundle is absent, old or new, and complete."""
 
     name = "export"
     digest = ""
 
     def prepare(self, folder: Path, over: bool) -> None:
-        """The older bundle has another frame size."""
+        """Copy a bundle of another frame size as the older target."""
         if over:
             shutil.copytree(self.made.old_bundle, folder / PART)
 
@@ -119,29 +119,29 @@ class Export(Job):
         _export(self.made.model, folder / PART, ExportOptions(frame=FRAME, force=over, **self.made.quick()))
 
     def learn(self, folder: Path) -> None:
-        """Exports of one model have one digest."""
+        """Record the digest, which is the same for all exports of a model."""
         self.digest = Bundle.open(folder / PART).manifest.digest
 
     def found(self, folder: Path, over: bool) -> str:
-        """Tell bundles by their digests."""
+        """Identify the bundle by its digest."""
         old = Bundle.open(self.made.old_bundle).manifest.digest
         return _one_of(folder / PART, over, lambda path: Bundle.open(path).manifest.digest, old, self.digest)
 
     def again(self, folder: Path) -> None:
-        """Another folder at the same place: cheaper than an export."""
+        """Replace the folder, which is cheaper than another export."""
         with atomic_directory(folder / PART, force=True) as temporary:
             (temporary / "file").write_text("again")
 
 
 class Fit(Job):
-    """A model: a file that appears whole."""
+    """The model file is absent, old or new, and complete."""
 
     name = "fit"
     target = "part.safetensors"
     content: Any = None
 
     def prepare(self, folder: Path, over: bool) -> None:
-        """The older model has another seed."""
+        """Copy a model of another seed as the older target."""
         if over:
             shutil.copy2(self.made.old_model, folder / self.target)
 
@@ -150,15 +150,15 @@ class Fit(Job):
         tiny_model(folder / self.target, self.made.pictures, force=over)
 
     def learn(self, folder: Path) -> None:
-        """Fits with one seed have the same bytes."""
+        """Record the content, which is the same for all fits with a seed."""
         self.content = self._content(folder / self.target)
 
     def found(self, folder: Path, over: bool) -> str:
-        """Tell models by their bytes, after loading them."""
+        """Load the model and identify it by its bytes."""
         return _one_of(folder / self.target, over, self._content, self._content(self.made.old_model), self.content)
 
     def again(self, folder: Path) -> None:
-        """Another file at the same place: cheaper than a fit."""
+        """Replace the file, which is cheaper than another fit."""
         with atomic_file(folder / self.target, force=True) as temporary:
             temporary.write_text("again")
 
@@ -168,13 +168,13 @@ class Fit(Job):
 
 
 class Threshold(Job):
-    """The bundle opens, and decides by its old or its new threshold."""
+    """The bundle opens, with the old or the new threshold in force."""
 
     name = "threshold"
     options: tuple[str, ...] = ("--set", str(NEW))
 
     def prepare(self, folder: Path, over: bool) -> None:
-        """A bundle with or without a `local.json`."""
+        """Copy a bundle, with a `local.json` if `over`."""
         _copy_bundle(self.made, folder)
         if over:
             write_local(Bundle.open(folder / PART), LocalSettings(threshold=OLD))
@@ -196,7 +196,7 @@ class Threshold(Job):
 
 
 class Reset(Threshold):
-    """Back to the manifest's threshold."""
+    """The bundle opens, with the old or the manifest's threshold in force."""
 
     name = "threshold --reset"
     options = ("--reset",)
@@ -209,7 +209,7 @@ class Reset(Threshold):
 
 
 class Verify(Job):
-    """The certificate and the JUnit file are each the old, the new or none; every certificate is readable."""
+    """The certificate and the JUnit file are each absent, old or new; every certificate is readable."""
 
     name = "verify"
     old = b""
@@ -222,14 +222,14 @@ class Verify(Job):
         _forked(lambda: self._verify(self._old_folder, "2"))
 
     def prepare(self, folder: Path, over: bool) -> None:
-        """A bundle with or without an older certificate of this device."""
+        """Copy a bundle, with an older certificate of the same name if `over`."""
         _copy_bundle(self.made, folder)
         if over:
             shutil.copy2(_certificate(self._old_folder), _certificate(folder))
             shutil.copy2(self._old_folder / "junit.xml", folder)
 
     def run(self, folder: Path, over: bool) -> None:  # noqa: ARG002 - it replaces without being asked
-        """Verify at another batch size than the older certificate has."""
+        """Verify at a batch size that differs from the older certificate's."""
         self._verify(folder, "1")
 
     def found(self, folder: Path, over: bool) -> str:
@@ -254,14 +254,14 @@ class Verify(Job):
 
 
 class Predict(Job):
-    """The results hold whole lines, a result stands there before its overlay, and every overlay is whole."""
+    """The results hold complete lines, every overlay is complete, and every overlay has a result."""
 
     name = "predict"
     parts = True
     form = "csv"
 
     def prepare(self, folder: Path, over: bool) -> None:
-        """An output folder with or without older results."""
+        """Make an output folder with older results if `over`."""
         if over:
             (folder / "out").mkdir()
             (folder / "out" / f"results.{self.form}").write_bytes(self._old())
@@ -273,7 +273,7 @@ class Predict(Job):
         )
 
     def found(self, folder: Path, over: bool) -> str:
-        """Parse the results, and decode every overlay."""
+        """Parse the results and decode every overlay."""
         target = folder / "out" / f"results.{self.form}"
         drawn = _whole_pictures(folder / "out")
         if not target.exists():
@@ -310,7 +310,7 @@ class Predict(Job):
 
 
 class PredictJson(Predict):
-    """The same as JSON: a whole array at any moment."""
+    """The results file is a complete JSON array at any moment."""
 
     name = "predict --format json"
     form = "json"
@@ -327,14 +327,14 @@ class PredictJson(Predict):
 
 
 class Report(Job):
-    """The page is whole, old, or absent."""
+    """The page is absent, old or complete."""
 
     name = "report"
     target = "report.html"
     old = "<html>old</html>\n"
 
     def prepare(self, folder: Path, over: bool) -> None:
-        """A folder with or without an older page."""
+        """Write an older page if `over`."""
         if over:
             (folder / self.target).write_text(self.old)
 
@@ -344,7 +344,7 @@ class Report(Job):
         _command("report", self.made.bundle, "-o", folder / self.target, *more)
 
     def found(self, folder: Path, over: bool) -> str:
-        """A page ends with its closing tag."""
+        """Identify the page by its text; a complete page ends with its closing tag."""
         return _one_of(folder / self.target, over, self._kind, "old", "new")
 
     def _kind(self, path: Path) -> str:
@@ -355,14 +355,14 @@ class Report(Job):
 
 
 class Watch(Job):
-    """The output holds whole JSON lines, the folder of overlays whole pictures, and no more of them than asked for."""
+    """The output holds complete JSON lines; overlays are complete pictures, at most `keep` of them."""
 
     name = "watch"
     parts = True
     keep = 3
 
     def prepare(self, folder: Path, over: bool) -> None:
-        """A bundle that calls every picture anomalous, and a folder of overlays, empty or of an earlier run."""
+        """Copy a bundle, set a threshold that makes every picture anomalous, add old overlays if `over`."""
         _copy_bundle(self.made, folder)
         write_local(Bundle.open(folder / PART), LocalSettings(threshold=-1e9))
         shutil.copytree(self.made.pictures / "train" / "good", folder / "in")
@@ -373,14 +373,14 @@ class Watch(Job):
                 Image.new("RGB", (8, 8)).save(folder / "out" / name)
 
     def run(self, folder: Path, over: bool) -> None:  # noqa: ARG002 - it replaces without being asked
-        """Inspect what is in the folder, then stop."""
+        """Inspect the pictures in the folder, then stop."""
         lines = os.open(folder / "lines", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(lines, 1)
         more = ("--once", "--save", folder / "out", "--keep", str(self.keep), *_RUN)
         _command("watch", folder / PART, folder / "in", *more)
 
     def found(self, folder: Path, over: bool) -> str:  # noqa: ARG002 - earlier overlays may be deleted
-        """Parse every line, and decode every overlay."""
+        """Parse every line and decode every overlay."""
         if len(kept := _whole_pictures(folder / "out")) > self.keep:
             raise Wrong(f"got {len(kept)} overlays; expected at most {self.keep}")
         text = (folder / "lines").read_text() if (folder / "lines").exists() else ""
@@ -396,7 +396,7 @@ JOBS: tuple[type[Job], ...] = (Export, Fit, Threshold, Reset, Verify, Predict, P
 
 
 def _one_of(path: Path, over: bool, identity: Callable[[Path], Any], old: Any, new: Any) -> str:
-    """Name a target that is replaced as a whole."""
+    """Classify a target that is replaced atomically: "none", "old" or "new"."""
     if not os.path.lexists(path):
         if over:
             raise Wrong("the old one is gone")
@@ -410,7 +410,7 @@ def _one_of(path: Path, over: bool, identity: Callable[[Path], Any], old: Any, n
 
 
 def _whole_pictures(folder: Path) -> list[str]:
-    """Decode every picture below a folder that has its final name; returns the names below `overlays`, or the folder."""
+    """Decode every picture with a final name below `overlays`, or below the folder; return their relative names."""
     root = folder / "overlays" if (folder / "overlays").is_dir() else folder
     found = [path for path in sorted(root.rglob("*.png")) if not path.name.startswith(".")]
     for path in found:
@@ -427,7 +427,7 @@ def _certificate(folder: Path) -> Path:
 
 
 def _copy_bundle(made: Materials, folder: Path) -> None:
-    """Copy the bundle; its large files are links to the same content, as every write of ours makes a new file."""
+    """Copy the bundle by hard links, which is safe because anomedge replaces files and never overwrites them."""
     shutil.copytree(made.bundle, folder / PART, copy_function=os.link)
 
 
@@ -438,7 +438,7 @@ def _export(model: Path, target: Path, options: ExportOptions) -> None:
 
 
 def _command(*arguments: object) -> None:
-    """Run a command line in this process."""
+    """Run a command of anomedge in this process."""
     words: Sequence[str] = [str(argument) for argument in arguments]
     if code := guarded(lambda given: application(words[0])(given, prog_name=words[0]), words[1:]):
         raise SystemExit(code)
@@ -446,4 +446,4 @@ def _command(*arguments: object) -> None:
 
 def _forked(run: Callable[[], object]) -> None:
     if status := in_a_fork(run):
-        sys.exit(f"error: a run that nobody disturbed ended with status {status}")
+        sys.exit(f"error: an undisturbed run ended with status {status}")

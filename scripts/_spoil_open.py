@@ -1,4 +1,4 @@
-"""Ways to change files of a bundle below a session that is open."""
+"""Mutations of a bundle's files under an open session."""
 
 import shutil
 from collections.abc import Callable
@@ -11,13 +11,13 @@ __all__ = ["OPENED", "unshared"]
 
 
 def unshared(copy: Copy, _: Random) -> None:
-    """Give the copy files of its own: the changes below are made in place, and hard links share their bytes."""
+    """Replace the copy's hard links by independent files, because the mutations below write in place."""
     for name in copy.names:
         copy.write(name, copy.read(name))
 
 
 def overwrite(root: Path, rng: Random) -> None:
-    """Write other bytes over a part of every large file."""
+    """Overwrite up to 4 KiB of every file with random bytes."""
     for path in _files(root):
         data = bytearray(path.read_bytes())
         start = rng.randrange(len(data))
@@ -26,13 +26,13 @@ def overwrite(root: Path, rng: Random) -> None:
 
 
 def truncate(root: Path, rng: Random) -> None:
-    """Cut every file, as a full disk or an interrupted copy does."""
+    """Truncate every file, as a full disk or an interrupted copy does."""
     for path in _files(root):
         _in_place(path, path.read_bytes()[: rng.choice([0, 1, path.stat().st_size // 2])])
 
 
 def remove_all(root: Path, _: Random) -> None:
-    """Remove the bundle."""
+    """Delete the bundle's files."""
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(exist_ok=True)
 
@@ -52,4 +52,4 @@ OPENED: dict[str, Callable[[Path, Random], None]] = {
     "after opening: truncated": truncate,
     "after opening: removed": remove_all,
 }
-"""Kinds of change that a session must not notice."""
+"""Kinds of mutation that must not affect an open session."""

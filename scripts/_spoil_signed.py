@@ -211,16 +211,16 @@ def _png(height: int, width: int, rows: bytes, chunks: list[tuple[bytes, bytes]]
 
 
 def forgeries(copy: Copy, rng: Random) -> None:
-    """A graph that scores otherwise, a yardstick by which that looks small, golden scores that agree: at least one of them."""
+    """Apply one to three forgeries: other weights, decision, tolerances, golden scores or certificate; recompute digests."""
     content = copy.manifest()
     decision = content["decision"]
     changes: list[Callable[[], Any]] = [
-        lambda: _score_otherwise(copy, content, rng),
+        lambda: _change_scores(copy, content, rng),
         lambda: decision.update(scale=decision["scale"] * rng.choice([1.01, 5.0, 1e30])),
         lambda: decision.update(threshold=decision["threshold"] * rng.choice([1.0001, 1.5, 1e9])),
         lambda: decision.update(minimum=-1e9, maximum=1e9),
         lambda: content["tolerances"].update(fp32=dict.fromkeys(content["tolerances"]["fp32"], rng.choice([1e-3, 1e300]))),
-        lambda: _golden_otherwise(copy, rng),
+        lambda: _change_golden_scores(copy, rng),
         lambda: _forge_certificate(copy, rng),
     ]  # fmt: skip
     for change in rng.sample(changes, rng.choice([1, 2, 3])):
@@ -228,8 +228,8 @@ def forgeries(copy: Copy, rng: Random) -> None:
     copy.sign(content)
 
 
-def _score_otherwise(copy: Copy, content: dict[str, Any], rng: Random) -> None:
-    """Multiply numbers of one weight, in place, so that graphs which share them still find them."""
+def _change_scores(copy: Copy, content: dict[str, Any], rng: Random) -> None:
+    """Multiply one weight tensor by a factor, in place, so that graphs that share the weights stay valid."""
     factor = np.float32(rng.choice([0.001, 0.9, 1.002]))
     model = onnx.load_from_string(copy.read("model.onnx"))
     floats = [t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT and len(t.raw_data) > 256]
@@ -241,14 +241,14 @@ def _score_otherwise(copy: Copy, content: dict[str, Any], rng: Random) -> None:
         content["variants"]["fp32"]["openvino"] = None
 
 
-def _golden_otherwise(copy: Copy, rng: Random) -> None:
+def _change_golden_scores(copy: Copy, rng: Random) -> None:
     buffer = io.BytesIO()
     np.save(buffer, np.load(io.BytesIO(copy.read("golden/score.npy"))) * np.float32(rng.choice([1.001, 2.0])))
     copy.write("golden/score.npy", buffer.getvalue())
 
 
 def _forge_certificate(copy: Copy, rng: Random) -> None:
-    """Rows that fail under a verdict that says otherwise."""
+    """Make rows of the certificate fail and store a verdict that passes."""
     content = json.loads(copy.read("certificates/host.json"))
     cell = rng.choice(content["cells"])
     changes: list[Callable[[], Any]] = [
@@ -264,7 +264,7 @@ def _forge_certificate(copy: Copy, rng: Random) -> None:
 
 
 def certificates(copy: Copy, rng: Random) -> None:
-    """A certificate with other rows, of the untouched bundle."""
+    """Mutate the certificate of an unchanged bundle."""
     if rng.random() < 0.5:
         _forge_certificate(copy, rng)
         return

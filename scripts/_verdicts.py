@@ -1,8 +1,8 @@
-"""Judge the verdicts of proofs by other means: a mutated bundle that departs from its original must not pass.
+"""Independent check of the verdicts of proofs: a mutated bundle that differs from its original must not pass.
 
-The untouched original stands in for the model file: its decision, its geometry and what eager Torch said of its golden
-frames. What is compared here is little, and none of it with the product's own comparison: scores and labels of the
-golden frames, and the statements of the manifest.
+The unchanged original replaces the model file: decision, geometry and eager Torch's outputs for its golden frames. The
+checks are few and use none of the product's comparison code: scores and labels of the golden frames, and the values of
+the manifest.
 """
 
 import json
@@ -23,16 +23,16 @@ __all__ = ["Oracle", "false_certificates"]
 
 _LIMITS = {"score": 1e-4, "map": 1e-4, "batch": 1e-5, "pixels": 1e-5, "stage": 1e-4}
 _SLACK = 2.0
-"""Of the tolerance: a copy's score may differ from the original's by one, and the two are compared here, not with eager."""
+"""Factor on the tolerances: original and copy may each be off by one tolerance, in opposite directions."""
 
 
 class Oracle:
-    """What the original says, and whether a proof of a mutated copy may pass."""
+    """Results of the original bundle; decides whether a proof of a mutated copy may pass."""
 
     def __init__(self, original: Bundle, runtimes: tuple[str, ...]) -> None:
         self._bundle, self._runtimes = original, runtimes
         golden = read_golden(original)
-        # In memory: a trial must not read the original.
+        # Keep the pictures in memory, because a trial must not read the original's files.
         pictures = [Picture(picture.name, pixels=picture.frame()) for picture in golden.pictures]
         golden = replace(golden, pictures=pictures)
         decision, geometry = original.manifest.decision, original.manifest.geometry
@@ -40,24 +40,25 @@ class Oracle:
         self._reference = Reference("eager torch", golden.pictures, golden.outputs, golden.stages, original=model)
 
     def false_passes(self, copy: Bundle) -> list[str]:
-        """Prove a copy as with its model file and as a device does; each pass that must not be, in words."""
+        """Prove a copy with the model file and on its golden frames; list the false passes, one line per reason."""
         found = []
         plan = Plan(self._runtimes, (1,), threads=1)
         if prove(copy, self._reference, plan).passed:
-            found += [f"false pass with the model: {why}" for why in (*self._departs(copy), *self._differs(copy))]
+            reasons = [*self._manifest_differences(copy), *self._output_differences(copy)]
+            found += [f"false pass with the model: {why}" for why in reasons]
         if prove(copy, read_golden(copy), plan).passed:
-            found += [f"false pass on golden frames: {why}" for why in _wider(copy)]
+            found += [f"false pass on golden frames: {why}" for why in _widened_tolerances(copy)]
         return found
 
-    def _departs(self, copy: Bundle) -> list[str]:
-        """The manifest states something else."""
+    def _manifest_differences(self, copy: Bundle) -> list[str]:
+        """List the values of the manifest that differ from the original's."""
         got, wanted = copy.manifest, self._bundle.manifest
         fields = ("threshold", "pixel_threshold", "minimum", "maximum", "scale")
         wrong = [name for name in fields if getattr(got.decision, name) != getattr(wanted.decision, name)]
-        return [*wrong, *(["geometry"] if got.image != wanted.image else []), *_wider(copy)]
+        return [*wrong, *(["geometry"] if got.image != wanted.image else []), *_widened_tolerances(copy)]
 
-    def _differs(self, copy: Bundle) -> list[str]:
-        """A runtime scores a golden frame otherwise, or labels it otherwise."""
+    def _output_differences(self, copy: Bundle) -> list[str]:
+        """List the runtimes whose scores or labels of golden frames differ from the original's."""
         frame, pictures = self._bundle.manifest.input.frame, self._reference.pictures
         decision, wanted = self._bundle.manifest.decision, np.asarray(self._reference.outputs.score, dtype=np.float64)
         scale = np.maximum(decision.scale, 0.05 * np.abs(wanted))
@@ -72,13 +73,13 @@ class Oracle:
         return wrong
 
 
-def _wider(copy: Bundle) -> list[str]:
+def _widened_tolerances(copy: Bundle) -> list[str]:
     stated = copy.manifest.tolerances.get("fp32", {})
     return [f"tolerance of {name}" for name, limit in _LIMITS.items() if stated.get(name, 0.0) > limit * 1.001]
 
 
 def false_certificates(bundle: Bundle) -> list[str]:
-    """Certificates shown as passed although their own rows fail, or although they are about something else."""
+    """List certificates shown as passed although their rows fail or they are about another bundle."""
     found = []
     for stored in stored_certificates(bundle):
         if stored.passed:
