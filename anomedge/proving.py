@@ -14,7 +14,6 @@ from pathlib import Path
 from anomedge import runtimes
 from anomedge.bundle import Bundle
 from anomedge.errors import InputError
-from anomedge.files import sha256_of_file
 from anomedge.images import read_folders
 from anomedge.parity import Certificate, Plan, Reference, prove
 from anomedge.parity.compare import collect
@@ -93,8 +92,8 @@ def _eager(bundle: Bundle, plan: Plan, model: Path, images: Sequence[Path]) -> R
     if (loaded.pipeline.name, loaded.pipeline.config.model_dump(mode="json")) != (manifest.detector, manifest.config):
         raise InputError(f"{model} is another detector than {bundle.path}; expected the model it was exported from")
     if loaded.geometry != manifest.geometry:
-        return nothing_compared(loaded, model)
-    if sha256_of_file(model) != manifest.model:
+        return nothing_compared(loaded)
+    if loaded.digest != manifest.model:
         warnings.warn(f"{model} is not the file that {bundle.path} was exported from", stacklevel=2)
     for runtime in plan.runtimes[:1]:
         with plan.open(bundle, runtime):

@@ -24,7 +24,7 @@ from anomedge.export.precision import PRECISIONS, file_name
 from anomedge.export.preflight import assert_halvable, preflight, warn_of_lowering
 from anomedge.export.proof import pictures_of, reference_from_model
 from anomedge.export.writing import write_ir, write_onnx, write_tapped
-from anomedge.files import atomic_directory, canonical_json, sha256_of_file
+from anomedge.files import atomic_directory, canonical_json
 from anomedge.images import Picture
 from anomedge.parity import Certificate, Plan, Reference, prove
 from anomedge.parity.certificate import TOLERANCES, merged
@@ -98,7 +98,7 @@ def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
             stages = names_of_stages
         reference = reference_from_model(model, path, pictures, options.frame)
         golden = write_golden(root, reference, options.frame)
-        write_manifest(root, _manifest(model, path, options, stages, golden) | {"ranges": ranges})
+        write_manifest(root, _manifest(model, options, stages, golden) | {"ranges": ranges})
         return _proven(root, reference, names, options)
 
 
@@ -205,9 +205,7 @@ def _variant(layout: str, precision: str) -> Variant:
     )
 
 
-def _manifest(
-    model: Model, path: Path, options: ExportOptions, stages: list[str], golden: list[Golden]
-) -> dict[str, Any]:
+def _manifest(model: Model, options: ExportOptions, stages: list[str], golden: list[Golden]) -> dict[str, Any]:
     height, width = options.frame
     shapes: dict[str, tuple[int, ...]] = {"score": (), "anomaly_map": (1, *model.geometry.image)}
     return {
@@ -223,7 +221,7 @@ def _manifest(
         "opset": options.opset,
         "golden": tuple(golden),
         "golden_source": "pictures" if options.golden else "synthetic",
-        "model": sha256_of_file(path),
+        "model": model.digest,
         "tools": tool_versions(),
         "licence": model.card.licence,
     }

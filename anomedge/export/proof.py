@@ -10,7 +10,6 @@ import numpy as np
 
 from anomedge.bundle import Bundle
 from anomedge.export.eager import EagerSession
-from anomedge.files import sha256_of_file
 from anomedge.images import Picture, read_folders
 from anomedge.parity import Reference
 from anomedge.parity.compare import FRAMES, Outputs, collect
@@ -70,13 +69,13 @@ def reference_from_model(
         stages=stages,
         fitted=sum(picture.digest in model.card.fitted for picture in pictures),
         resized=sum(picture.path is not None and picture.frame().shape[:2] != frame for picture in pictures),
-        original=Original(sha256_of_file(path), model.decision, model.geometry, golden),
+        original=Original(model.digest, model.decision, model.geometry, golden),
     )
 
 
-def nothing_compared(model: Model, path: Path) -> Reference:
+def nothing_compared(model: Model) -> Reference:
     """Make a reference from the model file, without pictures: for a bundle of another geometry."""
-    original = Original(sha256_of_file(path), model.decision, model.geometry)
+    original = Original(model.digest, model.decision, model.geometry)
     return Reference(EagerSession.name, [], Outputs(np.empty(0), np.empty((0, 1, 1, 1))), original=original)
 
 

@@ -1,11 +1,12 @@
 """The model file: a fitted detector as safetensors, with canonical JSON in one metadata key. No pickle, ever."""
 
+import hashlib
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +17,7 @@ from anomedge.components import FeatureExtractor
 from anomedge.errors import AnomedgeError, ModelError
 from anomedge.files import atomic_file, canonical_json
 from anomedge.pipelines._base import Pipeline
+from anomedge.pipelines._stored import Stated, read_tensors, stated_tensors
 from anomedge.resample import Geometry
 from anomedge.strict_json import JsonError, parse_json, validated
 from anomedge.threshold import Decision
@@ -26,7 +28,6 @@ _KEY = "anomedge"
 # A header of 200 tensors and 200,000 pictures has 14 MB. Parsing takes up to a kilobyte for each separator.
 _HEADER_LIMIT = 16 << 20
 _SEPARATORS_LIMIT = 400_000
-_DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 Pixels = Annotated[int, Field(ge=1, le=16384)]
 
 
@@ -56,12 +57,16 @@ class _Header(BaseModel):
 
 @dataclass(frozen=True)
 class Model:
-    """A fitted detector with all that deciding takes: how frames become images, the threshold, how it was made."""
+    """A fitted detector with all that deciding takes: how frames become images, the threshold, how it was made.
+
+    `digest` is the SHA-256 of the file that it was read from, empty where it was read from none.
+    """
 
     pipeline: Pipeline
     geometry: Geometry
     decision: Decision
     card: Card
+    digest: str = ""
 
 
 def save(model: Model, path: Path, *, force: bool = False) -> None:
@@ -102,39 +107,23 @@ def load(path: Path | str, *, backbone: nn.Module | None = None) -> Model:
     Raises:
         ModelError: no model of ours, of another schema, damaged, or its tensors are not of the sizes and types it claims.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = Path(path)
-    header = _header(path)
+    digest = hashlib.sha256()
     try:
-        with safe_open(path, framework="pt") as file:
-            stated = {name: _Stated(file.get_slice(name)) for name in file.keys()}  # noqa: SIM118 - no mapping
+        with path.open("rb") as file:
+            header, stated = _header(path, file, digest)
             if backbone is None:
                 _refuse_other_backbone(path, header, stated)
             pipeline = _skeleton(header, backbone)
-            expected = pipeline.state_dict()
-            _refuse_other_tensors(path, stated, expected)
-            pipeline.load_state_dict({name: file.get_tensor(name) for name in expected}, assign=True)
-    except (SafetensorError, OSError, RuntimeError, JsonError) as error:
+            _refuse_other_tensors(path, stated, pipeline.state_dict())
+            pipeline.load_state_dict(read_tensors(file, stated, digest), assign=True)
+    except (OSError, RuntimeError, ValueError) as error:
         raise ModelError(f"{path} cannot be read ({error}); expected a whole model: fit or copy it again") from error
-    return Model(pipeline.eval(), Geometry(header.size, header.crop), header.decision, header.card)
+    geometry = Geometry(header.size, header.crop)
+    return Model(pipeline.eval(), geometry, header.decision, header.card, digest.hexdigest())
 
 
-class _Stated:
-    """Shape and type of a tensor as the file's header states them."""
-
-    def __init__(self, part: Any) -> None:
-        self.shape = tuple(part.get_shape())
-        self.dtype = str(part.get_dtype())
-
-    def has_type_of(self, tensor: Tensor) -> bool:
-        """Floating-point tensors are float32, or of the type that this process computes in; others keep theirs."""
-        if not tensor.is_floating_point():
-            return self.dtype not in _DTYPES
-        return self.dtype == "F32" or _DTYPES.get(self.dtype) == tensor.dtype
-
-
-def _refuse_other_backbone(path: Path, header: _Header, stated: Mapping[str, _Stated]) -> None:
+def _refuse_other_backbone(path: Path, header: _Header, stated: Mapping[str, Stated]) -> None:
     """Compare the backbone with the tensors that the file states, before memory is taken for one of any size."""
     config = validated(pipelines.get(header.detector).config_class, header.config)
     with torch.device("meta"):
@@ -144,7 +133,7 @@ def _refuse_other_backbone(path: Path, header: _Header, stated: Mapping[str, _St
     _refuse_other_tensors(path, own, expected)
 
 
-def _refuse_other_tensors(path: Path, stated: Mapping[str, _Stated], expected: Mapping[str, Tensor]) -> None:
+def _refuse_other_tensors(path: Path, stated: Mapping[str, Stated], expected: Mapping[str, Tensor]) -> None:
     wrong = sorted(stated.keys() ^ expected.keys())
     wrong += [name for name in expected if name in stated and stated[name].shape != expected[name].shape]
     if wrong:
@@ -175,24 +164,33 @@ def _skeleton(header: _Header, backbone: nn.Module | None) -> Pipeline:
         return kind(config, extractor)
 
 
-def _header(path: Path) -> _Header:
+def _header(path: Path, file: BinaryIO, digest: Any) -> tuple[_Header, dict[str, Stated]]:
+    """What the file says of the detector, and of its tensors, which begin where this leaves the file."""
     try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > _HEADER_LIMIT:
-                raise ModelError(
-                    f"{path} is no model of anomedge (it does not begin as one); expected what `anomedge fit` wrote"
-                )
-            raw = file.read(length)
-            if sum(map(raw.count, (b",", b"[", b"{"))) > _SEPARATORS_LIMIT:
-                raise ModelError(
-                    f"{path} is no model of anomedge (its header has over {_SEPARATORS_LIMIT:,} parts); "
-                    f"expected what `anomedge fit` wrote"
-                )
-            content = parse_json(raw)["__metadata__"][_KEY]
-        return validated(_Header, parse_json(content))
+        raw = _raw_header(path, file, digest)
+        parsed = parse_json(raw)
+        header = validated(_Header, parse_json(parsed["__metadata__"][_KEY]))
+        return header, stated_tensors(parsed)
     except AnomedgeError:
         raise
     except (OSError, struct.error, JsonError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f"{path} is no model of anomedge ({reason}); expected what `anomedge fit` wrote") from error
+
+
+def _raw_header(path: Path, file: BinaryIO, digest: Any) -> bytes:
+    """The header's bytes; one that would take much memory when parsed is refused."""
+    begin = file.read(8)
+    (length,) = struct.unpack("<Q", begin)
+    if length > _HEADER_LIMIT:
+        raise ModelError(
+            f"{path} is no model of anomedge (it does not begin as one); expected what `anomedge fit` wrote"
+        )
+    raw = file.read(length)
+    digest.update(begin + raw)
+    if sum(map(raw.count, (b",", b"[", b"{"))) > _SEPARATORS_LIMIT:
+        raise ModelError(
+            f"{path} is no model of anomedge (its header has over {_SEPARATORS_LIMIT:,} parts); "
+            f"expected what `anomedge fit` wrote"
+        )
+    return raw

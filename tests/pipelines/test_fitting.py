@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 import json
 import os
@@ -17,6 +18,7 @@ from torch import nn
 from anomedge.bundle import Bundle
 from anomedge.errors import InputError, ModelError, OutputError
 from anomedge.export.bundling import ExportOptions, export
+from anomedge.files import sha256_of_file
 from anomedge.images import list_pictures
 from anomedge.pipelines import available, get
 from anomedge.pipelines import model as model_file
@@ -340,3 +342,71 @@ def test_features_that_barely_vary_are_warned_of(pictures, detector, variation):
     said = [str(w.message) for w in warned if w.category is FlatFeaturesWarning]
     assert len(said) == (variation < 1)
     assert all("barely vary" in text and "--layers" in text for text in said)
+
+
+@pytest.mark.parametrize("moment", ["header", "skeleton"])
+def test_a_model_exchanged_while_it_is_read_is_not_mixed(model_paths, pictures, tmp_path, monkeypatch, moment):
+    """Decision, tensors and digest are those of one file, whenever `fit --force` puts another in its place."""
+    path, other = tmp_path / "model.safetensors", tmp_path / "other.safetensors"
+    shutil.copy(model_paths["padim"], path)
+    first = load(path)
+    changed = copy.deepcopy(first.pipeline)
+    changed.gaussian.mean += 1
+    decision = first.decision.model_copy(update={"threshold": 1e9})
+    save(dataclasses.replace(first, pipeline=changed, decision=decision), other)
+    name = f"_{moment}"
+    original = getattr(model_file, name)
+
+    def exchanging(*arguments):
+        done = original(*arguments)
+        if other.exists():
+            other.replace(path)
+        return done
+
+    monkeypatch.setattr(model_file, name, exchanging)
+    loaded = load(path)
+    assert not other.exists()
+    assert loaded.decision == first.decision
+    assert torch.equal(loaded.pipeline.gaussian.mean, first.pipeline.gaussian.mean)
+    assert loaded.digest == first.digest == sha256_of_file(model_paths["padim"])
+    assert load(path).digest == sha256_of_file(path) != first.digest
+
+
+def test_a_model_that_is_overwritten_later_stays_what_was_read(model_paths, tmp_path):
+    """safetensors' reader maps the file: pages not yet used changed with it, and a shorter file was a SIGBUS."""
+    path = tmp_path / "model.safetensors"
+    shutil.copy(model_paths["padim"], path)
+    state = load(path).pipeline.state_dict()
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(size // 4)
+        file.write(b"\xff" * (size // 2))
+    expected = load(model_paths["padim"]).pipeline.state_dict()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in state.items())
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda entry: entry.update(data_offsets=[entry["data_offsets"][0] + 4, entry["data_offsets"][1]]), "lies at bytes"),
+        (lambda entry: entry.update(data_offsets=[0, 4]), "lies at bytes"),
+        (lambda entry: entry.update(data_offsets=entry["data_offsets"][::-1]), "lies at bytes"),
+        (lambda entry: entry.update(data_offsets=[-4, 0]), "greater than or equal to 0"),
+        (lambda entry: entry.update(shape="64"), "shape"),
+        (lambda entry: entry.update(more=1), "more"),
+    ],
+)  # fmt: skip
+def test_tensors_that_overlap_or_leave_gaps_are_refused(model_paths, tmp_path, change, match):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(rewritten(model_paths["padim"], lambda header, _: change(header["gaussian.mean"])))
+    with pytest.raises(ModelError, match=match):
+        load(path)
+
+
+@pytest.mark.parametrize("wrong", [-1, 1])
+def test_models_of_another_length_are_refused(model_paths, tmp_path, wrong):
+    data = model_paths["padim"].read_bytes()
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(data[:-1] if wrong < 0 else data + b"\0")
+    with pytest.raises(ModelError, match=r"got \d+ bytes of tensors; expected \d+\); expected a whole model"):
+        load(path)
