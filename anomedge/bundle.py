@@ -27,12 +27,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from anomedge.checked import checked_content
-from anomedge.errors import BundleError, IntegrityError, SchemaError
+from anomedge.errors import BundleError, IntegrityError, OutputError, SchemaError
 from anomedge.files import canonical_json, is_temporary_of, remove_file, safe_member, sha256_of_bytes, sha256_of_file
 from anomedge.local_settings import LOCAL, LocalSettings, read_settings, schema_errors, write_settings
 from anomedge.ranges import Range
 from anomedge.resample import Geometry
-from anomedge.strict_json import read_json, validated
+from anomedge.strict_json import JsonError, read_json, validated
 from anomedge.threshold import Decision
 
 __all__ = [
@@ -45,8 +45,10 @@ __all__ = [
     "Manifest",
     "OutputContract",
     "Variant",
+    "assert_in_place",
     "describe_files",
     "remove_local",
+    "stated_digest",
     "write_local",
     "write_manifest",
 ]
@@ -299,9 +301,9 @@ def write_local(bundle: Bundle, settings: LocalSettings) -> Bundle:
     Concurrent readers see the old or the new file. With concurrent writers, the last one wins.
 
     Raises:
-        OutputError: the bundle cannot be written to.
+        OutputError: the bundle cannot be written to, or another one has taken its place since it was opened.
     """
-    write_settings(bundle.path, bundle.manifest.digest, settings)
+    write_settings(bundle.path, bundle.manifest.digest, settings, lambda: assert_in_place(bundle))
     return Bundle(bundle.path, bundle.manifest)
 
 
@@ -309,10 +311,35 @@ def remove_local(bundle: Bundle) -> Bundle:
     """Remove `local.json` if it exists, and return the bundle with the manifest's decision.
 
     Raises:
-        OutputError: the bundle cannot be written to.
+        OutputError: the bundle cannot be written to, or another one has taken its place since it was opened.
     """
+    assert_in_place(bundle)
     remove_file(bundle.path / LOCAL)
     return Bundle(bundle.path, bundle.manifest)
+
+
+def assert_in_place(bundle: Bundle) -> None:
+    """Refuse to write into another bundle than the one that was opened: what is written is about that one.
+
+    Raises:
+        OutputError: another one, or no whole one, lies at its path.
+    """
+    there, digest = stated_digest(bundle.path), bundle.manifest.digest
+    if there != digest:
+        found = "no whole bundle" if there is None else f"another bundle ({there[:12]})"
+        raise OutputError(
+            f"nothing was written into {bundle.path}: got {found} there; expected the one that was opened ({digest[:12]}): "
+            f"run the command again"
+        )
+
+
+def stated_digest(root: Path) -> str | None:
+    """The digest that the manifest at `root` says it has; None where there is no whole manifest."""
+    try:
+        digest = read_json(root / MANIFEST, MANIFEST_LIMIT).get("digest")
+    except (OSError, JsonError):
+        return None
+    return digest if isinstance(digest, str) and digest.isalnum() else None
 
 
 def describe_files(root: Path) -> dict[str, FileRecord]:

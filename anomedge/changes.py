@@ -9,8 +9,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from anomedge.bundle import LOCAL, MANIFEST, MANIFEST_LIMIT, Bundle
-from anomedge.strict_json import JsonError, read_json
+from anomedge.bundle import LOCAL, MANIFEST, Bundle, stated_digest
 
 __all__ = ["Changes"]
 
@@ -58,7 +57,7 @@ class Changes:
 
     def _sentence(self, written: list[str]) -> str:
         path, digest = self._bundle.path, self._bundle.manifest.digest
-        found = _digest_at(self._paths[MANIFEST])
+        found = stated_digest(path)
         if found is None:
             return f"{path} no longer holds a complete bundle (opened: {digest[:12]}); {_REMEDY}"
         if found != digest:
@@ -75,12 +74,3 @@ def _state(path: Path) -> _State:
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def _digest_at(path: Path) -> str | None:
-    """Read the digest that a manifest states; None if the manifest is missing or incomplete."""
-    try:
-        digest = read_json(path, MANIFEST_LIMIT).get("digest")
-    except (OSError, JsonError):
-        return None
-    return digest if isinstance(digest, str) and digest.isalnum() else None

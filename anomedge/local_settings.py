@@ -1,6 +1,6 @@
 """`local.json`: thresholds of one device, stored in its copy of a bundle and not covered by the bundle's digest."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -70,8 +70,11 @@ def read_settings(root: Path, digest: str) -> LocalSettings | None:
     return settings
 
 
-def write_settings(root: Path, digest: str, settings: LocalSettings) -> None:
+def write_settings(root: Path, digest: str, settings: LocalSettings, check: Callable[[], None]) -> None:
     """Write the `local.json` of the bundle at `root` with this digest, atomically.
+
+    `check` raises where the folder at `root` is not the one that is meant. It is called with the temporary file in that
+    folder: where the folder is exchanged after it, the file is gone from `root` and cannot take its place.
 
     Raises:
         OutputError: the bundle cannot be written to.
@@ -81,6 +84,7 @@ def write_settings(root: Path, digest: str, settings: LocalSettings) -> None:
     signed = settings.model_copy(update={"bundle": digest, "pictures": pictures})
     with atomic_file(root / LOCAL, force=True) as temporary:
         temporary.write_bytes(canonical_json(signed.model_dump(mode="json", exclude_none=True)))
+        check()
 
 
 @contextmanager

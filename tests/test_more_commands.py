@@ -11,7 +11,11 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from anomedge.bundle import Bundle
+from anomedge import bundle as bundle_file
+from anomedge.bundle import Bundle, LocalSettings, write_local
+from anomedge.commands import threshold
+from anomedge.errors import OutputError
+from anomedge.parity.stored import keep_certificate, stored_certificates
 from anomedge.threshold import interval_of_rate
 from tests.conftest import RUNTIMES
 from tests.test_commands import run
@@ -89,6 +93,73 @@ def test_settings_of_another_bundle_are_refused(copy, bundle_paths, tmp_path, ca
     assert "was written for another bundle" in capfd.readouterr().err
     assert run("threshold", other, "--reset") == 0
     assert run("inspect", other) == 0
+
+
+@pytest.fixture
+def exchange(copy, bundle_paths, tmp_path):
+    """Puts another bundle, which has a threshold and a certificate of its own, in the place of the copy, as an export does."""
+    other = tmp_path / "other.anomedge"
+    shutil.copytree(bundle_paths["padim"], other)
+    write_local(Bundle.open(other), LocalSettings(threshold=7.0))
+
+    def exchanging(function):
+        def exchanged(*arguments):
+            copy.rename(tmp_path / "aside")
+            other.rename(copy)
+            return function(*arguments)
+
+        return exchanged
+
+    return exchanging
+
+
+def files_of(root):
+    return {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("arguments", [["--normal", "GOOD", "--rate", "0.4"], ["--set", "1"], ["--reset"]])
+def test_a_bundle_exchanged_meanwhile_keeps_its_own_threshold(
+    copy, pictures, tmp_path, monkeypatch, capfd, exchange, arguments
+):
+    """Its `local.json` would be one of another bundle, and it could not be opened any more."""
+    before, first = files_of(tmp_path / "other.anomedge"), Bundle.open(copy).manifest.digest[:12]
+    for name in ("write_local", "remove_local"):
+        monkeypatch.setattr(threshold, name, exchange(getattr(threshold, name)))
+    places = {"GOOD": pictures / "held_back"}
+    assert run("threshold", copy, *(places.get(argument, argument) for argument in arguments)) == 2
+    said = capfd.readouterr().err
+    second = Bundle.open(copy).manifest.digest[:12]
+    assert (
+        f"got another bundle ({second}) there; expected the one that was opened ({first}): run the command again"
+        in said
+    )
+    assert files_of(copy) == before
+
+
+def test_a_bundle_exchanged_at_the_last_moment_keeps_its_own_threshold(copy, tmp_path, monkeypatch, exchange):
+    before, opened = files_of(tmp_path / "other.anomedge"), Bundle.open(copy)
+    check = bundle_file.assert_in_place
+    rename = exchange(lambda: None)
+    monkeypatch.setattr(bundle_file, "assert_in_place", lambda bundle: (check(bundle), rename()))
+    with pytest.raises(OutputError, match="cannot write"):
+        write_local(opened, LocalSettings(threshold=1.0))
+    assert files_of(copy) == before
+
+
+def test_a_bundle_that_is_gone_meanwhile_is_said(copy):
+    opened = Bundle.open(copy)
+    (copy / "manifest.json").unlink()
+    with pytest.raises(OutputError, match="got no whole bundle there; expected the one that was opened"):
+        write_local(opened, LocalSettings(threshold=1.0))
+    assert not list(copy.glob("*local.json*"))
+
+
+def test_a_bundle_exchanged_meanwhile_keeps_its_own_certificates(copy, tmp_path, exchange):
+    before, opened = files_of(tmp_path / "other.anomedge"), Bundle.open(copy)
+    certificate = stored_certificates(opened)[0].certificate
+    with pytest.raises(OutputError, match="nothing was written into"):
+        exchange(keep_certificate)(opened, "host", certificate)
+    assert files_of(copy) == before
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from anomedge.bundle import CERTIFICATES, Bundle
+from anomedge.bundle import CERTIFICATES, Bundle, assert_in_place
 from anomedge.files import atomic_file, canonical_json
 from anomedge.parity.certificate import GOLDEN, ORIGINALS, TOLERANCES, Certificate
 from anomedge.parity.subject import digest_of_decision, digest_of_golden
@@ -83,8 +83,9 @@ def keep_certificate(bundle: Bundle, name: str, certificate: Certificate) -> Non
     A failed certificate supersedes as well. Rows of other runtimes and precisions move to a separate file.
 
     Raises:
-        OSError, OutputError: the bundle cannot be written to.
+        OSError, OutputError: the bundle cannot be written to, or another one has taken its place since it was opened.
     """
+    assert_in_place(bundle)
     folder = bundle.path / CERTIFICATES
     folder.mkdir(exist_ok=True)
     main = folder / f"{_file_stem(name)}.json"
