@@ -21,7 +21,7 @@ from torch.fx.node import map_aggregate
 from anomedge.errors import ExportError
 from anomedge.pipelines.model import Model
 
-__all__ = ["HalfBackbone", "folded_backbone", "halved", "layer_of"]
+__all__ = ["IN_FLOAT32", "HalfBackbone", "folded_backbone", "halved", "layer_of"]
 
 _aten: Any = torch.ops.aten
 Node = Any
@@ -45,6 +45,8 @@ _SUMS = {
     _aten.var.correction,
     _aten.var_mean.correction,
 }
+IN_FLOAT32 = _SUMS | {_aten.layer_norm.default, _aten.native_layer_norm.default}
+"""Operators whose numbers, such as the epsilon of a norm, stay what they are: every runtime takes them as attributes."""
 
 
 class HalfBackbone(nn.Module):

@@ -11,9 +11,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from anomedge.errors import ExportError
-from anomedge.ranges import LARGEST
+from anomedge.ranges import LARGEST, LEAST
 
-__all__ = ["PRECISIONS", "WORTH_HALVING", "Precision", "file_name", "store_halved"]
+__all__ = ["PRECISIONS", "WORTH_HALVING", "Precision", "file_name", "store_halved", "too_small"]
 
 WORTH_HALVING = 1 << 16
 """Bytes below which a tensor stays as it is."""
@@ -40,7 +40,8 @@ def store_halved(proto: onnx.ModelProto, stored: Iterable[str]) -> None:
     """Keep the detector's large float32 tensors in float16, behind a Cast; what is computed with them stays in float32.
 
     Runtimes undo the Cast once, when they load the graph. Vectors, such as norms and biases, and the constant matrices of
-    resampling stay as they are: they are small, and an error in them is the same in every pixel.
+    resampling stay as they are: they are small, and an error in them is the same in every pixel. So does a tensor whose
+    numbers are all too small for float16, which would make zero of them or keep a few bits.
 
     Args:
         proto: the graph, edited in place.
@@ -54,11 +55,22 @@ def store_halved(proto: onnx.ModelProto, stored: Iterable[str]) -> None:
     for tensor in proto.graph.initializer:
         large = tensor.data_type == TensorProto.FLOAT and len(tensor.raw_data) >= WORTH_HALVING
         if large and len(tensor.dims) > 1 and _is_of(known, tensor.name):
-            name = tensor.name
-            tensor.CopyFrom(numpy_helper.from_array(_halved(name, numpy_helper.to_array(tensor)), f"{name}.half"))
+            name, values = tensor.name, numpy_helper.to_array(tensor)
+            if too_small(float(np.abs(values).max(initial=0.0))):
+                continue
+            tensor.CopyFrom(numpy_helper.from_array(_halved(name, values), f"{name}.half"))
             casts.append(helper.make_node("Cast", [tensor.name], [name], name=f"{name}.cast", to=TensorProto.FLOAT))
     for node in reversed(casts):
         proto.graph.node.insert(0, node)
+
+
+def too_small(largest: float) -> bool:
+    """Would float16 keep fewer digits than it has, or none, of a tensor whose largest magnitude this is?
+
+    >>> too_small(3.7e-9), too_small(0.5), too_small(0.0)
+    (True, False, False)
+    """
+    return 0 < largest < LEAST
 
 
 def _is_of(stored: frozenset[str], name: str) -> bool:

@@ -30,8 +30,8 @@ from torch import Tensor, fx, nn
 
 from anomedge.components import MemoryBank, MultiVariateGaussian
 from anomedge.errors import ExportError
-from anomedge.export.half import layer_of
-from anomedge.export.precision import WORTH_HALVING
+from anomedge.export.half import IN_FLOAT32, layer_of
+from anomedge.export.precision import WORTH_HALVING, too_small
 from anomedge.images import Picture
 from anomedge.pipelines.model import Model
 from anomedge.pipelines.preprocessing import to_images
@@ -45,7 +45,7 @@ _SHOWN = 5
 _MATTERS = 0.01
 """Share of the score's scale: a distance that small changes no decision."""
 _PATCHES_AT_ONCE = 256
-_ELEMENTWISE = {"add", "clamp", "clamp_max", "clamp_min", "div", "mul", "rsub", "sub"}
+_PRODUCTS = {"addmm", "bmm", "conv1d", "conv2d", "linear", "matmul", "mm"}
 _ROUNDED = 5e-4
 """Half of the last of the four digits that a range is kept with."""
 
@@ -251,25 +251,45 @@ class _Extremes:
 
 
 def _assert_no_constant_vanishes(backbone: fx.GraphModule) -> None:
-    """What keeps a divisor from zero must not itself become zero, as 1e-12 does."""
+    """What keeps a divisor from zero must not itself become zero, as 1e-12 does.
+
+    A number among an operator's arguments counts where the operator computes in float16. A stored tensor counts where
+    nothing of it would be left; weights of products may: what they add is as small, and its Range says so.
+    """
     for node in backbone.graph.nodes:
-        packet = getattr(node.target, "overloadpacket", None)
-        if getattr(packet, "__name__", "") not in _ELEMENTWISE:
-            continue
-        for constant in (x for x in (*node.args, *node.kwargs.values()) if isinstance(x, float) and x):
-            if not 0 < float(torch.tensor(abs(constant)).half()) < math.inf:
-                raise ExportError(
-                    f"{layer_of(node)} computes with {constant:g}, which float16 does not have; expected magnitudes from 6e-8 to "
-                    f"{LARGEST:.0f}: export without fp16; fp16-storage computes in float32"
-                )
+        if node.op == "call_function" and node.target not in IN_FLOAT32:
+            for constant in (x for x in (*node.args, *node.kwargs.values()) if isinstance(x, float)):
+                _assert_in_float16(layer_of(node), abs(constant))
+        elif node.op == "get_attr" and any(_name(user) not in _PRODUCTS for user in node.users):
+            _assert_in_float16(node.target, _largest_of_floats(attrgetter(node.target)(backbone)))
+
+
+def _assert_in_float16(name: str, constant: float) -> None:
+    exact = constant == 0 or not math.isfinite(constant)  # float16 has infinities as well
+    if not exact and not 0 < float(torch.tensor(constant).half()) < math.inf:
+        raise ExportError(
+            f"{name} computes with {constant:g}, which float16 does not have; expected magnitudes from 6e-8 to "
+            f"{LARGEST:.0f}: export without fp16; fp16-storage computes in float32"
+        )
+
+
+def _largest_of_floats(x: Tensor) -> float:
+    return _largest(x) if x.is_floating_point() else 0.0
+
+
+def _name(node: fx.Node) -> str:
+    packet = getattr(node.target, "overloadpacket", None)
+    return str(getattr(packet, "__name__", ""))
 
 
 def _weights(backbone: fx.GraphModule) -> list[Range]:
-    """Of the backbone's tensors, those that hold the largest numbers."""
+    """Of the backbone's tensors, those that hold the largest numbers, and those that hold none that float16 keeps whole."""
     tensors = {n.target: attrgetter(n.target)(backbone) for n in backbone.graph.find_nodes(op="get_attr")}
     largest = {name: _finite(name, _largest(x)) for name, x in tensors.items() if x.is_floating_point()}
     farthest = sorted(largest.items(), key=lambda item: -item[1])[:_SHOWN]
-    return [_stored("backbone", name, value) for name, value in farthest]
+    vanishing = [item for item in largest.items() if too_small(item[1])][:_SHOWN]
+    stored = [_stored("backbone", name, value) for name, value in farthest if not too_small(value)]
+    return stored + [_stored("backbone", name, value, least=value) for name, value in vanishing]
 
 
 def _statistics(model: Model) -> list[Range]:
@@ -278,6 +298,8 @@ def _statistics(model: Model) -> list[Range]:
     for name, x in model.pipeline.state_dict().items():
         if name.startswith("extractor.") or not x.is_floating_point() or x.ndim < 2 or x.nbytes < WORTH_HALVING:
             continue
+        if too_small(_largest(x)):
+            continue  # it stays in float32
         rows = torch.maximum(x.amax(dim=1), -x.amin(dim=1))
         used = rows[rows > 0]
         least = float(used.min()) if len(used) else None
@@ -294,7 +316,7 @@ def _finite(name: str, value: float) -> float:
 def _largest(x: Tensor) -> float:
     if not x.numel():
         return 0.0
-    low, high = torch.aminmax(x)
+    low, high = torch.aminmax(x.detach())
     return max(-float(low), float(high))
 
 

@@ -4,11 +4,15 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 from torch import nn
 
+from anomedge.export.bundling import ExportOptions, export
 from anomedge.export.graph import _exported
+from anomedge.pipelines.padim import Padim
 from anomedge.runtimes._imports import import_onnxruntime, import_openvino
-from tests.conftest import RUNTIMES
+from tests.conftest import FRAME, RUNTIMES
+from tests.test_commands import run
 
 
 class Small(nn.Module):
@@ -80,3 +84,27 @@ def test_numbers_that_do_nothing_are_still_dropped():
 
     proto = _exported(Idle(), torch.from_numpy(FRAMES), ["score"], dynamic=False, opset=18)
     assert [node.op_type for node in proto.graph.node] == ["Cast", "Add"]
+
+
+SMALL = (3.7e-9, 1e-9, 1e-10)
+
+
+def test_a_detector_of_small_constants_is_exported_and_proven(models, model_paths, tmp_path, monkeypatch):
+    """Each constant moves its score by 0.09 to 3.7 scales, of which the proof allows 1e-4."""
+    plain, decision = Padim.stages, models["padim"].decision
+
+    def stages(self, images):
+        named = plain(self, images)
+        x = named["score"] * (1e-9 / decision.threshold)
+        moved = (x - SMALL[0]) * 1e9 + torch.sqrt(x + SMALL[1]) * 1e5 + x / (x.abs() + SMALL[2])
+        return named | {"score": named["score"] + moved * decision.scale}
+
+    monkeypatch.setattr(Padim, "stages", stages)
+    path = tmp_path / "small.anomedge"
+    certificate = export(model_paths["padim"], path, ExportOptions(frame=FRAME, runtimes=RUNTIMES, batches=[1]))
+    assert certificate.passed
+    assert {cell.runtime for cell in certificate.cells} == set(RUNTIMES)
+    assert run("verify", path, "--model", model_paths["padim"], "--batch", "1") == 0
+    stored = onnx.load(path / "model.onnx").graph.initializer
+    numbers = {float(numpy_helper.to_array(tensor)) for tensor in stored if not tensor.dims}
+    assert {float(np.float32(number)) for number in SMALL} <= numbers

@@ -6,6 +6,7 @@ import re
 import warnings
 from dataclasses import replace
 
+import onnx
 import pytest
 import torch
 from torch import nn
@@ -18,10 +19,13 @@ from anomedge.components import MemoryBank, MultiVariateGaussian
 from anomedge.errors import ExportError
 from anomedge.export.bundling import ExportOptions, export
 from anomedge.export.half import folded_backbone
+from anomedge.export.precision import store_halved
 from anomedge.export.preflight import (
     LoweringWarning,
     Reach,
     _assert_no_constant_vanishes,
+    _statistics,
+    _weights,
     assert_halvable,
     bounds_of,
     preflight,
@@ -32,6 +36,7 @@ from anomedge.parity.pictures import extremes, synthetic
 from anomedge.pipelines.model import save
 from anomedge.ranges import LARGEST, LEAST, SAFETY, Range
 from tests.conftest import FRAME
+from tests.export.test_rewrites import product_graph
 
 
 def checked(model):
@@ -71,6 +76,70 @@ def test_a_constant_that_float16_does_not_have_is_refused(models, least, fits):
         return
     with pytest.raises(ExportError, match=re.escape(f"computes with {least:g}, which float16 does not have")):
         _assert_no_constant_vanishes(backbone)
+
+
+class Small(nn.Module):
+    """Computes with a constant of a kind, and behind it with a layer norm, whose epsilon every runtime keeps in float32."""
+
+    def __init__(self, step, constant):
+        super().__init__()
+        self.step = step
+        self.norm = nn.LayerNorm(3, eps=1e-12)
+        self.register_buffer("constant", torch.tensor(constant))
+        self.register_buffer("kernel", torch.full((3, 3, 1, 1), constant))
+
+    def forward(self, x):
+        return {"all": self.norm(self.step(self, x).movedim(1, -1))}
+
+
+STEPS = {
+    "less": lambda m, x: x - 3.7e-9,
+    "root": lambda m, x: torch.sqrt(x.abs() + 1e-9),
+    "unit": lambda m, x: x / (x.norm(dim=1, keepdim=True) + 1e-10),
+    "compared": lambda m, x: torch.where(x > 3.7e-9, x, -x),
+    "leaky": lambda m, x: nn.functional.leaky_relu(x, 3.7e-9),
+    "buffer": lambda m, x: x / m.constant,
+    "literal": lambda m, x: torch.maximum(x, torch.tensor(3.7e-9)),
+}
+
+
+def small(models, step, constant=3.7e-9):
+    return folded_backbone(
+        replace(models["padim"], pipeline=models["padim"].pipeline.with_extractor(Small(step, constant))), None
+    )
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS.keys())
+def test_constants_that_vanish_in_float16_are_refused_whatever_computes_with_them(models, step):
+    with pytest.raises(ExportError, match=r"computes with (3\.7e-09|1e-09|1e-10), which float16 does not have"):
+        _assert_no_constant_vanishes(small(models, step))
+
+
+@pytest.mark.parametrize("constant", [1e-6, 0.0, 3e4])
+def test_constants_that_float16_has_are_let_through(models, constant):
+    _assert_no_constant_vanishes(small(models, lambda m, x: torch.clamp(x + m.constant, max=float("inf")), constant))
+
+
+def test_weights_that_vanish_in_float16_are_named(models):
+    backbone = small(models, lambda m, x: nn.functional.conv2d(x, m.kernel))
+    _assert_no_constant_vanishes(backbone)
+    assert by_name(_weights(backbone))["kernel"].verdict == "underflows"
+
+
+@pytest.mark.parametrize(("size", "kept"), [(1e-9, True), (1e-5, True), (1.0, False)])
+def test_statistics_too_small_for_float16_stay_in_float32(models, size, kept):
+    rows = models["padim"].pipeline.gaussian.get_buffer("rows0")
+
+    def change(pipeline):
+        pipeline.gaussian.get_buffer("rows0").mul_(size / rows.abs().max())
+
+    model = planted(models["padim"], change)
+    weights = model.pipeline.gaussian.get_buffer("rows0").numpy().copy()
+    proto = product_graph(weights)
+    store_halved(proto, ["w"])
+    types = {tensor.data_type for tensor in proto.graph.initializer if tensor.name.startswith("w")}
+    assert types == ({onnx.TensorProto.FLOAT} if kept else {onnx.TensorProto.FLOAT16})
+    assert ("gaussian.rows0" not in by_name(_statistics(model))) is kept
 
 
 def test_a_sound_detector_is_let_through(models, detector):
