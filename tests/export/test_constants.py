@@ -89,6 +89,7 @@ def test_numbers_that_do_nothing_are_still_dropped():
 SMALL = (3.7e-9, 1e-9, 1e-10)
 
 
+@pytest.mark.slow
 def test_a_detector_of_small_constants_is_exported_and_proven(models, model_paths, tmp_path, monkeypatch):
     """Each constant moves its score by 0.09 to 3.7 scales, of which the proof allows 1e-4."""
     plain, decision = Padim.stages, models["padim"].decision
