@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import queue
 import re
-import shlex
-import shutil
 import signal
 import subprocess
 import threading
@@ -19,15 +17,15 @@ from pathlib import Path
 
 from PIL import Image
 
-from anomedge.errors import InputError, OutputError
+from anomedge.errors import OutputError
 from anomedge.files import atomic_file, check_target
 from anomedge.images import Frame
+from anomedge.placeholders import environment, filled, split_command
 
 __all__ = ["Job", "OnFail", "PictureKeeper"]
 
 Report = Callable[[str, str], None]
 
-_PLACEHOLDER = re.compile(r"\{(name|path|score)\}")
 _KEPT = re.compile(r"\d{8}T\d{6}\.\d{6}Z-\d+-.*\.overlay\.png")
 _STDERR = 2
 
@@ -41,12 +39,19 @@ class Job:
     score: float
     path: Path | None = None
 
+    @property
+    def values(self) -> dict[str, str]:
+        """Text of each placeholder; `path` is empty for a frame without a file."""
+        return {"name": self.name, "path": str(self.path or ""), "score": repr(self.score)}
+
 
 class OnFail:
     """Runs a command for one frame after another, in their order, in a thread of its own.
 
-    The command is no shell's: it is split as a shell would, then {name}, {path} and {score} are filled in, so a file's
-    name cannot become a command. It gets the frame's JSON line on its standard input, and what it prints goes to
+    The command is no shell's: it is split as a shell would, then {name}, {path} and {score} are filled in. They are also
+    in the environment variables ANOMEDGE_NAME, ANOMEDGE_PATH and ANOMEDGE_SCORE, for a shell's command line, where
+    {name} and {path} are refused: a file's name must not become a command. A name or path that begins with `-` is
+    given as `./-...`. The command gets the frame's JSON line on its standard input, and what it prints goes to
     standard error. It leads a process group of its own, which is killed as a whole when it takes too long.
 
     Args:
@@ -56,11 +61,11 @@ class OnFail:
         waiting: how many frames may wait for their command; `submit` blocks at more.
 
     Raises:
-        InputError: the command cannot be split, or is not to be found.
+        InputError: as `placeholders.split_command`.
     """
 
     def __init__(self, command: str, report: Report, *, timeout: float = 10.0, waiting: int = 4) -> None:
-        self._parts = _split(command)
+        self._parts = split_command(command)
         self._report = report
         self._timeout = timeout
         self._jobs: queue.Queue[Job | None] = queue.Queue(waiting)
@@ -92,10 +97,11 @@ class OnFail:
                 self._report(job.name, f"--on-fail could not run ({error})")
 
     def _run(self, job: Job) -> None:
-        arguments = [_filled(part, job) for part in self._parts]
+        values = job.values
+        arguments = [filled(part, values) for part in self._parts]
         # Not a shell, and standard output belongs to the JSON lines.
         with subprocess.Popen(  # noqa: S603
-            arguments, stdin=subprocess.PIPE, stdout=_STDERR, start_new_session=True
+            arguments, stdin=subprocess.PIPE, stdout=_STDERR, start_new_session=True, env=environment(values)
         ) as process:
             self._process = process
             try:
@@ -157,25 +163,6 @@ class PictureKeeper:
         while len(self._names) >= self.keep:
             (self.folder / self._names[0]).unlink(missing_ok=True)
             self._names.popleft()
-
-
-def _split(command: str) -> list[str]:
-    try:
-        parts = shlex.split(command)
-    except ValueError as error:
-        raise InputError(f"got --on-fail {command!r}: {error}; expected a command with its arguments") from error
-    if not parts or shutil.which(parts[0]) is None:
-        raise InputError(
-            f"got --on-fail {command!r}; expected a program that can be run, with its arguments: give its full path "
-            "(for a shell's syntax: sh -c '...')"
-        )
-    return parts
-
-
-def _filled(part: str, job: Job) -> str:
-    """A part of the command with its placeholders filled in, in one pass: a name may hold braces itself."""
-    values = {"name": job.name, "score": repr(job.score), "path": str(job.path or "")}
-    return _PLACEHOLDER.sub(lambda match: values[match[1]], part)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shlex
 import sys
 import time
@@ -13,6 +14,7 @@ from PIL import Image
 
 from anomedge import reactions
 from anomedge.errors import InputError, OutputError
+from anomedge.placeholders import split_command
 from anomedge.reactions import Job, OnFail, PictureKeeper
 from anomedge.sources import Captured
 from tests.test_station import SIZE, events, frame, run
@@ -38,6 +40,83 @@ def test_on_fail_gets_the_line_and_its_arguments_in_order(tmp_path):
     ]
     assert [line for _, line in got] == [line for line in lines if line.get("label") == "anomalous"]
     assert lines[-1]["errors"] == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell's command line")
+def test_a_name_reaches_a_shell_as_data_by_the_environment(tmp_path):
+    pwned, out = tmp_path / "pwned", tmp_path / "got"
+    odd = Captured(1, f"$(touch {pwned}).png", np.full((*SIZE, 3), 140, np.uint8), tmp_path / "`x`.png")
+    said = '"$ANOMEDGE_NAME" "$ANOMEDGE_PATH" "$ANOMEDGE_SCORE"'
+    lines = run([odd], on_fail=shlex.join(["sh", "-c", f"printf '%s\\n' {said} > {out}"]))
+    assert lines[-1]["errors"] == 0
+    assert out.read_text().splitlines() == [odd.name, str(odd.path), "140.0"]
+    assert not pwned.exists()
+
+
+def test_a_frame_without_a_file_has_an_empty_path_in_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("ANOMEDGE_PATH", "of another")
+    out = tmp_path / "got"
+    code = "open(sys.argv[1], 'w').write(repr(os.environ['ANOMEDGE_PATH']))"
+    run([frame(1, 120)], on_fail=f"{script(tmp_path, code)} {out}")
+    assert out.read_text() == "''"
+
+
+def test_a_name_that_begins_with_a_dash_is_no_option(tmp_path):
+    out = tmp_path / "got"
+    code = (
+        "given = [os.environ['ANOMEDGE_NAME'], os.environ['ANOMEDGE_PATH']]\n"
+        "open(sys.argv[1], 'w').write(json.dumps(sys.argv[2:] + given))"
+    )
+    odd = Captured(1, "-x.png", np.full((*SIZE, 3), 140, np.uint8), Path("-x.png"))
+    run([odd], on_fail=f"{script(tmp_path, code)} {out} {{name}} {{path}}")
+    assert json.loads(out.read_text()) == ["./-x.png"] * 4
+
+
+UNSAFE = [
+    "sh -c 'echo got {name}'",
+    "sh -c {path}",
+    "sh -ec echo{name}",
+    "sh -c -e {name}",
+    "bash -lc +x {name}",
+    "env A=1 nohup sh -c 'rm {path}'",
+    "busybox sh -c 'echo {name}'",
+    "perl -e print({name})",
+    "env -S {name}",
+    "ssh station eject {name}",
+    "cmd /c echo {name}",
+    "powershell -Command echo {name}",
+    "pwsh.exe -c eject {name}",
+    "eject.bat {name}",
+    "echo 'x;{name}'",
+    "echo '{name} {path}'",
+    "echo '$({name})'",
+    "echo '`{name}`'",
+]
+
+
+@pytest.mark.parametrize("command", UNSAFE)
+def test_a_placeholder_within_program_text_is_refused(command, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: name)
+    with pytest.raises(InputError, match=r"""program text .* sh -c 'echo "\$ANOMEDGE_NAME"'$"""):
+        split_command(command)
+
+
+SAFE = [
+    "eject {name}",
+    "eject --frame={name} {path} {score}",
+    "sh -c 'rm \"$1\"' sh {path}",
+    "sh -c 'echo {score}'",
+    "sh -c 'echo \"$ANOMEDGE_NAME\"'",
+    "cp {path} /kept/{name}",
+    "eject -s {name}",
+    "eject -name {name}",
+]
+
+
+@pytest.mark.parametrize("command", SAFE)
+def test_a_placeholder_as_an_argument_is_kept(command, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: name)
+    assert split_command(command) == shlex.split(command)
 
 
 def test_on_fail_that_fails_is_an_error_line(tmp_path):

@@ -41,7 +41,9 @@ def watch(
         Option(
             metavar="CMD",
             help="Run for every anomalous frame, in order, without a shell, with the JSON line on its input; {name}, "
-            "{path} (folders only) and {score} are filled in. A slow command makes the loop wait.",
+            "{path} (folders only) and {score} are filled in, and are in $ANOMEDGE_NAME, $ANOMEDGE_PATH and "
+            "$ANOMEDGE_SCORE, which a shell's command line must use: sh -c 'echo \"$ANOMEDGE_NAME\"'. A slow command "
+            "makes the loop wait.",
         ),
     ] = None,
     on_fail_timeout: Annotated[float, Option(min=0.1, max=86400, help="Seconds until CMD is killed.")] = 10.0,
