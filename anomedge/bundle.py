@@ -26,7 +26,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
-from anomedge.checked import checked_content
+from anomedge.checked import check_file, checked_content
 from anomedge.errors import BundleError, IntegrityError, OutputError, SchemaError
 from anomedge.files import canonical_json, is_temporary_of, remove_file, safe_member, sha256_of_bytes, sha256_of_file
 from anomedge.local_settings import LOCAL, LocalSettings, read_settings, schema_errors, write_settings
@@ -241,12 +241,7 @@ class Bundle:
         if extra := sorted(found - self.manifest.files.keys()):
             raise IntegrityError(f"{self.path}: {_some(extra)} not in its manifest; remove what is not the bundle's")
         for name, record in self.manifest.files.items():
-            path = safe_member(self.path, name)
-            size = path.stat().st_size
-            if size != record.bytes:
-                raise IntegrityError(f"{path}: got {size} bytes; expected {record.bytes}: copy the bundle again")
-            if sha256_of_file(path) != record.sha256:
-                raise IntegrityError(f"{path} was changed: its SHA-256 is not the manifest's; copy the bundle again")
+            check_file(safe_member(self.path, name), record.bytes, record.sha256)
 
 
 def _open_checked(root: Path) -> Bundle:

@@ -1,17 +1,27 @@
 """Read files whose size and hash are known; each is read once, so the bytes hashed are the bytes used."""
 
-import errno
-import os
-import stat
 from pathlib import Path
 
 from anomedge.errors import IntegrityError
-from anomedge.files import sha256_of_bytes
+from anomedge.files import sha256_of_bytes, sha256_of_open
+from anomedge.plain import open_plain, size_of
 
-__all__ = ["checked_content"]
+__all__ = ["check_file", "checked_content"]
 
-# Refuse links; do not block on a pipe. Windows lacks both flags and needs O_BINARY.
-_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+def check_file(path: Path, size: int, sha256: str) -> None:
+    """Check a plain file's size and hash, in blocks.
+
+    Raises:
+        OSError: the file cannot be opened, or is no plain file.
+        IntegrityError: it has another size or SHA-256.
+    """
+    with open_plain(path, links=False) as file:
+        found = size_of(file)
+        if found != size:
+            raise IntegrityError(f"{path}: got {found} bytes; expected {size}: copy the bundle again")
+        if sha256_of_open(file) != sha256:
+            raise IntegrityError(f"{path} was changed: its SHA-256 is not the manifest's; copy the bundle again")
 
 
 def checked_content(path: Path, size: int, sha256: str) -> bytes:
@@ -33,9 +43,5 @@ def checked_content(path: Path, size: int, sha256: str) -> bytes:
 
 
 def _content(path: Path, size: int) -> bytes | None:
-    handle = os.open(path, _FLAGS)
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "no plain file")
-        return file.read(size) if found.st_size == size else None
+    with open_plain(path, links=False) as file:
+        return file.read(size) if size_of(file) == size else None

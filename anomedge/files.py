@@ -13,9 +13,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from anomedge.errors import AnomedgeError, IntegrityError, OutputError
+from anomedge.plain import open_plain
 
 try:
     import fcntl
@@ -32,6 +33,7 @@ __all__ = [
     "safe_member",
     "sha256_of_bytes",
     "sha256_of_file",
+    "sha256_of_open",
     "sweep_folder",
 ]
 
@@ -60,11 +62,16 @@ def sha256_of_bytes(data: bytes) -> str:
 
 
 def sha256_of_file(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal, read in blocks."""
+    """SHA-256 of a plain file in hexadecimal, read in blocks; OSError for a pipe or a device."""
+    with open_plain(path) as file:
+        return sha256_of_open(file)
+
+
+def sha256_of_open(file: BinaryIO) -> str:
+    """SHA-256 in hexadecimal of what an open file holds from its position on, read in blocks."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
+    while block := file.read(_BLOCK):
+        digest.update(block)
     return digest.hexdigest()
 
 

@@ -30,6 +30,7 @@ from PIL import Image, ImageOps
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_bytes, sha256_of_file
 from anomedge.names import indented, storable
+from anomedge.plain import open_plain
 
 __all__ = [
     "EIGHT_BIT_MODES",
@@ -336,12 +337,7 @@ def _opened(path: Path, content: bytes | None) -> Iterator[BinaryIO]:
     if content is not None:
         yield io.BytesIO(content)
         return
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with open(handle, "rb") as file:  # noqa: PTH123 - a descriptor, so that the file checked is the file read
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise InputError(
-                f"{path}: got a folder, a pipe or a device; expected a plain file: save the picture as one"
-            )
+    with open_plain(path) as file:
         yield file
 
 

@@ -15,6 +15,7 @@ from anomedge.commands._shared import parse_batch, parse_size, show_certificate,
 from anomedge.commands._terminal import SafeConsole
 from anomedge.errors import InputError
 from anomedge.files import canonical_json
+from anomedge.plain import open_plain
 
 EXAMPLE = "python -m anomedge.export model.safetensors -o part.anomedge --frame 480x640 --golden pictures/"
 
@@ -84,7 +85,8 @@ def _recipe(path: Path | None) -> dict[str, Any]:
     import tomllib
 
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        with open_plain(path) as file:
+            content = tomllib.load(file)
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as TOML ({error}); give one of the files in export/") from error
     known = {"opset": int, "batch": str}

@@ -18,6 +18,7 @@ from anomedge.errors import AnomedgeError, ModelError
 from anomedge.files import atomic_file, canonical_json
 from anomedge.pipelines._base import Pipeline
 from anomedge.pipelines._stored import Stated, read_tensors, stated_tensors
+from anomedge.plain import open_plain
 from anomedge.resample import Geometry
 from anomedge.strict_json import JsonError, parse_json, validated
 from anomedge.threshold import Decision
@@ -110,7 +111,7 @@ def load(path: Path | str, *, backbone: nn.Module | None = None) -> Model:
     path = Path(path)
     digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             header, stated = _header(path, file, digest)
             if backbone is None:
                 _refuse_other_backbone(path, header, stated)

@@ -26,6 +26,7 @@ from typing import Any
 from anomedge.bundle import MANIFEST
 from anomedge.errors import OutputError
 from anomedge.files import atomic_file, canonical_json, sha256_of_bytes
+from anomedge.plain import open_plain
 from anomedge.strict_json import JsonError, read_json
 
 __all__ = ["Batches", "Engine", "Store", "store_of"]
@@ -219,7 +220,8 @@ def _read(path: Path, facts: Mapping[str, Any]) -> Engine | None:
     try:
         if path.stat().st_size != record.get("bytes"):
             return None
-        content = path.read_bytes()
+        with open_plain(path) as file:
+            content = file.read()
     except OSError:
         return None
     return Engine(path, content, record) if sha256_of_bytes(content) == record.get("sha256") else None

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from anomedge.bundle import Bundle
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_bytes
+from anomedge.plain import open_plain
 from anomedge.runtimes._external import External, external_tensors, with_values
 
 __all__ = ["GraphFile", "Loaded"]
@@ -67,7 +68,8 @@ class GraphFile:
         """
         if self.bundle is not None:
             return self.bundle.read(self._member(name))
-        return self._beside(name).read_bytes()
+        with open_plain(self._beside(name)) as file:
+            return file.read()
 
     def has(self, name: str) -> bool:
         """Whether the graph's folder holds a file of that name."""

@@ -13,6 +13,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from anomedge.errors import InputError
+from anomedge.plain import open_plain
 from anomedge.protobuf import DEEPEST, LENGTHS, PARTS, Field, Spoilt, fields, varint
 
 __all__ = ["SMALL", "skim"]
@@ -33,7 +34,7 @@ def skim(path: Path) -> Any:
         InputError: the file cannot be read, is no ONNX graph, or has one of an absurd size.
     """
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             size = file.seek(0, os.SEEK_END)
             left = _skimmed(_File(file), Field(0, LENGTHS, 0, 0, size), "model", 0)
         model = onnx.ModelProto.FromString(bytes(left))
