@@ -37,7 +37,7 @@ def checked_content(path: Path, size: int, sha256: str) -> bytes:
         raise IntegrityError(f"{path} cannot be read any more ({reason}); open the bundle again") from error
     if content is None or len(content) != size or sha256_of_bytes(content) != sha256:
         raise IntegrityError(
-            f"{path} was changed since the bundle was opened; expected what its manifest says: open the bundle again"
+            f"{path} was changed since the bundle was opened; expected its hash in the manifest: open the bundle again"
         )
     return content
 

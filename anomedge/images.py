@@ -16,7 +16,7 @@ import io
 import os
 import stat
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -234,9 +234,12 @@ def read_normal(folder: Path) -> list[Picture]:
         InputError: as `read_folder`, or some pictures are anomalous according to the layout.
     """
     pictures = read_folder(folder)
-    kinds = {part for picture in pictures for part in picture.name.split("/")[:-1]}
     labelled = pictures[0].anomalous is not None
-    if any(picture.anomalous for picture in pictures) or (not labelled and _holds_labelled_folders(folder)):
+    anomalous = any(picture.anomalous for picture in pictures)
+    if anomalous or (not labelled and _holds_labelled_folders(folder)):
+        kinds: set[str] = set()
+        for picture in pictures:
+            kinds.update(picture.name.split("/")[:-1])
         raise InputError(
             f"{folder} holds anomalous pictures ({', '.join(sorted(kinds))}); expected only normal pictures: "
             f"give train/good, or another folder of normal pictures"
@@ -314,10 +317,16 @@ def _mask_folder(root: Path) -> Path | None:
 def _holds_labelled_folders(folder: Path) -> bool:
     """Whether an unlabelled folder holds masks, or a subfolder with `good` and other folders beside it."""
     listing = scan_folder(folder)
-    parts = [path.relative_to(folder).parts for path in listing.pictures]
-    roots = {each[: each.index(_GOOD)] for each in parts if _GOOD in each[:-1]}
-    beside = [each for each in parts for root in roots if each[: len(root)] == root and each[len(root)] != _GOOD]
-    return bool(listing.masks or beside)
+    if listing.masks:
+        return True
+    paths = [path.relative_to(folder).parts for path in listing.pictures]
+    roots = {parts[: parts.index(_GOOD)] for parts in paths if _GOOD in parts[:-1]}
+    return any(_is_beside_good(parts, roots) for parts in paths)
+
+
+def _is_beside_good(parts: tuple[str, ...], roots: Iterable[tuple[str, ...]]) -> bool:
+    """Whether a path lies in one of the folders that hold `good`, but not in `good` itself."""
+    return any(parts[: len(root)] == root and parts[len(root)] != _GOOD for root in roots)
 
 
 def _picture(path: Path, root: Path, labelled: bool, masks: Path | None) -> Picture:

@@ -103,7 +103,7 @@ for number in range(1000):
 """
     done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True)
     assert "OutputError: cannot write" in done.stderr
-    assert "File too large; what was written before stays" in done.stderr
+    assert "File too large; earlier results are kept" in done.stderr
     text = (tmp_path / f"results.{form}").read_text()
     assert text.endswith("\n")
     rows = json.loads(text) if form == "json" else list(csv.DictReader(text.splitlines()))
@@ -209,7 +209,7 @@ def test_a_disk_that_fills_up_leaves_what_was_decided(part, folder, tmp_path, ca
     monkeypatch.setattr(ResultsFile, "_write", write)
     assert run("predict", part, folder, "-o", tmp_path / "out", "--no-overlays") == 2
     said = capfd.readouterr()
-    assert "results.csv: No space left on device; what was written before stays" in said.err
+    assert "results.csv: No space left on device; earlier results are kept" in said.err
     assert len((tmp_path / "out" / "results.csv").read_text().splitlines()) == 1 + 1
     assert len(said.out.splitlines()) == 2  # the picture in hand was decided as well
 

@@ -84,7 +84,7 @@ def load(name: str) -> Device:
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); expected a device's figures as JSON") from error
     except JsonError as error:
-        raise InputError(f"{path} is not what a device has ({error}); see {_folder()}") from error
+        raise InputError(f"{path} is not a valid description of a device ({error}); see {_folder()}") from error
 
 
 def _folder() -> Path:

@@ -54,8 +54,11 @@ class ResultsFile:
     def __init__(self, folder: Path, form: Format) -> None:
         self.path = folder / f"results.{form.value}"
         self._form = form
-        self._head = _csv_lines([dict(zip(COLUMNS, COLUMNS, strict=True))]) if form is Format.csv else b"["
-        self._tail = b"" if form is Format.csv else b"]\n"
+        if form is Format.csv:
+            header = dict(zip(COLUMNS, COLUMNS, strict=True))
+            self._head, self._tail = _csv_lines([header]), b""
+        else:
+            self._head, self._tail = b"[", b"]\n"
         self._end = len(self._head)
         with atomic_file(self.path, force=True) as temporary:
             temporary.write_bytes(self._head + self._tail)
@@ -75,7 +78,7 @@ class ResultsFile:
             self._write(entry + tail)
         except OSError as error:
             self._cut_back()
-            raise _refused(self.path, error, "what was written before stays") from error
+            raise _refused(self.path, error, "earlier results are kept") from error
         self._end += len(entry)
         self._tail = tail
 
@@ -166,8 +169,9 @@ def overlay_names(names: Sequence[str]) -> dict[str, str]:
     >>> overlay_names(["a.bmp", "a.bmp.png"])["a.bmp"]
     'a.bmp-21673cc95948a173.png'
     """
-    taken = {str(parent) for name in names for parent in PurePosixPath(name).parents}
-    taken.update(name for name in names if name.endswith(_PNG))
+    taken = {name for name in names if name.endswith(_PNG)}
+    for name in names:
+        taken.update(map(str, PurePosixPath(name).parents))
     return {name: _overlay_name(name, taken) for name in names}
 
 

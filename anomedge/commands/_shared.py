@@ -256,7 +256,8 @@ def _check_table(certificate: Certificate) -> Table:
             verdict = "passed" if check.passed else Text(f"FAILED: {check.detail}", "red")
             error, allowed = _short(check.error), _short(check.tolerance)
             table.add_row(_copy(check), f"{check.kind} {check.name}", error, allowed, verdict)
-    for runtime, kind in dict.fromkeys((c.runtime, c.kind) for c in certificate.checks if c.kind in _CLAUSES):
+    clause_checks = [check for check in certificate.checks if check.kind in _CLAUSES]
+    for runtime, kind in dict.fromkeys((check.runtime, check.kind) for check in clause_checks):
         clauses = [check for check in certificate.checks if (check.runtime, check.kind) == (runtime, kind)]
         kept = sum(check.passed for check in clauses)
         table.add_row(runtime, kind, "", "", f"{kept} of {len(clauses)} {_CLAUSES[kind]}")

@@ -110,11 +110,11 @@ class _Run:
         """
         skipped = [*self.listing.unreadable, *self.skipped]
         total = len(self.listing.pictures) + len(self.listing.unreadable)
-        what = "pictures and folders" if self.listing.unreadable else "pictures"
+        noun = "pictures and folders" if self.listing.unreadable else "pictures"
         lost = f"{len(self.without_overlay)} overlays could not be written:{indented(self.without_overlay)}"
         if skipped:
             more = f"\n{lost}" if self.without_overlay else ""
-            raise InputError(f"{len(skipped)} of {total} {what} were skipped:{indented(skipped)}{more}")
+            raise InputError(f"{len(skipped)} of {total} {noun} were skipped:{indented(skipped)}{more}")
         if self.without_overlay:
             raise OutputError(f"every result is written, but {lost}")
 

@@ -104,7 +104,8 @@ class GaussianBlur2d(nn.Module):
         blur = _resolve_order(args, kwargs)
         self.channels, self.border_type, self.padding = blur.channels, blur.border_type, blur.padding
         self.height, self.width = blur.sizes
-        column, row = (torch.from_numpy(gaussian_kernel(*one)) for one in zip(blur.sizes, blur.sigmas, strict=True))
+        column = torch.from_numpy(gaussian_kernel(blur.sizes[0], blur.sigmas[0]))
+        row = torch.from_numpy(gaussian_kernel(blur.sizes[1], blur.sigmas[1]))
         if not blur.normalize:
             column, row = column / column.max(), row / row.max()
         kernel = torch.outer(column, row).to(torch.get_default_dtype())

@@ -2,7 +2,7 @@
 
 A backbone is the name of a timm architecture, cut at its deepest layer asked for (`features_only`; layer names are
 those of timm's feature information, such as `layer2` or `blocks.2`), or an `nn.Module`, whose layers are named by their
-path in it. Maps come as (B, C, h, w) whatever the layout inside.
+path in it. Maps are (B, C, h, w) for every internal layout.
 """
 
 import importlib

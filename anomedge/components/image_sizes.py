@@ -75,7 +75,9 @@ def _sizes_that_work(name: str, options: Mapping[str, Any], size: Size) -> str:
 
 
 def _works(name: str, options: Mapping[str, Any], size: Size) -> bool:
-    return any(_refusal(name, {**options, **more}, size) is None for more in ({}, {"img_size": size}))
+    if _refusal(name, options, size) is None:
+        return True
+    return _refusal(name, {**options, "img_size": size}, size) is None
 
 
 def _multiples(size: Size, step: int) -> Iterator[Size]:

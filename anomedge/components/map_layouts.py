@@ -123,7 +123,7 @@ def _scaled_tokens(shapes: Sequence[Shape], sizes: Sequence[Size]) -> list[MapLa
         return []
     stride = math.isqrt(max(1, (taller * wider - height * width) // (many - few)))
     prefix = few - height * width // stride**2
-    divides = not any(side % stride for size in sizes for side in size)
+    divides = all(side % stride == 0 for side in (height, width, taller, wider))
     exact = many - prefix == taller * wider // stride**2
     if not divides or not exact or not 0 <= prefix <= _MOST_PREFIX_TOKENS:
         return []

@@ -46,7 +46,8 @@ def reference_from_model(
         blended: how many blends to look for.
         bundle: the bundle to prove; its local threshold is applied, and its golden frames are run as well.
     """
-    decision = bundle.local.applied_to(model.decision) if bundle is not None and bundle.local else model.decision
+    local = bundle.local if bundle is not None else None
+    decision = local.applied_to(model.decision) if local is not None else model.decision
     with EagerSession(model, path) as eager:
         given = [*pictures, *extremes(frame)]
         outputs = collect(eager, given, frame, batch=1)

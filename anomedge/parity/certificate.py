@@ -134,7 +134,9 @@ class Certificate(Frozen):
 def merged(certificates: Sequence[Certificate]) -> Certificate:
     """Merge certificates of several precisions of one bundle, made in one run with the same pictures."""
     first = certificates[0]
-    graphs = {name: digest for certificate in certificates for name, digest in certificate.about.graphs.items()}
+    graphs: dict[str, str] = {}
+    for certificate in certificates:
+        graphs |= certificate.about.graphs
     return first.model_copy(
         update={
             "about": first.about.model_copy(update={"graphs": graphs}),

@@ -20,7 +20,8 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 def junit_xml(certificate: Certificate) -> bytes:
     """The certificate as a JUnit file, UTF-8; a case fails when its proof does."""
     root = ET.Element("testsuites", name="anomedge")
-    runtimes = [*(cell.runtime for cell in certificate.cells), *(check.runtime for check in certificate.checks)]
+    runtimes = [cell.runtime for cell in certificate.cells]
+    runtimes += [check.runtime for check in certificate.checks]
     for runtime in sorted(dict.fromkeys(runtimes), key=lambda name: name == BUNDLE):
         cells = [_of_cell(cell, certificate.reference) for cell in certificate.cells if cell.runtime == runtime]
         checks = [_of_check(check) for check in certificate.checks if check.runtime == runtime]

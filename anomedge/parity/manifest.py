@@ -52,7 +52,9 @@ def _check(name: str, wrong: str) -> Check:
 
 def _tolerances(bundle: Bundle, plan: Plan) -> Check:
     """Check that no tolerance is wider than this release's, for every precision that the release knows."""
-    wider = [line for name in TOLERANCES for line in _wider(bundle, name, release_tolerance(name, plan.widen))]
+    wider: list[str] = []
+    for precision in TOLERANCES:
+        wider += _wider(bundle, precision, release_tolerance(precision, plan.widen))
     shown = ", ".join(wider[:3]) + (f" and {len(wider) - 3} more" if len(wider) > 3 else "")
     advice = "a bundle must not widen its own tolerances: --widen does, and the certificate says so"
     return _check("tolerances", f"{shown}; {advice}" if wider else "")
@@ -81,7 +83,7 @@ def _geometry(bundle: Bundle, original: Original) -> Check:
 
 
 def _stages(bundle: Bundle, reference: Reference) -> Check:
-    wanted = {name for stages in reference.stages.values() for name in stages} - {"rounded"}
+    wanted = set().union(*reference.stages.values()) - {"rounded"}
     got = set(bundle.manifest.stages)
     return _check("stages", "" if got == wanted else f"are {sorted(got)}; the detector has {sorted(wanted)}")
 

@@ -46,7 +46,7 @@ TOLERANCES = {
     # Operands rounded to ten bits, on the demonstration's pictures: 1.8e-2 of the scale, 5.3e-4 of the pixels' range.
     "tf32": Tolerance(score=3e-2, map=3e-2, batch=3e-2, pixels=1e-3, stage=3e-2),
     # Twice the worst that was measured, an extreme frame; pictures reached a third: docs/decisions/0010-half-precision.md.
-    # A GPU's kernels for one batch may round otherwise than those for another.
+    # A GPU uses kernels that round differently for different batch sizes.
     "fp16": Tolerance(score=1e-1, map=1e-1, batch=5e-2, pixels=1e-5, stage=5e-2),
     "fp16-storage": Tolerance(score=2e-2, map=2e-2, batch=1e-5, pixels=1e-5, stage=2e-2),
 }

@@ -137,7 +137,7 @@ def _outputs(bundle: Bundle, reference: Reference, plan: Plan) -> dict[str, Outp
 
 
 def _check_rows(certificate: Certificate) -> tuple[CheckRow, ...]:
-    """A row for each check of a runtime, in their order, the clauses of the contract last."""
+    """Make one row per check of a runtime, in order, with the clauses of the contract last."""
     rows: dict[tuple[str, str], CheckRow] = {}
     for check in certificate.checks:
         if check.kind == "bundle":

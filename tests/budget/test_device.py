@@ -72,9 +72,9 @@ def test_a_board_of_ones_own(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "is not what a device has (is not JSON"),
-        ("{", "is not what a device has (is not JSON"),
-        ('{"title": "x"}', "is not what a device has (fp32: Field required"),
+        ("", "is not a valid description of a device (is not JSON"),
+        ("{", "is not a valid description of a device (is not JSON"),
+        ('{"title": "x"}', "is not a valid description of a device (fp32: Field required"),
         ('{"title": "x", "fp32": {"value": -1, "source": "s"}}', "fp32.value"),
         ('{"title": "x", "fp32": {"value": 1e999, "source": "s"}}', "fp32.value"),
         ('{"title": "x", "fp32": {"value": 1}}', "fp32.source"),

@@ -70,7 +70,7 @@ def load(name: str) -> Target:
     try:
         return validated(Target, {"name": path.stem, **_content(path, ())})
     except JsonError as error:
-        raise InputError(f"{path} is not what a target has ({error}); see {_folder()}") from error
+        raise InputError(f"{path} is not a valid description of a target ({error}); see {_folder()}") from error
 
 
 def _content(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
