@@ -36,7 +36,7 @@ class Oracle:
         pictures = [Picture(picture.name, pixels=picture.frame()) for picture in golden.pictures]
         golden = replace(golden, pictures=pictures)
         decision, geometry = original.manifest.decision, original.manifest.geometry
-        model = Original(original.manifest.model, decision, geometry, golden)
+        model = Original(original.manifest.model, decision, geometry, original.manifest.licence, golden)
         self._reference = Reference("eager torch", golden.pictures, golden.outputs, golden.stages, original=model)
 
     def false_passes(self, copy: Bundle) -> list[str]:

@@ -181,10 +181,11 @@ def show_certificate(certificate: Certificate) -> None:
 def _verdict_line(certificate: Certificate) -> str:
     """Format the verdict, followed by its cautions, if any."""
     count = certificate.pictures.total
+    batches = ", ".join(map(str, dict.fromkeys(cell.batch for cell in certificate.cells)))
     if not certificate.passed:
         return f"FAILED against {certificate.reference} on {count} pictures"
     cautions = "".join(f"; caution: {caution}" for caution in certificate.cautions)
-    return f"passed against {certificate.reference} on {count} pictures{cautions}"
+    return f"passed against {certificate.reference} on {count} pictures at batch {batches}{cautions}"
 
 
 def bytes_for_people(count: int) -> str:

@@ -20,7 +20,7 @@ from anomedge.files import atomic_file, canonical_json, check_target
 from anomedge.parity import Certificate
 from anomedge.parity.junit import junit_xml
 from anomedge.parity.prove import failure_text
-from anomedge.parity.stored import keep_certificate
+from anomedge.parity.stored import HOST, keep_certificate, plain_name
 from anomedge.proving import certify, plan_of
 
 EXAMPLE = "anomedge verify part.anomedge --model model.safetensors --images test/"
@@ -46,7 +46,8 @@ def verify(
     as_json: Annotated[bool, Option("--json", help="Print the certificate as JSON.")] = False,
 ) -> None:
     """Prove that a bundle decides as eager Torch: on the host with --model, on a device with its golden frames."""
-    if model is None and name == "host":
+    device_name = plain_name(name or platform.node() or "device")
+    if model is None and name is not None and device_name.lower() == HOST:
         raise InputError("got --name host without --model; expected another: that certificate is eager Torch's")
     opened = Bundle.open(bundle)
     plan = plan_of(opened, runtime or (), batch or (), precision, device, threads, widen)
@@ -56,7 +57,9 @@ def verify(
     if junit is not None:
         with atomic_file(junit, force=True) as temporary:
             temporary.write_bytes(junit_xml(certificate))
-    _keep(opened, "host" if model else name or platform.node() or "device", certificate)
+    if device_name.lower() == HOST:
+        device_name = "device"  # a machine that is called so
+    _keep(opened, HOST if model else device_name, certificate)
     try:
         _show(opened, certificate, as_json)
     finally:  # a proof that failed must set the exit code even if it cannot be printed

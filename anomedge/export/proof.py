@@ -70,13 +70,13 @@ def reference_from_model(
         stages=stages,
         fitted=sum(picture.digest in model.card.fitted for picture in pictures),
         resized=sum(picture.path is not None and picture.frame().shape[:2] != frame for picture in pictures),
-        original=Original(model.digest, model.decision, model.geometry, golden),
+        original=Original(model.digest, model.decision, model.geometry, model.card.licence, golden),
     )
 
 
 def nothing_compared(model: Model) -> Reference:
     """Make a reference from the model file, without pictures: for a bundle of another geometry."""
-    original = Original(model.digest, model.decision, model.geometry)
+    original = Original(model.digest, model.decision, model.geometry, model.card.licence)
     return Reference(EagerSession.name, [], Outputs(np.empty(0), np.empty((0, 1, 1, 1))), original=original)
 
 

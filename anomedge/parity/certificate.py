@@ -64,6 +64,7 @@ class Certificate(Frozen):
     local_thresholds: bool = False
     widened: Annotated[float, Field(ge=1, le=WIDEST)] = 1.0
     vouched_by: str = ""
+    notes: tuple[str, ...] = ()
     tolerances: dict[str, Tolerance]
     pictures: PictureCount
     stage_names: tuple[str, ...] = ()
@@ -140,6 +141,7 @@ def merged(certificates: Sequence[Certificate]) -> Certificate:
     return first.model_copy(
         update={
             "about": first.about.model_copy(update={"graphs": graphs}),
+            "notes": _notes_of_all(certificates),
             "tolerances": {name: t for certificate in certificates for name, t in certificate.tolerances.items()},
             "cells": tuple(cell for certificate in certificates for cell in certificate.cells),
             "checks": tuple(check for certificate in certificates for check in certificate.checks),
@@ -147,3 +149,9 @@ def merged(certificates: Sequence[Certificate]) -> Certificate:
             "findings": tuple(finding for certificate in certificates for finding in certificate.findings),
         }
     )
+
+
+def _notes_of_all(certificates: Sequence[Certificate]) -> tuple[str, ...]:
+    """Notes that hold for the whole: a variant that one of them did not run may have been run by another."""
+    first, *others = (certificate.notes for certificate in certificates)
+    return tuple(note for note in first if all(note in notes for notes in others))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -29,7 +31,7 @@ def as_input(frames: Frame) -> npt.NDArray[np.float32]:
 
 
 def check_layout(bundle: Bundle, reference: Reference, plan: Plan) -> list[Check]:
-    """Every picture through the layout's graph, under every runtime, at the plan's first batch size.
+    """Every picture through the layout's graph, under every runtime, at every batch size of the plan.
 
     Judged by the manifest's thresholds, which the graph carries, whatever a device's own say.
 
@@ -43,7 +45,7 @@ def check_layout(bundle: Bundle, reference: Reference, plan: Plan) -> list[Check
         with kind.from_variant(bundle, files, plan.options()) as session:
             checks.append(_contract(bundle, session, max(plan.batches)))
             if checks[-1].passed:
-                checks += _pictures(bundle, session, reference, plan.batches[0], plan.tolerance)
+                checks += _pictures(bundle, session, reference, plan.batches, plan.tolerance)
     return checks
 
 
@@ -69,14 +71,16 @@ def _contract(bundle: Bundle, session: Session, count: int) -> Check:
     return _check(session, "outputs", passed, f"got {got}; expected {wanted}")
 
 
-def _pictures(bundle: Bundle, session: Session, reference: Reference, batch: int, tolerance: Tolerance) -> list[Check]:
+def _pictures(
+    bundle: Bundle, session: Session, reference: Reference, batches: Sequence[int], tolerance: Tolerance
+) -> list[Check]:
     decision, frame, pictures = bundle.manifest.decision, bundle.manifest.input.frame, reference.pictures
     share = decision.scale / decision.range
     worst = {"pred_score": 0.0, "anomaly_map": 0.0}
     flipped: list[str] = []
     wrong_pixels, band = 0, tolerance.map * float(scale_of_each(decision.pixel_threshold, decision.scale))
-    starts = range(0, len(pictures), batch)
-    for start in track(starts, f"{session.name}, layout anomalib", total=len(starts)):
+    runs = [(batch, start) for batch in batches for start in range(0, len(pictures), batch)]
+    for batch, start in track(runs, f"{session.name}, layout anomalib", total=len(runs)):
         places = [(start + i) % len(pictures) for i in range(batch)]
         outputs = session.run({INPUT: as_input(np.stack([pictures[i].frame(frame) for i in places]))})
         score, raw_map = reference.outputs.score[places], reference.outputs.anomaly_map[places]

@@ -14,17 +14,21 @@ from anomedge.bundle import Bundle
 from anomedge.parity.certificate import Check, Tolerance
 from anomedge.parity.compare import compare
 from anomedge.parity.golden import read_golden
+from anomedge.parity.pictures import EXTREME
 from anomedge.parity.plan import Original, Plan, Reference
 from anomedge.parity.rows import BUNDLE
 from anomedge.parity.stages import errors_between
 from anomedge.parity.tolerances import TOLERANCES, release_tolerance
 from anomedge.parity.verdict import failures_of_cell
+from anomedge.runtimes import variant_of
 from anomedge.threshold import Decision, spread
 
-__all__ = ["check_manifest"]
+__all__ = ["check_manifest", "notes_on"]
+
+_GRAPH_SUFFIXES = (".onnx", ".data", ".xml", ".bin")
 
 _LARGEST_SCALE_TO_SPREAD = 10.0
-"""Largest plausible ratio of the scale to the spread of all scores, extreme frames included."""
+"""Largest plausible ratio of the scale to the spread of the scores of all pictures but the extreme ones."""
 
 
 def check_manifest(bundle: Bundle, reference: Reference, plan: Plan) -> list[Check]:
@@ -35,15 +39,25 @@ def check_manifest(bundle: Bundle, reference: Reference, plan: Plan) -> list[Che
     Raises:
         BundleError: the golden frames do not match the manifest.
     """
-    checks = [_tolerances(bundle, plan)]
+    checks = [_tolerances(bundle, plan), _graphs(bundle)]
     original = reference.original
     if original is not None:
-        checks += [_decision(bundle, original.decision), _geometry(bundle, original)]
+        checks += [_decision(bundle, original.decision), _geometry(bundle, original), _licence(bundle, original)]
         checks += [_stages(bundle, reference)] if reference.stages else []
         checks += _golden(bundle, original)
     else:
         checks.append(_scale(bundle, reference))
     return [check.model_copy(update={"precision": plan.precision}) for check in checks]
+
+
+def notes_on(bundle: Bundle, plan: Plan) -> Iterator[str]:
+    """One phrase for each part of the bundle that a proof by this plan leaves out, and for a frame of too few pixels."""
+    manifest = bundle.manifest
+    if left_out := sorted(manifest.variants.keys() - {variant_of(plan.precision)}):
+        yield f"not run: the bundle's variants {', '.join(left_out)}"
+    frame, image = manifest.input.frame, manifest.image.size
+    if any(2 * pixels < wanted for pixels, wanted in zip(frame, image, strict=True)):
+        yield f"a frame of {frame[0]}x{frame[1]} is less than half the detector's image of {image[0]}x{image[1]}"
 
 
 def _check(name: str, wrong: str) -> Check:
@@ -65,6 +79,25 @@ def _wider(bundle: Bundle, precision: str, allowed: Tolerance) -> Iterator[str]:
     for name, value in bundle.manifest.tolerances.get(precision, {}).items():
         if name in limits and not value <= limits[name] * (1 + 1e-9):
             yield f"{precision} {name} is {value:g}; this release allows {limits[name]:g}"
+
+
+def _graphs(bundle: Bundle) -> Check:
+    """Every graph in the bundle is one that a variant names: another one could be taken for proven."""
+    named: set[str] = set()
+    wrong = []
+    for precision, variant in bundle.manifest.variants.items():
+        named |= {name for name in variant.model_dump().values() if name}
+        if (variant.anomalib_onnx is None) and variant.anomalib_openvino is not None:
+            wrong.append(f"variant {precision} has anomalib's layout as IR alone")
+    named |= {name.removesuffix(".xml") + ".bin" for name in named} | {f"{name}.data" for name in named}
+    strangers = [name for name in bundle.manifest.files if name.endswith(_GRAPH_SUFFIXES) and name not in named]
+    wrong += [f"{name} is named by no variant, so nothing proves it" for name in strangers[:3]]
+    return _check("graphs", ", ".join(wrong))
+
+
+def _licence(bundle: Bundle, original: Original) -> Check:
+    same = bundle.manifest.licence == original.licence
+    return _check("licence", "" if same else "is not what the model file says")
 
 
 def _decision(bundle: Bundle, expected: Decision) -> Check:
@@ -105,7 +138,10 @@ def _golden(bundle: Bundle, original: Original) -> list[Check]:
 def _scale(bundle: Bundle, reference: Reference) -> Check:
     """Check the scale for plausibility: errors are shares of the scale, so a huge scale would hide them."""
     scale, scores = bundle.manifest.decision.scale, np.asarray(reference.outputs.score)
-    known = scores[np.isfinite(scores)]
+    finite = np.isfinite(scores)
+    # Black, white and an edge may score a thousand times what pictures of parts do.
+    usual = finite & [not picture.name.startswith(EXTREME) for picture in reference.pictures]
+    known = scores[usual if usual.sum() > 1 else finite]
     if not known.size:
         return _check("scale", f"no finite score of {reference.source} to compare it with")
     wrong = f"is {scale:g}; all scores lie within {spread(known):g}: give --model to see whether it is right"

@@ -33,6 +33,7 @@ class Original:
     digest: str
     decision: Decision
     geometry: Geometry
+    licence: dict[str, str]
     golden: Reference | None = None
 
 

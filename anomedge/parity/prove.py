@@ -30,7 +30,7 @@ from anomedge.parity.certificate import (
 from anomedge.parity.compare import FRAMES, Outputs, Truth, collect, compare, truth_of
 from anomedge.parity.layout import check_layout
 from anomedge.parity.localise import localise
-from anomedge.parity.manifest import check_manifest
+from anomedge.parity.manifest import check_manifest, notes_on
 from anomedge.parity.pictures import BLENDED, EXTREME, SYNTHETIC
 from anomedge.parity.plan import Plan, Reference
 from anomedge.parity.stages import stage_checks
@@ -86,6 +86,7 @@ def prove(bundle: Bundle, reference: Reference, plan: Plan, *, stages: bool = Fa
         threshold=decision.threshold,
         local_thresholds=bundle.local is not None,
         widened=plan.widen,
+        notes=tuple(notes_on(bundle, plan)),
         vouched_by=vouching_certificate(bundle) if reference.source == GOLDEN else "",
         tolerances={plan.precision: plan.tolerance},
         pictures=_counts(reference, frame),

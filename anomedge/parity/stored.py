@@ -17,9 +17,13 @@ from anomedge.bundle import CERTIFICATES, Bundle, assert_in_place
 from anomedge.files import atomic_file, canonical_json
 from anomedge.parity.certificate import GOLDEN, ORIGINALS, TOLERANCES, Certificate
 from anomedge.parity.subject import digest_of_decision, digest_of_golden
+from anomedge.runtimes import variant_of
 from anomedge.strict_json import JsonError, NotPlainError, read_json
 
-__all__ = ["StoredCertificate", "keep_certificate", "stored_certificates", "vouching_certificate"]
+__all__ = ["HOST", "StoredCertificate", "keep_certificate", "plain_name", "stored_certificates", "vouching_certificate"]
+
+HOST = "host"
+"""The name of eager Torch's certificate, which no proof on golden frames may take."""
 
 _BYTES = 1 << 20
 _FILES = 100
@@ -88,16 +92,16 @@ def keep_certificate(bundle: Bundle, name: str, certificate: Certificate) -> Non
     assert_in_place(bundle)
     folder = bundle.path / CERTIFICATES
     folder.mkdir(exist_ok=True)
-    main = folder / f"{_file_stem(name)}.json"
+    main = folder / f"{plain_name(name)}.json"
     stale = []
     for stored in stored_certificates(bundle):
         path = folder / stored.name
-        if path != main and not stored.name.startswith(f"{_file_stem(name)}."):
+        if path != main and not stored.name.startswith(f"{plain_name(name)}."):
             continue
         stale.append(path)
         left = stored.certificate.without(certificate.places) if stored.passed and stored.certificate else None
         if left is not None and left.cells:
-            beside = folder / f"{_file_stem(name)}.{_places_stem(left)}.json"
+            beside = folder / f"{plain_name(name)}.{_places_stem(left)}.json"
             _write(beside, left)
             stale = [path for path in stale if path != beside]
     if certificate.passed:
@@ -112,13 +116,18 @@ def _write(path: Path, certificate: Certificate) -> None:
         temporary.write_bytes(canonical_json(certificate.to_json()))
 
 
-def _file_stem(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Return the name as a part of a file name.
+
+    >>> plain_name("line 7/b")
+    'line-7-b'
+    """
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:64]
 
 
 def _places_stem(certificate: Certificate) -> str:
     """Format the runtimes and precisions of a certificate as part of a file name."""
-    return _file_stem("_".join("-".join(place) for place in sorted(certificate.places)))
+    return plain_name("_".join("-".join(place) for place in sorted(certificate.places)))
 
 
 def _read(path: Path, bundle: Bundle) -> StoredCertificate | None:
@@ -151,6 +160,14 @@ def _objections(certificate: Certificate, bundle: Bundle) -> Iterator[str]:
         yield f"it was proven at threshold {certificate.threshold:.6g}; in force is {bundle.decision.threshold:.6g}"
     if certificate.reference in ORIGINALS and set(certificate.stage_names) != set(manifest.stages):
         yield "it names other stages"
+    if (certificate.threshold, certificate.scale) != (bundle.decision.threshold, bundle.decision.scale):
+        yield "it states another threshold or scale than the decision in force"
+    for runtime, precision in sorted(certificate.places):
+        variant = manifest.variants.get(variant_of(precision))
+        if variant is None or not {variant.onnx, variant.openvino} & certificate.about.graphs.keys():
+            yield f"it names no graph that {runtime[:40]} ran in {precision[:40]}"
+        if precision not in certificate.tolerances:
+            yield f"it states no tolerances of {precision[:40]}"
     for precision, tolerance in certificate.tolerances.items():
         widest = TOLERANCES[precision].widened(certificate.widened) if precision in TOLERANCES else None
         if widest is None or any(value > getattr(widest, name) for name, value in tolerance):

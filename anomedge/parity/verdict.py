@@ -108,6 +108,8 @@ def cautions_on(pictures: PictureCount, cells: Sequence[Cell]) -> Iterator[str]:
         own = f"{pictures.own} of your own" if pictures.own else "none of your own"
         alike = pictures.own - pictures.distinct
         yield f"few pictures: {own}" + (f", {alike} of them uniform or repeated" if alike > 0 else "")
+    if pictures.resized:
+        yield f"{pictures.resized} of {pictures.total} pictures were stretched to the frame"
     margin = min((cell.smallest_margin for cell in cells), default=0.0)
     if margin > _FAR_FROM_THRESHOLD:
         yield f"no picture near the threshold: the nearest is {margin:.2g} scales away, so a flip could go unseen"

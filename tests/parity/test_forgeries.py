@@ -14,8 +14,11 @@ from anomedge.export.proof import reference_from_model
 from anomedge.images import read_folders
 from anomedge.parity.certificate import Certificate
 from anomedge.parity.compare import Outputs
+from anomedge.parity.manifest import notes_on
 from anomedge.parity.prove import prove
+from anomedge.parity.rows import PictureCount
 from anomedge.parity.stored import stored_certificates, vouching_certificate
+from anomedge.parity.verdict import cautions_on
 from anomedge.proving import plan_of
 from tests.conftest import FRAME, RUNTIMES
 from tests.test_commands import run
@@ -120,6 +123,47 @@ def test_another_geometry_is_a_failed_proof(copy, proven, model_paths, capfd):
     assert any("nothing was compared" in line for line in certificate.failures)
     assert run("verify", copy, "--model", model_paths["padim"], *ONE) == 3
     assert "bundle geometry: is " in capfd.readouterr().err
+
+
+def test_a_graph_that_no_variant_names_fails(copy, proven):
+    (copy / "anomalib.onnx").write_bytes((copy / "model.onnx").read_bytes())
+    assert named(proven(sign(copy))) == {"graphs"}
+
+
+def test_another_licence_is_named(copy, proven):
+    assert named(proven(sign(copy, licence={"weights": "mine"}))) == {"licence"}
+
+
+def test_variants_that_were_not_run_are_said(copy, proven):
+    fp32 = statement(copy, "variants")["fp32"]
+    certificate = proven(sign(copy, variants={"fp32": fp32, "fp16": fp32}))
+    assert "not run: the bundle's variants fp16" in certificate.cautions
+
+
+def test_a_frame_of_few_pixels_and_stretched_pictures_are_said(copy):
+    bundle = Bundle.open(copy)
+    small = bundle.manifest.model_copy(
+        update={"input": bundle.manifest.input.model_copy(update={"height": 2, "width": 2})}
+    )
+    (note,) = notes_on(Bundle(bundle.path, small), plan_of(bundle, [RUNTIMES[0]], [1]))
+    assert note == "a frame of 2x2 is less than half the detector's image of 72x80"
+    counts = PictureCount(**(dict.fromkeys(PictureCount.model_fields, 0) | {"total": 9, "resized": 7, "distinct": 9}))
+    assert [*cautions_on(counts, [])] == ["7 of 9 pictures were stretched to the frame"]
+
+
+def test_the_scale_is_judged_without_extreme_frames(copy, capfd):
+    sign(copy, **decided(copy, scale=statement(copy, "decision")["scale"] * 165))
+    assert run("verify", copy, *ONE) == 3
+    assert "bundle scale: is " in capfd.readouterr().err
+
+
+def test_a_machine_called_host_does_not_take_the_place_of_eager_torch(copy, monkeypatch):
+    before = (copy / "certificates" / "host.json").read_bytes()
+    monkeypatch.setattr("platform.node", lambda: "HOST")
+    assert run("verify", copy, *ONE) == 0
+    assert (copy / "certificates" / "host.json").read_bytes() == before
+    assert (copy / "certificates" / "device.json").is_file()
+    assert run("verify", copy, *ONE, "--name", "Host") == 2
 
 
 def test_without_a_model_wide_tolerances_are_said_and_fail(copy, capfd):
@@ -261,6 +305,9 @@ UNFIT = {
     "golden frames": lambda c: c["about"].update(golden="0" * 64),
     "threshold": lambda c: c["about"].update(decision="0" * 64),
     "stages": lambda c: c.update(stage_names=c["stage_names"][1:]),
+    "graph that onnxruntime ran": lambda c: c["about"].update(graphs={}),
+    "states no tolerances": lambda c: c.update(tolerances={}),
+    "another threshold or scale": lambda c: c.update(scale=99.0),
     "wider": lambda c: c["tolerances"]["fp32"].update(score=1e300),
 }
 
