@@ -103,7 +103,7 @@ class Certificate(Frozen):
     def cautions(self) -> tuple[str, ...]:
         """One phrase for each reason why this proof is weak evidence even if it passed."""
         widened = () if self.widened == 1 else (f"tolerances widened {self.widened:g} times",)
-        return (*widened, *self._reference_cautions(), *cautions_on(self.pictures, self.cells))
+        return (*widened, *self._reference_cautions(), *self.notes, *cautions_on(self.pictures, self.cells))
 
     def _reference_cautions(self) -> tuple[str, ...]:
         if self.reference not in ORIGINALS:

@@ -89,6 +89,7 @@ CLAIMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("claim", ["scale", "tolerances"])
 def test_a_bundle_cannot_bring_its_own_yardstick(copy, proven, claim):
     certificate = proven(sign(copy, **scale_scores(copy, 0.001), **CLAIMS[claim](copy)))
@@ -111,6 +112,7 @@ def test_a_shift_without_a_flip_fails_whatever_the_tolerances_say(copy, proven):
     assert any("score off by" in line for line in certificate.failures)
 
 
+@pytest.mark.slow
 def test_another_geometry_is_a_failed_proof(copy, proven, model_paths, capfd):
     size = [80, 80]
     outputs = [dict(output) for output in statement(copy, "outputs")]
@@ -130,6 +132,7 @@ def test_a_graph_that_no_variant_names_fails(copy, proven):
     assert named(proven(sign(copy))) == {"graphs"}
 
 
+@pytest.mark.slow
 def test_another_licence_is_named(copy, proven):
     assert named(proven(sign(copy, licence={"weights": "mine"}))) == {"licence"}
 
@@ -157,6 +160,7 @@ def test_the_scale_is_judged_without_extreme_frames(copy, capfd):
     assert "bundle scale: is " in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_machine_called_host_does_not_take_the_place_of_eager_torch(copy, monkeypatch):
     before = (copy / "certificates" / "host.json").read_bytes()
     monkeypatch.setattr("platform.node", lambda: "HOST")
@@ -178,6 +182,7 @@ def test_without_a_model_an_impossible_scale_fails(copy, capfd):
     assert "bundle scale: is 1e+30; all scores lie within" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_golden_scores_that_were_rewritten_are_known_by_the_model(copy, proven, capfd):
     scores = np.load(copy / "golden" / "score.npy")
     np.save(copy / "golden" / "score.npy", scores * np.float32(1.001))
@@ -190,6 +195,7 @@ def test_golden_scores_that_were_rewritten_are_known_by_the_model(copy, proven, 
     assert "only the bundle vouches for them" in " ".join(capfd.readouterr().out.split())
 
 
+@pytest.mark.slow
 def test_golden_frames_without_stages_prove_no_stages(copy, capfd):
     golden = [entry | {"stages": False} for entry in statement(copy, "golden")]
     for folder in (copy / "golden").iterdir():
@@ -200,11 +206,13 @@ def test_golden_frames_without_stages_prove_no_stages(copy, capfd):
     assert "not checked: preprocessed" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_stages_left_out_of_the_manifest_are_missed(copy, proven):
     left = [name for name in statement(copy, "stages") if not name.startswith("features")]
     assert "stages" in named(proven(sign(copy, stages=left)))
 
 
+@pytest.mark.slow
 def test_the_decision_of_the_device_is_shown_and_no_failure(copy, model_paths, pictures, capfd):
     assert run("threshold", copy, "--set", "3.5") == 0
     capfd.readouterr()
@@ -234,6 +242,7 @@ def test_a_flip_at_the_threshold_of_the_export_counts_beside_the_devices_own(cop
     assert all("at the threshold of the export" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_wider_tolerances_are_the_users_to_ask_for_and_are_said(copy, capfd):
     tolerances = statement(copy, "tolerances")
     sign(copy, tolerances=tolerances | {"fp32": {name: 2 * value for name, value in tolerances["fp32"].items()}})
@@ -336,6 +345,7 @@ def test_another_threshold_is_another_decision(copy, capfd):
     assert stored_certificates(Bundle.open(copy))[0].passed
 
 
+@pytest.mark.slow
 def test_rows_of_a_file_never_enter_an_honest_certificate(copy):
     content = host(copy)
     for name in ("cells", "checks"):
@@ -367,6 +377,7 @@ def test_a_certificate_reads_back_as_it_was(copy):
 # Few pictures
 
 
+@pytest.mark.slow
 def test_two_black_pictures_are_few(copy, model_paths, tmp_path, capfd):
     from PIL import Image
 
