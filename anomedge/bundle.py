@@ -47,8 +47,8 @@ __all__ = [
     "Variant",
     "assert_in_place",
     "describe_files",
+    "digest_at",
     "remove_local",
-    "stated_digest",
     "write_local",
     "write_manifest",
 ]
@@ -319,7 +319,7 @@ def assert_in_place(bundle: Bundle) -> None:
     Raises:
         OutputError: another one, or no whole one, lies at its path.
     """
-    there, digest = stated_digest(bundle.path), bundle.manifest.digest
+    there, digest = digest_at(bundle.path), bundle.manifest.digest
     if there != digest:
         found = "no whole bundle" if there is None else f"another bundle ({there[:12]})"
         raise OutputError(
@@ -328,13 +328,14 @@ def assert_in_place(bundle: Bundle) -> None:
         )
 
 
-def stated_digest(root: Path) -> str | None:
-    """The digest that the manifest at `root` says it has; None where there is no whole manifest."""
+def digest_at(root: Path) -> str | None:
+    """Digest of the manifest at `root`; None where there is no whole manifest, or it states another digest."""
     try:
-        digest = read_json(root / MANIFEST, MANIFEST_LIMIT).get("digest")
+        content = read_json(root / MANIFEST, MANIFEST_LIMIT)
     except (OSError, JsonError):
         return None
-    return digest if isinstance(digest, str) and digest.isalnum() else None
+    digest = _digest(content)
+    return digest if content.get("digest") == digest else None
 
 
 def describe_files(root: Path) -> dict[str, FileRecord]:

@@ -9,15 +9,19 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from anomedge.bundle import LOCAL, MANIFEST, Bundle, stated_digest
+from anomedge.bundle import LOCAL, MANIFEST, Bundle, digest_at
 
 __all__ = ["Changes"]
 
+_GOLDEN = "golden/"
 _POLL_INTERVAL_SECONDS = 1.0
 _REMEDY = "the bundle that was opened stays in use: restart to use the files that are there now"
 
-_State = tuple[int, int, int] | None
-"""Inode, modification time in ns and size in bytes of a file; None if it does not exist."""
+_State = tuple[int, ...] | None
+"""Inode, size in bytes, modification time and change time in ns of a file; None if it does not exist.
+
+The change time cannot be put back after a write. Golden files have only inode and size: no session runs from them.
+"""
 
 
 class Changes:
@@ -30,8 +34,7 @@ class Changes:
 
     def __init__(self, bundle: Bundle, every: float = _POLL_INTERVAL_SECONDS) -> None:
         self._bundle, self._every = bundle, every
-        graphs = [name for name in bundle.manifest.files if not name.startswith("golden/")]
-        self._paths = {name: bundle.path / name for name in (MANIFEST, LOCAL, *graphs)}
+        self._paths = {name: bundle.path / name for name in (MANIFEST, LOCAL, *bundle.manifest.files)}
         # The manifest may have changed between opening and now, so the first poll always compares its digest.
         self._known: dict[str, _State] = self._states() | {MANIFEST: None}
         self._next_poll = 0.0
@@ -53,11 +56,11 @@ class Changes:
         return message
 
     def _states(self) -> dict[str, _State]:
-        return {name: _state(path) for name, path in self._paths.items()}
+        return {name: _state(path, name.startswith(_GOLDEN)) for name, path in self._paths.items()}
 
     def _sentence(self, written: list[str]) -> str:
         path, digest = self._bundle.path, self._bundle.manifest.digest
-        found = stated_digest(path)
+        found = digest_at(path)
         if found is None:
             return f"{path} no longer holds a complete bundle (opened: {digest[:12]}); {_REMEDY}"
         if found != digest:
@@ -68,9 +71,10 @@ class Changes:
         return f"{path}: {', '.join(changed[:3])} changed since the bundle was opened; {_REMEDY}"
 
 
-def _state(path: Path) -> _State:
+def _state(path: Path, golden: bool) -> _State:
     try:
         found = path.lstat()
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
+    times = () if golden else (found.st_mtime_ns, found.st_ctime_ns)
+    return found.st_ino, found.st_size, *times

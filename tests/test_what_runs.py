@@ -230,6 +230,40 @@ def test_changes_are_said_once_and_by_name(copy, bundle_paths):
     assert said[1:] == [None] * 4
 
 
+def overwritten_in_place(copy):
+    path = copy / "model.onnx"
+    times = path.stat()
+    with path.open("r+b") as file:
+        file.seek(times.st_size // 2)
+        file.write(b"\xff" * 64)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def other_manifest_of_the_same_digest(copy):
+    content = json.loads((copy / "manifest.json").read_text())
+    content["decision"]["threshold"] = 99.0
+    (copy / "manifest.json").write_text(json.dumps(content))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no change time in the file system")
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (overwritten_in_place, "model.onnx changed since"),
+        (other_manifest_of_the_same_digest, "no longer holds a complete bundle"),
+        (lambda copy: shutil.rmtree(copy / "golden"), "golden/000.png, "),
+        (lambda copy: (copy / "golden/000.png").write_bytes(b""), "golden/000.png changed since"),
+    ],
+    ids=["mtime put back", "digest kept", "golden removed", "golden emptied"],
+)
+def test_a_hidden_change_is_noticed(copy, change, said):
+    changes = Changes(Bundle.open(copy), every=0)
+    assert changes.ask() is None
+    change(copy)
+    assert said in changes.ask()
+    assert changes.ask() is None
+
+
 def test_a_change_before_the_first_look_is_said(copy, bundle_paths):
     bundle = Bundle.open(copy)
     shutil.rmtree(copy)
