@@ -30,6 +30,7 @@ from PIL import Image, ImageOps
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_bytes, sha256_of_file
 from anomedge.names import indented, storable
+from anomedge.picture_checks import check_stated_size, refuse_many_scans
 from anomedge.plain import open_plain
 
 __all__ = [
@@ -107,19 +108,25 @@ class Picture:
         return sha256_of_file(self.path) if self.path is not None else None
 
 
-def read_picture(path: Path, content: bytes | None = None) -> Frame:
+def read_picture(path: Path, content: bytes | None = None, *, size: tuple[int, int] | None = None) -> Frame:
     """Read a picture as RGB, uint8 (H, W, 3); `content` replaces reading the file.
+
+    With `size`, a file that states another height and width, in either orientation, is refused undecoded.
 
     Raises:
         InputError: the file is missing, not a plain file (a pipe, a device), truncated, not a picture, animated, too
-            large, or has more than 8 bits per channel.
+            large, of another size than `size`, a JPEG of more than 200 scans, or has more than 8 bits per channel.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with _opened(path, content) as file, Image.open(file, formats=_FORMATS) as image:
-                return _rgb(image, path, file)
+            with _opened(path, content) as file:
+                refuse_many_scans(file, path)
+                with Image.open(file, formats=_FORMATS) as image:
+                    if size is not None:
+                        check_stated_size(image, path, size)
+                    return _rgb(image, path, file)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"{path}: got {error}; expected a camera picture: scale it down") from error
     except InputError:

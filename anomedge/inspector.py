@@ -18,6 +18,7 @@ from anomedge.changes import Changes
 from anomedge.errors import InputError, RuntimeFailure
 from anomedge.frames import as_frame
 from anomedge.images import Frame, read_picture
+from anomedge.picture_checks import wrong_size
 from anomedge.threshold import Decision
 
 __all__ = ["Inspector", "Result"]
@@ -122,12 +123,10 @@ class Inspector:
 
     def read(self, path: Path | str) -> Frame:
         """Read a picture of the bundle's frame size, uint8 (H, W, 3); errors as in `predict`."""
-        frame = read_picture(Path(path))
         expected = self.bundle.manifest.input.frame
+        frame = read_picture(Path(path), size=expected)
         if frame.shape[:2] != expected:
-            got = "x".join(map(str, frame.shape[:2]))
-            wanted = "x".join(map(str, expected))
-            raise InputError(f"{path}: got {got}; expected {wanted}, the bundle's frame: export with --frame {got}")
+            raise wrong_size(path, frame.shape[:2], expected)
         return frame
 
     def _run(self, frames: Frame) -> runtimes.Tensors:

@@ -21,7 +21,7 @@ DEVICE_SIDE = (
     "names", "errors", "files", "resample", "threshold", "images", "bundle", "overlay", "inspector", "progress", "proving",
     "testing", "benchmark", "calibration", "anatomy", "sources", "reactions", "station", "report", "budget", "ranges",
     "strict_json", "local_settings", "changes", "checked", "protobuf", "frames",
-    "placeholders", "plain",
+    "placeholders", "plain", "picture_checks",
 )  # fmt: skip
 # A part may import those that stand before it in one of its rows, and itself.
 ALLOWED = {
@@ -34,7 +34,8 @@ ALLOWED = {
     "strict_json": set(),
     "resample": {"errors"},
     "threshold": {"errors"},
-    "images": {"errors", "files", "names", "plain"},
+    "picture_checks": {"errors"},
+    "images": {"errors", "files", "names", "picture_checks", "plain"},
     "local_settings": {"errors", "files", "strict_json", "threshold"},
     "checked": {"errors", "files", "plain"},
     "protobuf": set(),
@@ -45,7 +46,7 @@ ALLOWED = {
     "runtimes": {"errors", "bundle", "files", "plain", "progress", "protobuf", "strict_json"},
     "overlay": {"images", "resample", "threshold"},
     "frames": {"errors", "images"},
-    "inspector": {"frames", "errors", "bundle", "changes", "images", "runtimes", "threshold"},
+    "inspector": {"frames", "errors", "bundle", "changes", "images", "picture_checks", "runtimes", "threshold"},
     "parity": {"errors", "bundle", "files", "images", "progress", "resample", "runtimes", "strict_json", "threshold"},
     # It compares with eager Torch where a model is given, and imports the host side only then.
     "proving": {"errors", "bundle", "export", "files", "images", "parity", "pipelines", "runtimes"},

@@ -1,0 +1,86 @@
+"""Checks of a picture file before it is decoded, because decoding may take minutes or much memory.
+
+Each scan of a progressive JPEG is a pass over the whole picture: 6,000 scans fit into 1 MB and take 45 s.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image
+
+from anomedge.errors import InputError
+
+__all__ = ["check_stated_size", "refuse_many_scans", "wrong_size"]
+
+Size = tuple[int, int]
+"""Height and width, in pixels."""
+
+_MOST_SCANS = 200
+"""Encoders write about 10 scans."""
+_MOST_SEGMENTS = 20_000
+_BLOCK = 1 << 16
+_START = b"\xff\xd8"
+_MARKER = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")
+"""Any marker but restarts, which stand within a scan, and the reserved FF 01; FF 00 is a data byte."""
+_END, _SCAN = 0xD9, 0xDA
+_ORIENTATION, _FIRST_TURNED = 0x0112, 5
+
+
+def refuse_many_scans(file: BinaryIO, path: Path) -> None:
+    """Count the scans of a JPEG file without decoding it; leave the file at its beginning. Other formats pass.
+
+    Raises:
+        InputError: the file has more than 200 scans, or more than 20,000 segments.
+    """
+    file.seek(0)
+    scans = segments = 0
+    if file.read(2) == _START:
+        while (marker := _next_marker(file)) not in (None, _END):
+            scans += marker == _SCAN
+            segments += 1
+            if scans > _MOST_SCANS or segments > _MOST_SEGMENTS:
+                raise InputError(
+                    f"{path}: got a JPEG of more than {_MOST_SCANS} scans or {_MOST_SEGMENTS:,} segments; "
+                    "expected a camera picture: save it again"
+                )
+    file.seek(0)
+
+
+def check_stated_size(image: Image.Image, path: Path, expected: Size) -> None:
+    """Refuse a picture whose header states another size, in either orientation: EXIF may turn it.
+
+    Raises:
+        InputError: the size is another one.
+    """
+    width, height = image.size
+    if expected in {(height, width), (width, height)}:
+        return
+    # Of a PNG, Pillow decodes all pixels to find metadata behind them.
+    known = image.format != "PNG" or "exif" in image.info
+    turned = known and image.getexif().get(_ORIENTATION, 1) >= _FIRST_TURNED
+    raise wrong_size(path, (width, height) if turned else (height, width), expected)
+
+
+def wrong_size(path: Path | str, got: Size, expected: Size) -> InputError:
+    """The error for a picture of another size than the bundle's frame."""
+    given, wanted = "x".join(map(str, got)), "x".join(map(str, expected))
+    return InputError(f"{path}: got {given}; expected {wanted}, the bundle's frame: export with --frame {given}")
+
+
+def _next_marker(file: BinaryIO) -> int | None:
+    """Find the next marker as libjpeg does and skip its segment; None at the end of the file."""
+    while block := file.read(_BLOCK):
+        found = _MARKER.search(block)
+        if found is not None:
+            file.seek(found.end() - len(block), 1)
+            marker = block[found.end() - 1]
+            if marker not in (_START[1], _END):
+                length = int.from_bytes(file.read(2), "big")
+                file.seek(max(length, 2) - 2, 1)
+            return marker
+        if block.endswith(b"\xff") and len(block) > 1:
+            file.seek(-1, 1)  # the marker's second byte lies in the next block
+    return None
