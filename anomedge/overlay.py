@@ -44,7 +44,7 @@ def overlay(
     colours = np.stack([np.interp(heat, _HEAT[:, 0], _HEAT[:, channel]) for channel in (1, 2, 3)], axis=-1)
     strength = (0.75 * heat)[..., None]
     mixed = (frame * (1 - strength) + colours * strength).round().astype(np.uint8)
-    for mask, colour in ((truth, _TRUTH), (level > decision.pixel_threshold, _OUTLINE)):
+    for mask, colour in ((truth, _TRUTH), (decision.mask(level), _OUTLINE)):
         if mask is not None:
             mixed[_outline(mask)] = colour
     return mixed

@@ -6,6 +6,7 @@ score is above the threshold, a pixel when its value in the map is above the pix
 """
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -67,8 +68,8 @@ class Decision(BaseModel):
 
     @property
     def range(self) -> float:
-        """What scores are divided by to be shown; never zero."""
-        return max(self.maximum - self.minimum, self.scale)
+        """What scores are divided by to be shown; never zero, and finite where the difference overflows."""
+        return min(max(self.maximum - self.minimum, self.scale), sys.float_info.max)
 
     def is_anomalous(self, scores: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """True where a score is above the threshold."""

@@ -17,6 +17,7 @@ from anomedge import __version__
 from anomedge.bundle import Bundle
 from anomedge.errors import InputError, RuntimeMissing
 from anomedge.files import atomic_file, check_target
+from anomedge.names import printable_lines
 from anomedge.parity import Certificate, Plan
 from anomedge.report.content import Content, Request, collect_content
 from anomedge.report.figures import latency, score_histogram
@@ -89,9 +90,15 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=_shown,
     )
     environment.filters |= {"picture": _picture_uri, "short": _short, "power": _power, "mebibytes": _mebibytes}
     return environment
+
+
+def _shown(value: object) -> object:
+    """Escape control and bidirectional characters of a text; leave markup and other values unchanged."""
+    return printable_lines(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _svg_uri(svg: str) -> str:

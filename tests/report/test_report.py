@@ -104,7 +104,9 @@ def host(bundle_paths, model_paths, pictures, tmp_path_factory):
     request = {"model": model_paths["patchcore"], "images": [images], "pictures": 24, "rounds": 1}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # two pictures make fewer blends than are wished for
-        certificate, text = written(Bundle.open(bundle), folder / "report.html", command="anomedge <again>", **request)
+        certificate, text = written(
+            Bundle.open(bundle), folder / "report.html", command="anomedge <again>\x1b[2J\u202e", **request
+        )
     return SimpleNamespace(certificate=certificate, text=text, page=Page(text), folder=folder)
 
 
@@ -120,7 +122,8 @@ def test_page_has_its_parts_in_order(host):
     assert levels[0] == 1
     assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
     assert "✓ PROVEN" in page.text
-    assert "anomedge <again>" in page.text
+    assert "anomedge <again>\\x1b[2J\\u202e" in page.text
+    assert not {character for character in host.text if character != "\n" and not character.isprintable()}
     assert len(host.text.encode()) < 5e6
 
 
