@@ -24,9 +24,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
 from anomedge.checked import check_file, checked_content
+from anomedge.contracts import Frozen, InputContract, OutputContract, Pixels
 from anomedge.errors import BundleError, IntegrityError, OutputError, SchemaError
 from anomedge.files import canonical_json, is_temporary_of, remove_file, safe_member, sha256_of_bytes, sha256_of_file
 from anomedge.local_settings import LOCAL, LocalSettings, read_settings, schema_errors, write_settings
@@ -60,39 +61,8 @@ MANIFEST_LIMIT = 4 << 20
 _FILE_LIMIT = 16 << 30
 _OPEN_ATTEMPTS = 5
 
-Pixels = Annotated[int, Field(ge=1, le=16384)]
 
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class InputContract(_Frozen):
-    """What the graph takes: RGB frames, uint8 (B, height, width, 3); `batch` is a number or "dynamic"."""
-
-    name: Literal["frames"] = "frames"
-    dtype: Literal["uint8"] = "uint8"
-    layout: Literal["NHWC"] = "NHWC"
-    colour: Literal["RGB"] = "RGB"
-    batch: Annotated[int, Field(ge=1, le=4096)] | Literal["dynamic"] = "dynamic"
-    height: Pixels
-    width: Pixels
-
-    @property
-    def frame(self) -> tuple[int, int]:
-        """Height and width of a frame."""
-        return self.height, self.width
-
-
-class OutputContract(_Frozen):
-    """What the graph gives: float32, (B,) or (B, 1, h, w)."""
-
-    name: str
-    dtype: Literal["float32"] = "float32"
-    shape: tuple[Pixels, ...] = Field(max_length=3)
-
-
-class Variant(_Frozen):
+class Variant(Frozen):
     """The files of one precision; those of anomalib's layout where the bundle was exported with it.
 
     `segments` is None in bundles made before there was one.
@@ -106,14 +76,14 @@ class Variant(_Frozen):
     anomalib_openvino: str | None = None
 
 
-class FileRecord(_Frozen):
+class FileRecord(Frozen):
     """Size and hash of a file."""
 
     bytes: Annotated[int, Field(ge=0, le=_FILE_LIMIT)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class Golden(_Frozen):
+class Golden(Frozen):
     """A golden frame: its picture, what is known of it, and whether every stage was kept."""
 
     name: str
@@ -122,14 +92,14 @@ class Golden(_Frozen):
     stages: bool = False
 
 
-class Image(_Frozen):
+class Image(Frozen):
     """From a frame to the model's image: stretched to `size`, middle `crop` kept."""
 
     size: tuple[Pixels, Pixels]
     crop: tuple[Pixels, Pixels] | None = None
 
 
-class Manifest(_Frozen):
+class Manifest(Frozen):
     """The contract. `digest` is the SHA-256 of the canonical JSON of everything else, so it stands for the bundle."""
 
     schema_version: Annotated[int, Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)] = SCHEMA_VERSION

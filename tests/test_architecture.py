@@ -21,7 +21,7 @@ DEVICE_SIDE = (
     "names", "errors", "files", "resample", "threshold", "images", "bundle", "overlay", "inspector", "progress", "proving",
     "testing", "benchmark", "calibration", "anatomy", "sources", "reactions", "station", "report", "budget", "ranges",
     "strict_json", "local_settings", "changes", "checked", "protobuf", "frames",
-    "placeholders", "plain", "picture_checks",
+    "placeholders", "plain", "picture_checks", "contracts",
 )  # fmt: skip
 # A part may import those that stand before it in one of its rows, and itself.
 ALLOWED = {
@@ -39,7 +39,18 @@ ALLOWED = {
     "local_settings": {"errors", "files", "strict_json", "threshold"},
     "checked": {"errors", "files", "plain"},
     "protobuf": set(),
-    "bundle": {"checked", "errors", "files", "local_settings", "ranges", "resample", "strict_json", "threshold"},
+    "contracts": set(),
+    "bundle": {
+        "checked",
+        "contracts",
+        "errors",
+        "files",
+        "local_settings",
+        "ranges",
+        "resample",
+        "strict_json",
+        "threshold",
+    },
     "changes": {"bundle", "strict_json"},
     "anatomy": {"errors"},
     "budget": {"errors", "strict_json"},
@@ -92,6 +103,7 @@ ALLOWED = {
         "budget",
         "errors",
         "files",
+        "contracts",
         "images",
         "plain",
         "ranges",

@@ -15,6 +15,7 @@ from torch import nn
 
 from anomedge import runtimes
 from anomedge.bundle import LOCAL, MANIFEST, Bundle, Golden, InputContract, OutputContract, Variant, write_manifest
+from anomedge.contracts import MOST_BATCH_BYTES, batch_bytes
 from anomedge.errors import InputError, OutputError, ProofFailed
 from anomedge.export.graph import OUTPUTS, graph_from_model, keep_shipped_outputs
 from anomedge.export.half import folded_backbone, halved
@@ -117,6 +118,11 @@ def _check_shape(options: ExportOptions) -> None:
         raise InputError(f"got a frame of {options.frame}; expected height and width between 1 and 16384")
     if options.batch != "dynamic" and not 1 <= options.batch <= 4096:
         raise InputError(f"got batch {options.batch}; expected 'dynamic' or a number from 1 to 4096")
+    if options.batch != "dynamic" and batch_bytes(options.batch, options.frame) > MOST_BATCH_BYTES:
+        raise InputError(
+            f"got batch {options.batch} of frames of {options.frame}; expected at most {MOST_BATCH_BYTES >> 30} GiB of "
+            "pixels: give a smaller batch or frame"
+        )
     if not 17 <= options.opset <= onnx.defs.onnx_opset_version():
         raise InputError(f"got opset {options.opset}; expected one from 17 to {onnx.defs.onnx_opset_version()}")
 

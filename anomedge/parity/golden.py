@@ -25,6 +25,12 @@ __all__ = ["places_to_keep", "places_with_stages", "read_golden", "write_golden"
 _FOLDER = "golden"
 _SCORES, _MAPS = f"{_FOLDER}/score.npy", f"{_FOLDER}/anomaly_map.npy"
 _OWN, _EACH_KIND = 6, 4
+_HEADER_LIMIT = 4096
+"""Largest header of an array's file, in bytes; ours have 128."""
+_WIDEST = 8  # bytes of a float64
+_MOST_OF_MAPS, _MOST_OF_STAGES = 2 << 30, 8 << 30
+_STAGES_BASE, _STAGES_A_PIXEL = 64 << 20, 4 << 10
+"""Bound of all stage arrays together, in bytes: a base and a share for each pixel of the detector's image."""
 
 
 def places_to_keep(pictures: Sequence[Picture]) -> list[int]:
@@ -70,6 +76,7 @@ def read_golden(bundle: Bundle) -> Reference:
     entries = bundle.manifest.golden
     if not entries:
         raise BundleError(f"{bundle.path} carries no golden frame; expected some: export it again, or give --model")
+    _check_sizes(bundle)
     pictures = [_picture(bundle, entry) for entry in entries]
     outputs = Outputs(_array(bundle, _SCORES), _array(bundle, _MAPS))
     promised = {output.name: (len(entries), *output.shape) for output in bundle.manifest.outputs}
@@ -80,6 +87,27 @@ def read_golden(bundle: Bundle) -> Reference:
             )
     stages = {i: _read_stages(bundle, i) for i, entry in enumerate(entries) if entry.stages}
     return Reference("golden frames", pictures, outputs, stages)
+
+
+def _check_sizes(bundle: Bundle) -> None:
+    """Refuse golden files that the manifest states to be larger than any export writes, before one is read."""
+    manifest = bundle.manifest
+    image, frame = math.prod(manifest.geometry.image), math.prod(manifest.input.frame)
+    # The frame's pixels stored without compression, with room for the format's own.
+    bounds = {entry.frame: (1 << 20) + 4 * frame for entry in manifest.golden}
+    for name, values in {_SCORES: 1, _MAPS: image}.items():
+        bounds[name] = min(_HEADER_LIMIT + len(manifest.golden) * values * _WIDEST, _MOST_OF_MAPS)
+    for name, most in bounds.items():
+        if name in manifest.files:
+            _refuse_larger(bundle.file(name), manifest.files[name].bytes, most)
+    stages = [name for name in manifest.files if name.startswith(f"{_FOLDER}/") and name not in bounds]
+    total = sum(manifest.files[name].bytes for name in stages)
+    _refuse_larger(bundle.path / _FOLDER, total, min(_STAGES_BASE + _STAGES_A_PIXEL * image, _MOST_OF_STAGES))
+
+
+def _refuse_larger(path: Path, size: int, most: int) -> None:
+    if size > most:
+        raise BundleError(f"{path}: got {size} bytes; expected at most {most}: export the bundle again")
 
 
 def _picture(bundle: Bundle, entry: Golden) -> Picture:

@@ -1,3 +1,4 @@
+import os
 import shutil
 
 import numpy as np
@@ -151,6 +152,30 @@ def test_golden_places():
     assert [names[i] for i in places[:2]] == ["good/0", "good/4"]
     assert len(places) == 6 + 4 + 2
     assert [names[i] for i in places_with_stages(pictures)] == ["good/0", "good/4", "extreme/white"]
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "said"),
+    [
+        ("golden/score.npy", 1 << 20, r"score\.npy: got 1048576 bytes; expected at most"),
+        ("golden/anomaly_map.npy", 64 << 20, r"anomaly_map\.npy: got 67108864 bytes"),
+        ("golden/000.png", 16 << 20, r"000\.png: got 16777216 bytes"),
+        ("golden/000/rounded.npy", 256 << 20, r"golden: got 26\d{7} bytes"),
+    ],
+)
+def test_golden_files_larger_than_any_export_writes_are_refused_unread(
+    bundle_paths, tmp_path, monkeypatch, name, size, said
+):
+    root = tmp_path / "part.anomedge"
+    shutil.copytree(bundle_paths["padim"], root)
+    os.truncate(root / name, size)  # sparse: it takes no space
+    fields = Bundle.open(bundle_paths["padim"]).manifest.model_dump(exclude={"files", "digest"})
+    (root / "manifest.json").unlink()
+    write_manifest(root, fields)
+    bundle = Bundle.open(root)
+    monkeypatch.setattr(Bundle, "read", lambda *_: pytest.fail("read"))
+    with pytest.raises(BundleError, match=said):
+        read_golden(bundle)
 
 
 @pytest.mark.parametrize(
