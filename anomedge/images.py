@@ -30,7 +30,7 @@ from PIL import Image, ImageOps
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_bytes, sha256_of_file
 from anomedge.names import indented, storable
-from anomedge.picture_checks import check_stated_size, refuse_many_scans
+from anomedge.picture_checks import bits_a_channel, check_stated_size, refuse_many_scans
 from anomedge.plain import open_plain
 
 __all__ = [
@@ -361,7 +361,7 @@ def _rgb(image: Image.Image, path: Path, file: BinaryIO) -> Frame:
     if (frames := _count_frames(image)) > 1:
         shown = f"{frames}" if frames < _MOST_FRAMES else f"{frames} or more"
         raise InputError(f"{path}: got {shown} frames in one file; expected one: save the frame you mean")
-    if (depth := _bits(image, file)) > 8:
+    if (depth := bits_a_channel(image, file)) > 8:
         raise InputError(
             f"{path}: got {depth} bits a channel; expected 8 bits a channel: convert it the way you want it"
         )
@@ -387,17 +387,3 @@ def _has_frame(image: Image.Image, place: int) -> bool:
     except EOFError:
         return False
     return True
-
-
-def _bits(image: Image.Image, file: BinaryIO) -> int:
-    """Bits a channel as the file has them: Pillow opens 16-bit colour as if it were 8."""
-    if image.format == "PNG":
-        place = file.tell()
-        file.seek(24)
-        depth = file.read(1)[0]  # bit depth in the header chunk, which every PNG has
-        file.seek(place)
-        return depth
-    if image.format == "TIFF":
-        depth = image.getexif().get(258, 8)
-        return int(max(depth)) if isinstance(depth, tuple) else int(depth)
-    return 8

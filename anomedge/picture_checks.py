@@ -13,7 +13,7 @@ from PIL import Image
 
 from anomedge.errors import InputError
 
-__all__ = ["check_stated_size", "refuse_many_scans", "wrong_size"]
+__all__ = ["bits_a_channel", "check_stated_size", "refuse_many_scans", "wrong_size"]
 
 Size = tuple[int, int]
 """Height and width, in pixels."""
@@ -68,6 +68,20 @@ def wrong_size(path: Path | str, got: Size, expected: Size) -> InputError:
     """The error for a picture of another size than the bundle's frame."""
     given, wanted = "x".join(map(str, got)), "x".join(map(str, expected))
     return InputError(f"{path}: got {given}; expected {wanted}, the bundle's frame: export with --frame {given}")
+
+
+def bits_a_channel(image: Image.Image, file: BinaryIO) -> int:
+    """Bits a channel as the file has them: Pillow opens 16-bit colour as if it were 8."""
+    if image.format == "PNG":
+        place = file.tell()
+        file.seek(24)
+        depth = file.read(1)[0]  # bit depth in the header chunk, which every PNG has
+        file.seek(place)
+        return depth
+    if image.format == "TIFF":
+        depth = image.getexif().get(258, 8)
+        return int(max(depth)) if isinstance(depth, tuple) else int(depth)
+    return 8
 
 
 def _next_marker(file: BinaryIO) -> int | None:
