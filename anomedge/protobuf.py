@@ -9,14 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
-__all__ = ["DEEPEST", "LENGTHS", "PARTS", "VARINT", "Data", "Field", "Spoilt", "fields", "read_varint", "varint"]
+__all__ = [
+    "DEEPEST", "FIXED32", "FIXED64", "LENGTHS", "PARTS", "VARINT", "Data", "Field", "Spoilt", "fields", "read_varint",
+    "varint",
+]  # fmt: skip
 
 PARTS = {
-    "model": {7: "graph", 25: "function"},
-    "function": {7: "node"},
-    "graph": {1: "node", 5: "tensor"},
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node", 11: "attribute"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
     "node": {5: "attribute"},
-    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
     "tensor": {},
 }
 """Message kinds of an ONNX file that may contain tensors; per kind, field number to kind of the nested message."""
@@ -24,9 +29,11 @@ PARTS = {
 DEEPEST = 32
 """Largest nesting depth of messages in a graph."""
 
-VARINT, LENGTHS = 0, 2
-"""Wire types: a number, and a length followed by that many bytes."""
-_FIXED = {1: 8, 5: 4}
+VARINT, FIXED64, LENGTHS, FIXED32 = 0, 1, 2, 5
+"""Wire types: a number, eight bytes, a length followed by that many bytes, and four bytes."""
+_FIXED = {FIXED64: 8, FIXED32: 4}
+_LARGEST_KEY = 2**32 - 1
+_LARGEST_NUMBER = 2**64 - 1
 
 
 class Data(Protocol):
@@ -58,6 +65,9 @@ def fields(data: Data, start: int, end: int) -> Iterator[Field]:
     place = start
     while place < end:
         key, body = read_varint(data, place, end)
+        # Parsers differ in what they make of longer keys: some cut them to 32 bits.
+        if key > _LARGEST_KEY or body - place != len(varint(key)):
+            raise Spoilt(f"a field at byte {place} whose number is not in its shortest form")
         number, wire = key >> 3, key & 7
         if wire == VARINT:
             stop = read_varint(data, body, end)[1]
@@ -75,7 +85,7 @@ def fields(data: Data, start: int, end: int) -> Iterator[Field]:
 
 
 def read_varint(data: Data, place: int, end: int) -> tuple[int, int]:
-    """Return the number at position `place` and the position after it; errors as in `fields`."""
+    """Return the number at position `place`, of at most 64 bits, and the position after it; errors as in `fields`."""
     value = 0
     for shift in range(0, 70, 7):
         if place >= end:
@@ -84,6 +94,8 @@ def read_varint(data: Data, place: int, end: int) -> tuple[int, int]:
         place += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
+            if value > _LARGEST_NUMBER:
+                raise Spoilt(f"a number of more than 64 bits before byte {place}")
             return value, place
     raise Spoilt(f"an unterminated number before byte {place}")
 

@@ -20,7 +20,7 @@ VENDORS = [
 DEVICE_SIDE = (
     "names", "errors", "files", "resample", "threshold", "images", "bundle", "overlay", "inspector", "progress", "proving",
     "testing", "benchmark", "calibration", "anatomy", "sources", "reactions", "station", "report", "budget", "ranges",
-    "strict_json", "local_settings", "changes", "checked", "protobuf", "frames",
+    "strict_json", "local_settings", "changes", "checked", "protobuf", "operators", "frames",
     "placeholders", "plain", "picture_checks", "contracts",
 )  # fmt: skip
 # A part may import those that stand before it in one of its rows, and itself.
@@ -39,6 +39,7 @@ ALLOWED = {
     "local_settings": {"errors", "files", "strict_json", "threshold"},
     "checked": {"errors", "files", "plain"},
     "protobuf": set(),
+    "operators": {"protobuf"},
     "contracts": set(),
     "bundle": {
         "checked",
@@ -54,11 +55,22 @@ ALLOWED = {
     "changes": {"bundle", "strict_json"},
     "anatomy": {"errors"},
     "budget": {"errors", "strict_json"},
-    "runtimes": {"errors", "bundle", "files", "plain", "progress", "protobuf", "strict_json"},
+    "runtimes": {"errors", "bundle", "files", "operators", "plain", "progress", "protobuf", "strict_json"},
     "overlay": {"images", "resample", "threshold"},
     "frames": {"errors", "images"},
     "inspector": {"frames", "errors", "bundle", "changes", "images", "picture_checks", "runtimes", "threshold"},
-    "parity": {"errors", "bundle", "files", "images", "progress", "resample", "runtimes", "strict_json", "threshold"},
+    "parity": {
+        "errors",
+        "bundle",
+        "files",
+        "images",
+        "operators",
+        "progress",
+        "resample",
+        "runtimes",
+        "strict_json",
+        "threshold",
+    },
     # It compares with eager Torch where a model is given, and imports the host side only then.
     "proving": {"errors", "bundle", "export", "files", "images", "parity", "pipelines", "runtimes"},
     "testing": {"bundle", "parity", "proving"},

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from anomedge.bundle import Bundle
+from anomedge.operators import faults_of_ir, faults_of_onnx
 from anomedge.parity.certificate import Check, Tolerance
 from anomedge.parity.compare import compare
 from anomedge.parity.golden import read_golden
@@ -23,7 +24,10 @@ from anomedge.parity.verdict import failures_of_cell
 from anomedge.runtimes import variant_of
 from anomedge.threshold import Decision, spread
 
-__all__ = ["check_manifest", "notes_on"]
+__all__ = ["OPERATORS", "check_manifest", "notes_on"]
+
+OPERATORS = "operators"
+"""Name of the check of all graphs' operators; graphs that fail it are not run."""
 
 _GRAPH_SUFFIXES = (".onnx", ".data", ".xml", ".bin")
 
@@ -39,7 +43,7 @@ def check_manifest(bundle: Bundle, reference: Reference, plan: Plan) -> list[Che
     Raises:
         BundleError: the golden frames do not match the manifest.
     """
-    checks = [_tolerances(bundle, plan), _graphs(bundle)]
+    checks = [_tolerances(bundle, plan), _graphs(bundle), _operators(bundle)]
     original = reference.original
     if original is not None:
         checks += [_decision(bundle, original.decision), _geometry(bundle, original), _licence(bundle, original)]
@@ -98,6 +102,24 @@ def _graphs(bundle: Bundle) -> Check:
 def _licence(bundle: Bundle, original: Original) -> Check:
     same = bundle.manifest.licence == original.licence
     return _check("licence", "" if same else "is not what the model file says")
+
+
+def _operators(bundle: Bundle) -> Check:
+    """Check every graph of the bundle, also those that this proof does not run, against the allowed operators."""
+    wrong = []
+    for name in _graph_names(bundle):
+        faults_of = faults_of_ir if name.endswith(".xml") else faults_of_onnx
+        fault = next(faults_of(bundle.read(name)), None)
+        wrong += [f"{name} {fault}"] if fault else []
+    return _check(OPERATORS, "; ".join(wrong))
+
+
+def _graph_names(bundle: Bundle) -> list[str]:
+    """List the files that are graphs by their names or by the manifest's variants."""
+    named = {name for name in bundle.manifest.files if name.lower().endswith((".onnx", ".xml"))}
+    for variant in bundle.manifest.variants.values():
+        named |= {name for name in variant.model_dump().values() if name is not None}
+    return sorted(named)
 
 
 def _decision(bundle: Bundle, expected: Decision) -> Check:

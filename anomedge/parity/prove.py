@@ -30,7 +30,7 @@ from anomedge.parity.certificate import (
 from anomedge.parity.compare import FRAMES, Outputs, Truth, collect, compare, truth_of
 from anomedge.parity.layout import check_layout
 from anomedge.parity.localise import localise
-from anomedge.parity.manifest import check_manifest, notes_on
+from anomedge.parity.manifest import OPERATORS, check_manifest, notes_on
 from anomedge.parity.pictures import BLENDED, EXTREME, SYNTHETIC
 from anomedge.parity.plan import Plan, Reference
 from anomedge.parity.stages import stage_checks
@@ -67,8 +67,9 @@ def prove(bundle: Bundle, reference: Reference, plan: Plan, *, stages: bool = Fa
         )
     rows = _Rows(checks=check_manifest(bundle, reference, plan))
     original = reference.original
+    may_run = all(check.passed for check in rows.checks if check.name == OPERATORS)
     # Maps of different geometries cannot be compared.
-    if original is None or original.geometry == bundle.manifest.geometry:
+    if may_run and (original is None or original.geometry == bundle.manifest.geometry):
         for runtime in plan.runtimes:
             _prove_runtime(bundle, reference, plan, runtime, rows, stages=stages)
         if bundle.variant(variant_of(plan.precision)).anomalib_onnx is not None:

@@ -12,14 +12,16 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from anomedge.protobuf import DEEPEST, LENGTHS, PARTS, Field, Spoilt, fields, read_varint, varint
+from anomedge.protobuf import DEEPEST, LENGTHS, PARTS, VARINT, Field, Spoilt, fields, read_varint, varint
 
-__all__ = ["External", "external_tensors", "values_of", "with_values"]
+__all__ = ["External", "external_tensors", "has_references", "values_of", "with_values"]
 
 _DIMS, _TYPE, _NAME, _RAW, _EXTERNAL, _LOCATION = 1, 2, 8, 9, 13, 14
 _KEY, _VALUE = 1, 2
 _EXTERNAL_LOCATION = 1
 _LOCATION_KEY = b"location"
+_LOCATION_ENTRY = varint(_KEY << 3 | LENGTHS) + varint(len(_LOCATION_KEY)) + _LOCATION_KEY
+_LARGEST_TYPE = 2**31 - 1
 _TYPES = {
     1: "<f4", 2: "u1", 3: "i1", 4: "<u2", 5: "<i2", 6: "<i4", 7: "<i8", 9: "?", 10: "<f2", 11: "<f8", 12: "<u4", 13: "<u8",
 }  # fmt: skip
@@ -83,6 +85,14 @@ def with_values(content: bytes, files: Mapping[str, bytes]) -> bytes:
     return b"".join(_filled(content, _all_of(content), "model", files))
 
 
+def has_references(content: bytes) -> bool:
+    """Whether the bytes still hold an entry of the form in which a tensor refers to a file, wherever it lies.
+
+    This search does not follow the graph's structure, so it also finds references in messages that are unknown here.
+    """
+    return _LOCATION_ENTRY in content
+
+
 def _all_of(content: bytes) -> Field:
     return Field(0, LENGTHS, 0, 0, len(content))
 
@@ -137,13 +147,16 @@ def _external(content: bytes, message: Field) -> External | None:
         if field.number == _DIMS:
             shape += _numbers(content, field)
         elif field.number == _TYPE:
-            kind = _numbers(content, field)[-1]
+            kind = _enumerated(content, field, _LARGEST_TYPE)
         elif field.number == _NAME:
             name = _text(content, field)
         elif field.number == _EXTERNAL:
-            entries |= _entry(content, field)
+            entry = _entry(content, field)
+            if entries.keys() & entry.keys():
+                raise Spoilt(f"a reference to a file that states {sorted(entry)} twice, at byte {field.start}")
+            entries |= entry
         elif field.number == _LOCATION:
-            where = _numbers(content, field)[-1]
+            where = _enumerated(content, field, _EXTERNAL_LOCATION)
     if where != _EXTERNAL_LOCATION:
         return None
     length = entries.get("length")
@@ -160,6 +173,14 @@ def _external(content: bytes, message: Field) -> External | None:
 def _entry(content: bytes, message: Field) -> dict[str, str]:
     texts = {field.number: _text(content, field) for field in fields(content, message.body, message.end)}
     return {texts.get(_KEY, ""): texts.get(_VALUE, "")}
+
+
+def _enumerated(content: bytes, field: Field, largest: int) -> int:
+    """Read one number from 0 to `largest`. Vendors cut larger ones to 32 bits, or ignore them, so they are refused."""
+    number = read_varint(content, field.body, field.end)[0] if field.wire == VARINT else None
+    if number is None or number > largest:
+        raise Spoilt(f"a field at byte {field.start} that is no number from 0 to {largest}")
+    return number
 
 
 def _numbers(content: bytes, field: Field) -> list[int]:

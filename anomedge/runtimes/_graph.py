@@ -14,10 +14,11 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from anomedge.bundle import Bundle
-from anomedge.errors import InputError
+from anomedge.errors import BundleError, InputError
 from anomedge.files import sha256_of_bytes
+from anomedge.operators import faults_of_ir, faults_of_onnx
 from anomedge.plain import open_plain
-from anomedge.runtimes._external import External, external_tensors, with_values
+from anomedge.runtimes._external import External, external_tensors, has_references, with_values
 
 __all__ = ["GraphFile", "Loaded"]
 
@@ -78,12 +79,29 @@ class GraphFile:
         return (self.path.parent / name).is_file()
 
     def load(self) -> Loaded:
-        """Read the graph and the files that it refers to, each once; errors as in `read`."""
+        """Read the ONNX graph and the files that it refers to, each once; errors as in `read`.
+
+        Raises:
+            BundleError: in a bundle, the graph has an operator or a field that the export does not write.
+        """
         content = self.read(self.path.name)
+        self._refuse(faults_of_onnx(content))
         tensors = external_tensors(content)
         names = sorted({tensor.file for tensor in tensors} - {self.path.name})
         beside = {name: self.read(name) for name in names}
-        return Loaded(self.path, content, {self.path.name: content, **beside}, tensors)
+        return Loaded(self.path, content, {self.path.name: content, **beside}, tensors, self.bundle is not None)
+
+    def load_ir(self) -> bytes:
+        """Read the XML file of an OpenVINO IR; errors as in `load`."""
+        content = self.read(self.path.name)
+        self._refuse(faults_of_ir(content))
+        return content
+
+    def _refuse(self, faults: Iterator[str]) -> None:
+        """Raise the first fault; a file outside a bundle may have any operator, because nothing is proven of it."""
+        fault = next(faults, None) if self.bundle is not None else None
+        if fault is not None:
+            raise BundleError(f"{self.path} {fault}; expected a graph that anomedge wrote: export the bundle again")
 
     def _member(self, name: str) -> str:
         folder = self.path.parent.relative_to(self.bundle.path) if self.bundle is not None else Path()
@@ -106,12 +124,14 @@ class Loaded:
         content: content of the graph's file.
         files: contents of the graph's file and of the files with external values, by name.
         tensors: tensors with external values.
+        bundled: whether the graph is a bundle's, of which every byte must be checked.
     """
 
     path: Path
     content: bytes = field(repr=False)
     files: Mapping[str, bytes] = field(repr=False)
     tensors: list[External] = field(repr=False)
+    bundled: bool = False
 
     @cached_property
     def digests(self) -> dict[str, str]:
@@ -128,12 +148,14 @@ class Loaded:
 
         Raises:
             ValueError: the graph is too large, or a file is shorter than the graph states.
+            BundleError: a bundle's graph still refers to a file, whose content the vendor would read unchecked.
         """
-        if not self.tensors:
-            return self.content
         if not self.fits:
             raise ValueError(f"{self.path.name} has over {_LARGEST} bytes, which no vendor takes in one piece")
-        return with_values(self.content, self.files)
+        content = with_values(self.content, self.files) if self.tensors else self.content
+        if self.bundled and has_references(content):
+            raise BundleError(f"{self.path} refers to a file whose hash is not checked; export the bundle again")
+        return content
 
     @contextmanager
     def private(self) -> Iterator[Path]:

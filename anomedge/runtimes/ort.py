@@ -37,6 +37,8 @@ _TYPES = {
     "tensor(uint8)": "uint8",
 }
 _WARNINGS = 2
+_FOLDER_OF_VALUES = "session.model_external_initializers_file_folder_path"
+"""Session option: folder of files that the graph refers to; the current folder without it. Older releases ignore it."""
 
 
 class OrtSession(Session):
@@ -172,7 +174,10 @@ class OrtSession(Session):
 
 def _opened(vendor: Any, content: bytes, settings: Any, providers: list[Any], **more: Any) -> Any:
     """Open a session without fallback providers, which would need the graph's bytes again later."""
-    session = vendor.InferenceSession(content, settings, providers=providers, **more)
+    with tempfile.TemporaryDirectory() as empty:
+        # All values are in memory by now; a reference that was missed must not resolve to a file.
+        settings.add_session_config_entry(_FOLDER_OF_VALUES, empty)
+        session = vendor.InferenceSession(content, settings, providers=providers, **more)
     session.disable_fallback()
     session._model_bytes = b""  # kept by ONNX Runtime for the fallback only; as large as the graph
     return session

@@ -69,7 +69,7 @@ class OvSession(Session):
         if self.path.suffix == ".xml":
             weights = self.path.with_suffix(".bin").name
             content = self.graph.read(weights) if self.graph.has(weights) else b""
-            yield core.read_model(self.graph.read(self.path.name), content)
+            yield core.read_model(self.graph.load_ir(), content)
             return
         loaded = self.graph.load()
         if loaded.fits:
