@@ -109,6 +109,6 @@ def _keep(bundle: Bundle, name: str, certificate: Certificate) -> None:
         keep_certificate(bundle, name, certificate)
     except (OSError, OutputError) as error:
         warnings.warn(
-            f"certificates in {bundle.path} could not be brought up to date ({error}); those of this name may be outdated",
+            f"the certificate could not be kept in {bundle.path} ({error}); earlier ones of this name may be outdated",
             stacklevel=1,
         )
