@@ -20,7 +20,7 @@ from rich.text import Text
 from anomedge.bundle import Bundle, LocalSettings
 from anomedge.commands._terminal import SafeConsole, checked_stdout, stdout_failure, wide_console
 from anomedge.errors import AnomedgeError, InputError, RuntimeMissing
-from anomedge.names import printable_lines
+from anomedge.names import printable, printable_lines
 from anomedge.parity.certificate import Cell, Certificate, Check
 
 __all__ = [
@@ -215,7 +215,9 @@ def threshold_lines(bundle: Bundle, local: LocalSettings | None) -> list[str]:
         return [*lines, "in force   the manifest's: there is no local.json"]
     values = {"threshold": local.threshold, "pixels": local.pixel_threshold}
     shown = ", ".join(f"{name} {value:.6g}" for name, value in values.items() if value is not None)
-    lines.append(f"local      {shown or 'nothing'}: {local.pictures}; {local.by}, {local.when}")
+    lines.append(
+        f"local      {shown or 'nothing'}: {printable(local.pictures)}; {printable(local.by)}, {printable(local.when)}"
+    )
     if local.interval is not None:
         low, high = local.interval
         lines.append(

@@ -68,8 +68,8 @@ class Certificate(Frozen):
     tolerances: dict[str, Tolerance]
     pictures: PictureCount
     stage_names: tuple[str, ...] = ()
-    cells: tuple[Cell, ...]
-    checks: tuple[Check, ...]
+    cells: Annotated[tuple[Cell, ...], Field(max_length=256)]
+    checks: Annotated[tuple[Check, ...], Field(max_length=4096)]
     stages: tuple[StageError, ...] = ()
     findings: tuple[Finding, ...] = ()
 

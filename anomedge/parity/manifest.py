@@ -15,13 +15,12 @@ from anomedge.operators import faults_of_ir, faults_of_onnx
 from anomedge.parity.certificate import Check, Tolerance
 from anomedge.parity.compare import compare
 from anomedge.parity.golden import read_golden
-from anomedge.parity.pictures import EXTREME
 from anomedge.parity.plan import Original, Plan, Reference
 from anomedge.parity.rows import BUNDLE
 from anomedge.parity.stages import errors_between
 from anomedge.parity.tolerances import TOLERANCES, release_tolerance
 from anomedge.parity.verdict import failures_of_cell
-from anomedge.runtimes import variant_of
+from anomedge.runtimes import get, variant_of
 from anomedge.threshold import Decision, spread
 
 __all__ = ["OPERATORS", "check_manifest", "notes_on"]
@@ -31,8 +30,10 @@ OPERATORS = "operators"
 
 _GRAPH_SUFFIXES = (".onnx", ".data", ".xml", ".bin")
 
+_STAGES_OF_ALL = ("preprocessed", "anomaly_map", "score")
+
 _LARGEST_SCALE_TO_SPREAD = 10.0
-"""Largest plausible ratio of the scale to the spread of the scores of all pictures but the extreme ones."""
+"""Largest plausible ratio of the scale to the spread of all scores, extreme frames included."""
 
 
 def check_manifest(bundle: Bundle, reference: Reference, plan: Plan) -> list[Check]:
@@ -50,7 +51,7 @@ def check_manifest(bundle: Bundle, reference: Reference, plan: Plan) -> list[Che
         checks += [_stages(bundle, reference)] if reference.stages else []
         checks += _golden(bundle, original)
     else:
-        checks.append(_scale(bundle, reference))
+        checks += [_scale(bundle, reference), _stated_stages(bundle)]
     return [check.model_copy(update={"precision": plan.precision}) for check in checks]
 
 
@@ -59,6 +60,10 @@ def notes_on(bundle: Bundle, plan: Plan) -> Iterator[str]:
     manifest = bundle.manifest
     if left_out := sorted(manifest.variants.keys() - {variant_of(plan.precision)}):
         yield f"not run: the bundle's variants {', '.join(left_out)}"
+    variant = bundle.variant(variant_of(plan.precision))
+    run = {get(runtime).file_of(variant, plan.options()) for runtime in plan.runtimes}
+    if not_run := [name for name in (variant.onnx, variant.openvino) if name and name not in run]:
+        yield f"not run: {', '.join(not_run)}"
     frame, image = manifest.input.frame, manifest.image.size
     if any(2 * pixels < wanted for pixels, wanted in zip(frame, image, strict=True)):
         yield f"a frame of {frame[0]}x{frame[1]} is less than half the detector's image of {image[0]}x{image[1]}"
@@ -143,6 +148,12 @@ def _stages(bundle: Bundle, reference: Reference) -> Check:
     return _check("stages", "" if got == wanted else f"are {sorted(got)}; the detector has {sorted(wanted)}")
 
 
+def _stated_stages(bundle: Bundle) -> Check:
+    """Check that the manifest names the stages that every detector has: a proof compares those that it names."""
+    missing = [name for name in _STAGES_OF_ALL if name not in bundle.manifest.stages]
+    return _check("stages", f"lack {', '.join(missing)}" if missing else "")
+
+
 def _golden(bundle: Bundle, original: Original) -> list[Check]:
     """Compare the stored golden outputs with eager Torch's outputs on this machine, within the fp32 tolerance."""
     if original.golden is None or bundle.manifest.geometry != original.geometry:
@@ -160,10 +171,8 @@ def _golden(bundle: Bundle, original: Original) -> list[Check]:
 def _scale(bundle: Bundle, reference: Reference) -> Check:
     """Check the scale for plausibility: errors are shares of the scale, so a huge scale would hide them."""
     scale, scores = bundle.manifest.decision.scale, np.asarray(reference.outputs.score)
-    finite = np.isfinite(scores)
-    # Black, white and an edge may score a thousand times what pictures of parts do.
-    usual = finite & [not picture.name.startswith(EXTREME) for picture in reference.pictures]
-    known = scores[usual if usual.sum() > 1 else finite]
+    # Extreme frames count as well: a few pictures of one kind may lie much closer together than normal ones do.
+    known = scores[np.isfinite(scores)]
     if not known.size:
         return _check("scale", f"no finite score of {reference.source} to compare it with")
     wrong = f"is {scale:g}; all scores lie within {spread(known):g}: give --model to see whether it is right"

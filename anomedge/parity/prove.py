@@ -38,6 +38,7 @@ from anomedge.parity.stored import vouching_certificate
 from anomedge.parity.subject import subject_of
 from anomedge.parity.verdict import CLAUSES, failures_of_cell
 from anomedge.runtimes import Session, variant_of
+from anomedge.threshold import scale_of_each
 
 __all__ = ["failure_text", "prove"]
 
@@ -118,7 +119,7 @@ def _prove_runtime(
         # Opening checks the graph against the manifest's sizes, so they are safe to use only from here on.
         rows.truth = rows.truth or truth_of(reference.pictures, manifest.geometry, manifest.input.frame)
         rows.cells += _cells(bundle, session, reference, plan, rows.truth)
-        rows.checks += _contract(bundle, session)
+        rows.checks += [*_contract(bundle, session), *_copies(bundle, session, reference, plan)]
     if not reference.stages:
         return
     with plan.open(bundle, runtime, stages=True) as tapped:
@@ -227,6 +228,25 @@ def _contract(bundle: Bundle, session: Session) -> list[Check]:
     for name, feed in wrong.items():
         checks.append(_check(session, name, _refused(session, feed), "was not refused"))
     return sorted(checks, key=lambda check: CLAUSES.index(check.name))
+
+
+def _copies(bundle: Bundle, session: Session, reference: Reference, plan: Plan) -> list[Check]:
+    """Run copies of one picture as a batch, as an inspector fills a fixed batch up; the lowest and the highest score."""
+    scores, frame = np.asarray(reference.outputs.score, dtype=np.float64), bundle.manifest.input.frame
+    scale = scale_of_each(scores, reference.exported_decision(bundle).scale)
+    checks = []
+    for batch in plan.batches:
+        error = 0.0
+        for place in {int(scores.argmin()), int(scores.argmax())} if batch > 1 else ():
+            pixels = reference.pictures[place].frame(frame)
+            produced = session.run({FRAMES: np.repeat(pixels[None], batch, axis=0)})["score"]
+            apart = float(np.abs(produced - scores[place]).max() / scale[place])
+            error = max(error, apart if np.isfinite(apart) else np.inf)
+        if batch > 1:
+            allowed = plan.tolerance.score
+            check = _check(session, f"copies at batch {batch}", error <= allowed, f"score off by {error:.2e}")
+            checks.append(check.model_copy(update={"error": error, "tolerance": allowed}))
+    return checks
 
 
 def _check(session: Session, name: str, passed: bool, detail: str) -> Check:

@@ -7,15 +7,15 @@ name that still matches is kept as a separate file.
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from anomedge.bundle import CERTIFICATES, Bundle, assert_in_place
 from anomedge.files import atomic_file, canonical_json
 from anomedge.parity.certificate import GOLDEN, ORIGINALS, TOLERANCES, Certificate
+from anomedge.parity.rows import BUNDLE
 from anomedge.parity.subject import digest_of_decision, digest_of_golden
 from anomedge.runtimes import variant_of
 from anomedge.strict_json import JsonError, NotPlainError, read_json
@@ -60,8 +60,11 @@ def stored_certificates(bundle: Bundle) -> list[StoredCertificate]:
     folder = bundle.path / CERTIFICATES
     if folder.is_symlink() or not folder.is_dir():
         return []
-    paths = itertools.islice(folder.glob("*.json"), _FILES)
-    found = (_read(path, bundle) for path in sorted(paths))
+    return _read_all(sorted(folder.glob("*.json"))[:_FILES], bundle)
+
+
+def _read_all(paths: Iterable[Path], bundle: Bundle) -> list[StoredCertificate]:
+    found = (_read(path, bundle) for path in paths)
     return [stored for stored in found if stored is not None]
 
 
@@ -84,7 +87,8 @@ def vouching_certificate(bundle: Bundle) -> str:
 def keep_certificate(bundle: Bundle, name: str, certificate: Certificate) -> None:
     """Write a certificate if it passed; remove what it supersedes from earlier certificates of the same name.
 
-    A failed certificate supersedes as well. Rows of other runtimes and precisions move to a separate file.
+    A failed certificate supersedes as well. Rows of other runtimes and precisions move to a separate file. A failed check of
+    the bundle itself refutes every certificate about this bundle: all of them are removed.
 
     Raises:
         OSError, OutputError: the bundle cannot be written to, or another one has taken its place since it was opened.
@@ -92,23 +96,30 @@ def keep_certificate(bundle: Bundle, name: str, certificate: Certificate) -> Non
     assert_in_place(bundle)
     folder = bundle.path / CERTIFICATES
     folder.mkdir(exist_ok=True)
-    main = folder / f"{plain_name(name)}.json"
-    stale = []
-    for stored in stored_certificates(bundle):
-        path = folder / stored.name
-        if path != main and not stored.name.startswith(f"{plain_name(name)}."):
-            continue
-        stale.append(path)
+    stem = plain_name(name)
+    main = folder / f"{stem}.json"
+    if any(check.runtime == BUNDLE and not check.passed for check in certificate.checks):
+        _remove_refuted(bundle, folder)
+    # By name, not through `stored_certificates`, which lists a limited number of files.
+    earlier = [path for path in folder.glob("*.json") if path == main or path.name.startswith(f"{stem}.")]
+    stale = set(earlier)
+    for stored in _read_all(earlier, bundle):
         left = stored.certificate.without(certificate.places) if stored.passed and stored.certificate else None
         if left is not None and left.cells:
-            beside = folder / f"{plain_name(name)}.{_places_stem(left)}.json"
+            beside = folder / f"{stem}.{_places_stem(left)}.json"
             _write(beside, left)
-            stale = [path for path in stale if path != beside]
+            stale.discard(beside)
     if certificate.passed:
         _write(main, certificate)
-        stale = [path for path in stale if path != main]
+        stale.discard(main)
     for path in stale:
         path.unlink(missing_ok=True)
+
+
+def _remove_refuted(bundle: Bundle, folder: Path) -> None:
+    for stored in _read_all(folder.glob("*.json"), bundle):
+        if stored.certificate is not None and stored.certificate.bundle == bundle.manifest.digest:
+            (folder / stored.name).unlink(missing_ok=True)
 
 
 def _write(path: Path, certificate: Certificate) -> None:

@@ -177,6 +177,7 @@ def _opened(vendor: Any, content: bytes, settings: Any, providers: list[Any], **
     with tempfile.TemporaryDirectory() as empty:
         # All values are in memory by now; a reference that was missed must not resolve to a file.
         settings.add_session_config_entry(_FOLDER_OF_VALUES, empty)
+        settings.add_session_config_entry("session.load_model_format", "ONNX")  # never a guess from the bytes
         session = vendor.InferenceSession(content, settings, providers=providers, **more)
     session.disable_fallback()
     session._model_bytes = b""  # kept by ONNX Runtime for the fallback only; as large as the graph

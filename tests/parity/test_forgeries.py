@@ -30,6 +30,9 @@ ONE = ("--runtime", RUNTIMES[0], "--batch", "1")
 def copy(bundle_paths, tmp_path):
     root = tmp_path / "part.anomedge"
     shutil.copytree(bundle_paths["padim"], root)
+    for path in (root / "certificates").iterdir():  # other tests verify the session's bundle
+        if path.name != "host.json":
+            path.unlink()
     return root
 
 
@@ -141,6 +144,7 @@ def test_variants_that_were_not_run_are_said(copy, proven):
     fp32 = statement(copy, "variants")["fp32"]
     certificate = proven(sign(copy, variants={"fp32": fp32, "fp16": fp32}))
     assert "not run: the bundle's variants fp16" in certificate.cautions
+    assert "not run: openvino/model.xml" in certificate.cautions
 
 
 def test_a_frame_of_few_pixels_and_stretched_pictures_are_said(copy):
@@ -148,16 +152,10 @@ def test_a_frame_of_few_pixels_and_stretched_pictures_are_said(copy):
     small = bundle.manifest.model_copy(
         update={"input": bundle.manifest.input.model_copy(update={"height": 2, "width": 2})}
     )
-    (note,) = notes_on(Bundle(bundle.path, small), plan_of(bundle, [RUNTIMES[0]], [1]))
+    *_, note = notes_on(Bundle(bundle.path, small), plan_of(bundle, RUNTIMES, [1]))
     assert note == "a frame of 2x2 is less than half the detector's image of 72x80"
     counts = PictureCount(**(dict.fromkeys(PictureCount.model_fields, 0) | {"total": 9, "resized": 7, "distinct": 9}))
     assert [*cautions_on(counts, [])] == ["7 of 9 pictures were stretched to the frame"]
-
-
-def test_the_scale_is_judged_without_extreme_frames(copy, capfd):
-    sign(copy, **decided(copy, scale=statement(copy, "decision")["scale"] * 165))
-    assert run("verify", copy, *ONE) == 3
-    assert "bundle scale: is " in capfd.readouterr().err
 
 
 @pytest.mark.slow
