@@ -53,7 +53,7 @@ def test_version_and_bare_call(capsys):
         (["fit", "padim", ".", "-o", "no/m.safetensors"], "make it first"),
         (
             ["export", "missing.safetensors", "-o", "b", "--frame", "9x9", "--golden", "synthetic"],
-            "no model of anomedge",
+            "missing.safetensors cannot be read",
         ),
         (
             ["export", "missing.safetensors", "-o", "b", "--frame", "9x9", "--batch", "many", "--golden", "synthetic"],
