@@ -34,7 +34,7 @@ MEMORY_LIMIT = 1536 << 20
 _LINES, _CHARACTERS = 3, 4000
 _NOBODY = 65534
 _PROVED_SHARE = 0.2
-_TEMPORARY = re.escape(f"{tempfile.gettempdir()}/tmp") + "[a-z0-9_]{8}"
+_TEMPORARY = re.escape(os.path.join(tempfile.gettempdir(), tempfile.gettempprefix())) + "[a-z0-9_]{8}"  # noqa: PTH118 - a prefix
 _OWN_EMPTY_FOLDER = re.compile(rf"open {_TEMPORARY}|[a-z.]+ \('{_TEMPORARY}'.*\)")
 """ONNX Runtime gets an empty private folder, in which references to other files cannot resolve."""
 _ALWAYS_PROVED = frozenset({"signed: forgeries", "signed: contract"})
