@@ -284,7 +284,7 @@ def remove_local(bundle: Bundle) -> Bundle:
 
 
 def assert_in_place(bundle: Bundle) -> None:
-    """Refuse to write into another bundle than the one that was opened: what is written is about that one.
+    """Raise an error if the path no longer holds the bundle that was opened; call this before writing into it.
 
     Raises:
         OutputError: another one, or no whole one, lies at its path.
@@ -343,7 +343,7 @@ def _check_kind(path: Path) -> None:
 
 
 def _is_unhashed(name: str) -> bool:
-    """Whether the digest excludes a file in the bundle's root: the manifest, `local.json` or a temporary of it.
+    """Return True for files in the root that the digest excludes: manifest, `local.json`, temporary files of `local.json`.
 
     Temporaries of `local.json` lie in the root because a rename is atomic only within one file system, and because
     only the root is certain to be writable when `local.json` can be replaced. A killed process leaves one behind.

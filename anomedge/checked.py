@@ -1,4 +1,4 @@
-"""Read files whose size and hash are known; each is read once, so the bytes hashed are the bytes used."""
+"""Read a file once and check its size and hash, so that the bytes hashed are the bytes used."""
 
 from pathlib import Path
 

@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import Field, FiniteFloat, model_validator
 
+from anomedge.contracts import Frozen
 from anomedge.errors import BundleError, IntegrityError, SchemaError
 from anomedge.files import atomic_file, canonical_json
 from anomedge.strict_json import JsonError, NotPlainError, read_json, validated
@@ -19,14 +20,12 @@ _LIMIT = 1 << 16
 _REMEDY = "remove it with `anomedge threshold BUNDLE --reset`, then set the threshold with --set or --normal"
 
 
-class LocalSettings(BaseModel):
+class LocalSettings(Frozen):
     """Values that a device overrides, with author, date, pictures used and digest of the bundle.
 
     `alarms` of `count` normal pictures score above the threshold, which was chosen for the false-alarm rate `rate`;
     `interval` is the 95 % confidence interval of the true rate. All are None for a threshold that was set by hand.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     bundle: str | None = None
     threshold: FiniteFloat | None = None
@@ -41,6 +40,15 @@ class LocalSettings(BaseModel):
     alarms: Annotated[int, Field(ge=0)] | None = None
     count: Annotated[int, Field(ge=0)] | None = None
     interval: tuple[FiniteFloat, FiniteFloat] | None = None
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "LocalSettings":
+        """Refuse counts and rates that cannot belong together: they are shown as a statement of confidence."""
+        if self.alarms is not None and (self.count is None or self.alarms > self.count):
+            raise ValueError("expected at most as many alarms as pictures")
+        if self.interval is not None and not 0 <= self.interval[0] <= self.interval[1] <= 1:
+            raise ValueError("expected an interval of rates within [0, 1]")
+        return self
 
     def applied_to(self, decision: Decision) -> Decision:
         """Return the decision with the overrides applied."""

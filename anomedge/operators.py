@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import count
 from xml.etree import ElementTree as ET
 
 from anomedge.protobuf import FIXED32, FIXED64, LENGTHS, PARTS, VARINT, Field, Spoilt, fields, read_varint
@@ -65,10 +66,15 @@ IR_OPERATORS = frozenset(
 _IR_NAMES = {name.lower() for name in IR_OPERATORS}
 _IR_TAGS = {"net", "layers", "layer", "data", "input", "output", "port", "dim", "edges", "edge"}
 _IR_NOTES = {"rt_info", "meta_data"}
-_IR_LARGEST = 64 << 20
+_IR_LARGEST = 16 << 20
+"""Parsed, a file of so many bytes may take 0.8 GB; an IR holds no weights and has a few hundred kilobytes."""
+
 _OPSET = re.compile(r"opset[1-9][0-9]?")
 _MARKUP = re.compile(rb"<!(?!--)")
 """Document types, entities and CDATA; OpenVINO writes none, and parsers differ in what they make of them."""
+
+_MOST_FIELDS = 1_000_000
+"""Fields of one ONNX file; the export of a large backbone has some ten thousand, and reading a million takes a second."""
 
 _DOMAINS = {"", "ai.onnx"}
 _TEXT, _NUMBER, _FLOAT = (LENGTHS,), (VARINT,), (FIXED32,)
@@ -128,7 +134,7 @@ def faults_of_onnx(content: bytes) -> Iterator[str]:
         yield "has the mark of ONNX Runtime's own format"
         return
     try:
-        yield from _faults(content, Field(0, LENGTHS, 0, 0, len(content)), "model")
+        yield from _faults(content, Field(0, LENGTHS, 0, 0, len(content)), "model", count())
     except Spoilt as error:
         yield f"is no valid ONNX graph ({error})"
 
@@ -152,11 +158,13 @@ def faults_of_ir(content: bytes) -> Iterator[str]:
             yield from _faults_of_layers(root)
 
 
-def _faults(content: bytes, message: Field, kind: str) -> Iterator[str]:
+def _faults(content: bytes, message: Field, kind: str, counter: Iterator[int]) -> Iterator[str]:
     """Yield the faults of a message and of those within it; every kind of message here nests to a fixed depth."""
     single, repeated = _SINGLE[kind], _REPEATED[kind]
     seen = set[int]()
     for field in fields(content, message.body, message.end):
+        if next(counter) >= _MOST_FIELDS:
+            raise Spoilt(f"over {_MOST_FIELDS} fields")
         number = field.number
         if field.wire not in (single.get(number) or repeated.get(number) or ()):
             yield _REASONS.get((kind, number), f"has an unknown field {number} (wire type {field.wire}) in a {kind}")
@@ -171,7 +179,7 @@ def _faults(content: bytes, message: Field, kind: str) -> Iterator[str]:
         if inner == "node":
             yield from _faults_of_node(content, field)
         if inner is not None:
-            yield from _faults(content, field, inner)
+            yield from _faults(content, field, inner, counter)
 
 
 def _faults_of_node(content: bytes, message: Field) -> Iterator[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from anomedge import runtimes
 from anomedge.bundle import Bundle
-from anomedge.errors import InputError
+from anomedge.errors import BundleError, InputError
 from anomedge.images import read_folders
 from anomedge.parity import Certificate, Plan, Reference, prove
 from anomedge.parity.compare import collect
@@ -95,8 +95,10 @@ def _eager(bundle: Bundle, plan: Plan, model: Path, images: Sequence[Path]) -> R
         return nothing_compared(loaded)
     if loaded.digest != manifest.model:
         warnings.warn(f"{model} is not the file that {bundle.path} was exported from", stacklevel=2)
-    for runtime in plan.runtimes[:1]:
-        with plan.open(bundle, runtime):
-            pass  # opening checks the graph against the manifest's sizes before memory of those sizes is allocated
+    try:
+        for runtime in plan.runtimes[:1]:
+            plan.open(bundle, runtime).close()  # checks the manifest's sizes before memory of those sizes is allocated
+    except BundleError:  # the proof meets it again and names it
+        return nothing_compared(loaded)
     frame = manifest.input.frame
     return reference_from_model(loaded, model, pictures_of(images, frame), frame, bundle=bundle)

@@ -213,6 +213,10 @@ def test_local_settings_state_their_bundle(copy):
         ('{"threshold": 1, "threshold": 1000}', "the key 'threshold' twice"),
         ('{"threshold": NaN}', "threshold: got a number that is not finite"),
         ('{"by": "\\ud800"}', "by: got a lone surrogate"),
+        ('{"alarms": 9, "count": 2}', "at most as many alarms as pictures"),
+        ('{"alarms": 9}', "at most as many alarms as pictures"),
+        ('{"interval": [0.5, 0.3]}', "an interval of rates"),
+        ('{"interval": [0.5, 3]}', "an interval of rates"),
     ],
 )
 def test_local_settings_are_read_strictly(copy, text, match):

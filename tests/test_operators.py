@@ -281,3 +281,33 @@ def test_an_ir_with_a_state_is_not_opened(root):
     stateful(root / "openvino" / "model.xml")
     with pytest.raises(BundleError, match="ReadValue"):
         runtimes.open(signed(root), runtime="openvino")
+
+
+def test_bytes_of_another_format_and_countless_fields_are_refused():
+    """ONNX Runtime takes bytes with this mark for its own format; the same bytes are a valid protocol buffer."""
+    both = varint(1 << 3) + b"\x0a" + piece(2, b"ORTM")
+    assert list(faults_of_onnx(both)) == ["has the mark of ONNX Runtime's own format"]
+    (fault,) = faults_of_onnx(piece(14, b"") * 1_000_001)
+    assert "over 1000000 fields" in fault
+    (fault,) = faults_of_ir(b" " * (17 << 20))
+    assert fault.startswith("has 17825792 bytes")
+
+
+@pytest.mark.parametrize("name", ["MatMulInteger", "QLinearMatMul", "ConvInteger", "GRU", "LSTM", "RNN"])
+def test_operators_that_leave_memory_unwritten_are_not_allowed(name):
+    """ONNX Runtime leaves outputs of some as they were where a dimension is zero: a state from run to run."""
+    assert name not in ONNX_OPERATORS
+
+
+def test_onnxruntime_does_not_guess_the_format(root, monkeypatch):
+    import onnxruntime
+
+    told, real = [], onnxruntime.InferenceSession
+
+    def opened(content, settings, **more):
+        told.append(settings.get_session_config_entry("session.load_model_format"))
+        return real(content, settings, **more)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", opened)
+    with runtimes.open(root, runtime="onnxruntime"):
+        assert told == ["ONNX"]

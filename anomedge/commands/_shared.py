@@ -213,7 +213,12 @@ def threshold_lines(bundle: Bundle, local: LocalSettings | None) -> list[str]:
     ]
     if local is None:
         return [*lines, "in force   the manifest's: there is no local.json"]
-    values = {"threshold": local.threshold, "pixels": local.pixel_threshold}
+    values = {
+        "threshold": local.threshold,
+        "pixels": local.pixel_threshold,
+        "lowest shown": local.minimum,
+        "highest shown": local.maximum,
+    }
     shown = ", ".join(f"{name} {value:.6g}" for name, value in values.items() if value is not None)
     lines.append(
         f"local      {shown or 'nothing'}: {printable(local.pictures)}; {printable(local.by)}, {printable(local.when)}"

@@ -68,7 +68,7 @@ def floating(x: Tensor, statistic: Tensor) -> Tensor:
 
 
 def checked_dtype(x: Tensor, weight: Tensor, name: str) -> None:
-    """Refuse an input whose dtype is not that of the weights, unless autocast converts it.
+    """Require the input to have the dtype of the weights, unless autocast converts it.
 
     Raises:
         InputError: the dtypes differ.

@@ -81,7 +81,7 @@ def _works(name: str, options: Mapping[str, Any], size: Size) -> bool:
 
 
 def _multiples(size: Size, step: int) -> Iterator[Size]:
-    """Yield the nearest sizes below and above whose sides are multiples of a step.
+    """Yield the nearest smaller and larger sizes with sides that are multiples of a step.
 
     >>> list(_multiples((72, 100), 16))
     [(64, 96), (80, 112)]

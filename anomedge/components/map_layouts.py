@@ -88,7 +88,7 @@ def _not_a_map(layer: str, shapes: Sequence[Shape], sizes: Sequence[Size], reaso
 
 
 def _scaled_readings(shapes: Sequence[Shape], sizes: Sequence[Size]) -> list[MapLayout]:
-    """List the layouts whose height and width grow in proportion to the image."""
+    """List the layouts in which height and width grow in proportion to the image."""
     first, second = shapes
     if len(first) != len(second):
         return []

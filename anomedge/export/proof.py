@@ -15,7 +15,7 @@ from anomedge.parity import Reference
 from anomedge.parity.compare import FRAMES, Outputs, collect
 from anomedge.parity.golden import places_with_stages, read_golden
 from anomedge.parity.pictures import blends, extremes, synthetic
-from anomedge.parity.plan import Original
+from anomedge.parity.plan import GoldenOutputs, Original
 from anomedge.pipelines.model import Model
 
 __all__ = ["nothing_compared", "pictures_of", "reference_from_model"]
@@ -62,7 +62,7 @@ def reference_from_model(
             outputs = _joined(outputs, collect(eager, mixed, frame, batch=1))
         everything = [*given, *mixed]
         stages = {i: eager.stages(everything[i].frame(frame)[None]) for i in places_with_stages(everything)}
-        golden = _on_golden_frames(eager, bundle) if bundle is not None else None
+        golden = _on_golden_frames(eager, bundle, frame) if bundle is not None and bundle.manifest.golden else None
     return Reference(
         source=eager.name,
         pictures=everything,
@@ -75,19 +75,17 @@ def reference_from_model(
 
 
 def nothing_compared(model: Model) -> Reference:
-    """Make a reference from the model file, without pictures: for a bundle of another geometry."""
+    """Make a reference from the model file, without pictures: for a bundle whose graphs cannot be compared."""
     original = Original(model.digest, model.decision, model.geometry, model.card.licence)
     return Reference(EagerSession.name, [], Outputs(np.empty(0), np.empty((0, 1, 1, 1))), original=original)
 
 
-def _on_golden_frames(eager: EagerSession, bundle: Bundle) -> Reference | None:
-    """Run the bundle's golden frames through eager Torch on this machine; None if the bundle has none."""
-    if not bundle.manifest.golden:
-        return None
-    stored, frame = read_golden(bundle), bundle.manifest.input.frame
+def _on_golden_frames(eager: EagerSession, bundle: Bundle, frame: tuple[int, int]) -> GoldenOutputs:
+    """Run the bundle's golden frames through eager Torch on this machine."""
+    stored = read_golden(bundle)
     outputs = collect(eager, stored.pictures, frame, batch=1)
     stages = {i: eager.stages(stored.pictures[i].frame(frame)[None]) for i in stored.stages}
-    return Reference(eager.name, stored.pictures, outputs, stages)
+    return GoldenOutputs(Reference(eager.name, stored.pictures, outputs, stages), stored)
 
 
 def _joined(one: Outputs, other: Outputs) -> Outputs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from anomedge import runtimes
 from anomedge.bundle import Bundle
@@ -16,7 +16,14 @@ from anomedge.resample import Geometry
 from anomedge.runtimes import TF32, Options, Session, Tensors, variant_of
 from anomedge.threshold import Decision
 
-__all__ = ["Original", "Plan", "Reference", "batches_of"]
+__all__ = ["GoldenOutputs", "Original", "Plan", "Reference", "batches_of"]
+
+
+class GoldenOutputs(NamedTuple):
+    """Outputs for the golden frames of a bundle: of eager Torch on this machine, and as stored in the bundle."""
+
+    eager: Reference
+    stored: Reference
 
 
 @dataclass(frozen=True)
@@ -27,14 +34,15 @@ class Original:
         digest: SHA-256 of the file.
         decision: thresholds, scale and normalisation.
         geometry: mapping of a frame to the detector's image.
-        golden: eager Torch's outputs for the bundle's golden frames; None if the bundle has none yet.
+        licence: terms of the weights and pictures.
+        golden: outputs for the bundle's golden frames; None if the bundle has none yet.
     """
 
     digest: str
     decision: Decision
     geometry: Geometry
     licence: dict[str, str]
-    golden: Reference | None = None
+    golden: GoldenOutputs | None = None
 
 
 @dataclass(frozen=True)

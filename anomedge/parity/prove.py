@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 from anomedge.bundle import Bundle
 from anomedge.errors import AnomedgeError, InputError
-from anomedge.files import sha256_of_bytes
-from anomedge.images import Frame, Picture
+from anomedge.images import Picture
 from anomedge.parity.certificate import (
     GOLDEN,
     ORIGINALS,
@@ -27,7 +26,7 @@ from anomedge.parity.certificate import (
     StageError,
     Tolerance,
 )
-from anomedge.parity.compare import FRAMES, Outputs, Truth, collect, compare, truth_of
+from anomedge.parity.compare import FRAMES, Difference, Outputs, Truth, collect, compare, truth_of
 from anomedge.parity.layout import check_layout
 from anomedge.parity.localise import localise
 from anomedge.parity.manifest import OPERATORS, check_manifest, notes_on
@@ -35,10 +34,9 @@ from anomedge.parity.pictures import BLENDED, EXTREME, SYNTHETIC
 from anomedge.parity.plan import Plan, Reference
 from anomedge.parity.stages import stage_checks
 from anomedge.parity.stored import vouching_certificate
-from anomedge.parity.subject import subject_of
-from anomedge.parity.verdict import CLAUSES, failures_of_cell
+from anomedge.parity.subject import FrameDigest, digests_of_frames, subject_of
+from anomedge.parity.verdict import CLAUSES, copies_at, failures_of_cell
 from anomedge.runtimes import Session, variant_of
-from anomedge.threshold import scale_of_each
 
 __all__ = ["failure_text", "prove"]
 
@@ -77,10 +75,10 @@ def prove(bundle: Bundle, reference: Reference, plan: Plan, *, stages: bool = Fa
             rows.checks += check_layout(bundle, reference, plan)
     decision = reference.decision_in_force(bundle)
     # Without cells, no graph confirmed the manifest's frame size; it may be huge, so pictures are not stretched to it.
-    frame = bundle.manifest.input.frame if rows.cells else None
+    frames = digests_of_frames(reference, bundle.manifest.input.frame if rows.cells else None)
     return Certificate(
         bundle=bundle.manifest.digest,
-        about=subject_of(bundle, reference, plan, frame),
+        about=subject_of(bundle, reference, plan, frames),
         reference=reference.source,
         machine={"system": platform.system(), "machine": platform.machine(), "python": platform.python_version()},
         tools=_versions(),
@@ -91,7 +89,7 @@ def prove(bundle: Bundle, reference: Reference, plan: Plan, *, stages: bool = Fa
         notes=tuple(notes_on(bundle, plan)),
         vouched_by=vouching_certificate(bundle) if reference.source == GOLDEN else "",
         tolerances={plan.precision: plan.tolerance},
-        pictures=_counts(reference, frame),
+        pictures=_counts(reference, frames),
         stage_names=bundle.manifest.stages if reference.source in ORIGINALS else (),
         cells=tuple(rows.cells),
         checks=tuple(check.model_copy(update={"precision": plan.precision}) for check in rows.checks),
@@ -230,23 +228,31 @@ def _contract(bundle: Bundle, session: Session) -> list[Check]:
     return sorted(checks, key=lambda check: CLAUSES.index(check.name))
 
 
-def _copies(bundle: Bundle, session: Session, reference: Reference, plan: Plan) -> list[Check]:
-    """Run copies of one picture as a batch, as an inspector fills a fixed batch up; the lowest and the highest score."""
-    scores, frame = np.asarray(reference.outputs.score, dtype=np.float64), bundle.manifest.input.frame
-    scale = scale_of_each(scores, reference.exported_decision(bundle).scale)
-    checks = []
+def _copies(bundle: Bundle, session: Session, reference: Reference, plan: Plan) -> Iterator[Check]:
+    """Run copies of one picture as a batch, as an inspector fills up a fixed one: the lowest and the highest score."""
+    scores = np.asarray(reference.outputs.score, dtype=np.float64)
     for batch in plan.batches:
-        error = 0.0
-        for place in {int(scores.argmin()), int(scores.argmax())} if batch > 1 else ():
-            pixels = reference.pictures[place].frame(frame)
-            produced = session.run({FRAMES: np.repeat(pixels[None], batch, axis=0)})["score"]
-            apart = float(np.abs(produced - scores[place]).max() / scale[place])
-            error = max(error, apart if np.isfinite(apart) else np.inf)
         if batch > 1:
-            allowed = plan.tolerance.score
-            check = _check(session, f"copies at batch {batch}", error <= allowed, f"score off by {error:.2e}")
-            checks.append(check.model_copy(update={"error": error, "tolerance": allowed}))
-    return checks
+            differences = [
+                _difference_of_copies(bundle, session, reference, plan, place, batch)
+                for place in {int(scores.argmin()), int(scores.argmax())}
+            ]
+            lines = [line for each in differences for line in failures_of_cell(each, None, plan.tolerance)]
+            yield _check(session, copies_at(batch), not lines, "; ".join(lines))
+
+
+def _difference_of_copies(
+    bundle: Bundle, session: Session, reference: Reference, plan: Plan, place: int, batch: int
+) -> Difference:
+    picture = reference.pictures[place]
+    pixels = picture.frame(bundle.manifest.input.frame)
+    outputs = session.run({FRAMES: np.repeat(pixels[None], batch, axis=0)})
+    places = [place] * batch
+    expected = Outputs(reference.outputs.score[places], reference.outputs.anomaly_map[places])
+    produced = Outputs(outputs["score"], outputs["anomaly_map"])
+    decision, exported = reference.decision_in_force(bundle), reference.exported_decision(bundle)
+    allowed = 0.0 if plan.precision == "fp32" else plan.tolerance.score
+    return compare(expected, produced, decision, [picture.name] * batch, allowed, exported)
 
 
 def _check(session: Session, name: str, passed: bool, detail: str) -> Check:
@@ -263,11 +269,14 @@ def _refused(session: Session, feed: dict[str, npt.NDArray[Any]]) -> bool:
     return False
 
 
-def _counts(reference: Reference, size: tuple[int, int] | None) -> PictureCount:
+def _counts(reference: Reference, frames: Sequence[FrameDigest]) -> PictureCount:
     names = [picture.name for picture in reference.pictures]
     made = (BLENDED, EXTREME, SYNTHETIC)
-    own = [picture for picture in reference.pictures if not picture.name.startswith(made)]
-    frames = (picture.frame(size) for picture in own)
+    own = {
+        frame.sha256
+        for name, frame in zip(names, frames, strict=True)
+        if not name.startswith(made) and not frame.uniform
+    }
     return PictureCount(
         total=len(names),
         labelled=sum(picture.anomalous is not None for picture in reference.pictures),
@@ -276,13 +285,8 @@ def _counts(reference: Reference, size: tuple[int, int] | None) -> PictureCount:
         extreme=sum(name.startswith(EXTREME) for name in names),
         resized=reference.resized,
         synthetic=sum(name.startswith(SYNTHETIC) for name in names),
-        distinct=len({sha256_of_bytes(frame.tobytes()) for frame in frames if not _is_uniform(frame)}),
+        distinct=len(own),
     )
-
-
-def _is_uniform(frame: Frame) -> bool:
-    """Whether the values of each channel differ by at most two grey levels."""
-    return bool(np.ptp(frame.reshape(-1, frame.shape[-1]), axis=0).max() <= 2)
 
 
 def _versions() -> dict[str, str]:

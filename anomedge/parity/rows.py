@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+
+from anomedge import contracts
 
 __all__ = ["BUNDLE", "Cell", "Check", "Finding", "Frozen", "PictureCount", "StageError", "Subject"]
 
@@ -13,10 +15,10 @@ BUNDLE = "bundle"
 """Placeholder for the runtime's name in checks of the bundle itself, which involve no runtime."""
 
 
-class Frozen(BaseModel):
+class Frozen(contracts.Frozen):
     """Immutable record that refuses unknown fields; numbers that are not finite become null in JSON."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+    model_config = ConfigDict(ser_json_inf_nan="null")
 
     def to_json(self) -> dict[str, Any]:
         """Convert the record to values that JSON can hold."""

@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
 
 from anomedge.bundle import Bundle, Manifest
 from anomedge.files import canonical_json, sha256_of_bytes
+from anomedge.images import Frame
 from anomedge.parity.plan import Plan, Reference
 from anomedge.parity.rows import Subject
 from anomedge.runtimes import get, variant_of
 from anomedge.threshold import Decision
 
-__all__ = ["digest_of_decision", "digest_of_golden", "subject_of"]
+__all__ = ["FrameDigest", "digest_of_decision", "digest_of_golden", "digests_of_frames", "subject_of"]
 
 _GOLDEN = "golden/"
+_UNIFORM = 2
 
 
-def subject_of(bundle: Bundle, reference: Reference, plan: Plan, frame: tuple[int, int] | None) -> Subject:
+class FrameDigest(NamedTuple):
+    """SHA-256 of the pixels of a frame, and whether the values of each channel differ by at most two grey levels."""
+
+    sha256: str
+    uniform: bool
+
+
+def subject_of(bundle: Bundle, reference: Reference, plan: Plan, frames: Sequence[FrameDigest]) -> Subject:
     """Compute the digests of all inputs of a verdict on this bundle.
 
     Args:
         bundle: the bundle proven.
-        reference: the original's outputs and the pictures, which are read again.
+        reference: the original's outputs and the pictures.
         plan: runtimes and options of the copies.
-        frame: (height, width) of the frames, in pixels; None if nothing ran.
+        frames: digests of the reference's pictures.
     """
     return Subject(
         graphs=_graphs(bundle, plan),
         golden=digest_of_golden(bundle.manifest),
         decision=digest_of_decision(reference.decision_in_force(bundle)),
-        pictures=_digest_of_pictures(reference, frame),
+        pictures=_digest_of_pictures(reference, frames),
         model=reference.original.digest if reference.original else None,
     )
 
@@ -46,12 +59,27 @@ def digest_of_golden(manifest: Manifest) -> str:
     return sha256_of_bytes(canonical_json({"entries": entries, "files": files}))
 
 
-def _digest_of_pictures(reference: Reference, frame: tuple[int, int] | None) -> str:
+def digests_of_frames(reference: Reference, frame: tuple[int, int] | None) -> list[FrameDigest]:
+    """Read every picture once and compute its digest.
+
+    Args:
+        reference: the pictures.
+        frame: (height, width) that they are stretched to, in pixels; None to leave them as they are.
+    """
+    return [_digest_of_frame(picture.frame(frame)) for picture in reference.pictures]
+
+
+def _digest_of_frame(pixels: Frame) -> FrameDigest:
+    spread = np.ptp(pixels.reshape(-1, pixels.shape[-1]), axis=0).max()
+    return FrameDigest(sha256_of_bytes(pixels.tobytes()), bool(spread <= _UNIFORM))
+
+
+def _digest_of_pictures(reference: Reference, frames: Sequence[FrameDigest]) -> str:
     digest = hashlib.sha256()
-    for picture in reference.pictures:
-        pixels = picture.frame(frame)
-        digest.update(hashlib.sha256(repr(picture.name).encode("utf-8", "backslashreplace")).digest())
-        digest.update(hashlib.sha256(pixels.tobytes()).digest())
+    for picture, frame in zip(reference.pictures, frames, strict=True):
+        name = repr(picture.name).encode("utf-8", "backslashreplace")
+        digest.update(hashlib.sha256(name).digest())
+        digest.update(bytes.fromhex(frame.sha256))
     return digest.hexdigest()
 
 

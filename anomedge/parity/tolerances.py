@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
-
+from anomedge.contracts import Frozen
 from anomedge.errors import InputError
 
 __all__ = ["TOLERANCES", "UINT8_PIXELS", "WIDEST", "Tolerance", "release_tolerance"]
@@ -16,14 +15,12 @@ UINT8_PIXELS = 1.01 / 255
 for its integer weights (1.005 levels measured on noise)."""
 
 
-class Tolerance(BaseModel):
+class Tolerance(Frozen):
     """Largest errors allowed.
 
     `score`, `map` and `batch` are shares of `anomedge.threshold.scale_of_each`, `pixels` is a share of the [0, 1] range,
     and `stage` is a share of a stage's spread over all pictures with stages.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     score: float
     map: float

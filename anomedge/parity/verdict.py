@@ -9,7 +9,7 @@ from typing import Protocol
 from anomedge.parity.rows import BUNDLE, Cell, Check, Finding, PictureCount, StageError
 from anomedge.parity.tolerances import Tolerance
 
-__all__ = ["CLAUSES", "FEW", "Errors", "cautions_on", "failures_of_cell", "failures_of_rows", "incomplete"]
+__all__ = ["CLAUSES", "FEW", "Errors", "cautions_on", "copies_at", "failures_of_cell", "failures_of_rows", "incomplete"]
 
 CLAUSES = (
     "output score",
@@ -41,6 +41,11 @@ class Errors(Protocol):
     def worst(self) -> str: ...  # noqa: D102
     @property
     def flips(self) -> tuple[str, ...]: ...  # noqa: D102
+
+
+def copies_at(batch: int) -> str:
+    """Return the name of the check that runs copies of one picture as a batch."""
+    return f"copies at batch {batch}"
 
 
 def failures_of_cell(errors: Errors, batch_error: float | None, tolerance: Tolerance) -> tuple[str, ...]:
@@ -92,12 +97,16 @@ def incomplete(cells: Sequence[Cell], checks: Sequence[Check], stages: Sequence[
     """
     if not cells:
         yield "nothing was compared: there is no cell"
-    for place in dict.fromkeys((cell.runtime, cell.precision) for cell in cells):
-        made = {check.name for check in checks if (check.runtime, check.precision) == place}
-        where = place[0] + ("" if place[1] == "fp32" else f" {place[1]}")
-        if left_out := [name for name in (*CLAUSES, *stages) if name not in made]:
+    made: dict[tuple[str, str], set[str]] = {(cell.runtime, cell.precision): set() for cell in cells}
+    for check in checks:
+        made.setdefault((check.runtime, check.precision), set()).add(check.name)
+    for runtime, precision in dict.fromkeys((cell.runtime, cell.precision) for cell in cells):
+        where = runtime + ("" if precision == "fp32" else f" {precision}")
+        if left_out := [name for name in (*CLAUSES, *stages) if name not in made[runtime, precision]]:
             yield f"{where}: not checked: {', '.join(left_out[:5])}"
     for cell in cells:
+        if cell.batch > 1 and copies_at(cell.batch) not in made[cell.runtime, cell.precision]:
+            yield f"{_place(cell)}: not checked: {copies_at(cell.batch)}"
         if cell.pictures < 1:
             yield f"{_place(cell)} batch {cell.batch}: no picture was compared"
 

@@ -14,10 +14,11 @@ from anomedge.export.proof import reference_from_model
 from anomedge.images import read_folders
 from anomedge.parity.certificate import Certificate
 from anomedge.parity.compare import Outputs
+from anomedge.parity.golden import read_golden
 from anomedge.parity.manifest import notes_on
 from anomedge.parity.prove import prove
-from anomedge.parity.rows import PictureCount
-from anomedge.parity.stored import stored_certificates, vouching_certificate
+from anomedge.parity.rows import BUNDLE, Check, PictureCount
+from anomedge.parity.stored import keep_certificate, stored_certificates, vouching_certificate
 from anomedge.parity.verdict import cautions_on
 from anomedge.proving import plan_of
 from tests.conftest import FRAME, RUNTIMES
@@ -290,6 +291,7 @@ FORGED = {
     "no checks": lambda c: c.update(checks=[]),
     "no contract": lambda c: c.update(checks=[k for k in c["checks"] if k["kind"] != "contract"]),
     "no stages": lambda c: c.update(checks=[k for k in c["checks"] if k["kind"] != "stage"]),
+    "no copies": lambda c: c.update(checks=[k for k in c["checks"] if not k["name"].startswith("copies")]),
     "a stage over its share": lambda c: next(k for k in c["checks"] if k["kind"] == "stage").update(error=1.0, tolerance=2.0),
     "a clause that was broken": lambda c: next(k for k in c["checks"] if k["kind"] == "contract").update(passed=False),
     "a cell of a runtime without checks": lambda c: c["cells"].append(c["cells"][0] | {"runtime": "tensorrt"}),
@@ -356,6 +358,46 @@ def test_rows_of_a_file_never_enter_an_honest_certificate(copy):
     put(copy, "line7", content)
     assert run("verify", copy, *ONE, "--name", "line7") == 0
     assert all("tensorrt" not in path.name for path in (copy / "certificates").glob("line7.*tensorrt*0*"))
+
+
+@pytest.mark.parametrize("others", [0, 150])
+def test_a_failed_statement_refutes_every_certificate_of_the_bundle(copy, others):
+    """However many files lie beside them: none is looked for in a limited list."""
+    bundle, content = sign(copy, **decided(copy, threshold=1e9)), host(copy)
+    content["bundle"] = bundle.manifest.digest
+    for name in ("host", "line7", *(f"a{number}" for number in range(others))):
+        (copy / "certificates" / f"{name}.json").write_text(json.dumps(content))
+    failed = Check(runtime=BUNDLE, kind="bundle", name="decision", detail="threshold", passed=False)
+    proof = Certificate.from_json(content)
+    keep_certificate(bundle, "bench", proof.model_copy(update={"checks": (*proof.checks, failed)}))
+    assert not list((copy / "certificates").glob("*.json"))
+
+
+def test_a_manifest_without_stages_fails(copy, capfd):
+    sign(copy, stages=[], golden=[entry | {"stages": False} for entry in statement(copy, "golden")])
+    assert run("verify", copy, *ONE) == 3
+    assert "bundle stages: lack preprocessed, anomaly_map, score" in capfd.readouterr().err
+
+
+def test_copies_of_a_picture_are_run_as_a_batch(bundle_paths):
+    """A fixed batch is filled up with copies of its last picture, so a graph may not know them from others."""
+    bundle = Bundle.open(bundle_paths["padim"])
+    reference = read_golden(bundle)
+
+    class KnowsCopies:
+        name = RUNTIMES[0]
+
+        def run(self, feed):
+            frames = feed["frames"]
+            places = [next(i for i, p in enumerate(reference.pictures) if (p.frame() == f).all()) for f in frames]
+            score, maps = reference.outputs.score[places], reference.outputs.anomaly_map[places]
+            alike = all((frame == frames[0]).all() for frame in frames)
+            return {"score": score * (not (alike and self.zeroes)), "anomaly_map": maps}
+
+    session, prove_module = KnowsCopies(), import_module("anomedge.parity.prove")
+    for session.zeroes in (False, True):
+        checks = [*prove_module._copies(bundle, session, reference, plan_of(bundle, [RUNTIMES[0]], [1, 8]))]
+        assert [(check.name, check.passed) for check in checks] == [("copies at batch 8", not session.zeroes)]
 
 
 def test_certificates_of_older_releases_are_told_apart(copy):
