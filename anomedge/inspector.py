@@ -14,11 +14,11 @@ from PIL import Image
 
 from anomedge import runtimes
 from anomedge.bundle import Bundle
-from anomedge.changes import Changes
+from anomedge.bundle.changes import Changes
 from anomedge.errors import InputError, RuntimeFailure
-from anomedge.frames import as_frame
 from anomedge.images import Frame, read_picture
-from anomedge.picture_checks import wrong_size
+from anomedge.images.checks import wrong_size
+from anomedge.images.frames import as_frame
 from anomedge.threshold import Decision
 
 __all__ = ["Inspector", "Result"]

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from anomedge import sources
 from anomedge.errors import InputError, RuntimeMissing
-from anomedge.sources import CameraSource, Captured, Notice, VideoSource, is_camera
+from anomedge.station import sources
+from anomedge.station.sources import CameraSource, Captured, Notice, VideoSource, is_camera
 from tests.test_sources import World, nothing, short
 
 GREYS = [10 * step + 5 for step in range(20)]

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from anomedge.errors import InputError
-from anomedge.frames import as_frame
+from anomedge.images.frames import as_frame
 from anomedge.inspector import Inspector
 
 RGB = np.arange(6 * 8 * 3, dtype=np.uint8).reshape(6, 8, 3)

@@ -10,9 +10,9 @@ from onnx import SparseTensorProto, TensorProto, helper, numpy_helper
 
 from anomedge import runtimes
 from anomedge.bundle import Bundle, write_manifest
+from anomedge.bundle.operators import IR_OPERATORS, ONNX_OPERATORS, faults_of_ir, faults_of_onnx
+from anomedge.bundle.protobuf import LENGTHS, PARTS, VARINT, Spoilt, fields, varint
 from anomedge.errors import BundleError, RuntimeFailure
-from anomedge.operators import IR_OPERATORS, ONNX_OPERATORS, faults_of_ir, faults_of_onnx
-from anomedge.protobuf import LENGTHS, PARTS, VARINT, Spoilt, fields, varint
 from anomedge.runtimes import _graph
 from anomedge.runtimes._external import external_tensors
 from tests.conftest import RUNTIMES

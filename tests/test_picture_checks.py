@@ -9,7 +9,7 @@ from PIL import Image, ImageFile
 
 from anomedge.errors import InputError
 from anomedge.images import read_picture
-from anomedge.picture_checks import refuse_many_scans
+from anomedge.images.checks import refuse_many_scans
 
 NOISE = np.random.default_rng(0).integers(0, 256, (64, 96, 3)).astype(np.uint8)
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from anomedge import bundle as bundles
 from anomedge.bundle import Bundle
+from anomedge.bundle import manifest as bundles
 from anomedge.commands.export import _recipe
 from anomedge.errors import AnomedgeError, InputError, ModelError
 from anomedge.export.lint.skim import skim

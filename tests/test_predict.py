@@ -15,11 +15,11 @@ from PIL import Image
 
 from anomedge import files
 from anomedge.bundle import Bundle, write_local
-from anomedge.calibration import set_by_hand
 from anomedge.commands import _results
 from anomedge.commands._results import Format, Overlays, ResultsFile, overlay_names
 from anomedge.errors import OutputError
 from anomedge.files import canonical_json
+from anomedge.station.calibration import set_by_hand
 from tests.conftest import FRAME
 from tests.test_commands import run
 
@@ -148,7 +148,7 @@ def test_a_folder_is_listed_once_however_many_overlays_are_written(tmp_path, mon
 
 
 def test_kept_overlays_do_not_list_their_folder(tmp_path, monkeypatch):
-    from anomedge.reactions import PictureKeeper
+    from anomedge.station.reactions import PictureKeeper
 
     keeper = PictureKeeper(tmp_path)
     monkeypatch.setattr(files, "_sweep", lambda target: pytest.fail("the folder is listed for every frame"))

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anomedge import reactions
 from anomedge.errors import InputError, OutputError
-from anomedge.placeholders import split_command
-from anomedge.reactions import Job, OnFail, PictureKeeper
-from anomedge.sources import Captured
+from anomedge.station import reactions
+from anomedge.station.placeholders import split_command
+from anomedge.station.reactions import Job, OnFail, PictureKeeper
+from anomedge.station.sources import Captured
 from tests.test_station import SIZE, events, frame, run
 
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anomedge import sources
 from anomedge.errors import InputError
-from anomedge.sources import Captured, FolderSource, Trouble
+from anomedge.station import sources
+from anomedge.station.sources import Captured, FolderSource, Trouble
 
 
 class World(threading.Event):

@@ -11,13 +11,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from anomedge import sources
 from anomedge.errors import InputError, OutputError, RuntimeFailure
 from anomedge.inspector import Result
-from anomedge.reactions import OnFail
 from anomedge.resample import Geometry
-from anomedge.sources import CameraSource, Captured, Notice, Trouble
-from anomedge.station import READER, Lines, Mailbox, Station, StationOptions
+from anomedge.station import READER, Lines, Mailbox, Station, StationOptions, sources
+from anomedge.station.reactions import OnFail
+from anomedge.station.sources import CameraSource, Captured, Notice, Trouble
 from anomedge.threshold import Decision, Origin
 
 SIZE = (8, 12)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from anomedge.errors import InputError
-from anomedge.overlay import overlay
+from anomedge.images.overlay import overlay
 from anomedge.resample import Geometry
 from anomedge.threshold import Decision, Origin, by_f1, by_false_alarm_rate, spread
 

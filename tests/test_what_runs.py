@@ -15,7 +15,7 @@ import pytest
 
 from anomedge import Inspector, runtimes
 from anomedge.bundle import Bundle
-from anomedge.changes import Changes
+from anomedge.bundle.changes import Changes
 from anomedge.errors import BundleError, IntegrityError
 from anomedge.export.bundling import ExportOptions, export
 from anomedge.export.writing import write_onnx

@@ -8,11 +8,11 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from anomedge.anatomy import StageAnatomy
 from anomedge.bundle import Bundle
+from anomedge.bundle.anatomy import StageAnatomy
+from anomedge.bundle.ranges import LARGEST, SAFETY, Range
 from anomedge.commands._shared import bytes_for_people
 from anomedge.parity.stored import StoredCertificate
-from anomedge.ranges import LARGEST, SAFETY, Range
 
 __all__ = ["certificates", "contract", "files", "model", "ranges", "stages", "tensors"]
 

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from anomedge.anatomy import StageAnatomy, anatomy_of
 from anomedge.budget import load as load_device
 from anomedge.budget.summary import budget_of
 from anomedge.bundle import Bundle
+from anomedge.bundle.anatomy import StageAnatomy, anatomy_of
 from anomedge.commands import _budget as tables_of_budget
 from anomedge.commands import _tables as tables
 from anomedge.commands._shared import parse_size, threshold_lines, wide_console

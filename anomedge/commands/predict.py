@@ -19,9 +19,9 @@ from anomedge.commands._terminal import SafeConsole
 from anomedge.errors import InputError, OutputError, RuntimeFailure
 from anomedge.files import canonical_json
 from anomedge.images import Frame, Listing, scan_folder
+from anomedge.images.overlay import overlay
 from anomedge.inspector import Inspector, Result
 from anomedge.names import indented, printable, storable
-from anomedge.overlay import overlay
 from anomedge.progress import track
 
 EXAMPLE = "anomedge predict part.anomedge images/ -o out/"

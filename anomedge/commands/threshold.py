@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from anomedge.bundle import Bundle, LocalSettings, remove_local, write_local
-from anomedge.calibration import recalibrated, set_by_hand
 from anomedge.commands._options import Device, Precision, Runtime, Threads
 from anomedge.commands._shared import threshold_lines
 from anomedge.commands._terminal import SafeConsole
@@ -16,6 +15,7 @@ from anomedge.errors import InputError
 from anomedge.files import canonical_json
 from anomedge.images import read_normal
 from anomedge.inspector import Inspector
+from anomedge.station.calibration import recalibrated, set_by_hand
 
 EXAMPLE = "anomedge threshold part.anomedge --normal normals/ --rate 0.01"
 

@@ -18,9 +18,9 @@ import typer
 from anomedge.commands._options import Device, Precision, Runtime, Threads
 from anomedge.errors import InputError
 from anomedge.inspector import Inspector
-from anomedge.reactions import OnFail, PictureKeeper
-from anomedge.sources import CameraSource, FolderSource, Source, VideoSource, is_camera
 from anomedge.station import Lines, Station, StationOptions, Summary
+from anomedge.station.reactions import OnFail, PictureKeeper
+from anomedge.station.sources import CameraSource, FolderSource, Source, VideoSource, is_camera
 
 EXAMPLE = "anomedge watch part.anomedge frames/ --save out/"
 

@@ -17,8 +17,8 @@ from anomedge.demo.textures import PictureSet, write_pictures
 from anomedge.errors import OutputError
 from anomedge.export.bundling import ExportOptions, export
 from anomedge.images import Frame, Picture, read_folder
+from anomedge.images.overlay import overlay
 from anomedge.inspector import Inspector
-from anomedge.overlay import overlay
 from anomedge.parity import Certificate
 from anomedge.pipelines.fitting import FitOptions, fit
 from anomedge.pipelines.model import save

@@ -15,7 +15,8 @@ from torch import nn
 
 from anomedge import runtimes
 from anomedge.bundle import LOCAL, MANIFEST, Bundle, Golden, InputContract, OutputContract, Variant, write_manifest
-from anomedge.contracts import MOST_BATCH_BYTES, batch_bytes
+from anomedge.bundle.contracts import MOST_BATCH_BYTES, batch_bytes
+from anomedge.bundle.ranges import Range
 from anomedge.errors import InputError, OutputError, ProofFailed
 from anomedge.export.graph import OUTPUTS, graph_from_model, keep_shipped_outputs
 from anomedge.export.half import folded_backbone, halved
@@ -35,7 +36,6 @@ from anomedge.parity.pictures import extremes
 from anomedge.parity.plan import batches_of
 from anomedge.parity.prove import failure_text
 from anomedge.pipelines.model import Model, load, tool_versions
-from anomedge.ranges import Range
 
 _ANOMALIB, _ANOMALIB_IR = "anomalib.onnx", "openvino/anomalib.xml"
 

@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from anomedge.bundle.ranges import LARGEST, LEAST
 from anomedge.errors import ExportError
-from anomedge.ranges import LARGEST, LEAST
 
 __all__ = ["PRECISIONS", "WORTH_HALVING", "Precision", "file_name", "store_halved", "too_small"]
 

@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
+from anomedge.bundle.ranges import LARGEST, SAFETY, Part, Range
 from anomedge.components import MemoryBank, MultiVariateGaussian
 from anomedge.errors import ExportError
 from anomedge.export.half import IN_FLOAT32, layer_of
@@ -36,7 +37,6 @@ from anomedge.images import Picture
 from anomedge.pipelines.model import Model
 from anomedge.pipelines.preprocessing import to_images
 from anomedge.progress import track
-from anomedge.ranges import LARGEST, SAFETY, Part, Range
 
 __all__ = ["LoweringWarning", "Reach", "assert_halvable", "bounds_of", "preflight", "warn_of_lowering"]
 

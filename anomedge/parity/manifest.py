@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from anomedge.bundle import Bundle
-from anomedge.operators import faults_of_ir, faults_of_onnx
+from anomedge.bundle.operators import faults_of_ir, faults_of_onnx
 from anomedge.parity.certificate import Check, Tolerance
 from anomedge.parity.compare import compare
 from anomedge.parity.plan import Original, Plan, Reference

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from anomedge import contracts
+from anomedge.bundle import contracts
 
 __all__ = ["BUNDLE", "Cell", "Check", "Finding", "Frozen", "PictureCount", "StageError", "Subject"]
 

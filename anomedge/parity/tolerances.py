@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anomedge.contracts import Frozen
+from anomedge.bundle.contracts import Frozen
 from anomedge.errors import InputError
 
 __all__ = ["TOLERANCES", "UINT8_PIXELS", "WIDEST", "Tolerance", "release_tolerance"]

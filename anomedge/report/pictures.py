@@ -12,7 +12,7 @@ from PIL import Image
 
 from anomedge.bundle import Bundle
 from anomedge.images import Frame, Mask, stretch
-from anomedge.overlay import overlay
+from anomedge.images.overlay import overlay
 from anomedge.parity import Outputs, Reference
 from anomedge.parity.certificate import Tolerance
 from anomedge.report.scores import is_made, kind_of

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from anomedge.protobuf import DEEPEST, LENGTHS, PARTS, VARINT, Field, Spoilt, fields, read_varint, varint
+from anomedge.bundle.protobuf import DEEPEST, LENGTHS, PARTS, VARINT, Field, Spoilt, fields, read_varint, varint
 
 __all__ = ["External", "external_tensors", "has_references", "values_of", "with_values"]
 

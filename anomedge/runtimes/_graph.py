@@ -14,9 +14,9 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from anomedge.bundle import Bundle
+from anomedge.bundle.operators import faults_of_ir, faults_of_onnx
 from anomedge.errors import BundleError, InputError
 from anomedge.files import sha256_of_bytes
-from anomedge.operators import faults_of_ir, faults_of_onnx
 from anomedge.plain import open_plain
 from anomedge.runtimes._external import External, external_tensors, has_references, with_values
 

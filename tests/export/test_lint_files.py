@@ -7,10 +7,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from anomedge.bundle.protobuf import varint
 from anomedge.errors import InputError
 from anomedge.export.lint import available, examine, vendors
 from anomedge.export.lint.graph import read_graph
-from anomedge.protobuf import varint
 from tests.export.lint_cases import CASES, FLOAT, INT64, model, node, save
 
 GIBIBYTE = 1 << 30

@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from anomedge import ranges
 from anomedge.__main__ import application
-from anomedge.bundle import MANIFEST, Bundle, _digest
+from anomedge.bundle import MANIFEST, Bundle, ranges
+from anomedge.bundle.manifest import _digest
+from anomedge.bundle.ranges import LARGEST, LEAST, SAFETY, Range
 from anomedge.commands._shared import guarded
 from anomedge.components import MemoryBank, MultiVariateGaussian
 from anomedge.errors import ExportError
@@ -34,7 +35,6 @@ from anomedge.export.preflight import (
 from anomedge.files import canonical_json
 from anomedge.parity.pictures import extremes, synthetic
 from anomedge.pipelines.model import save
-from anomedge.ranges import LARGEST, LEAST, SAFETY, Range
 from tests.conftest import FRAME
 from tests.export.test_rewrites import product_graph
 

@@ -12,9 +12,9 @@ from typing import Any, BinaryIO
 import onnx
 from google.protobuf.message import DecodeError
 
+from anomedge.bundle.protobuf import DEEPEST, LENGTHS, PARTS, Field, Spoilt, fields, varint
 from anomedge.errors import InputError
 from anomedge.plain import open_plain
-from anomedge.protobuf import DEEPEST, LENGTHS, PARTS, Field, Spoilt, fields, varint
 
 __all__ = ["SMALL", "skim"]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import count
 from xml.etree import ElementTree as ET
 
-from anomedge.protobuf import FIXED32, FIXED64, LENGTHS, PARTS, VARINT, Field, Spoilt, fields, read_varint
+from anomedge.bundle.protobuf import FIXED32, FIXED64, LENGTHS, PARTS, VARINT, Field, Spoilt, fields, read_varint
 
 __all__ = ["faults_of_ir", "faults_of_onnx"]
 

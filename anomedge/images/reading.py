@@ -29,8 +29,8 @@ from PIL import Image, ImageOps
 
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_bytes, sha256_of_file
+from anomedge.images.checks import bits_a_channel, check_stated_size, refuse_many_scans
 from anomedge.names import indented, storable
-from anomedge.picture_checks import bits_a_channel, check_stated_size, refuse_many_scans
 from anomedge.plain import open_plain
 
 __all__ = [

@@ -33,10 +33,10 @@ from typing import NamedTuple, TextIO
 
 from anomedge.errors import AnomedgeError, InputError, OutputError, RuntimeFailure
 from anomedge.images import stretch
+from anomedge.images.overlay import overlay
 from anomedge.inspector import Inspector, Result
-from anomedge.overlay import overlay
-from anomedge.reactions import Job, OnFail, PictureKeeper
-from anomedge.sources import Captured, Item, Notice, Source, Trouble
+from anomedge.station.reactions import Job, OnFail, PictureKeeper
+from anomedge.station.sources import Captured, Item, Notice, Source, Trouble
 
 __all__ = ["READER", "Lines", "Mailbox", "Station", "StationOptions", "Summary"]
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from anomedge.contracts import Frozen
+from anomedge.bundle.contracts import Frozen
 from anomedge.errors import BundleError, IntegrityError, SchemaError
 from anomedge.files import atomic_file, canonical_json
 from anomedge.strict_json import JsonError, NotPlainError, read_json, validated

@@ -26,12 +26,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from anomedge.checked import check_file, checked_content
-from anomedge.contracts import Frozen, InputContract, OutputContract, Pixels
+from anomedge.bundle.checked import check_file, checked_content
+from anomedge.bundle.contracts import Frozen, InputContract, OutputContract, Pixels
+from anomedge.bundle.local_settings import LOCAL, LocalSettings, read_settings, schema_errors, write_settings
+from anomedge.bundle.ranges import Range
 from anomedge.errors import BundleError, IntegrityError, OutputError, SchemaError
 from anomedge.files import canonical_json, is_temporary_of, remove_file, safe_member, sha256_of_bytes, sha256_of_file
-from anomedge.local_settings import LOCAL, LocalSettings, read_settings, schema_errors, write_settings
-from anomedge.ranges import Range
 from anomedge.resample import Geometry
 from anomedge.strict_json import JsonError, read_json, validated
 from anomedge.threshold import Decision

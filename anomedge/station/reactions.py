@@ -20,7 +20,7 @@ from PIL import Image
 from anomedge.errors import OutputError
 from anomedge.files import atomic_file, check_target
 from anomedge.images import Frame
-from anomedge.placeholders import environment, filled, split_command
+from anomedge.station.placeholders import environment, filled, split_command
 
 __all__ = ["Job", "OnFail", "PictureKeeper"]
 
