@@ -95,7 +95,7 @@ def test_a_board_of_ones_own(model_paths, tmp_path, capsys):
         (["MODEL", "--device", "intel-n100", "--frame", "0x9"], "between 1 and 16384"),
         (["MODEL", "--device", "intel-n100", "--batch", "0"], "batch"),
         (["BUNDLE", "--device", "intel-n100"], "a budget is made before the export"),
-        (["missing", "--device", "intel-n100"], "no model of anomedge"),
+        (["missing", "--device", "intel-n100"], "missing cannot be read"),
     ],
 )
 def test_wrong_use(model_paths, bundle_paths, arguments, said, capfd):

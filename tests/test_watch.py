@@ -173,7 +173,7 @@ def test_another_bundle_copied_over_a_running_one_is_said_and_changes_no_verdict
     assert {line["event"] for line in after} == {"changed"}
     assert after[-1]["name"] == str(root)
     assert f"warning: {after[-1]['message']}" in said.splitlines()
-    assert "restart to use what is there now" in said
+    assert "restart to use the files that are there now" in said
 
 
 def test_sigterm_while_a_folder_is_empty(part, tmp_path):
