@@ -138,7 +138,7 @@ def _made(work: Path) -> list[Subject]:
     """PaDiM and PatchCore on the demonstration's textures, with the packaged or random weights."""
     from anomedge.demo.textures import PictureSet, write_pictures
     from anomedge.export.bundling import ExportOptions, export
-    from anomedge.export.precision import PRECISIONS as WRITTEN
+    from anomedge.export.precision.storage import PRECISIONS as WRITTEN
     from anomedge.pipelines.fitting import FitOptions, fit
     from anomedge.pipelines.model import save
     from anomedge.resample import Geometry

@@ -23,7 +23,7 @@ import torch
 from anomedge import pipelines, runtimes
 from anomedge.components import FeatureExtractor
 from anomedge.components.features import layers_at_strides
-from anomedge.export.graph import graph_from_model, keep_shipped_outputs
+from anomedge.export.tracing import graph_from_model, keep_shipped_outputs
 from anomedge.export.writing import write_ir, write_onnx
 from anomedge.pipelines._base import base_config, checked_config
 from anomedge.pipelines.model import Card, Model

@@ -28,8 +28,8 @@ from anomedge import runtimes
 from anomedge.bundle import Bundle, read_manifest, write_manifest
 from anomedge.errors import InputError, IntegrityError, OutputError, RuntimeFailure
 from anomedge.files import atomic_directory, canonical_json, sha256_of_bytes
+from tests.commands.test_commands import run
 from tests.conftest import FRAME
-from tests.test_commands import run
 
 TINY = ["--size", "72x80", "--crop", "64x72", "--backbone", "test_efficientnet", "--weights", "random"]
 few_pictures = pytest.mark.filterwarnings("ignore::anomedge.pipelines.fitting.SmallSampleWarning")

@@ -12,8 +12,8 @@ from anomedge.errors import InputError
 from anomedge.parity.junit import junit_xml
 from anomedge.pipelines.model import save
 from anomedge.testing import assert_parity
+from tests.commands.test_commands import run
 from tests.conftest import RUNTIMES
-from tests.test_commands import run
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from anomedge.errors import InputError
-from anomedge.strict_json import JsonError, read_json, validated
+from anomedge.files import JsonError, read_json, validated
 
 __all__ = ["Device", "Figure", "available", "load"]
 

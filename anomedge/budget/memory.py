@@ -2,7 +2,7 @@
 
 The values that are alive at once follow from the graph. What the runtime makes of them was measured: constants of
 convolutions and of products are laid out anew, while a file is opened some exist twice, values come from an arena that
-gives nothing back (`anomedge.budget.arena`), and malloc keeps what opening freed. tests/export/test_costs.py measures it
+gives nothing back (`anomedge.budget.arena`), and malloc keeps what opening freed. tests/budget/test_tracing.py measures it
 again.
 """
 

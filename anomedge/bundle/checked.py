@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from anomedge.errors import IntegrityError
-from anomedge.files import sha256_of_bytes, sha256_of_open
-from anomedge.plain import open_plain, size_of
+from anomedge.files import open_plain, sha256_of_bytes, sha256_of_open, size_of
 
 __all__ = ["check_file", "checked_content"]
 

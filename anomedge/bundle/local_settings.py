@@ -9,8 +9,7 @@ from pydantic import Field, FiniteFloat, model_validator
 
 from anomedge.bundle.contracts import Frozen
 from anomedge.errors import BundleError, IntegrityError, SchemaError
-from anomedge.files import atomic_file, canonical_json
-from anomedge.strict_json import JsonError, NotPlainError, read_json, validated
+from anomedge.files import JsonError, NotPlainError, atomic_file, canonical_json, read_json, validated
 from anomedge.threshold import Decision
 
 __all__ = ["LOCAL", "LocalSettings", "read_settings", "schema_errors", "write_settings"]

@@ -31,9 +31,18 @@ from anomedge.bundle.contracts import Frozen, InputContract, OutputContract, Pix
 from anomedge.bundle.local_settings import LOCAL, LocalSettings, read_settings, schema_errors, write_settings
 from anomedge.bundle.ranges import Range
 from anomedge.errors import BundleError, IntegrityError, OutputError, SchemaError
-from anomedge.files import canonical_json, is_temporary_of, remove_file, safe_member, sha256_of_bytes, sha256_of_file
+from anomedge.files import (
+    JsonError,
+    canonical_json,
+    is_temporary_of,
+    read_json,
+    remove_file,
+    safe_member,
+    sha256_of_bytes,
+    sha256_of_file,
+    validated,
+)
 from anomedge.resample import Geometry
-from anomedge.strict_json import JsonError, read_json, validated
 from anomedge.threshold import Decision
 
 __all__ = [

@@ -17,7 +17,7 @@ from anomedge.commands._options import Device, Precision, Runtimes, Threads
 from anomedge.commands._shared import bytes_for_people, wide_console
 from anomedge.errors import InputError
 from anomedge.files import atomic_file, canonical_json, check_target
-from anomedge.proving import plan_of
+from anomedge.verification import plan_of
 
 EXAMPLE = "anomedge bench part.anomedge --runtime ort openvino --batch 1 8 --plot latency.svg"
 

@@ -14,8 +14,7 @@ from anomedge.commands._options import Runtimes
 from anomedge.commands._shared import parse_batch, parse_size, show_certificate, wide_console
 from anomedge.commands._terminal import SafeConsole
 from anomedge.errors import InputError
-from anomedge.files import canonical_json
-from anomedge.plain import open_plain
+from anomedge.files import canonical_json, open_plain
 
 EXAMPLE = "python -m anomedge.export model.safetensors -o part.anomedge --frame 480x640 --golden pictures/"
 

@@ -99,8 +99,8 @@ def _budget(path: Path, name: str, frame: str | None, batch: int) -> tuple[dict[
     size = parse_size(frame) if frame else _FRAME
     if not all(1 <= n <= 16384 for n in size):
         raise InputError(f"got a frame of {size}; expected height and width between 1 and 16384")
-    from anomedge.export.costs import network_of
-    from anomedge.export.lighter import suggestions
+    from anomedge.budget.suggestions import suggestions
+    from anomedge.budget.tracing import network_of
     from anomedge.pipelines.model import load
 
     model = load(path)

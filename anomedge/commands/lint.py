@@ -14,7 +14,7 @@ from anomedge.files import canonical_json
 from anomedge.names import printable_lines
 
 if TYPE_CHECKING:
-    from anomedge.export.lint import Finding, Report, Run, Target
+    from anomedge.lint import Finding, Report, Run, Target
 
 EXAMPLE = "anomedge lint part.anomedge --target tensorrt-10.3 rtx openvino-npu"
 
@@ -45,7 +45,7 @@ def lint(
     too, for rtx and openvino-cpu. Exit code 3: a target that was asked for refuses a graph; without --target it is an
     overview, which ends with 0.
     """
-    from anomedge.export.lint import examine
+    from anomedge.lint import examine
 
     report = examine(path, target or (), batch=batch, real=not tables, timeout=timeout)
     if as_json:

@@ -16,7 +16,7 @@ from anomedge.errors import ProofFailed
 from anomedge.files import canonical_json
 from anomedge.names import storable
 from anomedge.parity.prove import failure_text
-from anomedge.proving import plan_of
+from anomedge.verification import plan_of
 
 EXAMPLE = "anomedge report part.anomedge --model model.safetensors --images test/ -o report.html"
 

@@ -21,7 +21,7 @@ from anomedge.parity import Certificate
 from anomedge.parity.junit import junit_xml
 from anomedge.parity.prove import failure_text
 from anomedge.parity.stored import HOST, keep_certificate, plain_name
-from anomedge.proving import certify, plan_of
+from anomedge.verification import certify, plan_of
 
 EXAMPLE = "anomedge verify part.anomedge --model model.safetensors --images test/"
 

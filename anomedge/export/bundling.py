@@ -18,13 +18,13 @@ from anomedge.bundle import LOCAL, MANIFEST, Bundle, Golden, InputContract, Outp
 from anomedge.bundle.contracts import MOST_BATCH_BYTES, batch_bytes
 from anomedge.bundle.ranges import Range
 from anomedge.errors import InputError, OutputError, ProofFailed
-from anomedge.export.graph import OUTPUTS, graph_from_model, keep_shipped_outputs
-from anomedge.export.half import folded_backbone, halved
-from anomedge.export.layout import LAYOUTS, apply_anomalib, model_info
-from anomedge.export.passes import copy_of, cut_at_outputs, set_outputs
-from anomedge.export.precision import PRECISIONS, file_name
-from anomedge.export.preflight import assert_halvable, preflight, warn_of_lowering
+from anomedge.export.layouts.anomalib import LAYOUTS, apply_anomalib, model_info
+from anomedge.export.passes.edits import copy_of, cut_at_outputs, set_outputs
+from anomedge.export.precision.half import folded_backbone, halved
+from anomedge.export.precision.preflight import assert_halvable, preflight, warn_of_lowering
+from anomedge.export.precision.storage import PRECISIONS, file_name
 from anomedge.export.proof import pictures_of, reference_from_model
+from anomedge.export.tracing import OUTPUTS, graph_from_model, keep_shipped_outputs
 from anomedge.export.writing import write_ir, write_onnx, write_tapped
 from anomedge.files import atomic_directory, canonical_json
 from anomedge.images import Picture
@@ -55,7 +55,7 @@ class ExportOptions:
         batches: to prove; 1, 2, 3 and 8 when empty.
         force: replace an existing bundle.
         backbone: the module that the model was fitted with, where that was no timm architecture.
-        precisions: in which the graph is written, each proven to its own tolerance; see `anomedge.export.precision`.
+        precisions: in which the graph is written, each proven to its own tolerance; see `anomedge.export.precision.storage`.
         layout: "anomalib" adds graphs with the input and outputs that anomalib 2 and OpenVINO Model API expect.
     """
 

@@ -28,10 +28,9 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from anomedge.errors import InputError
-from anomedge.files import sha256_of_bytes, sha256_of_file
+from anomedge.files import open_plain, sha256_of_bytes, sha256_of_file
 from anomedge.images.checks import bits_a_channel, check_stated_size, refuse_many_scans
 from anomedge.names import indented, storable
-from anomedge.plain import open_plain
 
 __all__ = [
     "EIGHT_BIT_MODES",

@@ -11,10 +11,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, computed_field, model_validator
 
+from anomedge.files import validated
 from anomedge.parity.rows import Cell, Check, Finding, Frozen, PictureCount, StageError, Subject
 from anomedge.parity.tolerances import TOLERANCES, UINT8_PIXELS, WIDEST, Tolerance, release_tolerance
 from anomedge.parity.verdict import cautions_on, failures_of_rows, incomplete
-from anomedge.strict_json import validated
 
 __all__ = [
     "GOLDEN",

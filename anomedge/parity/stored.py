@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anomedge.bundle import CERTIFICATES, Bundle, assert_in_place
-from anomedge.files import atomic_file, canonical_json
+from anomedge.files import JsonError, NotPlainError, atomic_file, canonical_json, read_json
 from anomedge.parity.certificate import GOLDEN, ORIGINALS, TOLERANCES, Certificate
 from anomedge.parity.rows import BUNDLE
 from anomedge.parity.subject import digest_of_decision, digest_of_golden
 from anomedge.runtimes import variant_of
-from anomedge.strict_json import JsonError, NotPlainError, read_json
 
 __all__ = ["HOST", "StoredCertificate", "keep_certificate", "plain_name", "stored_certificates", "vouching_certificate"]
 

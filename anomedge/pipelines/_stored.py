@@ -13,7 +13,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from anomedge.strict_json import validated
+from anomedge.files import validated
 
 __all__ = ["Stated", "read_tensors", "stated_tensors"]
 

@@ -15,12 +15,10 @@ from torch import Tensor, nn
 from anomedge import __version__, pipelines
 from anomedge.components import FeatureExtractor
 from anomedge.errors import AnomedgeError, ModelError
-from anomedge.files import atomic_file, canonical_json
+from anomedge.files import JsonError, atomic_file, canonical_json, open_plain, parse_json, validated
 from anomedge.pipelines._base import Pipeline
 from anomedge.pipelines._stored import Stated, read_tensors, stated_tensors
-from anomedge.plain import open_plain
 from anomedge.resample import Geometry
-from anomedge.strict_json import JsonError, parse_json, validated
 from anomedge.threshold import Decision
 
 __all__ = ["Card", "Model", "load", "save", "tool_versions"]

@@ -17,10 +17,10 @@ from anomedge.parity import Certificate, Outputs, Plan, Reference, prove
 from anomedge.parity.certificate import ORIGINALS, Check, Tolerance
 from anomedge.parity.compare import collect
 from anomedge.parity.stored import StoredCertificate, stored_certificates
-from anomedge.proving import reference_of
 from anomedge.report.pictures import Shown, select, show
 from anomedge.report.scores import Scores, scores_of
 from anomedge.threshold import Decision
+from anomedge.verification import reference_of
 
 __all__ = ["MOST_PICTURES", "CheckRow", "Content", "Request", "collect_content"]
 
@@ -93,7 +93,7 @@ def collect_content(bundle: Bundle, plan: Plan, request: Request) -> Content:
 
     Raises:
         InputError: a number of pictures or rounds out of range.
-        AnomedgeError: as `anomedge.proving.reference_of`, `anomedge.parity.prove` and `anomedge.benchmark.measure`.
+        AnomedgeError: as `anomedge.verification.reference_of`, `anomedge.parity.prove` and `anomedge.benchmark.measure`.
     """
     if not 0 <= request.pictures <= MOST_PICTURES or request.rounds < 0:
         raise InputError(

@@ -16,8 +16,7 @@ from pathlib import Path, PurePosixPath
 from anomedge.bundle import Bundle
 from anomedge.bundle.operators import faults_of_ir, faults_of_onnx
 from anomedge.errors import BundleError, InputError
-from anomedge.files import sha256_of_bytes
-from anomedge.plain import open_plain
+from anomedge.files import open_plain, sha256_of_bytes
 from anomedge.runtimes._external import External, external_tensors, has_references, with_values
 
 __all__ = ["GraphFile", "Loaded"]

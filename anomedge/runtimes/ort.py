@@ -1,7 +1,7 @@
 """ONNX Runtime. It lists providers it cannot use and falls back silently, so the one asked for is asserted.
 
 On NVIDIA's GPUs a listed provider may not load, may leave nodes to the CPU, and may compute in TF32 unasked; see
-`anomedge.runtimes._ort_gpu` for what is done about each.
+`anomedge.runtimes.nvidia.providers` for what is done about each.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from anomedge.errors import DeviceMismatch, InputError
-from anomedge.runtimes import _ort_gpu as gpu
 from anomedge.runtimes._base import Session, Tensors, TensorSpec
 from anomedge.runtimes._external import values_of
 from anomedge.runtimes._graph import Loaded
 from anomedge.runtimes._imports import import_onnxruntime
+from anomedge.runtimes.nvidia import providers as gpu
 
 __all__ = ["OrtSession"]
 

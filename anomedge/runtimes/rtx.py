@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from anomedge.runtimes._gpu import Gpu
-from anomedge.runtimes._tensorrt import TensorRTSession
+from anomedge.runtimes.nvidia.gpus import Gpu
+from anomedge.runtimes.tensorrt.session import TensorRTSession
 
 __all__ = ["RtxSession"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anomedge.runtimes._tensorrt import TensorRTSession
+from anomedge.runtimes.tensorrt.session import TensorRTSession
 
 __all__ = ["TrtSession"]
 

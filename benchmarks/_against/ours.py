@@ -16,9 +16,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from anomedge.components import FeatureExtractor
-from anomedge.export.graph import graph_from_model, keep_shipped_outputs
-from anomedge.export.passes import set_outputs
-from anomedge.export.precision import PRECISIONS
+from anomedge.export.passes.edits import set_outputs
+from anomedge.export.precision.storage import PRECISIONS
+from anomedge.export.tracing import graph_from_model, keep_shipped_outputs
 from anomedge.export.writing import write_ir, write_onnx, write_tapped
 from anomedge.pipelines._base import Pipeline, base_config
 from anomedge.pipelines.model import Card, Model

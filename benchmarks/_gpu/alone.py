@@ -25,8 +25,8 @@ from anomedge.images import Frame
 from anomedge.parity import Plan, Reference, prove
 from anomedge.parity.pictures import synthetic
 from anomedge.parity.plan import batches_of
-from anomedge.proving import reference_of
 from anomedge.runtimes import Session
+from anomedge.verification import reference_of
 
 __all__ = ["check"]
 

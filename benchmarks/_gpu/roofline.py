@@ -31,7 +31,7 @@ class Part:
 def parts_of(model: Path, frame: tuple[int, int], batches: Sequence[int]) -> dict[int, list[Part]]:
     """By batch size, the stages of a model's graph; traced, not run."""
     from anomedge.budget import stage_costs
-    from anomedge.export.costs import network_of
+    from anomedge.budget.tracing import network_of
     from anomedge.pipelines.model import load
 
     loaded = load(model)

@@ -6,7 +6,7 @@ from torch import nn
 
 from anomedge.components import PCA, SSPCAB, AllInOneBlock
 from anomedge.errors import InputError
-from tests.components.flows import convolutions
+from tests.components.flows.cases import convolutions
 from tests.components.test_laws import CASES, samples, values
 
 every_statistic = pytest.mark.parametrize(

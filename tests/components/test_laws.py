@@ -37,7 +37,7 @@ from anomedge.components import (
 )
 from anomedge.components.resampling import BandedRows
 from anomedge.errors import InputError
-from anomedge.export.passes import fix_batch_name, lower_opset, strip_metadata
+from anomedge.export.passes.edits import fix_batch_name, lower_opset, strip_metadata
 from anomedge.resample import bilinear
 from tests.conftest import RUNTIMES
 

@@ -14,7 +14,8 @@ from onnx import numpy_helper
 from anomedge.bundle import Bundle, write_manifest
 from anomedge.commands._shared import parse_size
 from anomedge.errors import ModelError, ProofFailed
-from anomedge.export import bundling, graph
+from anomedge.export import bundling
+from anomedge.export import tracing as graph
 from anomedge.export.bundling import ExportOptions, export
 from anomedge.export.proof import reference_from_model
 from anomedge.images import read_folders

@@ -20,9 +20,9 @@ from anomedge.parity.prove import prove
 from anomedge.parity.rows import BUNDLE, Check, PictureCount
 from anomedge.parity.stored import keep_certificate, stored_certificates, vouching_certificate
 from anomedge.parity.verdict import cautions_on
-from anomedge.proving import plan_of
+from anomedge.verification import plan_of
+from tests.commands.test_commands import run
 from tests.conftest import FRAME, RUNTIMES
-from tests.test_commands import run
 
 ONE = ("--runtime", RUNTIMES[0], "--batch", "1")
 

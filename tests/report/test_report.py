@@ -19,11 +19,11 @@ from anomedge.__main__ import application
 from anomedge.bundle import Bundle, LocalSettings, write_local, write_manifest
 from anomedge.commands._shared import guarded
 from anomedge.errors import InputError, OutputError, RuntimeMissing
-from anomedge.proving import plan_of
 from anomedge.report import Request, write_report
 from anomedge.report.figures import latency, score_histogram
 from anomedge.report.pictures import FALSE_ALARM, FLIPPED, MISS, NEAREST, WORST, in_words, select
 from anomedge.report.scores import Scores
+from anomedge.verification import plan_of
 from tests.conftest import RUNTIMES
 from tests.test_architecture import VENDORS
 

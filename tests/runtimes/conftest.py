@@ -5,8 +5,7 @@ import sys
 
 import pytest
 
-from anomedge.runtimes import _gpu
-from anomedge.runtimes._gpu import Found, Gpu
+from anomedge.runtimes.nvidia.gpus import Found, Gpu
 from tests.runtimes.fake_cuda import FakeCuda
 from tests.runtimes.fake_tensorrt import RELEASES, FakeTensorRT
 
@@ -30,7 +29,7 @@ class Machine:
     def gpus(self, *names, capability=(8, 7), driver="CUDA 12.6, 540.4.0", reason="no NVIDIA driver"):
         gpus = tuple(Gpu(i, name, capability, driver) for i, name in enumerate(names))
         self.cuda.names = names
-        self._patch.setattr(_gpu, "find", lambda: Found(gpus, "" if gpus else reason))
+        self._patch.setattr(gpus, "find", lambda: Found(gpus, "" if gpus else reason))
 
     def install(self, release, name="tensorrt"):
         self.trt = FakeTensorRT(release, self.cuda, name)

@@ -13,7 +13,7 @@ import anomedge
 from tests.conftest import FRAME
 
 PACKAGE = Path(anomedge.__file__).parent
-ELSEWHERE = {"runtimes/_imports.py", "export/lint/workers/openvino_worker.py"}
+ELSEWHERE = {"runtimes/_imports.py", "lint/workers/openvino_worker.py"}
 # What makes vendors behave otherwise than on a user's machine, or was set for these tests.
 UNSET = ("CI", "TF_BUILD", "JENKINS_URL", "ORT_DISABLE_TELEMETRY")
 # A statistic that is sent after all ends at a closed port of this machine.

@@ -1,0 +1,1 @@
+"""Invertible modules of normalising flows."""

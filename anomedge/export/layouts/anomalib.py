@@ -1,0 +1,147 @@
+r"""The graph as anomalib 2 and OpenVINO Model API expect it: their input, their four outputs, their metadata.
+
+::
+
+    input        float32 (B, 3, H, W), RGB in [0, 1], of the frame's size; brought to whole grey levels
+    pred_score   float32 (B,), (score - image_threshold) / score_range + 1/2, clipped to [0, 1]
+    pred_label   bool (B,), score > image_threshold
+    anomaly_map  float32 (B, 1, h, w), (map - pixel_threshold) / score_range + 1/2, clipped to [0, 1]
+    pred_mask    bool (B, 1, h, w), map > pixel_threshold
+
+The three constants are initialisers of these names, so they can be edited. Between input and outputs the graph is the
+bundle's own: k / 255 comes back as the grey level k, so a tool that feeds a frame of the right size feeds our pixels.
+
+Reference:
+    anomalib 2.7, `post_processing/post_processor.py` (`_normalize`) and `deploy/inferencers/openvino_inferencer.py`;
+    openvino-model-api 0.4.7, `models/anomaly.py` and `models/image_model.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from anomedge.export.passes.edits import assert_shared_operators, set_outputs
+from anomedge.parity.layout import INPUT
+from anomedge.threshold import Decision
+
+__all__ = ["LAYOUTS", "ONNX_PREFIX", "apply_anomalib", "model_info"]
+
+LAYOUTS = ("anomedge", "anomalib")
+ONNX_PREFIX = "model_info "
+"""Model API's name for `rt_info/model_info/...` among the properties of an ONNX graph."""
+
+_LABELS = ("Normal", "Anomaly")
+
+
+def apply_anomalib(proto: onnx.ModelProto, decision: Decision) -> None:
+    """Give a graph anomalib's input, outputs and metadata, in place.
+
+    Requires: the input `frames`, uint8 (B, H, W, 3), and tensors `score` (B,) and `anomaly_map` (B, 1, h, w).
+    Ensures: nothing between them is changed, but for the names of the raw tensors, `raw_score` and `raw_map`; weights
+    may lie outside the graph.
+    """
+    graph = proto.graph
+    shapes = {value.name: _dims(value) for value in [*graph.input, *graph.output]}
+    _rename(graph, {"score": "raw_score", "anomaly_map": "raw_map"})
+    nodes = [*_head(), *graph.node, *_tail("score", "image", "pred_score", "pred_label")]
+    nodes += _tail("map", "pixel", "anomaly_map", "pred_mask")
+    del graph.node[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(_constants(decision))
+    batch, height, width, channels = shapes["frames"]
+    graph.input[0].CopyFrom(_value(INPUT, TensorProto.FLOAT, (batch, channels, height, width)))
+    outputs = {
+        "pred_score": (TensorProto.FLOAT, shapes["score"]),
+        "pred_label": (TensorProto.BOOL, shapes["score"]),
+        "anomaly_map": (TensorProto.FLOAT, shapes["anomaly_map"]),
+        "pred_mask": (TensorProto.BOOL, shapes["anomaly_map"]),
+    }
+    set_outputs(proto, [_value(name, *kind) for name, kind in outputs.items()])
+    helper.set_model_props(proto, {ONNX_PREFIX + key: value for key, value in model_info(decision).items()})
+    assert_shared_operators(proto)
+
+
+def model_info(decision: Decision) -> dict[str, str]:
+    """What Model API reads under `rt_info/model_info`; thresholds are raw, in the score's own unit.
+
+    Model API takes pictures as OpenCV reads them, BGR, and resizes them without keeping the aspect ratio.
+    """
+    return {
+        "image_threshold": repr(decision.threshold),
+        "labels": " ".join(_LABELS),
+        "model_type": "AnomalyDetection",
+        "normalization_scale": repr(decision.range),
+        "pixel_threshold": repr(decision.pixel_threshold),
+        "resize_type": "standard",
+        "reverse_input_channels": "True",
+        "scale_values": "255.0 255.0 255.0",
+        "task": "segmentation",
+    }
+
+
+def _head() -> list[onnx.NodeProto]:
+    """From `input` to `frames` as floats; the graph's own cast, now from float32, is dropped by every runtime."""
+    return [
+        _node("Mul", [INPUT, "grey_levels"], "levels"),
+        _node("Round", ["levels"], "whole_levels"),
+        _node("Clip", ["whole_levels", "zero", "grey_levels"], "pixels"),
+        _node("Transpose", ["pixels"], "frames", perm=[0, 2, 3, 1]),
+    ]
+
+
+def _tail(raw: str, kind: str, normalised: str, above: str) -> list[onnx.NodeProto]:
+    """Decided on the raw value, so that no rounding of the normalisation can change a label."""
+    raw_name, threshold = f"raw_{raw}", f"{kind}_threshold"
+    return [
+        _node("Greater", [raw_name, threshold], above),
+        _node("Sub", [raw_name, threshold], f"{raw}_offset"),
+        _node("Div", [f"{raw}_offset", "score_range"], f"{raw}_share"),
+        _node("Add", [f"{raw}_share", "half"], f"{raw}_centred"),
+        _node("Clip", [f"{raw}_centred", "zero", "one"], normalised),
+    ]
+
+
+def _constants(decision: Decision) -> list[onnx.TensorProto]:
+    values = {
+        "image_threshold": _float_below(decision.threshold),
+        "pixel_threshold": _float_below(decision.pixel_threshold),
+        "score_range": np.float32(decision.range),
+        "grey_levels": np.float32(255),
+        "zero": np.float32(0),
+        "half": np.float32(0.5),
+        "one": np.float32(1),
+    }
+    return [numpy_helper.from_array(np.asarray(value, dtype=np.float32), name) for name, value in values.items()]
+
+
+def _float_below(threshold: float) -> np.float32:
+    """The largest float32 that is no more than the threshold: a float32 is above the one if above the other.
+
+    >>> float(_float_below(0.1)) < 0.1 < float(np.float32(0.1))
+    True
+    """
+    nearest = np.float32(threshold)
+    return nearest if float(nearest) <= threshold else np.nextafter(nearest, np.float32(-np.inf))
+
+
+def _rename(graph: onnx.GraphProto, names: dict[str, str]) -> None:
+    for node in graph.node:
+        for tensors in (node.input, node.output):
+            for place, name in enumerate(tensors):
+                tensors[place] = names.get(name, name)
+
+
+def _node(kind: str, inputs: list[str], output: str, **attributes: Any) -> onnx.NodeProto:
+    return helper.make_node(kind, inputs, [output], name=f"anomalib_{output}", **attributes)
+
+
+def _value(name: str, kind: int, shape: tuple[int | str, ...]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def _dims(value: onnx.ValueInfoProto) -> tuple[int | str, ...]:
+    return tuple(dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim)

@@ -1,0 +1,136 @@
+"""From a model to one ONNX graph, frames in, every stage out; what leaves here is asserted, not assumed."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from anomedge.errors import ExportError
+from anomedge.export.frame_input import Frontend
+from anomedge.export.passes.edits import (
+    assert_opset,
+    assert_shared_operators,
+    fix_batch_name,
+    lower_opset,
+    set_outputs,
+    strip_metadata,
+)
+from anomedge.export.passes.rewrites import keep_zeros_before_pools, pack_zeros, plain_reshapes, select_channels_early
+from anomedge.export.passes.simplify import simplify
+from anomedge.pipelines.model import Model
+
+__all__ = ["OUTPUTS", "Deployed", "graph_from_model", "keep_shipped_outputs"]
+
+_WRITTEN_OPSET = 18
+OUTPUTS = ("score", "anomaly_map")
+
+
+class Deployed(nn.Module):
+    """Front end and pipeline in one: frames, uint8 (B, Hf, Wf, 3), to every stage in order."""
+
+    def __init__(self, model: Model, frame: tuple[int, int]) -> None:
+        super().__init__()
+        self.frontend = Frontend(model.geometry, frame)
+        self.pipeline = model.pipeline
+
+    def stages(self, frames: Tensor) -> dict[str, Tensor]:
+        """`preprocessed`, then the pipeline's own stages."""
+        images = self.frontend(frames)
+        return {"preprocessed": images} | self.pipeline.stages(images)
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
+        """The stages' values."""
+        return tuple(self.stages(frames).values())
+
+
+def graph_from_model(model: Model, frame: tuple[int, int], batch: int | None, opset: int) -> tuple[Any, list[str]]:
+    """The ONNX graph with every stage as an output, and the stages' names in order.
+
+    Args:
+        model: the fitted detector.
+        frame: height and width of the camera's frames.
+        batch: a fixed batch size, or None for any.
+        opset: 17 or later.
+
+    Raises:
+        ExportError: the graph was specialised to a batch, has an operator that runtimes do not share, or another opset.
+    """
+    deployed = Deployed(model, frame).eval()
+    example = torch.zeros(batch or 2, *frame, 3, dtype=torch.uint8)
+    names = _names(deployed, example)
+    proto = _exported(deployed, example, names, dynamic=batch is None, opset=max(opset, _WRITTEN_OPSET))
+    assert_shared_operators(proto)
+    keep_zeros_before_pools(proto)  # reads types, which moving a selection makes wrong
+    select_channels_early(proto)
+    pack_zeros(proto)
+    plain_reshapes(proto)
+    lower_opset(proto, opset)
+    strip_metadata(proto)
+    fix_batch_name(proto, batch, {"frames": (*frame, 3)})
+    assert_opset(proto, opset)
+    return proto, names
+
+
+def keep_shipped_outputs(proto: Any) -> list[Any]:
+    """Remove the taps, in place: score and map stay, as the first and only outputs. Returns the former outputs."""
+    by_name = {value.name: value for value in proto.graph.output}
+    return set_outputs(proto, [by_name[name] for name in OUTPUTS])
+
+
+def _names(deployed: Deployed, example: Tensor) -> list[str]:
+    """Of the stages; nothing is computed, which in float16 a CPU does slowly if at all."""
+    try:
+        with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
+            return list(deployed.stages(example))
+    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+        reason = " ".join(str(error).split())[:600]
+        raise ExportError(
+            f"torch could not trace this detector: {reason}; use another backbone or layer, or another precision"
+        ) from error
+    finally:
+        deployed.eval()  # see `map_sizes`: nothing without numbers may stay remembered
+
+
+def _exported(deployed: nn.Module, example: Tensor, names: list[str], *, dynamic: bool, opset: int) -> Any:
+    shapes = ({0: torch.export.Dim("batch", min=1, max=4096)},) if dynamic else None
+    try:
+        with torch.no_grad(), _quiet():
+            # Components are held to strict export by their tests; tracing without it writes the same graph sooner.
+            program = torch.export.export(deployed, (example,), dynamic_shapes=shapes, strict=False)
+            written = torch.onnx.export(
+                program, (), dynamo=True, opset_version=opset, input_names=["frames"], output_names=names,
+                verbose=False, optimize=False,
+            )  # fmt: skip
+            if written is not None:
+                simplify(written.model)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:600]
+        raise ExportError(f"torch could not export this detector: {reason}; use another backbone or layer") from error
+    finally:
+        deployed.eval()
+    if written is None:
+        raise ExportError("torch exported nothing; expected a graph: use another backbone or layer")
+    return written.model_proto
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Torch and onnxscript narrate; what matters of it is asserted afterwards."""
+    names = ("onnxscript", "onnx_ir", "torch.onnx", "torch.export")
+    before = {name: logging.getLogger(name).level for name in names}
+    try:
+        for name in names:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)

@@ -1,0 +1,35 @@
+"""Read untrusted files safely; write files and folders atomically."""
+
+from anomedge.files.atomic import (
+    atomic_directory,
+    atomic_file,
+    check_target,
+    is_temporary_of,
+    remove_file,
+    sweep_folder,
+)
+from anomedge.files.digests import canonical_json, sha256_of_bytes, sha256_of_file, sha256_of_open
+from anomedge.files.members import safe_member
+from anomedge.files.plain import open_plain, size_of
+from anomedge.files.strict_json import JsonError, NotPlainError, parse_json, read_json, validated
+
+__all__ = [
+    "JsonError",
+    "NotPlainError",
+    "atomic_directory",
+    "atomic_file",
+    "canonical_json",
+    "check_target",
+    "is_temporary_of",
+    "open_plain",
+    "parse_json",
+    "read_json",
+    "remove_file",
+    "safe_member",
+    "sha256_of_bytes",
+    "sha256_of_file",
+    "sha256_of_open",
+    "size_of",
+    "sweep_folder",
+    "validated",
+]

@@ -1,0 +1,167 @@
+"""Kinds of rules about a whole graph: its opset, its file, its inputs, the size of its values."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+
+from anomedge.lint.graph import BITS, Graph, Value
+from anomedge.lint.rule import Count, Places, Rule
+
+__all__ = [
+    "Dimensions",
+    "Domain",
+    "FileSize",
+    "Functions",
+    "Integers",
+    "Opset",
+    "Precision",
+    "Static",
+    "Volume",
+]
+
+
+class Opset(Rule):
+    """The version of ONNX's own operators."""
+
+    kind: Literal["opset"]
+    least: Count
+    most: Count
+
+    def find(self, graph: Graph) -> Places:
+        """A graph of another one."""
+        if graph.opset is None or not self.least <= graph.opset <= self.most:
+            yield None, f"opset {graph.opset}"
+
+
+class Domain(Rule):
+    """Operators of other domains than ONNX's that the target knows, by domain."""
+
+    kind: Literal["domain"]
+    known: dict[str, tuple[str, ...]]
+
+    def find(self, graph: Graph) -> Places:
+        """Nodes of others."""
+        for node in graph.nodes:
+            if not node.standard and node.op not in self.known.get(node.domain, ()):
+                yield node, f"an operator of {node.domain[:80]}"
+
+
+class Functions(Rule):
+    """Functions that the file brings along."""
+
+    kind: Literal["functions"]
+
+    def find(self, graph: Graph) -> Places:
+        """Any."""
+        for domain, name in graph.functions:
+            yield None, f"function {domain[:80]}.{name[:80]}"
+
+
+class Volume(Rule):
+    """Elements, or bytes, of a value or a stored tensor.
+
+    Attributes:
+        elements: at most.
+        bytes: at most.
+        below: elements from which on another rule speaks.
+    """
+
+    kind: Literal["volume"]
+    elements: Count | None = None
+    bytes: Count | None = None
+    below: Count | None = None
+
+    def find(self, graph: Graph) -> Places:
+        """Larger ones; of each node the first."""
+        told: set[int] = set()
+        for node, value in graph.values:
+            if self._outside(value) and (node is None or id(node) not in told):
+                told.add(id(node))
+                yield node, f'"{value.name}" has {_volume(value)} at batch {graph.batch}'
+
+    def _outside(self, value: Value) -> bool:
+        count = value.elements
+        if count is None or (self.below is not None and count >= self.below):
+            return False
+        size = count * BITS.get(value.kind, 0) // 8
+        return (self.elements is not None and count > self.elements) or (self.bytes is not None and size > self.bytes)
+
+
+class Dimensions(Rule):
+    """Dimensions of a value."""
+
+    kind: Literal["dimensions"]
+    most: Count
+
+    def find(self, graph: Graph) -> Places:
+        """Values of more."""
+        for node, value in graph.values:
+            if value.shape is not None and len(value.shape) > self.most:
+                yield node, f'"{value.name}" has {len(value.shape)} dimensions'
+
+
+class FileSize(Rule):
+    """The size of the graph's file."""
+
+    kind: Literal["file-size"]
+    bytes: Count
+
+    def find(self, graph: Graph) -> Places:
+        """A larger file."""
+        size = graph.path.stat().st_size
+        if size > self.bytes:
+            yield None, f"a file of {size:,} bytes"
+
+
+class Static(Rule):
+    """Dimensions of inputs that may be open: none, or the first alone."""
+
+    kind: Literal["static"]
+    open: Literal["none", "batch"]
+
+    def find(self, graph: Graph) -> Places:
+        """Inputs with others."""
+        for name, axes in graph.open_axes.items():
+            if self.open == "none" or any(axis > 0 for axis in axes):
+                yield None, f'dimensions {list(axes)} of the input "{name[:80]}" are open'
+
+
+class Integers(Rule):
+    """INT64 constants fit into INT32; the ends of Slice, the largest number there is, mean "to the end"."""
+
+    kind: Literal["integers"]
+
+    def find(self, graph: Graph) -> Places:
+        """Nodes that read others."""
+        ends = np.iinfo(np.int64)
+        for node in graph.nodes:
+            for name in node.inputs:
+                content = node.scope.constant(name)[1] if name else None
+                if content is None or content.dtype != np.int64:
+                    continue
+                odd = content[
+                    (np.abs(content.astype(np.float64)) >= 2.0**31) & (content != ends.max) & (content > -ends.max)
+                ]
+                if odd.size:
+                    yield node, f'the constant "{name}" has {odd.flat[0]}'
+
+
+class Precision(Rule):
+    """The graph computes in a type; said once."""
+
+    kind: Literal["precision"]
+    type: str
+
+    def find(self, graph: Graph) -> Places:
+        """A graph that does."""
+        if any(node is not None and value.kind == self.type for node, value in graph.values):
+            yield None, f"computes in {self.type}"
+
+
+def _volume(value: Value) -> str:
+    shape = " x ".join(str(n) for n in value.shape or ())
+    size = math.prod(n or 0 for n in value.shape or ())
+    return f"{size:,} elements ({shape}, {value.kind or 'of an unknown type'})"

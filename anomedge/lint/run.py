@@ -1,0 +1,255 @@
+"""The lint: every graph of a bundle against every target, by table, and by the vendor's own parser where it is here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from anomedge.bundle import Bundle
+from anomedge.errors import InputError
+from anomedge.lint import vendors
+from anomedge.lint.finding import Finding
+from anomedge.lint.graph import Graph, Node, read_graph
+from anomedge.lint.ir import RULES, graph_of_ir
+from anomedge.lint.target import Target, available, load
+from anomedge.lint.vendors import Verdict
+from anomedge.lint.weights import SOURCE, faults_of_weights
+
+__all__ = ["DEFAULT_BATCH", "Report", "Run", "examine", "lint"]
+
+DEFAULT_BATCH = 8
+_TIMEOUT = 600.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """What was really run, or why it was not.
+
+    Attributes:
+        target, graph: of which target, over which file.
+        tool, version: the vendor's package.
+        steps: what it did; empty where it was not run.
+        reason: why it was not run, or not to the end.
+        seconds: that it took.
+    """
+
+    target: str
+    graph: str
+    tool: str
+    version: str
+    steps: tuple[str, ...]
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """All of it.
+
+    Attributes:
+        findings: by target, then by graph.
+        runs: what was really run; every target without one was only tabulated.
+        targets: that were asked.
+        graphs: files that were read.
+        batch: frames that volumes were counted for where a graph leaves them open.
+        notes: what could not be looked at.
+    """
+
+    findings: tuple[Finding, ...]
+    runs: tuple[Run, ...]
+    targets: tuple[Target, ...]
+    graphs: tuple[str, ...]
+    batch: int
+    notes: tuple[str, ...]
+
+    @property
+    def errors(self) -> int:
+        """Findings that stop a build."""
+        return sum(finding.severity == "error" for finding in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON."""
+        named = [{"name": t.name, "title": t.title, "source": t.source} for t in self.targets]
+        return {
+            "batch": self.batch,
+            "graphs": list(self.graphs),
+            "targets": named,
+            "findings": [finding.to_json() for finding in self.findings],
+            "runs": [{**asdict(run), "steps": list(run.steps)} for run in self.runs],
+            "notes": list(self.notes),
+        }
+
+
+def lint(path: Path | str, targets: Sequence[str] = (), *, batch: int = DEFAULT_BATCH) -> list[Finding]:
+    """What stops, or changes, a bundle or an ONNX graph on some targets; see `examine`."""
+    return list(examine(path, targets, batch=batch).findings)
+
+
+def examine(
+    path: Path | str,
+    targets: Sequence[str] = (),
+    *,
+    batch: int = DEFAULT_BATCH,
+    real: bool = True,
+    timeout: float = _TIMEOUT,
+) -> Report:
+    """Check every graph of a bundle, or one ONNX file, against targets.
+
+    Args:
+        path: a bundle, or an .onnx file.
+        targets: names such as "tensorrt-10.3", "10.3", "rtx", "openvino-npu"; all when empty.
+        batch: the largest number of frames, where a graph leaves it open.
+        real: ask the vendors' own parsers too, where they are installed.
+        timeout: seconds for each of them and each graph.
+
+    Raises:
+        InputError: there is no such target, or the file is no ONNX graph.
+        BundleError: the bundle cannot be used.
+    """
+    if not 1 <= batch <= 4096:
+        raise InputError(f"got batch {batch}; expected a number from 1 to 4096")
+    chosen = [load(name) for name in dict.fromkeys(targets or available())]
+    files = _files(Path(path))
+    work = _Work(batch, real, timeout)
+    for target in chosen:
+        for label, file in files.items():
+            if file.suffix != ".xml":
+                work.check_onnx(target, label, file)
+            elif target.reads == "onnx and ir":
+                work.check_ir(target, label, file)
+    return Report(
+        findings=tuple(work.findings),
+        runs=tuple(work.runs),
+        targets=tuple(chosen),
+        graphs=tuple(files),
+        batch=batch,
+        notes=tuple(dict.fromkeys(work.notes)),
+    )
+
+
+def _files(path: Path) -> dict[str, Path]:
+    """The graphs: of a bundle all that its manifest names, of every precision."""
+    if not path.is_dir():
+        if not path.is_file():
+            raise InputError(f"got {path}; expected a bundle or an .onnx file: check the path")
+        if path.suffix == ".xml":
+            raise InputError(f"got the IR {path}; expected an .onnx file, or the bundle that holds the IR")
+        return {path.name: path}
+    bundle = Bundle.open(path)
+    variants = bundle.manifest.variants.values()
+    names = [
+        n
+        for v in variants
+        for n in (v.onnx, v.stages, v.segments, v.anomalib_onnx, v.openvino, v.anomalib_openvino)
+        if n
+    ]
+    return {name: bundle.file(name) for name in dict.fromkeys(names)}
+
+
+class _Work:
+    """Findings as they come; a graph is read once, and a vendor asked once about each file."""
+
+    def __init__(self, batch: int, real: bool, timeout: float) -> None:
+        self.batch, self.real, self.timeout = batch, real, timeout
+        self.findings: list[Finding] = []
+        self.runs: list[Run] = []
+        self.notes: list[str] = []
+        self._graphs: dict[Path, Graph] = {}
+        self._faults: dict[Path, list[tuple[str, str]]] = {}
+        self._verdicts: dict[tuple[Path, str], Verdict] = {}
+
+    def check_onnx(self, target: Target, label: str, file: Path) -> None:
+        """One ONNX file against one target."""
+        graph = self._graph(label, file)
+        faults = self._faults[file]
+        self.findings += _of_weights(target, label, faults)
+        self.findings += _of_table(target, label, graph, frozenset())
+        if target.real == "rtx":
+            self._ask(target, label, graph, str(self.batch), bool(faults))
+        elif target.real == "openvino":
+            self._ask(target, label, graph, "compile", bool(faults))
+
+    def check_ir(self, target: Target, label: str, file: Path) -> None:
+        """One IR against one target: what OpenVINO reads out of it."""
+        mode = "compile" if target.real else "read"
+        if not self.real or not vendors.installed("openvino"):
+            self.runs.append(Run(target.name, label, "openvino", "", (), self._reason("openvino"), 0.0))
+            return
+        verdict = self._verdict("openvino", file, mode)
+        graph = graph_of_ir(file, verdict.described or {"inputs": [], "operations": []}, self.batch)
+        self.findings += _of_table(target, label, graph, RULES)
+        self._judge(target, label, graph, verdict)
+
+    def _graph(self, label: str, file: Path) -> Graph:
+        if file not in self._graphs:
+            graph = self._graphs[file] = read_graph(file, self.batch)
+            self._faults[file] = list(faults_of_weights(graph))
+            unknown = sum(value.elements is None for _, value in graph.values)
+            if unknown:
+                values = f"{unknown} of {len(graph.values)} values"
+                self.notes.append(f"{label}: the shapes of {values} are not known: their volumes were not checked")
+        return self._graphs[file]
+
+    def _ask(self, target: Target, label: str, graph: Graph, argument: str, unsafe: bool) -> None:
+        vendor: vendors.Vendor = "rtx" if target.real == "rtx" else "openvino"
+        if unsafe or not self.real or not vendors.installed(vendor):
+            reason = "its data is not where it says" if unsafe else self._reason(vendor)
+            self.runs.append(Run(target.name, label, vendors.MODULES[vendor], "", (), reason, 0.0))
+            return
+        self._judge(target, label, graph, self._verdict(vendor, graph.path, argument))
+
+    def _reason(self, vendor: vendors.Vendor) -> str:
+        if self.real:
+            return f"{vendors.MODULES[vendor]} is not installed here: pip install 'anomedge[{vendor}]'"
+        return "only tables were asked for"
+
+    def _verdict(self, vendor: vendors.Vendor, file: Path, argument: str) -> Verdict:
+        """A file that was compiled has been read."""
+        compiled = self._verdicts.get((file, "compile")) if argument == "read" else None
+        if compiled is not None:
+            return compiled
+        key = (file, argument)
+        if key not in self._verdicts:
+            self._verdicts[key] = vendors.ask(vendor, file, argument, self.timeout)
+        return self._verdicts[key]
+
+    def _judge(self, target: Target, label: str, graph: Graph, verdict: Verdict) -> None:
+        """What a vendor said, as findings and as a run."""
+        reason = f"stopped after {self.timeout:g} s" if verdict.unfinished else verdict.note
+        self.runs.append(
+            Run(target.name, label, verdict.tool, verdict.version, verdict.steps, reason, verdict.seconds)
+        )  # fmt: skip
+        source = f"really run: {verdict.tool} {verdict.version}".strip()
+        for fault in verdict.faults:
+            node, op, output = vendors.node_of(graph, fault)
+            self.findings.append(
+                Finding(target.name, label, "error", "vendor", node, op, output, fault.text, source, "")
+            )  # fmt: skip
+        if verdict.unfinished:
+            text = f"it was not through after {self.timeout:g} s"
+            self.findings.append(
+                Finding(target.name, label, "warning", "vendor", "", "", "", text, source, "give it more: --timeout")
+            )  # fmt: skip
+
+
+def _of_table(target: Target, label: str, graph: Graph, kinds: frozenset[str]) -> Iterator[Finding]:
+    """Findings of a target's rules; of some kinds only where they are named."""
+    for name, check in target.checks.items():
+        if kinds and check.kind not in kinds:
+            continue
+        for node, found in check.places(graph, target.operators):
+            yield Finding(
+                target.name, label, check.severity, name, *_named(node), f"{found}; {check.why}", check.source, check.rewrite
+            )  # fmt: skip
+
+
+def _of_weights(target: Target, label: str, faults: list[tuple[str, str]]) -> Iterator[Finding]:
+    for name, fault in faults:
+        rewrite = "copy the graph's folder again, whole, or export it again"
+        yield Finding(target.name, label, "error", "external-data", name, "initializer", "", fault, SOURCE, rewrite)
+
+
+def _named(node: Node | None) -> tuple[str, str, str]:
+    return ("", "", "") if node is None else (node.name, node.op, next(iter(node.outputs), ""))

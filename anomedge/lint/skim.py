@@ -1,0 +1,87 @@
+"""Reading an ONNX file without its weights: a graph of gigabytes becomes a few kilobytes, whatever the file claims.
+
+The walk below descends into messages that may hold tensors and skips the values of large tensors.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from anomedge.bundle.protobuf import DEEPEST, LENGTHS, PARTS, Field, Spoilt, fields, varint
+from anomedge.errors import InputError
+from anomedge.files import open_plain
+
+__all__ = ["SMALL", "skim"]
+
+SMALL = 4096
+"""Bytes up to which a message is taken as it is: shapes, axes, zero points and the like are read by the rules."""
+
+_LIMIT = 256 << 20  # of what is left: no graph of ours comes near
+_CONTENT = {4, 5, 6, 7, 9, 10, 11}
+"""Field numbers of a tensor's values: float_data, int32_data, string_data, int64_data, raw_data, double_data, uint64_data."""
+_BLOCK = 1 << 16
+
+
+def skim(path: Path) -> Any:
+    """The model of a file, its large tensors with their types and shapes but without their content.
+
+    Raises:
+        InputError: the file cannot be read, is no ONNX graph, or has one of an absurd size.
+    """
+    try:
+        with open_plain(path) as file:
+            size = file.seek(0, os.SEEK_END)
+            left = _skimmed(_File(file), Field(0, LENGTHS, 0, 0, size), "model", 0)
+        model = onnx.ModelProto.FromString(bytes(left))
+    except (DecodeError, ValueError, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read as an ONNX graph ({reason}); export it again") from error
+    if not model.graph.node and not model.graph.output:
+        raise InputError(f"{path} holds no graph; expected an ONNX graph: export it again")
+    return model
+
+
+def _skimmed(data: _File, field: Field, kind: str, depth: int) -> bytearray:
+    """The content of one message without the content of large tensors in it."""
+    if depth > DEEPEST:
+        raise Spoilt("messages within messages without end")
+    left = bytearray()
+    for part in fields(data, field.body, field.end):
+        inner = PARTS[kind].get(part.number) if part.wire == LENGTHS else None
+        if kind == "tensor" and part.number in _CONTENT:
+            continue
+        if inner is None or part.end - part.body <= SMALL:
+            if len(left) + part.end - part.start > _LIMIT:
+                raise Spoilt(f"over {_LIMIT >> 20} MiB without its weights")
+            left += data.between(part.start, part.end)
+            continue
+        content = _skimmed(data, part, inner, depth + 1)
+        left += varint(part.number << 3 | LENGTHS) + varint(len(content)) + content
+    return left
+
+
+class _File:
+    """Byte access to a file by position. Not memory-mapped, because truncating a mapped file would kill the process."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._start, self._block = 0, b""
+
+    def __getitem__(self, place: int) -> int:
+        inside = place - self._start
+        if not 0 <= inside < len(self._block):
+            self._start, inside = place, 0
+            self._block = self.between(place, place + _BLOCK)
+            if not self._block:
+                raise Spoilt(f"the file ends at byte {place}; it was longer a moment ago")
+        return self._block[inside]
+
+    def between(self, start: int, end: int) -> bytes:
+        """Read the bytes in [start, end)."""
+        self._file.seek(start)
+        return self._file.read(end - start)

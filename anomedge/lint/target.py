@@ -1,0 +1,110 @@
+"""What deployment targets take: one JSON file each in `targets`, every rule with its source.
+
+A file may say what another one says but for some points: `"like": "tensorrt-10.3"`; an operator or a rule in it stands
+for the other's of the same name, and null takes a rule away.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from anomedge.errors import InputError
+from anomedge.files import JsonError, read_json, validated
+from anomedge.lint.checks import Check
+from anomedge.lint.rule import Text
+
+__all__ = ["Target", "available", "load"]
+
+_LIMIT = 1 << 20
+_FAMILY = "tensorrt-"
+
+
+class Target(BaseModel):
+    """One release, or one device.
+
+    Attributes:
+        title: in words.
+        source: of the table of operators.
+        real: the vendor's own parser that can be asked on this machine, where there is one.
+        evidence: what it means where something was really run.
+        reads: what the target is given: "onnx", or "onnx and ir".
+        operators: ONNX's own operators, with the types of their data; "any", or "" where it is refused.
+        checks: the rules by name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: Text
+    source: Text
+    real: Literal["rtx", "openvino"] | None = None
+    evidence: str = ""
+    reads: Literal["onnx", "onnx and ir"] = "onnx"
+    operators: Annotated[dict[str, str], Field(min_length=1)]
+    checks: Annotated[dict[str, Check], Field(min_length=1)]
+
+
+def available() -> list[str]:
+    """Names of the targets whose facts come along, releases in order."""
+    return sorted((path.stem for path in _folder().glob("*.json")), key=_order)
+
+
+def load(name: str) -> Target:
+    """The target of a name, of a TensorRT release's number, or of a file that somebody wrote.
+
+    >>> load("10.3").title
+    'TensorRT 10.3 (JetPack 6.1 and 6.2)'
+
+    Raises:
+        InputError: there is none of that name, or the file is none of a target.
+    """
+    own = name.endswith(".json")
+    full = name if own or name in available() else _FAMILY + name
+    if not own and full not in available():
+        known = ", ".join(available())
+        raise InputError(f"got target {name!r}; expected one of: {known}; or a .json file like theirs")
+    path = Path(full) if own else _folder() / f"{full}.json"
+    try:
+        return validated(Target, {"name": path.stem, **_content(path, ())})
+    except JsonError as error:
+        raise InputError(f"{path} is not a valid description of a target ({error}); see {_folder()}") from error
+
+
+def _content(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    """What a file says, with what it says to be like."""
+    content = _json(path)
+    like = content.pop("like", None)
+    if like is None:
+        return content
+    if like not in available() or path in seen:
+        raise InputError(f"{path}: got like = {like!r}; expected another one of: {', '.join(available())}")
+    base = _content(_folder() / f"{like}.json", (*seen, path))
+    merged = {key: _merged(base.get(key), content.get(key)) for key in ("operators", "checks")}
+    return {**base, "real": None, **content, **merged}
+
+
+def _merged(base: Any, own: Any) -> dict[str, Any]:
+    both = {**(base if isinstance(base, dict) else {}), **(own if isinstance(own, dict) else {})}
+    return {key: value for key, value in both.items() if value is not None}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return read_json(path, _LIMIT, links=True)
+    except (OSError, JsonError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read ({reason}); expected a target's facts as JSON") from error
+
+
+def _order(name: str) -> tuple[Any, ...]:
+    """Releases by number, not by letter."""
+    family, _, version = name.rpartition("-")
+    numbers = version.split(".")
+    return (family or name, *(int(n) for n in numbers)) if all(n.isdecimal() for n in numbers) else (name,)
+
+
+def _folder() -> Path:
+    return Path(__file__).parent / "targets"

@@ -1,0 +1,1 @@
+"""NVIDIA GPUs: find them, use CUDA memory and streams, configure ONNX Runtime's CUDA and TensorRT providers."""

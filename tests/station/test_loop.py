@@ -1,0 +1,296 @@
+"""The loop with a detector of one line and sources that do what cameras, disks and readers do to it."""
+
+import errno
+import io
+import json
+import os
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from anomedge.errors import InputError, OutputError, RuntimeFailure
+from anomedge.inspector import Result
+from anomedge.resample import Geometry
+from anomedge.station import READER, Lines, Mailbox, Station, StationOptions, sources
+from anomedge.station.reactions import OnFail
+from anomedge.station.sources import CameraSource, Captured, Notice, Trouble
+from anomedge.threshold import Decision, Origin
+
+SIZE = (8, 12)
+ORIGIN = Origin(
+    rate=0.01, rule="false-alarm-rate", source="-", normal=1, anomalous=0, margin=1, extrapolated=False, pictures="-"
+)
+DECISION = Decision(threshold=100, pixel_threshold=100, minimum=0, maximum=255, scale=10, origin=ORIGIN)
+
+
+class GreyInspector:
+    """The score is the brightest grey; 255 is what the runtime cannot do; each frame takes `seconds`."""
+
+    def __init__(self, seconds=0.0):
+        self.seconds = seconds
+        self.seen, self.news = [], []
+        self.decision = DECISION
+        manifest = SimpleNamespace(input=SimpleNamespace(frame=SIZE), geometry=Geometry(SIZE), digest="d")
+        self.bundle = SimpleNamespace(path="part.anomedge", manifest=manifest)
+        self.session = SimpleNamespace(name="fake", running_on="nowhere")
+
+    def changed(self):
+        return self.news.pop(0) if self.news else None
+
+    def predict_batch(self, frames):
+        time.sleep(self.seconds)
+        (frame,) = frames
+        grey = int(frame.max())
+        self.seen.append(grey)
+        if grey == 255:
+            raise RuntimeFailure("fake gave a score or map that is not finite")
+        anomaly_map = np.full(SIZE, grey, np.float32)
+        label = "anomalous" if grey > 100 else "normal"
+        return [Result(float(grey), label, anomaly_map, DECISION.mask(anomaly_map), 1.23456)]
+
+
+class ListSource:
+    """Items from a list, as fast as they are taken."""
+
+    def __init__(self, items, live=False):
+        self.name, self.live, self.given = "list", live, items
+        self.taken = 0
+
+    def items(self, stop):
+        for item in self.given:
+            if stop.is_set():
+                return
+            self.taken += 1
+            yield item
+
+
+def frame(number, grey=0, size=SIZE, path=None):
+    return Captured(number, f"f{number}", np.full((*size, 3), grey, np.uint8), path, time=1.5)
+
+
+def run(items, *, options=None, live=False, on_fail=None, keeper=None, inspector=None, lines=None):
+    """The lines of a run."""
+    lines = lines or Lines(io.StringIO())
+    source = items if hasattr(items, "items") else ListSource(items, live)
+    command = OnFail(on_fail, lines.error) if isinstance(on_fail, str) else on_fail
+    try:
+        Station(inspector or GreyInspector(), source, lines, options, command, keeper).run()
+    finally:
+        said = [json.loads(line) for line in lines._stream.getvalue().splitlines()]
+    return said
+
+
+def events(lines):
+    return [line["event"] for line in lines]
+
+
+def test_one_line_a_frame_between_started_and_stopped():
+    lines = run([frame(1, 7), Trouble(2, "bad", "no picture", 2.0), frame(3, 120)])
+    assert events(lines) == ["started", "frame", "error", "frame", "stopped"]
+    assert lines[1] == {
+        "event": "frame", "time": "1970-01-01T00:00:01.500+00:00", "number": 1, "name": "f1", "label": "normal",
+        "score": 7.0, "threshold": 100.0, "anomalous_pixels": 0.0, "milliseconds": 1.235, "dropped": 0,
+    }  # fmt: skip
+    assert lines[2] == {
+        "event": "error", "time": "1970-01-01T00:00:02.000+00:00", "name": "bad", "message": "no picture",
+    }  # fmt: skip
+    assert (lines[3]["label"], lines[3]["anomalous_pixels"]) == ("anomalous", 1.0)
+    del lines[4]["time"]
+    assert lines[4] == {"event": "stopped", "frames": 2, "anomalous": 1, "errors": 1, "dropped": 0}
+    assert lines[0]["digest"] == "d"
+
+
+def test_a_slow_loop_loses_nothing_and_reads_no_further_than_its_queue():
+    source = ListSource([frame(number, number) for number in range(1, 31)])
+    behind = []
+    inspector = GreyInspector()
+    predict = inspector.predict_batch
+
+    def watched(frames):
+        time.sleep(0.003)
+        behind.append(source.taken - len(inspector.seen))
+        return predict(frames)
+
+    inspector.predict_batch = watched
+    lines = run(source, options=StationOptions(queue=3), inspector=inspector)
+    assert inspector.seen == list(range(1, 31))
+    assert lines[-1]["dropped"] == 0
+    assert max(behind) <= 3 + 2  # the queue, one in hand, one in the reader's
+
+
+def test_a_live_source_drops_its_oldest_frames_and_counts_them():
+    inspector = GreyInspector(seconds=0.05)
+    given = [frame(number, number) for number in range(1, 41)]
+    lines = run(given, live=True, options=StationOptions(queue=3), inspector=inspector)
+    frames = [line for line in lines if line["event"] == "frame"]
+    numbers = [line["number"] for line in frames]
+    assert numbers == sorted(numbers)
+    assert numbers[-3:] == [38, 39, 40]  # the newest stayed
+    gaps = np.diff([0, *numbers]) - 1
+    assert [line["dropped"] for line in frames] == gaps.tolist()
+    assert lines[-1]["dropped"] == 40 - len(frames) == gaps.sum() > 0
+
+
+def test_a_live_source_slower_than_the_loop_drops_nothing():
+    class Slow(ListSource):
+        def items(self, stop):
+            for item in self.given:
+                stop.wait(0.01)
+                yield item
+
+    lines = run(Slow([frame(number) for number in range(1, 9)], live=True), options=StationOptions(queue=1))
+    assert [line["number"] for line in lines if line["event"] == "frame"] == list(range(1, 9))
+    assert lines[-1]["dropped"] == 0
+
+
+def test_notices_are_never_dropped():
+    box = Mailbox(2, live=True)
+    notice = Notice("waiting", "camera", "gone", 1.0)
+    for item in (frame(1), notice, frame(2), frame(3)):
+        assert box.put(item)
+    assert box.get(0) == (notice, 0)
+    item, dropped = box.get(0)
+    assert (item.number, dropped, box.dropped) == (3, 2, 2)
+    box.finish()
+    assert box.ended
+    assert box.get(0) == (None, 0)
+
+
+def test_a_reader_that_waits_for_room_is_freed():
+    box = Mailbox(1, live=False)
+    box.put(frame(1))
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(box.put(frame(2))))
+    thread.start()
+    box.close()
+    thread.join(5)
+    assert answers == [False]
+
+
+def test_a_camera_that_goes_and_comes_is_told_in_lines(monkeypatch):
+    from tests.station.test_cameras import fake_opencv
+
+    def shots(*greys):
+        return [np.full((*SIZE, 3), grey, np.uint8) for grey in greys]
+
+    fake_opencv(monkeypatch, shots(1, 2), [], shots(3))
+    source = CameraSource("0", retries=2, first=0.01, longest=0.01)
+    with pytest.raises(InputError, match="no frame after 2 attempts"):
+        run(source, lines=(lines := Lines(io.StringIO())))
+    said = [json.loads(line) for line in lines._stream.getvalue().splitlines()]
+    assert events(said) == [
+        "started", "frame", "frame", "waiting", "waiting", "resumed", "frame", "waiting", "waiting", "stopped",
+    ]  # fmt: skip
+    assert said[3]["seconds"] == 0.01
+    assert said[-1]["frames"] == 3
+
+
+@pytest.mark.parametrize("state", ["empty", "backoff", "hanging", "busy"])
+def test_stop_is_prompt(state, monkeypatch, tmp_path):
+    from tests.station.test_cameras import fake_opencv
+
+    fake_opencv(monkeypatch)
+    hanging = threading.Event()
+    source = sources.FolderSource(tmp_path, poll=60) if state == "empty" else CameraSource("0", first=60, longest=60)
+    if state == "hanging":
+        monkeypatch.setattr(sources, "_next", lambda *_: hanging.wait(20) and None)
+    if state == "busy":
+        source = ListSource([frame(number) for number in range(1, 100)])
+    station = Station(GreyInspector(0.02 if state == "busy" else 0), source, Lines(stream := io.StringIO()))
+    threading.Timer(0.3, station.stop).start()
+    start = time.monotonic()
+    summary = station.run()
+    assert 0.2 < time.monotonic() - start < 2.5
+    assert json.loads(stream.getvalue().splitlines()[-1])["event"] == "stopped"
+    assert any(thread.name == READER for thread in threading.enumerate()) == (state == "hanging")
+    assert (summary.frames > 0) == (state == "busy")
+    hanging.set()
+
+
+def test_limit_counts_every_frame():
+    lines = run([frame(1), Trouble(2, "bad", "-"), frame(3), frame(4)], options=StationOptions(limit=3))
+    assert events(lines) == ["started", "frame", "error", "frame", "stopped"]
+
+
+def test_other_sizes_are_errors_or_stretched(tmp_path):
+    odd = [frame(1, 50, (16, 20), tmp_path / "a"), frame(2, 50)]
+    lines = run(odd)
+    assert events(lines) == ["started", "error", "frame", "stopped"]
+    assert "f1: got 16x20; expected 8x12" in lines[1]["message"]
+    assert "--stretch" in lines[1]["message"]
+    assert events(run(odd, options=StationOptions(stretch=True))) == ["started", "frame", "frame", "stopped"]
+
+
+def test_a_blind_station_ends_with_the_error():
+    given = [frame(number, grey) for number, grey in enumerate((255, 255, 0, 255, 255, 255, 0), start=1)]
+    lines = Lines(stream := io.StringIO())
+    with pytest.raises(RuntimeFailure, match=r"3 frames in a row .* not finite"):
+        run(given, options=StationOptions(give_up=3), lines=lines)
+    assert events([json.loads(line) for line in stream.getvalue().splitlines()]) == [
+        "started", "error", "error", "frame", "error", "error", "error", "stopped",
+    ]  # fmt: skip
+    assert events(run(given, options=StationOptions(give_up=4)))[-1] == "stopped"
+
+
+def test_a_camera_of_the_wrong_size_is_blind_too_but_not_a_folder(tmp_path):
+    with pytest.raises(RuntimeFailure, match="got 4x4"):
+        run([frame(number, 0, (4, 4)) for number in range(1, 9)], options=StationOptions(give_up=3))
+    pictures = [frame(number, 0, (4, 4), tmp_path / "a") for number in range(1, 9)]
+    assert events(run(pictures, options=StationOptions(give_up=3))).count("error") == 8
+
+
+def test_errors_of_the_source_end_the_loop_after_what_came_before():
+    def items(stop):
+        yield frame(1)
+        raise ZeroDivisionError("a bug")
+
+    source = SimpleNamespace(name="broken", live=False, items=items)
+    lines = Lines(stream := io.StringIO())
+    with pytest.raises(ZeroDivisionError):
+        run(source, lines=lines)
+    assert events([json.loads(line) for line in stream.getvalue().splitlines()]) == ["started", "frame", "stopped"]
+
+
+class BrokenStream(io.StringIO):
+    def __init__(self, error, good):
+        super().__init__()
+        self.error, self.good = error, good
+
+    def flush(self):
+        if self.getvalue().count("\n") > self.good:
+            raise self.error
+
+
+def test_a_closed_output_ends_the_loop_without_error():
+    stream = BrokenStream(BrokenPipeError(), good=2)
+    inspector = GreyInspector()
+    run([frame(number) for number in range(1, 500)], inspector=inspector, lines=Lines(stream))
+    assert len(inspector.seen) == 2
+
+
+def test_an_output_that_cannot_be_written_is_an_error():
+    stream = BrokenStream(OSError(errno.ENOSPC, "No space left on device"), good=2)
+    with pytest.raises(OutputError, match="No space left"):
+        run([frame(number) for number in range(1, 500)], lines=Lines(stream))
+
+
+def test_no_line_holds_nan_or_broken_unicode():
+    with pytest.raises(ValueError, match="JSON compliant"):
+        Lines(io.StringIO()).write("frame", score=float("nan"))
+    line = Lines(io.StringIO()).write("frame", name=os.fsdecode(b"\xff\n.png"))
+    assert line.isascii()
+    assert "\n" not in line
+
+
+def test_a_change_of_the_bundle_is_a_line_and_told():
+    inspector, told, stream = GreyInspector(), [], io.StringIO()
+    inspector.news = [None, "another bundle"]
+    Station(inspector, ListSource([frame(1), frame(2), frame(3)]), Lines(stream), tell=told.append).run()
+    said = [json.loads(line) for line in stream.getvalue().splitlines()]
+    (line,) = [line for line in said if line["event"] == "changed"]
+    assert (line["name"], line["message"]) == ("part.anomedge", "another bundle")
+    assert told == ["another bundle"]
+    assert said[-1]["frames"] == 3
