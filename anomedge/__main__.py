@@ -31,7 +31,9 @@ def application(only: str | None = None) -> typer.Typer:
     for found in pkgutil.iter_modules(commands.__path__):
         if not found.name.startswith("_") and only in (None, found.name):
             verb = importlib.import_module(f"{commands.__name__}.{found.name}")
-            app.command(name=found.name, epilog=f"Example: {verb.EXAMPLE}")(getattr(verb, found.name))
+            app.command(name=found.name, epilog=f"Example: {verb.EXAMPLE}")(
+                getattr(verb, found.name)
+            )
     if only is None:
         app.callback()(_options)
     return app
@@ -44,19 +46,32 @@ def _print_version(wanted: bool) -> None:
 
 
 def _options(
-    version: bool = typer.Option(False, "--version", help="Print the version.", callback=_print_version, is_eager=True),
+    version: bool = typer.Option(
+        False,
+        "--version",
+        help="Print the version.",
+        callback=_print_version,
+        is_eager=True,
+    ),
 ) -> None:
     del version  # its callback has done what it says
 
 
 def run_command(name: str, arguments: Sequence[str]) -> int:
     """Run one verb as a program of its own; returns the exit code."""
-    return guarded(lambda given: application(name)(given, prog_name=f"python -m anomedge.{name}"), arguments)
+    return guarded(
+        lambda given: application(name)(
+            given, prog_name=f"python -m anomedge.{name}"
+        ),
+        arguments,
+    )
 
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    code = guarded(lambda given: application()(given, prog_name="anomedge"), sys.argv[1:])
+    code = guarded(
+        lambda given: application()(given, prog_name="anomedge"), sys.argv[1:]
+    )
     if any(thread.name == READER for thread in threading.enumerate()):
         # It is inside a camera's driver. Python must not take its own parts away under it: that may abort.
         sys.stdout.flush()

@@ -67,7 +67,9 @@ class _Cell:
     milliseconds: list[float]
 
 
-def measure(bundle: Bundle, plan: Plan, rounds: int = 20, *, memory: bool = True) -> list[Timing]:
+def measure(
+    bundle: Bundle, plan: Plan, rounds: int = 20, *, memory: bool = True
+) -> list[Timing]:
     """Measure every runtime of the plan at every batch size.
 
     Args:
@@ -85,16 +87,28 @@ def measure(bundle: Bundle, plan: Plan, rounds: int = 20, *, memory: bool = True
             "got no runtime, batch size or round; expected at least one of each: nothing would be measured"
         )
     with ExitStack() as stack:
-        cells = [_opened(stack, bundle, plan, name, batch) for name in plan.runtimes for batch in plan.batches]
+        cells = [
+            _opened(stack, bundle, plan, name, batch)
+            for name in plan.runtimes
+            for batch in plan.batches
+        ]
         for turn in track(range(rounds), "measuring in turns", total=rounds):
             start = turn % len(cells)
             for cell in cells[start:] + cells[:start]:
                 _take_turn(cell)
-        peaks = [_peak_bytes(bundle, plan, cell) if memory else None for cell in cells]
-        return [_timing(cell, plan, peak) for cell, peak in zip(cells, peaks, strict=True)]
+        peaks = [
+            _peak_bytes(bundle, plan, cell) if memory else None
+            for cell in cells
+        ]
+        return [
+            _timing(cell, plan, peak)
+            for cell, peak in zip(cells, peaks, strict=True)
+        ]
 
 
-def _opened(stack: ExitStack, bundle: Bundle, plan: Plan, runtime: str, batch: int) -> _Cell:
+def _opened(
+    stack: ExitStack, bundle: Bundle, plan: Plan, runtime: str, batch: int
+) -> _Cell:
     start = time.perf_counter()
     session = stack.enter_context(plan.open(bundle, runtime))
     milliseconds = (time.perf_counter() - start) * 1000
@@ -124,7 +138,10 @@ def _timing(cell: _Cell, plan: Plan, peak: int | None) -> Timing:
         calls=len(cell.milliseconds),
         median=float(np.median(cell.milliseconds)),
         p95=float(np.percentile(cell.milliseconds, 95)),
-        throughput=1000 * cell.batch * len(cell.milliseconds) / sum(cell.milliseconds),
+        throughput=1000
+        * cell.batch
+        * len(cell.milliseconds)
+        / sum(cell.milliseconds),
         open_milliseconds=cell.open_milliseconds,
         peak_bytes=peak,
     )
@@ -135,14 +152,22 @@ def _peak_bytes(bundle: Bundle, plan: Plan, cell: _Cell) -> int | None:
         return None
     asked = {
         "bundle": str(bundle.path),
-        "plan": asdict(plan) | {"runtimes": [cell.session.name], "batches": [cell.batch]},
+        "plan": asdict(plan)
+        | {"runtimes": [cell.session.name], "batches": [cell.batch]},
     }
     done = subprocess.run(  # noqa: S603 - this interpreter, this module
-        [sys.executable, "-m", "anomedge.benchmark", json.dumps(asked)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "anomedge.benchmark", json.dumps(asked)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise RuntimeFailure(f"{cell.session.name} at batch {cell.batch} failed in a process of its own: {reason}")
+        reason = (
+            done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        )[-1]
+        raise RuntimeFailure(
+            f"{cell.session.name} at batch {cell.batch} failed in a process of its own: {reason}"
+        )
     return int(done.stdout)
 
 
@@ -153,7 +178,11 @@ def _run_alone(asked: dict[str, Any]) -> int:
         frames = _frames(bundle, plan.batches[0])
         for _ in range(_CALLS):
             session.run({"frames": frames})
-    kibibytes = next(line.split()[1] for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+    kibibytes = next(
+        line.split()[1]
+        for line in _STATUS.read_text().splitlines()
+        if line.startswith("VmHWM")
+    )
     return int(kibibytes) * 1024
 
 

@@ -51,7 +51,11 @@ class AnomedgeError(Exception):
         What is longer than anybody reads is cut in the middle: a name found in a file may be a megabyte.
         """
         shown = printable_lines(super().__str__())
-        return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST // 2]} ... {shown[-_LONGEST // 2 :]}"
+        return (
+            shown
+            if len(shown) <= _LONGEST
+            else f"{shown[: _LONGEST // 2]} ... {shown[-_LONGEST // 2 :]}"
+        )
 
 
 class InputError(AnomedgeError):

@@ -61,12 +61,19 @@ class Inspector:
 
     @classmethod
     def open(
-        cls, bundle: Bundle | Path | str, runtime: str | None = None, device: str = "cpu", **options: object
+        cls,
+        bundle: Bundle | Path | str,
+        runtime: str | None = None,
+        device: str = "cpu",
+        **options: object,
     ) -> Inspector:
         """Open a bundle; arguments as in `anomedge.runtimes.open`."""
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
         _ = opened.decision  # read `local.json` now, so that later changes of the file have no effect
-        return cls(opened, runtimes.open(opened, runtime=runtime, device=device, **options))
+        return cls(
+            opened,
+            runtimes.open(opened, runtime=runtime, device=device, **options),
+        )
 
     @property
     def decision(self) -> Decision:
@@ -85,20 +92,35 @@ class Inspector:
         if isinstance(frames, np.ndarray) and frames.ndim == 4:
             return self._inspect(frames)
         if isinstance(frames, Iterator):
-            raise InputError("got an iterator, which may never end; expected a sequence of frames: give list(frames)")
-        if isinstance(frames, (str, bytes)) or hasattr(frames, "dtype") or not hasattr(frames, "__len__"):
+            raise InputError(
+                "got an iterator, which may never end; expected a sequence of frames: give list(frames)"
+            )
+        if (
+            isinstance(frames, (str, bytes))
+            or hasattr(frames, "dtype")
+            or not hasattr(frames, "__len__")
+        ):
             return self.predict_batch([frames])[0]  # type: ignore[list-item]
         return self.predict_batch(frames)  # type: ignore[arg-type]
 
     def predict_batch(self, frames: Sequence[Given]) -> list[Result]:
         """Inspect frames and paths of pictures in one call of the runtime; errors as in `predict`."""
         if isinstance(frames, (str, bytes)) or not hasattr(frames, "__len__"):
-            raise InputError(f"got a {type(frames).__name__}; expected a sequence of frames or paths: give a list")
+            raise InputError(
+                f"got a {type(frames).__name__}; expected a sequence of frames or paths: give a list"
+            )
         if len(frames) == 0:
             raise InputError("got an empty batch; expected at least one frame")
-        loaded = [self.read(frame) if isinstance(frame, (str, Path)) else as_frame(frame) for frame in frames]
+        loaded = [
+            self.read(frame)
+            if isinstance(frame, (str, Path))
+            else as_frame(frame)
+            for frame in frames
+        ]
         if len({frame.shape for frame in loaded}) > 1:
-            raise InputError(f"got frames of {sorted({f.shape for f in loaded})}; expected one size, the bundle's")
+            raise InputError(
+                f"got frames of {sorted({f.shape for f in loaded})}; expected one size, the bundle's"
+            )
         return self._inspect(np.stack(loaded))
 
     def changed(self) -> str | None:
@@ -117,7 +139,10 @@ class Inspector:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -138,16 +163,33 @@ class Inspector:
             return self.session.run({contract.name: frames})
         for start in range(0, len(frames), size):
             piece = frames[start : start + size]
-            filled = np.concatenate([piece, np.repeat(piece[-1:], size - len(piece) if fixed else 0, axis=0)])
+            filled = np.concatenate(
+                [
+                    piece,
+                    np.repeat(
+                        piece[-1:], size - len(piece) if fixed else 0, axis=0
+                    ),
+                ]
+            )
             pieces.append(self.session.run({contract.name: filled}))
-        return {name: np.concatenate([piece[name] for piece in pieces])[: len(frames)] for name in pieces[0]}
+        return {
+            name: np.concatenate([piece[name] for piece in pieces])[
+                : len(frames)
+            ]
+            for name in pieces[0]
+        }
 
     def _inspect(self, frames: Frame) -> list[Result]:
         start = time.perf_counter()
         outputs = self._run(frames)
         milliseconds = (time.perf_counter() - start) * 1000 / len(frames)
-        if not (np.isfinite(outputs["score"]).all() and np.isfinite(outputs["anomaly_map"]).all()):
-            raise RuntimeFailure(f"{self.session.name} gave a score or map that is not finite; verify the bundle here")
+        if not (
+            np.isfinite(outputs["score"]).all()
+            and np.isfinite(outputs["anomaly_map"]).all()
+        ):
+            raise RuntimeFailure(
+                f"{self.session.name} gave a score or map that is not finite; verify the bundle here"
+            )
         decision = self.decision
         return [
             Result(
@@ -157,5 +199,7 @@ class Inspector:
                 mask=decision.mask(anomaly_map[0]),
                 milliseconds=milliseconds,
             )
-            for score, anomaly_map in zip(outputs["score"], outputs["anomaly_map"], strict=True)
+            for score, anomaly_map in zip(
+                outputs["score"], outputs["anomaly_map"], strict=True
+            )
         ]

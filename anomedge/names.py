@@ -19,7 +19,10 @@ def printable(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode()
+        for c in text
+    )
 
 
 def printable_lines(text: str) -> str:
@@ -37,12 +40,17 @@ def storable(name: str) -> str:
     >>> storable("caf\udce9.png"), storable("café.png")
     ('caf\\xe9.png', 'café.png')
     """
-    return "".join(_storable(c) if _FIRST_SURROGATE <= ord(c) <= _LAST_SURROGATE else c for c in name)
+    return "".join(
+        _storable(c) if _FIRST_SURROGATE <= ord(c) <= _LAST_SURROGATE else c
+        for c in name
+    )
 
 
 def _storable(surrogate: str) -> str:
     byte = ord(surrogate) - _BYTE_AS_SURROGATE
-    return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else f"\\u{ord(surrogate):04x}"
+    return (
+        f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else f"\\u{ord(surrogate):04x}"
+    )
 
 
 def indented(lines: Sequence[str], most: int = 10) -> str:

@@ -10,7 +10,9 @@ __all__ = ["track", "waiting"]
 T = TypeVar("T")
 
 
-def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+def track(
+    items: Iterable[T], description: str, total: int | None = None
+) -> Iterator[T]:
     """Yield the items, with a bar on standard error while it is a terminal.
 
     >>> list(track([1, 2], "counting"))
@@ -22,7 +24,13 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
     from rich.console import Console
     from rich.progress import track as rich_track
 
-    yield from rich_track(items, description, total=total, console=Console(stderr=True), transient=True)
+    yield from rich_track(
+        items,
+        description,
+        total=total,
+        console=Console(stderr=True),
+        transient=True,
+    )
 
 
 @contextmanager
@@ -36,9 +44,22 @@ def waiting(description: str) -> Iterator[Callable[[str], None]]:
         yield lambda _: None
         return
     from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as line:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        TimeElapsedColumn(),
+    )
+    with Progress(
+        *columns, console=Console(stderr=True), transient=True
+    ) as line:
         task = line.add_task(description, total=None)
-        yield lambda text: line.update(task, description=f"{description}: {text}")
+        yield lambda text: line.update(
+            task, description=f"{description}: {text}"
+        )

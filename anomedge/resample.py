@@ -21,7 +21,17 @@ import numpy.typing as npt
 
 from anomedge.errors import InputError
 
-__all__ = ["Geometry", "Matrix", "bands", "bicubic", "bilinear", "crop", "gaussian_blur", "gaussian_kernel", "nearest"]
+__all__ = [
+    "Geometry",
+    "Matrix",
+    "bands",
+    "bicubic",
+    "bilinear",
+    "crop",
+    "gaussian_blur",
+    "gaussian_kernel",
+    "nearest",
+]
 
 Matrix = npt.NDArray[np.float64]
 Kernel = Callable[[Matrix], Matrix]
@@ -45,7 +55,9 @@ def bicubic(n_in: int, n_out: int, *, antialias: bool = False) -> Matrix:
     True
     """
     a = -0.5 if antialias else -0.75
-    return _interpolate(n_in, n_out, lambda t: _keys(t, a), radius=2.0, antialias=antialias)
+    return _interpolate(
+        n_in, n_out, lambda t: _keys(t, a), radius=2.0, antialias=antialias
+    )
 
 
 def nearest(n_in: int, n_out: int) -> npt.NDArray[np.int64]:
@@ -69,7 +81,9 @@ def crop(n_in: int, n_out: int) -> Matrix:
     """
     _check(n_in, n_out)
     if n_out > n_in:
-        raise InputError(f"got a crop of {n_out} out of {n_in} pixels; expected at most {n_in}: enlarge --size")
+        raise InputError(
+            f"got a crop of {n_out} out of {n_in} pixels; expected at most {n_in}: enlarge --size"
+        )
     start = round((n_in - n_out) / 2)
     return np.eye(n_in)[start : start + n_out]
 
@@ -77,7 +91,9 @@ def crop(n_in: int, n_out: int) -> Matrix:
 def gaussian_kernel(kernel_size: int, sigma: float) -> Matrix:
     """exp(-t^2 / 2 sigma^2) at whole distances t from the middle, normalised to sum 1; shape (kernel_size,)."""
     if kernel_size < 1 or kernel_size % 2 == 0 or not sigma > 0:
-        raise InputError(f"got kernel_size={kernel_size}, sigma={sigma}; expected an odd size and a positive sigma")
+        raise InputError(
+            f"got kernel_size={kernel_size}, sigma={sigma}; expected an odd size and a positive sigma"
+        )
     t = np.arange(kernel_size) - kernel_size // 2
     weights = np.exp(-0.5 * (t / sigma) ** 2)
     return np.asarray(weights / weights.sum(), dtype=np.float64)
@@ -91,7 +107,9 @@ def gaussian_blur(n: int, kernel_size: int, sigma: float) -> Matrix:
     """
     kernel, half = gaussian_kernel(kernel_size, sigma), kernel_size // 2
     if half >= n:
-        raise InputError(f"got a blur of {kernel_size} pixels over {n}; expected kernel_size // 2 < {n}: blur less")
+        raise InputError(
+            f"got a blur of {kernel_size} pixels over {n}; expected kernel_size // 2 < {n}: blur less"
+        )
     matrix = np.zeros((n, n))
     for row in range(n):
         source = np.abs(np.arange(row - half, row + half + 1))
@@ -118,8 +136,12 @@ def bands(matrix: Matrix, block: int) -> tuple[npt.NDArray[np.int64], Matrix]:
     first = used.argmax(axis=1)
     last = matrix.shape[1] - 1 - used[:, ::-1].argmax(axis=1)
     width = int((last - first).max()) + 1
-    indices = np.minimum(first, matrix.shape[1] - width)[:, None] + np.arange(width)
-    return indices.astype(np.int64), np.take_along_axis(blocks, indices[:, None, :], axis=2)
+    indices = np.minimum(first, matrix.shape[1] - width)[:, None] + np.arange(
+        width
+    )
+    return indices.astype(np.int64), np.take_along_axis(
+        blocks, indices[:, None, :], axis=2
+    )
 
 
 @dataclass(frozen=True)
@@ -136,9 +158,16 @@ class Geometry:
         """Refuse sizes that no matrix can have."""
         for name, pair in (("size", self.size), ("crop", self.image)):
             if len(pair) != 2 or not all(1 <= n <= 16384 for n in pair):
-                raise InputError(f"got {name} {pair}; expected height and width between 1 and 16384 pixels")
-        if any(small > large for small, large in zip(self.image, self.size, strict=True)):
-            raise InputError(f"got a crop of {self.crop} out of {self.size}; expected a crop inside: enlarge --size")
+                raise InputError(
+                    f"got {name} {pair}; expected height and width between 1 and 16384 pixels"
+                )
+        if any(
+            small > large
+            for small, large in zip(self.image, self.size, strict=True)
+        ):
+            raise InputError(
+                f"got a crop of {self.crop} out of {self.size}; expected a crop inside: enlarge --size"
+            )
 
     @property
     def image(self) -> tuple[int, int]:
@@ -149,42 +178,62 @@ class Geometry:
         """A and B that take a frame (height, width) to the image: antialiased bilinear, then centre crop."""
         rows, columns = (
             crop(n_size, n_image) @ bilinear(n_frame, n_size, antialias=True)
-            for n_frame, n_size, n_image in zip(frame, self.size, self.image, strict=True)
+            for n_frame, n_size, n_image in zip(
+                frame, self.size, self.image, strict=True
+            )
         )
         return rows, columns
 
-    def window(self, frame: tuple[int, int]) -> tuple[float, float, float, float]:
+    def window(
+        self, frame: tuple[int, int]
+    ) -> tuple[float, float, float, float]:
         """(top, left, bottom, right) of the image within the frame, in pixels of the frame."""
         edges = []
-        for n_frame, n_size, n_image in zip(frame, self.size, self.image, strict=True):
+        for n_frame, n_size, n_image in zip(
+            frame, self.size, self.image, strict=True
+        ):
             start = round((n_size - n_image) / 2)
-            edges.append((start * n_frame / n_size, (start + n_image) * n_frame / n_size))
+            edges.append(
+                (start * n_frame / n_size, (start + n_image) * n_frame / n_size)
+            )
         return edges[0][0], edges[1][0], edges[0][1], edges[1][1]
 
 
 def _check(n_in: int, n_out: int) -> None:
     if n_in < 1 or n_out < 1:
-        raise InputError(f"got {n_in} -> {n_out} pixels; expected at least one of each")
+        raise InputError(
+            f"got {n_in} -> {n_out} pixels; expected at least one of each"
+        )
 
 
-def _interpolate(n_in: int, n_out: int, kernel: Kernel, *, radius: float, antialias: bool) -> Matrix:
+def _interpolate(
+    n_in: int, n_out: int, kernel: Kernel, *, radius: float, antialias: bool
+) -> Matrix:
     _check(n_in, n_out)
     scale = n_in / n_out
     stretch = max(scale, 1.0) if antialias else 1.0
     centre = (np.arange(n_out) + 0.5) * scale
     if antialias:
-        return _antialiased(n_in, np.asarray(centre), kernel, radius * stretch, stretch)
+        return _antialiased(
+            n_in, np.asarray(centre), kernel, radius * stretch, stretch
+        )
     # Without antialiasing the border pixel stands for everything beyond it, and bilinear clamps the centre too.
     position = centre - 0.5 if radius > 1 else np.clip(centre - 0.5, 0, None)
     matrix = np.zeros((n_out, n_in))
     base = np.floor(position).astype(np.int64)
     for offset in range(1 - int(radius), int(radius) + 1):
         source = np.clip(base + offset, 0, n_in - 1)
-        np.add.at(matrix, (np.arange(n_out), source), kernel(position - (base + offset)))
+        np.add.at(
+            matrix,
+            (np.arange(n_out), source),
+            kernel(position - (base + offset)),
+        )
     return matrix
 
 
-def _antialiased(n_in: int, centre: Matrix, kernel: Kernel, support: float, stretch: float) -> Matrix:
+def _antialiased(
+    n_in: int, centre: Matrix, kernel: Kernel, support: float, stretch: float
+) -> Matrix:
     source = np.arange(n_in)
     first = np.maximum((centre - support + 0.5).astype(np.int64), 0)[:, None]
     last = np.minimum((centre + support + 0.5).astype(np.int64), n_in)[:, None]

@@ -58,7 +58,16 @@ def assert_parity(
     names = [runtime] if isinstance(runtime, str) else list(runtime or ())
     folders = [images] if isinstance(images, (str, Path)) else list(images)
     plan = plan_of(opened, names, batches, precision, device, threads, widen)
-    certificate = certify(opened, plan, Path(model) if model else None, [Path(folder) for folder in folders])
+    certificate = certify(
+        opened,
+        plan,
+        Path(model) if model else None,
+        [Path(folder) for folder in folders],
+    )
     if not certificate.passed:
-        raise AssertionError(failure_text(certificate, f"{opened.path} does not decide as the original"))
+        raise AssertionError(
+            failure_text(
+                certificate, f"{opened.path} does not decide as the original"
+            )
+        )
     return certificate

@@ -16,7 +16,16 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from anomedge.errors import InputError
 
-__all__ = ["Cut", "Decision", "Origin", "by_f1", "by_false_alarm_rate", "interval_of_rate", "scale_of_each", "spread"]
+__all__ = [
+    "Cut",
+    "Decision",
+    "Origin",
+    "by_f1",
+    "by_false_alarm_rate",
+    "interval_of_rate",
+    "scale_of_each",
+    "spread",
+]
 
 Scores = npt.NDArray[np.floating]
 
@@ -69,7 +78,9 @@ class Decision(BaseModel):
     @property
     def range(self) -> float:
         """What scores are divided by to be shown; never zero, and finite where the difference overflows."""
-        return min(max(self.maximum - self.minimum, self.scale), sys.float_info.max)
+        return min(
+            max(self.maximum - self.minimum, self.scale), sys.float_info.max
+        )
 
     def is_anomalous(self, scores: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """True where a score is above the threshold."""
@@ -77,11 +88,17 @@ class Decision(BaseModel):
 
     def mask(self, anomaly_map: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """True where the map is above the pixel threshold."""
-        return np.asarray(np.asarray(anomaly_map, dtype=np.float64) > self.pixel_threshold)
+        return np.asarray(
+            np.asarray(anomaly_map, dtype=np.float64) > self.pixel_threshold
+        )
 
-    def normalised(self, scores: npt.ArrayLike, threshold: float | None = None) -> npt.NDArray[np.float64]:
+    def normalised(
+        self, scores: npt.ArrayLike, threshold: float | None = None
+    ) -> npt.NDArray[np.float64]:
         """Scores in [0, 1] with the threshold at 1/2, for display only."""
-        offset = np.asarray(scores, dtype=np.float64) - (self.threshold if threshold is None else threshold)
+        offset = np.asarray(scores, dtype=np.float64) - (
+            self.threshold if threshold is None else threshold
+        )
         return np.clip(offset / self.range + 0.5, 0.0, 1.0)
 
 
@@ -102,11 +119,16 @@ def by_false_alarm_rate(normal: Scores, rate: float) -> Cut:
         InputError: fewer than two scores, a score that is not finite, or a rate outside (0, 1).
     """
     if not 0 < rate < 1:
-        raise InputError(f"got a false-alarm rate of {rate}; expected one between 0 and 1, such as 0.01")
+        raise InputError(
+            f"got a false-alarm rate of {rate}; expected one between 0 and 1, such as 0.01"
+        )
     scores = _checked(normal, "normal", least=2)
     allowed = math.floor(scores.size * rate + 1e-9)
     for above in range(allowed, 0, -1):
-        lower, upper = scores[scores.size - above - 1], scores[scores.size - above]
+        lower, upper = (
+            scores[scores.size - above - 1],
+            scores[scores.size - above],
+        )
         if upper - lower > _LEAST_GAP * spread(scores):
             return Cut(float((lower + upper) / 2), float((upper - lower) / 2))
     margin = spread(scores) / (scores.size - 1)
@@ -122,7 +144,10 @@ def by_f1(normal: Scores, anomalous: Scores) -> Cut:
     Raises:
         InputError: one of the classes is empty, a score is not finite, or all scores are equal.
     """
-    good, bad = _checked(normal, "normal", least=1), _checked(anomalous, "anomalous", least=1)
+    good, bad = (
+        _checked(normal, "normal", least=1),
+        _checked(anomalous, "anomalous", least=1),
+    )
     scores = np.unique(np.concatenate([good, bad]))
     if scores.size < 2:
         raise InputError(
@@ -137,7 +162,9 @@ def by_f1(normal: Scores, anomalous: Scores) -> Cut:
     return Cut(float(cuts[best]), float(half_gaps[best]))
 
 
-def interval_of_rate(alarms: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
+def interval_of_rate(
+    alarms: int, count: int, confidence: float = 0.95
+) -> tuple[float, float]:
     """The interval that holds the true false-alarm rate when `alarms` of `count` normal pictures lie above the threshold.
 
     Clopper and Pearson's exact interval (Biometrika 26, 1934): the rates at which so few, or so many, alarms would still
@@ -158,16 +185,33 @@ def interval_of_rate(alarms: int, count: int, confidence: float = 0.95) -> tuple
             f"got {alarms} alarms of {count} at confidence {confidence}; expected a part of at least one, in (0, 1)"
         )
     tail = (1 - confidence) / 2
-    low = 0.0 if alarms == 0 else _solved(lambda p: 1 - _at_most(alarms - 1, count, p) - tail)
-    high = 1.0 if alarms == count else _solved(lambda p: tail - _at_most(alarms, count, p))
+    low = (
+        0.0
+        if alarms == 0
+        else _solved(lambda p: 1 - _at_most(alarms - 1, count, p) - tail)
+    )
+    high = (
+        1.0
+        if alarms == count
+        else _solved(lambda p: tail - _at_most(alarms, count, p))
+    )
     return low, high
 
 
 def _at_most(successes: int, count: int, p: float) -> float:
     """Probability of at most so many successes among `count`, each with probability p in (0, 1)."""
     k = np.arange(successes + 1)
-    log_choose = math.lgamma(count + 1) - np.array([math.lgamma(i + 1) + math.lgamma(count - i + 1) for i in k])
-    return min(1.0, float(np.exp(log_choose + k * math.log(p) + (count - k) * math.log1p(-p)).sum()))
+    log_choose = math.lgamma(count + 1) - np.array(
+        [math.lgamma(i + 1) + math.lgamma(count - i + 1) for i in k]
+    )
+    return min(
+        1.0,
+        float(
+            np.exp(
+                log_choose + k * math.log(p) + (count - k) * math.log1p(-p)
+            ).sum()
+        ),
+    )
 
 
 def _solved(rising: Callable[[float], float]) -> float:
@@ -182,10 +226,16 @@ def _solved(rising: Callable[[float], float]) -> float:
 def spread(normal: Scores) -> float:
     """Largest minus smallest normal score, but no less than 5 % of the largest."""
     scores = _checked(normal, "normal", least=1)
-    return max(float(scores[-1] - scores[0]), _FLOOR * float(np.abs(scores).max()), float(np.finfo(np.float32).tiny))
+    return max(
+        float(scores[-1] - scores[0]),
+        _FLOOR * float(np.abs(scores).max()),
+        float(np.finfo(np.float32).tiny),
+    )
 
 
-def scale_of_each(values: npt.ArrayLike, scale: float) -> npt.NDArray[np.float64]:
+def scale_of_each(
+    values: npt.ArrayLike, scale: float
+) -> npt.NDArray[np.float64]:
     """What an error of each score, or value of a map, is a share of: the fixed scale, or 5 % of a value far above it.
 
     A white frame may score a thousand times what normal pictures do; a ten thousandth of their scale is then less than the
@@ -194,13 +244,19 @@ def scale_of_each(values: npt.ArrayLike, scale: float) -> npt.NDArray[np.float64
     >>> scale_of_each([0.0, 3.0, 800.0], 1.0).tolist()
     [1.0, 1.0, 40.0]
     """
-    return np.maximum(scale, _FLOOR * np.abs(np.asarray(values, dtype=np.float64)))
+    return np.maximum(
+        scale, _FLOOR * np.abs(np.asarray(values, dtype=np.float64))
+    )
 
 
 def _checked(scores: Scores, kind: str, least: int) -> npt.NDArray[np.float64]:
     values = np.sort(np.asarray(scores, dtype=np.float64).ravel())
     if values.size < least:
-        raise InputError(f"got {values.size} scores of {kind} pictures; expected at least {least}: give more pictures")
+        raise InputError(
+            f"got {values.size} scores of {kind} pictures; expected at least {least}: give more pictures"
+        )
     if not np.isfinite(values).all():
-        raise InputError(f"got a score of a {kind} picture that is not finite; expected numbers: check the weights")
+        raise InputError(
+            f"got a score of a {kind} picture that is not finite; expected numbers: check the weights"
+        )
     return values

@@ -42,13 +42,22 @@ def plan_of(
         BundleError: a precision that the bundle does not have.
     """
     bundle.variant(runtimes.variant_of(precision))
-    found = list(dict.fromkeys(runtimes.get(name).name for name in names or runtimes.usable()))
+    found = list(
+        dict.fromkeys(
+            runtimes.get(name).name for name in names or runtimes.usable()
+        )
+    )
     release_tolerance(precision, widen)
-    return Plan(found, batches_of(bundle, batches), precision, device, threads, widen)
+    return Plan(
+        found, batches_of(bundle, batches), precision, device, threads, widen
+    )
 
 
 def reference_of(
-    bundle: Bundle, plan: Plan, model: Path | None = None, images: Sequence[Path] = ()
+    bundle: Bundle,
+    plan: Plan,
+    model: Path | None = None,
+    images: Sequence[Path] = (),
 ) -> tuple[Reference, Plan]:
     """What to compare with, and the plan of what is left to compare.
 
@@ -64,7 +73,9 @@ def reference_of(
     if not images:
         return read_golden(bundle), plan
     if len(plan.runtimes) < 2:
-        raise InputError("got pictures without a model and one runtime; expected --model, or two runtimes to compare")
+        raise InputError(
+            "got pictures without a model and one runtime; expected --model, or two runtimes to compare"
+        )
     first, *others = plan.runtimes
     pictures = [*read_folders(images), *extremes(frame)]
     with plan.open(bundle, first) as session:
@@ -74,7 +85,12 @@ def reference_of(
 
 
 def certify(
-    bundle: Bundle, plan: Plan, model: Path | None = None, images: Sequence[Path] = (), *, stages: bool = False
+    bundle: Bundle,
+    plan: Plan,
+    model: Path | None = None,
+    images: Sequence[Path] = (),
+    *,
+    stages: bool = False,
 ) -> Certificate:
     """Run every proof of the plan; a failed one is in the certificate, not raised. Errors as in `reference_of`.
 
@@ -84,21 +100,39 @@ def certify(
     return prove(bundle, reference, left, stages=stages)
 
 
-def _eager(bundle: Bundle, plan: Plan, model: Path, images: Sequence[Path]) -> Reference:
-    from anomedge.export.proof import nothing_compared, pictures_of, reference_from_model
+def _eager(
+    bundle: Bundle, plan: Plan, model: Path, images: Sequence[Path]
+) -> Reference:
+    from anomedge.export.proof import (
+        nothing_compared,
+        pictures_of,
+        reference_from_model,
+    )
     from anomedge.pipelines.model import load
 
     loaded, manifest = load(model), bundle.manifest
-    if (loaded.pipeline.name, loaded.pipeline.config.model_dump(mode="json")) != (manifest.detector, manifest.config):
-        raise InputError(f"{model} is another detector than {bundle.path}; expected the model it was exported from")
+    if (
+        loaded.pipeline.name,
+        loaded.pipeline.config.model_dump(mode="json"),
+    ) != (manifest.detector, manifest.config):
+        raise InputError(
+            f"{model} is another detector than {bundle.path}; expected the model it was exported from"
+        )
     if loaded.geometry != manifest.geometry:
         return nothing_compared(loaded)
     if loaded.digest != manifest.model:
-        warnings.warn(f"{model} is not the file that {bundle.path} was exported from", stacklevel=2)
+        warnings.warn(
+            f"{model} is not the file that {bundle.path} was exported from",
+            stacklevel=2,
+        )
     try:
         for runtime in plan.runtimes[:1]:
-            plan.open(bundle, runtime).close()  # checks the manifest's sizes before memory of those sizes is allocated
+            plan.open(
+                bundle, runtime
+            ).close()  # checks the manifest's sizes before memory of those sizes is allocated
     except BundleError:  # the proof meets it again and names it
         return nothing_compared(loaded)
     frame = manifest.input.frame
-    return reference_from_model(loaded, model, pictures_of(images, frame), frame, bundle=bundle)
+    return reference_from_model(
+        loaded, model, pictures_of(images, frame), frame, bundle=bundle
+    )

@@ -42,7 +42,12 @@ PROJECT = Path(__file__).resolve().parent.parent
 RUNTIMES = ("onnxruntime", "openvino")
 BANKS = (1_000, 10_000, 20_000)
 TEST = 8
-QUICK: dict[str, Any] = {"banks": [1_000], "batches": [1], "rounds": 3, "train": 24}
+QUICK: dict[str, Any] = {
+    "banks": [1_000],
+    "batches": [1],
+    "rounds": 3,
+    "train": 24,
+}
 
 
 class Children:
@@ -54,13 +59,37 @@ class Children:
 
     def __call__(self, name: str, **asked: Any) -> Any:
         """What the module's `main` returns."""
-        shown = " ".join(str(asked[key]) for key in ("detector", "case", "runtime", "batch", "member") if key in asked)
-        print(f"{time.perf_counter() - self.started:6.0f} s  {name} {shown}", file=sys.stderr, flush=True)
+        shown = " ".join(
+            str(asked[key])
+            for key in ("detector", "case", "runtime", "batch", "member")
+            if key in asked
+        )
+        print(
+            f"{time.perf_counter() - self.started:6.0f} s  {name} {shown}",
+            file=sys.stderr,
+            flush=True,
+        )
         result = self.work / "result.json"
         asked |= {"work": str(self.work), "threads": self.threads}
-        command = [self.python, __file__, "--child", name, json.dumps(asked), str(result)]
-        environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": str(self.threads)}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        command = [
+            self.python,
+            __file__,
+            "--child",
+            name,
+            json.dumps(asked),
+            str(result),
+        ]
+        environment = os.environ | {
+            "PYTHONPATH": str(PROJECT),
+            "OMP_NUM_THREADS": str(self.threads),
+        }
+        done = subprocess.run(
+            command,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode:
             raise SystemExit(
                 f"error: {name} {shown} failed; expected it to work:\n{(done.stdout + done.stderr)[-3000:]}"
@@ -73,7 +102,9 @@ def make(run: Children, options: argparse.Namespace) -> list[str]:
     cases = []
     for detector in options.only:
         own = (
-            ["padim", "padim.fp16-storage"] if detector == "padim" else [f"patchcore-{bank}" for bank in options.banks]
+            ["padim", "padim.fp16-storage"]
+            if detector == "padim"
+            else [f"patchcore-{bank}" for bank in options.banks]
         )
         asked = {
             "detector": detector, "banks": options.banks, "batches": options.batches, "train": options.train,
@@ -90,22 +121,38 @@ def make(run: Children, options: argparse.Namespace) -> list[str]:
     return cases
 
 
-def measure(run: Children, cases: list[str], options: argparse.Namespace) -> list[Row]:
+def measure(
+    run: Children, cases: list[str], options: argparse.Namespace
+) -> list[Row]:
     """One row for each case, runtime and batch size."""
     rows = []
     for case in cases:
         for runtime in RUNTIMES:
-            agreed = run("agree", case=case, runtime=runtime, batches=options.batches)
-            rows += [_row(run, case, runtime, batch, agreed, options) for batch in options.batches]
+            agreed = run(
+                "agree", case=case, runtime=runtime, batches=options.batches
+            )
+            rows += [
+                _row(run, case, runtime, batch, agreed, options)
+                for batch in options.batches
+            ]
     return rows
 
 
 def _row(
-    run: Children, case: str, runtime: str, batch: int, agreed: dict[str, Any], options: argparse.Namespace
+    run: Children,
+    case: str,
+    runtime: str,
+    batch: int,
+    agreed: dict[str, Any],
+    options: argparse.Namespace,
 ) -> Row:
     where = {"case": case, "runtime": runtime, "batch": batch}
-    rounds = run("timing", rounds=options.rounds, seconds=options.seconds, **where)["rounds"]
-    ours, theirs = (run("alone", member=member, **where) for member in ("ours", "theirs"))
+    rounds = run(
+        "timing", rounds=options.rounds, seconds=options.seconds, **where
+    )["rounds"]
+    ours, theirs = (
+        run("alone", member=member, **where) for member in ("ours", "theirs")
+    )
     return Row(
         case, runtime, batch, rounds, agreed["errors"][str(batch)], agreed["tolerance"],
         bytes=(ours["bytes"], theirs["bytes"]),
@@ -114,14 +161,18 @@ def _row(
     )  # fmt: skip
 
 
-def report(rows: list[Row], versions: dict[str, str], options: argparse.Namespace) -> str:
+def report(
+    rows: list[Row], versions: dict[str, str], options: argparse.Namespace
+) -> str:
     """The page: how it was measured, the table, the goals."""
     counts = [len(row.rounds["ours"]) for row in rows]
     return "\n\n".join(
         [
             "# Our graphs beside anomalib's own export",
             f"`python benchmarks/against_anomalib.py{' --quick' if options.quick else ''}`, {_machine()}, {options.threads} threads, float32, 256x256; "
-            + ", ".join(f"{name} {version}" for name, version in versions.items())
+            + ", ".join(
+                f"{name} {version}" for name, version in versions.items()
+            )
             + f". Medians of {min(counts)} rounds or more (up to {max(counts)}) taken in turns; a ratio is the median of the rounds' own, "
             "with its quartiles; `a / b` is ours / anomalib's. Errors are shares of the range. Memory and load time are "
             "those of a process that opens this graph alone.",
@@ -134,8 +185,19 @@ def report(rows: list[Row], versions: dict[str, str], options: argparse.Namespac
 
 
 def _machine() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    lines = (
+        Path("/proc/cpuinfo").read_text().splitlines()
+        if Path("/proc/cpuinfo").exists()
+        else []
+    )
+    model = next(
+        (
+            line.split(":", 1)[1].strip()
+            for line in lines
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
     return f"{model}, {os.cpu_count()} cores"
 
 
@@ -150,20 +212,48 @@ def _work(given: Path | None) -> Iterator[Path]:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("-o", "--output", type=Path)
-    parser.add_argument("--only", choices=("padim", "patchcore"), nargs=1, default=["padim", "patchcore"])
+    parser.add_argument(
+        "--only",
+        choices=("padim", "patchcore"),
+        nargs=1,
+        default=["padim", "patchcore"],
+    )
     parser.add_argument("--banks", type=int, nargs="+", default=list(BANKS))
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--seconds", type=float, default=15, help="of rounds for one row, but three rounds at least")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=15,
+        help="of rounds for one row, but three rounds at least",
+    )
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--train", type=int, default=160, help="pictures to fit on")
+    parser.add_argument(
+        "--train", type=int, default=160, help="pictures to fit on"
+    )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--data", type=Path, help="a folder with train and test; the demo's textures unless given")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="a folder with train and test; the demo's textures unless given",
+    )
     parser.add_argument("--quick", action="store_true", help=f"a look: {QUICK}")
-    parser.add_argument("--work", type=Path, help="keep the files here; what anomalib made is then used again")
-    parser.add_argument("--environment", type=Path, default=PROJECT / ".venv-anomalib", metavar="DIR")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        help="keep the files here; what anomalib made is then used again",
+    )
+    parser.add_argument(
+        "--environment",
+        type=Path,
+        default=PROJECT / ".venv-anomalib",
+        metavar="DIR",
+    )
     options = parser.parse_args()
     for name, value in QUICK.items() if options.quick else ():
         setattr(options, name, value)
@@ -174,7 +264,9 @@ def main() -> int:
     """Run, print, and keep the tables where asked to."""
     if sys.argv[1:2] == ["--child"]:
         name, asked, result = sys.argv[2:]
-        returned = importlib.import_module(f"_against.{name}").main(json.loads(asked))
+        returned = importlib.import_module(f"_against.{name}").main(
+            json.loads(asked)
+        )
         Path(result).write_text(json.dumps(returned), encoding="utf-8")
         return 0
     options = _options()
@@ -189,7 +281,10 @@ def main() -> int:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_text(text, encoding="utf-8")
     if any(not row.agrees for row in rows):
-        print("error: raw scores or maps differ by more than their tolerance: see 'over'", file=sys.stderr)
+        print(
+            "error: raw scores or maps differ by more than their tolerance: see 'over'",
+            file=sys.stderr,
+        )
         return 3
     return 0
 

@@ -90,11 +90,15 @@ class PeakMemory:
     def now() -> float:
         """Resident MB at this moment; the peak so far where the system does not tell."""
         try:
-            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+            pages = int(
+                Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+            )
             return pages * resource.getpagesize() / 1e6
         except OSError:
             unit = 1 if sys.platform == "darwin" else 1024
-            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+            return (
+                resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+            )
 
     def _watch(self) -> None:
         while not self._stop.wait(0.001):
@@ -111,18 +115,34 @@ def pictures(images: int, features: int, side: int) -> Iterator[torch.Tensor]:
     """Batches of embeddings, the same for both."""
     generator = torch.Generator().manual_seed(0)
     for start in range(0, images, BATCH):
-        yield torch.randn(min(BATCH, images - start), features, side, side, generator=generator)
+        yield torch.randn(
+            min(BATCH, images - start),
+            features,
+            side,
+            side,
+            generator=generator,
+        )
 
 
 def rows(samples: int, features: int) -> torch.Tensor:
     """Samples whose features differ in scale."""
-    x = torch.randn(samples, features, generator=torch.Generator().manual_seed(0))
-    return x.mul_(torch.logspace(0, -2, features))  # in place: another copy would be the peak
+    x = torch.randn(
+        samples, features, generator=torch.Generator().manual_seed(0)
+    )
+    return x.mul_(
+        torch.logspace(0, -2, features)
+    )  # in place: another copy would be the peak
 
 
 def fit_ours(what: str, sizes: dict[str, int], timed: Stopwatch) -> None:
     """Fit ours once, through the stopwatch."""
-    from anomedge.components import PCA, GaussianKDE, KCenterGreedy, MultiVariateGaussian, RunningMoments
+    from anomedge.components import (
+        PCA,
+        GaussianKDE,
+        KCenterGreedy,
+        MultiVariateGaussian,
+        RunningMoments,
+    )
 
     if what == "gaussian":
         patches = sizes["side"] ** 2
@@ -139,7 +159,11 @@ def fit_ours(what: str, sizes: dict[str, int], timed: Stopwatch) -> None:
     if what == "pca":
         timed(lambda: PCA(sizes["components"]).fit(x))
     elif what == "kcenter":
-        timed(lambda: KCenterGreedy(x, sizes["selected"] / len(x)).select_coreset_idxs())
+        timed(
+            lambda: KCenterGreedy(
+                x, sizes["selected"] / len(x)
+            ).select_coreset_idxs()
+        )
     else:
         kde = GaussianKDE()
         timed(lambda: kde.fit(x))
@@ -151,7 +175,9 @@ def fit_theirs(what: str, sizes: dict[str, int], timed: Stopwatch) -> None:
     module, name = CLASSES[what]
     kind = getattr(sys.modules[module], name)
     if what == "gaussian":
-        embedding = torch.empty(sizes["images"], sizes["features"], sizes["side"], sizes["side"])
+        embedding = torch.empty(
+            sizes["images"], sizes["features"], sizes["side"], sizes["side"]
+        )
         for i, batch in enumerate(pictures(**sizes)):
             embedding[i * BATCH : i * BATCH + len(batch)] = batch
         timed(lambda: kind().fit(embedding))
@@ -172,7 +198,9 @@ def load_anomalib(folder: Path) -> None:
     for name in ("anomalib", "anomalib.models", "anomalib.models.components"):
         sys.modules[name] = types.ModuleType(name)
     for name, path in SOURCES.items():
-        spec = importlib.util.spec_from_file_location(name, folder / "anomalib" / "models" / "components" / path)
+        spec = importlib.util.spec_from_file_location(
+            name, folder / "anomalib" / "models" / "components" / path
+        )
         if spec is None or spec.loader is None:
             raise FileNotFoundError(folder / path)
         module = importlib.util.module_from_spec(spec)
@@ -185,7 +213,11 @@ def where_anomalib_is(given: Path | None) -> Path | None:
     if given is not None:
         return given
     spec = importlib.util.find_spec("anomalib")
-    return Path(spec.submodule_search_locations[0]).parent if spec and spec.submodule_search_locations else None
+    return (
+        Path(spec.submodule_search_locations[0]).parent
+        if spec and spec.submodule_search_locations
+        else None
+    )
 
 
 def measure_here(what: str, size: str, anomalib: Path | None) -> Cost:
@@ -195,7 +227,11 @@ def measure_here(what: str, size: str, anomalib: Path | None) -> Cost:
     if anomalib is not None:
         load_anomalib(anomalib)
     # Loads libraries and starts threads before anything is counted.
-    fit(what, {key: min(value, 32) for key, value in sizes.items()} | _tiny(what), Stopwatch())
+    fit(
+        what,
+        {key: min(value, 32) for key, value in sizes.items()} | _tiny(what),
+        Stopwatch(),
+    )
     timed, memory = Stopwatch(), PeakMemory()
     before = memory.now()
     fit(what, sizes, timed)
@@ -203,23 +239,38 @@ def measure_here(what: str, size: str, anomalib: Path | None) -> Cost:
 
 
 def _tiny(what: str) -> dict[str, int]:
-    tiny = {"pca": {"components": 2}, "kcenter": {"selected": 2}, "gaussian": {"side": 4}}
-    return tiny.get(what, {}) | ({} if what == "gaussian" else {"samples": 64, "features": 8})
+    tiny = {
+        "pca": {"components": 2},
+        "kcenter": {"selected": 2},
+        "gaussian": {"side": 4},
+    }
+    return tiny.get(what, {}) | (
+        {} if what == "gaussian" else {"samples": 64, "features": 8}
+    )
 
 
-def measure(what: str, anomalib: Path | None, options: argparse.Namespace) -> Cost | None:
+def measure(
+    what: str, anomalib: Path | None, options: argparse.Namespace
+) -> Cost | None:
     """The fastest of several fits, each in a process of its own, with the largest memory; None when it failed."""
     command = [sys.executable, __file__, "--cell", what, "--size", options.size]
-    command += [] if options.threads is None else ["--threads", str(options.threads)]
+    command += (
+        [] if options.threads is None else ["--threads", str(options.threads)]
+    )
     command += [] if anomalib is None else ["--anomalib", str(anomalib)]
     costs = []
     for _ in range(options.repeats):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False
+        )
         if done.returncode != 0:
             print(done.stderr.strip().splitlines()[-1], file=sys.stderr)
             return None
         costs.append(Cost(*json.loads(done.stdout.splitlines()[-1])))
-    return Cost(min(cost.seconds for cost in costs), max(cost.megabytes for cost in costs))
+    return Cost(
+        min(cost.seconds for cost in costs),
+        max(cost.megabytes for cost in costs),
+    )
 
 
 def table(anomalib: Path | None, options: argparse.Namespace) -> str:
@@ -231,10 +282,14 @@ def table(anomalib: Path | None, options: argparse.Namespace) -> str:
     for what, sizes in SIZES[options.size].items():
         ours = measure(what, None, options)
         if ours is None:
-            raise SystemExit(f"error: {what} did not fit; expected it to: see above")
+            raise SystemExit(
+                f"error: {what} did not fit; expected it to: see above"
+            )
         theirs = None if anomalib is None else measure(what, anomalib, options)
         shown = f"{what} ({', '.join(f'{value:,} {key}' for key, value in sizes.items())})"
-        cells = _cells(ours, theirs, "not installed" if anomalib is None else "failed")
+        cells = _cells(
+            ours, theirs, "not installed" if anomalib is None else "failed"
+        )
         lines.append(f"| {shown} | {' | '.join(cells)} |")
         print(what, "measured", file=sys.stderr, flush=True)
     return "\n".join(lines)
@@ -242,32 +297,69 @@ def table(anomalib: Path | None, options: argparse.Namespace) -> str:
 
 def _cells(ours: Cost, theirs: Cost | None, absent: str) -> list[str]:
     if theirs is None:
-        return [f"{ours.seconds:.2f}", absent, "-", f"{ours.megabytes:.0f}", absent, "-"]
-    seconds, megabytes = (their / our for their, our in zip(theirs, ours, strict=True))
+        return [
+            f"{ours.seconds:.2f}",
+            absent,
+            "-",
+            f"{ours.megabytes:.0f}",
+            absent,
+            "-",
+        ]
+    seconds, megabytes = (
+        their / our for their, our in zip(theirs, ours, strict=True)
+    )
     return [
         *(f"{ours.seconds:.2f}", f"{theirs.seconds:.2f}", f"{seconds:.1f}"),
-        *(f"{ours.megabytes:.0f}", f"{theirs.megabytes:.0f}", f"{megabytes:.1f}"),
+        *(
+            f"{ours.megabytes:.0f}",
+            f"{theirs.megabytes:.0f}",
+            f"{megabytes:.1f}",
+        ),
     ]
 
 
 def main() -> int:
     """Run, print, and keep the table where asked to."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("-o", "--output", type=Path)
-    parser.add_argument("--anomalib", type=Path, metavar="DIR", help="the folder that holds anomalib's package")
+    parser.add_argument(
+        "--anomalib",
+        type=Path,
+        metavar="DIR",
+        help="the folder that holds anomalib's package",
+    )
     parser.add_argument("--size", choices=SIZES, default="full")
-    parser.add_argument("--repeats", type=int, default=1, help="processes a cell; the fastest counts")
-    parser.add_argument("--threads", type=int, help="of both; torch's own number unless given")
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=1,
+        help="processes a cell; the fastest counts",
+    )
+    parser.add_argument(
+        "--threads", type=int, help="of both; torch's own number unless given"
+    )
     parser.add_argument("--cell", choices=CLASSES, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)
     if arguments.cell:
-        print(json.dumps(measure_here(arguments.cell, arguments.size, arguments.anomalib)))
+        print(
+            json.dumps(
+                measure_here(arguments.cell, arguments.size, arguments.anomalib)
+            )
+        )
         return 0
     anomalib = where_anomalib_is(arguments.anomalib)
-    if anomalib is not None and not (anomalib / "anomalib" / "models" / "components").is_dir():
-        parser.error(f"got {anomalib}; expected a folder that holds anomalib/models/components")
+    if (
+        anomalib is not None
+        and not (anomalib / "anomalib" / "models" / "components").is_dir()
+    ):
+        parser.error(
+            f"got {anomalib}; expected a folder that holds anomalib/models/components"
+        )
     text = (
         "# What fitting costs, beside anomalib\n\n"
         f"`python benchmarks/components.py --size {arguments.size}`, {platform.machine()}, {torch.get_num_threads()} threads, "

@@ -33,7 +33,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from components import PeakMemory, Stopwatch, fit_ours, fit_theirs, load_anomalib, where_anomalib_is
+from components import (
+    PeakMemory,
+    Stopwatch,
+    fit_ours,
+    fit_theirs,
+    load_anomalib,
+    where_anomalib_is,
+)
 from torch import Tensor
 
 from anomedge.components import FeatureExtractor, KCenterGreedy
@@ -62,7 +69,9 @@ SELECTIONS = {
     "small": [Selection(5_000, 256, 500)],
 }
 GAUSSIANS = {
-    "full": [{"images": images, "features": 100, "side": 64} for images in (200, 500)],
+    "full": [
+        {"images": images, "features": 100, "side": 64} for images in (200, 500)
+    ],
     "small": [{"images": 50, "features": 50, "side": 32}],
 }
 
@@ -73,23 +82,50 @@ def write_features(data: Path | None, wanted: Selection, path: Path) -> None:
         side = STRIDE * math.ceil(math.sqrt(wanted.points / PICTURES))
         if data is None:
             data = Path(folder)
-            write_pictures(data, PictureSet(frame=(side, side), train=PICTURES, held_back=0, good=0, bad=0))
-        paths = list_pictures(data / "train" if (data / "train").is_dir() else data)[:PICTURES]
-        side = 32 * math.ceil(STRIDE * math.sqrt(wanted.points / len(paths)) / 32)
-        points, filled = np.empty((wanted.points, wanted.features), dtype=np.float32), 0
-        extractor = FeatureExtractor("tf_efficientnet_lite0", LAYERS, weights="efficientnet-lite0")
+            write_pictures(
+                data,
+                PictureSet(
+                    frame=(side, side),
+                    train=PICTURES,
+                    held_back=0,
+                    good=0,
+                    bad=0,
+                ),
+            )
+        paths = list_pictures(
+            data / "train" if (data / "train").is_dir() else data
+        )[:PICTURES]
+        side = 32 * math.ceil(
+            STRIDE * math.sqrt(wanted.points / len(paths)) / 32
+        )
+        points, filled = (
+            np.empty((wanted.points, wanted.features), dtype=np.float32),
+            0,
+        )
+        extractor = FeatureExtractor(
+            "tf_efficientnet_lite0", LAYERS, weights="efficientnet-lite0"
+        )
         patches = _Patches(extractor, (side, side))
         for picture in paths:
-            rows = _patches_of(picture, side, extractor, patches)[: wanted.points - filled, : wanted.features]
+            rows = _patches_of(picture, side, extractor, patches)[
+                : wanted.points - filled, : wanted.features
+            ]
             points[filled : filled + len(rows)] = rows
             filled += len(rows)
     np.save(path, points)
 
 
-def _patches_of(picture: Path, side: int, extractor: FeatureExtractor, patches: _Patches) -> Tensor:
-    frame = torch.from_numpy(np.array(stretch(read_picture(picture), (side, side))))
+def _patches_of(
+    picture: Path, side: int, extractor: FeatureExtractor, patches: _Patches
+) -> Tensor:
+    frame = torch.from_numpy(
+        np.array(stretch(read_picture(picture), (side, side)))
+    )
     scaled = frame.permute(2, 0, 1)[None] / 255
-    mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (extractor.mean, extractor.std))
+    mean, std = (
+        torch.tensor(values).reshape(1, 3, 1, 1)
+        for values in (extractor.mean, extractor.std)
+    )
     with torch.no_grad():
         rows: Tensor = patches(extractor((scaled - mean) / std))[0]
     return rows
@@ -97,15 +133,24 @@ def _patches_of(picture: Path, side: int, extractor: FeatureExtractor, patches: 
 
 def select_ours(path: Path, centres: int) -> dict[str, float]:
     """All of it: seconds, memory, and how many choices were not the farthest."""
-    KCenterGreedy(torch.randn(2_000, 16), 0.1).select_coreset_idxs()  # starts threads
+    KCenterGreedy(
+        torch.randn(2_000, 16), 0.1
+    ).select_coreset_idxs()  # starts threads
     memory = PeakMemory()
     before = memory.now()
     points = torch.from_numpy(np.load(path))
     start = time.perf_counter()
-    chosen = KCenterGreedy(points, (centres + 0.5) / len(points)).select_coreset_idxs()
+    chosen = KCenterGreedy(
+        points, (centres + 0.5) / len(points)
+    ).select_coreset_idxs()
     seconds = time.perf_counter() - start
     share = (memory.stop() - before) * 1e6 / points.nbytes
-    return {"seconds": seconds, "memory": share, "wrong": wrong_choices(points, chosen), "chosen": len(set(chosen))}
+    return {
+        "seconds": seconds,
+        "memory": share,
+        "wrong": wrong_choices(points, chosen),
+        "chosen": len(set(chosen)),
+    }
 
 
 def select_theirs(path: Path, centres: int) -> dict[str, float]:
@@ -129,27 +174,45 @@ def select_theirs(path: Path, centres: int) -> dict[str, float]:
     one = (time.perf_counter() - started[0]) / TIMED
     share = (memory.stop() - before) * 1e6 / points.nbytes
     seconds = started[0] - start + one * (centres - 1)
-    return {"seconds": seconds, "one": one, "memory": share, "projected": greedy.features.shape[1]}
+    return {
+        "seconds": seconds,
+        "one": one,
+        "memory": share,
+        "projected": greedy.features.shape[1],
+    }
 
 
 def wrong_choices(points: Tensor, chosen: Sequence[int]) -> int:
     """Choices than which a point drawn, or a centre, was farther from the centres before; in float64."""
-    drawn = torch.randperm(len(points), generator=torch.Generator().manual_seed(1))[:DRAWN]
+    drawn = torch.randperm(
+        len(points), generator=torch.Generator().manual_seed(1)
+    )[:DRAWN]
     shift = points[drawn].double().mean(dim=0)
     centres = points[list(chosen)].double() - shift
     asked = torch.cat([points[drawn].double() - shift, centres])
     radii = torch.full((len(centres),), torch.inf, dtype=torch.float64)
     for at in torch.split(torch.arange(len(centres)), 256):
         earlier = torch.arange(len(centres)) < at[:, None]
-        radii[at] = _squares(centres[at], centres).masked_fill(~earlier, torch.inf).amin(dim=1)
+        radii[at] = (
+            _squares(centres[at], centres)
+            .masked_fill(~earlier, torch.inf)
+            .amin(dim=1)
+        )
     wrong = torch.zeros(len(centres) - 1, dtype=torch.bool)
     for some in torch.split(asked, 256):
-        wrong |= (_squares(some, centres).cummin(dim=1).values[:, :-1] > radii[1:] * (1 + TOLERANCE)).any(dim=0)
+        wrong |= (
+            _squares(some, centres).cummin(dim=1).values[:, :-1]
+            > radii[1:] * (1 + TOLERANCE)
+        ).any(dim=0)
     return int(wrong.sum())
 
 
 def _squares(x: Tensor, y: Tensor) -> Tensor:
-    return torch.addmm(y.square().sum(dim=1), x, y.mT, alpha=-2).add_(x.square().sum(dim=1)[:, None]).clamp_(min=0)
+    return (
+        torch.addmm(y.square().sum(dim=1), x, y.mT, alpha=-2)
+        .add_(x.square().sum(dim=1)[:, None])
+        .clamp_(min=0)
+    )
 
 
 def gaussian(sizes: dict[str, int], theirs: bool) -> dict[str, float]:
@@ -174,11 +237,19 @@ def cell(asked: dict[str, Any]) -> dict[str, float]:
     return select(Path(asked["points"]), asked["centres"])
 
 
-def measure(anomalib: Path | None, options: argparse.Namespace, **asked: Any) -> dict[str, float]:
+def measure(
+    anomalib: Path | None, options: argparse.Namespace, **asked: Any
+) -> dict[str, float]:
     """One measurement, in a process of its own."""
-    asked |= {"threads": options.threads, "anomalib": None if anomalib is None else str(anomalib)}
+    asked |= {
+        "threads": options.threads,
+        "anomalib": None if anomalib is None else str(anomalib),
+    }
     done = subprocess.run(
-        [sys.executable, __file__, "--cell", json.dumps(asked)], stdout=subprocess.PIPE, text=True, check=True
+        [sys.executable, __file__, "--cell", json.dumps(asked)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
     measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     print(asked, measured, file=sys.stderr, flush=True)
@@ -196,10 +267,16 @@ def selections(anomalib: Path, options: argparse.Namespace) -> str:
         path = Path(folder) / "points.npy"
         for wanted in SELECTIONS[options.size]:
             write_features(options.data, wanted, path)
-            ours = measure(None, options, points=str(path), centres=wanted.centres)
-            theirs = measure(anomalib, options, points=str(path), centres=wanted.centres)
+            ours = measure(
+                None, options, points=str(path), centres=wanted.centres
+            )
+            theirs = measure(
+                anomalib, options, points=str(path), centres=wanted.centres
+            )
             if ours["chosen"] != wanted.centres:
-                raise SystemExit(f"error: got {ours['chosen']} centres; expected {wanted.centres}")
+                raise SystemExit(
+                    f"error: got {ours['chosen']} centres; expected {wanted.centres}"
+                )
             lines.append(
                 f"| {wanted.points:,} x {wanted.features} to {wanted.centres:,} | {ours['seconds']:.1f} "
                 f"| {theirs['seconds']:,.1f} ({1e3 * theirs['one']:.1f} ms a centre, {theirs['projected']} features) "
@@ -216,7 +293,9 @@ def gaussians(anomalib: Path, options: argparse.Namespace) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for sizes in GAUSSIANS[options.size]:
-        ours, theirs = (measure(whose, options, sizes=sizes) for whose in (None, anomalib))
+        ours, theirs = (
+            measure(whose, options, sizes=sizes) for whose in (None, anomalib)
+        )
         lines.append(
             f"| {sizes['images']} images, {sizes['side'] ** 2:,} patches, {sizes['features']} features "
             f"| {ours['seconds']:.2f} | {theirs['seconds']:.2f} | {theirs['seconds'] / ours['seconds']:.1f} "
@@ -227,38 +306,75 @@ def gaussians(anomalib: Path, options: argparse.Namespace) -> str:
 
 def machine() -> str:
     """Processor, cores, and how busy it was."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    lines = (
+        Path("/proc/cpuinfo").read_text().splitlines()
+        if Path("/proc/cpuinfo").exists()
+        else []
+    )
+    model = next(
+        (
+            line.split(":", 1)[1].strip()
+            for line in lines
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
     return f"{model}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before it started"
 
 
 def _version(anomalib: Path) -> str:
     found = sorted(anomalib.glob("anomalib-*.dist-info"))
     try:
-        return found[-1].name.split("-")[1].removesuffix(".dist") if found else version("anomalib")
+        return (
+            found[-1].name.split("-")[1].removesuffix(".dist")
+            if found
+            else version("anomalib")
+        )
     except PackageNotFoundError:
         return "of an unknown version"
 
 
 def main() -> int:
     """Run, print, and keep the tables where asked to."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("-o", "--output", type=Path)
-    parser.add_argument("--data", type=Path, help="a folder of pictures, or one with train; the demo's textures if not")
-    parser.add_argument("--anomalib", type=Path, metavar="DIR", help="the folder that holds anomalib's package")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="a folder of pictures, or one with train; the demo's textures if not",
+    )
+    parser.add_argument(
+        "--anomalib",
+        type=Path,
+        metavar="DIR",
+        help="the folder that holds anomalib's package",
+    )
     parser.add_argument("--size", choices=SELECTIONS, default="full")
-    parser.add_argument("--threads", type=int, help="of both; torch's own number unless given")
+    parser.add_argument(
+        "--threads", type=int, help="of both; torch's own number unless given"
+    )
     parser.add_argument("--cell", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.cell:
         print(json.dumps(cell(json.loads(options.cell))))
         return 0
     anomalib = where_anomalib_is(options.anomalib)
-    if anomalib is None or not (anomalib / "anomalib" / "models" / "components").is_dir():
-        parser.error(f"got {anomalib}; expected a folder that holds anomalib/models/components: --anomalib DIR")
+    if (
+        anomalib is None
+        or not (anomalib / "anomalib" / "models" / "components").is_dir()
+    ):
+        parser.error(
+            f"got {anomalib}; expected a folder that holds anomalib/models/components: --anomalib DIR"
+        )
     shown, given = "the demo's textures", ""
     if options.data is not None:
-        shown, given = f"the pictures of {options.data.resolve().name}", f" --data {options.data.resolve().name}"
+        shown, given = (
+            f"the pictures of {options.data.resolve().name}",
+            f" --data {options.data.resolve().name}",
+        )
     text = (
         "# Fitting at scale, beside anomalib\n\n"
         f"`python benchmarks/fitting.py --size {options.size}{given}`, {machine()}, "

@@ -38,10 +38,22 @@ from anomedge.errors import AnomedgeError
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = (
-    *("anomedge", "numpy", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "tensorrt-cu12", "tensorrt-cu13"),
+    *(
+        "anomedge",
+        "numpy",
+        "onnxruntime",
+        "onnxruntime-gpu",
+        "openvino",
+        "tensorrt",
+        "tensorrt-cu12",
+        "tensorrt-cu13",
+    ),
     *("tensorrt_rtx", "cuda-python", "cuda-bindings", "torch"),
 )
-MADE = {"padim": ("resnet18", "random"), "patchcore": ("tf_efficientnet_lite0", "efficientnet-lite0")}
+MADE = {
+    "padim": ("resnet18", "random"),
+    "patchcore": ("tf_efficientnet_lite0", "efficientnet-lite0"),
+}
 """Detectors that are fitted where no bundle is given: backbone and weights."""
 
 
@@ -68,22 +80,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.output is not None:
         asked.output.parent.mkdir(parents=True, exist_ok=True)
         asked.output.write_text(page, encoding="utf-8")
-        asked.output.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        asked.output.with_suffix(".json").write_text(
+            json.dumps(report, indent=1) + "\n", encoding="utf-8"
+        )
     return exit_code(report)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bundle", nargs="?", type=Path, help="a bundle; two are made when there is none")
-    parser.add_argument("--model", type=Path, help="the model it was exported from: eager Torch, and the roofline")
-    parser.add_argument(
-        "--images", type=Path, nargs="+", default=[], help="folders of pictures for the proof, with --model"
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("-o", "--output", type=Path, help="write the report here, and as JSON beside it")
+    parser.add_argument(
+        "bundle",
+        nargs="?",
+        type=Path,
+        help="a bundle; two are made when there is none",
+    )
+    parser.add_argument(
+        "--model",
+        type=Path,
+        help="the model it was exported from: eager Torch, and the roofline",
+    )
+    parser.add_argument(
+        "--images",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="folders of pictures for the proof, with --model",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        help="write the report here, and as JSON beside it",
+    )
     parser.add_argument("--device", choices=sorted(TARGETS), default="cuda")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--rounds", type=int, default=50, help="turns of three counted calls")
-    parser.add_argument("--precision", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
+    parser.add_argument(
+        "--rounds", type=int, default=50, help="turns of three counted calls"
+    )
+    parser.add_argument(
+        "--precision", nargs="+", choices=PRECISIONS, default=list(PRECISIONS)
+    )
     parser.add_argument("--threads", type=int, help="of the CPU")
     return parser
 
@@ -91,26 +130,49 @@ def _parser() -> argparse.ArgumentParser:
 def _report(asked: argparse.Namespace, work: Path) -> dict[str, Any]:
     nothing = missing(asked.device)
     checks: list[dict[str, Any]] = []
-    ceilings: dict[str, Any] = {"through": "", "reason": nothing, "flops": {}, "bytes": None, "to_device": None}
+    ceilings: dict[str, Any] = {
+        "through": "",
+        "reason": nothing,
+        "flops": {},
+        "bytes": None,
+        "to_device": None,
+    }
     if nothing:
         names = [asked.bundle.name] if asked.bundle else list(MADE)
-        checks = [_not_run(asked, name, precision, nothing) for name in names for precision in asked.precision]
+        checks = [
+            _not_run(asked, name, precision, nothing)
+            for name in names
+            for precision in asked.precision
+        ]
     else:
-        subjects = [Subject(asked.bundle, asked.model, tuple(asked.images))] if asked.bundle else _made(work)
-        ceilings = _alone("ceilings", asked.device, work) or ceilings | {"reason": "its process ended"}
+        subjects = (
+            [Subject(asked.bundle, asked.model, tuple(asked.images))]
+            if asked.bundle
+            else _made(work)
+        )
+        ceilings = _alone("ceilings", asked.device, work) or ceilings | {
+            "reason": "its process ended"
+        }
         for subject in subjects:
             checks += _checks(asked, subject, work)
         # Before and after: what was reached once can be reached, whatever the machine was doing the other time.
-        ceilings = _higher(ceilings, _alone("ceilings", asked.device, work) or ceilings)
+        ceilings = _higher(
+            ceilings, _alone("ceilings", asked.device, work) or ceilings
+        )
         for check in checks:
             check["limits"] = {
                 batch: limit(
-                    [Part(**part) for part in parts], int(batch) * check["frame_bytes"], check["precision"], ceilings
+                    [Part(**part) for part in parts],
+                    int(batch) * check["frame_bytes"],
+                    check["precision"],
+                    ceilings,
                 )
                 for batch, parts in check["parts"].items()
             }
     return {
-        "command": " ".join(["benchmarks/gpu_check.py", *map(str, sys.argv[1:])]),
+        "command": " ".join(
+            ["benchmarks/gpu_check.py", *map(str, sys.argv[1:])]
+        ),
         "when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "machine": _machine(asked.device),
         "versions": _versions(),
@@ -123,15 +185,33 @@ def _higher(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
     """The higher ceilings of two measurements."""
     if first["through"] != second["through"] or not first["through"]:
         return first if first["through"] else second
-    flops = {precision: max(rate, second["flops"][precision]) for precision, rate in first["flops"].items()}
-    rates = {name: first[name] and max(first[name], second[name]) for name in ("bytes", "to_device")}
+    flops = {
+        precision: max(rate, second["flops"][precision])
+        for precision, rate in first["flops"].items()
+    }
+    rates = {
+        name: first[name] and max(first[name], second[name])
+        for name in ("bytes", "to_device")
+    }
     return first | {"flops": flops} | rates
 
 
-def _not_run(asked: argparse.Namespace, name: str, precision: str, reason: str) -> dict[str, Any]:
-    rows = [{"target": target.label, "not_run": reason} for target in TARGETS[asked.device]]
+def _not_run(
+    asked: argparse.Namespace, name: str, precision: str, reason: str
+) -> dict[str, Any]:
+    rows = [
+        {"target": target.label, "not_run": reason}
+        for target in TARGETS[asked.device]
+    ]
     described = f"not run: {reason}"
-    return {"bundle": name, "described": described, "roofline": "", "precision": precision, "rows": rows, "limits": {}}
+    return {
+        "bundle": name,
+        "described": described,
+        "roofline": "",
+        "precision": precision,
+        "rows": rows,
+        "limits": {},
+    }
 
 
 def _made(work: Path) -> list[Subject]:
@@ -149,24 +229,43 @@ def _made(work: Path) -> list[Subject]:
     for detector, (backbone, weights) in MADE.items():
         print(f"fitting and exporting {detector}", file=sys.stderr, flush=True)
         held_back = work / "pictures" / "held_back"
-        options = FitOptions(Geometry((256, 256)), backbone=backbone, weights=weights, held_back=held_back)
-        model, bundle = work / f"{detector}.safetensors", work / f"{detector}.anomedge"
+        options = FitOptions(
+            Geometry((256, 256)),
+            backbone=backbone,
+            weights=weights,
+            held_back=held_back,
+        )
+        model, bundle = (
+            work / f"{detector}.safetensors",
+            work / f"{detector}.anomedge",
+        )
         save(fit(detector, work / "pictures" / "train", options), model)
         images = (work / "pictures" / "test",)
         # Proven on the CPU as far as it must be: a machine with a GPU is paid for by the hour.
-        wanted = ExportOptions(frame=(480, 640), golden=images, runtimes=["onnxruntime"], batches=[1, 2])
+        wanted = ExportOptions(
+            frame=(480, 640),
+            golden=images,
+            runtimes=["onnxruntime"],
+            batches=[1, 2],
+        )
         try:
             export(model, bundle, replace(wanted, precisions=precisions))
         except AnomedgeError as error:
             if len(precisions) == 1:
                 raise
-            print(f"{detector} in float32 alone, {precisions[1:]} were refused: {error}", file=sys.stderr, flush=True)
+            print(
+                f"{detector} in float32 alone, {precisions[1:]} were refused: {error}",
+                file=sys.stderr,
+                flush=True,
+            )
             export(model, bundle, wanted)
         subjects.append(Subject(bundle, model, images))
     return subjects
 
 
-def _checks(asked: argparse.Namespace, subject: Subject, work: Path) -> list[dict[str, Any]]:
+def _checks(
+    asked: argparse.Namespace, subject: Subject, work: Path
+) -> list[dict[str, Any]]:
     bundle = Bundle.open(subject.bundle)
     height, width = frame = bundle.manifest.input.frame
     fixed = bundle.manifest.input.batch
@@ -178,7 +277,11 @@ def _checks(asked: argparse.Namespace, subject: Subject, work: Path) -> list[dic
         roofline = "The limit is the model's operations and bytes over the ceilings, stage by stage."
     probe, checks = probe_graph(work / "probe"), []
     for precision in asked.precision:
-        print(f"checking {subject.bundle.name} in {precision}", file=sys.stderr, flush=True)
+        print(
+            f"checking {subject.bundle.name} in {precision}",
+            file=sys.stderr,
+            flush=True,
+        )
         given = {
             "bundle": str(subject.bundle),
             "model": str(subject.model) if subject.model else None,
@@ -196,9 +299,13 @@ def _checks(asked: argparse.Namespace, subject: Subject, work: Path) -> list[dic
                 "described": _described(bundle, parts),
                 "roofline": roofline,
                 "precision": precision,
-                "rows": _alone("alone", json.dumps(given), work) or _ended(asked),
+                "rows": _alone("alone", json.dumps(given), work)
+                or _ended(asked),
                 "frame_bytes": height * width * 3,
-                "parts": {str(batch): [asdict(part) for part in found] for batch, found in parts.items()},
+                "parts": {
+                    str(batch): [asdict(part) for part in found]
+                    for batch, found in parts.items()
+                },
             }
         )
     return checks
@@ -219,18 +326,31 @@ def _alone(module: str, given: str, work: Path) -> Any:
     answer = work / f"{module}.json"
     answer.unlink(missing_ok=True)
     command = [sys.executable, "-m", f"_gpu.{module}", given, str(answer)]
-    path = os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH"))))
-    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=False)
+    path = os.pathsep.join(
+        filter(None, (str(HERE), os.environ.get("PYTHONPATH")))
+    )
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": path}, check=False
+    )
     if answer.is_file() and done.returncode == 0:
         return json.loads(answer.read_text(encoding="utf-8"))
-    print(f"{module}: its process ended with {done.returncode}", file=sys.stderr, flush=True)
+    print(
+        f"{module}: its process ended with {done.returncode}",
+        file=sys.stderr,
+        flush=True,
+    )
     return None
 
 
 def _ended(asked: argparse.Namespace) -> list[dict[str, Any]]:
     """A vendor took the process with it, or the proof could not be made at all; which one, standard error says."""
-    failures = ["the process that checked this precision ended without an answer; see its messages"]
-    return [{"target": target.label, "passed": False, "failures": failures} for target in TARGETS[asked.device]]
+    failures = [
+        "the process that checked this precision ended without an answer; see its messages"
+    ]
+    return [
+        {"target": target.label, "passed": False, "failures": failures}
+        for target in TARGETS[asked.device]
+    ]
 
 
 def _machine(device: str) -> dict[str, str]:
@@ -240,8 +360,14 @@ def _machine(device: str) -> dict[str, str]:
     if device != "cuda":
         return found | {"device": "CPU"}
     if tool := shutil.which("nvidia-smi"):
-        query = [tool, "--query-gpu=name,driver_version,memory.total,compute_cap", "--format=csv,noheader"]
-        done = subprocess.run(query, capture_output=True, text=True, check=False)
+        query = [
+            tool,
+            "--query-gpu=name,driver_version,memory.total,compute_cap",
+            "--format=csv,noheader",
+        ]
+        done = subprocess.run(
+            query, capture_output=True, text=True, check=False
+        )
         found["GPU, driver, memory, compute capability"] = (
             done.stdout if done.returncode == 0 else "nvidia-smi failed"
         ).strip()

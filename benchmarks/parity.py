@@ -26,7 +26,9 @@ FRAMES = ((256, 256), (480, 640), (1080, 1920))
 DETECTORS = ("padim", "patchcore")
 
 
-def prove_all(work: Path, detectors: Sequence[str]) -> dict[tuple[str, tuple[int, int]], Certificate]:
+def prove_all(
+    work: Path, detectors: Sequence[str]
+) -> dict[tuple[str, tuple[int, int]], Certificate]:
     """A certificate for each detector and frame size."""
     write_pictures(work / "fit", PictureSet(good=1, bad=1))
     known = work / "known"
@@ -46,10 +48,17 @@ def prove_all(work: Path, detectors: Sequence[str]) -> dict[tuple[str, tuple[int
         for frame in FRAMES:
             folder = work / "x".join(map(str, frame))
             if not folder.exists():
-                write_pictures(folder, PictureSet(frame=frame, train=0, held_back=0, good=6, bad=3))
+                write_pictures(
+                    folder,
+                    PictureSet(
+                        frame=frame, train=0, held_back=0, good=6, bad=3
+                    ),
+                )
             target = work / f"{detector}-{folder.name}.anomedge"
             certificates[detector, frame] = export(
-                model, target, ExportOptions(frame=frame, golden=[folder / "test", known])
+                model,
+                target,
+                ExportOptions(frame=frame, golden=[folder / "test", known]),
             )
             print(detector, frame, "proven", file=sys.stderr, flush=True)
     return certificates
@@ -63,12 +72,23 @@ def table(certificates: dict[tuple[str, tuple[int, int]], Certificate]) -> str:
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for (detector, frame), certificate in certificates.items():
-        pixels = {(c.runtime, c.name): c.error for c in certificate.checks if c.kind == "pixels"}
+        pixels = {
+            (c.runtime, c.name): c.error
+            for c in certificate.checks
+            if c.kind == "pixels"
+        }
         count = certificate.pictures
-        shown = f"{count.total} ({count.blended}, {count.fitted}, {count.extreme})"
+        shown = (
+            f"{count.total} ({count.blended}, {count.fitted}, {count.extreme})"
+        )
         for cell in certificate.cells:
-            apart = "-" if cell.batch_error is None else f"{cell.batch_error:.1e}"
-            exact, rounded = (pixels[cell.runtime, name] for name in ("preprocessed", "rounded"))
+            apart = (
+                "-" if cell.batch_error is None else f"{cell.batch_error:.1e}"
+            )
+            exact, rounded = (
+                pixels[cell.runtime, name]
+                for name in ("preprocessed", "rounded")
+            )
             lines.append(
                 f"| {detector} | {frame[0]}x{frame[1]} | {cell.runtime} | {cell.batch} | {shown} | {cell.score_error:.1e} "
                 f"| {cell.map_error:.1e} | {apart} | {len(cell.flips)} | {cell.smallest_margin:.1e} "
@@ -79,9 +99,16 @@ def table(certificates: dict[tuple[str, tuple[int, int]], Certificate]) -> str:
 
 def main() -> int:
     """Run, print, and keep the table where asked to."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("-o", "--output", type=Path)
-    parser.add_argument("--detector", choices=DETECTORS, help="one of the two, for half the cells")
+    parser.add_argument(
+        "--detector",
+        choices=DETECTORS,
+        help="one of the two, for half the cells",
+    )
     arguments = parser.parse_args()
     output: Path | None = arguments.output
     detectors = (arguments.detector,) if arguments.detector else DETECTORS
@@ -91,16 +118,27 @@ def main() -> int:
     except ProofFailed as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    if few := [key for key, certificate in certificates.items() if certificate.pictures.blended < 20]:
-        print(f"fewer than 20 pictures blended to the threshold for {few}", file=sys.stderr)
+    if few := [
+        key
+        for key, certificate in certificates.items()
+        if certificate.pictures.blended < 20
+    ]:
+        print(
+            f"fewer than 20 pictures blended to the threshold for {few}",
+            file=sys.stderr,
+        )
         return ProofFailed.exit_code
     first = next(iter(certificates.values()))
-    tools = ", ".join(f"{name} {version}" for name, version in first.tools.items())
+    tools = ", ".join(
+        f"{name} {version}" for name, version in first.tools.items()
+    )
     cells = sum(len(certificate.cells) for certificate in certificates.values())
     text = (
         "# Parity of every copy with eager Torch\n\n"
         f"`python benchmarks/parity.py`, {platform.machine()}, CPU, fp32; {tools}. {cells} cells, errors as shares of the "
-        "fixed scale (pixels: of the [0, 1] range).\n\n" + table(certificates) + "\n"
+        "fixed scale (pixels: of the [0, 1] range).\n\n"
+        + table(certificates)
+        + "\n"
     )
     print(text)
     if output is not None:

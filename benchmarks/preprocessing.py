@@ -32,8 +32,16 @@ from anomedge.threshold import Decision, Origin
 
 IMAGE = (256, 256)
 DETECTORS = {
-    "PaDiM ResNet18": ("padim", "resnet18", {"channels": tuple(range(0, 400, 4))}),
-    "PatchCore WRN50, 10,000": ("patchcore", "wide_resnet50_2", {"n_vectors": 10_000}),
+    "PaDiM ResNet18": (
+        "padim",
+        "resnet18",
+        {"channels": tuple(range(0, 400, 4))},
+    ),
+    "PatchCore WRN50, 10,000": (
+        "patchcore",
+        "wide_resnet50_2",
+        {"n_vectors": 10_000},
+    ),
 }
 
 
@@ -41,37 +49,80 @@ def model_of(detector: str, backbone: str, own: dict[str, object]) -> Model:
     """A detector with random numbers."""
     torch.manual_seed(0)
     kind = pipelines.get(detector)
-    extractor = FeatureExtractor(backbone, layers_at_strides(backbone, kind.default_strides), pre_trained=False)
-    pipeline = kind(checked_config(kind.config_class, **base_config(extractor, IMAGE), **own), extractor).eval()
+    extractor = FeatureExtractor(
+        backbone,
+        layers_at_strides(backbone, kind.default_strides),
+        pre_trained=False,
+    )
+    pipeline = kind(
+        checked_config(
+            kind.config_class, **base_config(extractor, IMAGE), **own
+        ),
+        extractor,
+    ).eval()
     if detector == "padim":
         features, patches = pipeline.gaussian.mean.shape
-        whitening = (0.01 * torch.randn(features, features).tril() + torch.eye(features)).expand(patches, -1, -1)
+        whitening = (
+            0.01 * torch.randn(features, features).tril() + torch.eye(features)
+        ).expand(patches, -1, -1)
         pipeline.gaussian.load_state_dict(
-            {"mean": torch.zeros(features, patches), "inv_covariance": whitening.mT @ whitening}
+            {
+                "mean": torch.zeros(features, patches),
+                "inv_covariance": whitening.mT @ whitening,
+            }
         )
     else:
         for name, buffer in pipeline.bank.named_buffers():
             if name.startswith("vectors"):
                 buffer.normal_()
-    origin = Origin(rule="f1", source="none", normal=0, anomalous=0, margin=0.0, extrapolated=False, pictures="none")
-    decision = Decision(threshold=0.0, pixel_threshold=0.0, minimum=0.0, maximum=1.0, scale=1.0, origin=origin)
-    return Model(pipeline, Geometry(IMAGE), decision, Card(seed=0, fitted=(), weights="random", tools={}, licence={}))
+    origin = Origin(
+        rule="f1",
+        source="none",
+        normal=0,
+        anomalous=0,
+        margin=0.0,
+        extrapolated=False,
+        pictures="none",
+    )
+    decision = Decision(
+        threshold=0.0,
+        pixel_threshold=0.0,
+        minimum=0.0,
+        maximum=1.0,
+        scale=1.0,
+        origin=origin,
+    )
+    return Model(
+        pipeline,
+        Geometry(IMAGE),
+        decision,
+        Card(seed=0, fitted=(), weights="random", tools={}, licence={}),
+    )
 
 
-def sessions(model: Model, frame: tuple[int, int], folder: Path, threads: int) -> Iterator[Callable[[], object]]:
+def sessions(
+    model: Model, frame: tuple[int, int], folder: Path, threads: int
+) -> Iterator[Callable[[], object]]:
     """The graph for frames of a size, a run of one of them under each runtime."""
     folder.mkdir(parents=True)
     graph, _ = graph_from_model(model, frame, None, 17)
     keep_shipped_outputs(graph)
     write_onnx(graph, folder / "model.onnx")
     write_ir(folder / "model.onnx", folder / "model.xml")
-    frames = np.random.default_rng(0).integers(0, 256, (1, *frame, 3), dtype=np.uint8)
-    for runtime, file in (("onnxruntime", "model.onnx"), ("openvino", "model.xml")):
+    frames = np.random.default_rng(0).integers(
+        0, 256, (1, *frame, 3), dtype=np.uint8
+    )
+    for runtime, file in (
+        ("onnxruntime", "model.onnx"),
+        ("openvino", "model.xml"),
+    ):
         session = runtimes.open(folder / file, runtime=runtime, threads=threads)
         yield lambda session=session: session.run({"frames": frames})
 
 
-def medians(runs: list[Callable[[], object]], rounds: int) -> list[tuple[float, list[float]]]:
+def medians(
+    runs: list[Callable[[], object]], rounds: int
+) -> list[tuple[float, list[float]]]:
     """Of each run its median and its times, in milliseconds, all in turns."""
     taken: list[list[float]] = [[] for _ in runs]
     for turn in range(rounds + 2):
@@ -83,7 +134,9 @@ def medians(runs: list[Callable[[], object]], rounds: int) -> list[tuple[float, 
     return [(statistics.median(times), times) for times in taken]
 
 
-def rows(frames: list[tuple[int, int]], rounds: int, threads: int) -> Iterator[str]:
+def rows(
+    frames: list[tuple[int, int]], rounds: int, threads: int
+) -> Iterator[str]:
     """The table's lines."""
     for name, given in DETECTORS.items():
         with tempfile.TemporaryDirectory() as folder:
@@ -91,20 +144,33 @@ def rows(frames: list[tuple[int, int]], rounds: int, threads: int) -> Iterator[s
             runs = [
                 run
                 for frame in [IMAGE, *frames]
-                for run in sessions(model, frame, Path(folder) / f"{frame[0]}x{frame[1]}", threads)
+                for run in sessions(
+                    model,
+                    frame,
+                    Path(folder) / f"{frame[0]}x{frame[1]}",
+                    threads,
+                )
             ]
             figures = medians(runs, rounds)
         for place, frame in enumerate(frames, start=1):
             for number, runtime in enumerate(("ONNX Runtime", "OpenVINO")):
-                (without, bare), (whole, full) = figures[number], figures[2 * place + number]
-                share = statistics.median(1 - b / f for b, f in zip(bare, full, strict=True))
+                (without, bare), (whole, full) = (
+                    figures[number],
+                    figures[2 * place + number],
+                )
+                share = statistics.median(
+                    1 - b / f for b, f in zip(bare, full, strict=True)
+                )
                 size = f"{frame[0]}x{frame[1]}"
                 yield f"| {name} | {runtime} | {size} | {whole:.1f} | {without:.1f} | {share:.2f} |"
 
 
 def main() -> int:
     """Run, print, and keep the table where asked to."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--threads", type=int, default=2)

@@ -19,12 +19,30 @@ class Copy:
     Only `write` and what goes through it touch a file: a write through a hard link would spoil the original.
     """
 
-    def __init__(self, original: Path, root: Path, outside: Path, link: Callable[..., Any] = os.link) -> None:
+    def __init__(
+        self,
+        original: Path,
+        root: Path,
+        outside: Path,
+        link: Callable[..., Any] = os.link,
+    ) -> None:
         self.original, self.root, self.outside = original, root, outside
         shutil.copytree(original, root, copy_function=link)
-        self.names = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
-        self.listed = [n for n in self.names if n != _MANIFEST and not n.startswith("certificates/")]
-        self.folders = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_dir())
+        self.names = sorted(
+            p.relative_to(root).as_posix()
+            for p in root.rglob("*")
+            if p.is_file()
+        )
+        self.listed = [
+            n
+            for n in self.names
+            if n != _MANIFEST and not n.startswith("certificates/")
+        ]
+        self.folders = sorted(
+            p.relative_to(root).as_posix()
+            for p in root.rglob("*")
+            if p.is_dir()
+        )
 
     def read(self, name: str) -> bytes:
         """The original's bytes."""
@@ -49,7 +67,9 @@ class Copy:
         content: dict[str, Any] = json.loads(self.read(_MANIFEST))
         return content
 
-    def put_manifest(self, content: Any, *, sign: bool, raw: dict[str, str] | None = None) -> None:
+    def put_manifest(
+        self, content: Any, *, sign: bool, raw: dict[str, str] | None = None
+    ) -> None:
         """Write a manifest; `raw` replaces strings by text that no JSON writer would write, `sign` mends its digest."""
         text = _with_raw(_dumped(content), raw)
         if sign and isinstance(content, dict):
@@ -59,13 +79,21 @@ class Copy:
     def sign(self, content: dict[str, Any] | None = None) -> None:
         """List the files that are there, with their true sizes and hashes, and sign the manifest."""
         content = self.manifest() if content is None else content
-        content["files"] = {name: _record(path) for name, path in self._present()}
+        content["files"] = {
+            name: _record(path) for name, path in self._present()
+        }
         self.put_manifest(content, sign=True)
 
     def _present(self) -> list[tuple[str, Path]]:
-        paths = {p.relative_to(self.root).as_posix(): p for p in self.root.rglob("*") if p.is_file()}
+        paths = {
+            p.relative_to(self.root).as_posix(): p
+            for p in self.root.rglob("*")
+            if p.is_file()
+        }
         return [
-            (n, p) for n, p in sorted(paths.items()) if n not in {_MANIFEST, "local.json"} and "certificates" not in n
+            (n, p)
+            for n, p in sorted(paths.items())
+            if n not in {_MANIFEST, "local.json"} and "certificates" not in n
         ]
 
 
@@ -74,10 +102,18 @@ def canonical(content: Any) -> bytes:
     return (_dumped(content) + "\n").encode("utf-8", "surrogatepass")
 
 
-def walk_json(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+def walk_json(
+    content: Any, path: tuple[Any, ...] = ()
+) -> list[tuple[Any, ...]]:
     """Where every value of a JSON document is, containers included."""
     places = [path] if path else []
-    children = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    children = (
+        content.items()
+        if isinstance(content, dict)
+        else enumerate(content)
+        if isinstance(content, list)
+        else ()
+    )
     for key, child in children:
         places += walk_json(child, (*path, key))
     return places
@@ -97,7 +133,9 @@ def _digest(text: str) -> str:
     """What the product will find, where it gets that far."""
     try:
         parsed = json.loads(text)
-        unsigned = {key: value for key, value in parsed.items() if key != "digest"}
+        unsigned = {
+            key: value for key, value in parsed.items() if key != "digest"
+        }
         return hashlib.sha256(canonical(unsigned)).hexdigest()
     except (ValueError, RecursionError):
         return "0" * 64

@@ -26,16 +26,35 @@ from anomedge.errors import AnomedgeError
 from anomedge.inspector import Inspector
 from anomedge.parity.golden import read_golden
 
-__all__ = ["KINDS", "RUNTIMES", "Outcome", "Sandbox", "State", "kind_of", "mutate", "remove"]
+__all__ = [
+    "KINDS",
+    "RUNTIMES",
+    "Outcome",
+    "Sandbox",
+    "State",
+    "kind_of",
+    "mutate",
+    "remove",
+]
 
 RUNTIMES = ("onnxruntime", "openvino")
-KINDS: dict[str, Callable[[Copy, Random], None]] = {**BROKEN, **SIGNED, **GRAPHS, **dict.fromkeys(OPENED, unshared)}
+KINDS: dict[str, Callable[[Copy, Random], None]] = {
+    **BROKEN,
+    **SIGNED,
+    **GRAPHS,
+    **dict.fromkeys(OPENED, unshared),
+}
 MEMORY_LIMIT = 1536 << 20
 _LINES, _CHARACTERS = 3, 4000
 _NOBODY = 65534
 _PROVED_SHARE = 0.2
-_TEMPORARY = re.escape(os.path.join(tempfile.gettempdir(), tempfile.gettempprefix())) + "[a-z0-9_]{8}"  # noqa: PTH118 - a prefix
-_OWN_EMPTY_FOLDER = re.compile(rf"open {_TEMPORARY}|[a-z.]+ \('{_TEMPORARY}'.*\)")
+_TEMPORARY = (
+    re.escape(os.path.join(tempfile.gettempdir(), tempfile.gettempprefix()))  # noqa: PTH118
+    + "[a-z0-9_]{8}"
+)
+_OWN_EMPTY_FOLDER = re.compile(
+    rf"open {_TEMPORARY}|[a-z.]+ \('{_TEMPORARY}'.*\)"
+)
 """ONNX Runtime gets an empty private folder, in which references to other files cannot resolve."""
 _ALWAYS_PROVED = frozenset({"signed: forgeries", "signed: contract"})
 
@@ -59,7 +78,10 @@ class State:
     """What a worker is doing and since when, where the process that watches over it reads it after a crash."""
 
     def __init__(self, context: Any) -> None:
-        self.step, self.since = context.RawArray("c", 64), context.RawValue("d", 0.0)
+        self.step, self.since = (
+            context.RawArray("c", 64),
+            context.RawValue("d", 0.0),
+        )
 
     def where(self) -> str:
         """The step."""
@@ -110,14 +132,36 @@ class Sandbox:
         self._watch.opened()
         memory, start = begin_peak(), time.monotonic()
         self._state.since.value = start
-        with audited(copy.root) as touched, _without_rights(kind == "rights taken away"):
-            result, violations = self._judged(copy.root, kind, Random(f"{seed}+{index}"))  # noqa: S311
+        with (
+            audited(copy.root) as touched,
+            _without_rights(kind == "rights taken away"),
+        ):
+            result, violations = self._judged(
+                copy.root,
+                kind,
+                Random(f"{seed}+{index}"),  # noqa: S311
+            )
         seconds = time.monotonic() - start
-        read = self._watch.opened()  # before the snapshots, which read every folder
-        changed = _changed(before, (snapshot(self.root), snapshot(self.original)))
+        read = (
+            self._watch.opened()
+        )  # before the snapshots, which read every folder
+        changed = _changed(
+            before, (snapshot(self.root), snapshot(self.original))
+        )
         if kind in OPENED:  # the trial itself changes the copy
-            touched, changed = [], [path for path in changed if not path.startswith(str(self._case))]
-        violations += [f"touched: {what}" for what in dict.fromkeys(touched) if not _OWN_EMPTY_FOLDER.fullmatch(what)]
+            touched, changed = (
+                [],
+                [
+                    path
+                    for path in changed
+                    if not path.startswith(str(self._case))
+                ],
+            )
+        violations += [
+            f"touched: {what}"
+            for what in dict.fromkeys(touched)
+            if not _OWN_EMPTY_FOLDER.fullmatch(what)
+        ]
         violations += [f"read: {path}" for path in read]
         violations += [f"changed: {path}" for path in changed]
         if seconds > limit:
@@ -131,11 +175,16 @@ class Sandbox:
     def _say(self, step: str) -> None:
         self._state.step.value = step.encode()
 
-    def _judged(self, root: Path, kind: str, rng: Random) -> tuple[str, list[str]]:
+    def _judged(
+        self, root: Path, kind: str, rng: Random
+    ) -> tuple[str, list[str]]:
         try:
             opened = self._opened(root)
         except AnomedgeError as error:
-            return f"{type(error).__name__} on {self._where()}", _message_faults(str(error))
+            return (
+                f"{type(error).__name__} on {self._where()}",
+                _message_faults(str(error)),
+            )
         except Exception as error:  # noqa: BLE001 - any other exception is a violation
             return "violation", [f"{self._where()}: {_traced(error)}"]
         if kind in BROKEN:
@@ -144,19 +193,29 @@ class Sandbox:
             return self._changed_while_open(opened, kind, rng)
         return self._run(opened, kind, rng)
 
-    def _changed_while_open(self, bundle: Bundle, kind: str, rng: Random) -> tuple[str, list[str]]:
+    def _changed_while_open(
+        self, bundle: Bundle, kind: str, rng: Random
+    ) -> tuple[str, list[str]]:
         """Change files of a bundle under open sessions; each session must give the same scores or refuse in words."""
-        frames = np.stack([picture.frame() for picture in read_golden(bundle).pictures[:2]])
+        frames = np.stack(
+            [picture.frame() for picture in read_golden(bundle).pictures[:2]]
+        )
         violations = []
         for runtime in RUNTIMES:
             self._say(f"{runtime}, open")
             try:
-                with Inspector.open(bundle, runtime=runtime, threads=1) as inspector:
+                with Inspector.open(
+                    bundle, runtime=runtime, threads=1
+                ) as inspector:
                     before = inspector.predict_batch(list(frames))
                     OPENED[kind](bundle.path, rng)
                     after = inspector.predict_batch(list(frames))
-                if [result.score for result in before] != [result.score for result in after]:
-                    violations.append(f"{runtime}: a file that changed after opening changed a score")
+                if [result.score for result in before] != [
+                    result.score for result in after
+                ]:
+                    violations.append(
+                        f"{runtime}: a file that changed after opening changed a score"
+                    )
             except AnomedgeError as error:
                 violations += _message_faults(str(error))
             except Exception as error:  # noqa: BLE001 - any other exception is a violation
@@ -176,13 +235,21 @@ class Sandbox:
             picture.frame()
         return bundle
 
-    def _run(self, bundle: Bundle, kind: str, rng: Random) -> tuple[str, list[str]]:
+    def _run(
+        self, bundle: Bundle, kind: str, rng: Random
+    ) -> tuple[str, list[str]]:
         """Run a frame under both runtimes, judge certificates and, for a share of trials, proofs; refusals are allowed."""
         results, violations = [], []
-        steps: dict[str, Callable[[], object]] = {name: lambda name=name: _inspect(bundle, name) for name in RUNTIMES}
-        steps["certificates"] = lambda: violations.extend(false_certificates(bundle))
+        steps: dict[str, Callable[[], object]] = {
+            name: lambda name=name: _inspect(bundle, name) for name in RUNTIMES
+        }
+        steps["certificates"] = lambda: violations.extend(
+            false_certificates(bundle)
+        )
         if kind in _ALWAYS_PROVED or rng.random() < _PROVED_SHARE:
-            steps["proof"] = lambda: violations.extend(self._oracle.false_passes(bundle))
+            steps["proof"] = lambda: violations.extend(
+                self._oracle.false_passes(bundle)
+            )
         for name, step in steps.items():
             self._say(name)
             try:
@@ -194,13 +261,17 @@ class Sandbox:
             except Exception as error:  # noqa: BLE001 - any other exception is a violation
                 results.append("violation")
                 violations.append(f"{name}: {_traced(error)}")
-        return max(results, key=lambda r: (r == "violation", r != "works")), violations
+        return max(
+            results, key=lambda r: (r == "violation", r != "works")
+        ), violations
 
 
 def _inspect(bundle: Bundle, runtime: str) -> None:
     height, width = bundle.manifest.input.frame
     with Inspector.open(bundle, runtime=runtime, threads=1) as inspector:
-        inspector.predict(np.zeros((min(height, 2048), min(width, 2048), 3), dtype=np.uint8))
+        inspector.predict(
+            np.zeros((min(height, 2048), min(width, 2048), 3), dtype=np.uint8)
+        )
 
 
 class _without_rights:  # noqa: N801 - a context manager
@@ -239,7 +310,9 @@ def _unlock(root: Path) -> None:
 def _message_faults(text: str) -> list[str]:
     faults = []
     if text.count("\n") >= _LINES or len(text) > _CHARACTERS:
-        faults.append(f"message of {text.count(chr(10)) + 1} lines, {len(text)} characters: {text[:200]!r}")
+        faults.append(
+            f"message of {text.count(chr(10)) + 1} lines, {len(text)} characters: {text[:200]!r}"
+        )
     if any(not c.isprintable() and c != "\n" for c in text):
         faults.append(f"message with control characters: {text[:300]!r}")
     if not text.strip():
@@ -248,13 +321,19 @@ def _message_faults(text: str) -> list[str]:
 
 
 def _traced(error: BaseException) -> str:
-    codes = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    codes = [
+        frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
     own = [code for code in codes if "/anomedge/" in code.co_filename]
-    where = f"{Path(own[-1].co_filename).name}:{own[-1].co_name}" if own else "?"
+    where = (
+        f"{Path(own[-1].co_filename).name}:{own[-1].co_name}" if own else "?"
+    )
     return f"{type(error).__name__} in {where}: {' '.join(str(error).split())[:160]}"
 
 
-def _changed(before: tuple[dict[str, Any], ...], after: tuple[dict[str, Any], ...]) -> list[str]:
+def _changed(
+    before: tuple[dict[str, Any], ...], after: tuple[dict[str, Any], ...]
+) -> list[str]:
     return [
         p
         for old, new in zip(before, after, strict=True)

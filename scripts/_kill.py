@@ -14,9 +14,25 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-__all__ = ["CALLS", "Kill", "has_strace", "in_a_fork", "pick_call", "seen_calls"]
+__all__ = [
+    "CALLS",
+    "Kill",
+    "has_strace",
+    "in_a_fork",
+    "pick_call",
+    "seen_calls",
+]
 
-CHANGES = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.chmod", "os.link", "shutil.rmtree", "ctypes.dlsym")
+CHANGES = (
+    "os.rename",
+    "os.remove",
+    "os.rmdir",
+    "os.mkdir",
+    "os.chmod",
+    "os.link",
+    "shutil.rmtree",
+    "ctypes.dlsym",
+)
 CALLS = (
     "fsync",
     "rename",
@@ -50,7 +66,9 @@ class Kill(NamedTuple):
     count: int = 0
 
 
-def in_a_fork(run: Callable[[], object], kill: Kill | None = None, log: Path | None = None) -> int:
+def in_a_fork(
+    run: Callable[[], object], kill: Kill | None = None, log: Path | None = None
+) -> int:
     """Run a function in a fork of this process, which must have one thread; return the wait status.
 
     Args:
@@ -59,8 +77,15 @@ def in_a_fork(run: Callable[[], object], kill: Kill | None = None, log: Path | N
         log: file to which the number of its file changes is written.
     """
     kill = kill or Kill()
-    inject = ["-e", f"trace={kill.call}", "-e", f"inject={kill.call}:signal=KILL:when={kill.count}"]
-    child, tracer = _started(run, kill.change, log, inject if kill.call else None)
+    inject = [
+        "-e",
+        f"trace={kill.call}",
+        "-e",
+        f"inject={kill.call}:signal=KILL:when={kill.count}",
+    ]
+    child, tracer = _started(
+        run, kill.change, log, inject if kill.call else None
+    )
     if kill.delay is not None:
         _wait(child, kill.delay)
         os.kill(child, signal.SIGKILL)
@@ -79,7 +104,12 @@ def has_strace() -> bool:
 
 def seen_calls(run: Callable[[], object]) -> Counter[str]:
     """Run a function in a fork and count its system calls that change files; empty if strace cannot attach."""
-    child, tracer = _started(run, None, None, ["-c", "-U", "name,calls", "-e", f"trace={','.join(CALLS)}"])
+    child, tracer = _started(
+        run,
+        None,
+        None,
+        ["-c", "-U", "name,calls", "-e", f"trace={','.join(CALLS)}"],
+    )
     os.waitpid(child, 0)
     text = tracer.communicate()[1] if tracer is not None else ""
     rows = re.findall(r"^\s*(\w+)\s+(\d+)\s*$", text, flags=re.MULTILINE)
@@ -93,11 +123,16 @@ def pick_call(seen: Counter[str], rng: Random) -> Kill:
 
 
 def _started(
-    run: Callable[[], object], at_change: int | None, log: Path | None, strace: list[str] | None
+    run: Callable[[], object],
+    at_change: int | None,
+    log: Path | None,
+    strace: list[str] | None,
 ) -> "tuple[int, subprocess.Popen[str] | None]":
     """Fork, attach strace if options are given, then let the child begin."""
     if (count := len(list(Path("/proc/self/task").iterdir()))) != 1:
-        sys.exit(f"error: got {count} threads before forking; expected one: set OPENBLAS_NUM_THREADS=1")
+        sys.exit(
+            f"error: got {count} threads before forking; expected one: set OPENBLAS_NUM_THREADS=1"
+        )
     start, told = os.pipe()
     child = os.fork()
     if child == 0:
@@ -122,7 +157,12 @@ def _attached(child: int, options: list[str]) -> "subprocess.Popen[str] | None":
     return None
 
 
-def _be_child(run: Callable[[], object], start: int, at_change: int | None, log: Path | None) -> None:
+def _be_child(
+    run: Callable[[], object],
+    start: int,
+    at_change: int | None,
+    log: Path | None,
+) -> None:
     status = 1
     try:
         # Permit strace, which is not an ancestor of this process, to attach.
@@ -133,7 +173,11 @@ def _be_child(run: Callable[[], object], start: int, at_change: int | None, log:
         os.dup2(null, 1)
         os.dup2(null, 2)
         counted = [0]
-        sys.addaudithook(lambda event, arguments: _count(event, arguments, counted, at_change))
+        sys.addaudithook(
+            lambda event, arguments: _count(
+                event, arguments, counted, at_change
+            )
+        )
         run()
         if log is not None:
             log.write_text(str(counted[0]))
@@ -142,9 +186,18 @@ def _be_child(run: Callable[[], object], start: int, at_change: int | None, log:
         os._exit(status)
 
 
-def _count(event: str, arguments: tuple[Any, ...], counted: list[int], at_change: int | None) -> None:
+def _count(
+    event: str,
+    arguments: tuple[Any, ...],
+    counted: list[int],
+    at_change: int | None,
+) -> None:
     """Count events that change files; kill the process before change number `at_change`."""
-    if event in CHANGES or (event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITES):
+    if event in CHANGES or (
+        event == "open"
+        and isinstance(arguments[2], int)
+        and arguments[2] & _WRITES
+    ):
         counted[0] += 1
         if counted[0] == at_change:
             os.kill(os.getpid(), signal.SIGKILL)

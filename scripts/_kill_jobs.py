@@ -41,8 +41,14 @@ class Materials:
 
     def __init__(self, work: Path) -> None:
         self.pictures = work / "pictures"
-        self.old_model, self.model = work / "old.safetensors", work / "model.safetensors"
-        self.old_bundle, self.bundle = work / "old.anomedge", work / "new.anomedge"
+        self.old_model, self.model = (
+            work / "old.safetensors",
+            work / "model.safetensors",
+        )
+        self.old_bundle, self.bundle = (
+            work / "old.anomedge",
+            work / "new.anomedge",
+        )
 
     def quick(self) -> dict[str, Any]:
         """Return options of an export that takes about a second."""
@@ -55,8 +61,18 @@ def make_materials(work: Path) -> Materials:
     tiny_pictures(made.pictures)
     tiny_model(made.old_model, made.pictures, seed=1)
     tiny_model(made.model, made.pictures)
-    _forked(lambda: _export(made.model, made.old_bundle, ExportOptions(frame=OLD_FRAME, **made.quick())))
-    _forked(lambda: _export(made.model, made.bundle, ExportOptions(frame=FRAME, **made.quick())))
+    _forked(
+        lambda: _export(
+            made.model,
+            made.old_bundle,
+            ExportOptions(frame=OLD_FRAME, **made.quick()),
+        )
+    )
+    _forked(
+        lambda: _export(
+            made.model, made.bundle, ExportOptions(frame=FRAME, **made.quick())
+        )
+    )
     return made
 
 
@@ -94,7 +110,11 @@ class Job:
 
     def leftovers(self, folder: Path) -> list[Path]:
         """List the remaining temporary files and folders of anomedge."""
-        return [path for path in folder.rglob(".*") if path.suffix in {".tmp", ".old"}]
+        return [
+            path
+            for path in folder.rglob(".*")
+            if path.suffix in {".tmp", ".old"}
+        ]
 
     def again(self, folder: Path) -> None:
         """Run the command again on the same target and check the result."""
@@ -116,7 +136,11 @@ class Export(Job):
 
     def run(self, folder: Path, over: bool) -> None:
         """Export."""
-        _export(self.made.model, folder / PART, ExportOptions(frame=FRAME, force=over, **self.made.quick()))
+        _export(
+            self.made.model,
+            folder / PART,
+            ExportOptions(frame=FRAME, force=over, **self.made.quick()),
+        )
 
     def learn(self, folder: Path) -> None:
         """Record the digest, which is the same for all exports of a model."""
@@ -125,7 +149,13 @@ class Export(Job):
     def found(self, folder: Path, over: bool) -> str:
         """Identify the bundle by its digest."""
         old = Bundle.open(self.made.old_bundle).manifest.digest
-        return _one_of(folder / PART, over, lambda path: Bundle.open(path).manifest.digest, old, self.digest)
+        return _one_of(
+            folder / PART,
+            over,
+            lambda path: Bundle.open(path).manifest.digest,
+            old,
+            self.digest,
+        )
 
     def again(self, folder: Path) -> None:
         """Replace the folder, which is cheaper than another export."""
@@ -155,7 +185,13 @@ class Fit(Job):
 
     def found(self, folder: Path, over: bool) -> str:
         """Load the model and identify it by its bytes."""
-        return _one_of(folder / self.target, over, self._content, self._content(self.made.old_model), self.content)
+        return _one_of(
+            folder / self.target,
+            over,
+            self._content,
+            self._content(self.made.old_model),
+            self.content,
+        )
 
     def again(self, folder: Path) -> None:
         """Replace the file, which is cheaper than another fit."""
@@ -177,7 +213,9 @@ class Threshold(Job):
         """Copy a bundle, with a `local.json` if `over`."""
         _copy_bundle(self.made, folder)
         if over:
-            write_local(Bundle.open(folder / PART), LocalSettings(threshold=OLD))
+            write_local(
+                Bundle.open(folder / PART), LocalSettings(threshold=OLD)
+            )
 
     def run(self, folder: Path, over: bool) -> None:  # noqa: ARG002 - it replaces without being asked
         """Set the threshold."""
@@ -186,12 +224,18 @@ class Threshold(Job):
     def found(self, folder: Path, over: bool) -> str:
         """Open the bundle as any other process would."""
         bundle = Bundle.open(folder / PART)
-        return self._named(bundle.decision.threshold, bundle.manifest.decision.threshold, over)
+        return self._named(
+            bundle.decision.threshold, bundle.manifest.decision.threshold, over
+        )
 
     def _named(self, threshold: float, manifest: float, over: bool) -> str:
-        known = {NEW: "new", OLD: "old"} if over else {NEW: "new", manifest: "none"}
+        known = (
+            {NEW: "new", OLD: "old"} if over else {NEW: "new", manifest: "none"}
+        )
         if threshold not in known:
-            raise Wrong(f"got the threshold {threshold}; expected one of {sorted(known)}")
+            raise Wrong(
+                f"got the threshold {threshold}; expected one of {sorted(known)}"
+            )
         return known[threshold]
 
 
@@ -204,7 +248,9 @@ class Reset(Threshold):
     def _named(self, threshold: float, manifest: float, over: bool) -> str:
         known = {manifest: "new"} | ({OLD: "old"} if over else {})
         if threshold not in known:
-            raise Wrong(f"got the threshold {threshold}; expected one of {sorted(known)}")
+            raise Wrong(
+                f"got the threshold {threshold}; expected one of {sorted(known)}"
+            )
         return known[threshold]
 
 
@@ -239,18 +285,29 @@ class Verify(Job):
         elif over:
             raise Wrong("the old junit.xml is gone")
         stored = stored_certificates(Bundle.open(folder / PART))
-        if objections := [f"{one.name}: {one.objection}" for one in stored if one.objection]:
+        if objections := [
+            f"{one.name}: {one.objection}" for one in stored if one.objection
+        ]:
             raise Wrong("; ".join(objections))
         return _one_of(_certificate(folder), over, self._batches, {2}, {1})
 
     @staticmethod
     def _verify(folder: Path, batch: str) -> None:
-        more = ("--name", LINE, "--batch", batch, "--junit", folder / "junit.xml")
+        more = (
+            "--name",
+            LINE,
+            "--batch",
+            batch,
+            "--junit",
+            folder / "junit.xml",
+        )
         _command("verify", folder / PART, *more, *_RUN)
 
     @staticmethod
     def _batches(path: Path) -> set[int]:
-        return {cell["batch"] for cell in json.loads(path.read_bytes())["cells"]}
+        return {
+            cell["batch"] for cell in json.loads(path.read_bytes())["cells"]
+        }
 
 
 class Predict(Job):
@@ -269,7 +326,14 @@ class Predict(Job):
     def run(self, folder: Path, over: bool) -> None:  # noqa: ARG002 - it replaces without being asked
         """Inspect the test pictures."""
         _command(
-            "predict", self.made.bundle, self.made.pictures / "test", "-o", folder / "out", "--format", self.form, *_RUN
+            "predict",
+            self.made.bundle,
+            self.made.pictures / "test",
+            "-o",
+            folder / "out",
+            "--format",
+            self.form,
+            *_RUN,
         )
 
     def found(self, folder: Path, over: bool) -> str:
@@ -278,22 +342,31 @@ class Predict(Job):
         drawn = _whole_pictures(folder / "out")
         if not target.exists():
             if over or drawn:
-                raise Wrong("no results" + (f", but {len(drawn)} overlays" if drawn else ""))
+                raise Wrong(
+                    "no results"
+                    + (f", but {len(drawn)} overlays" if drawn else "")
+                )
             return "none"
         if over and target.read_bytes() == self._old():
             return "old"
         names = self._names(target.read_bytes())
         expected = self._expected()
         if names != expected[: len(names)]:
-            raise Wrong(f"got results of {names}; expected the first of {expected}")
-        if extra := sorted(set(drawn) - {f"{name.removesuffix('.png')}.png" for name in names}):
+            raise Wrong(
+                f"got results of {names}; expected the first of {expected}"
+            )
+        if extra := sorted(
+            set(drawn) - {f"{name.removesuffix('.png')}.png" for name in names}
+        ):
             raise Wrong(f"got overlays without results: {extra}")
         return "new" if len(names) == len(expected) else "part"
 
     def _expected(self) -> list[str]:
         root = self.made.pictures / "test"
         return sorted(
-            path.relative_to(root).as_posix() for path in root.rglob("*.png") if "ground_truth" not in path.parts
+            path.relative_to(root).as_posix()
+            for path in root.rglob("*.png")
+            if "ground_truth" not in path.parts
         )
 
     def _old(self) -> bytes:
@@ -340,7 +413,15 @@ class Report(Job):
 
     def run(self, folder: Path, over: bool) -> None:
         """Write the page without measuring latency."""
-        more = ("--batch", "1", "--no-bench", "--pictures", "1", *(["--force"] if over else []), *_RUN)
+        more = (
+            "--batch",
+            "1",
+            "--no-bench",
+            "--pictures",
+            "1",
+            *(["--force"] if over else []),
+            *_RUN,
+        )
         _command("report", self.made.bundle, "-o", folder / self.target, *more)
 
     def found(self, folder: Path, over: bool) -> str:
@@ -351,7 +432,11 @@ class Report(Job):
         text = path.read_text()
         if text == self.old:
             return "old"
-        return "new" if len(text) > 1000 and text.rstrip().endswith("</html>") else "half"
+        return (
+            "new"
+            if len(text) > 1000 and text.rstrip().endswith("</html>")
+            else "half"
+        )
 
 
 class Watch(Job):
@@ -376,14 +461,27 @@ class Watch(Job):
         """Inspect the pictures in the folder, then stop."""
         lines = os.open(folder / "lines", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(lines, 1)
-        more = ("--once", "--save", folder / "out", "--keep", str(self.keep), *_RUN)
+        more = (
+            "--once",
+            "--save",
+            folder / "out",
+            "--keep",
+            str(self.keep),
+            *_RUN,
+        )
         _command("watch", folder / PART, folder / "in", *more)
 
     def found(self, folder: Path, over: bool) -> str:  # noqa: ARG002 - earlier overlays may be deleted
         """Parse every line and decode every overlay."""
         if len(kept := _whole_pictures(folder / "out")) > self.keep:
-            raise Wrong(f"got {len(kept)} overlays; expected at most {self.keep}")
-        text = (folder / "lines").read_text() if (folder / "lines").exists() else ""
+            raise Wrong(
+                f"got {len(kept)} overlays; expected at most {self.keep}"
+            )
+        text = (
+            (folder / "lines").read_text()
+            if (folder / "lines").exists()
+            else ""
+        )
         if text and not text.endswith("\n"):
             raise Wrong(f"the last line is not whole: {text[-80:]!r}")
         events = [json.loads(line)["event"] for line in text.splitlines()]
@@ -392,10 +490,22 @@ class Watch(Job):
         return "new" if events[-1] == "stopped" else "part"
 
 
-JOBS: tuple[type[Job], ...] = (Export, Fit, Threshold, Reset, Verify, Predict, PredictJson, Report, Watch)
+JOBS: tuple[type[Job], ...] = (
+    Export,
+    Fit,
+    Threshold,
+    Reset,
+    Verify,
+    Predict,
+    PredictJson,
+    Report,
+    Watch,
+)
 
 
-def _one_of(path: Path, over: bool, identity: Callable[[Path], Any], old: Any, new: Any) -> str:
+def _one_of(
+    path: Path, over: bool, identity: Callable[[Path], Any], old: Any, new: Any
+) -> str:
     """Classify a target that is replaced atomically: "none", "old" or "new"."""
     if not os.path.lexists(path):
         if over:
@@ -412,7 +522,11 @@ def _one_of(path: Path, over: bool, identity: Callable[[Path], Any], old: Any, n
 def _whole_pictures(folder: Path) -> list[str]:
     """Decode every picture with a final name below `overlays`, or below the folder; return their relative names."""
     root = folder / "overlays" if (folder / "overlays").is_dir() else folder
-    found = [path for path in sorted(root.rglob("*.png")) if not path.name.startswith(".")]
+    found = [
+        path
+        for path in sorted(root.rglob("*.png"))
+        if not path.name.startswith(".")
+    ]
     for path in found:
         try:
             with Image.open(path) as picture:
@@ -440,7 +554,10 @@ def _export(model: Path, target: Path, options: ExportOptions) -> None:
 def _command(*arguments: object) -> None:
     """Run a command of anomedge in this process."""
     words: Sequence[str] = [str(argument) for argument in arguments]
-    if code := guarded(lambda given: application(words[0])(given, prog_name=words[0]), words[1:]):
+    if code := guarded(
+        lambda given: application(words[0])(given, prog_name=words[0]),
+        words[1:],
+    ):
         raise SystemExit(code)
 
 

@@ -10,7 +10,13 @@ from typing import Any
 
 from _copies import Copy, walk_json
 
-__all__ = ["BROKEN", "HOSTILE_NAMES", "hostile_value", "make_special", "operate"]
+__all__ = [
+    "BROKEN",
+    "HOSTILE_NAMES",
+    "hostile_value",
+    "make_special",
+    "operate",
+]
 
 HUGE = (1 << 33, 1 << 40, 1 << 43)
 _MARK = "@raw@"
@@ -36,7 +42,10 @@ def hostile_value(rng: Random, depth: int = 0) -> Any:
         rng.choice(HOSTILE_NAMES), rng.random() * 10 ** rng.randint(-30, 30), rng.getrandbits(rng.randint(1, 200)),
     ]  # fmt: skip
     if depth < 2:
-        values += [[hostile_value(rng, depth + 1)], {rng.choice(HOSTILE_NAMES): hostile_value(rng, depth + 1)}]
+        values += [
+            [hostile_value(rng, depth + 1)],
+            {rng.choice(HOSTILE_NAMES): hostile_value(rng, depth + 1)},
+        ]
     return rng.choice(values)
 
 
@@ -62,25 +71,59 @@ def _drop(holder: Any, key: Any, _: Any, __: Random) -> None:
 
 def _add(holder: Any, _: Any, __: Any, rng: Random) -> None:
     if isinstance(holder, dict):
-        holder[rng.choice([*HOSTILE_NAMES, "self", "cls", "__class__", "model_config", "digest", "x"])] = hostile_value(
-            rng
-        )
+        holder[
+            rng.choice(
+                [
+                    *HOSTILE_NAMES,
+                    "self",
+                    "cls",
+                    "__class__",
+                    "model_config",
+                    "digest",
+                    "x",
+                ]
+            )
+        ] = hostile_value(rng)
     else:
         holder.insert(rng.randint(0, len(holder)), hostile_value(rng))
 
 
 def _wrap(holder: Any, key: Any, _: Any, rng: Random) -> None:
-    holder[key] = rng.choice([[holder[key]], {"x": holder[key]}, [holder[key]] * 3])
+    holder[key] = rng.choice(
+        [[holder[key]], {"x": holder[key]}, [holder[key]] * 3]
+    )
 
 
 def _retype(holder: Any, key: Any, _: Any, rng: Random) -> None:
     value = holder[key]
     if isinstance(value, (dict, list)):
-        holder[key] = list(value) if isinstance(value, dict) else {str(i): v for i, v in enumerate(value)}
+        holder[key] = (
+            list(value)
+            if isinstance(value, dict)
+            else {str(i): v for i, v in enumerate(value)}
+        )
     elif isinstance(value, (bool, int, float)):
-        holder[key] = rng.choice([str(value), float(value), int(value), -value, value * 1e6, value + 1, [value]])
+        holder[key] = rng.choice(
+            [
+                str(value),
+                float(value),
+                int(value),
+                -value,
+                value * 1e6,
+                value + 1,
+                [value],
+            ]
+        )
     else:
-        holder[key] = rng.choice([str(value).encode().hex(), f"{value}\0", f" {value}", str(value).upper(), 0])
+        holder[key] = rng.choice(
+            [
+                str(value).encode().hex(),
+                f"{value}\0",
+                f" {value}",
+                str(value).upper(),
+                0,
+            ]
+        )
 
 
 def _graft(holder: Any, key: Any, content: Any, rng: Random) -> None:
@@ -101,7 +144,11 @@ def _swell(holder: Any, key: Any, _: Any, rng: Random) -> None:
     if isinstance(value, list):
         holder[key] = value * rng.choice([0, 2, 500])
     elif isinstance(value, dict):
-        holder[key] = value | {f"{k}-{i}": v for k, v in list(value.items())[:2] for i in range(rng.choice([1, 3000]))}
+        holder[key] = value | {
+            f"{k}-{i}": v
+            for k, v in list(value.items())[:2]
+            for i in range(rng.choice([1, 3000]))
+        }
     else:
         holder[key] = str(value) * rng.choice([0, 2, 5000])
 
@@ -129,13 +176,18 @@ def truncate(copy: Copy, rng: Random) -> None:
     """Cut a file."""
     name = _place(copy, rng)
     data = copy.read(name)
-    copy.write(name, data[: rng.choice([0, 1, len(data) - 1, rng.randrange(len(data))])])
+    copy.write(
+        name,
+        data[: rng.choice([0, 1, len(data) - 1, rng.randrange(len(data))])],
+    )
 
 
 def grow(copy: Copy, rng: Random) -> None:
     """Add to a file."""
     name = _place(copy, rng)
-    copy.write(name, copy.read(name) + rng.randbytes(rng.choice([1, 100, 100_000])))
+    copy.write(
+        name, copy.read(name) + rng.randbytes(rng.choice([1, 100, 100_000]))
+    )
 
 
 def delete(copy: Copy, rng: Random) -> None:
@@ -178,9 +230,19 @@ def rename(copy: Copy, rng: Random) -> None:
     """Move a file or folder, also onto another one's place."""
     old = rng.choice([*copy.names, *copy.folders])
     new = rng.choice(
-        [f"{old}.x", old.upper(), f"golden/{old.replace('/', '_')}", rng.choice(copy.listed), "local.json"]
+        [
+            f"{old}.x",
+            old.upper(),
+            f"golden/{old.replace('/', '_')}",
+            rng.choice(copy.listed),
+            "local.json",
+        ]
     )
-    if new.startswith(f"{old}/") or new == old or not (copy.root / old).exists():
+    if (
+        new.startswith(f"{old}/")
+        or new == old
+        or not (copy.root / old).exists()
+    ):
         new = f"{old}~"
     if (copy.root / new).is_dir():
         new = f"{new}~"
@@ -204,7 +266,18 @@ def link_folder(copy: Copy, rng: Random) -> None:
     name = rng.choice([*copy.folders, "more", "golden/more"])
     path = copy.remove(name)
     path.symlink_to(
-        rng.choice([copy.outside / "secret", copy.outside, "/etc", "..", ".", path.name, "../../secret", "/proc/self"])
+        rng.choice(
+            [
+                copy.outside / "secret",
+                copy.outside,
+                "/etc",
+                "..",
+                ".",
+                path.name,
+                "../../secret",
+                "/proc/self",
+            ]
+        )
     )
 
 
@@ -228,12 +301,26 @@ def make_special(copy: Copy, name: str, rng: Random) -> None:
 
 def special(copy: Copy, rng: Random) -> None:
     """A special file that the manifest does not expect."""
-    make_special(copy, rng.choice([*copy.names, "manifest.json", "local.json", "certificates/x", "extra"]), rng)
+    make_special(
+        copy,
+        rng.choice(
+            [
+                *copy.names,
+                "manifest.json",
+                "local.json",
+                "certificates/x",
+                "extra",
+            ]
+        ),
+        rng,
+    )
 
 
 def sparse(copy: Copy, rng: Random) -> None:
     """A huge file that takes no space."""
-    name = rng.choice([*copy.names, "local.json", "extra", "certificates/x.json"])
+    name = rng.choice(
+        [*copy.names, "local.json", "extra", "certificates/x.json"]
+    )
     copy.write(name, copy.read(name) if name in copy.names else b"")
     for size in sorted(HUGE, reverse=rng.random() < 0.5):
         try:
@@ -257,24 +344,55 @@ def manifest_bytes(copy: Copy, rng: Random) -> None:
     kind = rng.randrange(9)
     if kind == 0:
         cut = rng.randrange(len(data))
-        data = data[:cut] + rng.randbytes(rng.randint(1, 30)) + data[cut + rng.randint(0, 30) :]
+        data = (
+            data[:cut]
+            + rng.randbytes(rng.randint(1, 30))
+            + data[cut + rng.randint(0, 30) :]
+        )
     elif kind == 1:
         cut = rng.randrange(len(data))
         data = data[:cut] + rng.choice(RAW).encode() + data[cut:]
     elif kind == 2:
-        data = rng.choice([b"\xef\xbb\xbf" + data, data.decode().encode("utf-16"), data.decode().encode("utf-32")])
+        data = rng.choice(
+            [
+                b"\xef\xbb\xbf" + data,
+                data.decode().encode("utf-16"),
+                data.decode().encode("utf-32"),
+            ]
+        )
     elif kind == 3:
-        data = rng.choice([b"", b"null", b"[]", b"{}", b"0", b'"x"', b"\0" * 100, b"{" * 10_000, b"[" * 200_000])
+        data = rng.choice(
+            [
+                b"",
+                b"null",
+                b"[]",
+                b"{}",
+                b"0",
+                b'"x"',
+                b"\0" * 100,
+                b"{" * 10_000,
+                b"[" * 200_000,
+            ]
+        )
     elif kind == 4:
         data = b" " * rng.choice([4 << 20, 100 << 20]) + data
     elif kind == 5:
-        data = b'{"schema_version": 1, "config": ' + b'{"a":' * 2000 + b"1" + b"}" * 2001
+        data = (
+            b'{"schema_version": 1, "config": '
+            + b'{"a":' * 2000
+            + b"1"
+            + b"}" * 2001
+        )
     elif kind == 6:
         data = data.replace(b'"digest"', b'"digest": "", "digest"', 1)
     elif kind == 7:
         data = rng.randbytes(rng.choice([10, 10_000]))
     else:
-        data = b'{"schema_version": 1, ' + b",".join(b'"%d": 0' % i for i in range(100_000)) + b"}"
+        data = (
+            b'{"schema_version": 1, '
+            + b",".join(b'"%d": 0' % i for i in range(100_000))
+            + b"}"
+        )
     copy.write("manifest.json", data)
 
 
@@ -288,7 +406,9 @@ def manifest_surgery(copy: Copy, rng: Random) -> None:
 
 def several(copy: Copy, rng: Random) -> None:
     """Two of the others at once."""
-    for spoil in rng.sample([flip, truncate, grow, extra, link_file, special], 2):
+    for spoil in rng.sample(
+        [flip, truncate, grow, extra, link_file, special], 2
+    ):
         spoil(copy, rng)
 
 

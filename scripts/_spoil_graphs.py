@@ -35,7 +35,9 @@ def onnx_bytes(copy: Copy, rng: Random) -> None:
 
 def ir_bytes(copy: Copy, rng: Random) -> None:
     """Damage the bytes of OpenVINO's two files."""
-    name = rng.choice(["openvino/model.xml", "openvino/model.xml", "openvino/model.bin"])
+    name = rng.choice(
+        ["openvino/model.xml", "openvino/model.xml", "openvino/model.bin"]
+    )
     copy.write(name, damaged(copy.read(name), rng))
     copy.sign()
 
@@ -43,7 +45,9 @@ def ir_bytes(copy: Copy, rng: Random) -> None:
 def damaged(data: bytes, rng: Random) -> bytes:
     """Flip, cut, repeat, blank or move bytes; more often near the start, where the structure is."""
     changed = bytearray(data)
-    start = rng.randrange(min(len(changed), rng.choice([64, 4096, len(changed)])))
+    start = rng.randrange(
+        min(len(changed), rng.choice([64, 4096, len(changed)]))
+    )
     length = rng.choice([1, 8, 100, 5000])
     kind = rng.randrange(7)
     if kind in (0, 1):
@@ -54,9 +58,13 @@ def damaged(data: bytes, rng: Random) -> bytes:
     elif kind == 3:
         del changed[start : start + length]
     elif kind == 4:
-        changed[start : start + length] = bytes(len(changed[start : start + length]))
+        changed[start : start + length] = bytes(
+            len(changed[start : start + length])
+        )
     elif kind == 5:
-        changed[start:start] = changed[start : start + length] * rng.choice([1, 20])
+        changed[start:start] = changed[start : start + length] * rng.choice(
+            [1, 20]
+        )
     else:
         changed[start : start + length] = rng.randbytes(length)
     return bytes(changed)
@@ -75,7 +83,11 @@ def onnx_structure(copy: Copy, rng: Random) -> None:
 def _external(model: Any, copy: Copy, rng: Random) -> None:
     """Weights that lie in a file outside the bundle."""
     tensor = rng.choice(list(model.graph.initializer))
-    wide = [t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT and 0 < _count(t) <= 1000]
+    wide = [
+        t
+        for t in model.graph.initializer
+        if t.data_type == onnx.TensorProto.FLOAT and 0 < _count(t) <= 1000
+    ]
     tensor = rng.choice(wide or [tensor])
     location = rng.choice([
         "../../secret.bin", "../secret.bin", str(copy.outside / "secret.bin"), "golden/../../../secret.bin", "/etc/hostname", "", ".",
@@ -104,22 +116,32 @@ def _count(tensor: Any) -> int:
 def _dims(model: Any, _: Copy, rng: Random) -> None:
     tensor = rng.choice(list(model.graph.initializer))
     if tensor.dims:
-        tensor.dims[rng.randrange(len(tensor.dims))] = rng.choice([0, -1, 1, 2**31, 2**40, 2**62])
+        tensor.dims[rng.randrange(len(tensor.dims))] = rng.choice(
+            [0, -1, 1, 2**31, 2**40, 2**62]
+        )
     else:
         tensor.dims.append(rng.choice([1, 2**40]))
 
 
 def _type(model: Any, _: Copy, rng: Random) -> None:
-    rng.choice(list(model.graph.initializer)).data_type = rng.choice([0, 1, 2, 7, 8, 11, 16, 99])
+    rng.choice(list(model.graph.initializer)).data_type = rng.choice(
+        [0, 1, 2, 7, 8, 11, 16, 99]
+    )
 
 
 def _values(model: Any, _: Copy, rng: Random) -> None:
     """Other numbers in a small integer tensor: sizes, axes, pads, shapes."""
-    small = [t for t in model.graph.initializer if t.data_type == onnx.TensorProto.INT64 and t.raw_data]
+    small = [
+        t
+        for t in model.graph.initializer
+        if t.data_type == onnx.TensorProto.INT64 and t.raw_data
+    ]
     if small:
         tensor = rng.choice(small)
         number = rng.choice([0, -1, 1, 2**20, 2**31, 2**40, 2**62, -(2**62)])
-        tensor.raw_data = number.to_bytes(8, "little", signed=True) + tensor.raw_data[8:]
+        tensor.raw_data = (
+            number.to_bytes(8, "little", signed=True) + tensor.raw_data[8:]
+        )
 
 
 def _attribute(model: Any, _: Copy, rng: Random) -> None:
@@ -136,11 +158,20 @@ def _rewire(model: Any, _: Copy, rng: Random) -> None:
     nodes = list(model.graph.node)
     node, other = rng.choice(nodes), rng.choice(nodes)
     if node.input and other.output:
-        node.input[rng.randrange(len(node.input))] = rng.choice([other.output[0], "", "frames", "nowhere"])
+        node.input[rng.randrange(len(node.input))] = rng.choice(
+            [other.output[0], "", "frames", "nowhere"]
+        )
 
 
 def _remove(model: Any, _: Copy, rng: Random) -> None:
-    part = rng.choice([model.graph.node, model.graph.initializer, model.graph.input, model.graph.output])
+    part = rng.choice(
+        [
+            model.graph.node,
+            model.graph.initializer,
+            model.graph.input,
+            model.graph.output,
+        ]
+    )
     if len(part):
         del part[rng.randrange(len(part))]
 
@@ -172,7 +203,9 @@ def _interface(model: Any, _: Copy, rng: Random) -> None:
     if kind == 0:
         value.name = rng.choice(["", "x", "score", "frames", "é\0"])
     elif kind == 1:
-        value.type.tensor_type.elem_type = rng.choice([0, 1, 3, 7, 8, 10, 11, 16, 99])
+        value.type.tensor_type.elem_type = rng.choice(
+            [0, 1, 3, 7, 8, 10, 11, 16, 99]
+        )
     elif value.type.tensor_type.shape.dim:
         dim = rng.choice(list(value.type.tensor_type.shape.dim))
         dim.dim_value = rng.choice([0, -1, 1, 5, 2**40])
@@ -192,10 +225,18 @@ def _scalar_output(model: Any, _: Copy, rng: Random) -> None:
     """Outputs that change places: types agree, ranks do not."""
     inner = [name for node in model.graph.node for name in node.output if name]
     output = rng.choice(list(model.graph.output))
-    model.graph.node.append(onnx.helper.make_node("Identity", [rng.choice(inner)], ["swapped"]))
+    model.graph.node.append(
+        onnx.helper.make_node("Identity", [rng.choice(inner)], ["swapped"])
+    )
     for node in model.graph.node:
-        node.output[:] = [f"{name}_old" if name == output.name else name for name in node.output]
-        node.input[:] = [f"{name}_old" if name == output.name else name for name in node.input]
+        node.output[:] = [
+            f"{name}_old" if name == output.name else name
+            for name in node.output
+        ]
+        node.input[:] = [
+            f"{name}_old" if name == output.name else name
+            for name in node.input
+        ]
     model.graph.node[-1].output[0] = output.name
     output.type.tensor_type.ClearField("shape")
 
@@ -209,7 +250,9 @@ def ir_structure(copy: Copy, rng: Random) -> None:
     """OpenVINO's XML with other numbers, types, names and references in it."""
     text = copy.read("openvino/model.xml").decode()
     for _ in range(rng.choice([1, 1, 3])):
-        text = rng.choice([_ir_number, _ir_number, _ir_word, _ir_entities, _ir_removed])(text, rng)
+        text = rng.choice(
+            [_ir_number, _ir_number, _ir_word, _ir_entities, _ir_removed]
+        )(text, rng)
     copy.write("openvino/model.xml", text.encode())
     copy.sign()
 
@@ -220,11 +263,18 @@ def _ir_number(text: str, rng: Random) -> str:
 
 
 def _ir_word(text: str, rng: Random) -> str:
-    found = rng.choice(list(re.finditer(r'(?<=")[A-Za-z][A-Za-z0-9_]*(?=")', text)))
-    others = [match.group() for match in re.finditer(r'(?<=")[A-Za-z][A-Za-z0-9_]*(?=")', text)]
+    found = rng.choice(
+        list(re.finditer(r'(?<=")[A-Za-z][A-Za-z0-9_]*(?=")', text))
+    )
+    others = [
+        match.group()
+        for match in re.finditer(r'(?<=")[A-Za-z][A-Za-z0-9_]*(?=")', text)
+    ]
     return (
         text[: found.start()]
-        + rng.choice([rng.choice(others), "", "x", "f64", "string", "TensorIterator"])
+        + rng.choice(
+            [rng.choice(others), "", "x", "f64", "string", "TensorIterator"]
+        )
         + text[found.end() :]
     )
 
@@ -235,7 +285,9 @@ def _ir_entities(text: str, rng: Random) -> str:
         '<!DOCTYPE net [<!ENTITY x SYSTEM "file:///etc/hostname">]>',
         '<!DOCTYPE net [<!ENTITY a "aaaaaaaaaa">' + "".join(f'<!ENTITY x{i} "{"&a;" * 10}">' for i in range(20)) + "]>",
     ])  # fmt: skip
-    return text.replace("<net", f"{document}\n<net", 1).replace('name="', 'name="&x;', rng.choice([0, 1]))
+    return text.replace("<net", f"{document}\n<net", 1).replace(
+        'name="', 'name="&x;', rng.choice([0, 1])
+    )
 
 
 def _ir_removed(text: str, rng: Random) -> str:

@@ -28,7 +28,10 @@ def overwrite(root: Path, rng: Random) -> None:
 def truncate(root: Path, rng: Random) -> None:
     """Truncate every file, as a full disk or an interrupted copy does."""
     for path in _files(root):
-        _in_place(path, path.read_bytes()[: rng.choice([0, 1, path.stat().st_size // 2])])
+        _in_place(
+            path,
+            path.read_bytes()[: rng.choice([0, 1, path.stat().st_size // 2])],
+        )
 
 
 def remove_all(root: Path, _: Random) -> None:
@@ -38,7 +41,11 @@ def remove_all(root: Path, _: Random) -> None:
 
 
 def _files(root: Path) -> list[Path]:
-    return [path for path in sorted(root.rglob("*")) if path.is_file() and path.stat().st_size]
+    return [
+        path
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and path.stat().st_size
+    ]
 
 
 def _in_place(path: Path, data: bytes) -> None:

@@ -14,7 +14,13 @@ from typing import Any
 import numpy as np
 import onnx
 from _copies import Copy, canonical
-from _spoil_files import HOSTILE_NAMES, RAW, hostile_value, make_special, operate
+from _spoil_files import (
+    HOSTILE_NAMES,
+    RAW,
+    hostile_value,
+    make_special,
+    operate,
+)
 
 __all__ = ["SIGNED"]
 
@@ -48,7 +54,9 @@ def surgery(copy: Copy, rng: Random) -> None:
 def contract(copy: Copy, rng: Random) -> None:
     """Values that the schema allows, and that say something else than the graphs."""
     content = copy.manifest()
-    height, width = rng.choice([(1, 1), (96, 127), (16384, 16384), (128, 96), (1, 16384)])
+    height, width = rng.choice(
+        [(1, 1), (96, 127), (16384, 16384), (128, 96), (1, 16384)]
+    )
     changes: list[Callable[[], Any]] = [
         lambda: content["input"].update(height=height, width=width),
         lambda: content["input"].update(batch=rng.choice([1, 2, 4096])),
@@ -75,15 +83,23 @@ def contract(copy: Copy, rng: Random) -> None:
 def paths(copy: Copy, rng: Random) -> None:
     """Paths that lead out of the bundle, or to another of its files."""
     content = copy.manifest()
-    record = rng.choice([{"bytes": 0, "sha256": "0" * 64}, content["files"]["model.onnx"]])
-    name = rng.choice(HOSTILE_NAMES) if rng.random() < 0.7 else rng.choice(copy.names)
+    record = rng.choice(
+        [{"bytes": 0, "sha256": "0" * 64}, content["files"]["model.onnx"]]
+    )
+    name = (
+        rng.choice(HOSTILE_NAMES)
+        if rng.random() < 0.7
+        else rng.choice(copy.names)
+    )
     if rng.random() < 0.6:
         content["files"][name] = record
     place = rng.randrange(4)
     if place == 0:
         content["golden"][rng.randrange(len(content["golden"]))]["frame"] = name
     elif place in (1, 2):
-        content["variants"]["fp32"][rng.choice(["onnx", "stages", "openvino"])] = name
+        content["variants"]["fp32"][
+            rng.choice(["onnx", "stages", "openvino"])
+        ] = name
     copy.put_manifest(content, sign=True)
 
 
@@ -98,7 +114,13 @@ def swapped(copy: Copy, rng: Random) -> None:
 
 def arrays(copy: Copy, rng: Random) -> None:
     """Golden arrays whose header claims something else than the file holds, or that are no arrays at all."""
-    name = rng.choice(["golden/score.npy", "golden/anomaly_map.npy", *(n for n in copy.names if n.endswith(".npy"))])
+    name = rng.choice(
+        [
+            "golden/score.npy",
+            "golden/anomaly_map.npy",
+            *(n for n in copy.names if n.endswith(".npy")),
+        ]
+    )
     copy.write(name, _array(copy.read(name), rng))
     copy.sign()
 
@@ -106,7 +128,9 @@ def arrays(copy: Copy, rng: Random) -> None:
 def _array(data: bytes, rng: Random) -> bytes:
     kind = rng.randrange(9)
     if kind == 0:
-        return _with_header(rng.choice(_TYPES), rng.choice(_SHAPES), data[128:], rng)
+        return _with_header(
+            rng.choice(_TYPES), rng.choice(_SHAPES), data[128:], rng
+        )
     if kind == 1:
         return _with_header("'<f4'", rng.choice(_SHAPES), data[128:], rng)
     if kind == 2:
@@ -120,7 +144,11 @@ def _array(data: bytes, rng: Random) -> bytes:
         return _zipped(data, rng)
     if kind == 5:
         return rng.choice(
-            [pickle.dumps(_Bait()), _with_header("'|O'", "(1,)", pickle.dumps([_Bait()]), rng), pickle.dumps([1.0])]
+            [
+                pickle.dumps(_Bait()),
+                _with_header("'|O'", "(1,)", pickle.dumps([_Bait()]), rng),
+                pickle.dumps([1.0]),
+            ]
         )
     if kind == 6:
         return rng.choice(
@@ -138,7 +166,12 @@ def _array(data: bytes, rng: Random) -> bytes:
         np.save(
             buffer,
             rng.choice(
-                [np.float32(1.0), np.full(14, np.nan, "f4"), np.full(14, np.inf, "f8"), np.zeros((14, 2), "f2")]
+                [
+                    np.float32(1.0),
+                    np.full(14, np.nan, "f4"),
+                    np.full(14, np.inf, "f8"),
+                    np.zeros((14, 2), "f2"),
+                ]
             ),
         )
         return buffer.getvalue()
@@ -151,7 +184,9 @@ def _with_header(dtype: str, shape: str, body: bytes, rng: Random) -> bytes:
         + b"\n"
     )
     version = rng.choice([b"\x01\x00", b"\x02\x00", b"\x03\x00"])
-    length = struct.pack("<H" if version[0] == 1 else "<I", min(len(header), 65535))
+    length = struct.pack(
+        "<H" if version[0] == 1 else "<I", min(len(header), 65535)
+    )
     return b"\x93NUMPY" + version + length + header + body
 
 
@@ -159,7 +194,9 @@ def _zipped(data: bytes, rng: Random) -> bytes:
     """What numpy opens as .npz, also one that would unpack to a hundred megabytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("x.npy", data if rng.random() < 0.5 else b"\0" * (100 << 20))
+        file.writestr(
+            "x.npy", data if rng.random() < 0.5 else b"\0" * (100 << 20)
+        )
     return buffer.getvalue()
 
 
@@ -179,10 +216,15 @@ def _picture(data: bytes, rng: Random) -> bytes:
         return bytes(changed)
     if kind == 1:
         side = rng.choice([0, 1, 9000, 13_000, 100_000, 2**31 - 1])
-        return _png(side, rng.choice([1, side]), b"\0" * rng.choice([10, 1 << 20]))
+        return _png(
+            side, rng.choice([1, side]), b"\0" * rng.choice([10, 1 << 20])
+        )
     if kind == 2:
         return _png(
-            96, 128, b"\0" * (96 * (128 * 3 + 1)), [(b"zTXt", b"x\0\0" + zlib.compress(b"\0" * (200 << 20), 1))]
+            96,
+            128,
+            b"\0" * (96 * (128 * 3 + 1)),
+            [(b"zTXt", b"x\0\0" + zlib.compress(b"\0" * (200 << 20), 1))],
         )
     if kind == 3:
         return _png(1000, 1000, b"\0" * (200 << 20))
@@ -195,7 +237,17 @@ def _picture(data: bytes, rng: Random) -> bytes:
     if kind == 5:
         chunks = [
             (
-                rng.choice([b"iCCP", b"eXIf", b"tRNS", b"PLTE", b"acTL", b"fcTL", b"gAMA"]),
+                rng.choice(
+                    [
+                        b"iCCP",
+                        b"eXIf",
+                        b"tRNS",
+                        b"PLTE",
+                        b"acTL",
+                        b"fcTL",
+                        b"gAMA",
+                    ]
+                ),
                 rng.randbytes(rng.choice([0, 8, 80])),
             )
         ]
@@ -203,10 +255,24 @@ def _picture(data: bytes, rng: Random) -> bytes:
     return data[: rng.randrange(len(data))]
 
 
-def _png(height: int, width: int, rows: bytes, chunks: list[tuple[bytes, bytes]] | None = None) -> bytes:
-    parts = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), *(chunks or [])]
+def _png(
+    height: int,
+    width: int,
+    rows: bytes,
+    chunks: list[tuple[bytes, bytes]] | None = None,
+) -> bytes:
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        *(chunks or []),
+    ]
     parts += [(b"IDAT", zlib.compress(rows, 1)), (b"IEND", b"")]
-    body = b"".join(struct.pack(">I", len(d)) + kind + d + struct.pack(">I", zlib.crc32(kind + d)) for kind, d in parts)
+    body = b"".join(
+        struct.pack(">I", len(d))
+        + kind
+        + d
+        + struct.pack(">I", zlib.crc32(kind + d))
+        for kind, d in parts
+    )
     return b"\x89PNG\r\n\x1a\n" + body
 
 
@@ -232,9 +298,15 @@ def _change_scores(copy: Copy, content: dict[str, Any], rng: Random) -> None:
     """Multiply one weight tensor by a factor, in place, so that graphs that share the weights stay valid."""
     factor = np.float32(rng.choice([0.001, 0.9, 1.002]))
     model = onnx.load_from_string(copy.read("model.onnx"))
-    floats = [t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT and len(t.raw_data) > 256]
+    floats = [
+        t
+        for t in model.graph.initializer
+        if t.data_type == onnx.TensorProto.FLOAT and len(t.raw_data) > 256
+    ]
     tensor = rng.choice(floats)
-    tensor.raw_data = (np.frombuffer(tensor.raw_data, "<f4") * factor).astype("<f4").tobytes()
+    tensor.raw_data = (
+        (np.frombuffer(tensor.raw_data, "<f4") * factor).astype("<f4").tobytes()
+    )
     copy.write("model.onnx", model.SerializeToString())
     if rng.random() < 0.5:
         copy.remove("openvino")
@@ -243,7 +315,11 @@ def _change_scores(copy: Copy, content: dict[str, Any], rng: Random) -> None:
 
 def _change_golden_scores(copy: Copy, rng: Random) -> None:
     buffer = io.BytesIO()
-    np.save(buffer, np.load(io.BytesIO(copy.read("golden/score.npy"))) * np.float32(rng.choice([1.001, 2.0])))
+    np.save(
+        buffer,
+        np.load(io.BytesIO(copy.read("golden/score.npy")))
+        * np.float32(rng.choice([1.001, 2.0])),
+    )
     copy.write("golden/score.npy", buffer.getvalue())
 
 
@@ -260,7 +336,10 @@ def _forge_certificate(copy: Copy, rng: Random) -> None:
         lambda: content["cells"].append(cell | {"runtime": "tensorrt"}),
     ]
     rng.choice(changes)()
-    copy.write("certificates/host.json", canonical(content | {"failures": [], "passed": True}))
+    copy.write(
+        "certificates/host.json",
+        canonical(content | {"failures": [], "passed": True}),
+    )
 
 
 def certificates(copy: Copy, rng: Random) -> None:
@@ -289,7 +368,15 @@ def local(copy: Copy, rng: Random) -> None:
         "when": "now",
         "pictures": "9",
     }
-    name = rng.choice(["local.json", "local.json", "local.json", "certificates/host.json", "certificates/a/b/c"])
+    name = rng.choice(
+        [
+            "local.json",
+            "local.json",
+            "local.json",
+            "certificates/host.json",
+            "certificates/a/b/c",
+        ]
+    )
     if rng.random() < 0.15:
         make_special(copy, name, rng)
         return

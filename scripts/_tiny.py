@@ -30,7 +30,9 @@ def use_project_python() -> None:
     if importlib.util.find_spec("anomedge") is not None:
         return
     if not _OWN_PYTHON.exists() or Path(sys.executable) == _OWN_PYTHON:
-        sys.exit("error: got a Python without anomedge; expected one with anomedge[demo]: run scripts/test once")
+        sys.exit(
+            "error: got a Python without anomedge; expected one with anomedge[demo]: run scripts/test once"
+        )
     os.execv(_OWN_PYTHON, [str(_OWN_PYTHON), *sys.argv])  # noqa: S606 - the same script, with the same arguments
 
 
@@ -38,7 +40,9 @@ def tiny_pictures(folder: Path) -> Path:
     """Write a small picture set: train/good, held_back, test."""
     from anomedge.demo.textures import PictureSet, write_pictures
 
-    write_pictures(folder, PictureSet(frame=FRAME, train=8, held_back=6, good=3, bad=1))
+    write_pictures(
+        folder, PictureSet(frame=FRAME, train=8, held_back=6, good=3, bad=1)
+    )
     return folder
 
 
@@ -56,7 +60,13 @@ def tiny_options(pictures: Path, seed: int = 0) -> "FitOptions":  # noqa: F821 -
     )
 
 
-def tiny_model(target: Path, pictures: Path, detector: str = "patchcore", seed: int = 0, force: bool = False) -> Path:
+def tiny_model(
+    target: Path,
+    pictures: Path,
+    detector: str = "patchcore",
+    seed: int = 0,
+    force: bool = False,
+) -> Path:
     """Fit and save a model."""
     from anomedge.pipelines.fitting import SmallSampleWarning, fit
     from anomedge.pipelines.model import save
@@ -75,7 +85,9 @@ def tiny_bundle(work: Path, detector: str = "patchcore") -> Path:
     pictures = tiny_pictures(work / "pictures")
     model = tiny_model(work / f"{detector}.safetensors", pictures, detector)
     target = work / f"{detector}.anomedge"
-    export(model, target, ExportOptions(frame=FRAME, golden=[pictures / "test"]))
+    export(
+        model, target, ExportOptions(frame=FRAME, golden=[pictures / "test"])
+    )
     return target
 
 
@@ -83,5 +95,9 @@ def tiny_bundle_elsewhere(work: Path) -> Path:
     """The same in a process of its own, so that torch and its threads stay out of this one."""
     code = "import pathlib, sys; from _tiny import tiny_bundle; tiny_bundle(pathlib.Path(sys.argv[1]))"
     path = {"PYTHONPATH": str(Path(__file__).resolve().parent)}
-    subprocess.run([sys.executable, "-c", code, str(work)], check=True, env=os.environ | path)
+    subprocess.run(
+        [sys.executable, "-c", code, str(work)],
+        check=True,
+        env=os.environ | path,
+    )
     return work / "patchcore.anomedge"

@@ -21,7 +21,13 @@ from anomedge.parity.stored import stored_certificates
 
 __all__ = ["Oracle", "false_certificates"]
 
-_LIMITS = {"score": 1e-4, "map": 1e-4, "batch": 1e-5, "pixels": 1e-5, "stage": 1e-4}
+_LIMITS = {
+    "score": 1e-4,
+    "map": 1e-4,
+    "batch": 1e-5,
+    "pixels": 1e-5,
+    "stage": 1e-4,
+}
 _SLACK = 2.0
 """Factor on the tolerances: original and copy may each be off by one tolerance, in opposite directions."""
 
@@ -33,11 +39,28 @@ class Oracle:
         self._bundle, self._runtimes = original, runtimes
         golden = read_golden(original)
         # Keep the pictures in memory, because a trial must not read the original's files.
-        pictures = [Picture(picture.name, pixels=picture.frame()) for picture in golden.pictures]
+        pictures = [
+            Picture(picture.name, pixels=picture.frame())
+            for picture in golden.pictures
+        ]
         golden = replace(golden, pictures=pictures)
-        decision, geometry = original.manifest.decision, original.manifest.geometry
-        model = Original(original.manifest.model, decision, geometry, original.manifest.licence)
-        self._reference = Reference("eager torch", golden.pictures, golden.outputs, golden.stages, original=model)
+        decision, geometry = (
+            original.manifest.decision,
+            original.manifest.geometry,
+        )
+        model = Original(
+            original.manifest.model,
+            decision,
+            geometry,
+            original.manifest.licence,
+        )
+        self._reference = Reference(
+            "eager torch",
+            golden.pictures,
+            golden.outputs,
+            golden.stages,
+            original=model,
+        )
 
     def false_passes(self, copy: Bundle) -> list[str]:
         """Prove a copy with the model file and on its golden frames; list the false passes, one line per reason."""
@@ -46,12 +69,23 @@ class Oracle:
         stored = read_golden(copy)
         model = self._reference.original
         if model is not None:
-            model = replace(model, golden=GoldenOutputs(self._reference, stored) if self._same_frames(stored) else None)
+            model = replace(
+                model,
+                golden=GoldenOutputs(self._reference, stored)
+                if self._same_frames(stored)
+                else None,
+            )
         if prove(copy, replace(self._reference, original=model), plan).passed:
-            reasons = [*self._manifest_differences(copy), *self._output_differences(copy)]
+            reasons = [
+                *self._manifest_differences(copy),
+                *self._output_differences(copy),
+            ]
             found += [f"false pass with the model: {why}" for why in reasons]
         if prove(copy, stored, plan).passed:
-            found += [f"false pass on golden frames: {why}" for why in _widened_tolerances(copy)]
+            found += [
+                f"false pass on golden frames: {why}"
+                for why in _widened_tolerances(copy)
+            ]
         return found
 
     def _same_frames(self, stored: Reference) -> bool:
@@ -63,28 +97,56 @@ class Oracle:
         """List the values of the manifest that differ from the original's."""
         got, wanted = copy.manifest, self._bundle.manifest
         fields = ("threshold", "pixel_threshold", "minimum", "maximum", "scale")
-        wrong = [name for name in fields if getattr(got.decision, name) != getattr(wanted.decision, name)]
-        return [*wrong, *(["geometry"] if got.image != wanted.image else []), *_widened_tolerances(copy)]
+        wrong = [
+            name
+            for name in fields
+            if getattr(got.decision, name) != getattr(wanted.decision, name)
+        ]
+        return [
+            *wrong,
+            *(["geometry"] if got.image != wanted.image else []),
+            *_widened_tolerances(copy),
+        ]
 
     def _output_differences(self, copy: Bundle) -> list[str]:
         """List the runtimes whose scores or labels of golden frames differ from the original's."""
-        frame, pictures = self._bundle.manifest.input.frame, self._reference.pictures
-        decision, wanted = self._bundle.manifest.decision, np.asarray(self._reference.outputs.score, dtype=np.float64)
+        frame, pictures = (
+            self._bundle.manifest.input.frame,
+            self._reference.pictures,
+        )
+        decision, wanted = (
+            self._bundle.manifest.decision,
+            np.asarray(self._reference.outputs.score, dtype=np.float64),
+        )
         scale = np.maximum(decision.scale, 0.05 * np.abs(wanted))
         wrong = []
         for name in self._runtimes:
-            with Plan(self._runtimes, (1,), threads=1).open(copy, name) as session:
-                score = np.asarray(collect(session, pictures, frame, 1).score, dtype=np.float64)
-            if not (np.abs(score - wanted) / scale <= _SLACK * _LIMITS["score"]).all():
-                wrong.append(f"{name} score off by {float((np.abs(score - wanted) / scale).max()):.1e} of the scale")
-            if ((score > decision.threshold) != (wanted > decision.threshold)).any():
+            with Plan(self._runtimes, (1,), threads=1).open(
+                copy, name
+            ) as session:
+                score = np.asarray(
+                    collect(session, pictures, frame, 1).score, dtype=np.float64
+                )
+            if not (
+                np.abs(score - wanted) / scale <= _SLACK * _LIMITS["score"]
+            ).all():
+                wrong.append(
+                    f"{name} score off by {float((np.abs(score - wanted) / scale).max()):.1e} of the scale"
+                )
+            if (
+                (score > decision.threshold) != (wanted > decision.threshold)
+            ).any():
                 wrong.append(f"{name} flips a label")
         return wrong
 
 
 def _widened_tolerances(copy: Bundle) -> list[str]:
     stated = copy.manifest.tolerances.get("fp32", {})
-    return [f"tolerance of {name}" for name, limit in _LIMITS.items() if stated.get(name, 0.0) > limit * 1.001]
+    return [
+        f"tolerance of {name}"
+        for name, limit in _LIMITS.items()
+        if stated.get(name, 0.0) > limit * 1.001
+    ]
 
 
 def false_certificates(bundle: Bundle) -> list[str]:
@@ -92,18 +154,41 @@ def false_certificates(bundle: Bundle) -> list[str]:
     found = []
     for stored in stored_certificates(bundle):
         if stored.passed:
-            content = json.loads((bundle.path / "certificates" / stored.name).read_bytes())
-            found += [f"false certificate: {why}" for why in _wrong_rows(content, bundle)]
+            content = json.loads(
+                (bundle.path / "certificates" / stored.name).read_bytes()
+            )
+            found += [
+                f"false certificate: {why}"
+                for why in _wrong_rows(content, bundle)
+            ]
     return found
 
 
 def _wrong_rows(content: dict[str, Any], bundle: Bundle) -> list[str]:
     wrong = [] if content["cells"] else ["no cells"]
     for cell in content["cells"]:
-        errors = {"score": cell["score_error"], "map": cell["map_error"], "batch": cell["batch_error"] or 0.0}
-        limits = {name: limit * content["widened"] for name, limit in _LIMITS.items()}
-        wrong += [f"{name} error" for name, error in errors.items() if not 0 <= error <= limits[name]]
+        errors = {
+            "score": cell["score_error"],
+            "map": cell["map_error"],
+            "batch": cell["batch_error"] or 0.0,
+        }
+        limits = {
+            name: limit * content["widened"] for name, limit in _LIMITS.items()
+        }
+        wrong += [
+            f"{name} error"
+            for name, error in errors.items()
+            if not 0 <= error <= limits[name]
+        ]
         wrong += ["a flip"] if cell["flips"] else []
-    wrong += ["a check that failed"] if any(not check["passed"] for check in content["checks"]) else []
-    wrong += ["another bundle"] if content["bundle"] != bundle.manifest.digest else []
+    wrong += (
+        ["a check that failed"]
+        if any(not check["passed"] for check in content["checks"])
+        else []
+    )
+    wrong += (
+        ["another bundle"]
+        if content["bundle"] != bundle.manifest.digest
+        else []
+    )
     return wrong

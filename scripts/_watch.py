@@ -26,7 +26,16 @@ _EVENT = struct.Struct("iIII")
 _found: list[str] | None = None
 _inside = ""
 _library = tuple(
-    {os.path.realpath(p) for p in (*sys.path, sys.prefix, sys.base_prefix, *sysconfig.get_paths().values()) if p}
+    {
+        os.path.realpath(p)
+        for p in (
+            *sys.path,
+            sys.prefix,
+            sys.base_prefix,
+            *sysconfig.get_paths().values(),
+        )
+        if p
+    }
     | {
         "/proc",
         "/sys",
@@ -62,16 +71,34 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
         return
     if event.startswith(_NEVER):
         _found.append(f"{event} {arguments[:2]}"[:300])
-    elif event in _LISTS and isinstance(arguments[0], (str, bytes, os.PathLike)):
-        path = os.path.realpath(os.fsdecode(arguments[0])) if "\0" not in os.fsdecode(arguments[0]) else ""
-        writes = event == "open" and bool((arguments[2] or 0) & _WRITES) and path != "/dev/null"
+    elif event in _LISTS and isinstance(
+        arguments[0], (str, bytes, os.PathLike)
+    ):
+        path = (
+            os.path.realpath(os.fsdecode(arguments[0]))
+            if "\0" not in os.fsdecode(arguments[0])
+            else ""
+        )
+        writes = (
+            event == "open"
+            and bool((arguments[2] or 0) & _WRITES)
+            and path != "/dev/null"
+        )
         within = _under(path, (_inside,))
-        if writes or (event == "ctypes.dlopen" and within) or not (within or _under(path, _library)):
-            _found.append(f"{event}{' for writing' if writes else ''} {path}"[:300])
+        if (
+            writes
+            or (event == "ctypes.dlopen" and within)
+            or not (within or _under(path, _library))
+        ):
+            _found.append(
+                f"{event}{' for writing' if writes else ''} {path}"[:300]
+            )
 
 
 def _under(path: str, folders: tuple[str, ...]) -> bool:
-    return any(path == folder or path.startswith(f"{folder}/") for folder in folders)
+    return any(
+        path == folder or path.startswith(f"{folder}/") for folder in folders
+    )
 
 
 sys.addaudithook(_hook)
@@ -84,10 +111,16 @@ class FileWatch:
         libc = ctypes.CDLL(None, use_errno=True)
         self._handle = libc.inotify_init1(_IN_NONBLOCK)
         self._names = {
-            libc.inotify_add_watch(self._handle, os.fsencode(p), _IN_OPEN | _IN_MODIFY): str(p) for p in paths
+            libc.inotify_add_watch(
+                self._handle, os.fsencode(p), _IN_OPEN | _IN_MODIFY
+            ): str(p)
+            for p in paths
         }
         if self._handle < 0 or -1 in self._names:
-            raise OSError(ctypes.get_errno(), "inotify is not to be had here, so reads by native code would go unseen")
+            raise OSError(
+                ctypes.get_errno(),
+                "inotify is not to be had here, so reads by native code would go unseen",
+            )
 
     def opened(self) -> list[str]:
         """The paths that were opened."""
@@ -110,7 +143,12 @@ def snapshot(root: Path) -> dict[str, tuple[int, ...]]:
         for name in [*folders, *files]:
             found = os.stat(name, dir_fd=handle, follow_symlinks=False)
             size = 0 if stat.S_ISDIR(found.st_mode) else found.st_size
-            entries[f"{folder}/{name}"] = (found.st_mode, size, found.st_mtime_ns, found.st_ino)
+            entries[f"{folder}/{name}"] = (
+                found.st_mode,
+                size,
+                found.st_mtime_ns,
+                found.st_ino,
+            )
     return entries
 
 

@@ -22,7 +22,9 @@ from anomedge.pipelines.model import Model, load, save
 from anomedge.resample import Geometry
 
 DETECTORS = ("padim", "patchcore")
-RUNTIMES = tuple(os.environ.get("ANOMEDGE_TEST_RUNTIMES", "onnxruntime,openvino").split(","))
+RUNTIMES = tuple(
+    os.environ.get("ANOMEDGE_TEST_RUNTIMES", "onnxruntime,openvino").split(",")
+)
 FRAME = (96, 128)
 
 # Tests import vendors themselves, too; none of them sends usage statistics (see anomedge/runtimes/_imports.py).
@@ -31,10 +33,14 @@ sys.modules.setdefault("openvino_telemetry", None)
 
 
 def pytest_sessionstart(session):
-    torch.set_num_threads(2)  # bytes are compared with those of processes that are given two
+    torch.set_num_threads(
+        2
+    )  # bytes are compared with those of processes that are given two
     missing = set(RUNTIMES) - set(runtimes.usable())
     if missing:
-        raise pytest.UsageError(f"runtimes {sorted(missing)} must be tested but cannot run here")
+        raise pytest.UsageError(
+            f"runtimes {sorted(missing)} must be tested but cannot run here"
+        )
 
 
 @pytest.fixture
@@ -47,7 +53,9 @@ def float64():
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("pictures")
-    write_pictures(folder, PictureSet(frame=FRAME, train=8, held_back=6, good=3, bad=1))
+    write_pictures(
+        folder, PictureSet(frame=FRAME, train=8, held_back=6, good=3, bad=1)
+    )
     return folder
 
 
@@ -84,8 +92,14 @@ def models(model_paths) -> dict[str, Model]:
 def bundle_paths(model_paths, pictures, tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("bundles")
     for detector, path in model_paths.items():
-        export(path, folder / f"{detector}.anomedge", ExportOptions(frame=FRAME, golden=[pictures / "test"]))
-    return {detector: folder / f"{detector}.anomedge" for detector in model_paths}
+        export(
+            path,
+            folder / f"{detector}.anomedge",
+            ExportOptions(frame=FRAME, golden=[pictures / "test"]),
+        )
+    return {
+        detector: folder / f"{detector}.anomedge" for detector in model_paths
+    }
 
 
 @pytest.fixture(scope="session")
@@ -93,7 +107,12 @@ def demo(tmp_path_factory) -> tuple[Path, list]:
     """What `anomedge demo` makes and says, in the folder it was called in; minutes, so for slow tests only."""
     folder = tmp_path_factory.mktemp("demo")
     program = Path(sys.executable).with_name("anomedge")
-    done = subprocess.run([program, "demo", "-o", "demo-out", "--json"], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(
+        [program, "demo", "-o", "demo-out", "--json"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     return folder, json.loads(done.stdout)
 

@@ -46,10 +46,27 @@ def test_ratios_are_those_of_rounds_not_of_medians():
 def test_a_row_says_what_was_measured():
     from _against.table import table
 
-    cells = [cell.strip() for cell in table([row()]).splitlines()[-1].strip("|").split("|")]
+    cells = [
+        cell.strip()
+        for cell in table([row()]).splitlines()[-1].strip("|").split("|")
+    ]
     assert cells == [
-        *("PaDiM ResNet18", "ORT", "1", "10.0", "15.0", "1.50 (1.50 to 1.50)", "10.0 = 7.0 + 3.0"),
-        *("1.00 (1.00 to 1.00)", "2e-06, 3e-06", "90.0 / 180.0 = 0.500", "300 / 400 = 0.750", "0.50 / 0.25 = 2.000"),
+        *(
+            "PaDiM ResNet18",
+            "ORT",
+            "1",
+            "10.0",
+            "15.0",
+            "1.50 (1.50 to 1.50)",
+            "10.0 = 7.0 + 3.0",
+        ),
+        *(
+            "1.00 (1.00 to 1.00)",
+            "2e-06, 3e-06",
+            "90.0 / 180.0 = 0.500",
+            "300 / 400 = 0.750",
+            "0.50 / 0.25 = 2.000",
+        ),
     ]
     header = table([row()]).splitlines()[0]
     assert header.count("|") == len(cells) + 1
@@ -65,14 +82,21 @@ def test_few_rounds_have_no_quartiles():
 def test_goals_are_met_or_not():
     from _against.table import goals, judged
 
-    assert {kind: found.met for kind, found in judged(row()).items()} == {"ratio": True, "limit": True, "bytes": True}
+    assert {kind: found.met for kind, found in judged(row()).items()} == {
+        "ratio": True,
+        "limit": True,
+        "bytes": True,
+    }
     same = {name: [10.0] for name in ("ours", "theirs", "backbone", "part")}
     slower = row(rounds=same, bytes=(100, 181))
     assert goals([slower, row(case="patchcore-1000")]).splitlines()[2:] == [
         "| PaDiM ResNet18 | ORT | 1 | 1.000 >= 1.5 **not met** | 0.500 <= 1.1 met | 0.552 <= 0.55 **not met** |"
     ]
     halved = row(case="padim.fp16-storage", bytes=(29, 100))
-    assert goals([halved]).splitlines()[-1] == "| PaDiM ResNet18, fp16-storage | ORT | 1 | - | - | 0.290 <= 0.3 met |"
+    assert (
+        goals([halved]).splitlines()[-1]
+        == "| PaDiM ResNet18, fp16-storage | ORT | 1 | - | - | 0.290 <= 0.3 met |"
+    )
 
 
 def test_below_the_limit_is_not_at_the_limit():
@@ -80,9 +104,16 @@ def test_below_the_limit_is_not_at_the_limit():
 
     at = {"ours": [10.0], "theirs": [16.0], "backbone": [6.0], "part": [4.0]}
     assert not judged(row(case="patchcore-20000", rounds=at))["limit"].met
-    assert judged(row(case="patchcore-20000", rounds=at | {"ours": [9.9]}))["limit"].met
+    assert judged(row(case="patchcore-20000", rounds=at | {"ours": [9.9]}))[
+        "limit"
+    ].met
     assert judged(row(case="patchcore-20000", rounds=at))["ratio"].met
-    within = {"ours": [11.0], "theirs": [16.0], "backbone": [6.0], "part": [4.0]}
+    within = {
+        "ours": [11.0],
+        "theirs": [16.0],
+        "backbone": [6.0],
+        "part": [4.0],
+    }
     assert judged(row(rounds=within))["limit"].met
     assert not judged(row(rounds=within | {"ours": [11.1]}))["limit"].met
 
@@ -118,9 +149,21 @@ def test_each_batch_has_its_file(tmp_path):
     assert bytes_of(found) == 110
     (tmp_path / "padim" / "theirs-any").mkdir(parents=True)
     (tmp_path / "padim" / "ours.fp16-storage").mkdir()
-    assert graph_of("theirs", tmp_path, "padim.fp16-storage", 8, "onnxruntime").parent.name == "theirs-any"
-    assert graph_of("ours", tmp_path, "padim.fp16-storage", 8, "onnxruntime").parent.name == "ours.fp16-storage"
-    assert graph_of("part", tmp_path, "patchcore-1000", 1, "openvino").parts[-3:] == (
+    assert (
+        graph_of(
+            "theirs", tmp_path, "padim.fp16-storage", 8, "onnxruntime"
+        ).parent.name
+        == "theirs-any"
+    )
+    assert (
+        graph_of(
+            "ours", tmp_path, "padim.fp16-storage", 8, "onnxruntime"
+        ).parent.name
+        == "ours.fp16-storage"
+    )
+    assert graph_of("part", tmp_path, "patchcore-1000", 1, "openvino").parts[
+        -3:
+    ] == (
         "limit-patchcore",
         "part",
         "model.xml",
@@ -133,8 +176,12 @@ def by_convolution(grid, mode):
     kernel = torch.exp(-x.square() / 32)
     kernel = torch.outer(kernel, kernel) / kernel.sum() ** 2
     options = {} if mode == "nearest" else {"align_corners": False}
-    up = F.interpolate(torch.from_numpy(grid), size=(64, 64), mode=mode, **options)
-    return F.conv2d(F.pad(up, (16, 16, 16, 16), mode="reflect"), kernel[None, None]).numpy()
+    up = F.interpolate(
+        torch.from_numpy(grid), size=(64, 64), mode=mode, **options
+    )
+    return F.conv2d(
+        F.pad(up, (16, 16, 16, 16), mode="reflect"), kernel[None, None]
+    ).numpy()
 
 
 def test_patchcores_maps_are_compared_through_the_distances():
@@ -142,15 +189,38 @@ def test_patchcores_maps_are_compared_through_the_distances():
 
     grid = np.random.default_rng(0).random((2, 1, 8, 8))
     score = grid.max(axis=(1, 2, 3))
-    nearest, bilinear = by_convolution(grid, "nearest"), by_convolution(grid, "bilinear")
+    nearest, bilinear = (
+        by_convolution(grid, "nearest"),
+        by_convolution(grid, "bilinear"),
+    )
     reference = {"score": score, "map": nearest, "grid": grid}
     theirs = {"score": score, "map": nearest}
-    good = compared({"score": score, "anomaly_map": bilinear}, theirs, grid, reference)
+    good = compared(
+        {"score": score, "anomaly_map": bilinear}, theirs, grid, reference
+    )
     assert max(good.values()) < 1e-12
-    assert compared({"score": score, "anomaly_map": nearest}, theirs, grid, reference)["map"] > 1e-3
+    assert (
+        compared(
+            {"score": score, "anomaly_map": nearest}, theirs, grid, reference
+        )["map"]
+        > 1e-3
+    )
     other = np.where(np.arange(2)[:, None, None, None] == 0, grid + 0.1, grid)
-    assert compared({"score": score, "anomaly_map": bilinear}, theirs, other, reference)["map"] > 1e-2
-    assert compared({"score": score + 0.01, "anomaly_map": bilinear}, theirs, grid, reference)["score"] > 1e-2
+    assert (
+        compared(
+            {"score": score, "anomaly_map": bilinear}, theirs, other, reference
+        )["map"]
+        > 1e-2
+    )
+    assert (
+        compared(
+            {"score": score + 0.01, "anomaly_map": bilinear},
+            theirs,
+            grid,
+            reference,
+        )["score"]
+        > 1e-2
+    )
 
 
 def test_scores_of_another_shape_are_no_agreement():
@@ -168,19 +238,43 @@ def test_padims_statistics_are_carried_over_in_ascending_channels():
     generator = torch.Generator().manual_seed(0)
     drawn = torch.tensor([300, 5, 80, 447, 63])
     root = torch.randn(4096, 5, 5, generator=generator)
-    state = {"idx": drawn, "mean": torch.rand(5, 4096, generator=generator), "inv_covariance": root.mT @ root + 0.1}
-    backbone = timm.create_model("resnet18", features_only=True, out_indices=(1, 2, 3), exportable=True).eval()
-    pipeline = padim(state | {f"backbone.{key}": value for key, value in backbone.state_dict().items()})
+    state = {
+        "idx": drawn,
+        "mean": torch.rand(5, 4096, generator=generator),
+        "inv_covariance": root.mT @ root + 0.1,
+    }
+    backbone = timm.create_model(
+        "resnet18", features_only=True, out_indices=(1, 2, 3), exportable=True
+    ).eval()
+    pipeline = padim(
+        state
+        | {
+            f"backbone.{key}": value
+            for key, value in backbone.state_dict().items()
+        }
+    )
     assert pipeline.config.channels == (5, 63, 80, 300, 447)
 
     images = torch.rand(1, 3, 256, 256, generator=generator)
-    mean, std = (torch.tensor(x)[:, None, None] for x in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    mean, std = (
+        torch.tensor(x)[:, None, None]
+        for x in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    )
     with torch.no_grad():
         features = backbone((images - mean) / std)
         found = pipeline.stages(images)["distances"].flatten()
-    stacked = torch.cat([F.interpolate(x, size=(64, 64), mode="nearest") for x in features], dim=1)
-    centred = (stacked[:, drawn].flatten(2) - state["mean"]).permute(2, 0, 1).double()
-    expected = ((centred @ state["inv_covariance"].double()) * centred).sum(dim=(1, 2)).sqrt()
+    stacked = torch.cat(
+        [F.interpolate(x, size=(64, 64), mode="nearest") for x in features],
+        dim=1,
+    )
+    centred = (
+        (stacked[:, drawn].flatten(2) - state["mean"]).permute(2, 0, 1).double()
+    )
+    expected = (
+        ((centred @ state["inv_covariance"].double()) * centred)
+        .sum(dim=(1, 2))
+        .sqrt()
+    )
     torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
 
 
@@ -188,7 +282,11 @@ def test_the_environment_is_made_once(tmp_path, monkeypatch):
     from _against import environment
 
     commands, made = [], []
-    monkeypatch.setattr(environment.subprocess, "run", lambda command, **_: commands.append(command))
+    monkeypatch.setattr(
+        environment.subprocess,
+        "run",
+        lambda command, **_: commands.append(command),
+    )
 
     def create(folder, **_):
         made.append(folder)

@@ -17,7 +17,16 @@ SCRIPT = ROOT / "scripts" / "check-floors"
 def test_floors_are_read_out_of_the_project_file(monkeypatch):
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
     floors = runpy.run_path(str(SCRIPT))["floors_of"](("ort", "report"))
-    assert set(floors) == {"numpy", "pillow", "pydantic", "typer", "rich", "onnxruntime", "jinja2", "matplotlib"}
+    assert set(floors) == {
+        "numpy",
+        "pillow",
+        "pydantic",
+        "typer",
+        "rich",
+        "onnxruntime",
+        "jinja2",
+        "matplotlib",
+    }
     text = (ROOT / "pyproject.toml").read_text()
     assert all(f'"{name}>={floor}"' in text for name, floor in floors.items())
 
@@ -34,10 +43,16 @@ def test_the_floors_of_one_python_and_runtime_work():
 
 def index_answers():
     """Does the index that pip is set to, or the public one, take a connection?"""
-    told = os.environ.get("PIP_INDEX_URL") or pip_setting() or "https://pypi.org/simple"
+    told = (
+        os.environ.get("PIP_INDEX_URL")
+        or pip_setting()
+        or "https://pypi.org/simple"
+    )
     address = urlsplit(told)
     try:
-        socket.create_connection((address.hostname, address.port or 443), timeout=5).close()
+        socket.create_connection(
+            (address.hostname, address.port or 443), timeout=5
+        ).close()
     except OSError:
         return False
     return True
@@ -45,4 +60,6 @@ def index_answers():
 
 def pip_setting():
     command = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
-    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        command, capture_output=True, text=True
+    ).stdout.strip()

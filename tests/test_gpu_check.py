@@ -41,7 +41,9 @@ def asked(bundle, device="cpu", which=slice(None), **more):
 def rows_of(page, heading):
     part = page.split(heading)[1].split("\n#")[0]
     return [
-        [cell.strip() for cell in line.strip("|").split("|")] for line in part.splitlines() if line.startswith("| ")
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in part.splitlines()
+        if line.startswith("| ")
     ]
 
 
@@ -50,8 +52,13 @@ def checked(given, folder, capsys):
     import gpu_check
 
     output = folder / "results" / "cpu.md"
-    more = "--device cpu --batch 1 2 --rounds 2 --threads 1 --precision fp32 tf32"
-    assert gpu_check.main([*map(str, given), "-o", str(output), *more.split()]) == 0
+    more = (
+        "--device cpu --batch 1 2 --rounds 2 --threads 1 --precision fp32 tf32"
+    )
+    assert (
+        gpu_check.main([*map(str, given), "-o", str(output), *more.split()])
+        == 0
+    )
     page = output.read_text()
     assert page in capsys.readouterr().out and "all that ran passed" in page
     return page, json.loads(output.with_suffix(".json").read_text())
@@ -61,23 +68,42 @@ def test_every_step_on_the_cpu(bundle_paths, tmp_path, capsys):
     page, report = checked([bundle_paths["patchcore"]], tmp_path, capsys)
     parity = rows_of(page, "### Parity")[1:]
     assert [row[:3] for row in parity[:4]] == [
-        [f"{name} CPU", "fp32", batch] for name in ("ONNX Runtime", "OpenVINO") for batch in ("1", "2")
+        [f"{name} CPU", "fp32", batch]
+        for name in ("ONNX Runtime", "OpenVINO")
+        for batch in ("1", "2")
     ]
     assert {row[-1] for row in parity[:4]} == {"passed"}
-    assert all("not run: " in row[-1] and "TF32" in row[-1] for row in parity[4:]) and len(parity) == 6
+    assert (
+        all("not run: " in row[-1] and "TF32" in row[-1] for row in parity[4:])
+        and len(parity) == 6
+    )
     latency = rows_of(page, "### Latency")[1:]
-    assert all(float(row[3]) > 0 and row[6:8] == ["-", "-"] for row in latency[:4])
+    assert all(
+        float(row[3]) > 0 and row[6:8] == ["-", "-"] for row in latency[:4]
+    )
     assert [row[-1][:8] for row in latency[4:]] == ["not run:"] * 2
     assert "against golden frames" in page and "give --model" in page
-    assert [timing["calls"] for timing in report["checks"][0]["rows"][0]["timings"]] == [6, 6]
-    assert report["ceilings"]["flops"]["fp32"] > 1e8 and report["ceilings"]["bytes"] > 1e8
+    assert [
+        timing["calls"] for timing in report["checks"][0]["rows"][0]["timings"]
+    ] == [6, 6]
+    assert (
+        report["ceilings"]["flops"]["fp32"] > 1e8
+        and report["ceilings"]["bytes"] > 1e8
+    )
 
 
 @pytest.mark.slow
 def test_every_step_with_the_model(bundle_paths, model_paths, tmp_path, capsys):
-    page, report = checked([bundle_paths["padim"], "--model", model_paths["padim"]], tmp_path, capsys)
+    page, report = checked(
+        [bundle_paths["padim"], "--model", model_paths["padim"]],
+        tmp_path,
+        capsys,
+    )
     assert "against eager torch" in page
-    assert all(float(row[6]) > 0 and row[7].endswith("%") for row in rows_of(page, "### Latency")[1:5])
+    assert all(
+        float(row[6]) > 0 and row[7].endswith("%")
+        for row in rows_of(page, "### Latency")[1:5]
+    )
     limits = report["checks"][0]["limits"]
     assert 0 < limits["1"] < limits["2"]
 
@@ -102,7 +128,9 @@ def test_without_a_device_every_row_says_so(monkeypatch, capsys):
     assert "**nothing could run**" in page
     for heading in ("## padim", "## patchcore"):
         for table in ("### Parity", "### Latency"):
-            verdicts = [row[-1] for row in rows_of(page.split(heading)[1], table)[1:]]
+            verdicts = [
+                row[-1] for row in rows_of(page.split(heading)[1], table)[1:]
+            ]
             assert verdicts == ["not run: no CUDA device"] * 12
 
 
@@ -112,40 +140,81 @@ def test_a_copy_that_decides_otherwise_fails(bundle_paths, monkeypatch):
 
     run = OrtSession._run
     monkeypatch.setattr(
-        OrtSession, "_run", lambda self, feed: {k: v + np.float32(9) for k, v in run(self, feed).items()}
+        OrtSession,
+        "_run",
+        lambda self, feed: {
+            k: v + np.float32(9) for k, v in run(self, feed).items()
+        },
     )
     wrong, right = check(asked(bundle_paths["padim"]))
     assert (wrong["passed"], right["passed"]) == (False, True)
     assert "timings" not in wrong and len(right["timings"]) == 2
-    entry = {"bundle": "b", "described": "", "roofline": "", "precision": "fp32", "rows": [wrong, right], "limits": {}}
+    entry = {
+        "bundle": "b",
+        "described": "",
+        "roofline": "",
+        "precision": "fp32",
+        "rows": [wrong, right],
+        "limits": {},
+    }
     report = {
         "command": "", "when": "", "machine": {}, "versions": {}, "checks": [entry],
         "ceilings": {"through": "", "reason": "none", "flops": {}, "bytes": None, "to_device": None},
     }  # fmt: skip
     assert exit_code(report) == 3
     page = markdown(report)
-    assert "**a proof failed**" in page and "- ONNX Runtime CPU, fp32: onnxruntime batch 1: score off by" in page
-    assert page.count("**FAILED**") == 2 and "not timed: its proof failed" in page
+    assert (
+        "**a proof failed**" in page
+        and "- ONNX Runtime CPU, fp32: onnxruntime batch 1: score off by"
+        in page
+    )
+    assert (
+        page.count("**FAILED**") == 2 and "not timed: its proof failed" in page
+    )
 
 
 def test_a_process_that_ends_is_a_failure(bundle_paths, monkeypatch, capfd):
     import gpu_check
 
     run = subprocess.run
-    monkeypatch.setattr(gpu_check.subprocess, "run", lambda command, **more: run(["false"], check=False))
-    assert gpu_check.main([str(bundle_paths["padim"]), "--device", "cpu", "--precision", "fp32"]) == 3
+    monkeypatch.setattr(
+        gpu_check.subprocess,
+        "run",
+        lambda command, **more: run(["false"], check=False),
+    )
+    assert (
+        gpu_check.main(
+            [
+                str(bundle_paths["padim"]),
+                "--device",
+                "cpu",
+                "--precision",
+                "fp32",
+            ]
+        )
+        == 3
+    )
     said = capfd.readouterr()
-    assert "ended without an answer" in said.out and "not measured: its process ended" in said.out
+    assert (
+        "ended without an answer" in said.out
+        and "not measured: its process ended" in said.out
+    )
     assert "its process ended with 1" in said.err
 
 
-def test_what_was_asked_for_wrongly_is_no_failed_proof(bundle_paths, model_paths, tmp_path):
+def test_what_was_asked_for_wrongly_is_no_failed_proof(
+    bundle_paths, model_paths, tmp_path
+):
     from _gpu.alone import check
 
-    rows = check(asked(bundle_paths["padim"], model=str(model_paths["patchcore"])))
+    rows = check(
+        asked(bundle_paths["padim"], model=str(model_paths["patchcore"]))
+    )
     assert all("is another detector" in row["not_run"] for row in rows)
     rows = check(asked(bundle_paths["padim"], precision="fp16"))
-    assert [row["not_run"] for row in rows] == ["the bundle has no fp16 variant"] * 2
+    assert [row["not_run"] for row in rows] == [
+        "the bundle has no fp16 variant"
+    ] * 2
 
 
 def test_targets_are_runtimes_that_there_are(tmp_path):
@@ -164,8 +233,17 @@ def test_targets_are_runtimes_that_there_are(tmp_path):
     assert "this build has: " in unavailable(TARGETS["cuda"][0], "fp32", probe)
 
 
-@pytest.mark.parametrize(("which", "precision"), [(slice(0, 2), "fp32"), (slice(0, 1), "tf32"), (slice(1, 2), "tf32")])
-def test_the_gpus_part_with_a_stand_in(machine, bundle_paths, tmp_path, which, precision):  # noqa: F811
+@pytest.mark.parametrize(
+    ("which", "precision"),
+    [(slice(0, 2), "fp32"), (slice(0, 1), "tf32"), (slice(1, 2), "tf32")],
+)
+def test_the_gpus_part_with_a_stand_in(
+    machine,  # noqa: F811
+    bundle_paths,
+    tmp_path,
+    which,
+    precision,
+):
     from _gpu.alone import check
     from _gpu.targets import probe_graph
 
@@ -173,18 +251,33 @@ def test_the_gpus_part_with_a_stand_in(machine, bundle_paths, tmp_path, which, p
     bundle = shutil.copytree(bundle_paths["padim"], tmp_path / "part.anomedge")
     rows = check(asked(bundle, "cuda", which, precision=precision, probe=probe))
     assert [row["passed"] for row in rows] == [True] * len(rows), rows
-    assert all(row["running_on"] in {"CUDAExecutionProvider", "TensorrtExecutionProvider"} for row in rows)
+    assert all(
+        row["running_on"]
+        in {"CUDAExecutionProvider", "TensorrtExecutionProvider"}
+        for row in rows
+    )
     assert all(sum(row["nodes"].values()) > 50 for row in rows)
     assert all(len(row["timings"]) == 2 for row in rows)
     machine.listed = ["CPUExecutionProvider"]
-    assert all("this build has" in row["not_run"] for row in check(asked(bundle, "cuda", which, probe=probe)))
+    assert all(
+        "this build has" in row["not_run"]
+        for row in check(asked(bundle, "cuda", which, probe=probe))
+    )
 
 
 def test_the_limit_is_the_slower_of_work_and_bytes():
     from _gpu.roofline import Part, limit
 
-    parts = [Part("preprocessed", 1000, 50), Part("features/1", 8000, 100), Part("score", 0, 10)]
-    ceilings = {"flops": {"fp32": 1e6, "tf32": 2e6, "fp16": 4e6}, "bytes": 1e5, "to_device": 1e4}
+    parts = [
+        Part("preprocessed", 1000, 50),
+        Part("features/1", 8000, 100),
+        Part("score", 0, 10),
+    ]
+    ceilings = {
+        "flops": {"fp32": 1e6, "tf32": 2e6, "fp16": 4e6},
+        "bytes": 1e5,
+        "to_device": 1e4,
+    }
     # 1 + 8 + 0.1 ms, and 10 bytes to the device in 1 ms
     assert limit(parts, 10, "fp32", ceilings) == pytest.approx(10.1)
     # 0.5 + 4 + 0.1 + 1
@@ -198,20 +291,56 @@ def test_the_limit_is_the_slower_of_work_and_bytes():
 def test_ceilings_are_measured_without_torch_too():
     from _gpu import ceilings
 
-    for found in (ceilings._with_onnxruntime("cpu", 64, 1 << 16), ceilings._with_torch("cpu", 64, 1 << 16)):
+    for found in (
+        ceilings._with_onnxruntime("cpu", 64, 1 << 16),
+        ceilings._with_torch("cpu", 64, 1 << 16),
+    ):
         assert found["flops"].keys() == {"fp32"}
-        assert found["flops"]["fp32"] > 1e6 and found["bytes"] > 1e6 and found["to_device"] is None
+        assert (
+            found["flops"]["fp32"] > 1e6
+            and found["bytes"] > 1e6
+            and found["to_device"] is None
+        )
 
 
 def test_the_higher_of_two_measurements_is_the_ceiling():
     import gpu_check
 
-    first = {"through": "torch", "flops": {"fp32": 1.0, "fp16": 8.0}, "bytes": 5.0, "to_device": None}
-    second = {"through": "torch", "flops": {"fp32": 2.0, "fp16": 7.0}, "bytes": 4.0, "to_device": None}
-    both = {"through": "torch", "flops": {"fp32": 2.0, "fp16": 8.0}, "bytes": 5.0, "to_device": None}
-    assert gpu_check._higher(first, second) == gpu_check._higher(second, first) == both
-    nothing = {"through": "", "reason": "none", "flops": {}, "bytes": None, "to_device": None}
-    assert gpu_check._higher(nothing, second) == gpu_check._higher(second, nothing) == second
+    first = {
+        "through": "torch",
+        "flops": {"fp32": 1.0, "fp16": 8.0},
+        "bytes": 5.0,
+        "to_device": None,
+    }
+    second = {
+        "through": "torch",
+        "flops": {"fp32": 2.0, "fp16": 7.0},
+        "bytes": 4.0,
+        "to_device": None,
+    }
+    both = {
+        "through": "torch",
+        "flops": {"fp32": 2.0, "fp16": 8.0},
+        "bytes": 5.0,
+        "to_device": None,
+    }
+    assert (
+        gpu_check._higher(first, second)
+        == gpu_check._higher(second, first)
+        == both
+    )
+    nothing = {
+        "through": "",
+        "reason": "none",
+        "flops": {},
+        "bytes": None,
+        "to_device": None,
+    }
+    assert (
+        gpu_check._higher(nothing, second)
+        == gpu_check._higher(second, nothing)
+        == second
+    )
 
 
 def test_the_script_is_whole():

@@ -14,18 +14,38 @@ ROOT = Path(__file__).parent.parent
 HINT = '{"INFERENCE_PRECISION_HINT": "f32"}'
 
 
-def test_the_documented_line_computes_in_float32(detector, bundle, bundle_paths, pictures):
+def test_the_documented_line_computes_in_float32(
+    detector, bundle, bundle_paths, pictures
+):
     openvino = import_openvino()
     from anomedge.runtimes.ov import _core
 
-    (line,) = re.findall(r"```python\n(.*?)\n```", (ROOT / "docs" / "integrate.md").read_text(encoding="utf-8"))
-    assert HINT in line and HINT in (ROOT / "README.md").read_text(encoding="utf-8")
+    (line,) = re.findall(
+        r"```python\n(.*?)\n```",
+        (ROOT / "docs" / "integrate.md").read_text(encoding="utf-8"),
+    )
+    assert HINT in line and HINT in (ROOT / "README.md").read_text(
+        encoding="utf-8"
+    )
     given = {"core": _core()}
-    exec(line.replace("openvino/model.xml", str(bundle.file("openvino/model.xml"))), given)  # noqa: S102 - our own page
+    exec(  # noqa: S102
+        line.replace(
+            "openvino/model.xml", str(bundle.file("openvino/model.xml"))
+        ),
+        given,
+    )
     compiled = given["compiled"]
-    assert compiled.get_property("INFERENCE_PRECISION_HINT") == openvino.Type.f32
-    frames = np.stack([read_picture(path) for path in list_pictures(pictures / "test")])
-    with Inspector.open(bundle_paths[detector], runtime="onnxruntime") as inspector:
-        expected = np.array([result.score for result in inspector.predict(frames)])
+    assert (
+        compiled.get_property("INFERENCE_PRECISION_HINT") == openvino.Type.f32
+    )
+    frames = np.stack(
+        [read_picture(path) for path in list_pictures(pictures / "test")]
+    )
+    with Inspector.open(
+        bundle_paths[detector], runtime="onnxruntime"
+    ) as inspector:
+        expected = np.array(
+            [result.score for result in inspector.predict(frames)]
+        )
     allowed = TOLERANCES["fp32"].score * bundle.manifest.decision.scale
     assert np.abs(compiled(frames)["score"] - expected).max() <= allowed

@@ -18,7 +18,9 @@ from anomedge.commands._terminal import SafeConsole
 from anomedge.names import indented, printable, printable_lines, storable
 
 FULL = Path("/dev/full")
-HOSTILE = "a\x1b[2J\x07\x9b31mb\u202ec\u2066d\u200fe\u061cf\udcff[red]:bomb:.png"
+HOSTILE = (
+    "a\x1b[2J\x07\x9b31mb\u202ec\u2066d\u200fe\u061cf\udcff[red]:bomb:.png"
+)
 SHOWN = "a\\x1b[2J\\x07\\x9b31mb\\u202ec\\u2066d\\u200fe\\u061cf\\udcff[red]:bomb:.png"
 
 
@@ -30,7 +32,9 @@ def test_what_a_terminal_obeys_is_escaped():
 
 
 def test_what_no_file_can_hold_is_escaped_and_nothing_else():
-    assert storable("a\udcff\ud800\x1b\u202e.png") == "a\\xff\\ud800\x1b\u202e.png"
+    assert (
+        storable("a\udcff\ud800\x1b\u202e.png") == "a\\xff\\ud800\x1b\u202e.png"
+    )
     storable(HOSTILE).encode()
 
 
@@ -39,17 +43,31 @@ def test_lines_of_a_message_are_bounded_and_single():
     assert indented(["a\nerror: b"] * 12).endswith("and 2 more")
 
 
-@pytest.mark.parametrize("kind", ["text", "string", "cell", "styled cell", "title"])
+@pytest.mark.parametrize(
+    "kind", ["text", "string", "cell", "styled cell", "title"]
+)
 def test_a_console_prints_no_escape_sequence_of_a_name(kind):
     table = Table("name", title=HOSTILE if kind == "title" else None)
-    table.add_row(Text(HOSTILE, "red") if kind == "styled cell" else HOSTILE if kind == "cell" else "x")
+    table.add_row(
+        Text(HOSTILE, "red")
+        if kind == "styled cell"
+        else HOSTILE
+        if kind == "cell"
+        else "x"
+    )
     shown = {"text": Text(HOSTILE), "string": HOSTILE}.get(kind, table)
     console = SafeConsole(width=200)
     console.file = io.StringIO()
     console.print(shown)
-    if kind in {"string", "cell", "title"}:  # of a styled text, rich itself drops some controls
+    if kind in {
+        "string",
+        "cell",
+        "title",
+    }:  # of a styled text, rich itself drops some controls
         assert SHOWN in console.file.getvalue()
-    assert not set("\x1b\x07\x9b\u202e\u2066\u200f\u061c\udcff") & set(console.file.getvalue())
+    assert not set("\x1b\x07\x9b\u202e\u2066\u200f\u061c\udcff") & set(
+        console.file.getvalue()
+    )
 
 
 @pytest.mark.filterwarnings("default::UserWarning")
@@ -90,7 +108,12 @@ def command(_):
 sys.exit(guarded(command, []))
 """
     with FULL.open("w") as full:
-        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
     assert done.returncode == 2, done.stderr
     said = "error: cannot write to standard output: No space left on device; redirect it to a place with free space\n"
     assert done.stderr == said

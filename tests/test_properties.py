@@ -11,17 +11,37 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from anomedge.bundle import LOCAL, Bundle, LocalSettings, Manifest, read_manifest, write_local
+from anomedge.bundle import (
+    LOCAL,
+    Bundle,
+    LocalSettings,
+    Manifest,
+    read_manifest,
+    write_local,
+)
 from anomedge.errors import AnomedgeError, BundleError, InputError
 from anomedge.files import canonical_json, safe_member, sha256_of_bytes
 from anomedge.images import read_picture, stretch
 
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
-scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+)
 json_values = st.recursive(
     scalars,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -41,7 +61,13 @@ def scratch(bundle_paths, tmp_path_factory):
 def places(value, path=()):
     """Every path into a JSON value."""
     yield path
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, inner in items:
         yield from places(inner, (*path, key))
 
@@ -64,7 +90,9 @@ def signed(content):
 
 @FEW
 @given(data=st.data(), new=json_values, sign=st.booleans())
-def test_any_change_of_a_manifest_is_refused_or_means_what_it_says(scratch, content, data, new, sign):
+def test_any_change_of_a_manifest_is_refused_or_means_what_it_says(
+    scratch, content, data, new, sign
+):
     path = data.draw(st.sampled_from(list(places(content))[1:]))
     changed = replaced(content, path, new)
     changed = signed(changed) if sign and isinstance(changed, dict) else changed
@@ -76,9 +104,14 @@ def test_any_change_of_a_manifest_is_refused_or_means_what_it_says(scratch, cont
         assert len(str(error)) < 2000
         return
     # What was let through is whole and finite, and says the same when it is written again.
-    again = Manifest.model_validate(json.loads(canonical_json(manifest.model_dump(mode="json"))))
+    again = Manifest.model_validate(
+        json.loads(canonical_json(manifest.model_dump(mode="json")))
+    )
     assert again == manifest
-    assert all(math.isfinite(x) for x in (manifest.decision.threshold, manifest.decision.scale))
+    assert all(
+        math.isfinite(x)
+        for x in (manifest.decision.threshold, manifest.decision.scale)
+    )
     assert manifest.decision.scale > 0
     for name in manifest.files:
         try:
@@ -89,7 +122,10 @@ def test_any_change_of_a_manifest_is_refused_or_means_what_it_says(scratch, cont
 
 
 @FEW
-@given(raw=st.binary(max_size=200) | json_values.map(lambda value: json.dumps(value).encode()))
+@given(
+    raw=st.binary(max_size=200)
+    | json_values.map(lambda value: json.dumps(value).encode())
+)
 def test_any_bytes_as_local_settings(scratch, content, raw):
     (scratch / "manifest.json").write_bytes(canonical_json(content))
     (scratch / LOCAL).write_bytes(raw)
@@ -107,17 +143,27 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
 
 @FEW
 @given(
-    threshold=finite, pixel=st.none() | finite, by=st.text(max_size=30), scores=st.lists(finite, min_size=1, max_size=5)
+    threshold=finite,
+    pixel=st.none() | finite,
+    by=st.text(max_size=30),
+    scores=st.lists(finite, min_size=1, max_size=5),
 )
-def test_local_settings_come_back_and_decide(scratch, content, threshold, pixel, by, scores):
+def test_local_settings_come_back_and_decide(
+    scratch, content, threshold, pixel, by, scores
+):
     bundle = Bundle(scratch, Manifest.model_validate(content))
     try:
-        written = write_local(bundle, LocalSettings(threshold=threshold, pixel_threshold=pixel, by=by))
+        written = write_local(
+            bundle,
+            LocalSettings(threshold=threshold, pixel_threshold=pixel, by=by),
+        )
         assert written.decision.threshold == threshold
         assert written.decision.pixel_threshold == (
             bundle.manifest.decision.pixel_threshold if pixel is None else pixel
         )
-        np.testing.assert_array_equal(written.decision.is_anomalous(scores), np.array(scores) > threshold)
+        np.testing.assert_array_equal(
+            written.decision.is_anomalous(scores), np.array(scores) > threshold
+        )
     finally:
         (scratch / LOCAL).unlink()
 
@@ -134,15 +180,28 @@ def test_no_member_lies_outside(tmp_path_factory, name):
     assert path != root
 
 
-frames = st.tuples(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32 - 1)).map(
-    lambda x: np.random.default_rng(x[2]).integers(0, 256, (x[0], x[1], 3), dtype=np.uint8)
+frames = st.tuples(
+    st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32 - 1)
+).map(
+    lambda x: np.random.default_rng(x[2]).integers(
+        0, 256, (x[0], x[1], 3), dtype=np.uint8
+    )
 )
 
 
 @FEW
-@given(frame=frames, form=st.sampled_from(["PNG", "BMP", "TIFF"]), turn=st.integers(1, 8))
-def test_a_lossless_picture_is_what_was_saved_turned_as_exif_says(tmp_path_factory, frame, form, turn):
-    image, path = Image.fromarray(frame), tmp_path_factory.getbasetemp() / "picture"
+@given(
+    frame=frames,
+    form=st.sampled_from(["PNG", "BMP", "TIFF"]),
+    turn=st.integers(1, 8),
+)
+def test_a_lossless_picture_is_what_was_saved_turned_as_exif_says(
+    tmp_path_factory, frame, form, turn
+):
+    image, path = (
+        Image.fromarray(frame),
+        tmp_path_factory.getbasetemp() / "picture",
+    )
     exif = image.getexif()
     if form != "BMP":
         exif[0x0112] = turn
@@ -150,9 +209,13 @@ def test_a_lossless_picture_is_what_was_saved_turned_as_exif_says(tmp_path_facto
     upright = {1: 0, 3: 2, 6: 3, 8: 1}
     read = read_picture(path)
     if form == "BMP" or turn in upright:
-        np.testing.assert_array_equal(read, np.rot90(frame, 0 if form == "BMP" else upright[turn]))
+        np.testing.assert_array_equal(
+            read, np.rot90(frame, 0 if form == "BMP" else upright[turn])
+        )
     assert read.dtype == np.uint8
-    assert sorted(read.reshape(-1, 3).tolist()) == sorted(frame.reshape(-1, 3).tolist())
+    assert sorted(read.reshape(-1, 3).tolist()) == sorted(
+        frame.reshape(-1, 3).tolist()
+    )
     assert stretch(read, (5, 7)).shape == (5, 7, 3)
     np.testing.assert_array_equal(stretch(read, read.shape[:2]), read)
 
@@ -164,7 +227,9 @@ def test_a_lossless_picture_is_what_was_saved_turned_as_exif_says(tmp_path_facto
     flip=st.integers(0, 10**6),
     form=st.sampled_from(["PNG", "JPEG", "TIFF", "WEBP", "BMP"]),
 )
-def test_a_harmed_picture_is_refused_or_has_pixels(tmp_path_factory, frame, cut, flip, form):
+def test_a_harmed_picture_is_refused_or_has_pixels(
+    tmp_path_factory, frame, cut, flip, form
+):
     whole = io.BytesIO()
     Image.fromarray(frame).save(whole, format=form)
     data = bytearray(whole.getvalue())

@@ -12,23 +12,39 @@ SCRIPTS = Path(__file__).parent.parent / "scripts"
 
 
 def run(name, *arguments):
-    done = subprocess.run([sys.executable, SCRIPTS / name, *map(str, arguments)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / name, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+    )
     return done.returncode, done.stdout, done.stderr
 
 
 @pytest.mark.slow
 def test_spoilt_bundles_work_or_are_refused(bundle_paths):
-    code, out, err = run("fuzz-bundles", "--count", 192, "--bundle", bundle_paths["patchcore"])
+    code, out, err = run(
+        "fuzz-bundles", "--count", 192, "--bundle", bundle_paths["patchcore"]
+    )
     assert code == 0, out + err
     assert "192 trials" in out
-    rows = re.findall(r"^\| ([a-zA-Z:. ]+) \| (\d+) \|", out, flags=re.MULTILINE)
+    rows = re.findall(
+        r"^\| ([a-zA-Z:. ]+) \| (\d+) \|", out, flags=re.MULTILINE
+    )
     assert sum(int(count) for _, count in rows) == 192
     assert len(rows) == 32
 
 
 @pytest.mark.slow
 def test_one_session_gives_the_same_bits_to_all_threads(bundle_paths, runtime):
-    code, out, err = run("soak", "--inferences", 400, "--bundle", bundle_paths["patchcore"], "--runtime", runtime)
+    code, out, err = run(
+        "soak",
+        "--inferences",
+        400,
+        "--bundle",
+        bundle_paths["patchcore"],
+        "--runtime",
+        runtime,
+    )
     assert code == 0, out + err
     assert f"| {runtime} | 400 | 0 |" in out
 
@@ -57,20 +73,65 @@ def test_killed_runs_leave_nothing_half_written():
 @pytest.mark.parametrize(
     ("job", "files", "said"),
     [
-        ("Predict", {"out/results.csv": "picture,label\na.png,norm"}, "the last line is not whole"),
-        ("Predict", {"out/results.csv": "picture,label\na.png\n"}, "a row is not whole"),
-        ("Predict", {"out/results.csv": "picture,label\nother.png,normal\n"}, "expected the first of"),
-        ("Predict", {"out/overlays/a.png": "PNG"}, "no results, but 1 overlays"),
-        ("Predict", {"out/results.csv": "picture,label\n", "out/overlays/a.png": "PNG"}, "overlays without results"),
-        ("Predict", {"out/results.csv": "picture,label\na.png,normal\n", "out/overlays/a.png": "half"}, "not whole"),
-        ("PredictJson", {"out/results.json": '[{"picture": "a.png"}'}, "results.json is not whole"),
-        ("Report", {"report.html": "<html>half"}, "neither the old nor the new one"),
-        ("Watch", {"lines": '{"event": "started"}\n{"event"'}, "the last line is not whole"),
+        (
+            "Predict",
+            {"out/results.csv": "picture,label\na.png,norm"},
+            "the last line is not whole",
+        ),
+        (
+            "Predict",
+            {"out/results.csv": "picture,label\na.png\n"},
+            "a row is not whole",
+        ),
+        (
+            "Predict",
+            {"out/results.csv": "picture,label\nother.png,normal\n"},
+            "expected the first of",
+        ),
+        (
+            "Predict",
+            {"out/overlays/a.png": "PNG"},
+            "no results, but 1 overlays",
+        ),
+        (
+            "Predict",
+            {"out/results.csv": "picture,label\n", "out/overlays/a.png": "PNG"},
+            "overlays without results",
+        ),
+        (
+            "Predict",
+            {
+                "out/results.csv": "picture,label\na.png,normal\n",
+                "out/overlays/a.png": "half",
+            },
+            "not whole",
+        ),
+        (
+            "PredictJson",
+            {"out/results.json": '[{"picture": "a.png"}'},
+            "results.json is not whole",
+        ),
+        (
+            "Report",
+            {"report.html": "<html>half"},
+            "neither the old nor the new one",
+        ),
+        (
+            "Watch",
+            {"lines": '{"event": "started"}\n{"event"'},
+            "the last line is not whole",
+        ),
         ("Watch", {"out/1.png": "half"}, "1.png is not whole"),
-        ("Watch", {f"out/{number}.png": "PNG" for number in range(4)}, "got 4 overlays; expected at most 3"),
+        (
+            "Watch",
+            {f"out/{number}.png": "PNG" for number in range(4)},
+            "got 4 overlays; expected at most 3",
+        ),
     ],
 )
-def test_the_kill_test_sees_what_is_half_written(tmp_path, monkeypatch, job, files, said):
+def test_the_kill_test_sees_what_is_half_written(
+    tmp_path, monkeypatch, job, files, said
+):
     """A judge that accepts everything proves nothing."""
     monkeypatch.syspath_prepend(SCRIPTS)
     import _kill_jobs
@@ -82,7 +143,9 @@ def test_the_kill_test_sees_what_is_half_written(tmp_path, monkeypatch, job, fil
     folder = tmp_path / "folder"
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(picture.read_bytes() if content == "PNG" else content.encode())
+        (folder / name).write_bytes(
+            picture.read_bytes() if content == "PNG" else content.encode()
+        )
     with pytest.raises(_kill_jobs.Wrong, match=re.escape(said)):
         getattr(_kill_jobs, job)(made).found(folder, False)
 
@@ -98,9 +161,13 @@ def test_what_is_whole_is_accepted(tmp_path, monkeypatch):
     (tmp_path / "out").mkdir()
     predict = _kill_jobs.Predict(made)
     assert predict.found(tmp_path, False) == "none"
-    (tmp_path / "out" / "results.csv").write_text("picture,label\na.png,normal\n")
+    (tmp_path / "out" / "results.csv").write_text(
+        "picture,label\na.png,normal\n"
+    )
     assert predict.found(tmp_path, False) == "part"
-    (tmp_path / "out" / "results.csv").write_text("picture,label\na.png,normal\nb.png,normal\n")
+    (tmp_path / "out" / "results.csv").write_text(
+        "picture,label\na.png,normal\nb.png,normal\n"
+    )
     assert predict.found(tmp_path, True) == "new"
 
 
@@ -130,7 +197,9 @@ if has_strace():
 """
     monkeypatch.setenv("PYTHONPATH", str(SCRIPTS))
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
-    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -147,7 +216,11 @@ def test_the_watch_sees_what_it_should(tmp_path, monkeypatch):
     watch, before = _watch.FileWatch([outside]), _watch.snapshot(tmp_path)
     with _watch.audited(inside) as touched:
         (inside / "own").read_text()
-    assert (touched, watch.opened(), _watch.snapshot(tmp_path)) == ([], [], before)
+    assert (touched, watch.opened(), _watch.snapshot(tmp_path)) == (
+        [],
+        [],
+        before,
+    )
     with _watch.audited(inside) as touched:
         (inside / "link").read_text()
         (inside / "own").write_text("changed")
@@ -155,7 +228,9 @@ def test_the_watch_sees_what_it_should(tmp_path, monkeypatch):
     assert [what.split()[0] for what in touched] == ["open", "open", "os.mkdir"]
     assert str(outside) in touched[0]
     assert watch.opened() == [str(outside)]
-    assert _watch.snapshot(tmp_path).keys() - before.keys() == {str(inside / "new")}
+    assert _watch.snapshot(tmp_path).keys() - before.keys() == {
+        str(inside / "new")
+    }
 
 
 def test_removing_a_spoilt_copy_follows_no_link(tmp_path, monkeypatch):

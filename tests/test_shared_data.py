@@ -10,15 +10,24 @@ from anomedge.pipelines.fitting import FitOptions, SmallSampleWarning, fit
 from anomedge.pipelines.model import save
 from anomedge.resample import Geometry
 
-SETS = {"cookies": ((768, 576), 0.97, 0.9), "mvtec_ad/bottle": ((900, 900), 0.97, 0.9)}
+SETS = {
+    "cookies": ((768, 576), 0.97, 0.9),
+    "mvtec_ad/bottle": ((900, 900), 0.97, 0.9),
+}
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in SETS if (SHARED / name).is_dir()])
+@pytest.mark.parametrize(
+    "name", [name for name in SETS if (SHARED / name).is_dir()]
+)
 def test_real_parts_are_told_apart_and_proven(name, detector, tmp_path):
     frame, image, pixel = SETS[name]
-    options = FitOptions(Geometry((256, 256)), backbone="tf_efficientnet_lite0", weights="efficientnet-lite0")
+    options = FitOptions(
+        Geometry((256, 256)),
+        backbone="tf_efficientnet_lite0",
+        weights="efficientnet-lite0",
+    )
     with pytest.warns(SmallSampleWarning):
         model = fit(detector, SHARED / name / "train", options)
     save(model, tmp_path / "model.safetensors")
@@ -26,7 +35,9 @@ def test_real_parts_are_told_apart_and_proven(name, detector, tmp_path):
     certificate = export(
         tmp_path / "model.safetensors",
         target,
-        ExportOptions(frame=frame, golden=[SHARED / name / "test"], batches=[1, 3]),
+        ExportOptions(
+            frame=frame, golden=[SHARED / name / "test"], batches=[1, 3]
+        ),
     )
     assert certificate.passed
     assert certificate.pictures.resized == 0

@@ -21,8 +21,13 @@ def tampered(bundle_paths, tmp_path):
     """Golden scores of one percent more, under a manifest that is right again."""
     root = tmp_path / "part.anomedge"
     shutil.copytree(bundle_paths["padim"], root)
-    np.save(root / "golden" / "score.npy", np.load(root / "golden" / "score.npy") * np.float32(1.01))
-    fields = Bundle.open(bundle_paths["padim"]).manifest.model_dump(exclude={"files", "digest"})
+    np.save(
+        root / "golden" / "score.npy",
+        np.load(root / "golden" / "score.npy") * np.float32(1.01),
+    )
+    fields = Bundle.open(bundle_paths["padim"]).manifest.model_dump(
+        exclude={"files", "digest"}
+    )
     (root / "manifest.json").unlink()
     write_manifest(root, fields)
     return root
@@ -35,13 +40,24 @@ def test_against_golden_frames(bundle, runtime):
 
 
 def test_against_eager_torch(bundle, detector, model_paths, pictures):
-    certificate = assert_parity(bundle, RUNTIMES[0], str(pictures / "test"), model=model_paths[detector], batches=(2,))
+    certificate = assert_parity(
+        bundle,
+        RUNTIMES[0],
+        str(pictures / "test"),
+        model=model_paths[detector],
+        batches=(2,),
+    )
     assert certificate.reference == "eager torch"
     assert certificate.pictures.total > 10
 
 
 def test_runtimes_against_one_another(bundle, pictures):
-    assert "runtimes only" in assert_parity(bundle, images=[pictures / "train"], batches=(1,)).reference
+    assert (
+        "runtimes only"
+        in assert_parity(
+            bundle, images=[pictures / "train"], batches=(1,)
+        ).reference
+    )
     with pytest.raises(InputError, match="two runtimes"):
         assert_parity(bundle, RUNTIMES[0], images=pictures / "train")
 
@@ -53,37 +69,85 @@ def test_a_failure_is_an_assertion(tampered):
 
 def test_another_detector_is_refused(bundle_paths, model_paths):
     with pytest.raises(InputError, match="is another detector than"):
-        assert_parity(bundle_paths["padim"], RUNTIMES[0], model=model_paths["patchcore"], batches=(1,))
+        assert_parity(
+            bundle_paths["padim"],
+            RUNTIMES[0],
+            model=model_paths["patchcore"],
+            batches=(1,),
+        )
 
 
 def test_another_fit_of_the_detector_is_said(bundle_paths, models, tmp_path):
     model = models["padim"]
     path = tmp_path / "again.safetensors"
-    save(dataclasses.replace(model, card=model.card.model_copy(update={"seed": 7})), path)
+    save(
+        dataclasses.replace(
+            model, card=model.card.model_copy(update={"seed": 7})
+        ),
+        path,
+    )
     with pytest.warns(UserWarning, match="is not the file that"):
-        assert_parity(bundle_paths["padim"], RUNTIMES[0], model=path, batches=(1,))
+        assert_parity(
+            bundle_paths["padim"], RUNTIMES[0], model=path, batches=(1,)
+        )
 
 
 def test_junit_of_a_proof(bundle_paths, tmp_path):
-    assert run("verify", bundle_paths["padim"], "--batch", "1", "2", "--junit", tmp_path / "j.xml", "--json") == 0
+    assert (
+        run(
+            "verify",
+            bundle_paths["padim"],
+            "--batch",
+            "1",
+            "2",
+            "--junit",
+            tmp_path / "j.xml",
+            "--json",
+        )
+        == 0
+    )
     root = ET.parse(tmp_path / "j.xml").getroot()
     assert root.tag == "testsuites"
-    assert [suite.get("name") for suite in root] == [f"anomedge.{name}" for name in (*RUNTIMES, "bundle")]
+    assert [suite.get("name") for suite in root] == [
+        f"anomedge.{name}" for name in (*RUNTIMES, "bundle")
+    ]
     assert {suite.get("failures") for suite in root} == {"0"}
     assert [case.get("name") for case in root[-1].iter("testcase")] == [
-        f"bundle {name}" for name in ("tolerances", "graphs", "operators", "scale", "stages")
+        f"bundle {name}"
+        for name in ("tolerances", "graphs", "operators", "scale", "stages")
     ]
     for suite in root[:-1]:
         names = [case.get("name") for case in suite.iter("testcase")]
         assert int(suite.get("tests")) == len(names) == len(set(names))
-        assert {"fp32 batch 1", "fp32 batch 2", "stage score", "contract refuses another size"} <= set(names)
+        assert {
+            "fp32 batch 1",
+            "fp32 batch 2",
+            "stage score",
+            "contract refuses another size",
+        } <= set(names)
 
 
 def test_junit_of_a_failed_proof(tampered, tmp_path, capfd):
     path = tmp_path / "j.xml"
-    assert run("verify", tampered, "--runtime", RUNTIMES[0], "--batch", "1", "--junit", path) == 3
+    assert (
+        run(
+            "verify",
+            tampered,
+            "--runtime",
+            RUNTIMES[0],
+            "--batch",
+            "1",
+            "--junit",
+            path,
+        )
+        == 3
+    )
     suite, _ = ET.parse(path).getroot()
-    failed = [case for case in suite.iter("testcase") if case.find("failure") is not None]
+    failed = [
+        case
+        for case in suite.iter("testcase")
+        if case.find("failure") is not None
+    ]
     assert int(suite.get("failures")) == len(failed) >= 1
     assert "score off by" in failed[0].find("failure").text
     assert run("verify", tampered, "--junit", tmp_path / "no" / "j.xml") == 2
@@ -91,6 +155,13 @@ def test_junit_of_a_failed_proof(tampered, tmp_path, capfd):
 
 def test_junit_is_xml_whatever_pictures_are_called(bundle):
     certificate = assert_parity(bundle, RUNTIMES[0], batches=(1,))
-    cell = certificate.cells[0].model_copy(update={"failures": ("<b>\x00\x1b & \ud800 'x\"",)})
-    suite = ET.fromstring(junit_xml(certificate.model_copy(update={"cells": (cell,)})))[0]
-    assert suite.find("testcase").find("failure").get("message") == "<b>?? & ? 'x\""
+    cell = certificate.cells[0].model_copy(
+        update={"failures": ("<b>\x00\x1b & \ud800 'x\"",)}
+    )
+    suite = ET.fromstring(
+        junit_xml(certificate.model_copy(update={"cells": (cell,)}))
+    )[0]
+    assert (
+        suite.find("testcase").find("failure").get("message")
+        == "<b>?? & ? 'x\""
+    )

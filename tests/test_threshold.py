@@ -7,9 +7,17 @@ from sklearn.metrics import f1_score
 from anomedge.errors import InputError
 from anomedge.images.overlay import overlay
 from anomedge.resample import Geometry
-from anomedge.threshold import Decision, Origin, by_f1, by_false_alarm_rate, spread
+from anomedge.threshold import (
+    Decision,
+    Origin,
+    by_f1,
+    by_false_alarm_rate,
+    spread,
+)
 
-scores = st.lists(st.floats(-1e3, 1e3, allow_nan=False, width=32), min_size=2, max_size=200)
+scores = st.lists(
+    st.floats(-1e3, 1e3, allow_nan=False, width=32), min_size=2, max_size=200
+)
 
 
 @given(scores, st.sampled_from([0.01, 0.05, 0.2, 0.5]))
@@ -18,20 +26,49 @@ def test_rate_is_kept_and_no_score_is_hit(values, rate):
     cut = by_false_alarm_rate(values, rate)
     assert (values > cut.value).mean() <= rate + 1e-9
     assert not (values == cut.value).any() or np.ptp(values) < 1e-9
-    assert cut.margin == pytest.approx(np.abs(values - cut.value).min(), rel=1e-6, abs=1e-9)
+    assert cut.margin == pytest.approx(
+        np.abs(values - cut.value).min(), rel=1e-6, abs=1e-9
+    )
     if cut.extrapolated:
         assert cut.value > values.max()
 
 
 def test_settings_of_any_finite_numbers_are_shown_without_overflow():
     """Settings of a device are bounded by nothing but float64; a numpy warning is an error here."""
-    origin = Origin(rule="f1", source="", normal=1, anomalous=1, margin=1.0, extrapolated=False, pictures="0")
+    origin = Origin(
+        rule="f1",
+        source="",
+        normal=1,
+        anomalous=1,
+        margin=1.0,
+        extrapolated=False,
+        pictures="0",
+    )
     most = 1.7e308
-    decision = Decision(threshold=0, pixel_threshold=-most, minimum=-most, maximum=most, scale=1, origin=origin)
+    decision = Decision(
+        threshold=0,
+        pixel_threshold=-most,
+        minimum=-most,
+        maximum=most,
+        scale=1,
+        origin=origin,
+    )
     assert np.isfinite(decision.range)
-    assert decision.normalised(np.array([-np.inf, 0.0, 1.0])).tolist() == [0.0, 0.5, 0.5]
+    assert decision.normalised(np.array([-np.inf, 0.0, 1.0])).tolist() == [
+        0.0,
+        0.5,
+        0.5,
+    ]
     frame = np.zeros((8, 8, 3), np.uint8)
-    assert overlay(frame, np.zeros((4, 4), np.float32), decision, Geometry((8, 8), (4, 4))).shape == frame.shape
+    assert (
+        overlay(
+            frame,
+            np.zeros((4, 4), np.float32),
+            decision,
+            Geometry((8, 8), (4, 4)),
+        ).shape
+        == frame.shape
+    )
 
 
 def test_midway_between_neighbours_when_the_sample_is_large_enough():
@@ -71,7 +108,9 @@ def test_f1_is_the_best_there_is(normal, anomalous):
     cut = by_f1(np.array(normal), np.array(anomalous))
     middles = (np.unique(every)[1:] + np.unique(every)[:-1]) / 2
     best = max(f1_score(labels, every > c, zero_division=0) for c in middles)
-    assert f1_score(labels, every > cut.value, zero_division=0) == pytest.approx(best)
+    assert f1_score(
+        labels, every > cut.value, zero_division=0
+    ) == pytest.approx(best)
     assert not np.isin(cut.value, every)
 
 

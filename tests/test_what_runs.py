@@ -30,13 +30,17 @@ from tests.runtimes.conftest import machine as machine  # a fixture
 def layouts(request, model_paths, tmp_path_factory):
     """A bundle with every role of a graph; past the limit, its weights lie in a file beside it."""
     target = tmp_path_factory.mktemp("layouts") / "part.anomedge"
-    options = ExportOptions(frame=FRAME, layout="anomalib", runtimes=RUNTIMES[:1], batches=[1])
+    options = ExportOptions(
+        frame=FRAME, layout="anomalib", runtimes=RUNTIMES[:1], batches=[1]
+    )
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "past the limit":
             patch.setitem(write_onnx.__kwdefaults__, "limit", 1 << 20)
             patch.setattr(_graph, "_LARGEST", 0)
         export(model_paths["padim"], target, options)
-    assert (target / "model.onnx.data").exists() == (request.param == "past the limit")
+    assert (target / "model.onnx.data").exists() == (
+        request.param == "past the limit"
+    )
     return target
 
 
@@ -120,16 +124,26 @@ LAW = """
 
 def test_files_that_change_under_a_session_change_nothing(layouts, tmp_path):
     root = shutil.copytree(layouts, tmp_path / "part.anomedge")
-    command = [sys.executable, "-c", textwrap.dedent(LAW), str(root), ",".join(RUNTIMES)]
+    command = [
+        sys.executable,
+        "-c",
+        textwrap.dedent(LAW),
+        str(root),
+        ",".join(RUNTIMES),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done
     assert json.loads(done.stdout) == []
 
 
-def test_the_values_of_other_files_are_those_that_the_vendor_would_read(layouts, runtime, monkeypatch):
+def test_the_values_of_other_files_are_those_that_the_vendor_would_read(
+    layouts, runtime, monkeypatch
+):
     """With the values put into the graph, beside it in memory, and as files of our own."""
     bundle, options = Bundle.open(layouts), Options(threads=1, stages=True)
-    frames = np.random.default_rng(0).integers(0, 256, (2, *FRAME, 3), dtype=np.uint8)
+    frames = np.random.default_rng(0).integers(
+        0, 256, (2, *FRAME, 3), dtype=np.uint8
+    )
     found = []
     for largest in (_graph._LARGEST, 0):
         monkeypatch.setattr(_graph, "_LARGEST", largest)
@@ -150,10 +164,20 @@ def test_a_file_exchanged_between_hashing_and_reading_is_refused(copy, runtime):
         bundle = Bundle.open(copy)
         kind, options = runtimes.get(runtime), Options(stages=stages)
         graph = copy / kind.file_of(bundle.variant("fp32"), options)
-        read = [graph, graph.with_suffix(".bin") if graph.suffix == ".xml" else copy / "model.onnx"]
+        read = [
+            graph,
+            graph.with_suffix(".bin")
+            if graph.suffix == ".xml"
+            else copy / "model.onnx",
+        ]
         for path in read:
             whole = path.read_bytes()
-            for change in (flip, lambda p: p.write_bytes(p.read_bytes()[:-1]), os.unlink, fifo):
+            for change in (
+                flip,
+                lambda p: p.write_bytes(p.read_bytes()[:-1]),
+                os.unlink,
+                fifo,
+            ):
                 change(path)
                 with pytest.raises(IntegrityError, match=path.name):
                     runtimes.open(bundle, runtime, stages=stages)
@@ -170,7 +194,10 @@ def fifo(path):
 def test_golden_frames_and_arrays_are_what_was_hashed(copy):
     bundle = Bundle.open(copy)
     reference = read_golden(bundle)
-    kept = reference.outputs.anomaly_map.copy(), {p: dict(s) for p, s in reference.stages.items()}
+    kept = (
+        reference.outputs.anomaly_map.copy(),
+        {p: dict(s) for p, s in reference.stages.items()},
+    )
     for name in bundle.manifest.files:
         if name.endswith(".npy"):
             os.truncate(copy / name, 0)
@@ -179,18 +206,31 @@ def test_golden_frames_and_arrays_are_what_was_hashed(copy):
         for name, values in stages.items():
             np.testing.assert_array_equal(values, kept[1][place][name])
     entry, picture = bundle.manifest.golden[0], reference.pictures[0]
-    np.testing.assert_array_equal(picture.frame(), read_picture(copy / entry.frame))
+    np.testing.assert_array_equal(
+        picture.frame(), read_picture(copy / entry.frame)
+    )
     assert picture.digest == bundle.manifest.files[entry.frame].sha256
     shutil.copy(copy / bundle.manifest.golden[1].frame, copy / entry.frame)
-    for use in (picture.frame, lambda: bundle.read(entry.frame), lambda: read_golden(bundle)):
-        with pytest.raises(IntegrityError, match="was changed since the bundle was opened"):
+    for use in (
+        picture.frame,
+        lambda: bundle.read(entry.frame),
+        lambda: read_golden(bundle),
+    ):
+        with pytest.raises(
+            IntegrityError, match="was changed since the bundle was opened"
+        ):
             use()
 
 
-def test_an_engine_is_of_the_bytes_that_its_record_names(copy, machine, monkeypatch):
+def test_an_engine_is_of_the_bytes_that_its_record_names(
+    copy, machine, monkeypatch
+):
     """A graph that changes while its engine is built is not what is built."""
     trt = machine.install("10.16.1")
-    bundle, graph = Bundle.open(copy), GraphFile.in_bundle(Bundle.open(copy), "stages.onnx")
+    bundle, graph = (
+        Bundle.open(copy),
+        GraphFile.in_bundle(Bundle.open(copy), "stages.onnx"),
+    )
     load = GraphFile.load
 
     def loaded(self):
@@ -201,7 +241,10 @@ def test_an_engine_is_of_the_bytes_that_its_record_names(copy, machine, monkeypa
 
     monkeypatch.setattr(GraphFile, "load", loaded)
     built = runtimes.get("trt").build(graph, Options(device="gpu"))
-    files = {name: bundle.manifest.files[name].sha256 for name in ("stages.onnx", "model.onnx")}
+    files = {
+        name: bundle.manifest.files[name].sha256
+        for name in ("stages.onnx", "model.onnx")
+    }
     assert built.record["fingerprint"]["graph"] == files
     assert list(trt.network._graph["inputs"]) == ["frames"]
 
@@ -213,7 +256,10 @@ def test_changes_are_said_once_and_by_name(copy, bundle_paths):
         os.utime(copy / name)
     assert changes.ask() is None, "the same manifest; frames do not run"
     flip(copy / "openvino" / "model.bin")
-    assert "openvino/model.bin changed since the bundle was opened" in changes.ask()
+    assert (
+        "openvino/model.bin changed since the bundle was opened"
+        in changes.ask()
+    )
     assert changes.ask() is None
     (copy / "local.json").write_text("{}")
     assert "local.json changed" in changes.ask()
@@ -222,7 +268,9 @@ def test_changes_are_said_once_and_by_name(copy, bundle_paths):
     assert f"holds another bundle now ({other[:12]}" in changes.ask()
     said = []
     for content in (b"", b"[]", b'{"digest": 1}', b"[" * 100_000, None):
-        (copy / "manifest.json").unlink() if content is None else (copy / "manifest.json").write_bytes(content)
+        (copy / "manifest.json").unlink() if content is None else (
+            copy / "manifest.json"
+        ).write_bytes(content)
         said.append(changes.ask())
     shutil.rmtree(copy)
     assert changes.ask() is None
@@ -250,9 +298,15 @@ def other_manifest_of_the_same_digest(copy):
     ("change", "said"),
     [
         (overwritten_in_place, "model.onnx changed since"),
-        (other_manifest_of_the_same_digest, "no longer holds a complete bundle"),
+        (
+            other_manifest_of_the_same_digest,
+            "no longer holds a complete bundle",
+        ),
         (lambda copy: shutil.rmtree(copy / "golden"), "golden/000.png, "),
-        (lambda copy: (copy / "golden/000.png").write_bytes(b""), "golden/000.png changed since"),
+        (
+            lambda copy: (copy / "golden/000.png").write_bytes(b""),
+            "golden/000.png changed since",
+        ),
     ],
     ids=["mtime put back", "digest kept", "golden removed", "golden emptied"],
 )
@@ -278,7 +332,9 @@ def test_a_change_before_the_first_look_is_said(copy, bundle_paths):
 def test_the_decision_is_that_of_the_time_of_opening(copy, runtime):
     with Inspector.open(copy, runtime) as inspector:
         threshold = inspector.decision.threshold
-        (copy / "local.json").write_text(json.dumps({"threshold": threshold + 1}))
+        (copy / "local.json").write_text(
+            json.dumps({"threshold": threshold + 1})
+        )
         assert inspector.decision.threshold == threshold
         assert "local.json changed" in inspector.changed()
     (copy / "local.json").write_text("{")

@@ -48,7 +48,10 @@ class Arena:
     @property
     def regions(self) -> list[tuple[int, int]]:
         """Of each region, in the order they were taken, its size and how many of its bytes were ever written to."""
-        return [(size, self._written_in(start, start + size)) for start, size in self._regions]
+        return [
+            (size, self._written_in(start, start + size))
+            for start, size in self._regions
+        ]
 
     def _written_in(self, start: int, end: int) -> int:
         total, reached = 0, start
@@ -62,7 +65,11 @@ class Arena:
         """Room for a value; give it back as it is."""
         needed = _rounded(size)
         fitting = [chunk for chunk in self._free if chunk[1] >= needed]
-        start, room = min(fitting, key=lambda chunk: (chunk[1], chunk[0])) if fitting else self._region(needed)
+        start, room = (
+            min(fitting, key=lambda chunk: (chunk[1], chunk[0]))
+            if fitting
+            else self._region(needed)
+        )
         self._free.remove((start, room))
         if room >= 2 * needed or room - size >= _WASTE:
             self._free.append((start + needed, room - needed))
@@ -85,7 +92,11 @@ class Arena:
         while self._next_region < needed:
             self._next_region *= 2
             grown = True
-        size = self._next_region if self._next_region <= _LARGEST_REGION else needed
+        size = (
+            self._next_region
+            if self._next_region <= _LARGEST_REGION
+            else needed
+        )
         if not grown:
             self._next_region *= 2
         region = self._end + _GRAIN, size
@@ -111,7 +122,9 @@ def planned(values: Sequence[tuple[int, int, int]]) -> int:
     return size
 
 
-def _best_gap(alive: Sequence[tuple[int, int, int]], needed: int, size: int) -> int:
+def _best_gap(
+    alive: Sequence[tuple[int, int, int]], needed: int, size: int
+) -> int:
     end, gaps = 0, []
     for offset, length, _ in alive:
         if offset - end >= needed:

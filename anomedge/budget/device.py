@@ -58,7 +58,11 @@ class Device(BaseModel):
 
     def held_by(self, flops: float, moved: float) -> str:
         """Which of the two it is."""
-        return "arithmetic" if flops / self.fp32.value >= moved / self.bandwidth.value else "memory"
+        return (
+            "arithmetic"
+            if flops / self.fp32.value >= moved / self.bandwidth.value
+            else "memory"
+        )
 
 
 def available() -> list[str]:
@@ -78,13 +82,19 @@ def load(name: str) -> Device:
     own = name.endswith(".json")
     path = Path(name) if own else _folder() / f"{name}.json"
     if not own and name not in available():
-        raise InputError(f"got device {name!r}; expected one of: {', '.join(available())}; or a .json file like theirs")
+        raise InputError(
+            f"got device {name!r}; expected one of: {', '.join(available())}; or a .json file like theirs"
+        )
     try:
         return validated(Device, read_json(path, _LIMIT, links=True))
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); expected a device's figures as JSON") from error
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}); expected a device's figures as JSON"
+        ) from error
     except JsonError as error:
-        raise InputError(f"{path} is not a valid description of a device ({error}); see {_folder()}") from error
+        raise InputError(
+            f"{path} is not a valid description of a device ({error}); see {_folder()}"
+        ) from error
 
 
 def _folder() -> Path:

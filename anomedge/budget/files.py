@@ -14,7 +14,9 @@ _PNG = 0.5
 """A picture's bytes as PNG, as a share of its pixels; from a third to two thirds, as smooth or grainy as it is."""
 
 
-def file_sizes(network: Network, frame: tuple[int, int], batch: int) -> dict[str, int]:
+def file_sizes(
+    network: Network, frame: tuple[int, int], batch: int
+) -> dict[str, int]:
     """Bytes of a bundle's files, in float32.
 
     Args:
@@ -35,8 +37,15 @@ def file_sizes(network: Network, frame: tuple[int, int], batch: int) -> dict[str
 
 def _golden(network: Network, frame: tuple[int, int], batch: int) -> int:
     """Frames, a map each, and of some every stage; of the image two versions."""
-    sizes = {operation.name: operation.bytes // batch for operation in network.operations}
+    sizes = {
+        operation.name: operation.bytes // batch
+        for operation in network.operations
+    }
     stages = [sizes.get(result, 0) for result in network.stages.values()]
     maps = sizes.get(network.stages.get("anomaly_map", ""), 0)
     pictures = _GOLDEN_PICTURES * _PNG * frame[0] * frame[1] * 3
-    return round(pictures) + _GOLDEN * maps + _GOLDEN_STAGES * (sum(stages) + stages[0])
+    return (
+        round(pictures)
+        + _GOLDEN * maps
+        + _GOLDEN_STAGES * (sum(stages) + stages[0])
+    )

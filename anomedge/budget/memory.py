@@ -64,7 +64,15 @@ class Memory:
     @property
     def running(self) -> int:
         """From the second run on."""
-        return self.constants + self.copies + self.freed + self.inputs + self.arena - self.reused + self.session
+        return (
+            self.constants
+            + self.copies
+            + self.freed
+            + self.inputs
+            + self.arena
+            - self.reused
+            + self.session
+        )
 
     @property
     def peak(self) -> int:
@@ -94,9 +102,15 @@ def memory_of(network: Network) -> Memory:
 def lives(network: Network) -> list[Life]:
     """Every value's memory; a result that lies in an operand's memory lengthens that one's life."""
     end = len(network.operations)
-    last = {name: place for place, operation in enumerate(network.operations) for name in operation.reads}
+    last = {
+        name: place
+        for place, operation in enumerate(network.operations)
+        for name in operation.reads
+    }
     last |= dict.fromkeys(network.outputs, end)
-    home: dict[str, str] = dict.fromkeys([*network.inputs, *network.constants], "")  # whose memory a value lies in
+    home: dict[str, str] = dict.fromkeys(
+        [*network.inputs, *network.constants], ""
+    )  # whose memory a value lies in
     made: dict[str, tuple[Operation, int]] = {}
     until: dict[str, int] = {}
     for place, operation in enumerate(network.operations):
@@ -104,8 +118,13 @@ def lives(network: Network) -> list[Life]:
         home[operation.name] = owner
         if owner == operation.name:
             made[owner] = operation, place
-        until[owner] = max(until.get(owner, place), last.get(operation.name, place))
-    return [Life(operation, place, until[name]) for name, (operation, place) in made.items()]
+        until[owner] = max(
+            until.get(owner, place), last.get(operation.name, place)
+        )
+    return [
+        Life(operation, place, until[name])
+        for name, (operation, place) in made.items()
+    ]
 
 
 def _home_of(
@@ -121,18 +140,30 @@ def _home_of(
         return homes[0]
     if operation.kind == "overwriting":
         for owner in homes:
-            if owner in made and until[owner] <= place and made[owner][0].bytes == operation.bytes:
+            if (
+                owner in made
+                and until[owner] <= place
+                and made[owner][0].bytes == operation.bytes
+            ):
                 return owner
     return operation.name
 
 
-def _alive_at_once(found: list[Life], places: int) -> tuple[int, tuple[Operation, ...]]:
+def _alive_at_once(
+    found: list[Life], places: int
+) -> tuple[int, tuple[Operation, ...]]:
     worst: list[Operation] = []
     for place in range(places):
-        alive = [life.operation for life in found if life.made <= place <= life.last]
-        if sum(value.bytes for value in alive) > sum(value.bytes for value in worst):
+        alive = [
+            life.operation for life in found if life.made <= place <= life.last
+        ]
+        if sum(value.bytes for value in alive) > sum(
+            value.bytes for value in worst
+        ):
             worst = alive
-    return sum(value.bytes for value in worst), tuple(sorted(worst, key=lambda value: -value.bytes))
+    return sum(value.bytes for value in worst), tuple(
+        sorted(worst, key=lambda value: -value.bytes)
+    )
 
 
 def _regions(found: list[Life], places: int) -> list[tuple[int, int]]:
@@ -145,7 +176,15 @@ def _regions(found: list[Life], places: int) -> list[tuple[int, int]]:
         for life in found:
             if life.last == place:
                 arena.give(held.pop(life.operation.name))
-    arena.take(planned([(life.made, life.last, life.operation.bytes) for life in found if life.last < places]))
+    arena.take(
+        planned(
+            [
+                (life.made, life.last, life.operation.bytes)
+                for life in found
+                if life.last < places
+            ]
+        )
+    )
     return arena.regions
 
 
@@ -168,10 +207,17 @@ def _opening(network: Network, copies: int) -> int:
     if _is_mapped(network):
         return constants + copies
     taking_out = (
-        constants + copies + _in_two_layouts(network, network.constants) + max(network.constants.values(), default=0)
+        constants
+        + copies
+        + _in_two_layouts(network, network.constants)
+        + max(network.constants.values(), default=0)
     )
     unfolded = sum(network.constants[name] for name in network.stored)
-    unfolding = network.stored_bytes + 2 * unfolded + max(network.stored.values(), default=0)
+    unfolding = (
+        network.stored_bytes
+        + 2 * unfolded
+        + max(network.stored.values(), default=0)
+    )
     return network.stored_bytes + max(taking_out, unfolding)
 
 
@@ -179,13 +225,21 @@ def _freed(network: Network) -> int:
     """What opening took beyond what it keeps, but for large constants, which malloc maps by themselves and gives back."""
     if _is_mapped(network):
         return 0
-    small = {name: size for name, size in network.constants.items() if size < _KEPT_BELOW}
+    small = {
+        name: size
+        for name, size in network.constants.items()
+        if size < _KEPT_BELOW
+    }
     return _in_two_layouts(network, small) + max(small.values(), default=0)
 
 
 def _in_two_layouts(network: Network, constants: Mapping[str, int]) -> int:
     """A convolution's constants are put into blocks one by one; about half as much again lies free between those."""
-    return sum(constants[name] for name in _convolved(network) & constants.keys()) * 3 // 2
+    return (
+        sum(constants[name] for name in _convolved(network) & constants.keys())
+        * 3
+        // 2
+    )
 
 
 def _copies(network: Network) -> int:
@@ -198,16 +252,27 @@ def _copies(network: Network) -> int:
         for name in operation.reads:
             if name in readers:
                 readers[name].append(operation.kind)
-    copies = sum(network.constants[name] for name in _convolved(network)) if _is_mapped(network) else 0
+    copies = (
+        sum(network.constants[name] for name in _convolved(network))
+        if _is_mapped(network)
+        else 0
+    )
     for name, kinds in readers.items():
         packed = kinds.count("product")
-        kept = int(len(kinds) > packed)  # where products alone read it, the packed ones take its place
+        kept = int(
+            len(kinds) > packed
+        )  # where products alone read it, the packed ones take its place
         copies += network.constants[name] * max(0, packed + kept - 1)
     return copies
 
 
 def _convolved(network: Network) -> set[str]:
-    read = {name for operation in network.operations if operation.kind == "convolution" for name in operation.reads}
+    read = {
+        name
+        for operation in network.operations
+        if operation.kind == "convolution"
+        for name in operation.reads
+    }
     return read & network.constants.keys()
 
 

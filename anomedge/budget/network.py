@@ -13,7 +13,9 @@ from anomedge.errors import InputError
 
 __all__ = ["Kind", "Network", "Operation"]
 
-Kind = Literal["convolution", "product", "lookup", "overwriting", "view", "other"]
+Kind = Literal[
+    "convolution", "product", "lookup", "overwriting", "view", "other"
+]
 
 
 @dataclass(frozen=True)
@@ -65,14 +67,28 @@ class Network:
     @property
     def stored_bytes(self) -> int:
         """What the graph's file holds of its constants."""
-        held = ((name, size) for name, size in self.constants.items() if name not in self.computed)
+        held = (
+            (name, size)
+            for name, size in self.constants.items()
+            if name not in self.computed
+        )
         return sum(self.stored.get(name, size) for name, size in held)
 
     def __post_init__(self) -> None:
         known = {*self.inputs, *self.constants}
         for operation in self.operations:
-            if missing := [name for name in operation.reads if name not in known]:
-                raise InputError(f"{operation.name} reads {missing}; expected only what was made before it")
+            if missing := [
+                name for name in operation.reads if name not in known
+            ]:
+                raise InputError(
+                    f"{operation.name} reads {missing}; expected only what was made before it"
+                )
             known.add(operation.name)
-        if missing := [name for name in (*self.stages.values(), *self.outputs) if name not in known]:
-            raise InputError(f"got a graph without {missing}; expected every stage and output to be made in it")
+        if missing := [
+            name
+            for name in (*self.stages.values(), *self.outputs)
+            if name not in known
+        ]:
+            raise InputError(
+                f"got a graph without {missing}; expected every stage and output to be made in it"
+            )

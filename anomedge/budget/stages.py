@@ -42,21 +42,41 @@ class StageCost:
 def stage_costs(network: Network) -> list[StageCost]:
     """What each stage takes; an operation belongs to the first stage that needs it."""
     made_in = _stages_of(network)
-    sizes = {**network.inputs, **{operation.name: operation.bytes for operation in network.operations}}
-    shapes = {operation.name: operation.shape for operation in network.operations}
+    sizes = {
+        **network.inputs,
+        **{operation.name: operation.bytes for operation in network.operations},
+    }
+    shapes = {
+        operation.name: operation.shape for operation in network.operations
+    }
     unread = dict(network.constants)
     costs = []
     for name, result in network.stages.items():
-        own = [operation for operation in network.operations if made_in.get(operation.name) == name]
-        others = [operation for operation in network.operations if made_in.get(operation.name, name) != name]
-        whole = {read for operation in own if operation.kind != "lookup" for read in operation.reads}
+        own = [
+            operation
+            for operation in network.operations
+            if made_in.get(operation.name) == name
+        ]
+        others = [
+            operation
+            for operation in network.operations
+            if made_in.get(operation.name, name) != name
+        ]
+        whole = {
+            read
+            for operation in own
+            if operation.kind != "lookup"
+            for read in operation.reads
+        }
         moved = _taken_over(own, sizes) + _handed_on(own, others, result)
         costs.append(
             StageCost(
                 name=name,
                 shape=shapes.get(result, ()),
                 flops=sum(operation.flops for operation in own),
-                weights=sum(unread.pop(read) for read in sorted(whole & unread.keys())),
+                weights=sum(
+                    unread.pop(read) for read in sorted(whole & unread.keys())
+                ),
                 moved=moved,
                 within=max(0, _passed(own, sizes) - moved),
             )
@@ -81,12 +101,20 @@ def _stages_of(network: Network) -> dict[str, str]:
 def _taken_over(own: Sequence[Operation], sizes: Mapping[str, int]) -> int:
     """Bytes of the inputs and of other stages' values that these operations read."""
     names = {operation.name for operation in own}
-    return sum(sizes[name] for name in {read for o in own for read in o.reads if read in sizes} - names)
+    return sum(
+        sizes[name]
+        for name in {read for o in own for read in o.reads if read in sizes}
+        - names
+    )
 
 
-def _handed_on(own: Sequence[Operation], others: Sequence[Operation], result: str) -> int:
+def _handed_on(
+    own: Sequence[Operation], others: Sequence[Operation], result: str
+) -> int:
     """Bytes of what other stages read of these operations, and of the stage's own result."""
-    wanted = {read for operation in others for read in operation.reads} | {result}
+    wanted = {read for operation in others for read in operation.reads} | {
+        result
+    }
     return sum(operation.bytes for operation in own if operation.name in wanted)
 
 
@@ -94,7 +122,10 @@ def _passed(own: Iterable[Operation], sizes: Mapping[str, int]) -> int:
     """Bytes of values written and read; what overwrites its operand is done while that is written."""
     total = 0
     for operation in own:
-        read = sorted((sizes[name] for name in operation.reads if name in sizes), reverse=True)
+        read = sorted(
+            (sizes[name] for name in operation.reads if name in sizes),
+            reverse=True,
+        )
         if operation.kind == "overwriting":
             total += sum(read[1:])
         elif operation.kind != "view":

@@ -34,12 +34,17 @@ class Budget:
         """Milliseconds a frame of each part of the graph."""
         parts = dict.fromkeys(PARTS, 0.0)
         for stage in self.stages:
-            parts[part_of(stage.name)] += device.seconds(stage.flops, stage.bytes) * 1000 / self.batch
+            parts[part_of(stage.name)] += (
+                device.seconds(stage.flops, stage.bytes) * 1000 / self.batch
+            )
         return parts
 
     def without_cache(self, device: Device) -> float:
         """The same, if every value goes through memory."""
-        seconds = [device.seconds(stage.flops, stage.bytes + stage.within) for stage in self.stages]
+        seconds = [
+            device.seconds(stage.flops, stage.bytes + stage.within)
+            for stage in self.stages
+        ]
         return sum(seconds) * 1000 / self.batch
 
     def to_json(self, device: Device) -> dict[str, Any]:
@@ -48,13 +53,21 @@ class Budget:
             asdict(stage)
             | {
                 "bytes": stage.bytes,
-                "milliseconds": device.seconds(stage.flops, stage.bytes) * 1000 / self.batch,
+                "milliseconds": device.seconds(stage.flops, stage.bytes)
+                * 1000
+                / self.batch,
                 "held_by": device.held_by(stage.flops, stage.bytes),
             }
             for stage in self.stages
         ]
-        memory = asdict(self.memory) | {"running": self.memory.running, "peak": self.memory.peak}
-        memory["largest"] = [{"shape": o.shape, "bytes": o.bytes, "name": o.name} for o in self.memory.largest]
+        memory = asdict(self.memory) | {
+            "running": self.memory.running,
+            "peak": self.memory.peak,
+        }
+        memory["largest"] = [
+            {"shape": o.shape, "bytes": o.bytes, "name": o.name}
+            for o in self.memory.largest
+        ]
         return {
             "frame": self.frame,
             "batch": self.batch,

@@ -31,14 +31,28 @@ _PACKED_OPERAND = {"matmul": 1, "mm": 1, "addmm": 2, "linear": 1}
 _LOOKUPS = {"embedding", "gather", "index", "index_select", "take_along_dim"}
 # What ONNX Runtime computes in place; it does not for Sub, Mul, Div, Pow and Sqrt.
 _OVERWRITING = {"add", "clamp", "hardtanh", "relu", "relu6", "sigmoid"}
-_CHANNELWISE = _OVERWRITING | {"batch_norm", "elu", "gelu", "hardswish", "leaky_relu", "mish", "silu", "tanh"}
+_CHANNELWISE = _OVERWRITING | {
+    "batch_norm",
+    "elu",
+    "gelu",
+    "hardswish",
+    "leaky_relu",
+    "mish",
+    "silu",
+    "tanh",
+}
 _NOTHING = {"clone", "dropout", "getitem", "lift_fresh_copy"}
 _PADDINGS = {"constant_pad_nd", "pad"}
 _GROUPS = 6
 """Place of a convolution's groups among its arguments."""
 
 
-def network_of(model: Model, frame: tuple[int, int], batch: int, like: Network | None = None) -> Network:
+def network_of(
+    model: Model,
+    frame: tuple[int, int],
+    batch: int,
+    like: Network | None = None,
+) -> Network:
     """The graph of a model for frames of a size and a batch.
 
     Args:
@@ -58,10 +72,14 @@ def network_of(model: Model, frame: tuple[int, int], batch: int, like: Network |
             if node.op == "call_function" and any(True for _ in _tensors(node)):
                 graph.add(node, counter)
     (ends,) = (node for node in program.graph.nodes if node.op == "output")
-    stages = dict(zip(names, (graph.names[node] for node in ends.args[0]), strict=True))
+    stages = dict(
+        zip(names, (graph.names[node] for node in ends.args[0]), strict=True)
+    )
     operations = _needed(graph.operations, set(stages.values()))
     read = {name for operation in operations for name in operation.reads}
-    constants = {name: size for name, size in graph.constants.items() if name in read}
+    constants = {
+        name: size for name, size in graph.constants.items() if name in read
+    }
     return Network(
         inputs=graph.inputs,
         constants=constants,
@@ -87,7 +105,9 @@ class _Stages(nn.Module):
         return tuple(stages.values())
 
 
-def _traced(deployed: Deployed, frame: tuple[int, int], batch: int) -> tuple[Any, list[str]]:
+def _traced(
+    deployed: Deployed, frame: tuple[int, int], batch: int
+) -> tuple[Any, list[str]]:
     tensors = [*deployed.parameters(), *deployed.buffers()]
     device = "meta" if any(tensor.is_meta for tensor in tensors) else "cpu"
     if device == "meta":
@@ -97,10 +117,14 @@ def _traced(deployed: Deployed, frame: tuple[int, int], batch: int) -> tuple[Any
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            program = torch.export.export(_Stages(deployed, names), (example,), strict=False)
+            program = torch.export.export(
+                _Stages(deployed, names), (example,), strict=False
+            )
     except Exception as error:
         reason = " ".join(str(error).split())[:600]
-        raise ExportError(f"torch could not trace this detector: {reason}; use another backbone or layer") from error
+        raise ExportError(
+            f"torch could not trace this detector: {reason}; use another backbone or layer"
+        ) from error
     return program, list(dict.fromkeys(names))
 
 
@@ -122,23 +146,37 @@ class _Graph:
             if node.op in {"placeholder", "get_attr"}:
                 given = node.name in user
                 self.names[node] = _INPUT if given else node.name
-                (self.inputs if given else self.constants)[self.names[node]] = _bytes(node)
+                (self.inputs if given else self.constants)[self.names[node]] = (
+                    _bytes(node)
+                )
 
     def add(self, node: fx.Node, counter: FlopCounterMode) -> None:
         """Take a node as an operation, as part of the one before it, or as a constant."""
-        operands = [operand for operand in node.all_input_nodes if operand in self.names]
-        values = [operand for operand in operands if self.names[operand] not in self.constants]
+        operands = [
+            operand for operand in node.all_input_nodes if operand in self.names
+        ]
+        values = [
+            operand
+            for operand in operands
+            if self.names[operand] not in self.constants
+        ]
         if not values:
             self._add_constant(node, operands)
             return
         before = counter.get_total_flops()
         _run(node)
         share = self.selected.get(node, 1.0)
-        kind, reads = self._kind(node, values), [self.names[operand] for operand in operands]
+        kind, reads = (
+            self._kind(node, values),
+            [self.names[operand] for operand in operands],
+        )
         if kind == "convolution":
             self._narrow(node, share)
         if self._folds(node, values):
-            kind, reads = "view", [self.names[values[0]], self._bias(node, share)]
+            kind, reads = (
+                "view",
+                [self.names[values[0]], self._bias(node, share)],
+            )
         elif kind == "view":
             reads = [self.names[operand] for operand in (values[0], *operands)]
         self.names[node] = node.name
@@ -155,7 +193,9 @@ class _Graph:
 
     def _add_constant(self, node: fx.Node, operands: Sequence[fx.Node]) -> None:
         """A constant in another shape or order is the same constant; a computed one is its own."""
-        if operands and (_is_view(node, operands[0]) or _transposes(node, operands[0])):
+        if operands and (
+            _is_view(node, operands[0]) or _transposes(node, operands[0])
+        ):
             self.names[node] = self.names[operands[0]]
             return
         self.names[node] = node.name
@@ -170,10 +210,20 @@ class _Graph:
             return "convolution"
         if name in _PACKED_OPERAND:
             operand = node.args[_PACKED_OPERAND[name]]
-            matrix = isinstance(operand, fx.Node) and operand not in values and _first(operand).ndim == 2
+            matrix = (
+                isinstance(operand, fx.Node)
+                and operand not in values
+                and _first(operand).ndim == 2
+            )
             return "product" if matrix else "other"
-        padding = name in _PADDINGS and all(_name(user).startswith("conv") for user in node.users)
-        if padding or name in _NOTHING or (name == "index_select" and values[0] in self.selected):
+        padding = name in _PADDINGS and all(
+            _name(user).startswith("conv") for user in node.users
+        )
+        if (
+            padding
+            or name in _NOTHING
+            or (name == "index_select" and values[0] in self.selected)
+        ):
             return "view"
         if name in _LOOKUPS:
             return "lookup"
@@ -183,24 +233,42 @@ class _Graph:
 
     def _folds(self, node: fx.Node, values: Sequence[fx.Node]) -> bool:
         """Is it a batch normalisation that the convolution before it takes in?"""
-        made = next((o for o in reversed(self.operations) if o.name == self.names[values[0]]), None)
+        made = next(
+            (
+                o
+                for o in reversed(self.operations)
+                if o.name == self.names[values[0]]
+            ),
+            None,
+        )
         alone = len(values[0].users) == 1
-        return _name(node) == "batch_norm" and made is not None and made.kind == "convolution" and alone
+        return (
+            _name(node) == "batch_norm"
+            and made is not None
+            and made.kind == "convolution"
+            and alone
+        )
 
     def _bias(self, node: fx.Node, share: float) -> str:
         """The bias that the convolution then has."""
         value, name = _first(node), f"{node.name}.bias"
-        self.constants[name] = round(share * value.shape[1]) * value.element_size()
+        self.constants[name] = (
+            round(share * value.shape[1]) * value.element_size()
+        )
         return name
 
     def _narrow(self, node: fx.Node, share: float) -> None:
         """Of a convolution whose channels are selected, the other channels' weights go."""
         for operand in node.all_input_nodes:
             if self.names[operand] in self.constants:
-                self.constants[self.names[operand]] = round(share * _bytes(operand))
+                self.constants[self.names[operand]] = round(
+                    share * _bytes(operand)
+                )
 
 
-def _needed(operations: Sequence[Operation], wanted: set[str]) -> list[Operation]:
+def _needed(
+    operations: Sequence[Operation], wanted: set[str]
+) -> list[Operation]:
     """Backbones compute layers that nobody asked for; the export leaves them out."""
     needed = []
     for operation in reversed(operations):
@@ -214,20 +282,34 @@ def _selected(graph: fx.Graph) -> dict[fx.Node, float]:
     """Values of which a constant selection of channels alone is read, and the share that it is."""
     shares: dict[fx.Node, float] = {}
     for node in graph.nodes:
-        if _name(node) != "index_select" or node.args[1] != 1 or node.args[2].op not in {"placeholder", "get_attr"}:
+        if (
+            _name(node) != "index_select"
+            or node.args[1] != 1
+            or node.args[2].op not in {"placeholder", "get_attr"}
+        ):
             continue
         waiting, channels = [node.args[0]], _first(node.args[0]).shape[1]
         while waiting:
             value = waiting.pop()
-            plain = _name(value).startswith("conv") and value.args[_GROUPS:] in {(), (1,)}
-            if len(value.users) == 1 and (plain or _name(value) in _CHANNELWISE):
+            plain = _name(value).startswith("conv") and value.args[
+                _GROUPS:
+            ] in {(), (1,)}
+            if len(value.users) == 1 and (
+                plain or _name(value) in _CHANNELWISE
+            ):
                 shares[value] = _first(node).shape[1] / channels
                 operands = [] if plain else value.all_input_nodes
-                waiting += [operand for operand in operands if _first(operand).shape[1:2] == (channels,)]
+                waiting += [
+                    operand
+                    for operand in operands
+                    if _first(operand).shape[1:2] == (channels,)
+                ]
     return shares
 
 
-def _stored(program: Any, constants: dict[str, int], like: Network | None) -> dict[str, int]:
+def _stored(
+    program: Any, constants: dict[str, int], like: Network | None
+) -> dict[str, int]:
     """Bytes of the constants that the export packs, because they are zero at places of every patch."""
     signature = program.graph_signature
     places = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
@@ -238,7 +320,11 @@ def _stored(program: Any, constants: dict[str, int], like: Network | None) -> di
         if tensor is None or tensor.ndim != 3 or size < WORTH_PACKING:
             continue
         if tensor.is_meta:
-            share = like.stored[name] / like.constants[name] if like and name in like.stored else 1.0
+            share = (
+                like.stored[name] / like.constants[name]
+                if like and name in like.stored
+                else 1.0
+            )
         else:
             used = int((tensor != 0).any(dim=0).sum()) + 1
             share = used / tensor[0].numel()
@@ -249,7 +335,9 @@ def _stored(program: Any, constants: dict[str, int], like: Network | None) -> di
 
 def _run(node: fx.Node) -> None:
     """Call the operator on what the tracer left in place of tensors, so that torch counts its operations."""
-    arguments, options = fx.map_arg((node.args, node.kwargs), lambda operand: operand.meta["val"])
+    arguments, options = fx.map_arg(
+        (node.args, node.kwargs), lambda operand: operand.meta["val"]
+    )
     if callable(node.target):
         node.target(*arguments, **options)
 
@@ -266,7 +354,11 @@ def _name(node: fx.Node) -> str:
 
 def _tensors(node: fx.Node) -> Iterator[Tensor]:
     value = node.meta.get("val")
-    yield from (v for v in (value if isinstance(value, list | tuple) else [value]) if isinstance(v, Tensor))
+    yield from (
+        v
+        for v in (value if isinstance(value, list | tuple) else [value])
+        if isinstance(v, Tensor)
+    )
 
 
 def _first(node: fx.Node) -> Tensor:
@@ -274,7 +366,9 @@ def _first(node: fx.Node) -> Tensor:
 
 
 def _bytes(node: fx.Node) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in _tensors(node))
+    return sum(
+        tensor.numel() * tensor.element_size() for tensor in _tensors(node)
+    )
 
 
 def _is_view(node: fx.Node, operand: fx.Node) -> bool:
@@ -284,12 +378,23 @@ def _is_view(node: fx.Node, operand: fx.Node) -> bool:
 
 def _transposes(node: fx.Node, operand: fx.Node) -> bool:
     """The same numbers in another order."""
-    return _aliases(node, operand) and _first(operand).is_contiguous() and not _first(node).is_contiguous()
+    return (
+        _aliases(node, operand)
+        and _first(operand).is_contiguous()
+        and not _first(node).is_contiguous()
+    )
 
 
 def _aliases(node: fx.Node, operand: fx.Node) -> bool:
     """Does the result show all of the operand's memory?"""
     result, given = _first(node), _first(operand)
     schema = getattr(node.target, "_schema", None)
-    shown = schema is not None and any(r.alias_info is not None and not r.alias_info.is_write for r in schema.returns)
-    return shown and result.numel() == given.numel() and result.dtype == given.dtype
+    shown = schema is not None and any(
+        r.alias_info is not None and not r.alias_info.is_write
+        for r in schema.returns
+    )
+    return (
+        shown
+        and result.numel() == given.numel()
+        and result.dtype == given.dtype
+    )

@@ -16,7 +16,21 @@ from anomedge.errors import BundleError
 
 __all__ = ["StageAnatomy", "anatomy_of"]
 
-_BITS = {1: 32, 2: 8, 3: 8, 4: 16, 5: 16, 6: 32, 7: 64, 9: 8, 10: 16, 11: 64, 12: 32, 13: 64, 16: 16}
+_BITS = {
+    1: 32,
+    2: 8,
+    3: 8,
+    4: 16,
+    5: 16,
+    6: 32,
+    7: 64,
+    9: 8,
+    10: 16,
+    11: 64,
+    12: 32,
+    13: 64,
+    16: 16,
+}
 
 
 @dataclass(frozen=True)
@@ -53,22 +67,34 @@ def anatomy_of(path: Path, names: Sequence[str]) -> list[StageAnatomy]:
         ModuleNotFoundError: `onnx` is not installed.
     """
     graph = _graph(path)
-    makers = {output: place for place, node in enumerate(graph.node) for output in node.output}
+    makers = {
+        output: place
+        for place, node in enumerate(graph.node)
+        for output in node.output
+    }
     weights = {tensor.name: _bytes(tensor) for tensor in graph.initializer}
     shapes = {value.name: tuple(_dimensions(value)) for value in graph.output}
     if missing := [name for name in names if name not in shapes]:
-        raise BundleError(f"{path} has no stages {missing}; expected those of its manifest: export the bundle again")
+        raise BundleError(
+            f"{path} has no stages {missing}; expected those of its manifest: export the bundle again"
+        )
     seen: set[int] = set()
     stages = []
     for name in names:
         new = _ancestors(graph, makers, name) - seen
         seen |= new
-        read = {given for place in new for given in graph.node[place].input} & weights.keys()
+        read = {
+            given for place in new for given in graph.node[place].input
+        } & weights.keys()
         stages.append(
             StageAnatomy(
                 name=name,
                 shape=shapes[name],
-                operators=dict(Counter(graph.node[place].op_type for place in sorted(new)).most_common()),
+                operators=dict(
+                    Counter(
+                        graph.node[place].op_type for place in sorted(new)
+                    ).most_common()
+                ),
                 weight_bytes=sum(weights.pop(given) for given in read),
             )
         )
@@ -82,7 +108,9 @@ def _graph(path: Path) -> Any:
     try:
         return onnx.load(path, load_external_data=False).graph
     except (OSError, DecodeError) as error:
-        raise BundleError(f"{path} is no ONNX graph ({error}); export the bundle again") from error
+        raise BundleError(
+            f"{path} is no ONNX graph ({error}); export the bundle again"
+        ) from error
 
 
 def _ancestors(graph: Any, makers: dict[str, int], output: str) -> set[int]:

@@ -32,9 +32,14 @@ class Changes:
         every: poll interval, in seconds.
     """
 
-    def __init__(self, bundle: Bundle, every: float = _POLL_INTERVAL_SECONDS) -> None:
+    def __init__(
+        self, bundle: Bundle, every: float = _POLL_INTERVAL_SECONDS
+    ) -> None:
         self._bundle, self._every = bundle, every
-        self._paths = {name: bundle.path / name for name in (MANIFEST, LOCAL, *bundle.manifest.files)}
+        self._paths = {
+            name: bundle.path / name
+            for name in (MANIFEST, LOCAL, *bundle.manifest.files)
+        }
         # The manifest may have changed between opening and now, so the first poll always compares its digest.
         self._known: dict[str, _State] = self._states() | {MANIFEST: None}
         self._next_poll = 0.0
@@ -47,7 +52,9 @@ class Changes:
             return None
         self._next_poll = now + self._every
         states = self._states()
-        written = [name for name, state in states.items() if state != self._known[name]]
+        written = [
+            name for name, state in states.items() if state != self._known[name]
+        ]
         self._known = states
         message = self._sentence(written) if written else ""
         if not message or message == self._last_message:
@@ -56,7 +63,10 @@ class Changes:
         return message
 
     def _states(self) -> dict[str, _State]:
-        return {name: _state(path, name.startswith(_GOLDEN)) for name, path in self._paths.items()}
+        return {
+            name: _state(path, name.startswith(_GOLDEN))
+            for name, path in self._paths.items()
+        }
 
     def _sentence(self, written: list[str]) -> str:
         path, digest = self._bundle.path, self._bundle.manifest.digest

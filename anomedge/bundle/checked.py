@@ -18,9 +18,13 @@ def check_file(path: Path, size: int, sha256: str) -> None:
     with open_plain(path, links=False) as file:
         found = size_of(file)
         if found != size:
-            raise IntegrityError(f"{path}: got {found} bytes; expected {size}: copy the bundle again")
+            raise IntegrityError(
+                f"{path}: got {found} bytes; expected {size}: copy the bundle again"
+            )
         if sha256_of_open(file) != sha256:
-            raise IntegrityError(f"{path} was changed: its SHA-256 is not the manifest's; copy the bundle again")
+            raise IntegrityError(
+                f"{path} was changed: its SHA-256 is not the manifest's; copy the bundle again"
+            )
 
 
 def checked_content(path: Path, size: int, sha256: str) -> bytes:
@@ -33,8 +37,14 @@ def checked_content(path: Path, size: int, sha256: str) -> bytes:
         content = _content(path, size)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise IntegrityError(f"{path} cannot be read any more ({reason}); open the bundle again") from error
-    if content is None or len(content) != size or sha256_of_bytes(content) != sha256:
+        raise IntegrityError(
+            f"{path} cannot be read any more ({reason}); open the bundle again"
+        ) from error
+    if (
+        content is None
+        or len(content) != size
+        or sha256_of_bytes(content) != sha256
+    ):
         raise IntegrityError(
             f"{path} was changed since the bundle was opened; expected its hash in the manifest: open the bundle again"
         )

@@ -4,7 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["MOST_BATCH_BYTES", "Frozen", "InputContract", "OutputContract", "Pixels", "batch_bytes"]
+__all__ = [
+    "MOST_BATCH_BYTES",
+    "Frozen",
+    "InputContract",
+    "OutputContract",
+    "Pixels",
+    "batch_bytes",
+]
 
 MOST_BATCH_BYTES = 2 << 30
 """Largest fixed batch of frames, in bytes: two frames of 16384x16384."""
@@ -32,8 +39,13 @@ class InputContract(Frozen):
     @model_validator(mode="after")
     def _fits_into_memory(self) -> "InputContract":
         """Bound what a fixed batch makes every reader allocate."""
-        if self.batch != "dynamic" and batch_bytes(self.batch, self.frame) > MOST_BATCH_BYTES:
-            raise ValueError(f"expected a fixed batch of frames of at most {MOST_BATCH_BYTES >> 30} GiB")
+        if (
+            self.batch != "dynamic"
+            and batch_bytes(self.batch, self.frame) > MOST_BATCH_BYTES
+        ):
+            raise ValueError(
+                f"expected a fixed batch of frames of at most {MOST_BATCH_BYTES >> 30} GiB"
+            )
         return self
 
     @property

@@ -9,10 +9,23 @@ from pydantic import Field, FiniteFloat, model_validator
 
 from anomedge.bundle.contracts import Frozen
 from anomedge.errors import BundleError, IntegrityError, SchemaError
-from anomedge.files import JsonError, NotPlainError, atomic_file, canonical_json, read_json, validated
+from anomedge.files import (
+    JsonError,
+    NotPlainError,
+    atomic_file,
+    canonical_json,
+    read_json,
+    validated,
+)
 from anomedge.threshold import Decision
 
-__all__ = ["LOCAL", "LocalSettings", "read_settings", "schema_errors", "write_settings"]
+__all__ = [
+    "LOCAL",
+    "LocalSettings",
+    "read_settings",
+    "schema_errors",
+    "write_settings",
+]
 
 LOCAL = "local.json"
 _LIMIT = 1 << 16
@@ -43,16 +56,23 @@ class LocalSettings(Frozen):
     @model_validator(mode="after")
     def _is_consistent(self) -> "LocalSettings":
         """Refuse counts and rates that cannot belong together: they are shown as a statement of confidence."""
-        if self.alarms is not None and (self.count is None or self.alarms > self.count):
+        if self.alarms is not None and (
+            self.count is None or self.alarms > self.count
+        ):
             raise ValueError("expected at most as many alarms as pictures")
-        if self.interval is not None and not 0 <= self.interval[0] <= self.interval[1] <= 1:
+        if (
+            self.interval is not None
+            and not 0 <= self.interval[0] <= self.interval[1] <= 1
+        ):
             raise ValueError("expected an interval of rates within [0, 1]")
         return self
 
     def applied_to(self, decision: Decision) -> Decision:
         """Return the decision with the overrides applied."""
         overrides = {"threshold", "pixel_threshold", "minimum", "maximum"}
-        return decision.model_copy(update=self.model_dump(include=overrides, exclude_none=True))
+        return decision.model_copy(
+            update=self.model_dump(include=overrides, exclude_none=True)
+        )
 
 
 def read_settings(root: Path, digest: str) -> LocalSettings | None:
@@ -66,18 +86,26 @@ def read_settings(root: Path, digest: str) -> LocalSettings | None:
     try:
         with schema_errors(path, _REMEDY):
             settings = validated(LocalSettings, read_json(path, _LIMIT))
-    except FileNotFoundError:  # no check before reading: --reset may remove the file at any moment
+    except (
+        FileNotFoundError
+    ):  # no check before reading: --reset may remove the file at any moment
         return None
     except OSError as error:
-        raise BundleError(f"{path} cannot be read ({error.strerror or error}); check who may read it") from error
+        raise BundleError(
+            f"{path} cannot be read ({error.strerror or error}); check who may read it"
+        ) from error
     if settings.bundle is None:
-        raise SchemaError(f"{path} does not state the digest of its bundle; {_REMEDY}")
+        raise SchemaError(
+            f"{path} does not state the digest of its bundle; {_REMEDY}"
+        )
     if settings.bundle != digest:
         raise SchemaError(f"{path} was written for another bundle; {_REMEDY}")
     return settings
 
 
-def write_settings(root: Path, digest: str, settings: LocalSettings, check: Callable[[], None]) -> None:
+def write_settings(
+    root: Path, digest: str, settings: LocalSettings, check: Callable[[], None]
+) -> None:
     """Write the `local.json` of the bundle at `root` with this digest, atomically.
 
     `check` raises where the folder at `root` is not the one that is meant. It is called with the temporary file in that
@@ -88,9 +116,13 @@ def write_settings(root: Path, digest: str, settings: LocalSettings, check: Call
     """
     # A folder's name may not be UTF-8; the command must not fail after it inspected all pictures.
     pictures = settings.pictures.encode("utf-8", "backslashreplace").decode()
-    signed = settings.model_copy(update={"bundle": digest, "pictures": pictures})
+    signed = settings.model_copy(
+        update={"bundle": digest, "pictures": pictures}
+    )
     with atomic_file(root / LOCAL, force=True) as temporary:
-        temporary.write_bytes(canonical_json(signed.model_dump(mode="json", exclude_none=True)))
+        temporary.write_bytes(
+            canonical_json(signed.model_dump(mode="json", exclude_none=True))
+        )
         check()
 
 

@@ -27,10 +27,26 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, FiniteFloat, model_validator
 
 from anomedge.bundle.checked import check_file, checked_content
-from anomedge.bundle.contracts import Frozen, InputContract, OutputContract, Pixels
-from anomedge.bundle.local_settings import LOCAL, LocalSettings, read_settings, schema_errors, write_settings
+from anomedge.bundle.contracts import (
+    Frozen,
+    InputContract,
+    OutputContract,
+    Pixels,
+)
+from anomedge.bundle.local_settings import (
+    LOCAL,
+    LocalSettings,
+    read_settings,
+    schema_errors,
+    write_settings,
+)
 from anomedge.bundle.ranges import Range
-from anomedge.errors import BundleError, IntegrityError, OutputError, SchemaError
+from anomedge.errors import (
+    BundleError,
+    IntegrityError,
+    OutputError,
+    SchemaError,
+)
 from anomedge.files import (
     JsonError,
     canonical_json,
@@ -111,7 +127,9 @@ class Image(Frozen):
 class Manifest(Frozen):
     """The contract. `digest` is the SHA-256 of the canonical JSON of everything else, so it stands for the bundle."""
 
-    schema_version: Annotated[int, Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)] = SCHEMA_VERSION
+    schema_version: Annotated[
+        int, Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)
+    ] = SCHEMA_VERSION
     detector: str
     config: dict[str, Any]
     input: InputContract
@@ -134,9 +152,17 @@ class Manifest(Frozen):
     @model_validator(mode="after")
     def _is_whole(self) -> "Manifest":
         """What every reader of a bundle counts on."""
-        if {output.name: len(output.shape) for output in self.outputs} != {"score": 0, "anomaly_map": 3}:
-            raise ValueError("expected the outputs score () and anomaly_map (1, h, w)")
-        if {output.shape for output in self.outputs} != {(), (1, *self.geometry.image)}:
+        if {output.name: len(output.shape) for output in self.outputs} != {
+            "score": 0,
+            "anomaly_map": 3,
+        }:
+            raise ValueError(
+                "expected the outputs score () and anomaly_map (1, h, w)"
+            )
+        if {output.shape for output in self.outputs} != {
+            (),
+            (1, *self.geometry.image),
+        }:
             raise ValueError("expected an anomaly_map of the image's size")
         if unknown := sorted(self.variants.keys() - self.tolerances.keys()):
             raise ValueError(f"expected tolerances of precision {unknown[0]}")
@@ -169,12 +195,16 @@ class Bundle:
             return _open_checked(root)
         except OSError as error:
             reason = error.strerror or str(error)
-            raise BundleError(f"{root} cannot be read ({reason}); check who may read it, or copy it again") from error
+            raise BundleError(
+                f"{root} cannot be read ({reason}); check who may read it, or copy it again"
+            ) from error
 
     def file(self, name: str) -> Path:
         """The path of a file that the manifest names."""
         if name not in self.manifest.files:
-            raise IntegrityError(f"{self.path}: got {name!r}; expected a file that its manifest lists")
+            raise IntegrityError(
+                f"{self.path}: got {name!r}; expected a file that its manifest lists"
+            )
         return safe_member(self.path, name)
 
     def read(self, name: str) -> bytes:
@@ -196,7 +226,9 @@ class Bundle:
             return self.manifest.variants[precision]
         except KeyError:
             known = ", ".join(self.manifest.variants)
-            raise BundleError(f"{self.path}: got precision {precision!r}; expected one of: {known}") from None
+            raise BundleError(
+                f"{self.path}: got precision {precision!r}; expected one of: {known}"
+            ) from None
 
     @cached_property
     def local(self) -> LocalSettings | None:
@@ -211,16 +243,26 @@ class Bundle:
     @cached_property
     def decision(self) -> Decision:
         """The manifest's decision, with what `local.json` overrides."""
-        return self.local.applied_to(self.manifest.decision) if self.local else self.manifest.decision
+        return (
+            self.local.applied_to(self.manifest.decision)
+            if self.local
+            else self.manifest.decision
+        )
 
     def _check_files(self) -> None:
         found = set(_walk(self.path))
         if missing := sorted(self.manifest.files.keys() - found):
-            raise IntegrityError(f"{self.path}: {_some(missing)} missing; copy the bundle again, whole")
+            raise IntegrityError(
+                f"{self.path}: {_some(missing)} missing; copy the bundle again, whole"
+            )
         if extra := sorted(found - self.manifest.files.keys()):
-            raise IntegrityError(f"{self.path}: {_some(extra)} not in its manifest; remove what is not the bundle's")
+            raise IntegrityError(
+                f"{self.path}: {_some(extra)} not in its manifest; remove what is not the bundle's"
+            )
         for name, record in self.manifest.files.items():
-            check_file(safe_member(self.path, name), record.bytes, record.sha256)
+            check_file(
+                safe_member(self.path, name), record.bytes, record.sha256
+            )
 
 
 def _open_checked(root: Path) -> Bundle:
@@ -241,12 +283,27 @@ def _open_checked(root: Path) -> Bundle:
 def read_manifest(root: Path) -> Manifest:
     """The manifest of the bundle at `root`, checked against its own digest."""
     if not root.is_dir():
-        around = next((f for f in list(root.parents)[:2] if root.exists() and (f / MANIFEST).is_file()), None)
-        hint = "check the path" if around is None else f"give {around}, which it lies in"
-        raise BundleError(f"got {root}; expected the folder of a bundle: {hint}")
+        around = next(
+            (
+                f
+                for f in list(root.parents)[:2]
+                if root.exists() and (f / MANIFEST).is_file()
+            ),
+            None,
+        )
+        hint = (
+            "check the path"
+            if around is None
+            else f"give {around}, which it lies in"
+        )
+        raise BundleError(
+            f"got {root}; expected the folder of a bundle: {hint}"
+        )
     path = root / MANIFEST
     if not path.is_file():
-        raise BundleError(f"{root} has no {MANIFEST}; expected the folder that anomedge.export wrote")
+        raise BundleError(
+            f"{root} has no {MANIFEST}; expected the folder that anomedge.export wrote"
+        )
     with schema_errors(path, "copy the bundle again"):
         content = read_json(path, MANIFEST_LIMIT)
     version = content.get("schema_version")
@@ -257,13 +314,17 @@ def read_manifest(root: Path) -> Manifest:
     with schema_errors(path, "export the bundle again"):
         manifest = validated(Manifest, content)
     if _digest(content) != manifest.digest:
-        raise IntegrityError(f"{path} was changed: its digest is not its content's; export or copy the bundle again")
+        raise IntegrityError(
+            f"{path} was changed: its digest is not its content's; export or copy the bundle again"
+        )
     return manifest
 
 
 def write_manifest(root: Path, fields: Mapping[str, Any]) -> Manifest:
     """Write the manifest of the files now in `root`, and return it."""
-    unsigned = Manifest(**fields, files=describe_files(root), digest="").model_dump(mode="json")
+    unsigned = Manifest(
+        **fields, files=describe_files(root), digest=""
+    ).model_dump(mode="json")
     content = unsigned | {"digest": _digest(unsigned)}
     (root / MANIFEST).write_bytes(canonical_json(content))
     return Manifest.model_validate(content)
@@ -277,7 +338,12 @@ def write_local(bundle: Bundle, settings: LocalSettings) -> Bundle:
     Raises:
         OutputError: the bundle cannot be written to, or another one has taken its place since it was opened.
     """
-    write_settings(bundle.path, bundle.manifest.digest, settings, lambda: assert_in_place(bundle))
+    write_settings(
+        bundle.path,
+        bundle.manifest.digest,
+        settings,
+        lambda: assert_in_place(bundle),
+    )
     return Bundle(bundle.path, bundle.manifest)
 
 
@@ -300,7 +366,11 @@ def assert_in_place(bundle: Bundle) -> None:
     """
     there, digest = digest_at(bundle.path), bundle.manifest.digest
     if there != digest:
-        found = "no whole bundle" if there is None else f"another bundle ({there[:12]})"
+        found = (
+            "no whole bundle"
+            if there is None
+            else f"another bundle ({there[:12]})"
+        )
         raise OutputError(
             f"nothing was written into {bundle.path}: got {found} there; expected the one that was opened ({digest[:12]}): "
             f"run the command again"
@@ -320,7 +390,10 @@ def digest_at(root: Path) -> str | None:
 def describe_files(root: Path) -> dict[str, FileRecord]:
     """Size and SHA-256 of every file of a bundle but its manifest, certificates and local settings."""
     return {
-        name: FileRecord(bytes=(root / name).stat().st_size, sha256=sha256_of_file(root / name))
+        name: FileRecord(
+            bytes=(root / name).stat().st_size,
+            sha256=sha256_of_file(root / name),
+        )
         for name in sorted(_walk(root))
     }
 
@@ -346,9 +419,13 @@ def _check_kind(path: Path) -> None:
     except FileNotFoundError:
         return
     if stat.S_ISLNK(mode):
-        raise IntegrityError(f"{path} is a link; expected plain files: copy the bundle with links resolved")
+        raise IntegrityError(
+            f"{path} is a link; expected plain files: copy the bundle with links resolved"
+        )
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise IntegrityError(f"{path} is a pipe or a device; expected plain files: copy the bundle again")
+        raise IntegrityError(
+            f"{path} is a pipe or a device; expected plain files: copy the bundle again"
+        )
 
 
 def _is_unhashed(name: str) -> bool:
@@ -366,7 +443,11 @@ def _raise(error: OSError) -> None:
 
 
 def _digest(content: Mapping[str, Any]) -> str:
-    return sha256_of_bytes(canonical_json({key: value for key, value in content.items() if key != "digest"}))
+    return sha256_of_bytes(
+        canonical_json(
+            {key: value for key, value in content.items() if key != "digest"}
+        )
+    )
 
 
 def _some(names: list[str]) -> str:

@@ -11,7 +11,17 @@ from collections.abc import Iterator
 from itertools import count
 from xml.etree import ElementTree as ET
 
-from anomedge.bundle.protobuf import FIXED32, FIXED64, LENGTHS, PARTS, VARINT, Field, Spoilt, fields, read_varint
+from anomedge.bundle.protobuf import (
+    FIXED32,
+    FIXED64,
+    LENGTHS,
+    PARTS,
+    VARINT,
+    Field,
+    Spoilt,
+    fields,
+    read_varint,
+)
 
 __all__ = ["faults_of_ir", "faults_of_onnx"]
 
@@ -64,7 +74,18 @@ IR_OPERATORS = frozenset(
 """Layer types of OpenVINO's opsets whose outputs depend on their inputs alone; IR files vary in upper and lower case."""
 
 _IR_NAMES = {name.lower() for name in IR_OPERATORS}
-_IR_TAGS = {"net", "layers", "layer", "data", "input", "output", "port", "dim", "edges", "edge"}
+_IR_TAGS = {
+    "net",
+    "layers",
+    "layer",
+    "data",
+    "input",
+    "output",
+    "port",
+    "dim",
+    "edges",
+    "edge",
+}
 _IR_NOTES = {"rt_info", "meta_data"}
 _IR_LARGEST = 16 << 20
 """Parsed, a file of so many bytes may take 0.8 GB; an IR holds no weights and has a few hundred kilobytes."""
@@ -78,12 +99,32 @@ _MOST_FIELDS = 1_000_000
 
 _DOMAINS = {"", "ai.onnx"}
 _TEXT, _NUMBER, _FLOAT = (LENGTHS,), (VARINT,), (FIXED32,)
-_FLOATS, _NUMBERS, _DOUBLES = (FIXED32, LENGTHS), (VARINT, LENGTHS), (FIXED64, LENGTHS)
+_FLOATS, _NUMBERS, _DOUBLES = (
+    (FIXED32, LENGTHS),
+    (VARINT, LENGTHS),
+    (FIXED64, LENGTHS),
+)
 _SINGLE: dict[str, dict[int, tuple[int, ...]]] = {
-    "model": {1: _NUMBER, 2: _TEXT, 3: _TEXT, 4: _TEXT, 5: _NUMBER, 6: _TEXT, 7: _TEXT},
+    "model": {
+        1: _NUMBER,
+        2: _TEXT,
+        3: _TEXT,
+        4: _TEXT,
+        5: _NUMBER,
+        6: _TEXT,
+        7: _TEXT,
+    },
     "graph": {2: _TEXT, 10: _TEXT},
     "node": {3: _TEXT, 4: _TEXT, 6: _TEXT, 7: _TEXT},
-    "attribute": {1: _TEXT, 2: _FLOAT, 3: _NUMBER, 4: _TEXT, 5: _TEXT, 13: _TEXT, 20: _NUMBER},
+    "attribute": {
+        1: _TEXT,
+        2: _FLOAT,
+        3: _NUMBER,
+        4: _TEXT,
+        5: _TEXT,
+        13: _TEXT,
+        20: _NUMBER,
+    },
     "tensor": {2: _NUMBER, 8: _TEXT, 9: _TEXT, 12: _TEXT, 14: _NUMBER},
 }
 """Fields that occur at most once, with their wire types. Parsers merge or replace repeated ones, each in its own way."""
@@ -105,7 +146,11 @@ _REPEATED: dict[str, dict[int, tuple[int, ...]]] = {
         16: _TEXT,
     },
 }
-_LARGEST = {("tensor", 2): 2**31 - 1, ("tensor", 14): 1, ("attribute", 20): 2**31 - 1}
+_LARGEST = {
+    ("tensor", 2): 2**31 - 1,
+    ("tensor", 14): 1,
+    ("attribute", 20): 2**31 - 1,
+}
 """Largest numbers of enumerations; parsers cut larger ones to 32 bits, or ignore them."""
 
 _REASONS = {
@@ -130,11 +175,15 @@ def faults_of_onnx(content: bytes) -> Iterator[str]:
     >>> list(faults_of_onnx(bytes([0xCA, 0x01, 0x00])))
     ['has local functions']
     """
-    if content[4:8] == b"ORTM":  # ONNX Runtime takes such bytes for its own format, which nothing here reads
+    if (
+        content[4:8] == b"ORTM"
+    ):  # ONNX Runtime takes such bytes for its own format, which nothing here reads
         yield "has the mark of ONNX Runtime's own format"
         return
     try:
-        yield from _faults(content, Field(0, LENGTHS, 0, 0, len(content)), "model", count())
+        yield from _faults(
+            content, Field(0, LENGTHS, 0, 0, len(content)), "model", count()
+        )
     except Spoilt as error:
         yield f"is no valid ONNX graph ({error})"
 
@@ -158,7 +207,9 @@ def faults_of_ir(content: bytes) -> Iterator[str]:
             yield from _faults_of_layers(root)
 
 
-def _faults(content: bytes, message: Field, kind: str, counter: Iterator[int]) -> Iterator[str]:
+def _faults(
+    content: bytes, message: Field, kind: str, counter: Iterator[int]
+) -> Iterator[str]:
     """Yield the faults of a message and of those within it; every kind of message here nests to a fixed depth."""
     single, repeated = _SINGLE[kind], _REPEATED[kind]
     seen = set[int]()
@@ -167,12 +218,18 @@ def _faults(content: bytes, message: Field, kind: str, counter: Iterator[int]) -
             raise Spoilt(f"over {_MOST_FIELDS} fields")
         number = field.number
         if field.wire not in (single.get(number) or repeated.get(number) or ()):
-            yield _REASONS.get((kind, number), f"has an unknown field {number} (wire type {field.wire}) in a {kind}")
+            yield _REASONS.get(
+                (kind, number),
+                f"has an unknown field {number} (wire type {field.wire}) in a {kind}",
+            )
             continue
         if number in single and number in seen:
             yield f"has field {number} of a {kind} twice"
         largest = _LARGEST.get((kind, number))
-        if largest is not None and read_varint(content, field.body, field.end)[0] > largest:
+        if (
+            largest is not None
+            and read_varint(content, field.body, field.end)[0] > largest
+        ):
             yield f"has too large a number in field {number} of a {kind}; expected at most {largest}"
         seen.add(number)
         inner = PARTS[kind].get(number)
@@ -188,7 +245,9 @@ def _faults_of_node(content: bytes, message: Field) -> Iterator[str]:
     for field in fields(content, message.body, message.end):
         inputs += field.number == _INPUT
         if field.number in texts:
-            texts[field.number] = content[field.body : field.end].decode(errors="replace")
+            texts[field.number] = content[field.body : field.end].decode(
+                errors="replace"
+            )
     operator, domain = texts[_OPERATOR][:60], texts[_DOMAIN][:60]
     if domain not in _DOMAINS:
         yield f"has operator {operator!r} of domain {domain!r}, which runs code that is not ONNX's own"
@@ -214,7 +273,9 @@ def _faults_of_layers(root: ET.Element) -> Iterator[str]:
 
 
 def _faults_of_layer(layer: ET.Element) -> Iterator[str]:
-    kind, version, name = (layer.get(key, "")[:60] for key in ("type", "version", "name"))
+    kind, version, name = (
+        layer.get(key, "")[:60] for key in ("type", "version", "name")
+    )
     if kind.lower() not in _IR_NAMES or not _OPSET.fullmatch(version):
         yield (
             f"has layer {name!r} of type {kind} ({version}), which may keep a state, draw random numbers or run other code"

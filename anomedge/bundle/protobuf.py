@@ -20,7 +20,14 @@ PARTS = {
     "function": {7: "node", 11: "attribute"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
     "node": {5: "attribute"},
-    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "attribute": {
+        5: "tensor",
+        6: "graph",
+        10: "tensor",
+        11: "graph",
+        22: "sparse",
+        23: "sparse",
+    },
     "sparse": {1: "tensor", 2: "tensor"},
     "tensor": {},
 }
@@ -67,7 +74,9 @@ def fields(data: Data, start: int, end: int) -> Iterator[Field]:
         key, body = read_varint(data, place, end)
         # Parsers differ in what they make of longer keys: some cut them to 32 bits.
         if key > _LARGEST_KEY or body - place != len(varint(key)):
-            raise Spoilt(f"a field at byte {place} whose number is not in its shortest form")
+            raise Spoilt(
+                f"a field at byte {place} whose number is not in its shortest form"
+            )
         number, wire = key >> 3, key & 7
         if wire == VARINT:
             stop = read_varint(data, body, end)[1]
@@ -79,7 +88,9 @@ def fields(data: Data, start: int, end: int) -> Iterator[Field]:
         else:
             raise Spoilt(f"wire type {wire} at byte {place}")
         if number == 0 or stop > end:
-            raise Spoilt(f"a field at byte {place} that ends outside its message")
+            raise Spoilt(
+                f"a field at byte {place} that ends outside its message"
+            )
         yield Field(number, wire, place, body, stop)
         place = stop
 
@@ -95,7 +106,9 @@ def read_varint(data: Data, place: int, end: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             if value > _LARGEST_NUMBER:
-                raise Spoilt(f"a number of more than 64 bits before byte {place}")
+                raise Spoilt(
+                    f"a number of more than 64 bits before byte {place}"
+                )
             return value, place
     raise Spoilt(f"an unterminated number before byte {place}")
 

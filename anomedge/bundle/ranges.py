@@ -49,10 +49,16 @@ class Range(BaseModel):
         return SAFETY * (self.seen or 0.0) if self.bound is None else self.bound
 
     @property
-    def verdict(self) -> Literal["fits", "may overflow", "overflows", "underflows"]:
+    def verdict(
+        self,
+    ) -> Literal["fits", "may overflow", "overflows", "underflows"]:
         """In float16: it overflowed on a picture, or could, or what matters of it would lose digits, or nothing."""
         if (self.seen or 0.0) > LARGEST:
             return "overflows"
         if self.reach > LARGEST:
             return "may overflow"
-        return "underflows" if self.least is not None and self.least < LEAST else "fits"
+        return (
+            "underflows"
+            if self.least is not None and self.least < LEAST
+            else "fits"
+        )

@@ -15,12 +15,19 @@ from anomedge.commands._shared import bytes_for_people
 __all__ = ["content", "shown"]
 
 
-def content(budget: Budget, device: Device, suggestions: Sequence[str]) -> dict[str, Any]:
+def content(
+    budget: Budget, device: Device, suggestions: Sequence[str]
+) -> dict[str, Any]:
     """As JSON."""
-    return budget.to_json(device) | {"device": device.model_dump(mode="json"), "suggestions": list(suggestions)}
+    return budget.to_json(device) | {
+        "device": device.model_dump(mode="json"),
+        "suggestions": list(suggestions),
+    }
 
 
-def shown(budget: Budget, device: Device, suggestions: Sequence[str], assumed: bool) -> list[Any]:
+def shown(
+    budget: Budget, device: Device, suggestions: Sequence[str], assumed: bool
+) -> list[Any]:
     """For people. `assumed` says that nobody gave the frame's size."""
     return [
         _device(device),
@@ -41,11 +48,19 @@ def _figures(device: Device) -> dict[tuple[str, str], Figure]:
         ("bandwidth", "B/s"): device.bandwidth,
         ("memory", "B"): device.memory,
     }
-    return {name: figure for name, figure in figures.items() if figure is not None}
+    return {
+        name: figure for name, figure in figures.items() if figure is not None
+    }
 
 
 def _device(device: Device) -> Table:
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), title=device.title, title_justify="left")
+    table = Table(
+        box=None,
+        show_header=False,
+        padding=(0, 2, 0, 0),
+        title=device.title,
+        title_justify="left",
+    )
     for (name, unit), figure in _figures(device).items():
         table.add_row(name, _quantity(figure.value, unit), figure.derived or "")
     table.add_row("release", "", device.release)
@@ -58,22 +73,46 @@ def _sources(device: Device) -> str:
 
 
 def _files(budget: Budget) -> Table:
-    table = Table("file of the bundle", "size, about", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(
+        "file of the bundle",
+        "size, about",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     for name, size in budget.files.items():
         table.add_row(name, bytes_for_people(size))
-    table.add_row("all, in float32", bytes_for_people(sum(budget.files.values())))
+    table.add_row(
+        "all, in float32", bytes_for_people(sum(budget.files.values()))
+    )
     return table
 
 
 def _memory(budget: Budget, device: Device) -> Table:
     memory = budget.memory
-    table = Table(f"memory, batch {budget.batch}", "about", "", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    largest = ", ".join(f"{_shape(value.shape)} ({bytes_for_people(value.bytes)})" for value in memory.largest[:2])
-    share = "" if device.memory is None else f"{memory.peak / device.memory.value:.1%} of the device's; "
+    table = Table(
+        f"memory, batch {budget.batch}",
+        "about",
+        "",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    largest = ", ".join(
+        f"{_shape(value.shape)} ({bytes_for_people(value.bytes)})"
+        for value in memory.largest[:2]
+    )
+    share = (
+        ""
+        if device.memory is None
+        else f"{memory.peak / device.memory.value:.1%} of the device's; "
+    )
     rows = (
         ("constants", memory.constants, "weights and statistics"),
         ("copies of them", memory.copies, "in layouts of the runtime's own"),
-        ("freed", memory.freed, "of opening the file, kept by the system's malloc"),
+        (
+            "freed",
+            memory.freed,
+            "of opening the file, kept by the system's malloc",
+        ),
         ("frames", memory.inputs, ""),
         ("values", memory.values, f"alive at once, the largest {largest}"),
         (
@@ -82,8 +121,16 @@ def _memory(budget: Budget, device: Device) -> Table:
             f"what the runtime takes for them, and keeps; {bytes_for_people(memory.reused)} of what was freed",
         ),
         ("while opening", memory.opening, ""),
-        ("while running", memory.running, "constants, copies, freed, frames, the rest of the room, the session's own"),
-        ("peak", memory.peak, f"{share}under ONNX Runtime on a CPU, above an idle process"),
+        (
+            "while running",
+            memory.running,
+            "constants, copies, freed, frames, the rest of the room, the session's own",
+        ),
+        (
+            "peak",
+            memory.peak,
+            f"{share}under ONNX Runtime on a CPU, above an idle process",
+        ),
     )
     for name, size, text in rows:
         table.add_row(name, bytes_for_people(size), text)
@@ -91,9 +138,7 @@ def _memory(budget: Budget, device: Device) -> Table:
 
 
 def _stages(budget: Budget, device: Device, assumed: bool) -> Table:
-    frames = (
-        f"frames of {_shape(budget.frame)}{', assumed (--frame)' if assumed else ''}; batch {budget.batch}; float32"
-    )
+    frames = f"frames of {_shape(budget.frame)}{', assumed (--frame)' if assumed else ''}; batch {budget.batch}; float32"
     table = Table(
         "stage", "shape", "arithmetic", "constants", "values", "limit ms\na frame", "share", "held by",
         title=frames, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
@@ -111,9 +156,14 @@ def _stages(budget: Budget, device: Device, assumed: bool) -> Table:
             f"{limit / total:.0%}",
             device.held_by(stage.flops, stage.bytes),
         )
-    flops, weights, moved = (sum(getattr(s, name) for s in budget.stages) for name in ("flops", "weights", "moved"))
+    flops, weights, moved = (
+        sum(getattr(s, name) for s in budget.stages)
+        for name in ("flops", "weights", "moved")
+    )
     sizes = bytes_for_people(weights), bytes_for_people(moved)
-    table.add_row("all", "", _quantity(flops, "FLOP"), *sizes, f"{total:.3f}", "", "")
+    table.add_row(
+        "all", "", _quantity(flops, "FLOP"), *sizes, f"{total:.3f}", "", ""
+    )
     return table
 
 
@@ -131,7 +181,11 @@ def _advice(suggestions: Sequence[str], device: Device) -> str:
     if not suggestions:
         fits = "" if device.memory is None else ", and it fits"
         return f"to change: nothing stands out: no part takes over half of the limit{fits}"
-    lines = ["to change:", *(f"  - {line}" for line in suggestions), "Fit and verify again: it will decide otherwise."]
+    lines = [
+        "to change:",
+        *(f"  - {line}" for line in suggestions),
+        "Fit and verify again: it will decide otherwise.",
+    ]
     return "\n".join(lines)
 
 

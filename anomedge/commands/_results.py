@@ -72,13 +72,19 @@ class ResultsFile:
         """
         if not rows:
             return
-        entry = _csv_lines(rows) if self._form is Format.csv else self._json_entries(rows)
+        entry = (
+            _csv_lines(rows)
+            if self._form is Format.csv
+            else self._json_entries(rows)
+        )
         tail = b"" if self._form is Format.csv else b"\n]\n"
         try:
             self._write(entry + tail)
         except OSError as error:
             self._cut_back()
-            raise _refused(self.path, error, "earlier results are kept") from error
+            raise _refused(
+                self.path, error, "earlier results are kept"
+            ) from error
         self._end += len(entry)
         self._tail = tail
 
@@ -91,7 +97,9 @@ class ResultsFile:
         try:
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise _refused(self.path, error, "its last results may be lost") from error
+            raise _refused(
+                self.path, error, "its last results may be lost"
+            ) from error
         finally:
             self._file.close()
 
@@ -99,13 +107,18 @@ class ResultsFile:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
     def _json_entries(self, rows: Sequence[Row]) -> bytes:
         """Format rows as `canonical_json` formats array elements, with a leading comma after earlier rows."""
-        entries = canonical_json(list(rows)).removeprefix(b"[").removesuffix(b"\n]\n")
+        entries = (
+            canonical_json(list(rows)).removeprefix(b"[").removesuffix(b"\n]\n")
+        )
         return (b"" if self._end == len(self._head) else b",") + entries
 
     def _write(self, data: bytes) -> None:
@@ -120,7 +133,9 @@ class ResultsFile:
             self._file.truncate(self._end)
             self._write(self._tail)
         except OSError as error:
-            raise _refused(self.path, error, "its last line may be incomplete") from error
+            raise _refused(
+                self.path, error, "its last line may be incomplete"
+            ) from error
 
 
 class Overlays:
@@ -148,7 +163,9 @@ class Overlays:
             with atomic_file(target, force=True, sweep=False) as temporary:
                 Image.fromarray(pixels).save(temporary, format="PNG")
         except OSError as error:
-            raise _refused(target, error, "no overlay of this picture") from error
+            raise _refused(
+                target, error, "no overlay of this picture"
+            ) from error
 
     def _prepare(self, folder: Path) -> None:
         """Create a folder and remove abandoned temporary files from it, once."""
@@ -179,7 +196,11 @@ def _overlay_name(name: str, taken: set[str]) -> str:
     plain = name if name.endswith(_PNG) else name + _PNG
     free = plain == name or plain not in taken
     file = PurePosixPath(plain).name
-    if free and file == storable(file) and len(os.fsencode(file)) <= _LONGEST_NAME:
+    if (
+        free
+        and file == storable(file)
+        and len(os.fsencode(file)) <= _LONGEST_NAME
+    ):
         return plain
     path = PurePosixPath(name)
     start = storable(path.name).encode()[:_KEPT_BYTES].decode(errors="ignore")
@@ -195,4 +216,6 @@ def _csv_lines(rows: Sequence[Row]) -> bytes:
 
 def _refused(path: Path, error: OSError, left: str) -> OutputError:
     reason = error.strerror or str(error)
-    return OutputError(f"cannot write {path}: {reason}; {left}: make space, or give another folder")
+    return OutputError(
+        f"cannot write {path}: {reason}; {left}: make space, or give another folder"
+    )

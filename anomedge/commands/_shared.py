@@ -18,7 +18,12 @@ from rich.table import Table
 from rich.text import Text
 
 from anomedge.bundle import Bundle, LocalSettings
-from anomedge.commands._terminal import SafeConsole, checked_stdout, stdout_failure, wide_console
+from anomedge.commands._terminal import (
+    SafeConsole,
+    checked_stdout,
+    stdout_failure,
+    wide_console,
+)
 from anomedge.errors import AnomedgeError, InputError, RuntimeMissing
 from anomedge.names import printable, printable_lines
 from anomedge.parity.certificate import Cell, Certificate, Check
@@ -48,10 +53,14 @@ _EXTRAS = {
 }
 _CLAUSES = {"contract": "clauses kept", "bundle": "statements hold"}
 _VALUES = {
-    "--runtime": re.compile(r"onnxruntime|ort|openvino|ov|tensorrt|trt|tensorrt-rtx|rtx"),
+    "--runtime": re.compile(
+        r"onnxruntime|ort|openvino|ov|tensorrt|trt|tensorrt-rtx|rtx"
+    ),
     "--batch": re.compile(r"\d+"),
     "--precision": re.compile(r"fp32|tf32|fp16|fp16-storage|int8"),
-    "--target": re.compile(r"(tensorrt-)?\d+\.\d+|rtx|openvino-[a-z]+|.+\.json"),
+    "--target": re.compile(
+        r"(tensorrt-)?\d+\.\d+|rtx|openvino-[a-z]+|.+\.json"
+    ),
 }
 
 
@@ -66,7 +75,9 @@ def parse_size(text: str) -> tuple[int, int]:
     """
     match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", text)
     if match is None:
-        raise InputError(f"got size {text!r}; expected height x width in pixels, such as 480x640")
+        raise InputError(
+            f"got size {text!r}; expected height x width in pixels, such as 480x640"
+        )
     return int(match[1]), int(match[2])
 
 
@@ -82,7 +93,9 @@ def parse_batch(text: str) -> Any:
     if text == "dynamic":
         return "dynamic"
     if not text.isdecimal() or int(text) < 1:
-        raise InputError(f"got batch {text!r}; expected 'dynamic' or a number of frames, such as 1")
+        raise InputError(
+            f"got batch {text!r}; expected 'dynamic' or a number of frames, such as 1"
+        )
     return int(text)
 
 
@@ -116,20 +129,28 @@ class Stopped(BaseException):
         self.exit_code = 128 + number
 
 
-def guarded(command: Callable[[list[str]], Any], arguments: Sequence[str]) -> int:
+def guarded(
+    command: Callable[[list[str]], Any], arguments: Sequence[str]
+) -> int:
     """Run a command line; errors become one line and an exit code, tracebacks only come with `--debug`."""
     debug = "--debug" in arguments
     with warnings.catch_warnings(), checked_stdout(), _signals_raised():
         warnings.showwarning = _one_line_warning  # type: ignore[assignment]
         try:
             command([a for a in spread_values(arguments) if a != "--debug"])
-            with suppress(BrokenPipeError):  # the reader closed the pipe, as `head` does
+            with suppress(
+                BrokenPipeError
+            ):  # the reader closed the pipe, as `head` does
                 sys.stdout.flush()
             return 0
         except AnomedgeError as error:
             return _failed(error, error.exit_code, debug)
         except SystemExit as stop:  # how the parser ends: help, wrong use
-            return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
+            return (
+                stop.code
+                if isinstance(stop.code, int)
+                else int(bool(stop.code))
+            )
         except ModuleNotFoundError as error:
             extra = _EXTRAS.get(str(error.name).split(".")[0], "export")
             missing = RuntimeMissing(
@@ -137,8 +158,16 @@ def guarded(command: Callable[[list[str]], Any], arguments: Sequence[str]) -> in
             )
             return _failed(missing, 2, debug)
         except (Stopped, KeyboardInterrupt) as stop:
-            name, code = (stop.name, stop.exit_code) if isinstance(stop, Stopped) else ("SIGINT", 130)
-            return _failed(InputError(f"stopped by {name}; nothing was left half written"), code, debug)
+            name, code = (
+                (stop.name, stop.exit_code)
+                if isinstance(stop, Stopped)
+                else ("SIGINT", 130)
+            )
+            return _failed(
+                InputError(f"stopped by {name}; nothing was left half written"),
+                code,
+                debug,
+            )
         except Exception as error:  # noqa: BLE001 - what no part of anomedge expected: still one line
             return _failed(_translated(error), 2, debug)
 
@@ -158,12 +187,16 @@ def _signals_raised() -> Iterator[None]:
         yield
         return
     wanted = (signal.SIGTERM, signal.SIGINT)
-    former = {number: signal.signal(number, _raise_stopped) for number in wanted}
+    former = {
+        number: signal.signal(number, _raise_stopped) for number in wanted
+    }
     try:
         yield
     finally:
         for number, handler in former.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            signal.signal(
+                number, signal.SIG_DFL if handler is None else handler
+            )
 
 
 def _raise_stopped(number: int, _: FrameType | None) -> None:
@@ -181,10 +214,14 @@ def show_certificate(certificate: Certificate) -> None:
 def _verdict_line(certificate: Certificate) -> str:
     """Format the verdict, followed by its cautions, if any."""
     count = certificate.pictures.total
-    batches = ", ".join(map(str, dict.fromkeys(cell.batch for cell in certificate.cells)))
+    batches = ", ".join(
+        map(str, dict.fromkeys(cell.batch for cell in certificate.cells))
+    )
     if not certificate.passed:
         return f"FAILED against {certificate.reference} on {count} pictures"
-    cautions = "".join(f"; caution: {caution}" for caution in certificate.cautions)
+    cautions = "".join(
+        f"; caution: {caution}" for caution in certificate.cautions
+    )
     return f"passed against {certificate.reference} on {count} pictures at batch {batches}{cautions}"
 
 
@@ -207,7 +244,9 @@ def threshold_lines(bundle: Bundle, local: LocalSettings | None) -> list[str]:
     manifest, origin = bundle.manifest.decision, bundle.manifest.decision.origin
     rule = f"false-alarm rate {origin.rate:g}" if origin.rate else "best F1"
     aimed = f"{rule} on {origin.normal} normal and {origin.anomalous} anomalous pictures ({origin.source})"
-    margin = f"margin {origin.margin / manifest.scale:.2%} of the scale" + (", extrapolated" * origin.extrapolated)
+    margin = f"margin {origin.margin / manifest.scale:.2%} of the scale" + (
+        ", extrapolated" * origin.extrapolated
+    )
     lines = [
         f"manifest   threshold {manifest.threshold:.6g}, pixels {manifest.pixel_threshold:.6g}: {aimed}; {margin}",
     ]
@@ -219,7 +258,11 @@ def threshold_lines(bundle: Bundle, local: LocalSettings | None) -> list[str]:
         "lowest shown": local.minimum,
         "highest shown": local.maximum,
     }
-    shown = ", ".join(f"{name} {value:.6g}" for name, value in values.items() if value is not None)
+    shown = ", ".join(
+        f"{name} {value:.6g}"
+        for name, value in values.items()
+        if value is not None
+    )
     lines.append(
         f"local      {shown or 'nothing'}: {printable(local.pictures)}; {printable(local.by)}, {printable(local.when)}"
     )
@@ -231,19 +274,27 @@ def threshold_lines(bundle: Bundle, local: LocalSettings | None) -> list[str]:
         )
     if local.threshold is not None:
         moved = (local.threshold - manifest.threshold) / manifest.scale
-        lines.append(f"in force   local.json, which moves the threshold by {moved:+.1%} of the scale")
+        lines.append(
+            f"in force   local.json, which moves the threshold by {moved:+.1%} of the scale"
+        )
     return lines
 
 
 def _cell_table(certificate: Certificate) -> Table:
-    where = {f"{c.runtime} {c.version} on {c.running_on}, {c.precision}": None for c in certificate.cells}
+    where = {
+        f"{c.runtime} {c.version} on {c.running_on}, {c.precision}": None
+        for c in certificate.cells
+    }
     table = Table(
         "runtime", "batch", "score", "map", "batches", "flips", "margin", "image\nAUROC", "pixel\nAUROC", "verdict",
         title=f"{_pictures(certificate)}\nagainst {certificate.reference}: " + "; ".join(where),
         title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
     )  # fmt: skip
     for cell in certificate.cells:
-        errors = [_short(x) for x in (cell.score_error, cell.map_error, cell.batch_error)]
+        errors = [
+            _short(x)
+            for x in (cell.score_error, cell.map_error, cell.batch_error)
+        ]
         table.add_row(
             _copy(cell),
             str(cell.batch),
@@ -258,31 +309,71 @@ def _cell_table(certificate: Certificate) -> Table:
 
 
 def _check_table(certificate: Certificate) -> Table:
-    table = Table("runtime", "proof", "error", "allowed", "verdict", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(
+        "runtime",
+        "proof",
+        "error",
+        "allowed",
+        "verdict",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     for check in certificate.checks:
         if check.kind in {"pixels", "stage"} or not check.passed:
-            verdict = "passed" if check.passed else Text(f"FAILED: {check.detail}", "red")
+            verdict = (
+                "passed"
+                if check.passed
+                else Text(f"FAILED: {check.detail}", "red")
+            )
             error, allowed = _short(check.error), _short(check.tolerance)
-            table.add_row(_copy(check), f"{check.kind} {check.name}", error, allowed, verdict)
-    clause_checks = [check for check in certificate.checks if check.kind in _CLAUSES]
-    for runtime, kind in dict.fromkeys((check.runtime, check.kind) for check in clause_checks):
-        clauses = [check for check in certificate.checks if (check.runtime, check.kind) == (runtime, kind)]
+            table.add_row(
+                _copy(check),
+                f"{check.kind} {check.name}",
+                error,
+                allowed,
+                verdict,
+            )
+    clause_checks = [
+        check for check in certificate.checks if check.kind in _CLAUSES
+    ]
+    for runtime, kind in dict.fromkeys(
+        (check.runtime, check.kind) for check in clause_checks
+    ):
+        clauses = [
+            check
+            for check in certificate.checks
+            if (check.runtime, check.kind) == (runtime, kind)
+        ]
         kept = sum(check.passed for check in clauses)
-        table.add_row(runtime, kind, "", "", f"{kept} of {len(clauses)} {_CLAUSES[kind]}")
+        table.add_row(
+            runtime, kind, "", "", f"{kept} of {len(clauses)} {_CLAUSES[kind]}"
+        )
     return table
 
 
 def _copy(proven: Cell | Check) -> str:
     """Which of the graphs it was."""
-    return proven.runtime + ("" if proven.precision == "fp32" else f" {proven.precision}")
+    return proven.runtime + (
+        "" if proven.precision == "fp32" else f" {proven.precision}"
+    )
 
 
 def _pictures(certificate: Certificate) -> str:
     count = certificate.pictures
-    parts = {"blended to the threshold": count.blended, "fitted on": count.fitted, "extreme": count.extreme}
+    parts = {
+        "blended to the threshold": count.blended,
+        "fitted on": count.fitted,
+        "extreme": count.extreme,
+    }
     shown = [f"{number} {name}" for name, number in parts.items() if number]
-    shown += [f"{count.resized} stretched to the frame"] if count.resized else []
-    return f"{count.total} pictures" + (f" ({', '.join(shown)})" if shown else "") + "; errors as shares of the scale"
+    shown += (
+        [f"{count.resized} stretched to the frame"] if count.resized else []
+    )
+    return (
+        f"{count.total} pictures"
+        + (f" ({', '.join(shown)})" if shown else "")
+        + "; errors as shares of the scale"
+    )
 
 
 def _short(value: float | None) -> str:
@@ -299,9 +390,15 @@ def _auroc(value: float | None, change: float | None) -> str:
 def _failed(error: AnomedgeError, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    SafeConsole(stderr=True).print(Text.assemble(("error:", "red"), f" {error}"))
+    SafeConsole(stderr=True).print(
+        Text.assemble(("error:", "red"), f" {error}")
+    )
     return code
 
 
 def _one_line_warning(message: Warning | str, *_: Any) -> None:
-    SafeConsole(stderr=True).print(Text.assemble(("warning:", "yellow"), f" {printable_lines(str(message))}"))
+    SafeConsole(stderr=True).print(
+        Text.assemble(
+            ("warning:", "yellow"), f" {printable_lines(str(message))}"
+        )
+    )

@@ -14,7 +14,15 @@ from anomedge.bundle.ranges import LARGEST, SAFETY, Range
 from anomedge.commands._shared import bytes_for_people
 from anomedge.parity.stored import StoredCertificate
 
-__all__ = ["certificates", "contract", "files", "model", "ranges", "stages", "tensors"]
+__all__ = [
+    "certificates",
+    "contract",
+    "files",
+    "model",
+    "ranges",
+    "stages",
+    "tensors",
+]
 
 
 def contract(bundle: Bundle) -> Table:
@@ -24,31 +32,74 @@ def contract(bundle: Bundle) -> Table:
     table = _plain_table()
     given = manifest.input
     frame = f"{given.name}: {given.dtype} ({given.batch}, {given.height}, {given.width}, 3) {given.colour}"
-    outputs = (f"{o.name}: {o.dtype} ({', '.join(str(n) for n in ('B', *o.shape))})" for o in manifest.outputs)
-    crop = "" if manifest.image.crop is None else f", middle {_size(manifest.image.crop)} kept"
-    table.add_row("detector", f"{manifest.detector} on {manifest.config.get('backbone', '?')}")
-    table.add_row("layers", ", ".join(str(layer) for layer in manifest.config.get("layers", ())))
+    outputs = (
+        f"{o.name}: {o.dtype} ({', '.join(str(n) for n in ('B', *o.shape))})"
+        for o in manifest.outputs
+    )
+    crop = (
+        ""
+        if manifest.image.crop is None
+        else f", middle {_size(manifest.image.crop)} kept"
+    )
+    table.add_row(
+        "detector",
+        f"{manifest.detector} on {manifest.config.get('backbone', '?')}",
+    )
+    table.add_row(
+        "layers",
+        ", ".join(str(layer) for layer in manifest.config.get("layers", ())),
+    )
     table.add_row("digest", manifest.digest)
     table.add_row("input", frame)
-    table.add_row("image", f"stretched to {_size(manifest.image.size)}{crop}; map {_size(geometry.image)}")
+    table.add_row(
+        "image",
+        f"stretched to {_size(manifest.image.size)}{crop}; map {_size(geometry.image)}",
+    )
     table.add_row("output", "; ".join(outputs))
-    table.add_row("variants", ", ".join(manifest.variants) + f"; ONNX opset {manifest.opset}")
-    table.add_row("golden", f"{len(manifest.golden)} frames ({manifest.golden_source})")
-    table.add_row("made by", ", ".join(f"{name} {version}" for name, version in manifest.tools.items()))
-    table.add_row("licences", "; ".join(f"{name}: {text}" for name, text in manifest.licence.items()))
+    table.add_row(
+        "variants",
+        ", ".join(manifest.variants) + f"; ONNX opset {manifest.opset}",
+    )
+    table.add_row(
+        "golden", f"{len(manifest.golden)} frames ({manifest.golden_source})"
+    )
+    table.add_row(
+        "made by",
+        ", ".join(
+            f"{name} {version}" for name, version in manifest.tools.items()
+        ),
+    )
+    table.add_row(
+        "licences",
+        "; ".join(f"{name}: {text}" for name, text in manifest.licence.items()),
+    )
     return table
 
 
 def files(bundle: Bundle) -> Table:
     """Its files, the golden frames in one row."""
-    table = Table("file", "size", "SHA-256", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(
+        "file", "size", "SHA-256", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
     records = bundle.manifest.files
     for name, record in sorted(records.items()):
         if not name.startswith("golden/"):
-            table.add_row(name, bytes_for_people(record.bytes), record.sha256[:16])
-    golden = [record.bytes for name, record in records.items() if name.startswith("golden/")]
-    table.add_row(f"golden/ ({len(golden)} files)", bytes_for_people(sum(golden)), "")
-    table.add_row("all", bytes_for_people(sum(record.bytes for record in records.values())), "")
+            table.add_row(
+                name, bytes_for_people(record.bytes), record.sha256[:16]
+            )
+    golden = [
+        record.bytes
+        for name, record in records.items()
+        if name.startswith("golden/")
+    ]
+    table.add_row(
+        f"golden/ ({len(golden)} files)", bytes_for_people(sum(golden)), ""
+    )
+    table.add_row(
+        "all",
+        bytes_for_people(sum(record.bytes for record in records.values())),
+        "",
+    )
     return table
 
 
@@ -56,16 +107,31 @@ def certificates(stored: Sequence[StoredCertificate]) -> Any:
     """What was proven of it, and what is no proof of it."""
     if not stored:
         return "no certificate: nothing was proven of this copy yet (anomedge verify)"
-    table = Table("certificate", "against", "cells", "worst score", "worst map", "verdict", box=box.SIMPLE_HEAD)
+    table = Table(
+        "certificate",
+        "against",
+        "cells",
+        "worst score",
+        "worst map",
+        "verdict",
+        box=box.SIMPLE_HEAD,
+    )
     for each in stored:
         proof = each.certificate
         if proof is None or each.objection:
             table.add_row(each.name, "", "", "", "", each.verdict)
             continue
-        worst = [max((getattr(c, name) for c in proof.cells), default=0) for name in ("score_error", "map_error")]
-        cells = sorted({f"{cell.runtime} {cell.precision}" for cell in proof.cells})
+        worst = [
+            max((getattr(c, name) for c in proof.cells), default=0)
+            for name in ("score_error", "map_error")
+        ]
+        cells = sorted(
+            {f"{cell.runtime} {cell.precision}" for cell in proof.cells}
+        )
         figures = [f"{error:.1e}" for error in worst]
-        table.add_row(each.name, proof.reference, ", ".join(cells), *figures, each.verdict)
+        table.add_row(
+            each.name, proof.reference, ", ".join(cells), *figures, each.verdict
+        )
     return table
 
 
@@ -77,53 +143,119 @@ def ranges(found: Sequence[Range]) -> Table:
         title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
     )  # fmt: skip
     for each in found:
-        numbers = ("" if value is None else f"{value:.3g}" for value in (each.seen, each.bound, each.least))
-        table.add_row("halved" if each.halved else "if lowered", each.name, *numbers, each.verdict)
+        numbers = (
+            "" if value is None else f"{value:.3g}"
+            for value in (each.seen, each.bound, each.least)
+        )
+        table.add_row(
+            "halved" if each.halved else "if lowered",
+            each.name,
+            *numbers,
+            each.verdict,
+        )
     return table
 
 
 def stages(precision: str, parts: Sequence[StageAnatomy]) -> Table:
     """What its graph is made of."""
     table = Table(
-        f"{precision} stage", "shape", "nodes", "weights", "operators", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+        f"{precision} stage",
+        "shape",
+        "nodes",
+        "weights",
+        "operators",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
     for stage in parts:
         shape = "x".join("B" if n is None else str(n) for n in stage.shape)
-        operators = ", ".join(f"{count} {kind}" for kind, count in stage.operators.items())
-        table.add_row(stage.name, shape, str(stage.nodes), bytes_for_people(stage.weight_bytes), operators)
-    nodes, weights = sum(stage.nodes for stage in parts), sum(stage.weight_bytes for stage in parts)
+        operators = ", ".join(
+            f"{count} {kind}" for kind, count in stage.operators.items()
+        )
+        table.add_row(
+            stage.name,
+            shape,
+            str(stage.nodes),
+            bytes_for_people(stage.weight_bytes),
+            operators,
+        )
+    nodes, weights = (
+        sum(stage.nodes for stage in parts),
+        sum(stage.weight_bytes for stage in parts),
+    )
     table.add_row("all", "", str(nodes), bytes_for_people(weights), "")
     return table
 
 
 def model(content: Mapping[str, Any]) -> Table:
     """What a model is, from the JSON of `inspect`."""
-    config, decision, card = content["config"], content["decision"], content["card"]
+    config, decision, card = (
+        content["config"],
+        content["decision"],
+        content["card"],
+    )
     origin, geometry = decision["origin"], content["geometry"]
-    crop = "" if geometry["crop"] is None else f", middle {_size(geometry['crop'])} kept"
+    crop = (
+        ""
+        if geometry["crop"] is None
+        else f", middle {_size(geometry['crop'])} kept"
+    )
     table = _plain_table()
-    table.add_row("detector", f"{content['detector']} on {config['backbone']}, weights {card['weights']}")
+    table.add_row(
+        "detector",
+        f"{content['detector']} on {config['backbone']}, weights {card['weights']}",
+    )
     table.add_row("layers", ", ".join(config["layers"]))
     table.add_row("image", f"stretched to {_size(geometry['size'])}{crop}")
     table.add_row(
-        "threshold", f"{decision['threshold']:.6g}, pixels {decision['pixel_threshold']:.6g}, by {origin['rule']}"
+        "threshold",
+        f"{decision['threshold']:.6g}, pixels {decision['pixel_threshold']:.6g}, by {origin['rule']}",
     )
-    table.add_row("from", f"{origin['normal']} normal, {origin['anomalous']} anomalous pictures ({origin['source']})")
-    table.add_row("scale", f"{decision['scale']:.6g}, the spread of normal scores")
-    table.add_row("fitted to", f"{len(card['fitted'])} pictures, seed {card['seed']}")
-    table.add_row("made by", ", ".join(f"{name} {version}" for name, version in card["tools"].items()))
-    table.add_row("licences", "; ".join(f"{name}: {text}" for name, text in card["licence"].items()))
+    table.add_row(
+        "from",
+        f"{origin['normal']} normal, {origin['anomalous']} anomalous pictures ({origin['source']})",
+    )
+    table.add_row(
+        "scale", f"{decision['scale']:.6g}, the spread of normal scores"
+    )
+    table.add_row(
+        "fitted to", f"{len(card['fitted'])} pictures, seed {card['seed']}"
+    )
+    table.add_row(
+        "made by",
+        ", ".join(
+            f"{name} {version}" for name, version in card["tools"].items()
+        ),
+    )
+    table.add_row(
+        "licences",
+        "; ".join(f"{name}: {text}" for name, text in card["licence"].items()),
+    )
     return table
 
 
 def tensors(found: Sequence[Mapping[str, Any]]) -> Table:
     """The detector's own tensors one by one, the backbone's in one row."""
-    table = Table("tensor", "shape", "type", "size", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    backbone = [tensor for tensor in found if tensor["name"].startswith("extractor.")]
+    table = Table(
+        "tensor",
+        "shape",
+        "type",
+        "size",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    backbone = [
+        tensor for tensor in found if tensor["name"].startswith("extractor.")
+    ]
     for tensor in found:
         if tensor not in backbone:
             shape = "x".join(map(str, tensor["shape"]))
-            table.add_row(tensor["name"], shape, tensor["dtype"], bytes_for_people(tensor["bytes"]))
+            table.add_row(
+                tensor["name"],
+                shape,
+                tensor["dtype"],
+                bytes_for_people(tensor["bytes"]),
+            )
     total = bytes_for_people(sum(tensor["bytes"] for tensor in backbone))
     table.add_row(f"extractor ({len(backbone)} tensors)", "", "", total)
     return table

@@ -25,17 +25,36 @@ class SafeConsole(Console):
     write are dropped.
     """
 
-    def __init__(self, *, stderr: bool = False, width: int | None = None, soft_wrap: bool = True) -> None:
-        super().__init__(stderr=stderr, width=width, soft_wrap=soft_wrap, highlight=False, markup=False, emoji=False)
+    def __init__(
+        self,
+        *,
+        stderr: bool = False,
+        width: int | None = None,
+        soft_wrap: bool = True,
+    ) -> None:
+        super().__init__(
+            stderr=stderr,
+            width=width,
+            soft_wrap=soft_wrap,
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Escape a string before it is measured."""
         return super().render_str(printable_lines(text), **options)
 
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
         """Escape the text of renderables other than plain strings."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=printable_lines(segment.text))
+            yield (
+                segment
+                if segment.control
+                else segment._replace(text=printable_lines(segment.text))
+            )
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print; ignore a failed write to standard error, so that it does not replace the error being reported."""
@@ -48,7 +67,9 @@ class SafeConsole(Console):
 
 def wide_console() -> SafeConsole:
     """Make a console for tables: as wide as the terminal, or 110 columns when redirected."""
-    return SafeConsole(width=None if sys.stdout.isatty() else 110, soft_wrap=False)
+    return SafeConsole(
+        width=None if sys.stdout.isatty() else 110, soft_wrap=False
+    )
 
 
 class _CheckedFile(io.FileIO):
@@ -62,7 +83,9 @@ class _CheckedFile(io.FileIO):
             return memoryview(data).nbytes
         try:
             return super().write(data)
-        except BrokenPipeError:  # the reader closed the pipe; the caller handles that
+        except (
+            BrokenPipeError
+        ):  # the reader closed the pipe; the caller handles that
             raise
         except OSError as error:
             self.failure = error
@@ -98,4 +121,6 @@ def stdout_failure() -> OutputError | None:
     if not isinstance(raw, _CheckedFile) or raw.failure is None:
         return None
     reason = raw.failure.strerror or str(raw.failure)
-    return OutputError(f"cannot write to standard output: {reason}; redirect it to a place with free space")
+    return OutputError(
+        f"cannot write to standard output: {reason}; redirect it to a place with free space"
+    )

@@ -27,45 +27,81 @@ Option = typer.Option
 def bench(
     bundle: Annotated[Path, typer.Argument(help="Bundle to measure.")],
     runtime: Runtimes = None,
-    batch: Annotated[list[int] | None, Option(min=1, help="Batch sizes; 1 and 8 when not given.")] = None,
-    rounds: Annotated[int, Option(min=1, help="Turns of three counted calls for each row.")] = 20,
+    batch: Annotated[
+        list[int] | None,
+        Option(min=1, help="Batch sizes; 1 and 8 when not given."),
+    ] = None,
+    rounds: Annotated[
+        int, Option(min=1, help="Turns of three counted calls for each row.")
+    ] = 20,
     device: Device = "cpu",
     precision: Precision = "fp32",
     threads: Threads = None,
-    memory: Annotated[bool, Option("--memory/--no-memory", help="Peak memory, in a process for each row.")] = True,
-    plot: Annotated[Path | None, Option(help="Draw the table as an SVG file.")] = None,
-    force: Annotated[bool, Option("--force", help="Replace an existing plot.")] = False,
-    as_json: Annotated[bool, Option("--json", help="Print the figures as JSON.")] = False,
+    memory: Annotated[
+        bool,
+        Option(
+            "--memory/--no-memory",
+            help="Peak memory, in a process for each row.",
+        ),
+    ] = True,
+    plot: Annotated[
+        Path | None, Option(help="Draw the table as an SVG file.")
+    ] = None,
+    force: Annotated[
+        bool, Option("--force", help="Replace an existing plot.")
+    ] = False,
+    as_json: Annotated[
+        bool, Option("--json", help="Print the figures as JSON.")
+    ] = False,
 ) -> None:
     """Measure latency, throughput and memory, in turns within one process so that the rows compare."""
     if plot is not None:
         if plot.suffix.lower() != ".svg":
-            raise InputError(f"got --plot {plot}; expected a name ending in .svg")
+            raise InputError(
+                f"got --plot {plot}; expected a name ending in .svg"
+            )
         check_target(plot, force=force)
     opened = Bundle.open(bundle)
     fixed = opened.manifest.input.batch
     asked = batch or ([1, 8] if fixed == "dynamic" else [])
-    timings = measure(opened, plan_of(opened, runtime or (), asked, precision, device, threads), rounds, memory=memory)
+    timings = measure(
+        opened,
+        plan_of(opened, runtime or (), asked, precision, device, threads),
+        rounds,
+        memory=memory,
+    )
     if plot is not None:
         from anomedge.report.figures import latency
 
         with atomic_file(plot, force=force) as temporary:
             temporary.write_text(latency(timings), encoding="utf-8")
     if as_json:
-        rows = [asdict(timing) | {"ratio": ratio} for timing, ratio in zip(timings, ratios(timings), strict=True)]
+        rows = [
+            asdict(timing) | {"ratio": ratio}
+            for timing, ratio in zip(timings, ratios(timings), strict=True)
+        ]
         typer.echo(canonical_json(rows), nl=False)
         return
     wide_console().print(_table(timings))
 
 
 def _table(timings: Sequence[Timing]) -> Table:
-    where = "; ".join(dict.fromkeys(f"{t.runtime} {t.version} on {t.running_on}, {t.precision}" for t in timings))
+    where = "; ".join(
+        dict.fromkeys(
+            f"{t.runtime} {t.version} on {t.running_on}, {t.precision}"
+            for t in timings
+        )
+    )
     table = Table(
         "runtime", "batch", "median ms", "p95 ms", "frames/s", "ms a frame\nover the first", "open ms", "peak memory",
         title=f"{where}; {timings[0].calls} calls a row, in turns", title_justify="left", box=box.SIMPLE_HEAD,
     )  # fmt: skip
     for timing, ratio in zip(timings, ratios(timings), strict=True):
-        peak = "-" if timing.peak_bytes is None else bytes_for_people(timing.peak_bytes)
+        peak = (
+            "-"
+            if timing.peak_bytes is None
+            else bytes_for_people(timing.peak_bytes)
+        )
         table.add_row(
             timing.runtime,
             str(timing.batch),

@@ -23,28 +23,64 @@ Option = typer.Option
 
 
 def build(
-    bundle: Annotated[Path, typer.Argument(help="Bundle, or a bare .onnx file.")],
-    runtime: Annotated[str | None, Option(help="tensorrt or tensorrt-rtx; the installed one when not given.")] = None,
+    bundle: Annotated[
+        Path, typer.Argument(help="Bundle, or a bare .onnx file.")
+    ],
+    runtime: Annotated[
+        str | None,
+        Option(
+            help="tensorrt or tensorrt-rtx; the installed one when not given."
+        ),
+    ] = None,
     batch: Annotated[
         list[int] | None,
-        Option(min=1, help="Least, usual and largest batch; two are least and largest. 1 1 8 when not given."),
+        Option(
+            min=1,
+            help="Least, usual and largest batch; two are least and largest. 1 1 8 when not given.",
+        ),
     ] = None,
     precision: Precision = "fp32",
     device: Device = "gpu",
-    stages: Annotated[bool, Option("--stages", help="The graph with taps instead.")] = False,
-    tf32: Annotated[bool, Option("--tf32", help="Allow TF32, a precision of its own.")] = False,
-    workspace: Annotated[int | None, Option(min=1, help="MiB of the GPU's memory that the builder may use.")] = None,
+    stages: Annotated[
+        bool, Option("--stages", help="The graph with taps instead.")
+    ] = False,
+    tf32: Annotated[
+        bool, Option("--tf32", help="Allow TF32, a precision of its own.")
+    ] = False,
+    workspace: Annotated[
+        int | None,
+        Option(min=1, help="MiB of the GPU's memory that the builder may use."),
+    ] = None,
     version_compatible: Annotated[
-        bool, Option("--version-compatible", help="An engine that later releases read too; slower.")
+        bool,
+        Option(
+            "--version-compatible",
+            help="An engine that later releases read too; slower.",
+        ),
     ] = False,
     hardware_compatible: Annotated[
         bool,
-        Option("--hardware-compatible", help="An engine for all GPUs from Ampere on; slower. rtx always builds such."),
+        Option(
+            "--hardware-compatible",
+            help="An engine for all GPUs from Ampere on; slower. rtx always builds such.",
+        ),
     ] = False,
-    dla: Annotated[int | None, Option(min=0, help="Build for this deep learning accelerator of a Jetson.")] = None,
-    cache: Annotated[Path | None, Option(help="Folder to keep it in; BUNDLE.engines when not given.")] = None,
-    force: Annotated[bool, Option("--force", help="Build again what is there already.")] = False,
-    as_json: Annotated[bool, Option("--json", help="Print what was made as JSON.")] = False,
+    dla: Annotated[
+        int | None,
+        Option(
+            min=0, help="Build for this deep learning accelerator of a Jetson."
+        ),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        Option(help="Folder to keep it in; BUNDLE.engines when not given."),
+    ] = None,
+    force: Annotated[
+        bool, Option("--force", help="Build again what is there already.")
+    ] = False,
+    as_json: Annotated[
+        bool, Option("--json", help="Print what was made as JSON.")
+    ] = False,
 ) -> None:
     """Build a TensorRT engine and keep it for the commands that run it; rtx builds without a GPU, trt on the device."""
     options = Options.checked(
@@ -86,7 +122,9 @@ def _kind(name: str | None) -> type[Session]:
     """The runtime that was asked for, or the installed one that builds engines."""
     if name is not None:
         return runtimes.get(name)
-    found = [name for name in runtimes.installed() if name.startswith("tensorrt")]
+    found = [
+        name for name in runtimes.installed() if name.startswith("tensorrt")
+    ]
     if not found:
         raise RuntimeMissing(
             "no runtime that builds engines is installed here; expected one: pip install 'anomedge[tensorrt]' or [rtx]"
@@ -97,24 +135,40 @@ def _kind(name: str | None) -> type[Session]:
 def _graph(path: Path, kind: type[Session], options: Options) -> GraphFile:
     if path.is_file():
         if path.suffix == ".xml":
-            raise InputError(f"got the IR {path}; expected an .onnx file, or the bundle that holds the IR")
+            raise InputError(
+                f"got the IR {path}; expected an .onnx file, or the bundle that holds the IR"
+            )
         return GraphFile(path)
     opened = Bundle.open(path)
-    return GraphFile.in_bundle(opened, kind.file_of(opened.variant(options.precision), options))
+    return GraphFile.in_bundle(
+        opened, kind.file_of(opened.variant(options.precision), options)
+    )
 
 
 def _content(kind: type[Session], built: Built) -> dict[str, object]:
-    return {"runtime": kind.name, "engine": storable(str(built.path)), "built": built.fresh, **built.record}
+    return {
+        "runtime": kind.name,
+        "engine": storable(str(built.path)),
+        "built": built.fresh,
+        **built.record,
+    }
 
 
 def _lines(built: Built) -> list[str]:
     """For people: what was made, for what, and where it is."""
     print_ = built.record["fingerprint"]
     least, usual, largest = print_["batches"]
-    device = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in print_["device"].items())
-    graph = ", ".join(f"{name} ({digest[:12]})" for name, digest in print_["graph"].items())
+    device = ", ".join(
+        f"{name.replace('_', ' ')} {value}"
+        for name, value in print_["device"].items()
+    )
+    graph = ", ".join(
+        f"{name} ({digest[:12]})" for name, digest in print_["graph"].items()
+    )
     took = (
-        f"built in {built.record['seconds']:.1f} s" if built.fresh else "it was there already; --force builds it again"
+        f"built in {built.record['seconds']:.1f} s"
+        if built.fresh
+        else "it was there already; --force builds it again"
     )
     return [
         f"engine    {built.path}",

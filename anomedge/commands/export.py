@@ -11,7 +11,12 @@ import typer
 from anomedge.bundle import read_manifest
 from anomedge.commands import _tables as tables
 from anomedge.commands._options import Runtimes
-from anomedge.commands._shared import parse_batch, parse_size, show_certificate, wide_console
+from anomedge.commands._shared import (
+    parse_batch,
+    parse_size,
+    show_certificate,
+    wide_console,
+)
 from anomedge.commands._terminal import SafeConsole
 from anomedge.errors import InputError
 from anomedge.files import canonical_json, open_plain
@@ -22,16 +27,31 @@ Option = typer.Option
 
 
 def export(
-    model: Annotated[Path, typer.Argument(help="Model file that `anomedge fit` wrote.")],
-    output: Annotated[Path, Option("--output", "-o", help="Bundle (a folder) to write.")],
+    model: Annotated[
+        Path, typer.Argument(help="Model file that `anomedge fit` wrote.")
+    ],
+    output: Annotated[
+        Path, Option("--output", "-o", help="Bundle (a folder) to write.")
+    ],
     frame: Annotated[str, Option(help="HxW of the camera's frames.")],
     batch: Annotated[
-        str | None, Option(help="dynamic (the default), or the one batch size that the graph takes.")
+        str | None,
+        Option(
+            help="dynamic (the default), or the one batch size that the graph takes."
+        ),
     ] = None,
     opset: Annotated[int | None, Option(help="ONNX opset (17).")] = None,
-    recipe: Annotated[Path | None, Option(help="TOML file with options, see export/; the command line wins.")] = None,
+    recipe: Annotated[
+        Path | None,
+        Option(
+            help="TOML file with options, see export/; the command line wins."
+        ),
+    ] = None,
     golden: Annotated[
-        list[str] | None, Option(help="Folder of pictures to prove on, a few of which travel along; or synthetic.")
+        list[str] | None,
+        Option(
+            help="Folder of pictures to prove on, a few of which travel along; or synthetic."
+        ),
     ] = None,
     precision: Annotated[
         list[str] | None,
@@ -41,10 +61,15 @@ def export(
     ] = None,
     runtime: Runtimes = None,
     layout: Annotated[
-        str, Option(help="anomedge; or anomalib, which adds graphs for anomalib's and OpenVINO Model API's tools.")
+        str,
+        Option(
+            help="anomedge; or anomalib, which adds graphs for anomalib's and OpenVINO Model API's tools."
+        ),
     ] = "anomedge",
     force: Annotated[bool, Option(help="Replace an existing bundle.")] = False,
-    as_json: Annotated[bool, Option("--json", help="Print the certificate as JSON.")] = False,
+    as_json: Annotated[
+        bool, Option("--json", help="Print the certificate as JSON.")
+    ] = False,
 ) -> None:
     """Export a model to one static graph and prove that every copy decides as eager Torch does."""
     from anomedge.export.bundling import ExportOptions
@@ -74,7 +99,9 @@ def export(
     show_certificate(certificate)
     if found := read_manifest(output).ranges:
         wide_console().print(tables.ranges(found))
-    SafeConsole().print(f"{output}: {certificate.bundle[:16]}, proven in {len(certificate.cells)} cells")
+    SafeConsole().print(
+        f"{output}: {certificate.bundle[:16]}, proven in {len(certificate.cells)} cells"
+    )
 
 
 def _recipe(path: Path | None) -> dict[str, Any]:
@@ -87,9 +114,13 @@ def _recipe(path: Path | None) -> dict[str, Any]:
         with open_plain(path) as file:
             content = tomllib.load(file)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as TOML ({error}); give one of the files in export/") from error
+        raise InputError(
+            f"{path} cannot be read as TOML ({error}); give one of the files in export/"
+        ) from error
     known = {"opset": int, "batch": str}
     for key, value in content.items():
         if not isinstance(value, known.get(key, ())):
-            raise InputError(f'{path}: got {key} = {value!r}; expected opset = 17 or batch = "dynamic"')
+            raise InputError(
+                f'{path}: got {key} = {value!r}; expected opset = 17 or batch = "dynamic"'
+            )
     return content

@@ -21,37 +21,89 @@ Option = typer.Option
 
 def fit(
     detector: Annotated[str, typer.Argument(help="padim or patchcore")],
-    folder: Annotated[Path, typer.Argument(help="Folder of normal pictures, of any sizes.")],
-    output: Annotated[Path, Option("--output", "-o", help="Model file to write (.safetensors).")],
-    size: Annotated[str, Option(help="HxW that every picture is stretched to, whatever its aspect ratio.")] = "256x256",
-    crop: Annotated[str | None, Option(help="HxW of the middle that is kept.")] = None,
-    backbone: Annotated[str | None, Option(help="A timm architecture; the detector's own when not given.")] = None,
-    layers: Annotated[str | None, Option(help="Names with commas, finest first; by stride when not given.")] = None,
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of normal pictures, of any sizes.")
+    ],
+    output: Annotated[
+        Path,
+        Option("--output", "-o", help="Model file to write (.safetensors)."),
+    ],
+    size: Annotated[
+        str,
+        Option(
+            help="HxW that every picture is stretched to, whatever its aspect ratio."
+        ),
+    ] = "256x256",
+    crop: Annotated[
+        str | None, Option(help="HxW of the middle that is kept.")
+    ] = None,
+    backbone: Annotated[
+        str | None,
+        Option(help="A timm architecture; the detector's own when not given."),
+    ] = None,
+    layers: Annotated[
+        str | None,
+        Option(
+            help="Names with commas, finest first; by stride when not given."
+        ),
+    ] = None,
     weights: Annotated[
         str | None,
-        Option(help="efficientnet-lite0, a .safetensors or .pth file, or random; ImageNet's when not given."),
+        Option(
+            help="efficientnet-lite0, a .safetensors or .pth file, or random; ImageNet's when not given."
+        ),
     ] = None,
     held_back: Annotated[
-        Path | None, Option(help="Normal pictures for the threshold, apart from the fitted ones.")
+        Path | None,
+        Option(
+            help="Normal pictures for the threshold, apart from the fitted ones."
+        ),
     ] = None,
-    holdout: Annotated[float, Option(help="Share held back for the threshold, without --held-back.")] = 0.2,
-    labelled: Annotated[Path | None, Option(help="`good` and other folders: F1-optimal threshold instead.")] = None,
-    rate: Annotated[float, Option(help="False-alarm rate on held-back normal pictures.")] = 0.01,
-    features: Annotated[int | None, Option(help="PaDiM: channels to keep.")] = None,
-    coreset: Annotated[float | None, Option(help="PatchCore: share of the patches to keep (0.1).")] = None,
-    neighbors: Annotated[int | None, Option(help="PatchCore: neighbours of the re-weighting (9).")] = None,
+    holdout: Annotated[
+        float,
+        Option(help="Share held back for the threshold, without --held-back."),
+    ] = 0.2,
+    labelled: Annotated[
+        Path | None,
+        Option(help="`good` and other folders: F1-optimal threshold instead."),
+    ] = None,
+    rate: Annotated[
+        float, Option(help="False-alarm rate on held-back normal pictures.")
+    ] = 0.01,
+    features: Annotated[
+        int | None, Option(help="PaDiM: channels to keep.")
+    ] = None,
+    coreset: Annotated[
+        float | None,
+        Option(help="PatchCore: share of the patches to keep (0.1)."),
+    ] = None,
+    neighbors: Annotated[
+        int | None,
+        Option(help="PatchCore: neighbours of the re-weighting (9)."),
+    ] = None,
     seed: Annotated[
-        int, Option(min=0, max=2**63 - 1, help="The same seed (and number of threads) gives the same bytes.")
+        int,
+        Option(
+            min=0,
+            max=2**63 - 1,
+            help="The same seed (and number of threads) gives the same bytes.",
+        ),
     ] = 0,
     batch: Annotated[int, Option(min=1, help="Pictures at once.")] = 8,
     force: Annotated[bool, Option(help="Replace an existing model.")] = False,
-    as_json: Annotated[bool, Option("--json", help="Print the decision as JSON.")] = False,
+    as_json: Annotated[
+        bool, Option("--json", help="Print the decision as JSON.")
+    ] = False,
 ) -> None:
     """Fit a detector to normal pictures and place its threshold."""
     from anomedge.pipelines import fitting, model
 
     check_target(output, force=force)
-    own = {"n_features": features, "coreset_ratio": coreset, "num_neighbors": neighbors}
+    own = {
+        "n_features": features,
+        "coreset_ratio": coreset,
+        "num_neighbors": neighbors,
+    }
     options = fitting.FitOptions(
         geometry=Geometry(parse_size(size), parse_size(crop) if crop else None),
         backbone=backbone,
@@ -68,7 +120,9 @@ def fit(
     fitted = fitting.fit(detector, folder, options)
     model.save(fitted, output, force=force)
     if as_json:
-        typer.echo(canonical_json(fitted.decision.model_dump(mode="json")), nl=False)
+        typer.echo(
+            canonical_json(fitted.decision.model_dump(mode="json")), nl=False
+        )
         return
     decision, origin = fitted.decision, fitted.decision.origin
     SafeConsole().print(
@@ -78,12 +132,18 @@ def fit(
     )
 
 
-def _own_options(detector: str, options: dict[str, float | None]) -> dict[str, float]:
+def _own_options(
+    detector: str, options: dict[str, float | None]
+) -> dict[str, float]:
     """The detector's own options that were given; one that it does not take is refused, not ignored."""
     from anomedge import pipelines
 
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {
+        name: value for name, value in options.items() if value is not None
+    }
     takes = inspect.signature(pipelines.get(detector).fit).parameters
     if foreign := sorted(given.keys() - takes.keys()):
-        raise InputError(f"got {', '.join(foreign)} for {detector}; it has no such option: leave it out")
+        raise InputError(
+            f"got {', '.join(foreign)} for {detector}; it has no such option: leave it out"
+        )
     return given

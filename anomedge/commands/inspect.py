@@ -27,8 +27,16 @@ Option = typer.Option
 
 
 def inspect(
-    path: Annotated[Path, typer.Argument(help="A bundle, or a model file (needs torch).")],
-    graph: Annotated[bool, Option("--graph", help="Show nodes and weights of every stage (needs onnx).")] = False,
+    path: Annotated[
+        Path, typer.Argument(help="A bundle, or a model file (needs torch).")
+    ],
+    graph: Annotated[
+        bool,
+        Option(
+            "--graph",
+            help="Show nodes and weights of every stage (needs onnx).",
+        ),
+    ] = False,
     device: Annotated[
         str | None,
         Option(
@@ -37,12 +45,22 @@ def inspect(
         ),
     ] = None,
     frame: Annotated[
-        str | None, Option(help="With --device: HxW of the camera's frames; 1080x1920 when not given.")
+        str | None,
+        Option(
+            help="With --device: HxW of the camera's frames; 1080x1920 when not given."
+        ),
     ] = None,
     batch: Annotated[
-        int | None, Option(min=1, max=4096, help="With --device: frames at once; 1 when not given.")
+        int | None,
+        Option(
+            min=1,
+            max=4096,
+            help="With --device: frames at once; 1 when not given.",
+        ),
     ] = None,
-    as_json: Annotated[bool, Option("--json", help="Print everything as JSON.")] = False,
+    as_json: Annotated[
+        bool, Option("--json", help="Print everything as JSON.")
+    ] = False,
 ) -> None:
     """Show what is inside a bundle or a model: contract, sizes, thresholds and their origin, certificates, stages.
 
@@ -53,11 +71,17 @@ def inspect(
             "got --frame or --batch without --device; expected all of them: they are for a device's budget"
         )
     if path.is_file() and graph:
-        raise InputError(f"got {path} and --graph; expected a bundle: a model has no graph before it is exported")
+        raise InputError(
+            f"got {path} and --graph; expected a bundle: a model has no graph before it is exported"
+        )
     if device is not None:
         content, shown = _budget(path, device, frame, batch or 1)
     else:
-        content, shown = _model(path) if path.is_file() else _bundle(Bundle.open(path), graph)
+        content, shown = (
+            _model(path)
+            if path.is_file()
+            else _bundle(Bundle.open(path), graph)
+        )
     if as_json:
         typer.echo(canonical_json(content), nl=False)
         return
@@ -72,24 +96,54 @@ def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:
     content = {
         "path": str(bundle.path),
         "manifest": bundle.manifest.model_dump(mode="json"),
-        "local": bundle.local.model_dump(mode="json", exclude_none=True) if bundle.local else None,
+        "local": bundle.local.model_dump(mode="json", exclude_none=True)
+        if bundle.local
+        else None,
         "certificates": [
-            {"name": s.name, "objection": s.objection, "passed": s.passed, "verdict": s.verdict} for s in stored
+            {
+                "name": s.name,
+                "objection": s.objection,
+                "passed": s.passed,
+                "verdict": s.verdict,
+            }
+            for s in stored
         ],
-        "stages": {precision: [asdict(part) for part in parts] for precision, parts in stages.items()},
+        "stages": {
+            precision: [asdict(part) for part in parts]
+            for precision, parts in stages.items()
+        },
     }
-    shown = [tables.contract(bundle), tables.files(bundle), "\n".join(threshold_lines(bundle, bundle.local))]
-    shown += [tables.ranges(bundle.manifest.ranges)] if bundle.manifest.ranges else []
-    shown += [tables.certificates(stored), *(tables.stages(precision, parts) for precision, parts in stages.items())]
+    shown = [
+        tables.contract(bundle),
+        tables.files(bundle),
+        "\n".join(threshold_lines(bundle, bundle.local)),
+    ]
+    shown += (
+        [tables.ranges(bundle.manifest.ranges)]
+        if bundle.manifest.ranges
+        else []
+    )
+    shown += [
+        tables.certificates(stored),
+        *(
+            tables.stages(precision, parts)
+            for precision, parts in stages.items()
+        ),
+    ]
     return content, shown
 
 
 def _anatomies(bundle: Bundle) -> dict[str, list[StageAnatomy]]:
     names, variants = bundle.manifest.stages, bundle.manifest.variants.items()
-    return {precision: anatomy_of(bundle.file(variant.stages), names) for precision, variant in variants}
+    return {
+        precision: anatomy_of(bundle.file(variant.stages), names)
+        for precision, variant in variants
+    }
 
 
-def _budget(path: Path, name: str, frame: str | None, batch: int) -> tuple[dict[str, Any], list[Any]]:
+def _budget(
+    path: Path, name: str, frame: str | None, batch: int
+) -> tuple[dict[str, Any], list[Any]]:
     device = load_device(name)
     if path.is_dir():
         raise InputError(
@@ -98,7 +152,9 @@ def _budget(path: Path, name: str, frame: str | None, batch: int) -> tuple[dict[
         )
     size = parse_size(frame) if frame else _FRAME
     if not all(1 <= n <= 16384 for n in size):
-        raise InputError(f"got a frame of {size}; expected height and width between 1 and 16384")
+        raise InputError(
+            f"got a frame of {size}; expected height and width between 1 and 16384"
+        )
     from anomedge.budget.suggestions import suggestions
     from anomedge.budget.tracing import network_of
     from anomedge.pipelines.model import load
@@ -107,10 +163,16 @@ def _budget(path: Path, name: str, frame: str | None, batch: int) -> tuple[dict[
     network = network_of(model, size, batch)
     budget = budget_of(network, size, batch)
     advice = suggestions(model, network, budget, device)
-    content = {"path": str(path), "detector": model.pipeline.name} | tables_of_budget.content(budget, device, advice)
+    content = {
+        "path": str(path),
+        "detector": model.pipeline.name,
+    } | tables_of_budget.content(budget, device, advice)
     config = model.pipeline.config
     what = f"{path}: {model.pipeline.name} on {config.backbone}, layers {', '.join(config.layers)}\n"
-    return content, [what, *tables_of_budget.shown(budget, device, advice, assumed=frame is None)]
+    return content, [
+        what,
+        *tables_of_budget.shown(budget, device, advice, assumed=frame is None),
+    ]
 
 
 def _model(path: Path) -> tuple[dict[str, Any], list[Any]]:
@@ -118,7 +180,12 @@ def _model(path: Path) -> tuple[dict[str, Any], list[Any]]:
 
     model = load(path)
     tensors = [
-        {"name": name, "shape": list(t.shape), "dtype": str(t.dtype).removeprefix("torch."), "bytes": t.nbytes}
+        {
+            "name": name,
+            "shape": list(t.shape),
+            "dtype": str(t.dtype).removeprefix("torch."),
+            "bytes": t.nbytes,
+        }
         for name, t in model.pipeline.state_dict().items()
     ]
     content = {

@@ -34,10 +34,26 @@ def lint(
             "openvino-npu, or a .json file like theirs; several after one name; all when not given."
         ),
     ] = None,
-    batch: Annotated[int, Option(min=1, max=4096, help="Largest batch, where a graph leaves it open.")] = _BATCH,
-    tables: Annotated[bool, Option("--tables", help="Only tables: run no vendor's parser, though it is here.")] = False,
-    timeout: Annotated[int, Option(min=1, help="Seconds for each vendor's parser and each graph.")] = 600,
-    as_json: Annotated[bool, Option("--json", help="Print everything as JSON.")] = False,
+    batch: Annotated[
+        int,
+        Option(
+            min=1, max=4096, help="Largest batch, where a graph leaves it open."
+        ),
+    ] = _BATCH,
+    tables: Annotated[
+        bool,
+        Option(
+            "--tables",
+            help="Only tables: run no vendor's parser, though it is here.",
+        ),
+    ] = False,
+    timeout: Annotated[
+        int,
+        Option(min=1, help="Seconds for each vendor's parser and each graph."),
+    ] = 600,
+    as_json: Annotated[
+        bool, Option("--json", help="Print everything as JSON.")
+    ] = False,
 ) -> None:
     """Say which nodes a target will not build or computes otherwise, by which rule, and what to write instead.
 
@@ -47,13 +63,19 @@ def lint(
     """
     from anomedge.lint import examine
 
-    report = examine(path, target or (), batch=batch, real=not tables, timeout=timeout)
+    report = examine(
+        path, target or (), batch=batch, real=not tables, timeout=timeout
+    )
     if as_json:
         typer.echo(canonical_json(report.to_json()), nl=False)
     else:
         _show(path, report)
     if report.errors and target:
-        refusing = dict.fromkeys(finding.target for finding in report.findings if finding.severity == "error")
+        refusing = dict.fromkeys(
+            finding.target
+            for finding in report.findings
+            if finding.severity == "error"
+        )
         raise TargetRefused(
             f"{path} got {_count(report.errors, 'error')} for {', '.join(refusing)}; expected none: rewrite what is named, or "
             "choose another target"
@@ -64,7 +86,11 @@ def _show(path: Path, report: Report) -> None:
     """For people, in lines that fit the terminal."""
     width = max(60, min(Console().width, 120))
     files = ", ".join(report.graphs)
-    _write(f"{path}: {files}; volumes at batch {report.batch} where it is open", width, "  ")
+    _write(
+        f"{path}: {files}; volumes at batch {report.batch} where it is open",
+        width,
+        "  ",
+    )
     for note in report.notes:
         _write(f"note: {note}", width, "  ")
     for target in report.targets:
@@ -73,23 +99,39 @@ def _show(path: Path, report: Report) -> None:
 
 
 def _show_target(target: Target, report: Report, width: int) -> None:
-    findings = [finding for finding in report.findings if finding.target == target.name]
+    findings = [
+        finding for finding in report.findings if finding.target == target.name
+    ]
     errors = sum(finding.severity == "error" for finding in findings)
     counted = (
-        f"{_count(errors, 'error')}, {_count(len(findings) - errors, 'warning')}" if findings else "nothing to say"
+        f"{_count(errors, 'error')}, {_count(len(findings) - errors, 'warning')}"
+        if findings
+        else "nothing to say"
     )
     _write(f"{target.name}: {target.title}: {counted}", width, "  ")
-    for line in _evidence(target, [run for run in report.runs if run.target == target.name]):
+    for line in _evidence(
+        target, [run for run in report.runs if run.target == target.name]
+    ):
         _write(f"  {line}", width, "    ")
     for (severity, rule), group in _grouped(findings).items():
         for finding, graphs in list(group.values())[:_SHOWN]:
-            where = "" if finding.place in report.graphs and len(graphs) == 1 else f" [{', '.join(graphs)}]"
+            where = (
+                ""
+                if finding.place in report.graphs and len(graphs) == 1
+                else f" [{', '.join(graphs)}]"
+            )
             _write(f"  {finding.line()}{where}", width, _INDENT)
         if len(group) > _SHOWN:
-            _write(f"  {severity:<7}  {rule}: {len(group) - _SHOWN} more nodes; --json names them all", width, _INDENT)
+            _write(
+                f"  {severity:<7}  {rule}: {len(group) - _SHOWN} more nodes; --json names them all",
+                width,
+                _INDENT,
+            )
 
 
-def _grouped(findings: list[Finding]) -> dict[tuple[str, str], dict[str, tuple[Finding, list[str]]]]:
+def _grouped(
+    findings: list[Finding],
+) -> dict[tuple[str, str], dict[str, tuple[Finding, list[str]]]]:
     """Errors first, then by rule; what several graphs have in common once, with their names."""
     groups: dict[tuple[str, str], dict[str, tuple[Finding, list[str]]]] = {}
     for finding in sorted(findings, key=lambda finding: finding.severity):
@@ -111,19 +153,33 @@ def _evidence(target: Target, runs: list[Run]) -> list[str]:
         of_tool = [run for run in done if f"{run.tool} {run.version}" == tool]
         did = "; ".join(
             f"{' and '.join(steps)} "
-            + ", ".join(f"{run.graph} ({run.seconds:.1f} s)" for run in of_tool if run.steps == steps)
+            + ", ".join(
+                f"{run.graph} ({run.seconds:.1f} s)"
+                for run in of_tool
+                if run.steps == steps
+            )
             for steps in dict.fromkeys(run.steps for run in of_tool)
         )
         lines.append(f"really run: {tool} {did}: {target.evidence}")
     for reason in dict.fromkeys(run.reason for run in runs if run.reason):
         graphs = ", ".join(run.graph for run in runs if run.reason == reason)
         lines.append(f"not run: {reason} ({graphs})")
-    return lines or [f"only tabulated: nothing was parsed or built (from {target.source})"]
+    return lines or [
+        f"only tabulated: nothing was parsed or built (from {target.source})"
+    ]
 
 
 def _write(text: str, width: int, indent: str) -> None:
-    wrapped = textwrap.fill(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    wrapped = textwrap.fill(
+        text,
+        width,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
     wrapped = printable_lines(wrapped)
     typer.echo(
-        wrapped.replace("error  ", typer.style("error", fg="red") + "  ", 1) if text.startswith("  error") else wrapped
+        wrapped.replace("error  ", typer.style("error", fg="red") + "  ", 1)
+        if text.startswith("  error")
+        else wrapped
     )

@@ -31,16 +31,34 @@ Option = typer.Option
 
 def predict(
     bundle: Annotated[Path, typer.Argument(help="Bundle to inspect with.")],
-    pictures: Annotated[Path, typer.Argument(help="A picture, or a folder of them, of the bundle's frame size.")],
-    output: Annotated[Path | None, Option("--output", "-o", help="Folder for results and overlays.")] = None,
-    form: Annotated[Format, Option("--format", help="Write results.csv or results.json.")] = Format.csv,
-    overlays: Annotated[bool, Option("--overlays/--no-overlays", help="Draw a heat map over each picture.")] = True,
+    pictures: Annotated[
+        Path,
+        typer.Argument(
+            help="A picture, or a folder of them, of the bundle's frame size."
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        Option("--output", "-o", help="Folder for results and overlays."),
+    ] = None,
+    form: Annotated[
+        Format, Option("--format", help="Write results.csv or results.json.")
+    ] = Format.csv,
+    overlays: Annotated[
+        bool,
+        Option(
+            "--overlays/--no-overlays",
+            help="Draw a heat map over each picture.",
+        ),
+    ] = True,
     batch: Annotated[int, Option(min=1, help="Pictures at once.")] = 1,
     runtime: Runtime = None,
     device: Device = "cpu",
     precision: Precision = "fp32",
     threads: Threads = None,
-    as_json: Annotated[bool, Option("--json", help="Print the results as JSON.")] = False,
+    as_json: Annotated[
+        bool, Option("--json", help="Print the results as JSON.")
+    ] = False,
 ) -> None:
     """Inspect pictures: score, label and time of each, a results file, and a heat map over each picture.
 
@@ -52,9 +70,20 @@ def predict(
     opened = Bundle.open(bundle)
     _make(output, pictures)
     _print_notes(opened, listing)
-    drawn = Overlays(output / "overlays", map(listing.name, listing.pictures)) if output and overlays else None
-    with Inspector.open(opened, runtime, device, precision=precision, threads=threads) as inspector:
-        run = _Run(inspector, listing, ResultsFile(output, form) if output else None, drawn)
+    drawn = (
+        Overlays(output / "overlays", map(listing.name, listing.pictures))
+        if output and overlays
+        else None
+    )
+    with Inspector.open(
+        opened, runtime, device, precision=precision, threads=threads
+    ) as inspector:
+        run = _Run(
+            inspector,
+            listing,
+            ResultsFile(output, form) if output else None,
+            drawn,
+        )
         starts = range(0, len(listing.pictures), batch)
         try:
             for start in track(starts, "inspecting", total=len(starts)):
@@ -89,7 +118,10 @@ class _Run:
         """Inspect one batch; write its results, then its overlays."""
         frames = self._read(paths)
         results = self._predict(frames)
-        rows = [_row(self.listing.name(path), result) for path, result in zip(frames, results, strict=True)]
+        rows = [
+            _row(self.listing.name(path), result)
+            for path, result in zip(frames, results, strict=True)
+        ]
         self.rows += rows
         if self.results is not None:
             self.results.add(rows)
@@ -114,7 +146,9 @@ class _Run:
         lost = f"{len(self.without_overlay)} overlays could not be written:{indented(self.without_overlay)}"
         if skipped:
             more = f"\n{lost}" if self.without_overlay else ""
-            raise InputError(f"{len(skipped)} of {total} {noun} were skipped:{indented(skipped)}{more}")
+            raise InputError(
+                f"{len(skipped)} of {total} {noun} were skipped:{indented(skipped)}{more}"
+            )
         if self.without_overlay:
             raise OutputError(f"every result is written, but {lost}")
 
@@ -141,7 +175,9 @@ class _Run:
         if self.overlays is None:
             return
         geometry = self.inspector.bundle.manifest.geometry
-        drawn = overlay(frame, result.anomaly_map, self.inspector.decision, geometry)
+        drawn = overlay(
+            frame, result.anomaly_map, self.inspector.decision, geometry
+        )
         try:
             self.overlays.write(self.listing.name(path), drawn)
         except OutputError as error:
@@ -151,7 +187,9 @@ class _Run:
 def _list_pictures(pictures: Path) -> Listing:
     """List the pictures of a folder, or the single picture given."""
     if not os.path.lexists(pictures):
-        raise InputError(f"got {pictures}, which does not exist; expected a picture or a folder of them")
+        raise InputError(
+            f"got {pictures}, which does not exist; expected a picture or a folder of them"
+        )
     if not os.path.isdir(pictures):  # noqa: PTH112 - Path.is_dir raises where a parent may not be entered
         return Listing(pictures.parent, [pictures])
     listing = scan_folder(pictures)
@@ -167,12 +205,16 @@ def _print_notes(bundle: Bundle, listing: Listing) -> None:
     if bundle.local is not None:
         console.print(printable(_local_note(bundle, bundle.local)))
     if listing.masks:
-        console.print(f"{len(listing.masks)} masks below ground_truth are left out")
+        console.print(
+            f"{len(listing.masks)} masks below ground_truth are left out"
+        )
 
 
 def _local_note(bundle: Bundle, local: LocalSettings) -> str:
     decision, made = bundle.decision, bundle.manifest.decision
-    origin = "; ".join(part for part in (local.pictures, local.by, local.when) if part)
+    origin = "; ".join(
+        part for part in (local.pictures, local.by, local.when) if part
+    )
     return (
         f"local.json is in force: threshold {decision.threshold:.6g} (the manifest's: {made.threshold:.6g}), pixels "
         f"{decision.pixel_threshold:.6g} ({made.pixel_threshold:.6g}); {origin or 'it does not say who set it'}"
@@ -182,12 +224,18 @@ def _local_note(bundle: Bundle, local: LocalSettings) -> str:
 def _make(output: Path | None, pictures: Path) -> None:
     if output is None:
         return
-    if pictures.is_dir() and output.resolve().is_relative_to(pictures.resolve()):
-        raise InputError(f"got {output} inside {pictures}; expected another folder: the next run would inspect it")
+    if pictures.is_dir() and output.resolve().is_relative_to(
+        pictures.resolve()
+    ):
+        raise InputError(
+            f"got {output} inside {pictures}; expected another folder: the next run would inspect it"
+        )
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot make {output}: {error.strerror or error}; give a writable folder") from error
+        raise OutputError(
+            f"cannot make {output}: {error.strerror or error}; give a writable folder"
+        ) from error
 
 
 def _row(name: str, result: Result) -> dict[str, Any]:
@@ -208,4 +256,10 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
     for row in rows:
         colour = "red" if row["label"] == "anomalous" else "green"
         figures = f" {row['score']:12.6g}  {row['milliseconds']:8.2f} ms  "
-        console.print(Text.assemble((f"{row['label']:9}", colour), figures, printable(row["picture"])))
+        console.print(
+            Text.assemble(
+                (f"{row['label']:9}", colour),
+                figures,
+                printable(row["picture"]),
+            )
+        )

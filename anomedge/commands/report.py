@@ -10,7 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from anomedge.bundle import Bundle
-from anomedge.commands._options import Batches, Device, Images, Precision, Runtimes, Threads
+from anomedge.commands._options import (
+    Batches,
+    Device,
+    Images,
+    Precision,
+    Runtimes,
+    Threads,
+)
 from anomedge.commands._terminal import SafeConsole
 from anomedge.errors import ProofFailed
 from anomedge.files import canonical_json
@@ -25,25 +32,42 @@ Option = typer.Option
 
 def report(
     bundle: Annotated[Path, typer.Argument(help="Bundle to report on.")],
-    output: Annotated[Path, Option("--output", "-o", help="HTML file to write.")] = Path("report.html"),
-    model: Annotated[Path | None, Option(help="Compare with eager Torch on this model, on the host.")] = None,
+    output: Annotated[
+        Path, Option("--output", "-o", help="HTML file to write.")
+    ] = Path("report.html"),
+    model: Annotated[
+        Path | None,
+        Option(help="Compare with eager Torch on this model, on the host."),
+    ] = None,
     images: Images = None,
     runtime: Runtimes = None,
     batch: Batches = None,
     precision: Precision = "fp32",
     device: Device = "cpu",
     threads: Threads = None,
-    pictures: Annotated[int, Option(min=0, max=24, help="How many pictures to show.")] = 6,
-    rounds: Annotated[int, Option(min=1, help="Rounds of the measurement of latency.")] = 10,
-    no_bench: Annotated[bool, Option("--no-bench", help="Leave the measurement of latency out.")] = False,
-    force: Annotated[bool, Option("--force", help="Replace an existing file.")] = False,
-    as_json: Annotated[bool, Option("--json", help="Print path, outcome and size as JSON.")] = False,
+    pictures: Annotated[
+        int, Option(min=0, max=24, help="How many pictures to show.")
+    ] = 6,
+    rounds: Annotated[
+        int, Option(min=1, help="Rounds of the measurement of latency.")
+    ] = 10,
+    no_bench: Annotated[
+        bool, Option("--no-bench", help="Leave the measurement of latency out.")
+    ] = False,
+    force: Annotated[
+        bool, Option("--force", help="Replace an existing file.")
+    ] = False,
+    as_json: Annotated[
+        bool, Option("--json", help="Print path, outcome and size as JSON.")
+    ] = False,
 ) -> None:
     """Prove a bundle again and write it all on one HTML page: verdict, threshold, scores, pictures, latency."""
     from anomedge.report import Request, write_report
 
     opened = Bundle.open(bundle)
-    plan = plan_of(opened, runtime or (), batch or (), precision, device, threads)
+    plan = plan_of(
+        opened, runtime or (), batch or (), precision, device, threads
+    )
     options: dict[str, Any] = {
         "-o": output,
         "--model": model,
@@ -55,10 +79,20 @@ def report(
         "--threads": threads,
         "--pictures": pictures,
     } | ({"--no-bench": True} if no_bench else {"--rounds": rounds})
-    request = Request(model, images or (), pictures, 0 if no_bench else rounds, _command(bundle, options))
+    request = Request(
+        model,
+        images or (),
+        pictures,
+        0 if no_bench else rounds,
+        _command(bundle, options),
+    )
     certificate = write_report(opened, output, plan, request, force=force)
     if as_json:
-        said = {"report": storable(str(output)), "passed": certificate.passed, "bytes": output.stat().st_size}
+        said = {
+            "report": storable(str(output)),
+            "passed": certificate.passed,
+            "bytes": output.stat().st_size,
+        }
         typer.echo(canonical_json(said), nl=False)
     else:
         size = output.stat().st_size / 1e6
@@ -74,6 +108,10 @@ def _command(bundle: Path, options: dict[str, Any]) -> str:
         if value is True:
             words.append(name)
         elif value is not None:
-            for one in value if isinstance(value, Sequence) and not isinstance(value, str) else [value]:
+            for one in (
+                value
+                if isinstance(value, Sequence) and not isinstance(value, str)
+                else [value]
+            ):
                 words += [name, str(one)]
     return storable(shlex.join(words))

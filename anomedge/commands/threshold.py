@@ -23,38 +23,74 @@ Option = typer.Option
 
 
 def threshold(
-    bundle: Annotated[Path, typer.Argument(help="Bundle whose thresholds are meant.")],
-    normal: Annotated[Path | None, Option(help="Recalibrate from this folder of normal pictures.")] = None,
-    rate: Annotated[float | None, Option(help="False-alarm rate to aim at (0.01), with --normal.")] = None,
-    value: Annotated[float | None, Option("--set", help="Set the threshold of the score.")] = None,
-    pixel: Annotated[float | None, Option("--set-pixel", help="Set the threshold of the anomaly map.")] = None,
-    reset: Annotated[bool, Option("--reset", help="Back to the thresholds of the manifest.")] = False,
-    dry_run: Annotated[bool, Option("--dry-run", help="Say what would be written, and write nothing.")] = False,
+    bundle: Annotated[
+        Path, typer.Argument(help="Bundle whose thresholds are meant.")
+    ],
+    normal: Annotated[
+        Path | None,
+        Option(help="Recalibrate from this folder of normal pictures."),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        Option(help="False-alarm rate to aim at (0.01), with --normal."),
+    ] = None,
+    value: Annotated[
+        float | None, Option("--set", help="Set the threshold of the score.")
+    ] = None,
+    pixel: Annotated[
+        float | None,
+        Option("--set-pixel", help="Set the threshold of the anomaly map."),
+    ] = None,
+    reset: Annotated[
+        bool, Option("--reset", help="Back to the thresholds of the manifest.")
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        Option(
+            "--dry-run", help="Say what would be written, and write nothing."
+        ),
+    ] = False,
     runtime: Runtime = None,
     device: Device = "cpu",
     precision: Precision = "fp32",
     threads: Threads = None,
-    as_json: Annotated[bool, Option("--json", help="Print the thresholds as JSON.")] = False,
+    as_json: Annotated[
+        bool, Option("--json", help="Print the thresholds as JSON.")
+    ] = False,
 ) -> None:
     """Show a bundle's thresholds, set them, or recalibrate them on normal pictures; changes go into local.json."""
     by_hand = value is not None or pixel is not None
     if (normal is not None) + by_hand + reset > 1:
-        raise InputError("got more than one of --normal, --set and --reset; expected one of them at a time")
+        raise InputError(
+            "got more than one of --normal, --set and --reset; expected one of them at a time"
+        )
     if rate is not None and normal is None:
-        raise InputError("got --rate without --normal; expected the folder of normal pictures to calibrate on")
+        raise InputError(
+            "got --rate without --normal; expected the folder of normal pictures to calibrate on"
+        )
     opened = Bundle.open(bundle)
     settings: LocalSettings | None = None
     if normal is not None:
-        paths = [picture.path for picture in read_normal(normal) if picture.path is not None]
-        with Inspector.open(opened, runtime, device, precision=precision, threads=threads) as inspector:
-            settings = recalibrated(inspector, paths, str(normal), 0.01 if rate is None else rate)
+        paths = [
+            picture.path
+            for picture in read_normal(normal)
+            if picture.path is not None
+        ]
+        with Inspector.open(
+            opened, runtime, device, precision=precision, threads=threads
+        ) as inspector:
+            settings = recalibrated(
+                inspector, paths, str(normal), 0.01 if rate is None else rate
+            )
     elif by_hand:
         settings = set_by_hand(opened, value, pixel)
     elif not reset:
         settings = opened.local
     if not dry_run and reset:
         remove_local(opened)
-    elif not dry_run and (by_hand or normal is not None) and settings is not None:
+    elif (
+        not dry_run and (by_hand or normal is not None) and settings is not None
+    ):
         write_local(opened, settings)
     _print(opened, settings, as_json)
 
@@ -67,7 +103,9 @@ def _print(bundle: Bundle, local: LocalSettings | None, as_json: bool) -> None:
             "threshold": decision.threshold,
             "pixel_threshold": decision.pixel_threshold,
             "manifest": manifest.model_dump(mode="json"),
-            "local": local.model_dump(mode="json", exclude_none=True) if local else None,
+            "local": local.model_dump(mode="json", exclude_none=True)
+            if local
+            else None,
         }
         typer.echo(canonical_json(content), nl=False)
         return

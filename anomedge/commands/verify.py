@@ -13,8 +13,19 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from anomedge.bundle import Bundle
-from anomedge.commands._options import Batches, Device, Images, Precision, Runtimes, Threads
-from anomedge.commands._shared import show_certificate, threshold_lines, wide_console
+from anomedge.commands._options import (
+    Batches,
+    Device,
+    Images,
+    Precision,
+    Runtimes,
+    Threads,
+)
+from anomedge.commands._shared import (
+    show_certificate,
+    threshold_lines,
+    wide_console,
+)
 from anomedge.errors import InputError, OutputError, ProofFailed
 from anomedge.files import atomic_file, canonical_json, check_target
 from anomedge.parity import Certificate
@@ -23,34 +34,61 @@ from anomedge.parity.prove import failure_text
 from anomedge.parity.stored import HOST, keep_certificate, plain_name
 from anomedge.verification import certify, plan_of
 
-EXAMPLE = "anomedge verify part.anomedge --model model.safetensors --images test/"
+EXAMPLE = (
+    "anomedge verify part.anomedge --model model.safetensors --images test/"
+)
 
 Option = typer.Option
 
 
 def verify(
     bundle: Annotated[Path, typer.Argument(help="Bundle to prove.")],
-    model: Annotated[Path | None, Option(help="Compare with eager Torch on this model, on the host.")] = None,
+    model: Annotated[
+        Path | None,
+        Option(help="Compare with eager Torch on this model, on the host."),
+    ] = None,
     images: Images = None,
     runtime: Runtimes = None,
     batch: Batches = None,
     device: Device = "cpu",
     precision: Precision = "fp32",
     threads: Threads = None,
-    stages: Annotated[bool, Option("--stages", help="Look at every stage by itself: which makes an error?")] = False,
+    stages: Annotated[
+        bool,
+        Option(
+            "--stages",
+            help="Look at every stage by itself: which makes an error?",
+        ),
+    ] = False,
     widen: Annotated[
-        float, Option(min=1, max=100, help="Factor on this release's tolerances; recorded in the certificate.")
+        float,
+        Option(
+            min=1,
+            max=100,
+            help="Factor on this release's tolerances; recorded in the certificate.",
+        ),
     ] = 1.0,
-    name: Annotated[str | None, Option(help="Name of this device's certificate.")] = None,
-    junit: Annotated[Path | None, Option(help="Write the proofs as JUnit XML, for a CI server.")] = None,
-    as_json: Annotated[bool, Option("--json", help="Print the certificate as JSON.")] = False,
+    name: Annotated[
+        str | None, Option(help="Name of this device's certificate.")
+    ] = None,
+    junit: Annotated[
+        Path | None,
+        Option(help="Write the proofs as JUnit XML, for a CI server."),
+    ] = None,
+    as_json: Annotated[
+        bool, Option("--json", help="Print the certificate as JSON.")
+    ] = False,
 ) -> None:
     """Prove that a bundle decides as eager Torch: on the host with --model, on a device with its golden frames."""
     device_name = plain_name(name or platform.node() or "device")
     if model is None and name is not None and device_name.lower() == HOST:
-        raise InputError("got --name host without --model; expected another: that certificate is eager Torch's")
+        raise InputError(
+            "got --name host without --model; expected another: that certificate is eager Torch's"
+        )
     opened = Bundle.open(bundle)
-    plan = plan_of(opened, runtime or (), batch or (), precision, device, threads, widen)
+    plan = plan_of(
+        opened, runtime or (), batch or (), precision, device, threads, widen
+    )
     if junit is not None:
         check_target(junit, force=True)
     certificate = certify(opened, plan, model, images or (), stages=stages)
@@ -64,7 +102,9 @@ def verify(
         _show(opened, certificate, as_json)
     finally:  # a proof that failed must set the exit code even if it cannot be printed
         if not certificate.passed:
-            raise ProofFailed(failure_text(certificate, "do not use this bundle here"))
+            raise ProofFailed(
+                failure_text(certificate, "do not use this bundle here")
+            )
 
 
 def _show(bundle: Bundle, certificate: Certificate, as_json: bool) -> None:
@@ -80,7 +120,9 @@ def _show(bundle: Bundle, certificate: Certificate, as_json: bool) -> None:
 def _show_local(bundle: Bundle) -> None:
     """Print the device's own decision, which overrides the model file's."""
     if bundle.local is not None:
-        wide_console().print("\n".join(threshold_lines(bundle, bundle.local)), soft_wrap=True)
+        wide_console().print(
+            "\n".join(threshold_lines(bundle, bundle.local)), soft_wrap=True
+        )
 
 
 def _show_stages(certificate: Certificate) -> None:
@@ -94,9 +136,14 @@ def _show_stages(certificate: Certificate) -> None:
     )  # fmt: skip
     for row in certificate.stages:
         pairs = ((row.error, row.allowed), (row.effect, row.effect_allowed))
-        shown = ["-" if figure is None else f"{figure:.1e}/{allowed:.0e}" for figure, allowed in pairs]
+        shown = [
+            "-" if figure is None else f"{figure:.1e}/{allowed:.0e}"
+            for figure, allowed in pairs
+        ]
         verdict = "within" if row.passed else Text("EXCEEDS", "red")
-        table.add_row(row.runtime, row.name, *shown, row.picture, row.where, verdict)
+        table.add_row(
+            row.runtime, row.name, *shown, row.picture, row.where, verdict
+        )
     console = wide_console()
     console.print(table)
     for finding in certificate.findings:

@@ -13,7 +13,9 @@ from anomedge.components.estimators.kde import GaussianKDE
 from anomedge.components.estimators.memory_bank import MemoryBank
 from anomedge.components.estimators.moments import RunningMoments
 from anomedge.components.estimators.pca import PCA
-from anomedge.components.estimators.random_projection import SparseRandomProjection
+from anomedge.components.estimators.random_projection import (
+    SparseRandomProjection,
+)
 from anomedge.components.features import FeatureExtractor
 from anomedge.components.flows.all_in_one import AllInOneBlock
 from anomedge.components.flows.invertible import InvertibleModule

@@ -16,7 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from anomedge.components.buffers import as_dtype_of, floating, is_scripting, plain_state
+from anomedge.components.buffers import (
+    as_dtype_of,
+    floating,
+    is_scripting,
+    plain_state,
+)
 from anomedge.components.scalars import real, whole
 from anomedge.errors import InputError
 from anomedge.resample import gaussian_kernel
@@ -102,15 +107,23 @@ class GaussianBlur2d(nn.Module):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
         blur = _resolve_order(args, kwargs)
-        self.channels, self.border_type, self.padding = blur.channels, blur.border_type, blur.padding
+        self.channels, self.border_type, self.padding = (
+            blur.channels,
+            blur.border_type,
+            blur.padding,
+        )
         self.height, self.width = blur.sizes
-        column = torch.from_numpy(gaussian_kernel(blur.sizes[0], blur.sigmas[0]))
+        column = torch.from_numpy(
+            gaussian_kernel(blur.sizes[0], blur.sigmas[0])
+        )
         row = torch.from_numpy(gaussian_kernel(blur.sizes[1], blur.sigmas[1]))
         if not blur.normalize:
             column, row = column / column.max(), row / row.max()
         kernel = torch.outer(column, row).to(torch.get_default_dtype())
         self._least = self._least_size()
-        self.register_buffer("kernel", kernel.expand(self.channels, 1, -1, -1).contiguous())
+        self.register_buffer(
+            "kernel", kernel.expand(self.channels, 1, -1, -1).contiguous()
+        )
 
     def forward(self, input_tensor: Tensor) -> Tensor:
         """Shape (B, C, H, W) to the same, or to (B, C, H - kh + 1, W - kw + 1) when padding is "valid".
@@ -126,12 +139,24 @@ class GaussianBlur2d(nn.Module):
             half_height, half_width = self.height // 2, self.width // 2
             edges = (half_width, half_width, half_height, half_height)
             input_tensor = F.pad(input_tensor, edges, mode=self.border_type)
-        return F.conv2d(input_tensor, as_dtype_of(self.kernel, input_tensor), groups=self.channels)
+        return F.conv2d(
+            input_tensor,
+            as_dtype_of(self.kernel, input_tensor),
+            groups=self.channels,
+        )
 
     def _check(self, images: Tensor) -> None:
         if images.ndim != 4 or images.shape[1] != self.channels:
-            raise InputError(f"got images {tuple(images.shape)}; expected (B, {self.channels}, H, W)")
-        if min(images.shape[2] - self._least[0], images.shape[3] - self._least[1]) < 0:
+            raise InputError(
+                f"got images {tuple(images.shape)}; expected (B, {self.channels}, H, W)"
+            )
+        if (
+            min(
+                images.shape[2] - self._least[0],
+                images.shape[3] - self._least[1],
+            )
+            < 0
+        ):
             raise InputError(
                 f"got images {tuple(images.shape)} with a kernel of {self.height}x{self.width}; expected at least "
                 f"{self._least[0]}x{self._least[1]} pixels: blur less"
@@ -166,7 +191,14 @@ def _kernel_first(
             f"expected one of {list(_BORDERS)} and 'same' or 'valid'"
         )
     sizes, sigmas = _odd_sizes(kernel_size), _sigmas(sigma)
-    return _Blur(sizes, sigmas, whole(channels, "channels"), bool(normalize), border_type, padding)
+    return _Blur(
+        sizes,
+        sigmas,
+        whole(channels, "channels"),
+        bool(normalize),
+        border_type,
+        padding,
+    )
 
 
 def _sigma_first(
@@ -178,8 +210,12 @@ def _sigma_first(
     padding: str = "same",
 ) -> _Blur:
     if kernel_size is None:
-        kernel_size = tuple(2 * int(_SIGMAS_PER_SIDE * one + 0.5) + 1 for one in _sigmas(sigma))
-    return _kernel_first(kernel_size, sigma, channels, normalize, border_type, padding)
+        kernel_size = tuple(
+            2 * int(_SIGMAS_PER_SIDE * one + 0.5) + 1 for one in _sigmas(sigma)
+        )
+    return _kernel_first(
+        kernel_size, sigma, channels, normalize, border_type, padding
+    )
 
 
 _ORDERS: dict[str, Callable[..., _Blur]] = {
@@ -194,10 +230,19 @@ def _resolve_order(args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Blur:
     Raises:
         InputError: no order fits, or both fit and give different blurs.
     """
-    fitting = {name: order for name, order in _ORDERS.items() if _binds(order, args, kwargs)}
+    fitting = {
+        name: order
+        for name, order in _ORDERS.items()
+        if _binds(order, args, kwargs)
+    }
     if not fitting:
-        given = [*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())]
-        raise InputError(f"got GaussianBlur2d({', '.join(given)}); expected {' or '.join(_ORDERS)}")
+        given = [
+            *map(repr, args),
+            *(f"{name}={value!r}" for name, value in kwargs.items()),
+        ]
+        raise InputError(
+            f"got GaussianBlur2d({', '.join(given)}); expected {' or '.join(_ORDERS)}"
+        )
     blurs: dict[str, _Blur] = {}
     errors: list[InputError] = []
     for name, order in fitting.items():
@@ -208,7 +253,9 @@ def _resolve_order(args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Blur:
     if not blurs:
         raise errors[0]
     if len(set(blurs.values())) > 1:
-        meanings = "; or, as ".join(f"{name}, {blur}" for name, blur in blurs.items())
+        meanings = "; or, as ".join(
+            f"{name}, {blur}" for name, blur in blurs.items()
+        )
         raise InputError(
             f"got GaussianBlur2d({', '.join(map(repr, args))}), which is, as {meanings}; expected one meaning: name "
             "the arguments"
@@ -216,7 +263,9 @@ def _resolve_order(args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Blur:
     return next(iter(blurs.values()))
 
 
-def _binds(order: Callable[..., _Blur], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+def _binds(
+    order: Callable[..., _Blur], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> bool:
     """Whether a function accepts these arguments."""
     try:
         inspect.signature(order).bind(*args, **kwargs)
@@ -226,29 +275,42 @@ def _binds(order: Callable[..., _Blur], args: tuple[Any, ...], kwargs: dict[str,
 
 
 def _odd_sizes(kernel_size: Any) -> tuple[int, int]:
-    height, width = (real(size, "kernel_size") for size in _pair(kernel_size, "kernel_size"))
+    height, width = (
+        real(size, "kernel_size") for size in _pair(kernel_size, "kernel_size")
+    )
     if height % 1 != 0 or width % 1 != 0:  # NaN and infinity as well
-        raise InputError(f"got kernel_size={kernel_size}; expected whole numbers of pixels")
+        raise InputError(
+            f"got kernel_size={kernel_size}; expected whole numbers of pixels"
+        )
     if min(height, width) < 1 or height % 2 == 0 or width % 2 == 0:
-        raise InputError(f"got kernel_size={kernel_size}; expected odd numbers of pixels, at least 1")
+        raise InputError(
+            f"got kernel_size={kernel_size}; expected odd numbers of pixels, at least 1"
+        )
     return int(height), int(width)
 
 
 def _sigmas(sigma: Any) -> tuple[float, float]:
     vertical, horizontal = (real(one, "sigma") for one in _pair(sigma, "sigma"))
     if not (0 < vertical < math.inf and 0 < horizontal < math.inf):
-        raise InputError(f"got sigma={sigma}; expected positive standard deviations, in pixels")
+        raise InputError(
+            f"got sigma={sigma}; expected positive standard deviations, in pixels"
+        )
     return vertical, horizontal
 
 
 def _pair(value: Any, name: str) -> tuple[Any, Any]:
     if isinstance(value, str):
-        raise InputError(f"got {name}={value!r}; expected one number or a pair, (vertical, horizontal)")
+        raise InputError(
+            f"got {name}={value!r}; expected one number or a pair, (vertical, horizontal)"
+        )
     pair = (
         tuple(value)
-        if isinstance(value, Sequence) or (hasattr(value, "shape") and len(value.shape))
+        if isinstance(value, Sequence)
+        or (hasattr(value, "shape") and len(value.shape))
         else (value, value)
     )
     if len(pair) != 2:
-        raise InputError(f"got {name}={value}; expected one number or a pair, (vertical, horizontal)")
+        raise InputError(
+            f"got {name}={value}; expected one number or a pair, (vertical, horizontal)"
+        )
     return pair

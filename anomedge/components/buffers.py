@@ -115,16 +115,28 @@ class DynamicBufferModule(nn.Module):
         return attribute
 
     @plain_state
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
         """Make room for what is loaded, then load it."""
         for name, buffer in self._buffers.items():
             loaded = state_dict.get(prefix + name)
-            if buffer is None or name in self._non_persistent_buffers_set or not isinstance(loaded, Tensor):
+            if (
+                buffer is None
+                or name in self._non_persistent_buffers_set
+                or not isinstance(loaded, Tensor)
+            ):
                 continue
             # An inference tensor cannot be written to.
             if buffer.shape != loaded.shape or buffer.is_inference():
                 dtype = loaded.dtype if buffer.numel() == 0 else buffer.dtype
-                self._buffers[name] = torch.empty(loaded.shape, dtype=dtype, device=buffer.device)
+                self._buffers[name] = torch.empty(
+                    loaded.shape, dtype=dtype, device=buffer.device
+                )
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
@@ -137,11 +149,21 @@ def checked_dataset(dataset: Tensor) -> Tensor:
     Raises:
         InputError: not (N, d) of floating point numbers with d >= 1 and N >= 2, or a value that is not finite.
     """
-    if dataset.ndim != 2 or dataset.shape[1] == 0 or not dataset.is_floating_point():
-        raise InputError(f"got a dataset {tuple(dataset.shape)} of {dataset.dtype}; expected (N, d), floating point")
+    if (
+        dataset.ndim != 2
+        or dataset.shape[1] == 0
+        or not dataset.is_floating_point()
+    ):
+        raise InputError(
+            f"got a dataset {tuple(dataset.shape)} of {dataset.dtype}; expected (N, d), floating point"
+        )
     if dataset.shape[0] < 2:
-        raise InputError(f"got {dataset.shape[0]} samples; expected at least 2 to have a spread: give more of them")
+        raise InputError(
+            f"got {dataset.shape[0]} samples; expected at least 2 to have a spread: give more of them"
+        )
     # Extremes are NaN where any value is; a mask would take memory as large as the data.
     if not bool(torch.isfinite(torch.stack(dataset.aminmax())).all()):
-        raise InputError("got a dataset that is not finite; expected numbers: check pictures and weights")
+        raise InputError(
+            "got a dataset that is not finite; expected numbers: check pictures and weights"
+        )
     return dataset

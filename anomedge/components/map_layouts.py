@@ -51,7 +51,9 @@ class MapLayout:
         return patches.reshape(output.shape[0], self.channels, height, width)
 
 
-def layout_of(layer: str, shapes: Sequence[Shape], sizes: Sequence[Size]) -> MapLayout:
+def layout_of(
+    layer: str, shapes: Sequence[Shape], sizes: Sequence[Size]
+) -> MapLayout:
     """Infer the layout of a layer from its output shapes, for a batch of two, at one or two image sizes (H, W).
 
     With two sizes, height and width must differ by different factors.
@@ -67,7 +69,9 @@ def layout_of(layer: str, shapes: Sequence[Shape], sizes: Sequence[Size]) -> Map
         ModelError: no layout, or more than one, fits the shapes.
     """
     if any(not shape or shape[0] != 2 for shape in shapes):
-        raise _not_a_map(layer, shapes, sizes, "the first axis is not the batch")
+        raise _not_a_map(
+            layer, shapes, sizes, "the first axis is not the batch"
+        )
     if len({tuple(shape) for shape in shapes}) > 1:
         readings = _scaled_readings(shapes, sizes)
     else:
@@ -78,21 +82,30 @@ def layout_of(layer: str, shapes: Sequence[Shape], sizes: Sequence[Size]) -> Map
     raise _not_a_map(layer, shapes, sizes, reason)
 
 
-def _not_a_map(layer: str, shapes: Sequence[Shape], sizes: Sequence[Size], reason: str) -> ModelError:
+def _not_a_map(
+    layer: str, shapes: Sequence[Shape], sizes: Sequence[Size], reason: str
+) -> ModelError:
     pairs = zip(shapes, sizes, strict=True)
-    shown = ", ".join(f"{tuple(shape)} for two images of {height}x{width}" for shape, (height, width) in pairs)
+    shown = ", ".join(
+        f"{tuple(shape)} for two images of {height}x{width}"
+        for shape, (height, width) in pairs
+    )
     return ModelError(
         f"layer {layer} gives {shown}: {reason}; expected (B, C, h, w), (B, h, w, C) or tokens (B, k + h w, C): "
         f"name another layer, or wrap the module so that the layer gives (B, C, h, w)"
     )
 
 
-def _scaled_readings(shapes: Sequence[Shape], sizes: Sequence[Size]) -> list[MapLayout]:
+def _scaled_readings(
+    shapes: Sequence[Shape], sizes: Sequence[Size]
+) -> list[MapLayout]:
     """List the layouts in which height and width grow in proportion to the image."""
     first, second = shapes
     if len(first) != len(second):
         return []
-    grown = tuple(axis for axis in range(len(first)) if first[axis] != second[axis])
+    grown = tuple(
+        axis for axis in range(len(first)) if first[axis] != second[axis]
+    )
     if len(first) == 4 and grown in ((2, 3), (1, 2)):
         return _scaled_map(shapes, sizes, grown)
     if len(first) == 3 and grown == (1,):
@@ -100,7 +113,9 @@ def _scaled_readings(shapes: Sequence[Shape], sizes: Sequence[Size]) -> list[Map
     return []
 
 
-def _scaled_map(shapes: Sequence[Shape], sizes: Sequence[Size], grown: tuple[int, ...]) -> list[MapLayout]:
+def _scaled_map(
+    shapes: Sequence[Shape], sizes: Sequence[Size], grown: tuple[int, ...]
+) -> list[MapLayout]:
     first, second = shapes
     tall, wide = (second[axis] / first[axis] for axis in grown)
     (height, width), (taller, wider) = sizes
@@ -115,13 +130,17 @@ def _scaled_map(shapes: Sequence[Shape], sizes: Sequence[Size], grown: tuple[int
     return [MapLayout("NHWC", first[3], stride)]
 
 
-def _scaled_tokens(shapes: Sequence[Shape], sizes: Sequence[Size]) -> list[MapLayout]:
+def _scaled_tokens(
+    shapes: Sequence[Shape], sizes: Sequence[Size]
+) -> list[MapLayout]:
     """Solve n = k + H W / p^2 at both sizes for the patch side p and the number k of prefix tokens."""
     (_, few, channels), (_, many, _) = shapes
     (height, width), (taller, wider) = sizes
     if many <= few:
         return []
-    stride = math.isqrt(max(1, (taller * wider - height * width) // (many - few)))
+    stride = math.isqrt(
+        max(1, (taller * wider - height * width) // (many - few))
+    )
     prefix = few - height * width // stride**2
     divides = all(side % stride == 0 for side in (height, width, taller, wider))
     exact = many - prefix == taller * wider // stride**2

@@ -37,7 +37,9 @@ class CutModule:
     layouts: dict[str, MapLayout]
 
 
-def cut_module(module: nn.Module, layers: Sequence[str], size: Size | None = None) -> CutModule:
+def cut_module(
+    module: nn.Module, layers: Sequence[str], size: Size | None = None
+) -> CutModule:
     """Cut a module at named layers.
 
     torch.fx traces the module and cuts it at the deepest of the layers; a module that cannot be traced runs with forward
@@ -77,7 +79,9 @@ def unwrapped(module: nn.Module) -> nn.Module:
                 f"got {type(module).__name__}, a compiled TorchScript module without access to inner layers; "
                 f"expected the nn.Module that it was made from"
             )
-        if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+        if isinstance(
+            module, (nn.DataParallel, nn.parallel.DistributedDataParallel)
+        ):
             module = module.module
         elif hasattr(module, "_orig_mod"):
             module = module._orig_mod  # type: ignore[assignment]
@@ -99,29 +103,45 @@ class _Hooked(nn.Module):
         def collect(layer: str, output: Any) -> None:
             found[layer] = output
             # An exception would break the module stack of torch.export, which removes unused operations by itself.
-            if len(found) == len(self.layers) and not torch.compiler.is_compiling():
+            if (
+                len(found) == len(self.layers)
+                and not torch.compiler.is_compiling()
+            ):
                 raise _AllFound
 
         with self._hooks(collect), suppress(_AllFound):
             self.module(images)
         if missing := [layer for layer in self.layers if layer not in found]:
-            raise ModelError(f"layers {missing} are not used by the module; expected layers that its forward calls")
+            raise ModelError(
+                f"layers {missing} are not used by the module; expected layers that its forward calls"
+            )
         return found
 
     def refuse_repeated(self, images: Tensor) -> None:
         """Refuse a layer that runs more than once per image, because its output is ambiguous."""
         calls: Counter[str] = Counter()
-        with self._hooks(lambda layer, _: calls.update([layer])), suppress(Exception):
-            self.module(images)  # a head behind the layers may fail at this size; its outputs are not needed
+        with (
+            self._hooks(lambda layer, _: calls.update([layer])),
+            suppress(Exception),
+        ):
+            self.module(
+                images
+            )  # a head behind the layers may fail at this size; its outputs are not needed
         if repeated := [layer for layer, count in calls.items() if count > 1]:
-            raise ModelError(f"layers {repeated} run more than once for an image; expected layers that run once")
+            raise ModelError(
+                f"layers {repeated} run more than once for an image; expected layers that run once"
+            )
 
     @contextmanager
     def _hooks(self, action: Callable[[str, Any], None]) -> Iterator[None]:
         """Call `action(layer, output)` after each layer."""
         handles = []
         for layer in self.layers:
-            handles.append(self.module.get_submodule(layer).register_forward_hook(_hook(layer, action)))
+            handles.append(
+                self.module.get_submodule(layer).register_forward_hook(
+                    _hook(layer, action)
+                )
+            )
         try:
             yield
         finally:
@@ -129,7 +149,9 @@ class _Hooked(nn.Module):
                 handle.remove()
 
 
-def _hook(layer: str, action: Callable[[str, Any], None]) -> Callable[[nn.Module, Any, Any], None]:
+def _hook(
+    layer: str, action: Callable[[str, Any], None]
+) -> Callable[[nn.Module, Any, Any], None]:
     return lambda _module, _inputs, output: action(layer, output)
 
 
@@ -148,7 +170,9 @@ class _Probed:
 def _refuse_unknown_layers(module: nn.Module, layers: Sequence[str]) -> None:
     names = [name for name, _ in module.named_modules() if name]
     if unknown := [layer for layer in layers if layer not in names]:
-        raise ModelError(f"got layers {unknown}; expected paths in {type(module).__name__}, such as {names[:3]}")
+        raise ModelError(
+            f"got layers {unknown}; expected paths in {type(module).__name__}, such as {names[:3]}"
+        )
 
 
 def _copied(module: nn.Module, name: str) -> nn.Module:
@@ -169,7 +193,9 @@ def _sizes_to_try(module: nn.Module) -> list[Size]:
     return [_SMALL_SIZE, *own, _USUAL_SIZE]
 
 
-def _cut(module: nn.Module, layers: Sequence[str], sizes: Sequence[Size], name: str) -> tuple[nn.Module, _Probed]:
+def _cut(
+    module: nn.Module, layers: Sequence[str], sizes: Sequence[Size], name: str
+) -> tuple[nn.Module, _Probed]:
     """Cut the module by tracing, else by hooks; return it with its outputs at the first size that it accepts."""
     failure: Exception | None = None
     for cut in (_traced(module, layers), _Hooked(module, layers)):
@@ -182,7 +208,9 @@ def _cut(module: nn.Module, layers: Sequence[str], sizes: Sequence[Size], name: 
                 raise
             except Exception as error:  # noqa: BLE001 - the module's own code: any type
                 failure = failure or error
-    tried = ", ".join(f"{height}x{width}" for height, width in dict.fromkeys(sizes))
+    tried = ", ".join(
+        f"{height}x{width}" for height, width in dict.fromkeys(sizes)
+    )
     raise ModelError(
         f"{name} does not take images of {tried} ({first_line(failure)}); expected a module from (B, 3, H, W), "
         f"and a size that it takes"
@@ -205,8 +233,14 @@ def _probe(cut: nn.Module, size: Size) -> _Probed:
     """Run two images through the module as fake tensors, which have shapes but no values."""
     reference = next(cut.parameters(), torch.zeros(()))
     try:
-        with torch.no_grad(), silenced(_FAKE_TENSORS_LOG), FakeTensorMode(allow_non_fake_inputs=True):
-            images = torch.empty(2, 3, *size, dtype=reference.dtype, device=reference.device)
+        with (
+            torch.no_grad(),
+            silenced(_FAKE_TENSORS_LOG),
+            FakeTensorMode(allow_non_fake_inputs=True),
+        ):
+            images = torch.empty(
+                2, 3, *size, dtype=reference.dtype, device=reference.device
+            )
             if isinstance(cut, _Hooked):
                 cut.refuse_repeated(images)
             return _Probed(size, dict(cut(images)))
@@ -226,15 +260,23 @@ def _larger(cut: nn.Module, size: Size) -> list[_Probed]:
 
 def _layout(layer: str, probes: Sequence[_Probed]) -> MapLayout:
     outputs = [probe.outputs[layer] for probe in probes]
-    if other := [output for output in outputs if not isinstance(output, Tensor)]:
+    if other := [
+        output for output in outputs if not isinstance(output, Tensor)
+    ]:
         raise ModelError(
             f"layer {layer} gives a {type(other[0]).__name__}; expected one tensor: name another layer, such as one "
             f"inside it"
         )
-    return layout_of(layer, [output.shape for output in outputs], [probe.size for probe in probes])
+    return layout_of(
+        layer,
+        [output.shape for output in outputs],
+        [probe.size for probe in probes],
+    )
 
 
-def _check_order(cut: nn.Module, layer: str, layout: MapLayout, size: Size) -> None:
+def _check_order(
+    cut: nn.Module, layer: str, layout: MapLayout, size: Size
+) -> None:
     """Check that tokens lie row by row after the prefix: a change of one patch must change that patch's token most.
 
     Raises:
@@ -249,9 +291,14 @@ def _check_order(cut: nn.Module, layer: str, layout: MapLayout, size: Size) -> N
     with torch.no_grad():
         before = cut(images)[layer]
         for patch in corners:
-            top, left = (patch // columns) * layout.stride, (patch % columns) * layout.stride
+            top, left = (
+                (patch // columns) * layout.stride,
+                (patch % columns) * layout.stride,
+            )
             changed = images.clone()
-            changed[:, :, top : top + layout.stride, left : left + layout.stride] *= -1
+            changed[
+                :, :, top : top + layout.stride, left : left + layout.stride
+            ] *= -1
             moved = (cut(changed)[layer] - before).square().sum(dim=2)
             if int(moved.argmax()) != layout.prefix + patch:
                 raise ModelError(

@@ -79,13 +79,17 @@ class BandedRows(nn.Module):
         indices, weights = bands(matrix, min(_BLOCK, self.out))
         self.blocks, self.width = indices.shape
         self.even = self.blocks * weights.shape[1] == self.out
-        self.register_buffer("indices", torch.from_numpy(indices.ravel()), persistent=False)
+        self.register_buffer(
+            "indices", torch.from_numpy(indices.ravel()), persistent=False
+        )
         self.register_buffer("weights", _constant(weights), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (B, H, M) to (B, h, M)."""
         x = floating(x, self.weights)
-        windows = x.index_select(1, self.indices).reshape(-1, self.blocks, self.width, x.shape[2])
+        windows = x.index_select(1, self.indices).reshape(
+            -1, self.blocks, self.width, x.shape[2]
+        )
         rows = torch.matmul(as_dtype_of(self.weights, x), windows).flatten(1, 2)
         return rows if self.even else rows[:, : self.out]
 

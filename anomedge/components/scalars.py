@@ -45,7 +45,9 @@ def whole(value: Any, name: str, least: int | None = 1) -> int:
     Raises:
         InputError: not of an integer type, a bool, or below `least`.
     """
-    expected = "a whole number" if least is None else f"a whole number >= {least}"
+    expected = (
+        "a whole number" if least is None else f"a whole number >= {least}"
+    )
     if _is_scalar(value):
         try:
             found = operator.index(value)
@@ -73,7 +75,9 @@ def seed(value: Any, name: str) -> int:
     """
     found = whole(value, name, least=None)
     if not -(2**63) <= found < 2**64:
-        raise InputError(f"got {name}={found}; expected a seed from -2^63 to 2^64 - 1")
+        raise InputError(
+            f"got {name}={found}; expected a seed from -2^63 to 2^64 - 1"
+        )
     return found
 
 
@@ -91,8 +95,15 @@ def sizes(shape: Any) -> tuple[int, ...] | None:
 
 def _is_scalar(value: Any) -> bool:
     """Whether a value has no axes and is neither a bool nor text."""
-    is_bool = isinstance(value, bool) or str(getattr(value, "dtype", "")) in {"bool", "torch.bool"}
-    return not is_bool and not isinstance(value, (str, bytes)) and getattr(value, "ndim", 0) == 0
+    is_bool = isinstance(value, bool) or str(getattr(value, "dtype", "")) in {
+        "bool",
+        "torch.bool",
+    }
+    return (
+        not is_bool
+        and not isinstance(value, (str, bytes))
+        and getattr(value, "ndim", 0) == 0
+    )
 
 
 def _as_float(value: Any) -> float:

@@ -87,7 +87,13 @@ class SSPCAB(nn.Module):
     """
 
     @plain_state
-    def __init__(self, in_channels: int, kernel_size: int = 1, dilation: int = 1, reduction_ratio: int = 8) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        kernel_size: int = 1,
+        dilation: int = 1,
+        reduction_ratio: int = 8,
+    ) -> None:
         super().__init__()
         in_channels = whole(in_channels, "in_channels")
         kernel_size = whole(kernel_size, "kernel_size")
@@ -111,12 +117,20 @@ class SSPCAB(nn.Module):
             self._check(inputs)
         padded = F.pad(inputs, (self.pad, self.pad, self.pad, self.pad))
         upper, lower = padded[:, :, : -self.crop], padded[:, :, self.crop :]
-        predicted = self.masked_conv1(upper[..., : -self.crop]) + self.masked_conv2(upper[..., self.crop :])
-        predicted = predicted + self.masked_conv3(lower[..., : -self.crop]) + self.masked_conv4(lower[..., self.crop :])
+        predicted = self.masked_conv1(
+            upper[..., : -self.crop]
+        ) + self.masked_conv2(upper[..., self.crop :])
+        predicted = (
+            predicted
+            + self.masked_conv3(lower[..., : -self.crop])
+            + self.masked_conv4(lower[..., self.crop :])
+        )
         attended: Tensor = self.attention_module(predicted)
         return attended
 
     def _check(self, inputs: Tensor) -> None:
         if inputs.ndim != 4 or inputs.shape[1] != self.in_channels:
-            raise InputError(f"got inputs {tuple(inputs.shape)}; expected (B, {self.in_channels}, H, W)")
+            raise InputError(
+                f"got inputs {tuple(inputs.shape)}; expected (B, {self.in_channels}, H, W)"
+            )
         checked_dtype(inputs, self.masked_conv1.weight, "inputs")

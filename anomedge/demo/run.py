@@ -42,13 +42,19 @@ class Outcome:
     milliseconds: dict[str, float]
 
 
-def run(output: Path, pictures: PictureSet, say: Callable[[str], None] = print) -> list[Outcome]:
+def run(
+    output: Path, pictures: PictureSet, say: Callable[[str], None] = print
+) -> list[Outcome]:
     """Do it all below `output`, replacing what an earlier run left there."""
     folder = output / "pictures"
-    say(f"1. pictures: crops of the photograph '{pictures.texture}', defects planted, in {folder}")
+    say(
+        f"1. pictures: crops of the photograph '{pictures.texture}', defects planted, in {folder}"
+    )
     _make_room(output)
     write_pictures(folder, pictures)
-    return [_one(detector, output, folder, pictures, say) for detector in DETECTORS]
+    return [
+        _one(detector, output, folder, pictures, say) for detector in DETECTORS
+    ]
 
 
 def _make_room(output: Path) -> None:
@@ -64,9 +70,20 @@ def _make_room(output: Path) -> None:
         shutil.rmtree(output / "pictures")
 
 
-def _one(detector: str, output: Path, folder: Path, pictures: PictureSet, say: Callable[[str], None]) -> Outcome:
-    model, target = output / f"{detector}.safetensors", output / f"{detector}.anomedge"
-    say(f"2. fit {detector} to {pictures.train} pictures, threshold from {pictures.held_back} others")
+def _one(
+    detector: str,
+    output: Path,
+    folder: Path,
+    pictures: PictureSet,
+    say: Callable[[str], None],
+) -> Outcome:
+    model, target = (
+        output / f"{detector}.safetensors",
+        output / f"{detector}.anomedge",
+    )
+    say(
+        f"2. fit {detector} to {pictures.train} pictures, threshold from {pictures.held_back} others"
+    )
     options = FitOptions(
         Geometry((256, 256)),
         backbone="tf_efficientnet_lite0",
@@ -75,29 +92,51 @@ def _one(detector: str, output: Path, folder: Path, pictures: PictureSet, say: C
         seed=pictures.seed,
     )
     save(fit(detector, folder / "train", options), model, force=True)
-    say(f"3. export {detector} for frames of {pictures.frame[0]}x{pictures.frame[1]} and prove it against eager Torch")
-    certificate = export(model, target, ExportOptions(frame=pictures.frame, golden=[folder / "test"], force=True))
+    say(
+        f"3. export {detector} for frames of {pictures.frame[0]}x{pictures.frame[1]} and prove it against eager Torch"
+    )
+    certificate = export(
+        model,
+        target,
+        ExportOptions(
+            frame=pictures.frame, golden=[folder / "test"], force=True
+        ),
+    )
     say(f"4. inspect with {target}")
     runtimes = list(dict.fromkeys(cell.runtime for cell in certificate.cells))
     sheet = output / f"{detector}-overlays.png"
     shown = _examples(read_folder(folder / "test"))
     _write_sheet(sheet, target, shown, runtimes)
-    return Outcome(detector, target, certificate, sheet, _milliseconds(target, shown[0].frame(), runtimes))
+    return Outcome(
+        detector,
+        target,
+        certificate,
+        sheet,
+        _milliseconds(target, shown[0].frame(), runtimes),
+    )
 
 
 def _examples(pictures: list[Picture]) -> list[Picture]:
     """The first picture of each kind."""
-    kinds = {picture.name.split("/")[0]: picture for picture in reversed(pictures)}
+    kinds = {
+        picture.name.split("/")[0]: picture for picture in reversed(pictures)
+    }
     return [kinds[kind] for kind in sorted(kinds)]
 
 
-def _write_sheet(path: Path, target: Path, pictures: list[Picture], runtimes: list[str]) -> None:
+def _write_sheet(
+    path: Path, target: Path, pictures: list[Picture], runtimes: list[str]
+) -> None:
     """One row a picture: the frame, then each runtime's map over it."""
     columns = [[_titled(picture.frame(), picture.name) for picture in pictures]]
     for runtime in runtimes:
         with Inspector.open(target, runtime=runtime) as inspector:
-            columns.append([_seen(inspector, picture, runtime) for picture in pictures])
-    sheet = np.concatenate([np.concatenate(column, axis=0) for column in columns], axis=1)
+            columns.append(
+                [_seen(inspector, picture, runtime) for picture in pictures]
+            )
+    sheet = np.concatenate(
+        [np.concatenate(column, axis=0) for column in columns], axis=1
+    )
     Image.fromarray(sheet).save(path)
 
 
@@ -105,9 +144,12 @@ def _seen(inspector: Inspector, picture: Picture, runtime: str) -> Frame:
     frame = picture.frame()
     (result,) = inspector.predict_batch([frame])
     geometry = inspector.bundle.manifest.geometry
-    drawn = overlay(frame, result.anomaly_map, inspector.decision, geometry, picture.mask())
+    drawn = overlay(
+        frame, result.anomaly_map, inspector.decision, geometry, picture.mask()
+    )
     return _titled(
-        drawn, f"{runtime}: {result.label}, {result.score:.2f} (threshold {inspector.decision.threshold:.2f})"
+        drawn,
+        f"{runtime}: {result.label}, {result.score:.2f} (threshold {inspector.decision.threshold:.2f})",
     )
 
 
@@ -116,13 +158,21 @@ def _titled(frame: Frame, text: str) -> Frame:
     draw = ImageDraw.Draw(image)
     draw.rectangle((0, 0, image.width, 20), fill=(0, 0, 0))
     draw.text((6, 4), text, fill=(255, 255, 255))
-    return np.asarray(image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS))
+    return np.asarray(
+        image.resize(
+            (image.width // 2, image.height // 2), Image.Resampling.LANCZOS
+        )
+    )
 
 
-def _milliseconds(target: Path, frame: Frame, runtimes: list[str]) -> dict[str, float]:
+def _milliseconds(
+    target: Path, frame: Frame, runtimes: list[str]
+) -> dict[str, float]:
     """Median time of one frame, the runtimes taking turns so that their ratio holds."""
     bundle = Bundle.open(target)
-    inspectors = {runtime: Inspector.open(bundle, runtime=runtime) for runtime in runtimes}
+    inspectors = {
+        runtime: Inspector.open(bundle, runtime=runtime) for runtime in runtimes
+    }
     times: dict[str, list[float]] = {runtime: [] for runtime in runtimes}
     for turn in range(_ROUNDS + 2):
         for runtime, inspector in inspectors.items():
@@ -132,4 +182,6 @@ def _milliseconds(target: Path, frame: Frame, runtimes: list[str]) -> dict[str, 
                 times[runtime].append((time.perf_counter() - start) * 1000)
     for inspector in inspectors.values():
         inspector.close()
-    return {runtime: statistics.median(values) for runtime, values in times.items()}
+    return {
+        runtime: statistics.median(values) for runtime, values in times.items()
+    }

@@ -14,17 +14,34 @@ import onnx.defs
 from torch import nn
 
 from anomedge import runtimes
-from anomedge.bundle import LOCAL, MANIFEST, Bundle, Golden, InputContract, OutputContract, Variant, write_manifest
+from anomedge.bundle import (
+    LOCAL,
+    MANIFEST,
+    Bundle,
+    Golden,
+    InputContract,
+    OutputContract,
+    Variant,
+    write_manifest,
+)
 from anomedge.bundle.contracts import MOST_BATCH_BYTES, batch_bytes
 from anomedge.bundle.ranges import Range
 from anomedge.errors import InputError, OutputError, ProofFailed
 from anomedge.export.layouts.anomalib import LAYOUTS, apply_anomalib, model_info
 from anomedge.export.passes.edits import copy_of, cut_at_outputs, set_outputs
 from anomedge.export.precision.half import folded_backbone, halved
-from anomedge.export.precision.preflight import assert_halvable, preflight, warn_of_lowering
+from anomedge.export.precision.preflight import (
+    assert_halvable,
+    preflight,
+    warn_of_lowering,
+)
 from anomedge.export.precision.storage import PRECISIONS, file_name
 from anomedge.export.proof import pictures_of, reference_from_model
-from anomedge.export.tracing import OUTPUTS, graph_from_model, keep_shipped_outputs
+from anomedge.export.tracing import (
+    OUTPUTS,
+    graph_from_model,
+    keep_shipped_outputs,
+)
 from anomedge.export.writing import write_ir, write_onnx, write_tapped
 from anomedge.files import atomic_directory, canonical_json
 from anomedge.images import Picture
@@ -83,9 +100,13 @@ def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
         ModelError, InputError, ExportError, OutputError: see `anomedge.errors`.
         ProofFailed: the graphs do not decide as eager Torch does.
     """
-    names = [runtimes.get(name).name for name in options.runtimes] or runtimes.usable()
+    names = [
+        runtimes.get(name).name for name in options.runtimes
+    ] or runtimes.usable()
     if not names:
-        raise InputError("no runtime is installed to prove under; expected one: pip install 'anomedge[ort]'")
+        raise InputError(
+            "no runtime is installed to prove under; expected one: pip install 'anomedge[ort]'"
+        )
     _check_shape(options)
     _check_layout(options)
     _check_precisions(options)
@@ -99,7 +120,9 @@ def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
             stages = names_of_stages
         reference = reference_from_model(model, path, pictures, options.frame)
         golden = write_golden(root, reference, options.frame)
-        write_manifest(root, _manifest(model, options, stages, golden) | {"ranges": ranges})
+        write_manifest(
+            root, _manifest(model, options, stages, golden) | {"ranges": ranges}
+        )
         return _proven(root, reference, names, options)
 
 
@@ -107,29 +130,49 @@ def _check_replaced(target: Path, force: bool) -> None:
     """What `--force` may replace: a bundle or an empty folder, never another folder of somebody's."""
     if not force or not os.path.lexists(target):
         return
-    if target.is_symlink() or not target.is_dir() or (any(target.iterdir()) and not (target / MANIFEST).is_file()):
-        raise OutputError(f"{target} is no bundle; expected one to replace, or a new name: give another -o")
+    if (
+        target.is_symlink()
+        or not target.is_dir()
+        or (any(target.iterdir()) and not (target / MANIFEST).is_file())
+    ):
+        raise OutputError(
+            f"{target} is no bundle; expected one to replace, or a new name: give another -o"
+        )
     if (target / LOCAL).exists():
-        warnings.warn(f"{target / LOCAL} will go with the bundle that is replaced; keep a copy", stacklevel=3)
+        warnings.warn(
+            f"{target / LOCAL} will go with the bundle that is replaced; keep a copy",
+            stacklevel=3,
+        )
 
 
 def _check_shape(options: ExportOptions) -> None:
     if not all(1 <= n <= 16384 for n in options.frame):
-        raise InputError(f"got a frame of {options.frame}; expected height and width between 1 and 16384")
+        raise InputError(
+            f"got a frame of {options.frame}; expected height and width between 1 and 16384"
+        )
     if options.batch != "dynamic" and not 1 <= options.batch <= 4096:
-        raise InputError(f"got batch {options.batch}; expected 'dynamic' or a number from 1 to 4096")
-    if options.batch != "dynamic" and batch_bytes(options.batch, options.frame) > MOST_BATCH_BYTES:
+        raise InputError(
+            f"got batch {options.batch}; expected 'dynamic' or a number from 1 to 4096"
+        )
+    if (
+        options.batch != "dynamic"
+        and batch_bytes(options.batch, options.frame) > MOST_BATCH_BYTES
+    ):
         raise InputError(
             f"got batch {options.batch} of frames of {options.frame}; expected at most {MOST_BATCH_BYTES >> 30} GiB of "
             "pixels: give a smaller batch or frame"
         )
     if not 17 <= options.opset <= onnx.defs.onnx_opset_version():
-        raise InputError(f"got opset {options.opset}; expected one from 17 to {onnx.defs.onnx_opset_version()}")
+        raise InputError(
+            f"got opset {options.opset}; expected one from 17 to {onnx.defs.onnx_opset_version()}"
+        )
 
 
 def _check_layout(options: ExportOptions) -> None:
     if options.layout not in LAYOUTS:
-        raise InputError(f"got layout {options.layout!r}; expected one of: {', '.join(LAYOUTS)}")
+        raise InputError(
+            f"got layout {options.layout!r}; expected one of: {', '.join(LAYOUTS)}"
+        )
     if options.layout == "anomalib" and "fp32" not in options.precisions:
         raise InputError(
             f"got layout anomalib with precision {', '.join(options.precisions)}; expected fp32 among them: its tools get that"
@@ -142,56 +185,97 @@ def _check_layout(options: ExportOptions) -> None:
 
 def _check_precisions(options: ExportOptions) -> None:
     asked = list(options.precisions)
-    if not asked or len(set(asked)) != len(asked) or not set(asked) <= PRECISIONS.keys():
-        raise InputError(f"got precision {asked}; expected each at most once, of: {', '.join(PRECISIONS)}")
+    if (
+        not asked
+        or len(set(asked)) != len(asked)
+        or not set(asked) <= PRECISIONS.keys()
+    ):
+        raise InputError(
+            f"got precision {asked}; expected each at most once, of: {', '.join(PRECISIONS)}"
+        )
 
 
 def _on_half_backbone(
     model: Model, pictures: Sequence[Picture], options: ExportOptions
 ) -> tuple[Model, tuple[Range, ...]]:
     """The model as float16 wants it and what the pre-flight found, where a precision asks for it."""
-    if not any(PRECISIONS[precision].half_backbone for precision in options.precisions):
+    if not any(
+        PRECISIONS[precision].half_backbone for precision in options.precisions
+    ):
         return model, ()
     backbone = folded_backbone(model, options.fixed_batch)
-    ranges = preflight(model, backbone, [*pictures, *extremes(options.frame)], options.frame, options.fixed_batch)
+    ranges = preflight(
+        model,
+        backbone,
+        [*pictures, *extremes(options.frame)],
+        options.frame,
+        options.fixed_batch,
+    )
     assert_halvable(ranges)
     warn_of_lowering(ranges)
     return halved(model, backbone), ranges
 
 
-def _graphs(model: Model, half: Model, options: ExportOptions) -> Iterator[tuple[str, Any, list[str]]]:
+def _graphs(
+    model: Model, half: Model, options: ExportOptions
+) -> Iterator[tuple[str, Any, list[str]]]:
     """Each precision's graph and stages; precisions that differ in an edit of the graph alone share one trace."""
     for traced, on_half in ((model, False), (half, True)):
-        wanted = [p for p in options.precisions if PRECISIONS[p].half_backbone is on_half]
+        wanted = [
+            p
+            for p in options.precisions
+            if PRECISIONS[p].half_backbone is on_half
+        ]
         source: Any = None
         for precision in wanted:
             if source is None:
-                source, stages = graph_from_model(traced, options.frame, options.fixed_batch, options.opset)
-            graph, source = (source, None) if precision == wanted[-1] else (source, copy_of(source))
-            PRECISIONS[precision].edit(graph, [f"pipeline.{name}" for name in model.pipeline.state_dict()])
+                source, stages = graph_from_model(
+                    traced, options.frame, options.fixed_batch, options.opset
+                )
+            graph, source = (
+                (source, None)
+                if precision == wanted[-1]
+                else (source, copy_of(source))
+            )
+            PRECISIONS[precision].edit(
+                graph,
+                [f"pipeline.{name}" for name in model.pipeline.state_dict()],
+            )
             yield precision, graph, stages
 
 
-def _write_graphs(root: Path, model: Model, graph: Any, options: ExportOptions, precision: str) -> None:
+def _write_graphs(
+    root: Path, model: Model, graph: Any, options: ExportOptions, precision: str
+) -> None:
     variant = _variant(options.layout, precision)
     shipped = root / variant.onnx
     taps = keep_shipped_outputs(graph)
     holder = write_onnx(graph, shipped)
     set_outputs(graph, taps)
     write_tapped(graph, shipped, holder, root / variant.stages)
-    write_tapped(cut_at_outputs(graph, GIVEN), shipped, holder, root / str(variant.segments))
+    write_tapped(
+        cut_at_outputs(graph, GIVEN),
+        shipped,
+        holder,
+        root / str(variant.segments),
+    )
     if variant.anomalib_onnx:
         keep_shipped_outputs(graph)
         apply_anomalib(graph, model.decision)
         write_tapped(graph, shipped, holder, root / variant.anomalib_onnx)
     if variant.openvino is None:
         warnings.warn(
-            "openvino is not installed, so the bundle has no IR; it reads the ONNX graph as well", stacklevel=2
+            "openvino is not installed, so the bundle has no IR; it reads the ONNX graph as well",
+            stacklevel=2,
         )
         return
     write_ir(shipped, root / variant.openvino)
     if variant.anomalib_onnx and variant.anomalib_openvino:
-        write_ir(root / variant.anomalib_onnx, root / variant.anomalib_openvino, model_info(model.decision))
+        write_ir(
+            root / variant.anomalib_onnx,
+            root / variant.anomalib_openvino,
+            model_info(model.decision),
+        )
 
 
 def _with_ir() -> bool:
@@ -200,30 +284,51 @@ def _with_ir() -> bool:
 
 def _variant(layout: str, precision: str) -> Variant:
     """The files of a precision; anomalib's tools get float32."""
-    with_ir, for_anomalib = _with_ir(), layout == "anomalib" and precision == "fp32"
+    with_ir, for_anomalib = (
+        _with_ir(),
+        layout == "anomalib" and precision == "fp32",
+    )
     return Variant(
         onnx=file_name("model", precision, ".onnx"),
         stages=file_name("stages", precision, ".onnx"),
         segments=file_name("segments", precision, ".onnx"),
-        openvino=f"openvino/{file_name('model', precision, '.xml')}" if with_ir else None,
+        openvino=f"openvino/{file_name('model', precision, '.xml')}"
+        if with_ir
+        else None,
         anomalib_onnx=_ANOMALIB if for_anomalib else None,
         anomalib_openvino=_ANOMALIB_IR if for_anomalib and with_ir else None,
     )
 
 
-def _manifest(model: Model, options: ExportOptions, stages: list[str], golden: list[Golden]) -> dict[str, Any]:
+def _manifest(
+    model: Model,
+    options: ExportOptions,
+    stages: list[str],
+    golden: list[Golden],
+) -> dict[str, Any]:
     height, width = options.frame
-    shapes: dict[str, tuple[int, ...]] = {"score": (), "anomaly_map": (1, *model.geometry.image)}
+    shapes: dict[str, tuple[int, ...]] = {
+        "score": (),
+        "anomaly_map": (1, *model.geometry.image),
+    }
     return {
         "detector": model.pipeline.name,
         "config": model.pipeline.config.model_dump(mode="json"),
         "input": InputContract(batch=options.batch, height=height, width=width),
-        "outputs": tuple(OutputContract(name=name, shape=shapes[name]) for name in OUTPUTS),
+        "outputs": tuple(
+            OutputContract(name=name, shape=shapes[name]) for name in OUTPUTS
+        ),
         "stages": tuple(stages),
         "image": {"size": model.geometry.size, "crop": model.geometry.crop},
         "decision": model.decision,
-        "tolerances": {name: tolerance.model_dump() for name, tolerance in TOLERANCES.items()},
-        "variants": {precision: _variant(options.layout, precision) for precision in options.precisions},
+        "tolerances": {
+            name: tolerance.model_dump()
+            for name, tolerance in TOLERANCES.items()
+        },
+        "variants": {
+            precision: _variant(options.layout, precision)
+            for precision in options.precisions
+        },
         "opset": options.opset,
         "golden": tuple(golden),
         "golden_source": "pictures" if options.golden else "synthetic",
@@ -233,13 +338,23 @@ def _manifest(model: Model, options: ExportOptions, stages: list[str], golden: l
     }
 
 
-def _proven(root: Path, reference: Reference, names: Sequence[str], options: ExportOptions) -> Certificate:
+def _proven(
+    root: Path,
+    reference: Reference,
+    names: Sequence[str],
+    options: ExportOptions,
+) -> Certificate:
     bundle = Bundle.open(root)
     batches = batches_of(bundle, options.batches)
-    plans = [Plan(runtimes=names, batches=batches, precision=precision) for precision in options.precisions]
+    plans = [
+        Plan(runtimes=names, batches=batches, precision=precision)
+        for precision in options.precisions
+    ]
     certificate = merged([prove(bundle, reference, plan) for plan in plans])
     if not certificate.passed:
         raise ProofFailed(failure_text(certificate, "no bundle was published"))
     (root / "certificates").mkdir()
-    (root / "certificates" / "host.json").write_bytes(canonical_json(certificate.to_json()))
+    (root / "certificates" / "host.json").write_bytes(
+        canonical_json(certificate.to_json())
+    )
     return certificate

@@ -36,8 +36,13 @@ class EagerSession(Session):
     def stages(self, frames: npt.NDArray[np.uint8]) -> Tensors:
         """Every stage, in order, and `rounded`: what torchvision's uint8 path makes of the frame."""
         with torch.no_grad():
-            images = to_images(torch.from_numpy(frames.copy()), self.model.geometry)
-            stages = {"preprocessed": images, "rounded": self._rounded(frames)} | self.model.pipeline.stages(images)
+            images = to_images(
+                torch.from_numpy(frames.copy()), self.model.geometry
+            )
+            stages = {
+                "preprocessed": images,
+                "rounded": self._rounded(frames),
+            } | self.model.pipeline.stages(images)
         return {name: value.numpy() for name, value in stages.items()}
 
     def _rounded(self, frames: npt.NDArray[np.uint8]) -> torch.Tensor:
@@ -57,7 +62,12 @@ class EagerSession(Session):
         results = []
         for frame in feed["frames"]:
             with torch.no_grad():
-                images = to_images(torch.from_numpy(frame[None].copy()), self.model.geometry)
+                images = to_images(
+                    torch.from_numpy(frame[None].copy()), self.model.geometry
+                )
                 results.append(self.model.pipeline(images))
         scores, maps = zip(*results, strict=True)
-        return {"score": torch.cat(scores).numpy(), "anomaly_map": torch.cat(maps).numpy()}
+        return {
+            "score": torch.cat(scores).numpy(),
+            "anomaly_map": torch.cat(maps).numpy(),
+        }

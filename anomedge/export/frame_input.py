@@ -33,16 +33,25 @@ class Frontend(nn.Module):
 
     def __init__(self, geometry: Geometry, frame: tuple[int, int]) -> None:
         super().__init__()
-        rows, columns = (_torchs_matrix(*sizes) for sizes in zip(frame, geometry.size, geometry.image, strict=True))
+        rows, columns = (
+            _torchs_matrix(*sizes)
+            for sizes in zip(frame, geometry.size, geometry.image, strict=True)
+        )
         self.frame, self.image = frame, geometry.image
-        self.rows: nn.Module = nn.Identity() if _same(rows) else BandedRows(rows)
+        self.rows: nn.Module = (
+            nn.Identity() if _same(rows) else BandedRows(rows)
+        )
         self.scale_only = _same(columns)
-        self.columns: nn.Module = nn.Identity() if self.scale_only else BandedRows(columns / 255)
+        self.columns: nn.Module = (
+            nn.Identity() if self.scale_only else BandedRows(columns / 255)
+        )
 
     def forward(self, frames: Tensor) -> Tensor:
         """As the class says."""
         (height, width), (h, w) = self.frame, self.image
-        x: Tensor = self.rows(frames.to(torch.float32).reshape(-1, height, width * 3))
+        x: Tensor = self.rows(
+            frames.to(torch.float32).reshape(-1, height, width * 3)
+        )
         if self.scale_only:
             return x.reshape(-1, h, w, 3).permute(0, 3, 1, 2) / 255
         x = self.columns(x.transpose(1, 2).reshape(-1, width, 3 * h))
@@ -60,11 +69,19 @@ def _torchs_matrix(n_frame: int, n_size: int, n_image: int) -> Matrix:
         return np.eye(n_frame)[start : start + n_image]
     units = torch.eye(n_frame, dtype=torch.float32)
     blocks = [
-        F.interpolate(block[None, None], size=(n_size, block.shape[1]), mode="bilinear", antialias=True)[0, 0]
+        F.interpolate(
+            block[None, None],
+            size=(n_size, block.shape[1]),
+            mode="bilinear",
+            antialias=True,
+        )[0, 0]
         for block in torch.split(units, _COLUMNS_AT_ONCE, dim=1)
     ]
     return torch.cat(blocks, dim=1)[start : start + n_image].double().numpy()
 
 
 def _same(matrix: Matrix) -> bool:
-    return bool(matrix.shape[0] == matrix.shape[1] and np.array_equal(matrix, np.eye(len(matrix))))
+    return bool(
+        matrix.shape[0] == matrix.shape[1]
+        and np.array_equal(matrix, np.eye(len(matrix)))
+    )

@@ -23,7 +23,9 @@ __all__ = ["nothing_compared", "pictures_of", "reference_from_model"]
 BLENDS = 20
 
 
-def pictures_of(folders: Sequence[Path], frame: tuple[int, int]) -> list[Picture]:
+def pictures_of(
+    folders: Sequence[Path], frame: tuple[int, int]
+) -> list[Picture]:
     """The user's pictures, or synthetic ones where there are none to show."""
     return read_folders(folders) if folders else synthetic(frame)
 
@@ -47,12 +49,27 @@ def reference_from_model(
         bundle: the bundle to prove; its local threshold is applied, and its golden frames are run as well.
     """
     local = bundle.local if bundle is not None else None
-    decision = local.applied_to(model.decision) if local is not None else model.decision
+    decision = (
+        local.applied_to(model.decision)
+        if local is not None
+        else model.decision
+    )
     with EagerSession(model, path) as eager:
         given = [*pictures, *extremes(frame)]
         outputs = collect(eager, given, frame, batch=1)
-        mixed = blends(given, outputs.score, decision, frame, lambda x: eager.run({FRAMES: x})["score"], blended)
-        if pictures and any(picture.path is not None for picture in pictures) and len(mixed) < blended:
+        mixed = blends(
+            given,
+            outputs.score,
+            decision,
+            frame,
+            lambda x: eager.run({FRAMES: x})["score"],
+            blended,
+        )
+        if (
+            pictures
+            and any(picture.path is not None for picture in pictures)
+            and len(mixed) < blended
+        ):
             warnings.warn(
                 f"got {len(mixed)} pictures blended to the threshold; expected {blended}: give pictures on both sides of "
                 f"it, normal and anomalous ones",
@@ -61,32 +78,65 @@ def reference_from_model(
         if mixed:
             outputs = _joined(outputs, collect(eager, mixed, frame, batch=1))
         everything = [*given, *mixed]
-        stages = {i: eager.stages(everything[i].frame(frame)[None]) for i in places_with_stages(everything)}
-        golden = _on_golden_frames(eager, bundle, frame) if bundle is not None and bundle.manifest.golden else None
+        stages = {
+            i: eager.stages(everything[i].frame(frame)[None])
+            for i in places_with_stages(everything)
+        }
+        golden = (
+            _on_golden_frames(eager, bundle, frame)
+            if bundle is not None and bundle.manifest.golden
+            else None
+        )
     return Reference(
         source=eager.name,
         pictures=everything,
         outputs=outputs,
         stages=stages,
         fitted=sum(picture.digest in model.card.fitted for picture in pictures),
-        resized=sum(picture.path is not None and picture.frame().shape[:2] != frame for picture in pictures),
-        original=Original(model.digest, model.decision, model.geometry, model.card.licence, golden),
+        resized=sum(
+            picture.path is not None and picture.frame().shape[:2] != frame
+            for picture in pictures
+        ),
+        original=Original(
+            model.digest,
+            model.decision,
+            model.geometry,
+            model.card.licence,
+            golden,
+        ),
     )
 
 
 def nothing_compared(model: Model) -> Reference:
     """Make a reference from the model file, without pictures: for a bundle whose graphs cannot be compared."""
-    original = Original(model.digest, model.decision, model.geometry, model.card.licence)
-    return Reference(EagerSession.name, [], Outputs(np.empty(0), np.empty((0, 1, 1, 1))), original=original)
+    original = Original(
+        model.digest, model.decision, model.geometry, model.card.licence
+    )
+    return Reference(
+        EagerSession.name,
+        [],
+        Outputs(np.empty(0), np.empty((0, 1, 1, 1))),
+        original=original,
+    )
 
 
-def _on_golden_frames(eager: EagerSession, bundle: Bundle, frame: tuple[int, int]) -> GoldenOutputs:
+def _on_golden_frames(
+    eager: EagerSession, bundle: Bundle, frame: tuple[int, int]
+) -> GoldenOutputs:
     """Run the bundle's golden frames through eager Torch on this machine."""
     stored = read_golden(bundle)
     outputs = collect(eager, stored.pictures, frame, batch=1)
-    stages = {i: eager.stages(stored.pictures[i].frame(frame)[None]) for i in stored.stages}
-    return GoldenOutputs(Reference(eager.name, stored.pictures, outputs, stages), stored)
+    stages = {
+        i: eager.stages(stored.pictures[i].frame(frame)[None])
+        for i in stored.stages
+    }
+    return GoldenOutputs(
+        Reference(eager.name, stored.pictures, outputs, stages), stored
+    )
 
 
 def _joined(one: Outputs, other: Outputs) -> Outputs:
-    return Outputs(np.concatenate([one.score, other.score]), np.concatenate([one.anomaly_map, other.anomaly_map]))
+    return Outputs(
+        np.concatenate([one.score, other.score]),
+        np.concatenate([one.anomaly_map, other.anomaly_map]),
+    )

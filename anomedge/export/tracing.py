@@ -22,7 +22,12 @@ from anomedge.export.passes.edits import (
     set_outputs,
     strip_metadata,
 )
-from anomedge.export.passes.rewrites import keep_zeros_before_pools, pack_zeros, plain_reshapes, select_channels_early
+from anomedge.export.passes.rewrites import (
+    keep_zeros_before_pools,
+    pack_zeros,
+    plain_reshapes,
+    select_channels_early,
+)
 from anomedge.export.passes.simplify import simplify
 from anomedge.pipelines.model import Model
 
@@ -50,7 +55,9 @@ class Deployed(nn.Module):
         return tuple(self.stages(frames).values())
 
 
-def graph_from_model(model: Model, frame: tuple[int, int], batch: int | None, opset: int) -> tuple[Any, list[str]]:
+def graph_from_model(
+    model: Model, frame: tuple[int, int], batch: int | None, opset: int
+) -> tuple[Any, list[str]]:
     """The ONNX graph with every stage as an output, and the stages' names in order.
 
     Args:
@@ -65,9 +72,17 @@ def graph_from_model(model: Model, frame: tuple[int, int], batch: int | None, op
     deployed = Deployed(model, frame).eval()
     example = torch.zeros(batch or 2, *frame, 3, dtype=torch.uint8)
     names = _names(deployed, example)
-    proto = _exported(deployed, example, names, dynamic=batch is None, opset=max(opset, _WRITTEN_OPSET))
+    proto = _exported(
+        deployed,
+        example,
+        names,
+        dynamic=batch is None,
+        opset=max(opset, _WRITTEN_OPSET),
+    )
     assert_shared_operators(proto)
-    keep_zeros_before_pools(proto)  # reads types, which moving a selection makes wrong
+    keep_zeros_before_pools(
+        proto
+    )  # reads types, which moving a selection makes wrong
     select_channels_early(proto)
     pack_zeros(proto)
     plain_reshapes(proto)
@@ -98,12 +113,23 @@ def _names(deployed: Deployed, example: Tensor) -> list[str]:
         deployed.eval()  # see `map_sizes`: nothing without numbers may stay remembered
 
 
-def _exported(deployed: nn.Module, example: Tensor, names: list[str], *, dynamic: bool, opset: int) -> Any:
-    shapes = ({0: torch.export.Dim("batch", min=1, max=4096)},) if dynamic else None
+def _exported(
+    deployed: nn.Module,
+    example: Tensor,
+    names: list[str],
+    *,
+    dynamic: bool,
+    opset: int,
+) -> Any:
+    shapes = (
+        ({0: torch.export.Dim("batch", min=1, max=4096)},) if dynamic else None
+    )
     try:
         with torch.no_grad(), _quiet():
             # Components are held to strict export by their tests; tracing without it writes the same graph sooner.
-            program = torch.export.export(deployed, (example,), dynamic_shapes=shapes, strict=False)
+            program = torch.export.export(
+                deployed, (example,), dynamic_shapes=shapes, strict=False
+            )
             written = torch.onnx.export(
                 program, (), dynamo=True, opset_version=opset, input_names=["frames"], output_names=names,
                 verbose=False, optimize=False,
@@ -112,11 +138,15 @@ def _exported(deployed: nn.Module, example: Tensor, names: list[str], *, dynamic
                 simplify(written.model)
     except Exception as error:
         reason = " ".join(str(error).split())[:600]
-        raise ExportError(f"torch could not export this detector: {reason}; use another backbone or layer") from error
+        raise ExportError(
+            f"torch could not export this detector: {reason}; use another backbone or layer"
+        ) from error
     finally:
         deployed.eval()
     if written is None:
-        raise ExportError("torch exported nothing; expected a graph: use another backbone or layer")
+        raise ExportError(
+            "torch exported nothing; expected a graph: use another backbone or layer"
+        )
     return written.model_proto
 
 

@@ -19,7 +19,9 @@ _SMALL = 1024
 """Bytes up to which a tensor stays inside the graph's file: shapes and indices that readers want to see at once."""
 
 
-def write_onnx(proto: onnx.ModelProto, path: Path, *, limit: int = _PROTOBUF_LIMIT) -> Path:
+def write_onnx(
+    proto: onnx.ModelProto, path: Path, *, limit: int = _PROTOBUF_LIMIT
+) -> Path:
     """Write a graph, past `limit` bytes with its weights in `<name>.data`; returns the file that holds the weights.
 
     Past the limit the weights leave `proto` as they are written.
@@ -40,7 +42,9 @@ def write_onnx(proto: onnx.ModelProto, path: Path, *, limit: int = _PROTOBUF_LIM
     return holder
 
 
-def write_tapped(tapped: onnx.ModelProto, shipped: Path, holder: Path, path: Path) -> None:
+def write_tapped(
+    tapped: onnx.ModelProto, shipped: Path, holder: Path, path: Path
+) -> None:
     """Write a graph around the shipped one's weights, read out of the file that already has them; empties `tapped`.
 
     ONNX lets a tensor lie at any offset of a file in the same folder; here that file is the shipped graph itself, or
@@ -53,13 +57,21 @@ def write_tapped(tapped: onnx.ModelProto, shipped: Path, holder: Path, path: Pat
             tensor.ClearField("raw_data")
             del tensor.external_data[:]
             tensor.data_location = onnx.TensorProto.EXTERNAL
-            for key, value in (("location", holder.name), ("offset", str(offset)), ("length", str(length))):
-                tensor.external_data.append(onnx.StringStringEntryProto(key=key, value=value))
+            for key, value in (
+                ("location", holder.name),
+                ("offset", str(offset)),
+                ("length", str(length)),
+            ):
+                tensor.external_data.append(
+                    onnx.StringStringEntryProto(key=key, value=value)
+                )
     path.write_bytes(tapped.SerializeToString(deterministic=True))
     _check(path)
 
 
-def write_ir(shipped: Path, path: Path, model_info: Mapping[str, str] | None = None) -> None:
+def write_ir(
+    shipped: Path, path: Path, model_info: Mapping[str, str] | None = None
+) -> None:
     """Write the graph as OpenVINO IR, uncompressed, with the input and output names of the ONNX graph.
 
     `model_info` is what OpenVINO Model API reads; with it the input is marked as NCHW, which ONNX cannot say.
@@ -69,12 +81,16 @@ def write_ir(shipped: Path, path: Path, model_info: Mapping[str, str] | None = N
     if model_info is not None:
         graph.get_parameters()[0].set_layout(openvino.Layout("NCHW"))
         if "framework" in (info := graph.get_rt_info()):
-            del info["framework"]  # what the ONNX graph says of itself: the same again
+            del info[
+                "framework"
+            ]  # what the ONNX graph says of itself: the same again
         for key, value in model_info.items():
             graph.set_rt_info(value, ["model_info", key])
     graph.set_friendly_name("anomedge")
     for place, node in enumerate(graph.get_ordered_ops()):
-        if _COUNTED.fullmatch(node.get_friendly_name()):  # by how many nodes this process has made so far
+        if _COUNTED.fullmatch(
+            node.get_friendly_name()
+        ):  # by how many nodes this process has made so far
             node.set_friendly_name(f"{node.get_type_name()}_{place}")
     path.parent.mkdir(exist_ok=True)
     openvino.save_model(graph, path, compress_to_fp16=False)
@@ -83,10 +99,21 @@ def write_ir(shipped: Path, path: Path, model_info: Mapping[str, str] | None = N
 def _places(shipped: Path, holder: Path) -> dict[str, tuple[int, int]]:
     """Offset and length of each large tensor's bytes within the file that holds them."""
     graph = onnx.load(shipped, load_external_data=False).graph
-    large = [tensor for tensor in graph.initializer if tensor.external_data or len(tensor.raw_data) > _SMALL]
+    large = [
+        tensor
+        for tensor in graph.initializer
+        if tensor.external_data or len(tensor.raw_data) > _SMALL
+    ]
     if holder != shipped:
-        entries = {t.name: {e.key: e.value for e in t.external_data} for t in large if t.external_data}
-        return {name: (int(entry["offset"]), int(entry["length"])) for name, entry in entries.items()}
+        entries = {
+            t.name: {e.key: e.value for e in t.external_data}
+            for t in large
+            if t.external_data
+        }
+        return {
+            name: (int(entry["offset"]), int(entry["length"]))
+            for name, entry in entries.items()
+        }
     content, position, places = shipped.read_bytes(), 0, {}
     for tensor in large:
         # Tensors are written in order, so each is looked for behind the one before.
@@ -98,6 +125,14 @@ def _places(shipped: Path, holder: Path) -> dict[str, tuple[int, int]]:
 
 def _check(path: Path) -> None:
     try:
-        onnx.checker.check_model(path, full_check=path.stat().st_size < _PROTOBUF_LIMIT)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as error:
-        raise ExportError(f"{path.name} is no valid graph: {' '.join(str(error).split())[:400]}") from error
+        onnx.checker.check_model(
+            path, full_check=path.stat().st_size < _PROTOBUF_LIMIT
+        )
+    except (
+        onnx.checker.ValidationError,
+        onnx.shape_inference.InferenceError,
+        ValueError,
+    ) as error:
+        raise ExportError(
+            f"{path.name} is no valid graph: {' '.join(str(error).split())[:400]}"
+        ) from error

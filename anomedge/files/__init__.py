@@ -8,10 +8,21 @@ from anomedge.files.atomic import (
     remove_file,
     sweep_folder,
 )
-from anomedge.files.digests import canonical_json, sha256_of_bytes, sha256_of_file, sha256_of_open
+from anomedge.files.digests import (
+    canonical_json,
+    sha256_of_bytes,
+    sha256_of_file,
+    sha256_of_open,
+)
 from anomedge.files.members import safe_member
 from anomedge.files.plain import open_plain, size_of
-from anomedge.files.strict_json import JsonError, NotPlainError, parse_json, read_json, validated
+from anomedge.files.strict_json import (
+    JsonError,
+    NotPlainError,
+    parse_json,
+    read_json,
+    validated,
+)
 
 __all__ = [
     "JsonError",

@@ -46,7 +46,9 @@ _UMASK = _read_umask()  # once: while it is read it is 0, which another thread's
 
 
 @contextmanager
-def atomic_file(target: Path, *, force: bool = False, sweep: bool = True) -> Iterator[Path]:
+def atomic_file(
+    target: Path, *, force: bool = False, sweep: bool = True
+) -> Iterator[Path]:
     """Yield a temporary path; when the block succeeds, its file becomes `target`, whole.
 
     Args:
@@ -62,7 +64,9 @@ def atomic_file(target: Path, *, force: bool = False, sweep: bool = True) -> Ite
     with _translated(target):
         if sweep:
             _sweep(target)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=_TEMPORARY, dir=target.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{target.name}.", suffix=_TEMPORARY, dir=target.parent
+        )
     temporary = Path(name)
     try:
         _lock(handle)
@@ -94,7 +98,11 @@ def atomic_directory(target: Path, *, force: bool = False) -> Iterator[Path]:
     _refuse_existing(target, force)
     with _translated(target):
         _sweep(target)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=_TEMPORARY, dir=target.parent))
+        temporary = Path(
+            tempfile.mkdtemp(
+                prefix=f".{target.name}.", suffix=_TEMPORARY, dir=target.parent
+            )
+        )
         handle = os.open(temporary, os.O_RDONLY) if fcntl else None
     try:
         _lock(handle)
@@ -145,9 +153,13 @@ def check_target(target: Path, *, force: bool = False) -> None:
 
 def _refuse_existing(target: Path, force: bool) -> None:
     if not target.parent.is_dir():
-        raise OutputError(f"cannot write {target}: {target.parent} is not a folder; make it first")
+        raise OutputError(
+            f"cannot write {target}: {target.parent} is not a folder; make it first"
+        )
     if os.path.lexists(target) and not force:
-        raise OutputError(f"{target} exists; expected a new name: give another, or --force to replace it")
+        raise OutputError(
+            f"{target} exists; expected a new name: give another, or --force to replace it"
+        )
 
 
 @contextmanager
@@ -156,7 +168,9 @@ def _translated(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise OutputError(f"cannot write {target}: {reason}; give a writable folder with free space") from error
+        raise OutputError(
+            f"cannot write {target}: {reason}; give a writable folder with free space"
+        ) from error
 
 
 @contextmanager
@@ -182,7 +196,10 @@ def _is_about_space(error: BaseException | None, temporary: Path) -> bool:
             return True
         if "No space left" in str(error) or "File too large" in str(error):
             return True
-        if not isinstance(error, AnomedgeError) and shutil.disk_usage(temporary.parent).free < _LEAST_FREE:
+        if (
+            not isinstance(error, AnomedgeError)
+            and shutil.disk_usage(temporary.parent).free < _LEAST_FREE
+        ):
             return True
         error = error.__cause__ or error.__context__
     return False
@@ -202,7 +219,11 @@ def _sweep(target: Path) -> None:
     name = _made_for(target.name, _TEMPORARY, _ASIDE)
     for path in target.parent.iterdir():
         if name.fullmatch(path.name) and _is_abandoned(path):
-            if path.suffix == _ASIDE and not os.path.lexists(target) and (path / target.name).exists():
+            if (
+                path.suffix == _ASIDE
+                and not os.path.lexists(target)
+                and (path / target.name).exists()
+            ):
                 os.rename(path / target.name, target)
             _remove(path)
 
@@ -221,7 +242,10 @@ def sweep_folder(folder: Path, ending: str) -> None:
     """
     if not fcntl:
         return
-    name = re.compile(rf"\..+{re.escape(ending)}\.[a-z0-9_]{{8}}{re.escape(_TEMPORARY)}", re.DOTALL)
+    name = re.compile(
+        rf"\..+{re.escape(ending)}\.[a-z0-9_]{{8}}{re.escape(_TEMPORARY)}",
+        re.DOTALL,
+    )
     with _translated(folder):
         found = [path for path in folder.iterdir() if name.fullmatch(path.name)]
     for path in found:
@@ -234,7 +258,9 @@ def _is_abandoned(path: Path) -> bool:
     try:
         if path.is_symlink() or time.time() - path.stat().st_mtime < _LEAST_AGE:
             return False
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # do not block if the path is a FIFO
+        handle = os.open(
+            path, os.O_RDONLY | os.O_NONBLOCK
+        )  # do not block if the path is a FIFO
     except OSError:
         return False
     try:
@@ -278,7 +304,9 @@ def _move(temporary: Path, target: Path) -> None:
     if _rename(temporary, target, _RENAME_NOREPLACE):
         return
     if os.path.lexists(target):
-        raise OutputError(f"{target} appeared while it was being made; the other one was kept")
+        raise OutputError(
+            f"{target} appeared while it was being made; the other one was kept"
+        )
     os.rename(temporary, target)
 
 
@@ -289,11 +317,23 @@ def _rename(one: Path, other: Path, flags: int) -> bool:
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if rename is None:
         return False
-    return bool(rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), flags) == 0)
+    return bool(
+        rename(
+            _AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), flags
+        )
+        == 0
+    )
 
 
 def _replace_by_steps(temporary: Path, target: Path) -> None:
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=_ASIDE, dir=target.parent)) / target.name
+    aside = (
+        Path(
+            tempfile.mkdtemp(
+                prefix=f".{target.name}.", suffix=_ASIDE, dir=target.parent
+            )
+        )
+        / target.name
+    )
     os.rename(target, aside)
     try:
         os.rename(temporary, target)
@@ -323,7 +363,9 @@ def _flush(path: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # some file systems cannot sync a folder
+        if (
+            error.errno != errno.EINVAL
+        ):  # some file systems cannot sync a folder
             raise
     finally:
         os.close(handle)

@@ -9,7 +9,12 @@ from typing import Any, BinaryIO
 
 from anomedge.files.plain import open_plain
 
-__all__ = ["canonical_json", "sha256_of_bytes", "sha256_of_file", "sha256_of_open"]
+__all__ = [
+    "canonical_json",
+    "sha256_of_bytes",
+    "sha256_of_file",
+    "sha256_of_open",
+]
 
 _BLOCK = 1 << 20  # bytes
 
@@ -20,7 +25,9 @@ def canonical_json(value: Any) -> bytes:
     >>> canonical_json({"b": 1, "a": [0.5]}).decode()
     '{\n  "a": [\n    0.5\n  ],\n  "b": 1\n}\n'
     """
-    text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(
+        value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False
+    )
     return (text + "\n").encode()
 
 

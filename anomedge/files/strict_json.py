@@ -17,7 +17,9 @@ from pydantic import BaseModel, ValidationError
 __all__ = ["JsonError", "NotPlainError", "parse_json", "read_json", "validated"]
 
 _DEEPEST = 64
-_DIGITS = 300  # float64 ends at 309; Python needs quadratic time to read an integer
+_DIGITS = (
+    300  # float64 ends at 309; Python needs quadratic time to read an integer
+)
 _SHOWN = 80
 # Without O_NONBLOCK, opening a FIFO waits for its writer.
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
@@ -54,13 +56,17 @@ def read_json(path: Path, limit: int, *, links: bool = False) -> dict[str, Any]:
     if path.is_dir():
         raise NotPlainError("is a folder; expected a plain file")
     extra = _NO_WAIT | (0 if links else _NO_LINK)
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | extra)) as file:
+    with open(
+        path, "rb", opener=lambda name, flags: os.open(name, flags | extra)
+    ) as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise NotPlainError("is a pipe or a device; expected a plain file")
         data = file.read(limit + 1)
     if len(data) > limit:
-        raise JsonError(f"got {max(found.st_size, len(data))} bytes; expected at most {limit}")
+        raise JsonError(
+            f"got {max(found.st_size, len(data))} bytes; expected at most {limit}"
+        )
     return parse_json(data)
 
 
@@ -78,7 +84,9 @@ def parse_json(data: bytes | str) -> dict[str, Any]:
             a lone surrogate in a string, or more than 64 levels. The message names the position in the object if known.
     """
     try:
-        content = json.loads(data, object_pairs_hook=_object, parse_int=_integer)
+        content = json.loads(
+            data, object_pairs_hook=_object, parse_int=_integer
+        )
     except JsonError:
         raise
     except (ValueError, RecursionError) as error:
@@ -104,21 +112,27 @@ def validated(kind: type[Model], content: Any) -> Model:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise JsonError(f"{place[:_SHOWN] or 'content'}: {first['msg']}") from error
+        raise JsonError(
+            f"{place[:_SHOWN] or 'content'}: {first['msg']}"
+        ) from error
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content: dict[str, Any] = {}
     for key, value in pairs:
         if key in content:
-            raise JsonError(f"got the key {key[:_SHOWN]!r} twice in one object; expected each key once")
+            raise JsonError(
+                f"got the key {key[:_SHOWN]!r} twice in one object; expected each key once"
+            )
         content[key] = value
     return content
 
 
 def _integer(text: str) -> int:
     if len(text) > _DIGITS:
-        raise JsonError(f"got a number of {len(text)} digits; expected at most {_DIGITS}")
+        raise JsonError(
+            f"got a number of {len(text)} digits; expected at most {_DIGITS}"
+        )
     return int(text)
 
 
@@ -133,16 +147,22 @@ def _leaves(content: dict[str, Any]) -> Iterator[tuple[tuple[Any, ...], Any]]:
             yield from ((place, key) for key in value)
             waiting += [((*place, key), child) for key, child in value.items()]
         elif isinstance(value, list):
-            waiting += [((*place, number), child) for number, child in enumerate(value)]
+            waiting += [
+                ((*place, number), child) for number, child in enumerate(value)
+            ]
         else:
             yield place, value
 
 
 def _check_leaf(place: tuple[Any, ...], value: Any) -> None:
     if isinstance(value, float) and not math.isfinite(value):
-        raise JsonError(f"{_shown(place)}: got a number that is not finite; expected a finite one")
+        raise JsonError(
+            f"{_shown(place)}: got a number that is not finite; expected a finite one"
+        )
     if isinstance(value, str) and not _is_encodable(value):
-        raise JsonError(f"{_shown(place)}: got a lone surrogate in {_escaped(value)}; expected Unicode text")
+        raise JsonError(
+            f"{_shown(place)}: got a lone surrogate in {_escaped(value)}; expected Unicode text"
+        )
 
 
 def _is_encodable(text: str) -> bool:

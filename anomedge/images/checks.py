@@ -13,7 +13,12 @@ from PIL import Image
 
 from anomedge.errors import InputError
 
-__all__ = ["bits_a_channel", "check_stated_size", "refuse_many_scans", "wrong_size"]
+__all__ = [
+    "bits_a_channel",
+    "check_stated_size",
+    "refuse_many_scans",
+    "wrong_size",
+]
 
 Size = tuple[int, int]
 """Height and width, in pixels."""
@@ -61,13 +66,17 @@ def check_stated_size(image: Image.Image, path: Path, expected: Size) -> None:
     # Of a PNG, Pillow decodes all pixels to find metadata behind them.
     known = image.format != "PNG" or "exif" in image.info
     turned = known and image.getexif().get(_ORIENTATION, 1) >= _FIRST_TURNED
-    raise wrong_size(path, (width, height) if turned else (height, width), expected)
+    raise wrong_size(
+        path, (width, height) if turned else (height, width), expected
+    )
 
 
 def wrong_size(path: Path | str, got: Size, expected: Size) -> InputError:
     """The error for a picture of another size than the bundle's frame."""
     given, wanted = "x".join(map(str, got)), "x".join(map(str, expected))
-    return InputError(f"{path}: got {given}; expected {wanted}, the bundle's frame: export with --frame {given}")
+    return InputError(
+        f"{path}: got {given}; expected {wanted}, the bundle's frame: export with --frame {given}"
+    )
 
 
 def bits_a_channel(image: Image.Image, file: BinaryIO) -> int:
@@ -75,7 +84,9 @@ def bits_a_channel(image: Image.Image, file: BinaryIO) -> int:
     if image.format == "PNG":
         place = file.tell()
         file.seek(24)
-        depth = file.read(1)[0]  # bit depth in the header chunk, which every PNG has
+        depth = file.read(1)[
+            0
+        ]  # bit depth in the header chunk, which every PNG has
         file.seek(place)
         return depth
     if image.format == "TIFF":

@@ -20,14 +20,18 @@ def as_frame(value: object) -> Frame:
     """
     if isinstance(value, Image.Image):
         if value.mode not in EIGHT_BIT_MODES:
-            raise InputError(f"got a Pillow image of mode {value.mode}; expected 8 bits a channel: convert it first")
+            raise InputError(
+                f"got a Pillow image of mode {value.mode}; expected 8 bits a channel: convert it first"
+            )
         return np.asarray(value.convert("RGB"))
     if not isinstance(value, np.ndarray):
         raise InputError(
             f"got {_type_name(value)}; expected an uint8 array (H, W, 3), a Pillow image or a path{_remedy(value)}"
         )
     if value.dtype != np.uint8:
-        raise InputError(f"got a frame of {value.dtype}; expected uint8, 0 to 255: scale, round and convert it first")
+        raise InputError(
+            f"got a frame of {value.dtype}; expected uint8, 0 to 255: scale, round and convert it first"
+        )
     if value.ndim == 2:
         return np.repeat(value[:, :, None], 3, axis=2)
     if value.ndim == 3 and value.shape[2] != 3 and value.shape[0] == 3:
@@ -35,7 +39,9 @@ def as_frame(value: object) -> Frame:
             f"got a frame {value.shape}, channels first; expected (H, W, 3): give frame.transpose(1, 2, 0)"
         )
     if value.ndim != 3 or value.shape[2] != 3:
-        raise InputError(f"got a frame {value.shape}; expected (H, W, 3) RGB or (H, W) grey")
+        raise InputError(
+            f"got a frame {value.shape}; expected (H, W, 3) RGB or (H, W) grey"
+        )
     return value
 
 
@@ -48,5 +54,7 @@ def _remedy(value: object) -> str:
     if type(value).__module__.partition(".")[0] == "torch":
         return ": give a uint8 tensor's .permute(1, 2, 0).cpu().numpy()"
     if isinstance(value, bytes):
-        return ": give os.fsdecode(path), or open an encoded picture with Pillow"
+        return (
+            ": give os.fsdecode(path), or open an encoded picture with Pillow"
+        )
     return ""

@@ -13,7 +13,13 @@ from anomedge.threshold import Decision
 __all__ = ["overlay"]
 
 _HEAT = np.array(
-    [(0.00, 0, 0, 60), (0.35, 90, 0, 140), (0.60, 220, 50, 60), (0.80, 255, 160, 0), (1.00, 255, 255, 160)]
+    [
+        (0.00, 0, 0, 60),
+        (0.35, 90, 0, 140),
+        (0.60, 220, 50, 60),
+        (0.80, 255, 160, 0),
+        (1.00, 255, 255, 160),
+    ]
 )
 _OUTLINE, _TRUTH = (0, 255, 255), (0, 255, 0)
 
@@ -35,15 +41,25 @@ def overlay(
         truth: the known anomaly (Hf, Wf), outlined in green.
     """
     level = np.full(frame.shape[:2], -np.inf, dtype=np.float32)
-    top, left, bottom, right = (round(edge) for edge in geometry.window(frame.shape[:2]))
+    top, left, bottom, right = (
+        round(edge) for edge in geometry.window(frame.shape[:2])
+    )
     resized = Image.fromarray(anomaly_map.astype(np.float32)).resize(
         (right - left, bottom - top), Image.Resampling.BILINEAR
     )
     level[top:bottom, left:right] = np.asarray(resized)
     heat = decision.normalised(level, decision.pixel_threshold)
-    colours = np.stack([np.interp(heat, _HEAT[:, 0], _HEAT[:, channel]) for channel in (1, 2, 3)], axis=-1)
+    colours = np.stack(
+        [
+            np.interp(heat, _HEAT[:, 0], _HEAT[:, channel])
+            for channel in (1, 2, 3)
+        ],
+        axis=-1,
+    )
     strength = (0.75 * heat)[..., None]
-    mixed = (frame * (1 - strength) + colours * strength).round().astype(np.uint8)
+    mixed = (
+        (frame * (1 - strength) + colours * strength).round().astype(np.uint8)
+    )
     for mask, colour in ((truth, _TRUTH), (decision.mask(level), _OUTLINE)):
         if mask is not None:
             mixed[_outline(mask)] = colour
@@ -55,5 +71,11 @@ def _outline(mask: Mask) -> Mask:
     inner = mask.copy()
     for _ in range(2):
         padded = np.pad(inner, 1, constant_values=True)
-        inner = inner & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+        inner = (
+            inner
+            & padded[:-2, 1:-1]
+            & padded[2:, 1:-1]
+            & padded[1:-1, :-2]
+            & padded[1:-1, 2:]
+        )
     return np.asarray(mask & ~inner)

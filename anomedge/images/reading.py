@@ -29,7 +29,11 @@ from PIL import Image, ImageOps
 
 from anomedge.errors import InputError
 from anomedge.files import open_plain, sha256_of_bytes, sha256_of_file
-from anomedge.images.checks import bits_a_channel, check_stated_size, refuse_many_scans
+from anomedge.images.checks import (
+    bits_a_channel,
+    check_stated_size,
+    refuse_many_scans,
+)
 from anomedge.names import indented, storable
 
 __all__ = [
@@ -51,7 +55,9 @@ __all__ = [
 Frame = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
-SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+SUFFIXES = frozenset(
+    {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+)
 # No other of Pillow's readers is asked, whatever a file is called: the one for EPS starts another program.
 _FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
 _OTHER_SUFFIXES = frozenset(
@@ -65,7 +71,22 @@ _OTHER_SUFFIXES = frozenset(
 _GOOD, _TEST, _GROUND_TRUTH = "good", "test", "ground_truth"
 _MOST_FRAMES = 100
 """Largest number of frames counted in one file; a TIFF may list any number, and counting takes 1 ms per frame."""
-EIGHT_BIT_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"})
+EIGHT_BIT_MODES = frozenset(
+    {
+        "1",
+        "L",
+        "LA",
+        "P",
+        "PA",
+        "RGB",
+        "RGBA",
+        "RGBX",
+        "CMYK",
+        "YCbCr",
+        "HSV",
+        "LAB",
+    }
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,9 +107,13 @@ class Picture:
         """The frame (H, W, 3), stretched to `size` where it is not of that size."""
         frame = self.pixels
         if frame is None and self.path is not None:
-            frame = read_picture(self.path, self.read() if self.read is not None else None)
+            frame = read_picture(
+                self.path, self.read() if self.read is not None else None
+            )
         if frame is None:
-            raise InputError(f"{self.name}: got neither pixels nor a path; expected one of them")
+            raise InputError(
+                f"{self.name}: got neither pixels nor a path; expected one of them"
+            )
         return stretch(frame, size or frame.shape[:2])
 
     def mask(self) -> Mask | None:
@@ -107,7 +132,12 @@ class Picture:
         return sha256_of_file(self.path) if self.path is not None else None
 
 
-def read_picture(path: Path, content: bytes | None = None, *, size: tuple[int, int] | None = None) -> Frame:
+def read_picture(
+    path: Path,
+    content: bytes | None = None,
+    *,
+    size: tuple[int, int] | None = None,
+) -> Frame:
     """Read a picture as RGB, uint8 (H, W, 3); `content` replaces reading the file.
 
     With `size`, a file that states another height and width, in either orientation, is refused undecoded.
@@ -126,8 +156,13 @@ def read_picture(path: Path, content: bytes | None = None, *, size: tuple[int, i
                     if size is not None:
                         check_stated_size(image, path, size)
                     return _rgb(image, path, file)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"{path}: got {error}; expected a camera picture: scale it down") from error
+    except (
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ) as error:
+        raise InputError(
+            f"{path}: got {error}; expected a camera picture: scale it down"
+        ) from error
     except InputError:
         raise
     except Exception as error:  # decoders raise whatever they run into
@@ -141,7 +176,11 @@ def stretch(frame: Frame, size: tuple[int, int]) -> Frame:
     if frame.shape[:2] == size:
         return frame
     height, width = size
-    return np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR))
+    return np.asarray(
+        Image.fromarray(frame).resize(
+            (width, height), Image.Resampling.BILINEAR
+        )
+    )
 
 
 @dataclass(frozen=True)
@@ -184,7 +223,9 @@ class Listing:
             InputError: the folder holds no picture.
         """
         if not self.pictures:
-            raise InputError(f"{self.folder} holds no picture; expected files ending in {', '.join(sorted(SUFFIXES))}")
+            raise InputError(
+                f"{self.folder} holds no picture; expected files ending in {', '.join(sorted(SUFFIXES))}"
+            )
 
 
 def scan_folder(folder: Path) -> Listing:
@@ -194,7 +235,9 @@ def scan_folder(folder: Path) -> Listing:
         InputError: the path is not a folder, or the folder itself cannot be listed.
     """
     if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises where a parent may not be entered
-        raise InputError(f"got {folder}; expected a folder of pictures: check the path")
+        raise InputError(
+            f"got {folder}; expected a folder of pictures: check the path"
+        )
     listing = Listing(folder)
     waiting = [folder]
     while waiting:
@@ -230,7 +273,9 @@ def read_folder(folder: Path) -> list[Picture]:
     root = _labelled_root(folder)
     labelled = (root / _GOOD).is_dir()
     masks = _mask_folder(root) if labelled else None
-    return [_picture(path, root, labelled, masks) for path in list_pictures(root)]
+    return [
+        _picture(path, root, labelled, masks) for path in list_pictures(root)
+    ]
 
 
 def read_normal(folder: Path) -> list[Picture]:
@@ -251,7 +296,9 @@ def read_normal(folder: Path) -> list[Picture]:
             f"give train/good, or another folder of normal pictures"
         )
     if _labelled_root(folder) != folder:
-        raise InputError(f"{folder} holds a folder `test`; expected only normal pictures: give {folder / 'train'}")
+        raise InputError(
+            f"{folder} holds a folder `test`; expected only normal pictures: give {folder / 'train'}"
+        )
     return pictures
 
 
@@ -260,7 +307,9 @@ def read_folders(folders: Sequence[Path]) -> list[Picture]:
     if len(folders) == 1:
         return read_folder(folders[0])
     return [
-        replace(picture, name=f"{number}-{storable(folder.name)}/{picture.name}")
+        replace(
+            picture, name=f"{number}-{storable(folder.name)}/{picture.name}"
+        )
         for number, folder in enumerate(folders, start=1)
         for picture in read_folder(folder)
     ]
@@ -274,11 +323,19 @@ def _scan_one(folder: Path, listing: Listing) -> list[Path]:
     except OSError as error:
         reason = error.strerror or str(error)
         if folder == listing.folder:
-            raise InputError(f"{folder} cannot be listed ({reason}); expected a folder that you may read") from error
-        listing.unreadable.append(f"{folder}: the folder cannot be listed ({reason})")
+            raise InputError(
+                f"{folder} cannot be listed ({reason}); expected a folder that you may read"
+            ) from error
+        listing.unreadable.append(
+            f"{folder}: the folder cannot be listed ({reason})"
+        )
         return []
     shown = [entry for entry in found if not entry.name.startswith(".")]
-    return [folder / entry.name for entry in shown if _add_entry(entry, folder / entry.name, listing)]
+    return [
+        folder / entry.name
+        for entry in shown
+        if _add_entry(entry, folder / entry.name, listing)
+    ]
 
 
 def _add_entry(entry: os.DirEntry[str], path: Path, listing: Listing) -> bool:
@@ -287,19 +344,33 @@ def _add_entry(entry: os.DirEntry[str], path: Path, listing: Listing) -> bool:
     try:
         mode = entry.stat().st_mode
     except OSError as error:
-        vanished = isinstance(error, FileNotFoundError) and not entry.is_symlink()
-        if not vanished and (suffix in SUFFIXES | _OTHER_SUFFIXES or not suffix):
-            what = "a broken link" if entry.is_symlink() else "it cannot be read"
-            listing.unreadable.append(f"{path}: {what} ({error.strerror or error})")
+        vanished = (
+            isinstance(error, FileNotFoundError) and not entry.is_symlink()
+        )
+        if not vanished and (
+            suffix in SUFFIXES | _OTHER_SUFFIXES or not suffix
+        ):
+            what = (
+                "a broken link" if entry.is_symlink() else "it cannot be read"
+            )
+            listing.unreadable.append(
+                f"{path}: {what} ({error.strerror or error})"
+            )
         return False
     if stat.S_ISDIR(mode) and not entry.is_symlink():
         return True
     if stat.S_ISDIR(mode):
-        listing.unreadable.append(f"{path}: a link to a folder, which is not followed; give that folder itself")
+        listing.unreadable.append(
+            f"{path}: a link to a folder, which is not followed; give that folder itself"
+        )
     elif suffix in _OTHER_SUFFIXES:
-        listing.unreadable.append(f"{path}: pictures ending in {suffix} are not read; convert it to PNG")
+        listing.unreadable.append(
+            f"{path}: pictures ending in {suffix} are not read; convert it to PNG"
+        )
     elif suffix in SUFFIXES and not stat.S_ISREG(mode):
-        listing.unreadable.append(f"{path}: a pipe or a device; expected a plain file")
+        listing.unreadable.append(
+            f"{path}: a pipe or a device; expected a plain file"
+        )
     elif suffix in SUFFIXES:
         is_mask = _GROUND_TRUTH in path.relative_to(listing.folder).parts
         (listing.masks if is_mask else listing.pictures).append(path)
@@ -326,22 +397,35 @@ def _holds_labelled_folders(folder: Path) -> bool:
     if listing.masks:
         return True
     paths = [path.relative_to(folder).parts for path in listing.pictures]
-    roots = {parts[: parts.index(_GOOD)] for parts in paths if _GOOD in parts[:-1]}
+    roots = {
+        parts[: parts.index(_GOOD)] for parts in paths if _GOOD in parts[:-1]
+    }
     return any(_is_beside_good(parts, roots) for parts in paths)
 
 
-def _is_beside_good(parts: tuple[str, ...], roots: Iterable[tuple[str, ...]]) -> bool:
+def _is_beside_good(
+    parts: tuple[str, ...], roots: Iterable[tuple[str, ...]]
+) -> bool:
     """Whether a path lies in one of the folders that hold `good`, but not in `good` itself."""
-    return any(parts[: len(root)] == root and parts[len(root)] != _GOOD for root in roots)
+    return any(
+        parts[: len(root)] == root and parts[len(root)] != _GOOD
+        for root in roots
+    )
 
 
-def _picture(path: Path, root: Path, labelled: bool, masks: Path | None) -> Picture:
+def _picture(
+    path: Path, root: Path, labelled: bool, masks: Path | None
+) -> Picture:
     inner = path.relative_to(root)
     name = storable(inner.as_posix())
     if not labelled:
         return Picture(name=name, path=path)
     anomalous = inner.parts[0] != _GOOD
-    mask = masks / inner.parent / f"{path.stem}_mask.png" if masks is not None and anomalous else None
+    mask = (
+        masks / inner.parent / f"{path.stem}_mask.png"
+        if masks is not None and anomalous
+        else None
+    )
     known = mask if mask is not None and mask.is_file() else None
     return Picture(name=name, path=path, anomalous=anomalous, mask_path=known)
 
@@ -359,13 +443,17 @@ def _opened(path: Path, content: bytes | None) -> Iterator[BinaryIO]:
 def _rgb(image: Image.Image, path: Path, file: BinaryIO) -> Frame:
     if (frames := _count_frames(image)) > 1:
         shown = f"{frames}" if frames < _MOST_FRAMES else f"{frames} or more"
-        raise InputError(f"{path}: got {shown} frames in one file; expected one: save the frame you mean")
+        raise InputError(
+            f"{path}: got {shown} frames in one file; expected one: save the frame you mean"
+        )
     if (depth := bits_a_channel(image, file)) > 8:
         raise InputError(
             f"{path}: got {depth} bits a channel; expected 8 bits a channel: convert it the way you want it"
         )
     if image.mode not in EIGHT_BIT_MODES:
-        raise InputError(f"{path}: got mode {image.mode}; expected 8 bits a channel: convert it the way you want it")
+        raise InputError(
+            f"{path}: got mode {image.mode}; expected 8 bits a channel: convert it the way you want it"
+        )
     upright = ImageOps.exif_transpose(image)
     return np.asarray(upright.convert("RGB"))
 

@@ -13,4 +13,13 @@ from anomedge.lint.finding import Finding
 from anomedge.lint.run import Report, Run, examine, lint
 from anomedge.lint.target import Target, available, load
 
-__all__ = ["Finding", "Report", "Run", "Target", "available", "examine", "lint", "load"]
+__all__ = [
+    "Finding",
+    "Report",
+    "Run",
+    "Target",
+    "available",
+    "examine",
+    "lint",
+    "load",
+]

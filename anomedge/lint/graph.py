@@ -27,7 +27,12 @@ __all__ = ["BITS", "Graph", "Node", "Value", "read_graph"]
 
 Array = npt.NDArray[Any]
 
-_NAMES = {"FLOAT": "FP32", "FLOAT16": "FP16", "BFLOAT16": "BF16", "FLOAT4E2M1": "FP4"}
+_NAMES = {
+    "FLOAT": "FP32",
+    "FLOAT16": "FP16",
+    "BFLOAT16": "BF16",
+    "FLOAT4E2M1": "FP4",
+}
 _MOST_DIMENSIONS, _MOST_NODES, _DEEPEST_CALLS = 64, 1_000_000, 200
 BITS = {
     "FP32": 32, "FP16": 16, "BF16": 16, "DOUBLE": 64, "INT64": 64, "UINT64": 64, "INT32": 32, "UINT32": 32, "INT16": 16,
@@ -47,7 +52,11 @@ class Value:
     @property
     def elements(self) -> int | None:
         """How many, None where the shape is not known."""
-        return None if self.shape is None or None in self.shape else math.prod(n for n in self.shape if n is not None)
+        return (
+            None
+            if self.shape is None or None in self.shape
+            else math.prod(n for n in self.shape if n is not None)
+        )
 
 
 @dataclass
@@ -126,9 +135,23 @@ class Graph:
     def values(self) -> tuple[tuple[Node | None, Value], ...]:
         """Every value with the node that makes it: inputs and stored tensors first."""
         scopes = {id(node.scope): node.scope for node in self.nodes}
-        made = {(id(node.scope), name) for node in self.nodes for name in node.outputs}
-        given = [(s, v) for s in scopes.values() for v in s.values.values() if (id(s), v.name) not in made]
-        named = [(node, node.scope.value(name)) for node in self.nodes for name in node.outputs if name]
+        made = {
+            (id(node.scope), name)
+            for node in self.nodes
+            for name in node.outputs
+        }
+        given = [
+            (s, v)
+            for s in scopes.values()
+            for v in s.values.values()
+            if (id(s), v.name) not in made
+        ]
+        named = [
+            (node, node.scope.value(name))
+            for node in self.nodes
+            for name in node.outputs
+            if name
+        ]
         return (*((None, value) for _, value in given), *named)
 
 
@@ -155,7 +178,11 @@ def read_graph(path: Path, batch: int) -> Graph:
         path=path,
         opset=opsets.get("", opsets.get("ai.onnx")),
         nodes=tuple(_nodes(shaped.graph, scope, "")),
-        inputs=tuple(value.name for value in model.graph.input if value.name not in stored),
+        inputs=tuple(
+            value.name
+            for value in model.graph.input
+            if value.name not in stored
+        ),
         outputs=tuple(value.name for value in model.graph.output),
         open_axes=open_axes,
         tensors=tuple(_tensors(model.graph)),
@@ -170,7 +197,10 @@ def type_name(kind: int) -> str:
     >>> type_name(TensorProto.FLOAT), type_name(TensorProto.UINT8)
     ('FP32', 'UINT8')
     """
-    if kind not in TensorProto.DataType.values() or kind == TensorProto.UNDEFINED:
+    if (
+        kind not in TensorProto.DataType.values()
+        or kind == TensorProto.UNDEFINED
+    ):
         return ""
     name = str(TensorProto.DataType.Name(kind))
     return "FP8" if name.startswith("FLOAT8") else _NAMES.get(name, name)
@@ -182,7 +212,9 @@ def _assert_shapes_plain(model: Any, path: Path) -> None:
     ranks = [len(value.type.tensor_type.shape.dim) for value in values]
     ranks += [len(tensor.dims) for tensor in _tensors(model.graph)]
     if max(ranks, default=0) > _MOST_DIMENSIONS:
-        raise InputError(f"{path}: got a value of {max(ranks)} dimensions; expected {_MOST_DIMENSIONS} at most")
+        raise InputError(
+            f"{path}: got a value of {max(ranks)} dimensions; expected {_MOST_DIMENSIONS} at most"
+        )
 
 
 def _assert_expandable(model: Any, path: Path) -> None:
@@ -196,9 +228,13 @@ def _assert_expandable(model: Any, path: Path) -> None:
             key = (node.domain, node.op_type)
             if key in bodies and key not in sizes:
                 if depth > _DEEPEST_CALLS:
-                    raise InputError(f"{path}: its functions call one another without end; export it again")
+                    raise InputError(
+                        f"{path}: its functions call one another without end; export it again"
+                    )
                 sizes[key] = size(bodies[key], depth + 1)
-            total += sizes.get(key, 1) + sum(size(graph.node, depth + 1) for graph in inner_graphs(node))
+            total += sizes.get(key, 1) + sum(
+                size(graph.node, depth + 1) for graph in inner_graphs(node)
+            )
         return total
 
     if (nodes := size(model.graph.node, 0)) > _MOST_NODES:
@@ -212,7 +248,10 @@ def _assert_names_made(graph: Any, path: Path, known: set[str]) -> None:
 
     `known` holds the names that the graphs around this one make, and is given back as it was.
     """
-    stored = (*(t.name for t in graph.initializer), *(t.values.name for t in graph.sparse_initializer))
+    stored = (
+        *(t.name for t in graph.initializer),
+        *(t.values.name for t in graph.sparse_initializer),
+    )
     there = {*(value.name for value in graph.input), *stored}
     for node in graph.node:
         for name in filter(None, node.output):
@@ -223,10 +262,20 @@ def _assert_names_made(graph: Any, path: Path, known: set[str]) -> None:
             there.add(name)
     own = there - known
     known |= own
-    read = [(repr((node.name or node.op_type)[:80]), name) for node in graph.node for name in node.input if name]
-    for reader, name in (*read, *(("an output", value.name) for value in graph.output)):
+    read = [
+        (repr((node.name or node.op_type)[:80]), name)
+        for node in graph.node
+        for name in node.input
+        if name
+    ]
+    for reader, name in (
+        *read,
+        *(("an output", value.name) for value in graph.output),
+    ):
         if name not in known:
-            raise InputError(f"{path}: {reader} reads {name[:80]!r}, which nothing makes; export it again")
+            raise InputError(
+                f"{path}: {reader} reads {name[:80]!r}, which nothing makes; export it again"
+            )
     for node in graph.node:
         for inner in inner_graphs(node):
             _assert_names_made(inner, path, known)
@@ -238,16 +287,24 @@ def _inlined(model: Any, path: Path) -> Any:
         return onnx.inliner.inline_local_functions(model)
     except Exception as error:
         reason = (str(error).splitlines() or [""])[0]
-        raise InputError(f"{path}: its functions cannot be written out ({reason}); export it again") from error
+        raise InputError(
+            f"{path}: its functions cannot be written out ({reason}); export it again"
+        ) from error
 
 
-def _close_batch(graph: Any, batch: int) -> tuple[dict[str, tuple[int, ...]], int]:
+def _close_batch(
+    graph: Any, batch: int
+) -> tuple[dict[str, tuple[int, ...]], int]:
     """Set open first dimensions of inputs to a batch; returns which dimensions were open, and the first input's batch."""
     stored = {tensor.name for tensor in graph.initializer}
     open_axes, first = {}, 0
     for value in graph.input:
         dimensions = value.type.tensor_type.shape.dim
-        axes = tuple(i for i, d in enumerate(dimensions) if not d.HasField("dim_value") or d.dim_value < 0)
+        axes = tuple(
+            i
+            for i, d in enumerate(dimensions)
+            if not d.HasField("dim_value") or d.dim_value < 0
+        )
         if value.name in stored:
             continue
         if axes:
@@ -264,12 +321,19 @@ def _fill(scope: Scope, graph: Any, tensors: Any) -> None:
         scope.constants[tensor.name] = content_of(tensor)
     for value in (*graph.input, *graph.value_info, *graph.output):
         kind = value.type.tensor_type
-        shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim)
+        shape = tuple(
+            d.dim_value if d.HasField("dim_value") else None
+            for d in kind.shape.dim
+        )
         scope.values[value.name] = Value(
-            value.name, type_name(kind.elem_type), shape if kind.HasField("shape") else None
+            value.name,
+            type_name(kind.elem_type),
+            shape if kind.HasField("shape") else None,
         )
     for tensor in tensors:
-        scope.values[tensor.name] = Value(tensor.name, type_name(tensor.data_type), tuple(tensor.dims))
+        scope.values[tensor.name] = Value(
+            tensor.name, type_name(tensor.data_type), tuple(tensor.dims)
+        )
 
 
 def _nodes(graph: Any, scope: Scope, prefix: str) -> Iterator[Node]:
@@ -281,7 +345,14 @@ def _nodes(graph: Any, scope: Scope, prefix: str) -> Iterator[Node]:
             name, proto.op_type, proto.domain, tuple(proto.input), tuple(proto.output), attributes, scope
         )  # fmt: skip
         for attribute in proto.attribute:
-            for inner in (*attribute.graphs, *([attribute.g] if attribute.type == AttributeProto.GRAPH else [])):
+            for inner in (
+                *attribute.graphs,
+                *(
+                    [attribute.g]
+                    if attribute.type == AttributeProto.GRAPH
+                    else []
+                ),
+            ):
                 own = Scope(scope)
                 _fill(own, inner, inner.initializer)
                 yield from _nodes(inner, own, f"{name}.{attribute.name}/")
@@ -291,8 +362,14 @@ def _tensors(graph: Any) -> Iterator[Any]:
     """Stored tensors: initialisers, and those in attributes, in subgraphs too."""
     yield from graph.initializer
     for attribute in (a for node in graph.node for a in node.attribute):
-        yield from (*attribute.tensors, *([attribute.t] if attribute.HasField("t") else []))
-        for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+        yield from (
+            *attribute.tensors,
+            *([attribute.t] if attribute.HasField("t") else []),
+        )
+        for inner in (
+            *attribute.graphs,
+            *([attribute.g] if attribute.HasField("g") else []),
+        ):
             yield from _tensors(inner)
 
 
@@ -300,7 +377,11 @@ def _attribute(attribute: Any) -> Any:
     """An attribute's value: numbers, texts, lists of them; tensors as arrays; None of what no rule reads."""
     if attribute.type == AttributeProto.TENSOR:
         return content_of(attribute.t)
-    if attribute.type in {AttributeProto.GRAPH, AttributeProto.GRAPHS, AttributeProto.UNDEFINED}:
+    if attribute.type in {
+        AttributeProto.GRAPH,
+        AttributeProto.GRAPHS,
+        AttributeProto.UNDEFINED,
+    }:
         return None
     try:
         value = helper.get_attribute_value(attribute)
@@ -309,13 +390,19 @@ def _attribute(attribute: Any) -> Any:
     return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
-def _note_constant(scope: Scope, proto: Any, attributes: dict[str, Any]) -> None:
+def _note_constant(
+    scope: Scope, proto: Any, attributes: dict[str, Any]
+) -> None:
     """A Constant node's output is a constant, and so is one that is only named anew."""
     if not proto.output:
         return
     if proto.op_type == "Constant":
         value = next(iter(attributes.values()), None)
-        scope.constants[proto.output[0]] = None if value is None or isinstance(value, str) else np.asarray(value)
+        scope.constants[proto.output[0]] = (
+            None
+            if value is None or isinstance(value, str)
+            else np.asarray(value)
+        )
     elif proto.op_type == "Identity" and proto.input:
         is_constant, content = scope.constant(proto.input[0])
         if is_constant:

@@ -9,7 +9,9 @@ from anomedge.lint.graph import Graph, Node, Scope, Value
 
 __all__ = ["RULES", "graph_of_ir"]
 
-RULES = frozenset({"attribute", "present", "static", "volume", "dimensions", "precision"})
+RULES = frozenset(
+    {"attribute", "present", "static", "volume", "dimensions", "precision"}
+)
 """Kinds of rules that speak of an IR as well; the others are about ONNX, or what OpenVINO has read is past them."""
 
 _NAMES = {"Interpolate": "Resize", "TensorIterator": "Loop"}
@@ -25,16 +27,34 @@ def graph_of_ir(path: Path, described: dict[str, Any], batch: int) -> Graph:
     for operation in described["operations"]:
         outputs = []
         for place, output in enumerate(operation["outputs"]):
-            name = operation["name"] if place == 0 else f"{operation['name']}.{place}"
+            name = (
+                operation["name"]
+                if place == 0
+                else f"{operation['name']}.{place}"
+            )
             shape = None if output["shape"] is None else tuple(output["shape"])
-            scope.values[name] = Value(name, _TYPES.get(output["type"], ""), shape)
+            scope.values[name] = Value(
+                name, _TYPES.get(output["type"], ""), shape
+            )
             outputs.append(name)
         if operation["type"] in {"Parameter", "Constant", "Result"}:
             continue
         attributes = {"antialias": 1} if operation.get("antialias") else {}
         kind = operation["type"]
-        nodes.append(Node(operation["name"], _NAMES.get(kind, kind), "", (), tuple(outputs), attributes, scope))
-    open_axes = {given["name"]: _open(given["shape"]) for given in described["inputs"]}
+        nodes.append(
+            Node(
+                operation["name"],
+                _NAMES.get(kind, kind),
+                "",
+                (),
+                tuple(outputs),
+                attributes,
+                scope,
+            )
+        )
+    open_axes = {
+        given["name"]: _open(given["shape"]) for given in described["inputs"]
+    }
     return Graph(
         path=path,
         opset=None,
@@ -49,4 +69,8 @@ def graph_of_ir(path: Path, described: dict[str, Any], batch: int) -> Graph:
 
 
 def _open(shape: list[int | None] | None) -> tuple[int, ...]:
-    return tuple(i for i, n in enumerate(shape) if n is None) if shape is not None else (0,)
+    return (
+        tuple(i for i, n in enumerate(shape) if n is None)
+        if shape is not None
+        else (0,)
+    )

@@ -45,7 +45,9 @@ class Domain(Rule):
     def find(self, graph: Graph) -> Places:
         """Nodes of others."""
         for node in graph.nodes:
-            if not node.standard and node.op not in self.known.get(node.domain, ()):
+            if not node.standard and node.op not in self.known.get(
+                node.domain, ()
+            ):
                 yield node, f"an operator of {node.domain[:80]}"
 
 
@@ -80,14 +82,19 @@ class Volume(Rule):
         for node, value in graph.values:
             if self._outside(value) and (node is None or id(node) not in told):
                 told.add(id(node))
-                yield node, f'"{value.name}" has {_volume(value)} at batch {graph.batch}'
+                yield (
+                    node,
+                    f'"{value.name}" has {_volume(value)} at batch {graph.batch}',
+                )
 
     def _outside(self, value: Value) -> bool:
         count = value.elements
         if count is None or (self.below is not None and count >= self.below):
             return False
         size = count * BITS.get(value.kind, 0) // 8
-        return (self.elements is not None and count > self.elements) or (self.bytes is not None and size > self.bytes)
+        return (self.elements is not None and count > self.elements) or (
+            self.bytes is not None and size > self.bytes
+        )
 
 
 class Dimensions(Rule):
@@ -126,7 +133,10 @@ class Static(Rule):
         """Inputs with others."""
         for name, axes in graph.open_axes.items():
             if self.open == "none" or any(axis > 0 for axis in axes):
-                yield None, f'dimensions {list(axes)} of the input "{name[:80]}" are open'
+                yield (
+                    None,
+                    f'dimensions {list(axes)} of the input "{name[:80]}" are open',
+                )
 
 
 class Integers(Rule):
@@ -143,7 +153,9 @@ class Integers(Rule):
                 if content is None or content.dtype != np.int64:
                     continue
                 odd = content[
-                    (np.abs(content.astype(np.float64)) >= 2.0**31) & (content != ends.max) & (content > -ends.max)
+                    (np.abs(content.astype(np.float64)) >= 2.0**31)
+                    & (content != ends.max)
+                    & (content > -ends.max)
                 ]
                 if odd.size:
                     yield node, f'the constant "{name}" has {odd.flat[0]}'
@@ -157,7 +169,10 @@ class Precision(Rule):
 
     def find(self, graph: Graph) -> Places:
         """A graph that does."""
-        if any(node is not None and value.kind == self.type for node, value in graph.values):
+        if any(
+            node is not None and value.kind == self.type
+            for node, value in graph.values
+        ):
             yield None, f"computes in {self.type}"
 
 

@@ -34,7 +34,12 @@ class Supported(Rule):
         """Nodes of ONNX's own operators that the table refuses or does not know."""
         for node in graph.nodes:
             if node.standard and not operators.get(node.op):
-                yield node, "not supported" if node.op in operators else "not in the table of operators"
+                yield (
+                    node,
+                    "not supported"
+                    if node.op in operators
+                    else "not in the table of operators",
+                )
 
 
 class Types(Rule):
@@ -53,10 +58,23 @@ class Types(Rule):
         """Nodes whose data has another type."""
         for node in graph.nodes:
             value, listed = _data(node), operators.get(node.op, "")
-            if not node.standard or value is None or not value.kind or value.kind in self.beside or not listed:
+            if (
+                not node.standard
+                or value is None
+                or not value.kind
+                or value.kind in self.beside
+                or not listed
+            ):
                 continue
-            if listed != "any" and self.taken_as.get(value.kind, value.kind) not in listed.split():
-                yield node, f"{value.kind} data; listed are {', '.join(listed.split())}"
+            if (
+                listed != "any"
+                and self.taken_as.get(value.kind, value.kind)
+                not in listed.split()
+            ):
+                yield (
+                    node,
+                    f"{value.kind} data; listed are {', '.join(listed.split())}",
+                )
 
 
 class Boundary(Rule):
@@ -71,11 +89,23 @@ class Boundary(Rule):
         for node in graph.nodes:
             if not node.standard or node.op in self.operators:
                 continue
-            read = [name for name in node.inputs if name and node.scope.value(name).kind == self.type]
-            made = [name for name in node.outputs if name and node.scope.value(name).kind == self.type]
+            read = [
+                name
+                for name in node.inputs
+                if name and node.scope.value(name).kind == self.type
+            ]
+            made = [
+                name
+                for name in node.outputs
+                if name and node.scope.value(name).kind == self.type
+            ]
             if read:
                 yield node, f'reads "{read[0]}" as {self.type}'
-            elif made and node.op != "Constant" and not set(made) <= set(graph.outputs):
+            elif (
+                made
+                and node.op != "Constant"
+                and not set(made) <= set(graph.outputs)
+            ):
                 yield node, f'makes "{made[0]}" as {self.type}'
 
 
@@ -89,7 +119,13 @@ class Attribute(OfOperators):
     def faults(self, node: Node) -> Iterator[str]:
         """Another value."""
         value = node.attributes.get(self.name)
-        values = value if isinstance(value, list | tuple) else [] if value is None else [value]
+        values = (
+            value
+            if isinstance(value, list | tuple)
+            else []
+            if value is None
+            else [value]
+        )
         if any(one not in self.allowed for one in values):
             yield f"{self.name} = {value}"
 
@@ -107,7 +143,9 @@ class Rank(OfOperators):
         value = node.given(self.input)
         if value is not None and value.shape is not None:
             rank = len(value.shape)
-            if rank < self.least or (self.most is not None and rank > self.most):
+            if rank < self.least or (
+                self.most is not None and rank > self.most
+            ):
                 yield f"rank {rank}"
 
 
@@ -135,8 +173,14 @@ class Limit(OfOperators):
     def faults(self, node: Node) -> Iterator[str]:
         """A number outside."""
         value = node.given(self.input)
-        content = node.scope.constant(value.name)[1] if value is not None else None
-        if content is None or content.dtype.kind not in "iufb" or not content.size:
+        content = (
+            node.scope.constant(value.name)[1] if value is not None else None
+        )
+        if (
+            content is None
+            or content.dtype.kind not in "iufb"
+            or not content.size
+        ):
             return
         numbers = content.astype(np.float64)
         outside = numbers[(numbers < self.least) | (numbers > self.most)]

@@ -52,7 +52,9 @@ class OfOperators(Rule):
     def find(self, graph: Graph) -> Places:
         """Ask each node of these operators."""
         for node in graph.nodes:
-            if node.standard and (node.op in self.operators or "*" in self.operators):
+            if node.standard and (
+                node.op in self.operators or "*" in self.operators
+            ):
                 for found in self.faults(node):
                     yield node, found
 

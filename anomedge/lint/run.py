@@ -71,18 +71,25 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON."""
-        named = [{"name": t.name, "title": t.title, "source": t.source} for t in self.targets]
+        named = [
+            {"name": t.name, "title": t.title, "source": t.source}
+            for t in self.targets
+        ]
         return {
             "batch": self.batch,
             "graphs": list(self.graphs),
             "targets": named,
             "findings": [finding.to_json() for finding in self.findings],
-            "runs": [{**asdict(run), "steps": list(run.steps)} for run in self.runs],
+            "runs": [
+                {**asdict(run), "steps": list(run.steps)} for run in self.runs
+            ],
             "notes": list(self.notes),
         }
 
 
-def lint(path: Path | str, targets: Sequence[str] = (), *, batch: int = DEFAULT_BATCH) -> list[Finding]:
+def lint(
+    path: Path | str, targets: Sequence[str] = (), *, batch: int = DEFAULT_BATCH
+) -> list[Finding]:
     """What stops, or changes, a bundle or an ONNX graph on some targets; see `examine`."""
     return list(examine(path, targets, batch=batch).findings)
 
@@ -133,16 +140,27 @@ def _files(path: Path) -> dict[str, Path]:
     """The graphs: of a bundle all that its manifest names, of every precision."""
     if not path.is_dir():
         if not path.is_file():
-            raise InputError(f"got {path}; expected a bundle or an .onnx file: check the path")
+            raise InputError(
+                f"got {path}; expected a bundle or an .onnx file: check the path"
+            )
         if path.suffix == ".xml":
-            raise InputError(f"got the IR {path}; expected an .onnx file, or the bundle that holds the IR")
+            raise InputError(
+                f"got the IR {path}; expected an .onnx file, or the bundle that holds the IR"
+            )
         return {path.name: path}
     bundle = Bundle.open(path)
     variants = bundle.manifest.variants.values()
     names = [
         n
         for v in variants
-        for n in (v.onnx, v.stages, v.segments, v.anomalib_onnx, v.openvino, v.anomalib_openvino)
+        for n in (
+            v.onnx,
+            v.stages,
+            v.segments,
+            v.anomalib_onnx,
+            v.openvino,
+            v.anomalib_openvino,
+        )
         if n
     ]
     return {name: bundle.file(name) for name in dict.fromkeys(names)}
@@ -175,10 +193,24 @@ class _Work:
         """One IR against one target: what OpenVINO reads out of it."""
         mode = "compile" if target.real else "read"
         if not self.real or not vendors.installed("openvino"):
-            self.runs.append(Run(target.name, label, "openvino", "", (), self._reason("openvino"), 0.0))
+            self.runs.append(
+                Run(
+                    target.name,
+                    label,
+                    "openvino",
+                    "",
+                    (),
+                    self._reason("openvino"),
+                    0.0,
+                )
+            )
             return
         verdict = self._verdict("openvino", file, mode)
-        graph = graph_of_ir(file, verdict.described or {"inputs": [], "operations": []}, self.batch)
+        graph = graph_of_ir(
+            file,
+            verdict.described or {"inputs": [], "operations": []},
+            self.batch,
+        )
         self.findings += _of_table(target, label, graph, RULES)
         self._judge(target, label, graph, verdict)
 
@@ -189,35 +221,74 @@ class _Work:
             unknown = sum(value.elements is None for _, value in graph.values)
             if unknown:
                 values = f"{unknown} of {len(graph.values)} values"
-                self.notes.append(f"{label}: the shapes of {values} are not known: their volumes were not checked")
+                self.notes.append(
+                    f"{label}: the shapes of {values} are not known: their volumes were not checked"
+                )
         return self._graphs[file]
 
-    def _ask(self, target: Target, label: str, graph: Graph, argument: str, unsafe: bool) -> None:
+    def _ask(
+        self,
+        target: Target,
+        label: str,
+        graph: Graph,
+        argument: str,
+        unsafe: bool,
+    ) -> None:
         vendor: vendors.Vendor = "rtx" if target.real == "rtx" else "openvino"
         if unsafe or not self.real or not vendors.installed(vendor):
-            reason = "its data is not where it says" if unsafe else self._reason(vendor)
-            self.runs.append(Run(target.name, label, vendors.MODULES[vendor], "", (), reason, 0.0))
+            reason = (
+                "its data is not where it says"
+                if unsafe
+                else self._reason(vendor)
+            )
+            self.runs.append(
+                Run(
+                    target.name,
+                    label,
+                    vendors.MODULES[vendor],
+                    "",
+                    (),
+                    reason,
+                    0.0,
+                )
+            )
             return
-        self._judge(target, label, graph, self._verdict(vendor, graph.path, argument))
+        self._judge(
+            target, label, graph, self._verdict(vendor, graph.path, argument)
+        )
 
     def _reason(self, vendor: vendors.Vendor) -> str:
         if self.real:
             return f"{vendors.MODULES[vendor]} is not installed here: pip install 'anomedge[{vendor}]'"
         return "only tables were asked for"
 
-    def _verdict(self, vendor: vendors.Vendor, file: Path, argument: str) -> Verdict:
+    def _verdict(
+        self, vendor: vendors.Vendor, file: Path, argument: str
+    ) -> Verdict:
         """A file that was compiled has been read."""
-        compiled = self._verdicts.get((file, "compile")) if argument == "read" else None
+        compiled = (
+            self._verdicts.get((file, "compile"))
+            if argument == "read"
+            else None
+        )
         if compiled is not None:
             return compiled
         key = (file, argument)
         if key not in self._verdicts:
-            self._verdicts[key] = vendors.ask(vendor, file, argument, self.timeout)
+            self._verdicts[key] = vendors.ask(
+                vendor, file, argument, self.timeout
+            )
         return self._verdicts[key]
 
-    def _judge(self, target: Target, label: str, graph: Graph, verdict: Verdict) -> None:
+    def _judge(
+        self, target: Target, label: str, graph: Graph, verdict: Verdict
+    ) -> None:
         """What a vendor said, as findings and as a run."""
-        reason = f"stopped after {self.timeout:g} s" if verdict.unfinished else verdict.note
+        reason = (
+            f"stopped after {self.timeout:g} s"
+            if verdict.unfinished
+            else verdict.note
+        )
         self.runs.append(
             Run(target.name, label, verdict.tool, verdict.version, verdict.steps, reason, verdict.seconds)
         )  # fmt: skip
@@ -234,7 +305,9 @@ class _Work:
             )  # fmt: skip
 
 
-def _of_table(target: Target, label: str, graph: Graph, kinds: frozenset[str]) -> Iterator[Finding]:
+def _of_table(
+    target: Target, label: str, graph: Graph, kinds: frozenset[str]
+) -> Iterator[Finding]:
     """Findings of a target's rules; of some kinds only where they are named."""
     for name, check in target.checks.items():
         if kinds and check.kind not in kinds:
@@ -245,11 +318,28 @@ def _of_table(target: Target, label: str, graph: Graph, kinds: frozenset[str]) -
             )  # fmt: skip
 
 
-def _of_weights(target: Target, label: str, faults: list[tuple[str, str]]) -> Iterator[Finding]:
+def _of_weights(
+    target: Target, label: str, faults: list[tuple[str, str]]
+) -> Iterator[Finding]:
     for name, fault in faults:
         rewrite = "copy the graph's folder again, whole, or export it again"
-        yield Finding(target.name, label, "error", "external-data", name, "initializer", "", fault, SOURCE, rewrite)
+        yield Finding(
+            target.name,
+            label,
+            "error",
+            "external-data",
+            name,
+            "initializer",
+            "",
+            fault,
+            SOURCE,
+            rewrite,
+        )
 
 
 def _named(node: Node | None) -> tuple[str, str, str]:
-    return ("", "", "") if node is None else (node.name, node.op, next(iter(node.outputs), ""))
+    return (
+        ("", "", "")
+        if node is None
+        else (node.name, node.op, next(iter(node.outputs), ""))
+    )

@@ -33,19 +33,31 @@ def inferred(model: Any) -> Any:
     del bare.graph.value_info[:]
     for value in bare.graph.output:
         value.type.tensor_type.ClearField("shape")
-    kept = [tensor for tensor in bare.graph.initializer if content_of(tensor) is not None]
-    gone = [tensor for tensor in bare.graph.initializer if content_of(tensor) is None]
+    kept = [
+        tensor
+        for tensor in bare.graph.initializer
+        if content_of(tensor) is not None
+    ]
+    gone = [
+        tensor
+        for tensor in bare.graph.initializer
+        if content_of(tensor) is None
+    ]
     del bare.graph.initializer[:]
     bare.graph.initializer.extend(kept)
     known = {value.name for value in bare.graph.input}
     bare.graph.input.extend(
-        helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
+        helper.make_tensor_value_info(
+            tensor.name, tensor.data_type, list(tensor.dims)
+        )
         for tensor in gone
         if tensor.name not in known
     )
     try:
         plain = onnx.shape_inference.infer_shapes(bare)
-        if _counts_are_few(plain.graph, bare.graph.input, bare.graph.initializer):
+        if _counts_are_few(
+            plain.graph, bare.graph.input, bare.graph.initializer
+        ):
             return onnx.shape_inference.infer_shapes(bare, data_prop=True)
         return _inferred_apart(bare) or plain
     except Exception:  # noqa: BLE001 - onnx raises what it likes; the rules then do without shapes
@@ -59,19 +71,36 @@ def _counts_are_few(graph: Any, given: Any, stored: Any) -> bool:
     with itself, in a file of a kilobyte, would fill any memory.
     """
     values = (*given, *graph.value_info, *graph.output)
-    shapes = {v.name: v.type.tensor_type.shape.dim for v in values if v.type.tensor_type.HasField("shape")}
-    if any(name not in shapes or not _is_short(shapes[name]) for name in (v.name for v in given)):
+    shapes = {
+        v.name: v.type.tensor_type.shape.dim
+        for v in values
+        if v.type.tensor_type.HasField("shape")
+    }
+    if any(
+        name not in shapes or not _is_short(shapes[name])
+        for name in (v.name for v in given)
+    ):
         return False
-    followed = {tensor.name for tensor in stored if tensor.data_type in _COUNTING}
+    followed = {
+        tensor.name for tensor in stored if tensor.data_type in _COUNTING
+    }
     for node in graph.node:
         if next(inner_graphs(node), None) is not None:
-            return False  # what goes in there and comes out is not looked at here
+            return (
+                False  # what goes in there and comes out is not looked at here
+            )
         made = [name for name in node.output if name]
-        if any(name not in shapes or not _is_short(shapes[name]) for name in made):
+        if any(
+            name not in shapes or not _is_short(shapes[name]) for name in made
+        ):
             return False
-        if node.op_type in {"Shape", "Size", "Constant"} or followed.issuperset(filter(None, node.input)):
+        if node.op_type in {"Shape", "Size", "Constant"} or followed.issuperset(
+            filter(None, node.input)
+        ):
             followed.update(made)
-            if node.op_type != "Constant" and any(_elements(shapes[name]) > _LONGEST for name in made):
+            if node.op_type != "Constant" and any(
+                _elements(shapes[name]) > _LONGEST for name in made
+            ):
                 return False
     return True
 
@@ -81,16 +110,28 @@ def _is_short(dimensions: Any) -> bool:
 
 
 def _elements(dimensions: Any) -> float:
-    return math.prod(d.dim_value if d.HasField("dim_value") else math.inf for d in dimensions)
+    return math.prod(
+        d.dim_value if d.HasField("dim_value") else math.inf for d in dimensions
+    )
 
 
 def _inferred_apart(model: Any) -> Any:
     """The same inference in a process with a bound on its memory; None where that is not enough."""
-    command = [sys.executable, str(Path(__file__).parent / "workers" / "shapes_worker.py")]
-    environment = os.environ | SAFE_PATH | {"OPENBLAS_NUM_THREADS": "1"}  # each of its threads reserves memory
+    command = [
+        sys.executable,
+        str(Path(__file__).parent / "workers" / "shapes_worker.py"),
+    ]
+    environment = (
+        os.environ | SAFE_PATH | {"OPENBLAS_NUM_THREADS": "1"}
+    )  # each of its threads reserves memory
     try:
         done = subprocess.run(  # noqa: S603 - our own file
-            command, input=model.SerializeToString(), capture_output=True, timeout=60, check=True, env=environment
+            command,
+            input=model.SerializeToString(),
+            capture_output=True,
+            timeout=60,
+            check=True,
+            env=environment,
         )
         return onnx.ModelProto.FromString(done.stdout)
     except (OSError, ValueError, DecodeError, subprocess.SubprocessError):

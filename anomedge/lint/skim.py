@@ -12,7 +12,15 @@ from typing import Any, BinaryIO
 import onnx
 from google.protobuf.message import DecodeError
 
-from anomedge.bundle.protobuf import DEEPEST, LENGTHS, PARTS, Field, Spoilt, fields, varint
+from anomedge.bundle.protobuf import (
+    DEEPEST,
+    LENGTHS,
+    PARTS,
+    Field,
+    Spoilt,
+    fields,
+    varint,
+)
 from anomedge.errors import InputError
 from anomedge.files import open_plain
 
@@ -36,13 +44,19 @@ def skim(path: Path) -> Any:
     try:
         with open_plain(path) as file:
             size = file.seek(0, os.SEEK_END)
-            left = _skimmed(_File(file), Field(0, LENGTHS, 0, 0, size), "model", 0)
+            left = _skimmed(
+                _File(file), Field(0, LENGTHS, 0, 0, size), "model", 0
+            )
         model = onnx.ModelProto.FromString(bytes(left))
     except (DecodeError, ValueError, OSError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path} cannot be read as an ONNX graph ({reason}); export it again") from error
+        raise InputError(
+            f"{path} cannot be read as an ONNX graph ({reason}); export it again"
+        ) from error
     if not model.graph.node and not model.graph.output:
-        raise InputError(f"{path} holds no graph; expected an ONNX graph: export it again")
+        raise InputError(
+            f"{path} holds no graph; expected an ONNX graph: export it again"
+        )
     return model
 
 
@@ -61,7 +75,9 @@ def _skimmed(data: _File, field: Field, kind: str, depth: int) -> bytearray:
             left += data.between(part.start, part.end)
             continue
         content = _skimmed(data, part, inner, depth + 1)
-        left += varint(part.number << 3 | LENGTHS) + varint(len(content)) + content
+        left += (
+            varint(part.number << 3 | LENGTHS) + varint(len(content)) + content
+        )
     return left
 
 
@@ -78,7 +94,9 @@ class _File:
             self._start, inside = place, 0
             self._block = self.between(place, place + _BLOCK)
             if not self._block:
-                raise Spoilt(f"the file ends at byte {place}; it was longer a moment ago")
+                raise Spoilt(
+                    f"the file ends at byte {place}; it was longer a moment ago"
+                )
         return self._block[inside]
 
     def between(self, start: int, end: int) -> bytes:

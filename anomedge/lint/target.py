@@ -65,12 +65,16 @@ def load(name: str) -> Target:
     full = name if own or name in available() else _FAMILY + name
     if not own and full not in available():
         known = ", ".join(available())
-        raise InputError(f"got target {name!r}; expected one of: {known}; or a .json file like theirs")
+        raise InputError(
+            f"got target {name!r}; expected one of: {known}; or a .json file like theirs"
+        )
     path = Path(full) if own else _folder() / f"{full}.json"
     try:
         return validated(Target, {"name": path.stem, **_content(path, ())})
     except JsonError as error:
-        raise InputError(f"{path} is not a valid description of a target ({error}); see {_folder()}") from error
+        raise InputError(
+            f"{path} is not a valid description of a target ({error}); see {_folder()}"
+        ) from error
 
 
 def _content(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
@@ -80,14 +84,22 @@ def _content(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if like is None:
         return content
     if like not in available() or path in seen:
-        raise InputError(f"{path}: got like = {like!r}; expected another one of: {', '.join(available())}")
+        raise InputError(
+            f"{path}: got like = {like!r}; expected another one of: {', '.join(available())}"
+        )
     base = _content(_folder() / f"{like}.json", (*seen, path))
-    merged = {key: _merged(base.get(key), content.get(key)) for key in ("operators", "checks")}
+    merged = {
+        key: _merged(base.get(key), content.get(key))
+        for key in ("operators", "checks")
+    }
     return {**base, "real": None, **content, **merged}
 
 
 def _merged(base: Any, own: Any) -> dict[str, Any]:
-    both = {**(base if isinstance(base, dict) else {}), **(own if isinstance(own, dict) else {})}
+    both = {
+        **(base if isinstance(base, dict) else {}),
+        **(own if isinstance(own, dict) else {}),
+    }
     return {key: value for key, value in both.items() if value is not None}
 
 
@@ -96,14 +108,20 @@ def _json(path: Path) -> dict[str, Any]:
         return read_json(path, _LIMIT, links=True)
     except (OSError, JsonError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path} cannot be read ({reason}); expected a target's facts as JSON") from error
+        raise InputError(
+            f"{path} cannot be read ({reason}); expected a target's facts as JSON"
+        ) from error
 
 
 def _order(name: str) -> tuple[Any, ...]:
     """Releases by number, not by letter."""
     family, _, version = name.rpartition("-")
     numbers = version.split(".")
-    return (family or name, *(int(n) for n in numbers)) if all(n.isdecimal() for n in numbers) else (name,)
+    return (
+        (family or name, *(int(n) for n in numbers))
+        if all(n.isdecimal() for n in numbers)
+        else (name,)
+    )
 
 
 def _folder() -> Path:

@@ -41,13 +41,17 @@ def _fault(tensor: Any, folder: Path) -> str:
     if size is None:
         return f"its data is said to lie in {location[:200]!r}, which is no file here"
     try:
-        offset, length = (_number(entries.get(key)) for key in ("offset", "length"))
+        offset, length = (
+            _number(entries.get(key)) for key in ("offset", "length")
+        )
     except ValueError:
         return f"offset {entries.get('offset', '')[:40]!r} or length {entries.get('length', '')[:40]!r} is no number"
     return _fault_of_place(tensor, location, size, offset or 0, length)
 
 
-def _fault_of_place(tensor: Any, location: str, size: int, offset: int, length: int | None) -> str:
+def _fault_of_place(
+    tensor: Any, location: str, size: int, offset: int, length: int | None
+) -> str:
     length = size - offset if length is None else length
     if length < 0 or offset + length > size:
         return f"its data ends at byte {offset + length:,} of {location!r}, which has {size:,}"
@@ -55,7 +59,11 @@ def _fault_of_place(tensor: Any, location: str, size: int, offset: int, length: 
     if bits is None or any(n < 0 for n in tensor.dims):
         return f"its type or shape {list(tensor.dims)[:8]} is none"
     wanted = (math.prod(tensor.dims) * bits + 7) // 8
-    return "" if length == wanted else f"its data has {length:,} bytes where its shape needs {wanted:,}"
+    return (
+        ""
+        if length == wanted
+        else f"its data has {length:,} bytes where its shape needs {wanted:,}"
+    )
 
 
 def _number(text: str | None) -> int | None:

@@ -12,8 +12,22 @@ from typing import Annotated, Any
 from pydantic import Field, computed_field, model_validator
 
 from anomedge.files import validated
-from anomedge.parity.rows import Cell, Check, Finding, Frozen, PictureCount, StageError, Subject
-from anomedge.parity.tolerances import TOLERANCES, UINT8_PIXELS, WIDEST, Tolerance, release_tolerance
+from anomedge.parity.rows import (
+    Cell,
+    Check,
+    Finding,
+    Frozen,
+    PictureCount,
+    StageError,
+    Subject,
+)
+from anomedge.parity.tolerances import (
+    TOLERANCES,
+    UINT8_PIXELS,
+    WIDEST,
+    Tolerance,
+    release_tolerance,
+)
 from anomedge.parity.verdict import cautions_on, failures_of_rows, incomplete
 
 __all__ = [
@@ -80,36 +94,70 @@ class Certificate(Frozen):
         Raises:
             JsonError: the content is not a certificate.
         """
-        return validated(cls, {name: value for name, value in content.items() if name not in _DERIVED})
+        return validated(
+            cls,
+            {
+                name: value
+                for name, value in content.items()
+                if name not in _DERIVED
+            },
+        )
 
     @model_validator(mode="after")
     def _has_tolerances(self) -> Certificate:
-        rows: list[Cell | Check | StageError | Finding] = [*self.cells, *self.checks, *self.stages, *self.findings]
+        rows: list[Cell | Check | StageError | Finding] = [
+            *self.cells,
+            *self.checks,
+            *self.stages,
+            *self.findings,
+        ]
         for row in rows:
             if row.precision not in TOLERANCES:
-                raise ValueError(f"expected precisions of this release, not {row.precision[:40]!r}")
+                raise ValueError(
+                    f"expected precisions of this release, not {row.precision[:40]!r}"
+                )
         return self
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def failures(self) -> tuple[str, ...]:
         """One line for each row that fails and for each missing part of the proof."""
-        tolerances = {precision: release_tolerance(precision, self.widened) for precision in TOLERANCES}
-        lines = [*failures_of_rows(self.cells, self.checks, self.stages, self.findings, tolerances)]
+        tolerances = {
+            precision: release_tolerance(precision, self.widened)
+            for precision in TOLERANCES
+        }
+        lines = [
+            *failures_of_rows(
+                self.cells, self.checks, self.stages, self.findings, tolerances
+            )
+        ]
         return (*lines, *incomplete(self.cells, self.checks, self.stage_names))
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def cautions(self) -> tuple[str, ...]:
         """One phrase for each reason why this proof is weak evidence even if it passed."""
-        widened = () if self.widened == 1 else (f"tolerances widened {self.widened:g} times",)
-        return (*widened, *self._reference_cautions(), *self.notes, *cautions_on(self.pictures, self.cells))
+        widened = (
+            ()
+            if self.widened == 1
+            else (f"tolerances widened {self.widened:g} times",)
+        )
+        return (
+            *widened,
+            *self._reference_cautions(),
+            *self.notes,
+            *cautions_on(self.pictures, self.cells),
+        )
 
     def _reference_cautions(self) -> tuple[str, ...]:
         if self.reference not in ORIGINALS:
-            return ("no proof against the original: give --model, or leave out --images",)
+            return (
+                "no proof against the original: give --model, or leave out --images",
+            )
         if self.reference == GOLDEN and not self.vouched_by:
-            return ("no certificate of eager Torch is about these golden frames: only the bundle vouches for them",)
+            return (
+                "no certificate of eager Torch is about these golden frames: only the bundle vouches for them",
+            )
         return ()
 
     @computed_field  # type: ignore[prop-decorator]
@@ -121,7 +169,11 @@ class Certificate(Frozen):
     def without(self, places: Collection[tuple[str, str]]) -> Certificate:
         """What it says of other runtimes and precisions than these."""
         kept = {
-            name: tuple(row for row in getattr(self, name) if (row.runtime, row.precision) not in places)
+            name: tuple(
+                row
+                for row in getattr(self, name)
+                if (row.runtime, row.precision) not in places
+            )
             for name in ("cells", "checks", "stages", "findings")
         }
         return self.model_copy(update=kept)
@@ -142,11 +194,31 @@ def merged(certificates: Sequence[Certificate]) -> Certificate:
         update={
             "about": first.about.model_copy(update={"graphs": graphs}),
             "notes": _notes_of_all(certificates),
-            "tolerances": {name: t for certificate in certificates for name, t in certificate.tolerances.items()},
-            "cells": tuple(cell for certificate in certificates for cell in certificate.cells),
-            "checks": tuple(check for certificate in certificates for check in certificate.checks),
-            "stages": tuple(stage for certificate in certificates for stage in certificate.stages),
-            "findings": tuple(finding for certificate in certificates for finding in certificate.findings),
+            "tolerances": {
+                name: t
+                for certificate in certificates
+                for name, t in certificate.tolerances.items()
+            },
+            "cells": tuple(
+                cell
+                for certificate in certificates
+                for cell in certificate.cells
+            ),
+            "checks": tuple(
+                check
+                for certificate in certificates
+                for check in certificate.checks
+            ),
+            "stages": tuple(
+                stage
+                for certificate in certificates
+                for stage in certificate.stages
+            ),
+            "findings": tuple(
+                finding
+                for certificate in certificates
+                for finding in certificate.findings
+            ),
         }
     )
 
@@ -154,4 +226,6 @@ def merged(certificates: Sequence[Certificate]) -> Certificate:
 def _notes_of_all(certificates: Sequence[Certificate]) -> tuple[str, ...]:
     """Notes that hold for the whole: a variant that one of them did not run may have been run by another."""
     first, *others = (certificate.notes for certificate in certificates)
-    return tuple(note for note in first if all(note in notes for notes in others))
+    return tuple(
+        note for note in first if all(note in notes for notes in others)
+    )

@@ -20,7 +20,12 @@ from anomedge.parity.pictures import BLENDED, EXTREME
 from anomedge.parity.plan import Reference
 from anomedge.runtimes import Tensors
 
-__all__ = ["places_to_keep", "places_with_stages", "read_golden", "write_golden"]
+__all__ = [
+    "places_to_keep",
+    "places_with_stages",
+    "read_golden",
+    "write_golden",
+]
 
 _FOLDER = "golden"
 _SCORES, _MAPS = f"{_FOLDER}/score.npy", f"{_FOLDER}/anomaly_map.npy"
@@ -39,7 +44,16 @@ def places_to_keep(pictures: Sequence[Picture]) -> list[int]:
     blended = [i for i, name in enumerate(names) if name.startswith(BLENDED)]
     extreme = [i for i, name in enumerate(names) if name.startswith(EXTREME)]
     own = sorted(set(range(len(names))) - {*blended, *extreme})
-    spread = sorted({own[round(k)] for k in np.linspace(0, len(own) - 1, min(_OWN, len(own)))}) if own else []
+    spread = (
+        sorted(
+            {
+                own[round(k)]
+                for k in np.linspace(0, len(own) - 1, min(_OWN, len(own)))
+            }
+        )
+        if own
+        else []
+    )
     return spread + blended[:_EACH_KIND] + extreme[:_EACH_KIND]
 
 
@@ -49,7 +63,9 @@ def places_with_stages(pictures: Sequence[Picture]) -> list[int]:
     return sorted({*places[:2], places[-1]})
 
 
-def write_golden(root: Path, reference: Reference, frame: tuple[int, int]) -> list[Golden]:
+def write_golden(
+    root: Path, reference: Reference, frame: tuple[int, int]
+) -> list[Golden]:
     """Write the chosen frames and what the reference says of them."""
     (root / _FOLDER).mkdir()
     places = places_to_keep(reference.pictures)
@@ -61,7 +77,14 @@ def write_golden(root: Path, reference: Reference, frame: tuple[int, int]) -> li
         stages = reference.stages.get(place)
         if stages:
             _write_stages(root, number, stages)
-        entries.append(Golden(name=picture.name, frame=name, anomalous=picture.anomalous, stages=bool(stages)))
+        entries.append(
+            Golden(
+                name=picture.name,
+                frame=name,
+                anomalous=picture.anomalous,
+                stages=bool(stages),
+            )
+        )
     np.save(root / _SCORES, reference.outputs.score[places])
     np.save(root / _MAPS, reference.outputs.anomaly_map[places])
     return entries
@@ -75,45 +98,78 @@ def read_golden(bundle: Bundle) -> Reference:
     """
     entries = bundle.manifest.golden
     if not entries:
-        raise BundleError(f"{bundle.path} carries no golden frame; expected some: export it again, or give --model")
+        raise BundleError(
+            f"{bundle.path} carries no golden frame; expected some: export it again, or give --model"
+        )
     _check_sizes(bundle)
     pictures = [_picture(bundle, entry) for entry in entries]
     outputs = Outputs(_array(bundle, _SCORES), _array(bundle, _MAPS))
-    promised = {output.name: (len(entries), *output.shape) for output in bundle.manifest.outputs}
-    for name, array in {"score": outputs.score, "anomaly_map": outputs.anomaly_map}.items():
+    promised = {
+        output.name: (len(entries), *output.shape)
+        for output in bundle.manifest.outputs
+    }
+    for name, array in {
+        "score": outputs.score,
+        "anomaly_map": outputs.anomaly_map,
+    }.items():
         if array.shape != promised[name] or not np.isfinite(array).all():
             raise BundleError(
                 f"{bundle.path}: got golden {name} {array.shape}; expected finite {promised[name]}: export again"
             )
-    stages = {i: _read_stages(bundle, i) for i, entry in enumerate(entries) if entry.stages}
+    stages = {
+        i: _read_stages(bundle, i)
+        for i, entry in enumerate(entries)
+        if entry.stages
+    }
     return Reference("golden frames", pictures, outputs, stages)
 
 
 def _check_sizes(bundle: Bundle) -> None:
     """Refuse golden files that the manifest states to be larger than any export writes, before one is read."""
     manifest = bundle.manifest
-    image, frame = math.prod(manifest.geometry.image), math.prod(manifest.input.frame)
+    image, frame = (
+        math.prod(manifest.geometry.image),
+        math.prod(manifest.input.frame),
+    )
     # The frame's pixels stored without compression, with room for the format's own.
     bounds = {entry.frame: (1 << 20) + 4 * frame for entry in manifest.golden}
     for name, values in {_SCORES: 1, _MAPS: image}.items():
-        bounds[name] = min(_HEADER_LIMIT + len(manifest.golden) * values * _WIDEST, _MOST_OF_MAPS)
+        bounds[name] = min(
+            _HEADER_LIMIT + len(manifest.golden) * values * _WIDEST,
+            _MOST_OF_MAPS,
+        )
     for name, most in bounds.items():
         if name in manifest.files:
             _refuse_larger(bundle.file(name), manifest.files[name].bytes, most)
-    stages = [name for name in manifest.files if name.startswith(f"{_FOLDER}/") and name not in bounds]
+    stages = [
+        name
+        for name in manifest.files
+        if name.startswith(f"{_FOLDER}/") and name not in bounds
+    ]
     total = sum(manifest.files[name].bytes for name in stages)
-    _refuse_larger(bundle.path / _FOLDER, total, min(_STAGES_BASE + _STAGES_A_PIXEL * image, _MOST_OF_STAGES))
+    _refuse_larger(
+        bundle.path / _FOLDER,
+        total,
+        min(_STAGES_BASE + _STAGES_A_PIXEL * image, _MOST_OF_STAGES),
+    )
 
 
 def _refuse_larger(path: Path, size: int, most: int) -> None:
     if size > most:
-        raise BundleError(f"{path}: got {size} bytes; expected at most {most}: export the bundle again")
+        raise BundleError(
+            f"{path}: got {size} bytes; expected at most {most}: export the bundle again"
+        )
 
 
 def _picture(bundle: Bundle, entry: Golden) -> Picture:
     """Make a picture of a golden frame; its file is read and its hash checked on use."""
     path = bundle.file(entry.frame)
-    return Picture(entry.name, path=path, anomalous=entry.anomalous, read=partial(bundle.read, entry.frame))
+    return Picture(
+        entry.name,
+        path=path,
+        anomalous=entry.anomalous,
+        read=partial(bundle.read, entry.frame),
+    )
 
 
 def _stage_file(number: int, name: str) -> str:
@@ -129,7 +185,11 @@ def _write_stages(root: Path, number: int, stages: Tensors) -> None:
 def _read_stages(bundle: Bundle, number: int) -> Tensors:
     names = [*bundle.manifest.stages, "rounded"]
     listed = bundle.manifest.files
-    return {n: _array(bundle, _stage_file(number, n)) for n in names if _stage_file(number, n) in listed}
+    return {
+        n: _array(bundle, _stage_file(number, n))
+        for n in names
+        if _stage_file(number, n) in listed
+    }
 
 
 def _array(bundle: Bundle, name: str) -> npt.NDArray[np.floating]:
@@ -138,14 +198,30 @@ def _array(bundle: Bundle, name: str) -> npt.NDArray[np.floating]:
     file = io.BytesIO(content)
     try:
         major, _ = np.lib.format.read_magic(file)
-        read_header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[major]
+        read_header = {
+            1: np.lib.format.read_array_header_1_0,
+            2: np.lib.format.read_array_header_2_0,
+        }[major]
         shape, fortran, dtype = read_header(file)
         start = file.tell()
     except Exception as error:  # the header is an expression, which fails in the ways of a parser
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise BundleError(f"{path} is no plain array ({reason}); export the bundle again") from error
+        raise BundleError(
+            f"{path} is no plain array ({reason}); export the bundle again"
+        ) from error
     if dtype not in (np.dtype("<f4"), np.dtype("<f8")) or fortran:
-        raise BundleError(f"{path}: got {str(dtype)[:200]}; expected float32 or float64 in C order: export again")
-    if any(type(n) is not int or n < 0 for n in shape) or len(content) != start + math.prod(shape) * dtype.itemsize:
-        raise BundleError(f"{path}: got a header of another size than the file; export the bundle again")
-    return np.frombuffer(content, dtype=dtype, offset=start).reshape(shape) if math.prod(shape) else np.empty(shape)
+        raise BundleError(
+            f"{path}: got {str(dtype)[:200]}; expected float32 or float64 in C order: export again"
+        )
+    if (
+        any(type(n) is not int or n < 0 for n in shape)
+        or len(content) != start + math.prod(shape) * dtype.itemsize
+    ):
+        raise BundleError(
+            f"{path}: got a header of another size than the file; export the bundle again"
+        )
+    return (
+        np.frombuffer(content, dtype=dtype, offset=start).reshape(shape)
+        if math.prod(shape)
+        else np.empty(shape)
+    )

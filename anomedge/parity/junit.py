@@ -14,7 +14,9 @@ from anomedge.parity.rows import BUNDLE
 
 __all__ = ["junit_xml"]
 
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_XML = re.compile(
+    "[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)
 
 
 def junit_xml(certificate: Certificate) -> bytes:
@@ -22,18 +24,38 @@ def junit_xml(certificate: Certificate) -> bytes:
     root = ET.Element("testsuites", name="anomedge")
     runtimes = [cell.runtime for cell in certificate.cells]
     runtimes += [check.runtime for check in certificate.checks]
-    for runtime in sorted(dict.fromkeys(runtimes), key=lambda name: name == BUNDLE):
-        cells = [_of_cell(cell, certificate.reference) for cell in certificate.cells if cell.runtime == runtime]
-        checks = [_of_check(check) for check in certificate.checks if check.runtime == runtime]
+    for runtime in sorted(
+        dict.fromkeys(runtimes), key=lambda name: name == BUNDLE
+    ):
+        cells = [
+            _of_cell(cell, certificate.reference)
+            for cell in certificate.cells
+            if cell.runtime == runtime
+        ]
+        checks = [
+            _of_check(check)
+            for check in certificate.checks
+            if check.runtime == runtime
+        ]
         suite = ET.SubElement(root, "testsuite", name=f"anomedge.{runtime}")
         _add_cautions(suite, certificate)
-        findings = [_of_finding(finding) for finding in certificate.findings if finding.runtime == runtime]
+        findings = [
+            _of_finding(finding)
+            for finding in certificate.findings
+            if finding.runtime == runtime
+        ]
         suite.extend([*findings, *cells, *checks])
         cases = suite.findall("testcase")
         failed = sum(case.find("failure") is not None for case in cases)
-        suite.attrib |= {"tests": str(len(cases)), "failures": str(failed), "errors": "0"}
+        suite.attrib |= {
+            "tests": str(len(cases)),
+            "failures": str(failed),
+            "errors": "0",
+        }
     ET.indent(root)
-    return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
+    return (
+        bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
+    )
 
 
 def _add_cautions(suite: ET.Element, certificate: Certificate) -> None:
@@ -41,7 +63,9 @@ def _add_cautions(suite: ET.Element, certificate: Certificate) -> None:
     if certificate.cautions:
         properties = ET.SubElement(suite, "properties")
         for caution in certificate.cautions:
-            ET.SubElement(properties, "property", name="caution", value=_clean(caution))
+            ET.SubElement(
+                properties, "property", name="caution", value=_clean(caution)
+            )
 
 
 def _of_cell(cell: Cell, reference: str) -> ET.Element:
@@ -49,21 +73,44 @@ def _of_cell(cell: Cell, reference: str) -> ET.Element:
         f"{cell.pictures} pictures against {reference}: score off by {cell.score_error:.2e}, map by "
         f"{cell.map_error:.2e} of the scale, {len(cell.flips)} flips, smallest margin {cell.smallest_margin:.2e}"
     )
-    return _case(cell.runtime, f"{cell.precision} batch {cell.batch}", said, list(cell.failures))
+    return _case(
+        cell.runtime,
+        f"{cell.precision} batch {cell.batch}",
+        said,
+        list(cell.failures),
+    )
 
 
 def _of_check(check: Check) -> ET.Element:
-    error = "" if check.error is None else f"off by {check.error:.2e}, allowed {check.tolerance:.0e}"
-    return _case(check.runtime, f"{check.kind} {check.name}", error, [] if check.passed else [check.detail])
+    error = (
+        ""
+        if check.error is None
+        else f"off by {check.error:.2e}, allowed {check.tolerance:.0e}"
+    )
+    return _case(
+        check.runtime,
+        f"{check.kind} {check.name}",
+        error,
+        [] if check.passed else [check.detail],
+    )
 
 
 def _of_finding(finding: Finding) -> ET.Element:
     name = f"{finding.precision} stage by stage"
-    return _case(finding.runtime, name, finding.text, [] if finding.passed else [finding.text])
+    return _case(
+        finding.runtime,
+        name,
+        finding.text,
+        [] if finding.passed else [finding.text],
+    )
 
 
-def _case(runtime: str, name: str, said: str, failures: list[str]) -> ET.Element:
-    case = ET.Element("testcase", classname=f"anomedge.{runtime}", name=_clean(name))
+def _case(
+    runtime: str, name: str, said: str, failures: list[str]
+) -> ET.Element:
+    case = ET.Element(
+        "testcase", classname=f"anomedge.{runtime}", name=_clean(name)
+    )
     if failures:
         failure = ET.SubElement(case, "failure", message=_clean(failures[0]))
         failure.text = _clean("\n".join(failures))

@@ -59,7 +59,11 @@ _LOOK_AT = {
 
 
 def localise(
-    bundle: Bundle, reference: Reference, plan: Plan, runtime: str, tolerance: Tolerance
+    bundle: Bundle,
+    reference: Reference,
+    plan: Plan,
+    runtime: str,
+    tolerance: Tolerance,
 ) -> tuple[list[StageError], Finding]:
     """Every stage's own error under one runtime, and which is the first to exceed its share.
 
@@ -75,21 +79,41 @@ def localise(
         parts, made, effects = _by_kind(names), arrived, dict[str, _Effect]()
     else:
         with _opened(bundle, plan, runtime) as session:
-            parts, made, effects = _made(_Segments(bundle, session, reference, names), tolerance)
-    rows = [row for part in parts for row in _rows(part, made, effects, tolerance, runtime, plan.precision)]
+            parts, made, effects = _made(
+                _Segments(bundle, session, reference, names), tolerance
+            )
+    rows = [
+        row
+        for part in parts
+        for row in _rows(
+            part, made, effects, tolerance, runtime, plan.precision
+        )
+    ]
     stage, text = _first(rows)
     if stage is None:
-        text = _together(rows, arrived, tolerance) or _fusion(arrived, fused, tolerance)
+        text = _together(rows, arrived, tolerance) or _fusion(
+            arrived, fused, tolerance
+        )
     elif not effects:
         text += "; this bundle has no segments.onnx, so the stage may have been handed the error: export again"
     passed = not text
     text = text or "every stage is within its share"
-    return rows, Finding(runtime=runtime, precision=plan.precision, stage=stage, passed=passed, text=text)
+    return rows, Finding(
+        runtime=runtime,
+        precision=plan.precision,
+        stage=stage,
+        passed=passed,
+        text=text,
+    )
 
 
 def _known(bundle: Bundle, reference: Reference) -> list[str]:
     """The stages of which every picture has the original's value, in order."""
-    names = [n for n in bundle.manifest.stages if all(n in stages for stages in reference.stages.values())]
+    names = [
+        n
+        for n in bundle.manifest.stages
+        if all(n in stages for stages in reference.stages.values())
+    ]
     if not reference.stages or not {*OUTPUTS} < {*names}:
         raise BundleError(
             f"{bundle.path}: {reference.source} have stages {names}; expected all: export the bundle again"
@@ -100,14 +124,22 @@ def _known(bundle: Bundle, reference: Reference) -> list[str]:
 def _opened(bundle: Bundle, plan: Plan, runtime: str) -> Session:
     """The graph of segments, in the place of the bundle's own."""
     kind, variant = get(runtime), bundle.variant(variant_of(plan.precision))
-    files = variant.model_copy(update={"onnx": variant.segments, "openvino": None})
+    files = variant.model_copy(
+        update={"onnx": variant.segments, "openvino": None}
+    )
     return kind.from_variant(bundle, files, plan.options())
 
 
 class _Segments:
     """The stages of one session, each from values that it is given; several pictures' worth of the original's."""
 
-    def __init__(self, bundle: Bundle, session: Session, reference: Reference, names: list[str]) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        session: Session,
+        reference: Reference,
+        names: list[str],
+    ) -> None:
         self.names = names
         self.scales = scales_of(reference.exported_decision(bundle), reference)
         self.reference = reference
@@ -115,17 +147,30 @@ class _Segments:
         self._frame = bundle.manifest.input.frame
         known = {FRAMES, *(GIVEN + name for name in names)}
         cut = {FRAMES, GIVEN + names[0]} <= session.inputs.keys() <= known
-        floats = all(name == FRAMES or spec.dtype.startswith("float") for name, spec in session.inputs.items())
+        floats = all(
+            name == FRAMES or spec.dtype.startswith("float")
+            for name, spec in session.inputs.items()
+        )
         if not cut or not floats or not set(names) <= session.outputs.keys():
             raise BundleError(
                 f"{session.path}: takes {sorted(session.inputs)} and gives {sorted(session.outputs)}; expected the stages "
                 f"{names}, each from values given for the others: export again"
             )
 
-    def off_by(self, place: int, name: str, wanted: Tensors, produced: Tensors) -> Off:
+    def off_by(
+        self, place: int, name: str, wanted: Tensors, produced: Tensors
+    ) -> Off:
         """How far two values of a stage of a picture are apart, a share of what the original's is held to."""
-        picture, original = self.reference.pictures[place].name, self.reference.stages[place][name]
-        return off_by(wanted[name], produced[name], scale_at(name, original, self.scales), picture)
+        picture, original = (
+            self.reference.pictures[place].name,
+            self.reference.stages[place][name],
+        )
+        return off_by(
+            wanted[name],
+            produced[name],
+            scale_at(name, original, self.scales),
+            picture,
+        )
 
     def run(self, place: int, given: Tensors) -> Tensors:
         """Every stage of a picture, each from the given values."""
@@ -135,9 +180,16 @@ class _Segments:
             if name != FRAMES
         }
         feed[FRAMES] = self.reference.pictures[place].frame(self._frame)[None]
-        outputs = self._session.run({name: np.repeat(x, self._copies, axis=0) for name, x in feed.items()})
+        outputs = self._session.run(
+            {
+                name: np.repeat(x, self._copies, axis=0)
+                for name, x in feed.items()
+            }
+        )
         for name in self.names:
-            if outputs[name].shape != (wanted := (self._copies, *given[name].shape[1:])):
+            if outputs[name].shape != (
+                wanted := (self._copies, *given[name].shape[1:])
+            ):
                 raise BundleError(
                     f"{self._session.path}: stage {name} is {outputs[name].shape}; expected {wanted}: export again"
                 )
@@ -167,14 +219,23 @@ class _Segments:
                 parts[-1].append(level)
         return parts
 
-    def carried_on(self, place: int, right: Tensors, alone: Tensors, known: Sequence[str]) -> Tensors:
+    def carried_on(
+        self, place: int, right: Tensors, alone: Tensors, known: Sequence[str]
+    ) -> Tensors:
         """Every stage: the first ones, which are known, right, and the rest as they follow from those.
 
         `alone`, what each stage makes of right values, is the first step already.
         """
-        values = {name: right[name] if name in known else alone[name] for name in self.names}
+        values = {
+            name: right[name] if name in known else alone[name]
+            for name in self.names
+        }
         for _ in range(len(self.names) - len(known) - 1):
-            values |= {name: x for name, x in self.run(place, values).items() if name not in known}
+            values |= {
+                name: x
+                for name, x in self.run(place, values).items()
+                if name not in known
+            }
         return values
 
 
@@ -190,12 +251,16 @@ class _Effect(NamedTuple):
         return self.off.error / max(self.allowed, 1e-300)
 
 
-def _made(segments: _Segments, tolerance: Tolerance) -> tuple[list[list[str]], dict[str, Off], dict[str, _Effect]]:
+def _made(
+    segments: _Segments, tolerance: Tolerance
+) -> tuple[list[list[str]], dict[str, Off], dict[str, _Effect]]:
     """The parts, what each stage makes by itself, and what becomes of it, with the rest of its part, in the outputs."""
     parts = segments.parts()
     made: dict[str, Off] = {}
     effects: dict[str, _Effect] = {}
-    for place, right in track(list(segments.reference.stages.items()), "stage by stage"):
+    for place, right in track(
+        list(segments.reference.stages.items()), "stage by stage"
+    ):
         alone = segments.run(place, right)
         for name in segments.names:
             off = segments.off_by(place, name, right, alone)
@@ -206,8 +271,12 @@ def _made(segments: _Segments, tolerance: Tolerance) -> tuple[list[list[str]], d
             known += part
             after = segments.carried_on(place, right, alone, known)
             for name, allowed in _limits(tolerance).items():
-                effect = _Effect(segments.off_by(place, name, after, before), allowed)
-                largest = max(effects.get(part[0], effect), effect, key=lambda e: e.share)
+                effect = _Effect(
+                    segments.off_by(place, name, after, before), allowed
+                )
+                largest = max(
+                    effects.get(part[0], effect), effect, key=lambda e: e.share
+                )
                 effects |= dict.fromkeys(part, largest)
             before = after
     return parts, made, effects
@@ -239,18 +308,31 @@ def _rows(
         )
 
 
-def _failed(levels: list[str], made: dict[str, Off], effect: _Effect | None, tolerance: Tolerance) -> set[str]:
+def _failed(
+    levels: list[str],
+    made: dict[str, Off],
+    effect: _Effect | None,
+    tolerance: Tolerance,
+) -> set[str]:
     """Levels that make too much, and the one that their error, or its effect, comes from."""
-    over = [name for name in levels if not made[name].error <= tolerance.at(name)]
+    over = [
+        name for name in levels if not made[name].error <= tolerance.at(name)
+    ]
     if over:
         return {_origin(levels[: levels.index(over[0]) + 1], made), *over}
-    return {_origin(levels, made)} if effect is not None and not effect.share <= 1 else set()
+    return (
+        {_origin(levels, made)}
+        if effect is not None and not effect.share <= 1
+        else set()
+    )
 
 
 def _origin(levels: Sequence[str], made: dict[str, Off]) -> str:
     """The first level that the last ones may have their error from."""
     largest = max(made[name].error for name in levels)
-    return next(name for name in levels if made[name].error >= _INHERITED * largest)
+    return next(
+        name for name in levels if made[name].error >= _INHERITED * largest
+    )
 
 
 def _first(rows: Sequence[StageError]) -> tuple[str | None, str]:
@@ -261,7 +343,11 @@ def _first(rows: Sequence[StageError]) -> tuple[str | None, str]:
     said = f"error {row.error:.2e}, allowed {row.allowed:.0e}"
     if row.effect is not None and row.effect_allowed is not None:
         said += f", map or score off by {row.effect:.2e} through it, allowed {row.effect_allowed:.0e}"
-    heirs = [heir for heir in rows if _kind(heir.name) == _kind(row.name) and heir.makes_too_much]
+    heirs = [
+        heir
+        for heir in rows
+        if _kind(heir.name) == _kind(row.name) and heir.makes_too_much
+    ]
     if heirs and not row.makes_too_much:
         said += f", grown to {heirs[0].error:.2e} at {heirs[0].name}"
     where = row.picture + (f" at {row.where}" if row.where else "")
@@ -271,16 +357,28 @@ def _first(rows: Sequence[StageError]) -> tuple[str | None, str]:
     )
 
 
-def _together(rows: Sequence[StageError], arrived: dict[str, Off], tolerance: Tolerance) -> str:
+def _together(
+    rows: Sequence[StageError], arrived: dict[str, Off], tolerance: Tolerance
+) -> str:
     """No stage fails by itself, but the outputs do: then some stage does more to them than its equal share."""
     if not _too_far(arrived, tolerance):
         return ""
-    largest = max((row for row in rows if row.effect is not None), key=lambda row: row.effect or 0.0, default=None)
-    most = f", most of it through {largest.name} ({largest.effect:.2e})" if largest else ""
+    largest = max(
+        (row for row in rows if row.effect is not None),
+        key=lambda row: row.effect or 0.0,
+        default=None,
+    )
+    most = (
+        f", most of it through {largest.name} ({largest.effect:.2e})"
+        if largest
+        else ""
+    )
     return f"no stage exceeds its share by itself; all together {_too_far(arrived, tolerance)}{most}"
 
 
-def _fusion(arrived: dict[str, Off], fused: dict[str, Off], tolerance: Tolerance) -> str:
+def _fusion(
+    arrived: dict[str, Off], fused: dict[str, Off], tolerance: Tolerance
+) -> str:
     """The graph that ships is off where the one with taps is not."""
     if _too_far(arrived, tolerance) or not (off := _too_far(fused, tolerance)):
         return ""

@@ -35,7 +35,9 @@ _LARGEST_SCALE_TO_SPREAD = 10.0
 """Largest plausible ratio of the scale to the spread of all scores, extreme frames included."""
 
 
-def check_manifest(bundle: Bundle, reference: Reference, plan: Plan) -> list[Check]:
+def check_manifest(
+    bundle: Bundle, reference: Reference, plan: Plan
+) -> list[Check]:
     """Check what the manifest states; a difference is a failed check.
 
     With a model file: decision, geometry, licence, stages and golden frames. Without one, only the plausibility of the
@@ -44,38 +46,62 @@ def check_manifest(bundle: Bundle, reference: Reference, plan: Plan) -> list[Che
     checks = [_tolerances(bundle, plan), _graphs(bundle), _operators(bundle)]
     original = reference.original
     if original is not None:
-        checks += [_decision(bundle, original.decision), _geometry(bundle, original), _licence(bundle, original)]
+        checks += [
+            _decision(bundle, original.decision),
+            _geometry(bundle, original),
+            _licence(bundle, original),
+        ]
         checks += [_stages(bundle, reference)] if reference.stages else []
         checks += _golden(original)
     else:
         checks += [_scale(bundle, reference), _stated_stages(bundle)]
-    return [check.model_copy(update={"precision": plan.precision}) for check in checks]
+    return [
+        check.model_copy(update={"precision": plan.precision})
+        for check in checks
+    ]
 
 
 def notes_on(bundle: Bundle, plan: Plan) -> Iterator[str]:
     """Yield one caution per part of the bundle that the plan leaves out, and one if the frame has too few pixels."""
     manifest = bundle.manifest
-    if left_out := sorted(manifest.variants.keys() - {variant_of(plan.precision)}):
+    if left_out := sorted(
+        manifest.variants.keys() - {variant_of(plan.precision)}
+    ):
         yield f"not run: the bundle's variants {', '.join(left_out)}"
     variant = bundle.variant(variant_of(plan.precision))
-    run = {get(runtime).file_of(variant, plan.options()) for runtime in plan.runtimes}
-    if not_run := [name for name in (variant.onnx, variant.openvino) if name and name not in run]:
+    run = {
+        get(runtime).file_of(variant, plan.options())
+        for runtime in plan.runtimes
+    }
+    if not_run := [
+        name
+        for name in (variant.onnx, variant.openvino)
+        if name and name not in run
+    ]:
         yield f"not run: {', '.join(not_run)}"
     frame, image = manifest.input.frame, manifest.image.size
-    if any(2 * pixels < wanted for pixels, wanted in zip(frame, image, strict=True)):
+    if any(
+        2 * pixels < wanted for pixels, wanted in zip(frame, image, strict=True)
+    ):
         yield f"a frame of {frame[0]}x{frame[1]} is less than half the detector's image of {image[0]}x{image[1]}"
 
 
 def _check(name: str, wrong: str) -> Check:
-    return Check(runtime=BUNDLE, kind="bundle", name=name, detail=wrong, passed=not wrong)
+    return Check(
+        runtime=BUNDLE, kind="bundle", name=name, detail=wrong, passed=not wrong
+    )
 
 
 def _tolerances(bundle: Bundle, plan: Plan) -> Check:
     """Check that no tolerance is wider than this release's, for every precision that the release knows."""
     wider: list[str] = []
     for precision in TOLERANCES:
-        wider += _wider(bundle, precision, release_tolerance(precision, plan.widen))
-    shown = ", ".join(wider[:3]) + (f" and {len(wider) - 3} more" if len(wider) > 3 else "")
+        wider += _wider(
+            bundle, precision, release_tolerance(precision, plan.widen)
+        )
+    shown = ", ".join(wider[:3]) + (
+        f" and {len(wider) - 3} more" if len(wider) > 3 else ""
+    )
     advice = "a bundle must not widen its own tolerances: --widen does, and the certificate says so"
     return _check("tolerances", f"{shown}; {advice}" if wider else "")
 
@@ -93,11 +119,24 @@ def _graphs(bundle: Bundle) -> Check:
     wrong = []
     for precision, variant in bundle.manifest.variants.items():
         named |= {name for name in variant.model_dump().values() if name}
-        if (variant.anomalib_onnx is None) and variant.anomalib_openvino is not None:
-            wrong.append(f"variant {precision} has anomalib's layout as IR alone")
-    named |= {name.removesuffix(".xml") + ".bin" for name in named} | {f"{name}.data" for name in named}
-    strangers = [name for name in bundle.manifest.files if name.endswith(_GRAPH_SUFFIXES) and name not in named]
-    wrong += [f"{name} is named by no variant, so nothing proves it" for name in strangers[:3]]
+        if (
+            variant.anomalib_onnx is None
+        ) and variant.anomalib_openvino is not None:
+            wrong.append(
+                f"variant {precision} has anomalib's layout as IR alone"
+            )
+    named |= {name.removesuffix(".xml") + ".bin" for name in named} | {
+        f"{name}.data" for name in named
+    }
+    strangers = [
+        name
+        for name in bundle.manifest.files
+        if name.endswith(_GRAPH_SUFFIXES) and name not in named
+    ]
+    wrong += [
+        f"{name} is named by no variant, so nothing proves it"
+        for name in strangers[:3]
+    ]
     return _check("graphs", ", ".join(wrong))
 
 
@@ -118,9 +157,15 @@ def _operators(bundle: Bundle) -> Check:
 
 def _graph_names(bundle: Bundle) -> list[str]:
     """List the files that are graphs by their names or by the manifest's variants."""
-    named = {name for name in bundle.manifest.files if name.lower().endswith((".onnx", ".xml"))}
+    named = {
+        name
+        for name in bundle.manifest.files
+        if name.lower().endswith((".onnx", ".xml"))
+    }
     for variant in bundle.manifest.variants.values():
-        named |= {name for name in variant.model_dump().values() if name is not None}
+        named |= {
+            name for name in variant.model_dump().values() if name is not None
+        }
     return sorted(named)
 
 
@@ -129,25 +174,42 @@ def _decision(bundle: Bundle, expected: Decision) -> Check:
     got, wanted = bundle.manifest.decision.model_dump(), expected.model_dump()
     origin_differs = got.pop("origin") != wanted.pop("origin")
     differing = [name for name in got if got[name] != wanted[name]]
-    wrong = [f"{name} is {got[name]!r}; {wanted[name]!r} in the model file" for name in differing]
-    wrong += ["the origin of the threshold is not the model file's"] if origin_differs else []
+    wrong = [
+        f"{name} is {got[name]!r}; {wanted[name]!r} in the model file"
+        for name in differing
+    ]
+    wrong += (
+        ["the origin of the threshold is not the model file's"]
+        if origin_differs
+        else []
+    )
     return _check("decision", ", ".join(wrong))
 
 
 def _geometry(bundle: Bundle, original: Original) -> Check:
     got, wanted = bundle.manifest.geometry, original.geometry
-    return _check("geometry", "" if got == wanted else f"is {got}; {wanted} in the model file")
+    return _check(
+        "geometry",
+        "" if got == wanted else f"is {got}; {wanted} in the model file",
+    )
 
 
 def _stages(bundle: Bundle, reference: Reference) -> Check:
     wanted = set().union(*reference.stages.values()) - {"rounded"}
     got = set(bundle.manifest.stages)
-    return _check("stages", "" if got == wanted else f"are {sorted(got)}; the detector has {sorted(wanted)}")
+    return _check(
+        "stages",
+        ""
+        if got == wanted
+        else f"are {sorted(got)}; the detector has {sorted(wanted)}",
+    )
 
 
 def _stated_stages(bundle: Bundle) -> Check:
     """Check that the manifest names the stages that every detector has: a proof compares those that it names."""
-    missing = [name for name in _STAGES_OF_ALL if name not in bundle.manifest.stages]
+    missing = [
+        name for name in _STAGES_OF_ALL if name not in bundle.manifest.stages
+    ]
     return _check("stages", f"lack {', '.join(missing)}" if missing else "")
 
 
@@ -157,20 +219,32 @@ def _golden(original: Original) -> list[Check]:
         return []
     (eager, stored), tolerance = original.golden, TOLERANCES["fp32"]
     names = [picture.name for picture in eager.pictures]
-    difference = compare(eager.outputs, stored.outputs, original.decision, names)
+    difference = compare(
+        eager.outputs, stored.outputs, original.decision, names
+    )
     wrong = list(failures_of_cell(difference, None, tolerance))
     for name, off in errors_between(eager, stored, original.decision).items():
         if name != "rounded" and not off.error <= tolerance.at(name):
-            wrong.append(f"stage {name} off by {off.error:.2e} in {off.picture}; allowed {tolerance.at(name):.0e}")
+            wrong.append(
+                f"stage {name} off by {off.error:.2e} in {off.picture}; allowed {tolerance.at(name):.0e}"
+            )
     return [_check("golden frames", "; ".join(wrong))]
 
 
 def _scale(bundle: Bundle, reference: Reference) -> Check:
     """Check the scale for plausibility: errors are shares of the scale, so a huge scale would hide them."""
-    scale, scores = bundle.manifest.decision.scale, np.asarray(reference.outputs.score)
+    scale, scores = (
+        bundle.manifest.decision.scale,
+        np.asarray(reference.outputs.score),
+    )
     # Extreme frames count as well: a few pictures of one kind may lie much closer together than normal ones do.
     known = scores[np.isfinite(scores)]
     if not known.size:
-        return _check("scale", f"no finite score of {reference.source} to compare it with")
+        return _check(
+            "scale", f"no finite score of {reference.source} to compare it with"
+        )
     wrong = f"is {scale:g}; all scores lie within {spread(known):g}: give --model to see whether it is right"
-    return _check("scale", "" if scale <= _LARGEST_SCALE_TO_SPREAD * spread(known) else wrong)
+    return _check(
+        "scale",
+        "" if scale <= _LARGEST_SCALE_TO_SPREAD * spread(known) else wrong,
+    )

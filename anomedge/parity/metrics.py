@@ -14,12 +14,17 @@ def auroc(scores: npt.ArrayLike, anomalous: npt.ArrayLike) -> float | None:
     >>> auroc([30.0, 31.0, 32.0, 33.0], [False, True, False, True])
     0.75
     """
-    values, labels = np.asarray(scores, dtype=np.float64).ravel(), np.asarray(anomalous, dtype=np.bool_).ravel()
+    values, labels = (
+        np.asarray(scores, dtype=np.float64).ravel(),
+        np.asarray(anomalous, dtype=np.bool_).ravel(),
+    )
     positive = int(labels.sum())
     negative = labels.size - positive
     if positive == 0 or negative == 0:
         return None
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    _, place, counts = np.unique(
+        values, return_inverse=True, return_counts=True
+    )
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
     wins = float(ranks[labels].sum()) - positive * (positive + 1) / 2
     return wins / (positive * negative)

@@ -29,15 +29,23 @@ def extremes(frame: tuple[int, int]) -> list[Picture]:
     edge[:, frame[1] // 2 :] = 255
     constant = {"black": 0, "grey": 128, "white": 255}
     pictures = [
-        Picture(EXTREME + name, pixels=np.full((*frame, 3), value, dtype=np.uint8)) for name, value in constant.items()
+        Picture(
+            EXTREME + name, pixels=np.full((*frame, 3), value, dtype=np.uint8)
+        )
+        for name, value in constant.items()
     ]
     return [*pictures, Picture(EXTREME + "edge", pixels=edge)]
 
 
-def synthetic(frame: tuple[int, int], count: int = 4, seed: int = 0) -> list[Picture]:
+def synthetic(
+    frame: tuple[int, int], count: int = 4, seed: int = 0
+) -> list[Picture]:
     """Smooth colour fields with grain: frames for those whose pictures must not leave the house."""
     generator = np.random.default_rng(seed)
-    return [Picture(f"{SYNTHETIC}{i}", pixels=_field(frame, generator)) for i in range(count)]
+    return [
+        Picture(f"{SYNTHETIC}{i}", pixels=_field(frame, generator))
+        for i in range(count)
+    ]
 
 
 def blends(
@@ -60,17 +68,26 @@ def blends(
         return []
     found: list[Picture] = []
     pairs = itertools.islice(_pairs(below, above), _TRIES * count)
-    for normal, defect, shift in track(pairs, "blending to the threshold", total=_TRIES * count):
+    for normal, defect, shift in track(
+        pairs, "blending to the threshold", total=_TRIES * count
+    ):
         moved = np.roll(defect.frame(frame), round(shift * frame[1]), axis=1)
         pixels = _bisect(normal.frame(frame), moved, decision, score_of)
         if pixels is not None:
-            found.append(Picture(f"{BLENDED}{normal.name}+{defect.name}@{shift:g}", pixels=pixels))
+            found.append(
+                Picture(
+                    f"{BLENDED}{normal.name}+{defect.name}@{shift:g}",
+                    pixels=pixels,
+                )
+            )
         if len(found) == count:
             break
     return found
 
 
-def _pairs(below: Sequence[Picture], above: Sequence[Picture]) -> Iterator[tuple[Picture, Picture, float]]:
+def _pairs(
+    below: Sequence[Picture], above: Sequence[Picture]
+) -> Iterator[tuple[Picture, Picture, float]]:
     """Every pair once, neighbours differing in both pictures; then again with the anomalous one moved sideways."""
     for shift in (0.0, 0.25, 0.5, 0.75):
         for turn in range(len(above)):
@@ -78,13 +95,19 @@ def _pairs(below: Sequence[Picture], above: Sequence[Picture]) -> Iterator[tuple
                 yield normal, above[(place + turn) % len(above)], shift
 
 
-def _bisect(normal: Frame, defect: Frame, decision: Decision, score_of: Scorer) -> Frame | None:
+def _bisect(
+    normal: Frame, defect: Frame, decision: Decision, score_of: Scorer
+) -> Frame | None:
     """A mixture whose score is within 1 % of the threshold, but not so near that float32 cannot tell its side."""
     low, high = 0.0, 1.0
-    least = _UNDECIDABLE * float(scale_of_each(decision.threshold, decision.scale))
+    least = _UNDECIDABLE * float(
+        scale_of_each(decision.threshold, decision.scale)
+    )
     for _ in range(_STEPS):
         share = (low + high) / 2
-        pixels = ((1 - share) * normal + share * defect).round().astype(np.uint8)
+        pixels = (
+            ((1 - share) * normal + share * defect).round().astype(np.uint8)
+        )
         distance = float(score_of(pixels[None])[0]) - decision.threshold
         if least <= abs(distance) <= _NEAR * abs(decision.threshold):
             return pixels
@@ -93,7 +116,9 @@ def _bisect(normal: Frame, defect: Frame, decision: Decision, score_of: Scorer) 
 
 
 def _field(frame: tuple[int, int], generator: np.random.Generator) -> Frame:
-    y, x = np.meshgrid(np.linspace(0, 1, frame[0]), np.linspace(0, 1, frame[1]), indexing="ij")
+    y, x = np.meshgrid(
+        np.linspace(0, 1, frame[0]), np.linspace(0, 1, frame[1]), indexing="ij"
+    )
     waves = np.zeros((*frame, 3))
     for channel in range(3):
         fy, fx, phase = generator.uniform((1, 1, 0), (24, 24, 2 * np.pi))

@@ -66,7 +66,11 @@ class Reference:
 
     def exported_decision(self, bundle: Bundle) -> Decision:
         """Return the decision of the export: the model file's if one is given, else the manifest's."""
-        return self.original.decision if self.original else bundle.manifest.decision
+        return (
+            self.original.decision
+            if self.original
+            else bundle.manifest.decision
+        )
 
     def decision_in_force(self, bundle: Bundle) -> Decision:
         """Return the decision of the export with the device's overrides applied."""
@@ -101,7 +105,9 @@ class Plan:
             "tf32": self.precision == TF32,
             "threads": self.threads,
             # The usual range where that is enough, so that the engines of other commands serve.
-            "batches": (1, 1, max(8, *self.batches)) if self.batches else (1, 1, 8),
+            "batches": (1, 1, max(8, *self.batches))
+            if self.batches
+            else (1, 1, 8),
         }
         return Options.checked(**(given | more))
 
@@ -120,5 +126,7 @@ def batches_of(bundle: Bundle, asked: Sequence[int] = ()) -> list[int]:
     if fixed == "dynamic":
         return list(asked) or [1, 2, 3, 8]
     if wrong := [n for n in asked if n != fixed]:
-        raise InputError(f"got batch sizes {wrong}; expected {fixed}, the only one this bundle was exported for")
+        raise InputError(
+            f"got batch sizes {wrong}; expected {fixed}, the only one this bundle was exported for"
+        )
     return [int(fixed)]

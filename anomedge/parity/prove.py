@@ -26,7 +26,15 @@ from anomedge.parity.certificate import (
     StageError,
     Tolerance,
 )
-from anomedge.parity.compare import FRAMES, Difference, Outputs, Truth, collect, compare, truth_of
+from anomedge.parity.compare import (
+    FRAMES,
+    Difference,
+    Outputs,
+    Truth,
+    collect,
+    compare,
+    truth_of,
+)
 from anomedge.parity.layout import check_layout
 from anomedge.parity.localise import localise
 from anomedge.parity.manifest import OPERATORS, check_manifest, notes_on
@@ -41,7 +49,9 @@ from anomedge.runtimes import Session, variant_of
 __all__ = ["failure_text", "prove"]
 
 
-def prove(bundle: Bundle, reference: Reference, plan: Plan, *, stages: bool = False) -> Certificate:
+def prove(
+    bundle: Bundle, reference: Reference, plan: Plan, *, stages: bool = False
+) -> Certificate:
     """Run every proof and write down what came out; a failed proof is in the certificate, not raised.
 
     Tolerances come from this release and, if the model file is given, the decision comes from that file, so a bundle
@@ -58,7 +68,9 @@ def prove(bundle: Bundle, reference: Reference, plan: Plan, *, stages: bool = Fa
             no proof.
     """
     if not plan.runtimes or not plan.batches:
-        raise InputError("got no runtime or no batch size; expected at least one of each: nothing would be compared")
+        raise InputError(
+            "got no runtime or no batch size; expected at least one of each: nothing would be compared"
+        )
     if stages and not reference.stages:
         raise InputError(
             f"{reference.source} says nothing of the stages; expected golden frames or a model: leave out --images, or "
@@ -66,33 +78,52 @@ def prove(bundle: Bundle, reference: Reference, plan: Plan, *, stages: bool = Fa
         )
     rows = _Rows(checks=check_manifest(bundle, reference, plan))
     original = reference.original
-    may_run = all(check.passed for check in rows.checks if check.name == OPERATORS)
+    may_run = all(
+        check.passed for check in rows.checks if check.name == OPERATORS
+    )
     # Maps of different geometries cannot be compared.
-    if may_run and (original is None or original.geometry == bundle.manifest.geometry):
+    if may_run and (
+        original is None or original.geometry == bundle.manifest.geometry
+    ):
         for runtime in plan.runtimes:
-            _prove_runtime(bundle, reference, plan, runtime, rows, stages=stages)
+            _prove_runtime(
+                bundle, reference, plan, runtime, rows, stages=stages
+            )
         if bundle.variant(variant_of(plan.precision)).anomalib_onnx is not None:
             rows.checks += check_layout(bundle, reference, plan)
     decision = reference.decision_in_force(bundle)
     # Without cells, no graph confirmed the manifest's frame size; it may be huge, so pictures are not stretched to it.
-    frames = digests_of_frames(reference, bundle.manifest.input.frame if rows.cells else None)
+    frames = digests_of_frames(
+        reference, bundle.manifest.input.frame if rows.cells else None
+    )
     return Certificate(
         bundle=bundle.manifest.digest,
         about=subject_of(bundle, reference, plan, frames),
         reference=reference.source,
-        machine={"system": platform.system(), "machine": platform.machine(), "python": platform.python_version()},
+        machine={
+            "system": platform.system(),
+            "machine": platform.machine(),
+            "python": platform.python_version(),
+        },
         tools=_versions(),
         scale=decision.scale,
         threshold=decision.threshold,
         local_thresholds=bundle.local is not None,
         widened=plan.widen,
         notes=tuple(notes_on(bundle, plan)),
-        vouched_by=vouching_certificate(bundle) if reference.source == GOLDEN else "",
+        vouched_by=vouching_certificate(bundle)
+        if reference.source == GOLDEN
+        else "",
         tolerances={plan.precision: plan.tolerance},
         pictures=_counts(reference, frames),
-        stage_names=bundle.manifest.stages if reference.source in ORIGINALS else (),
+        stage_names=bundle.manifest.stages
+        if reference.source in ORIGINALS
+        else (),
         cells=tuple(rows.cells),
-        checks=tuple(check.model_copy(update={"precision": plan.precision}) for check in rows.checks),
+        checks=tuple(
+            check.model_copy(update={"precision": plan.precision})
+            for check in rows.checks
+        ),
         stages=tuple(rows.stages),
         findings=tuple(rows.findings),
     )
@@ -110,20 +141,33 @@ class _Rows:
 
 
 def _prove_runtime(
-    bundle: Bundle, reference: Reference, plan: Plan, runtime: str, rows: _Rows, *, stages: bool
+    bundle: Bundle,
+    reference: Reference,
+    plan: Plan,
+    runtime: str,
+    rows: _Rows,
+    *,
+    stages: bool,
 ) -> None:
     manifest = bundle.manifest
     with plan.open(bundle, runtime) as session:
         # Opening checks the graph against the manifest's sizes, so they are safe to use only from here on.
-        rows.truth = rows.truth or truth_of(reference.pictures, manifest.geometry, manifest.input.frame)
+        rows.truth = rows.truth or truth_of(
+            reference.pictures, manifest.geometry, manifest.input.frame
+        )
         rows.cells += _cells(bundle, session, reference, plan, rows.truth)
-        rows.checks += [*_contract(bundle, session), *_copies(bundle, session, reference, plan)]
+        rows.checks += [
+            *_contract(bundle, session),
+            *_copies(bundle, session, reference, plan),
+        ]
     if not reference.stages:
         return
     with plan.open(bundle, runtime, stages=True) as tapped:
         rows.checks += stage_checks(bundle, tapped, reference, plan.tolerance)
     if stages or _is_off(runtime, rows.cells, rows.checks):
-        errors, finding = _localised(bundle, reference, plan, runtime, plan.tolerance, asked=stages)
+        errors, finding = _localised(
+            bundle, reference, plan, runtime, plan.tolerance, asked=stages
+        )
         rows.stages += errors
         rows.findings.append(finding)
 
@@ -132,23 +176,40 @@ def failure_text(certificate: Certificate, consequence: str) -> str:
     """The failures in one message."""
     shown = "\n  ".join(certificate.failures[:12])
     more = len(certificate.failures) - 12
-    return f"the proof failed, {consequence}:\n  {shown}" + (f"\n  and {more} more" if more > 0 else "")
+    return f"the proof failed, {consequence}:\n  {shown}" + (
+        f"\n  and {more} more" if more > 0 else ""
+    )
 
 
-def _cells(bundle: Bundle, session: Session, reference: Reference, plan: Plan, truth: Truth) -> Iterator[Cell]:
+def _cells(
+    bundle: Bundle,
+    session: Session,
+    reference: Reference,
+    plan: Plan,
+    truth: Truth,
+) -> Iterator[Cell]:
     names = [picture.name for picture in reference.pictures]
-    decision, exported = reference.decision_in_force(bundle), reference.exported_decision(bundle)
+    decision, exported = (
+        reference.decision_in_force(bundle),
+        reference.exported_decision(bundle),
+    )
     frame, tolerance = bundle.manifest.input.frame, plan.tolerance
     before, single = truth.ranks(reference.outputs), None
-    allowed = 0.0 if plan.precision == "fp32" else tolerance.score  # blends are made for float32: there, all count
+    allowed = (
+        0.0 if plan.precision == "fp32" else tolerance.score
+    )  # blends are made for float32: there, all count
     for batch in plan.batches:
         outputs = collect(session, reference.pictures, frame, batch)
-        difference = compare(reference.outputs, outputs, decision, names, allowed, exported)
+        difference = compare(
+            reference.outputs, outputs, decision, names, allowed, exported
+        )
         after = truth.ranks(outputs)
         single = outputs if batch == 1 else single
         batch_error = None
         if batch != 1:
-            others = single or _among_other_neighbours(session, reference.pictures, frame, batch)
+            others = single or _among_other_neighbours(
+                session, reference.pictures, frame, batch
+            )
             apart = compare(others, outputs, decision, names, allowed)
             batch_error = max(apart.score_error, apart.map_error)
         yield Cell(
@@ -169,25 +230,42 @@ def _cells(bundle: Bundle, session: Session, reference: Reference, plan: Plan, t
 
 
 def _among_other_neighbours(
-    session: Session, pictures: Sequence[Picture], frame: tuple[int, int], batch: int
+    session: Session,
+    pictures: Sequence[Picture],
+    frame: tuple[int, int],
+    batch: int,
 ) -> Outputs:
     """For a graph that takes no single picture: the same pictures, each in another company."""
     moved = collect(session, [*pictures[1:], pictures[0]], frame, batch)
-    return Outputs(np.roll(moved.score, 1, axis=0), np.roll(moved.anomaly_map, 1, axis=0))
+    return Outputs(
+        np.roll(moved.score, 1, axis=0), np.roll(moved.anomaly_map, 1, axis=0)
+    )
 
 
 def _change(before: float | None, after: float | None) -> float | None:
     return None if before is None or after is None else after - before
 
 
-def _is_off(runtime: str, cells: Sequence[Cell], checks: Sequence[Check]) -> bool:
+def _is_off(
+    runtime: str, cells: Sequence[Cell], checks: Sequence[Check]
+) -> bool:
     """Did a number or a decision fail? What fails the contract has no stage to look for."""
     failed = [cell.runtime for cell in cells if cell.failures]
-    return runtime in failed + [check.runtime for check in checks if check.kind != "contract" and not check.passed]
+    return runtime in failed + [
+        check.runtime
+        for check in checks
+        if check.kind != "contract" and not check.passed
+    ]
 
 
 def _localised(
-    bundle: Bundle, reference: Reference, plan: Plan, runtime: str, tolerance: Tolerance, *, asked: bool
+    bundle: Bundle,
+    reference: Reference,
+    plan: Plan,
+    runtime: str,
+    tolerance: Tolerance,
+    *,
+    asked: bool,
 ) -> tuple[list[StageError], Finding]:
     """Where nobody asked, a proof that failed is not to end in another error."""
     try:
@@ -196,21 +274,30 @@ def _localised(
         if asked:
             raise
         text = f"the stage that fails could not be found: {error}"
-        return [], Finding(runtime=runtime, precision=plan.precision, stage=None, passed=False, text=text)
+        return [], Finding(
+            runtime=runtime,
+            precision=plan.precision,
+            stage=None,
+            passed=False,
+            text=text,
+        )
 
 
 def _contract(bundle: Bundle, session: Session) -> list[Check]:
     """Types and shapes as promised, and a clear refusal of whatever is not a frame."""
     manifest = bundle.manifest
     height, width = manifest.input.frame
-    count = 1 if manifest.input.batch == "dynamic" else int(manifest.input.batch)
+    count = (
+        1 if manifest.input.batch == "dynamic" else int(manifest.input.batch)
+    )
     frames = np.zeros((count, height, width, 3), dtype=np.uint8)
     outputs = session.run({FRAMES: frames})
     checks = [
         _check(
             session,
             f"output {promised.name}",
-            outputs[promised.name].dtype == promised.dtype and outputs[promised.name].shape == (count, *promised.shape),
+            outputs[promised.name].dtype == promised.dtype
+            and outputs[promised.name].shape == (count, *promised.shape),
             f"got {outputs[promised.name].dtype} {outputs[promised.name].shape}",
         )
         for promised in manifest.outputs
@@ -224,39 +311,67 @@ def _contract(bundle: Bundle, session: Session) -> list[Check]:
         "refuses another name": {"images": frames},
     }
     for name, feed in wrong.items():
-        checks.append(_check(session, name, _refused(session, feed), "was not refused"))
+        checks.append(
+            _check(session, name, _refused(session, feed), "was not refused")
+        )
     return sorted(checks, key=lambda check: CLAUSES.index(check.name))
 
 
-def _copies(bundle: Bundle, session: Session, reference: Reference, plan: Plan) -> Iterator[Check]:
+def _copies(
+    bundle: Bundle, session: Session, reference: Reference, plan: Plan
+) -> Iterator[Check]:
     """Run copies of one picture as a batch, as an inspector fills up a fixed one: the lowest and the highest score."""
     scores = np.asarray(reference.outputs.score, dtype=np.float64)
     for batch in plan.batches:
         if batch > 1:
             differences = [
-                _difference_of_copies(bundle, session, reference, plan, place, batch)
+                _difference_of_copies(
+                    bundle, session, reference, plan, place, batch
+                )
                 for place in {int(scores.argmin()), int(scores.argmax())}
             ]
-            lines = [line for each in differences for line in failures_of_cell(each, None, plan.tolerance)]
+            lines = [
+                line
+                for each in differences
+                for line in failures_of_cell(each, None, plan.tolerance)
+            ]
             yield _check(session, copies_at(batch), not lines, "; ".join(lines))
 
 
 def _difference_of_copies(
-    bundle: Bundle, session: Session, reference: Reference, plan: Plan, place: int, batch: int
+    bundle: Bundle,
+    session: Session,
+    reference: Reference,
+    plan: Plan,
+    place: int,
+    batch: int,
 ) -> Difference:
     picture = reference.pictures[place]
     pixels = picture.frame(bundle.manifest.input.frame)
     outputs = session.run({FRAMES: np.repeat(pixels[None], batch, axis=0)})
     places = [place] * batch
-    expected = Outputs(reference.outputs.score[places], reference.outputs.anomaly_map[places])
+    expected = Outputs(
+        reference.outputs.score[places], reference.outputs.anomaly_map[places]
+    )
     produced = Outputs(outputs["score"], outputs["anomaly_map"])
-    decision, exported = reference.decision_in_force(bundle), reference.exported_decision(bundle)
+    decision, exported = (
+        reference.decision_in_force(bundle),
+        reference.exported_decision(bundle),
+    )
     allowed = 0.0 if plan.precision == "fp32" else plan.tolerance.score
-    return compare(expected, produced, decision, [picture.name] * batch, allowed, exported)
+    return compare(
+        expected, produced, decision, [picture.name] * batch, allowed, exported
+    )
 
 
 def _check(session: Session, name: str, passed: bool, detail: str) -> Check:
-    return Check(runtime=session.name, kind="contract", name=name, detail="" if passed else detail, passed=bool(passed))
+    return Check(
+        runtime=session.name,
+        kind="contract",
+        name=name,
+        detail="" if passed else detail,
+        passed=bool(passed),
+    )
 
 
 def _refused(session: Session, feed: dict[str, npt.NDArray[Any]]) -> bool:
@@ -269,7 +384,9 @@ def _refused(session: Session, feed: dict[str, npt.NDArray[Any]]) -> bool:
     return False
 
 
-def _counts(reference: Reference, frames: Sequence[FrameDigest]) -> PictureCount:
+def _counts(
+    reference: Reference, frames: Sequence[FrameDigest]
+) -> PictureCount:
     names = [picture.name for picture in reference.pictures]
     made = (BLENDED, EXTREME, SYNTHETIC)
     own = {
@@ -279,7 +396,9 @@ def _counts(reference: Reference, frames: Sequence[FrameDigest]) -> PictureCount
     }
     return PictureCount(
         total=len(names),
-        labelled=sum(picture.anomalous is not None for picture in reference.pictures),
+        labelled=sum(
+            picture.anomalous is not None for picture in reference.pictures
+        ),
         blended=sum(name.startswith(BLENDED) for name in names),
         fitted=reference.fitted,
         extreme=sum(name.startswith(EXTREME) for name in names),

@@ -9,7 +9,16 @@ from pydantic import ConfigDict, Field
 
 from anomedge.bundle import contracts
 
-__all__ = ["BUNDLE", "Cell", "Check", "Finding", "Frozen", "PictureCount", "StageError", "Subject"]
+__all__ = [
+    "BUNDLE",
+    "Cell",
+    "Check",
+    "Finding",
+    "Frozen",
+    "PictureCount",
+    "StageError",
+    "Subject",
+]
 
 BUNDLE = "bundle"
 """Placeholder for the runtime's name in checks of the bundle itself, which involve no runtime."""

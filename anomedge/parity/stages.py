@@ -43,7 +43,9 @@ class Off(NamedTuple):
     where: str = ""
 
 
-def stage_checks(bundle: Bundle, session: Session, reference: Reference, tolerance: Tolerance) -> list[Check]:
+def stage_checks(
+    bundle: Bundle, session: Session, reference: Reference, tolerance: Tolerance
+) -> list[Check]:
     """Each stage of the tapped graph against the original's, the worst of the pictures whose stages are known.
 
     Raises:
@@ -67,10 +69,16 @@ def stage_checks(bundle: Bundle, session: Session, reference: Reference, toleran
 
 
 def errors_as_they_arrive(
-    bundle: Bundle, session: Session, reference: Reference, names: Collection[str] | None = None
+    bundle: Bundle,
+    session: Session,
+    reference: Reference,
+    names: Collection[str] | None = None,
 ) -> dict[str, Off]:
     """Of the named stages, or all that are known: made there or handed on, from frames to the stage."""
-    copies, scales = copies_of(bundle), scales_of(reference.exported_decision(bundle), reference)
+    copies, scales = (
+        copies_of(bundle),
+        scales_of(reference.exported_decision(bundle), reference),
+    )
     worst: dict[str, Off] = {}
     for place, expected in reference.stages.items():
         picture = reference.pictures[place]
@@ -78,27 +86,44 @@ def errors_as_they_arrive(
         got = session.run({FRAMES: np.repeat(pixels[None], copies, axis=0)})
         for name, wanted in expected.items():
             if names is None or name in names:
-                produced = got.get("preprocessed" if name == "rounded" else name, np.empty(0))[:1]
+                produced = got.get(
+                    "preprocessed" if name == "rounded" else name, np.empty(0)
+                )[:1]
                 if produced.shape != wanted.shape:
                     raise BundleError(
                         f"{bundle.path}: stage {name} is {produced.shape}, {wanted.shape} in the golden frames: "
                         f"export again"
                     )
-                off = off_by(wanted, produced, scale_at(name, wanted, scales), picture.name)
+                off = off_by(
+                    wanted,
+                    produced,
+                    scale_at(name, wanted, scales),
+                    picture.name,
+                )
                 worst[name] = max(worst.get(name, off), off, key=_error)
     return worst
 
 
-def errors_between(original: Reference, copy: Reference, decision: Decision) -> dict[str, Off]:
+def errors_between(
+    original: Reference, copy: Reference, decision: Decision
+) -> dict[str, Off]:
     """Return the largest error of each stage over the pictures for which both references hold that stage."""
     scales = scales_of(decision, original)
     worst: dict[str, Off] = {}
     for place in original.stages.keys() & copy.stages.keys():
         for name in original.stages[place].keys() & copy.stages[place].keys():
-            wanted, produced = original.stages[place][name], copy.stages[place][name]
+            wanted, produced = (
+                original.stages[place][name],
+                copy.stages[place][name],
+            )
             off = Off(float("inf"), original.pictures[place].name)
             if produced.shape == wanted.shape:
-                off = off_by(wanted, produced, scale_at(name, wanted, scales), original.pictures[place].name)
+                off = off_by(
+                    wanted,
+                    produced,
+                    scale_at(name, wanted, scales),
+                    original.pictures[place].name,
+                )
             worst[name] = max(worst.get(name, off), off, key=_error)
     return worst
 
@@ -118,16 +143,24 @@ def scales_of(decision: Decision, reference: Reference) -> dict[str, float]:
     """
     fixed = dict.fromkeys(_PIXELS, 1.0) | dict.fromkeys(OUTPUTS, decision.scale)
     return {
-        name: fixed.get(name) or _spread(name, reference) for stages in reference.stages.values() for name in stages
+        name: fixed.get(name) or _spread(name, reference)
+        for stages in reference.stages.values()
+        for name in stages
     }
 
 
-def scale_at(name: str, wanted: npt.ArrayLike, scales: Mapping[str, float]) -> Scale:
+def scale_at(
+    name: str, wanted: npt.ArrayLike, scales: Mapping[str, float]
+) -> Scale:
     """The stage's figure of `scales_of`; of map and score, what each value is held to."""
-    return scale_of_each(wanted, scales[name]) if name in OUTPUTS else scales[name]
+    return (
+        scale_of_each(wanted, scales[name]) if name in OUTPUTS else scales[name]
+    )
 
 
-def off_by(wanted: npt.ArrayLike, produced: npt.ArrayLike, scale: Scale, picture: str) -> Off:
+def off_by(
+    wanted: npt.ArrayLike, produced: npt.ArrayLike, scale: Scale, picture: str
+) -> Off:
     """The largest difference of two arrays (1, ...), a share of the scale.
 
     Where both are the same, NaN and infinities included, they do not differ; any other number that is not finite is
@@ -136,7 +169,10 @@ def off_by(wanted: npt.ArrayLike, produced: npt.ArrayLike, scale: Scale, picture
     >>> off_by([[1.0, 2.0]], [[1.0, float("nan")]], 1.0, "a.png")
     Off(error=inf, picture='a.png', where='1')
     """
-    a, b = np.asarray(wanted, dtype=np.float64), np.asarray(produced, dtype=np.float64)
+    a, b = (
+        np.asarray(wanted, dtype=np.float64),
+        np.asarray(produced, dtype=np.float64),
+    )
     with np.errstate(invalid="ignore"):
         apart = np.abs(a - b) / scale
     if not apart.size:
@@ -144,7 +180,9 @@ def off_by(wanted: npt.ArrayLike, produced: npt.ArrayLike, scale: Scale, picture
     apart[np.isnan(apart)] = np.inf
     apart[(a == b) | (np.isnan(a) & np.isnan(b))] = 0.0
     place = np.unravel_index(int(apart.argmax()), apart.shape)
-    return Off(float(apart[place]), picture, _where([int(n) for n in place[1:]]))
+    return Off(
+        float(apart[place]), picture, _where([int(n) for n in place[1:]])
+    )
 
 
 def _where(place: list[int]) -> str:
@@ -154,7 +192,9 @@ def _where(place: list[int]) -> str:
     ('channel 2, y 10, x 11', '')
     """
     if len(place) == len(_AXES):
-        return ", ".join(f"{axis} {n}" for axis, n in zip(_AXES, place, strict=True))
+        return ", ".join(
+            f"{axis} {n}" for axis, n in zip(_AXES, place, strict=True)
+        )
     return ", ".join(map(str, place))
 
 
@@ -166,7 +206,9 @@ def _spread(name: str, reference: Reference) -> float:
     ]
     if not values:
         return 1.0
-    spread = max(float(x.max()) for x in values) - min(float(x.min()) for x in values)
+    spread = max(float(x.max()) for x in values) - min(
+        float(x.min()) for x in values
+    )
     return max(spread, 1e-12) if np.isfinite(spread) else 1.0
 
 

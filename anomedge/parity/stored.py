@@ -13,13 +13,31 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anomedge.bundle import CERTIFICATES, Bundle, assert_in_place
-from anomedge.files import JsonError, NotPlainError, atomic_file, canonical_json, read_json
-from anomedge.parity.certificate import GOLDEN, ORIGINALS, TOLERANCES, Certificate
+from anomedge.files import (
+    JsonError,
+    NotPlainError,
+    atomic_file,
+    canonical_json,
+    read_json,
+)
+from anomedge.parity.certificate import (
+    GOLDEN,
+    ORIGINALS,
+    TOLERANCES,
+    Certificate,
+)
 from anomedge.parity.rows import BUNDLE
 from anomedge.parity.subject import digest_of_decision, digest_of_golden
 from anomedge.runtimes import variant_of
 
-__all__ = ["HOST", "StoredCertificate", "keep_certificate", "plain_name", "stored_certificates", "vouching_certificate"]
+__all__ = [
+    "HOST",
+    "StoredCertificate",
+    "keep_certificate",
+    "plain_name",
+    "stored_certificates",
+    "vouching_certificate",
+]
 
 HOST = "host"
 """The name of eager Torch's certificate, which no proof on golden frames may take."""
@@ -48,7 +66,11 @@ class StoredCertificate:
     def verdict(self) -> str:
         """The verdict in words."""
         if self.certificate is None or self.objection:
-            return f"not about this bundle: {self.objection}" if self.certificate else f"ignored: {self.objection}"
+            return (
+                f"not about this bundle: {self.objection}"
+                if self.certificate
+                else f"ignored: {self.objection}"
+            )
         if not self.certificate.passed:
             return f"FAILED: {self.certificate.failures[0]}"
         return "; ".join(["passed", *self.certificate.cautions])
@@ -76,14 +98,21 @@ def vouching_certificate(bundle: Bundle) -> str:
     golden = digest_of_golden(manifest)
     for stored in stored_certificates(bundle):
         proof = stored.certificate
-        if proof is None or proof.reference == GOLDEN or proof.reference not in ORIGINALS or not proof.passed:
+        if (
+            proof is None
+            or proof.reference == GOLDEN
+            or proof.reference not in ORIGINALS
+            or not proof.passed
+        ):
             continue
         if (proof.bundle, proof.about.golden) == (manifest.digest, golden):
             return stored.name
     return ""
 
 
-def keep_certificate(bundle: Bundle, name: str, certificate: Certificate) -> None:
+def keep_certificate(
+    bundle: Bundle, name: str, certificate: Certificate
+) -> None:
     """Write a certificate if it passed; remove what it supersedes from earlier certificates of the same name.
 
     A failed certificate supersedes as well. Rows of other runtimes and precisions move to a separate file. A failed check of
@@ -97,13 +126,24 @@ def keep_certificate(bundle: Bundle, name: str, certificate: Certificate) -> Non
     folder.mkdir(exist_ok=True)
     stem = plain_name(name)
     main = folder / f"{stem}.json"
-    if any(check.runtime == BUNDLE and not check.passed for check in certificate.checks):
+    if any(
+        check.runtime == BUNDLE and not check.passed
+        for check in certificate.checks
+    ):
         _remove_refuted(bundle, folder)
     # By name, not through `stored_certificates`, which lists a limited number of files.
-    earlier = [path for path in folder.glob("*.json") if path == main or path.name.startswith(f"{stem}.")]
+    earlier = [
+        path
+        for path in folder.glob("*.json")
+        if path == main or path.name.startswith(f"{stem}.")
+    ]
     stale = set(earlier)
     for stored in _read_all(earlier, bundle):
-        left = stored.certificate.without(certificate.places) if stored.passed and stored.certificate else None
+        left = (
+            stored.certificate.without(certificate.places)
+            if stored.passed and stored.certificate
+            else None
+        )
         if left is not None and left.cells:
             beside = folder / f"{stem}.{_places_stem(left)}.json"
             _write(beside, left)
@@ -117,7 +157,10 @@ def keep_certificate(bundle: Bundle, name: str, certificate: Certificate) -> Non
 
 def _remove_refuted(bundle: Bundle, folder: Path) -> None:
     for stored in _read_all(folder.glob("*.json"), bundle):
-        if stored.certificate is not None and stored.certificate.bundle == bundle.manifest.digest:
+        if (
+            stored.certificate is not None
+            and stored.certificate.bundle == bundle.manifest.digest
+        ):
             (folder / stored.name).unlink(missing_ok=True)
 
 
@@ -137,7 +180,9 @@ def plain_name(name: str) -> str:
 
 def _places_stem(certificate: Certificate) -> str:
     """Format the runtimes and precisions of a certificate as part of a file name."""
-    return plain_name("_".join("-".join(place) for place in sorted(certificate.places)))
+    return plain_name(
+        "_".join("-".join(place) for place in sorted(certificate.places))
+    )
 
 
 def _read(path: Path, bundle: Bundle) -> StoredCertificate | None:
@@ -152,8 +197,12 @@ def _read(path: Path, bundle: Bundle) -> StoredCertificate | None:
     except FileNotFoundError:
         return None
     except (OSError, JsonError) as error:
-        return StoredCertificate(path.name, None, f"not a certificate ({_reason(error)})")
-    return StoredCertificate(path.name, certificate, next(_objections(certificate, bundle), ""))
+        return StoredCertificate(
+            path.name, None, f"not a certificate ({_reason(error)})"
+        )
+    return StoredCertificate(
+        path.name, certificate, next(_objections(certificate, bundle), "")
+    )
 
 
 def _objections(certificate: Certificate, bundle: Bundle) -> Iterator[str]:
@@ -168,19 +217,34 @@ def _objections(certificate: Certificate, bundle: Bundle) -> Iterator[str]:
         yield "it was made with other golden frames"
     if certificate.about.decision != digest_of_decision(bundle.decision):
         yield f"it was proven at threshold {certificate.threshold:.6g}; in force is {bundle.decision.threshold:.6g}"
-    if certificate.reference in ORIGINALS and set(certificate.stage_names) != set(manifest.stages):
+    if certificate.reference in ORIGINALS and set(
+        certificate.stage_names
+    ) != set(manifest.stages):
         yield "it names other stages"
-    if (certificate.threshold, certificate.scale) != (bundle.decision.threshold, bundle.decision.scale):
+    if (certificate.threshold, certificate.scale) != (
+        bundle.decision.threshold,
+        bundle.decision.scale,
+    ):
         yield "it states another threshold or scale than the decision in force"
     for runtime, precision in sorted(certificate.places):
         variant = manifest.variants.get(variant_of(precision))
-        if variant is None or not {variant.onnx, variant.openvino} & certificate.about.graphs.keys():
+        if (
+            variant is None
+            or not {variant.onnx, variant.openvino}
+            & certificate.about.graphs.keys()
+        ):
             yield f"it names no graph that {runtime[:40]} ran in {precision[:40]}"
         if precision not in certificate.tolerances:
             yield f"it states no tolerances of {precision[:40]}"
     for precision, tolerance in certificate.tolerances.items():
-        widest = TOLERANCES[precision].widened(certificate.widened) if precision in TOLERANCES else None
-        if widest is None or any(value > getattr(widest, name) for name, value in tolerance):
+        widest = (
+            TOLERANCES[precision].widened(certificate.widened)
+            if precision in TOLERANCES
+            else None
+        )
+        if widest is None or any(
+            value > getattr(widest, name) for name, value in tolerance
+        ):
             yield f"its tolerances of {precision[:40]} are wider than this release's"
 
 

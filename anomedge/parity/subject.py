@@ -16,7 +16,13 @@ from anomedge.parity.rows import Subject
 from anomedge.runtimes import get, variant_of
 from anomedge.threshold import Decision
 
-__all__ = ["FrameDigest", "digest_of_decision", "digest_of_golden", "digests_of_frames", "subject_of"]
+__all__ = [
+    "FrameDigest",
+    "digest_of_decision",
+    "digest_of_golden",
+    "digests_of_frames",
+    "subject_of",
+]
 
 _GOLDEN = "golden/"
 _UNIFORM = 2
@@ -29,7 +35,12 @@ class FrameDigest(NamedTuple):
     uniform: bool
 
 
-def subject_of(bundle: Bundle, reference: Reference, plan: Plan, frames: Sequence[FrameDigest]) -> Subject:
+def subject_of(
+    bundle: Bundle,
+    reference: Reference,
+    plan: Plan,
+    frames: Sequence[FrameDigest],
+) -> Subject:
     """Compute the digests of all inputs of a verdict on this bundle.
 
     Args:
@@ -54,27 +65,39 @@ def digest_of_decision(decision: Decision) -> str:
 
 def digest_of_golden(manifest: Manifest) -> str:
     """Compute the SHA-256 of the golden entries of the manifest and of their files."""
-    files = {name: record.sha256 for name, record in manifest.files.items() if name.startswith(_GOLDEN)}
+    files = {
+        name: record.sha256
+        for name, record in manifest.files.items()
+        if name.startswith(_GOLDEN)
+    }
     entries = [entry.model_dump(mode="json") for entry in manifest.golden]
     return sha256_of_bytes(canonical_json({"entries": entries, "files": files}))
 
 
-def digests_of_frames(reference: Reference, frame: tuple[int, int] | None) -> list[FrameDigest]:
+def digests_of_frames(
+    reference: Reference, frame: tuple[int, int] | None
+) -> list[FrameDigest]:
     """Read every picture once and compute its digest.
 
     Args:
         reference: the pictures.
         frame: (height, width) that they are stretched to, in pixels; None to leave them as they are.
     """
-    return [_digest_of_frame(picture.frame(frame)) for picture in reference.pictures]
+    return [
+        _digest_of_frame(picture.frame(frame)) for picture in reference.pictures
+    ]
 
 
 def _digest_of_frame(pixels: Frame) -> FrameDigest:
     spread = np.ptp(pixels.reshape(-1, pixels.shape[-1]), axis=0).max()
-    return FrameDigest(sha256_of_bytes(pixels.tobytes()), bool(spread <= _UNIFORM))
+    return FrameDigest(
+        sha256_of_bytes(pixels.tobytes()), bool(spread <= _UNIFORM)
+    )
 
 
-def _digest_of_pictures(reference: Reference, frames: Sequence[FrameDigest]) -> str:
+def _digest_of_pictures(
+    reference: Reference, frames: Sequence[FrameDigest]
+) -> str:
     digest = hashlib.sha256()
     for picture, frame in zip(reference.pictures, frames, strict=True):
         name = repr(picture.name).encode("utf-8", "backslashreplace")
@@ -85,12 +108,25 @@ def _digest_of_pictures(reference: Reference, frames: Sequence[FrameDigest]) -> 
 
 def _graphs(bundle: Bundle, plan: Plan) -> dict[str, str]:
     """Return the digest of every file that the plan's runtimes open, by name."""
-    variant, files = bundle.variant(variant_of(plan.precision)), bundle.manifest.files
+    variant, files = (
+        bundle.variant(variant_of(plan.precision)),
+        bundle.manifest.files,
+    )
     given: set[str] = set()
     for runtime in plan.runtimes:
         kind = get(runtime)
-        given |= {kind.file_of(variant, plan.options()), kind.file_of(variant, plan.options(stages=True))}
+        given |= {
+            kind.file_of(variant, plan.options()),
+            kind.file_of(variant, plan.options(stages=True)),
+        }
     if any(name.endswith(".onnx") for name in given):
-        given |= {variant.onnx, f"{variant.onnx}.data"}  # the graph with stages reads the weights of the main graph
-    given |= {name.removesuffix(".xml") + ".bin" for name in given if name.endswith(".xml")}
+        given |= {
+            variant.onnx,
+            f"{variant.onnx}.data",
+        }  # the graph with stages reads the weights of the main graph
+    given |= {
+        name.removesuffix(".xml") + ".bin"
+        for name in given
+        if name.endswith(".xml")
+    }
     return {name: files[name].sha256 for name in sorted(given & files.keys())}

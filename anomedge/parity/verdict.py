@@ -6,10 +6,26 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-from anomedge.parity.rows import BUNDLE, Cell, Check, Finding, PictureCount, StageError
+from anomedge.parity.rows import (
+    BUNDLE,
+    Cell,
+    Check,
+    Finding,
+    PictureCount,
+    StageError,
+)
 from anomedge.parity.tolerances import Tolerance
 
-__all__ = ["CLAUSES", "FEW", "Errors", "cautions_on", "copies_at", "failures_of_cell", "failures_of_rows", "incomplete"]
+__all__ = [
+    "CLAUSES",
+    "FEW",
+    "Errors",
+    "cautions_on",
+    "copies_at",
+    "failures_of_cell",
+    "failures_of_rows",
+    "incomplete",
+]
 
 CLAUSES = (
     "output score",
@@ -48,7 +64,9 @@ def copies_at(batch: int) -> str:
     return f"copies at batch {batch}"
 
 
-def failures_of_cell(errors: Errors, batch_error: float | None, tolerance: Tolerance) -> tuple[str, ...]:
+def failures_of_cell(
+    errors: Errors, batch_error: float | None, tolerance: Tolerance
+) -> tuple[str, ...]:
     """List the failures of a cell, one line each; a number that is negative or not finite fails."""
     measured = {
         "score": (errors.score_error, tolerance.score),
@@ -61,7 +79,9 @@ def failures_of_cell(errors: Errors, batch_error: float | None, tolerance: Toler
         if not _within(error, allowed)
     ]
     if errors.flips:
-        lines.append(f"{len(errors.flips)} labels flipped: {', '.join(errors.flips[:5])}")
+        lines.append(
+            f"{len(errors.flips)} labels flipped: {', '.join(errors.flips[:5])}"
+        )
     return tuple(lines)
 
 
@@ -73,21 +93,34 @@ def failures_of_rows(
     tolerances: dict[str, Tolerance],
 ) -> Iterator[str]:
     """Yield one line per failed row: checks of the bundle, findings, stages, cells, then the other checks."""
-    yield from _lines_of_checks((check for check in checks if check.runtime == BUNDLE), tolerances)
+    yield from _lines_of_checks(
+        (check for check in checks if check.runtime == BUNDLE), tolerances
+    )
     for finding in findings:
         if not finding.passed:
             yield f"{_place(finding)}: {finding.text}"
-    failed_findings = {(f.runtime, f.precision) for f in findings if not f.passed}
+    failed_findings = {
+        (f.runtime, f.precision) for f in findings if not f.passed
+    }
     for row in stages:
-        if (row.runtime, row.precision) not in failed_findings and not _stage_passes(row, tolerances[row.precision]):
+        if (
+            row.runtime,
+            row.precision,
+        ) not in failed_findings and not _stage_passes(
+            row, tolerances[row.precision]
+        ):
             yield f"{_place(row)}: stage {row.name} exceeds its share"
     for cell in cells:
         for line in _lines_of_cell(cell, tolerances[cell.precision]):
             yield f"{_place(cell)} batch {cell.batch}: {line}"
-    yield from _lines_of_checks((check for check in checks if check.runtime != BUNDLE), tolerances)
+    yield from _lines_of_checks(
+        (check for check in checks if check.runtime != BUNDLE), tolerances
+    )
 
 
-def incomplete(cells: Sequence[Cell], checks: Sequence[Check], stages: Sequence[str]) -> Iterator[str]:
+def incomplete(
+    cells: Sequence[Cell], checks: Sequence[Check], stages: Sequence[str]
+) -> Iterator[str]:
     """Yield one line per missing part of a proof, because a proof without comparisons proves nothing.
 
     Args:
@@ -97,15 +130,26 @@ def incomplete(cells: Sequence[Cell], checks: Sequence[Check], stages: Sequence[
     """
     if not cells:
         yield "nothing was compared: there is no cell"
-    made: dict[tuple[str, str], set[str]] = {(cell.runtime, cell.precision): set() for cell in cells}
+    made: dict[tuple[str, str], set[str]] = {
+        (cell.runtime, cell.precision): set() for cell in cells
+    }
     for check in checks:
         made.setdefault((check.runtime, check.precision), set()).add(check.name)
-    for runtime, precision in dict.fromkeys((cell.runtime, cell.precision) for cell in cells):
+    for runtime, precision in dict.fromkeys(
+        (cell.runtime, cell.precision) for cell in cells
+    ):
         where = runtime + ("" if precision == "fp32" else f" {precision}")
-        if left_out := [name for name in (*CLAUSES, *stages) if name not in made[runtime, precision]]:
+        if left_out := [
+            name
+            for name in (*CLAUSES, *stages)
+            if name not in made[runtime, precision]
+        ]:
             yield f"{where}: not checked: {', '.join(left_out[:5])}"
     for cell in cells:
-        if cell.batch > 1 and copies_at(cell.batch) not in made[cell.runtime, cell.precision]:
+        if (
+            cell.batch > 1
+            and copies_at(cell.batch) not in made[cell.runtime, cell.precision]
+        ):
             yield f"{_place(cell)}: not checked: {copies_at(cell.batch)}"
         if cell.pictures < 1:
             yield f"{_place(cell)} batch {cell.batch}: no picture was compared"
@@ -114,9 +158,15 @@ def incomplete(cells: Sequence[Cell], checks: Sequence[Check], stages: Sequence[
 def cautions_on(pictures: PictureCount, cells: Sequence[Cell]) -> Iterator[str]:
     """Yield one phrase per reason why a proof is weak evidence even if it passed."""
     if pictures.distinct < FEW:
-        own = f"{pictures.own} of your own" if pictures.own else "none of your own"
+        own = (
+            f"{pictures.own} of your own"
+            if pictures.own
+            else "none of your own"
+        )
         alike = pictures.own - pictures.distinct
-        yield f"few pictures: {own}" + (f", {alike} of them uniform or repeated" if alike > 0 else "")
+        yield f"few pictures: {own}" + (
+            f", {alike} of them uniform or repeated" if alike > 0 else ""
+        )
     if pictures.resized:
         yield f"{pictures.resized} of {pictures.total} pictures were stretched to the frame"
     margin = min((cell.smallest_margin for cell in cells), default=0.0)
@@ -136,7 +186,9 @@ def _lines_of_cell(cell: Cell, tolerance: Tolerance) -> tuple[str, ...]:
     return lines
 
 
-def _lines_of_checks(checks: Iterable[Check], tolerances: dict[str, Tolerance]) -> Iterator[str]:
+def _lines_of_checks(
+    checks: Iterable[Check], tolerances: dict[str, Tolerance]
+) -> Iterator[str]:
     for check in checks:
         if not _check_passes(check, tolerances[check.precision]):
             detail = check.detail or "more than is allowed"
@@ -146,7 +198,11 @@ def _lines_of_checks(checks: Iterable[Check], tolerances: dict[str, Tolerance]) 
 def _check_passes(check: Check, tolerance: Tolerance) -> bool:
     """Whether a check passed and its error is within this release's tolerance, or within its own for other kinds."""
     if check.kind in {"pixels", "stage"}:
-        return check.passed and check.error is not None and _within(check.error, tolerance.at(check.name))
+        return (
+            check.passed
+            and check.error is not None
+            and _within(check.error, tolerance.at(check.name))
+        )
     if check.error is not None and check.tolerance is not None:
         return check.passed and _within(check.error, check.tolerance)
     return check.passed
@@ -156,12 +212,18 @@ def _stage_passes(row: StageError, tolerance: Tolerance) -> bool:
     if row.error is None or not row.passed:
         return False
     effect_allowed = max(tolerance.map, tolerance.score)
-    return _within(row.error, tolerance.at(row.name)) and _within(row.effect or 0.0, effect_allowed)
+    return _within(row.error, tolerance.at(row.name)) and _within(
+        row.effect or 0.0, effect_allowed
+    )
 
 
 def _place(row: Cell | Check | StageError | Finding) -> str:
-    return row.runtime + ("" if row.precision == "fp32" else f" {row.precision}")
+    return row.runtime + (
+        "" if row.precision == "fp32" else f" {row.precision}"
+    )
 
 
 def _title(check: Check) -> str:
-    return check.name if check.kind == "bundle" else f"{check.kind} {check.name}"
+    return (
+        check.name if check.kind == "bundle" else f"{check.kind} {check.name}"
+    )

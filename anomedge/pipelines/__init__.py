@@ -26,4 +26,6 @@ def get(name: str) -> type[Pipeline]:
     for kind in Pipeline.__subclasses__():
         if kind.name == name:
             return kind
-    raise InputError(f"got detector {name!r}; expected one of: {', '.join(known)}")
+    raise InputError(
+        f"got detector {name!r}; expected one of: {', '.join(known)}"
+    )

@@ -66,8 +66,16 @@ class Pipeline(nn.Module, ABC):
         super().__init__()
         self.config = config
         self.extractor = extractor.eval()
-        self.register_buffer("mean", torch.tensor(config.mean, device="cpu").reshape(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(config.std, device="cpu").reshape(1, 3, 1, 1), persistent=False)
+        self.register_buffer(
+            "mean",
+            torch.tensor(config.mean, device="cpu").reshape(1, 3, 1, 1),
+            persistent=False,
+        )
+        self.register_buffer(
+            "std",
+            torch.tensor(config.std, device="cpu").reshape(1, 3, 1, 1),
+            persistent=False,
+        )
 
     @abstractmethod
     def stages(self, images: Tensor) -> dict[str, Tensor]:
@@ -80,7 +88,9 @@ class Pipeline(nn.Module, ABC):
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
         """Feature maps of the scaled images, by layer."""
-        features: dict[str, Tensor] = self.extractor((images - self.mean) / self.std)
+        features: dict[str, Tensor] = self.extractor(
+            (images - self.mean) / self.std
+        )
         return features
 
     def with_extractor(self, extractor: nn.Module) -> Pipeline:
@@ -101,10 +111,14 @@ def checked_config(kind: type[C], **values: Any) -> C:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"got {name} = {first['input']!r}; expected otherwise: {first['msg']}") from error
+        raise InputError(
+            f"got {name} = {first['input']!r}; expected otherwise: {first['msg']}"
+        ) from error
 
 
-def base_config(extractor: FeatureExtractor, size: tuple[int, int]) -> dict[str, Any]:
+def base_config(
+    extractor: FeatureExtractor, size: tuple[int, int]
+) -> dict[str, Any]:
     """What every detector's configuration starts with."""
     return {
         "backbone": extractor.backbone,
@@ -115,7 +129,9 @@ def base_config(extractor: FeatureExtractor, size: tuple[int, int]) -> dict[str,
     }
 
 
-def map_sizes(extractor: FeatureExtractor, size: tuple[int, int]) -> list[tuple[int, int]]:
+def map_sizes(
+    extractor: FeatureExtractor, size: tuple[int, int]
+) -> list[tuple[int, int]]:
     """Height and width of each layer's feature map, found without computing one.
 
     Raises:
@@ -123,10 +139,26 @@ def map_sizes(extractor: FeatureExtractor, size: tuple[int, int]) -> list[tuple[
     """
     parameter = next(extractor.parameters(), torch.zeros(()))
     try:
-        with torch.no_grad(), silenced("torch._subclasses.fake_tensor"), FakeTensorMode(allow_non_fake_inputs=True):
-            images = torch.empty(1, 3, *size, dtype=parameter.dtype, device=parameter.device)
-            shapes = {layer: tuple(int(n) for n in x.shape) for layer, x in extractor(images).items()}
-    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError, ModelError) as error:
+        with (
+            torch.no_grad(),
+            silenced("torch._subclasses.fake_tensor"),
+            FakeTensorMode(allow_non_fake_inputs=True),
+        ):
+            images = torch.empty(
+                1, 3, *size, dtype=parameter.dtype, device=parameter.device
+            )
+            shapes = {
+                layer: tuple(int(n) for n in x.shape)
+                for layer, x in extractor(images).items()
+            }
+    except (
+        RuntimeError,
+        ValueError,
+        TypeError,
+        IndexError,
+        AssertionError,
+        ModelError,
+    ) as error:
         cause = error.__cause__ if isinstance(error, ModelError) else error
         raise ModelError(
             f"{extractor.backbone} does not take images of {size[0]}x{size[1]} ({first_line(cause)}); expected a size that it accepts: "
@@ -135,7 +167,9 @@ def map_sizes(extractor: FeatureExtractor, size: tuple[int, int]) -> list[tuple[
     finally:
         # LeViT and its like remember biases that they have computed, here without numbers. Setting the mode clears them.
         extractor.eval()
-    for (layer, shape), channels in zip(shapes.items(), extractor.channels, strict=True):
+    for (layer, shape), channels in zip(
+        shapes.items(), extractor.channels, strict=True
+    ):
         if len(shape) != 4 or shape[1] != channels:
             raise ModelError(
                 f"layer {layer} of {extractor.backbone} gives {shape}; expected (B, {channels}, h, w): "
@@ -144,7 +178,9 @@ def map_sizes(extractor: FeatureExtractor, size: tuple[int, int]) -> list[tuple[
     return [shape[2:] for shape in shapes.values()]  # type: ignore[misc]
 
 
-def map_resampling(grid: tuple[int, int], size: tuple[int, int], sigma: float) -> LinearResample2d:
+def map_resampling(
+    grid: tuple[int, int], size: tuple[int, int], sigma: float
+) -> LinearResample2d:
     """From the grid of patches to the anomaly map: bilinear upsampling, then Gaussian blur, as one pair of matrices.
 
     The kernel has 2 int(4 sigma + 1/2) + 1 pixels, as anomalib and scipy truncate it.
@@ -155,6 +191,7 @@ def map_resampling(grid: tuple[int, int], size: tuple[int, int], sigma: float) -
             f"got images of {size}; expected over {kernel_size // 2} pixels for sigma {sigma}: enlarge --size"
         )
     rows, columns = (
-        gaussian_blur(n_out, kernel_size, sigma) @ bilinear(n_in, n_out) for n_in, n_out in zip(grid, size, strict=True)
+        gaussian_blur(n_out, kernel_size, sigma) @ bilinear(n_in, n_out)
+        for n_in, n_out in zip(grid, size, strict=True)
     )
     return LinearResample2d(rows, columns)

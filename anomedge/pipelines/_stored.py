@@ -17,7 +17,12 @@ from anomedge.files import validated
 
 __all__ = ["Stated", "read_tensors", "stated_tensors"]
 
-_FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+_FLOATS = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+}
 _OTHERS = {
     "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
 }  # fmt: skip
@@ -47,10 +52,16 @@ def stated_tensors(content: Mapping[str, Any]) -> dict[str, Stated]:
     Raises:
         JsonError: an entry is no tensor's.
     """
-    return {name: validated(Stated, entry) for name, entry in content.items() if name != "__metadata__"}
+    return {
+        name: validated(Stated, entry)
+        for name, entry in content.items()
+        if name != "__metadata__"
+    }
 
 
-def read_tensors(file: BinaryIO, stated: Mapping[str, Stated], digest: Any) -> dict[str, Tensor]:
+def read_tensors(
+    file: BinaryIO, stated: Mapping[str, Stated], digest: Any
+) -> dict[str, Tensor]:
     """Read every tensor of an open file.
 
     Args:
@@ -74,18 +85,26 @@ def _check_places(ordered: list[tuple[str, Stated]], available: int) -> None:
         begin, end = tensor.data_offsets
         size = prod(tensor.shape) * _DTYPES[tensor.dtype].itemsize
         if begin != position or end - begin != size:
-            raise ValueError(f"{name} lies at bytes {begin} to {end}; expected {position} to {position + size}")
+            raise ValueError(
+                f"{name} lies at bytes {begin} to {end}; expected {position} to {position + size}"
+            )
         position = end
     if position != available:
-        raise ValueError(f"got {available} bytes of tensors; expected {position}")
+        raise ValueError(
+            f"got {available} bytes of tensors; expected {position}"
+        )
 
 
-def _tensors(file: BinaryIO, ordered: list[tuple[str, Stated]], digest: Any) -> Iterator[tuple[str, Tensor]]:
+def _tensors(
+    file: BinaryIO, ordered: list[tuple[str, Stated]], digest: Any
+) -> Iterator[tuple[str, Tensor]]:
     for name, tensor in ordered:
         begin, end = tensor.data_offsets
         content = torch.empty(end - begin, dtype=torch.uint8)
         read = file.readinto(content.numpy())  # type: ignore[attr-defined]
         if read != end - begin:
-            raise ValueError(f"got {read} bytes of {name}; expected {end - begin}")
+            raise ValueError(
+                f"got {read} bytes of {name}; expected {end - begin}"
+            )
         digest.update(content.numpy())
         yield name, content.view(_DTYPES[tensor.dtype]).reshape(tensor.shape)

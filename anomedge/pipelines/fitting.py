@@ -15,7 +15,11 @@ from torch import Tensor, nn
 
 from anomedge import pipelines
 from anomedge.components import FeatureExtractor
-from anomedge.components.features import PACKAGED_WEIGHTS, depth_layers, layers_at_strides
+from anomedge.components.features import (
+    PACKAGED_WEIGHTS,
+    depth_layers,
+    layers_at_strides,
+)
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_bytes
 from anomedge.images import Picture, read_folder, read_normal
@@ -26,9 +30,23 @@ from anomedge.pipelines.preprocessing import to_images
 from anomedge.pipelines.rounding import LARGEST_ROUNDING_EFFECT, rounding_effect
 from anomedge.progress import track
 from anomedge.resample import Geometry
-from anomedge.threshold import Cut, Decision, Origin, Scores, by_f1, by_false_alarm_rate, spread
+from anomedge.threshold import (
+    Cut,
+    Decision,
+    Origin,
+    Scores,
+    by_f1,
+    by_false_alarm_rate,
+    spread,
+)
 
-__all__ = ["DefaultLayersWarning", "FitOptions", "FlatFeaturesWarning", "SmallSampleWarning", "fit"]
+__all__ = [
+    "DefaultLayersWarning",
+    "FitOptions",
+    "FlatFeaturesWarning",
+    "SmallSampleWarning",
+    "fit",
+]
 
 
 class DefaultLayersWarning(UserWarning):
@@ -107,8 +125,20 @@ def fit(detector: str, folder: Path, options: FitOptions) -> Model:
     return Model(pipeline, options.geometry, decision, card)
 
 
-def _warn_if_flat(pipeline: Pipeline, pictures: Sequence[Picture], decision: Decision, options: FitOptions) -> None:
-    images = torch.cat([to_images(torch.from_numpy(p.frame().copy())[None], options.geometry) for p in pictures])
+def _warn_if_flat(
+    pipeline: Pipeline,
+    pictures: Sequence[Picture],
+    decision: Decision,
+    options: FitOptions,
+) -> None:
+    images = torch.cat(
+        [
+            to_images(
+                torch.from_numpy(p.frame().copy())[None], options.geometry
+            )
+            for p in pictures
+        ]
+    )
     effect = rounding_effect(pipeline, images, decision.scale)
     if effect > LARGEST_ROUNDING_EFFECT:
         warnings.warn(
@@ -120,35 +150,52 @@ def _warn_if_flat(pipeline: Pipeline, pictures: Sequence[Picture], decision: Dec
         )
 
 
-def _refuse_overlap(fitted: Sequence[Picture], held_back: Sequence[Picture]) -> None:
+def _refuse_overlap(
+    fitted: Sequence[Picture], held_back: Sequence[Picture]
+) -> None:
     """A picture that was fitted on scores too low to place a threshold by."""
     known = {picture.digest for picture in fitted}
-    if twice := [picture.name for picture in held_back if picture.digest in known]:
+    if twice := [
+        picture.name for picture in held_back if picture.digest in known
+    ]:
         raise InputError(
             f"got {len(twice)} held-back pictures that are fitted on as well, {twice[0]} first; expected others: "
             f"keep the two folders apart, and every picture once"
         )
 
 
-def _split(folder: Path, options: FitOptions) -> tuple[list[Picture], list[Picture], str]:
+def _split(
+    folder: Path, options: FitOptions
+) -> tuple[list[Picture], list[Picture], str]:
     pictures = read_normal(folder)
     if options.held_back is not None:
         held = read_normal(options.held_back)
         fitted, source = pictures, "pictures given for it"
         if options.labelled is not None:
-            raise InputError("got held-back and labelled pictures; expected one of them to place the threshold by")
+            raise InputError(
+                "got held-back and labelled pictures; expected one of them to place the threshold by"
+            )
     elif options.labelled is not None:
         _labelled(options.labelled)  # refuse a bad folder before the fit
         fitted, held, source = pictures, [], "labelled pictures"
     else:
         if not 0 < options.holdout < 1:
-            raise InputError(f"got a holdout of {options.holdout}; expected a share between 0 and 1, such as 0.2")
-        order = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(options.seed)).tolist()
+            raise InputError(
+                f"got a holdout of {options.holdout}; expected a share between 0 and 1, such as 0.2"
+            )
+        order = torch.randperm(
+            len(pictures), generator=torch.Generator().manual_seed(options.seed)
+        ).tolist()
         count = max(2, round(len(pictures) * options.holdout))
         held = [pictures[i] for i in sorted(order[:count])]
-        fitted, source = [pictures[i] for i in sorted(order[count:])], f"{options.holdout:g} of the fitting folder"
+        fitted, source = (
+            [pictures[i] for i in sorted(order[count:])],
+            f"{options.holdout:g} of the fitting folder",
+        )
     if options.labelled is None and len(held) < 2:
-        raise InputError(f"got {len(held)} held-back picture; expected at least 2 to place a threshold: give more")
+        raise InputError(
+            f"got {len(held)} held-back picture; expected at least 2 to place a threshold: give more"
+        )
     if len(fitted) < 2:
         raise InputError(
             f"{folder}: got {len(fitted)} pictures to fit to ({len(held)} held back); expected at least 2: give more"
@@ -162,26 +209,40 @@ def _labelled(folder: Path) -> tuple[list[Picture], list[Picture]]:
     good = [picture for picture in labelled if picture.anomalous is False]
     bad = [picture for picture in labelled if picture.anomalous]
     if not good or not bad:
-        raise InputError(f"{folder}: got {len(good)} normal, {len(bad)} anomalous; expected `good` and others")
+        raise InputError(
+            f"{folder}: got {len(good)} normal, {len(bad)} anomalous; expected `good` and others"
+        )
     return good, bad
 
 
 def _extractor(kind: type[Pipeline], options: FitOptions) -> FeatureExtractor:
     backbone = options.backbone or kind.default_backbone
     if options.layers is None and not isinstance(backbone, str):
-        raise InputError("got a module as backbone without layers; expected their paths: name them with layers=[...]")
+        raise InputError(
+            "got a module as backbone without layers; expected their paths: name them with layers=[...]"
+        )
     if not isinstance(backbone, str) and options.weights is not None:
-        raise InputError("got a module as backbone and weights; expected one of them: load weights into the module")
+        raise InputError(
+            "got a module as backbone and weights; expected one of them: load weights into the module"
+        )
     layers = options.layers or _default_layers(kind, str(backbone))
     random = options.weights == "random"
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options.seed)  # so that random weights, too, are the same for a seed
+        torch.manual_seed(
+            options.seed
+        )  # so that random weights, too, are the same for a seed
         weights = None if random else options.weights
         extractor = FeatureExtractor(
-            backbone, layers, pre_trained=not random, weights=weights, size=options.geometry.image
+            backbone,
+            layers,
+            pre_trained=not random,
+            weights=weights,
+            size=options.geometry.image,
         )
     if extractor.strides != sorted(extractor.strides):
-        raise InputError(f"got layers {extractor.layers} of strides {extractor.strides}; expected the finest first")
+        raise InputError(
+            f"got layers {extractor.layers} of strides {extractor.strides}; expected the finest first"
+        )
     return extractor
 
 
@@ -200,11 +261,17 @@ def _default_layers(kind: type[Pipeline], backbone: str) -> list[str]:
     return layers
 
 
-def _images(pictures: Sequence[Picture], options: FitOptions, description: str) -> Iterator[Tensor]:
+def _images(
+    pictures: Sequence[Picture], options: FitOptions, description: str
+) -> Iterator[Tensor]:
     """Batches of images; pictures may differ in size, images do not."""
     batch: list[Tensor] = []
     for picture in track(pictures, description, total=len(pictures)):
-        batch.append(to_images(torch.from_numpy(picture.frame().copy())[None], options.geometry))
+        batch.append(
+            to_images(
+                torch.from_numpy(picture.frame().copy())[None], options.geometry
+            )
+        )
         if len(batch) == options.batch:
             yield torch.cat(batch)
             batch = []
@@ -212,7 +279,9 @@ def _images(pictures: Sequence[Picture], options: FitOptions, description: str) 
         yield torch.cat(batch)
 
 
-def _scores(pipeline: Pipeline, pictures: Sequence[Picture], options: FitOptions) -> tuple[Scores, Scores]:
+def _scores(
+    pipeline: Pipeline, pictures: Sequence[Picture], options: FitOptions
+) -> tuple[Scores, Scores]:
     """Scores and largest map values of pictures, one by one in batches."""
     scores: list[npt.NDArray[np.floating]] = []
     peaks: list[npt.NDArray[np.floating]] = []
@@ -224,20 +293,45 @@ def _scores(pipeline: Pipeline, pictures: Sequence[Picture], options: FitOptions
     return np.concatenate(scores), np.concatenate(peaks)
 
 
-def _decide(pipeline: Pipeline, held_back: Sequence[Picture], source: str, options: FitOptions) -> Decision:
+def _decide(
+    pipeline: Pipeline,
+    held_back: Sequence[Picture],
+    source: str,
+    options: FitOptions,
+) -> Decision:
     if options.labelled is None:
         scores, peaks = _scores(pipeline, held_back, options)
         _refuse_blind(scores)
-        cut, pixel_cut = (by_false_alarm_rate(values, options.rate) for values in (scores, peaks))
+        cut, pixel_cut = (
+            by_false_alarm_rate(values, options.rate)
+            for values in (scores, peaks)
+        )
         _warn_if_small(cut, len(held_back), options.rate)
-        return _decision(cut, pixel_cut, scores, scores, _origin(cut, held_back, [], source, options))
+        return _decision(
+            cut,
+            pixel_cut,
+            scores,
+            scores,
+            _origin(cut, held_back, [], source, options),
+        )
     good, bad = _labelled(options.labelled)
-    (normal, normal_peaks), (anomalous, anomalous_peaks) = (_scores(pipeline, p, options) for p in (good, bad))
+    (normal, normal_peaks), (anomalous, anomalous_peaks) = (
+        _scores(pipeline, p, options) for p in (good, bad)
+    )
     if not anomalous.any():
         _refuse_blind(normal)
-    cut, pixel_cut = by_f1(normal, anomalous), by_f1(normal_peaks, anomalous_peaks)
+    cut, pixel_cut = (
+        by_f1(normal, anomalous),
+        by_f1(normal_peaks, anomalous_peaks),
+    )
     every = np.concatenate([normal, anomalous])
-    return _decision(cut, pixel_cut, normal, every, _origin(cut, good, bad, "labelled pictures", options))
+    return _decision(
+        cut,
+        pixel_cut,
+        normal,
+        every,
+        _origin(cut, good, bad, "labelled pictures", options),
+    )
 
 
 def _refuse_blind(normal: Scores) -> None:
@@ -249,7 +343,9 @@ def _refuse_blind(normal: Scores) -> None:
         )
 
 
-def _decision(cut: Cut, pixel_cut: Cut, normal: Scores, every: Scores, origin: Origin) -> Decision:
+def _decision(
+    cut: Cut, pixel_cut: Cut, normal: Scores, every: Scores, origin: Origin
+) -> Decision:
     return Decision(
         threshold=cut.value,
         pixel_threshold=pixel_cut.value,
@@ -260,7 +356,13 @@ def _decision(cut: Cut, pixel_cut: Cut, normal: Scores, every: Scores, origin: O
     )
 
 
-def _origin(cut: Cut, good: Sequence[Picture], bad: Sequence[Picture], source: str, options: FitOptions) -> Origin:
+def _origin(
+    cut: Cut,
+    good: Sequence[Picture],
+    bad: Sequence[Picture],
+    source: str,
+    options: FitOptions,
+) -> Origin:
     digests = "".join(str(picture.digest) for picture in [*good, *bad])
     return Origin(
         rule="f1" if bad else "false-alarm-rate",
@@ -299,10 +401,17 @@ def _weights_name(options: FitOptions) -> str:
     if options.weights is None:
         return "imagenet"
     name = str(options.weights)
-    return name if name == "random" or name in PACKAGED_WEIGHTS else storable(Path(name).name)
+    return (
+        name
+        if name == "random" or name in PACKAGED_WEIGHTS
+        else storable(Path(name).name)
+    )
 
 
 def _licence(options: FitOptions) -> dict[str, str]:
     entry = PACKAGED_WEIGHTS.get(str(options.weights))
     weights = entry["licence"] if entry else "as their publisher says"
-    return {"weights": str(weights), "detector": "belongs to whoever owns the pictures it was fitted to"}
+    return {
+        "weights": str(weights),
+        "detector": "belongs to whoever owns the pictures it was fitted to",
+    }

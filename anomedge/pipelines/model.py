@@ -15,7 +15,14 @@ from torch import Tensor, nn
 from anomedge import __version__, pipelines
 from anomedge.components import FeatureExtractor
 from anomedge.errors import AnomedgeError, ModelError
-from anomedge.files import JsonError, atomic_file, canonical_json, open_plain, parse_json, validated
+from anomedge.files import (
+    JsonError,
+    atomic_file,
+    canonical_json,
+    open_plain,
+    parse_json,
+    validated,
+)
 from anomedge.pipelines._base import Pipeline
 from anomedge.pipelines._stored import Stated, read_tensors, stated_tensors
 from anomedge.resample import Geometry
@@ -85,9 +92,15 @@ def save(model: Model, path: Path, *, force: bool = False) -> None:
         decision=model.decision,
         card=model.card,
     )
-    tensors = {name: tensor.contiguous() for name, tensor in model.pipeline.state_dict().items()}
+    tensors = {
+        name: tensor.contiguous()
+        for name, tensor in model.pipeline.state_dict().items()
+    }
     content = canonical_json(header.model_dump(mode="json")).decode()
-    if content.count(",") > _SEPARATORS_LIMIT // 2 or len(content) > _HEADER_LIMIT // 4 * 3:
+    if (
+        content.count(",") > _SEPARATORS_LIMIT // 2
+        or len(content) > _HEADER_LIMIT // 4 * 3
+    ):
         raise ModelError(
             f"got a model of {len(model.card.fitted)} pictures and {len(tensors)} tensors, too many for the header of a "
             f"model file; expected up to 150,000 pictures: fit to a part of them"
@@ -115,38 +128,83 @@ def load(path: Path | str, *, backbone: nn.Module | None = None) -> Model:
                 _refuse_other_backbone(path, header, stated)
             pipeline = _skeleton(header, backbone)
             _refuse_other_tensors(path, stated, pipeline.state_dict())
-            pipeline.load_state_dict(read_tensors(file, stated, digest), assign=True)
+            pipeline.load_state_dict(
+                read_tensors(file, stated, digest), assign=True
+            )
     except (OSError, RuntimeError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read ({error}); expected a whole model: fit or copy it again") from error
+        raise ModelError(
+            f"{path} cannot be read ({error}); expected a whole model: fit or copy it again"
+        ) from error
     geometry = Geometry(header.size, header.crop)
-    return Model(pipeline.eval(), geometry, header.decision, header.card, digest.hexdigest())
+    return Model(
+        pipeline.eval(),
+        geometry,
+        header.decision,
+        header.card,
+        digest.hexdigest(),
+    )
 
 
-def _refuse_other_backbone(path: Path, header: _Header, stated: Mapping[str, Stated]) -> None:
+def _refuse_other_backbone(
+    path: Path, header: _Header, stated: Mapping[str, Stated]
+) -> None:
     """Compare the backbone with the tensors that the file states, before memory is taken for one of any size."""
-    config = validated(pipelines.get(header.detector).config_class, header.config)
+    config = validated(
+        pipelines.get(header.detector).config_class, header.config
+    )
     with torch.device("meta"):
-        extractor = FeatureExtractor(config.backbone, config.layers, pre_trained=False, size=config.size)
-    expected = {f"extractor.{name}": tensor for name, tensor in extractor.state_dict().items()}
-    own = {name: given for name, given in stated.items() if name.startswith("extractor.")}
+        extractor = FeatureExtractor(
+            config.backbone, config.layers, pre_trained=False, size=config.size
+        )
+    expected = {
+        f"extractor.{name}": tensor
+        for name, tensor in extractor.state_dict().items()
+    }
+    own = {
+        name: given
+        for name, given in stated.items()
+        if name.startswith("extractor.")
+    }
     _refuse_other_tensors(path, own, expected)
 
 
-def _refuse_other_tensors(path: Path, stated: Mapping[str, Stated], expected: Mapping[str, Tensor]) -> None:
+def _refuse_other_tensors(
+    path: Path, stated: Mapping[str, Stated], expected: Mapping[str, Tensor]
+) -> None:
     wrong = sorted(stated.keys() ^ expected.keys())
-    wrong += [name for name in expected if name in stated and stated[name].shape != expected[name].shape]
+    wrong += [
+        name
+        for name in expected
+        if name in stated and stated[name].shape != expected[name].shape
+    ]
     if wrong:
-        raise ModelError(f"{path}: {len(wrong)} tensors are not what its detector has, {wrong[0]} first; fit again")
+        raise ModelError(
+            f"{path}: {len(wrong)} tensors are not what its detector has, {wrong[0]} first; fit again"
+        )
     for name, tensor in expected.items():
         if not stated[name].has_type_of(tensor):
-            wanted = "F32" if tensor.is_floating_point() else str(tensor.dtype).removeprefix("torch.")
-            raise ModelError(f"{path}: tensor {name} has type {stated[name].dtype}; expected {wanted}: fit again")
+            wanted = (
+                "F32"
+                if tensor.is_floating_point()
+                else str(tensor.dtype).removeprefix("torch.")
+            )
+            raise ModelError(
+                f"{path}: tensor {name} has type {stated[name].dtype}; expected {wanted}: fit again"
+            )
 
 
 def tool_versions() -> dict[str, str]:
     """Versions of what makes a detector and its graph."""
     found = {"anomedge": __version__}
-    for name in ("numpy", "onnx", "onnxscript", "openvino", "pillow", "timm", "torch"):
+    for name in (
+        "numpy",
+        "onnx",
+        "onnxscript",
+        "openvino",
+        "pillow",
+        "timm",
+        "torch",
+    ):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -158,12 +216,19 @@ def _skeleton(header: _Header, backbone: nn.Module | None) -> Pipeline:
     """The detector with room for its tensors but no memory for them: sizes in a file are only claims."""
     kind = pipelines.get(header.detector)
     config = validated(kind.config_class, header.config)
-    extractor = FeatureExtractor(backbone or config.backbone, config.layers, pre_trained=False, size=config.size)
+    extractor = FeatureExtractor(
+        backbone or config.backbone,
+        config.layers,
+        pre_trained=False,
+        size=config.size,
+    )
     with torch.device("meta"):
         return kind(config, extractor)
 
 
-def _header(path: Path, file: BinaryIO, digest: Any) -> tuple[_Header, dict[str, Stated]]:
+def _header(
+    path: Path, file: BinaryIO, digest: Any
+) -> tuple[_Header, dict[str, Stated]]:
     """What the file says of the detector, and of its tensors, which begin where this leaves the file."""
     try:
         raw = _raw_header(path, file, digest)
@@ -173,8 +238,12 @@ def _header(path: Path, file: BinaryIO, digest: Any) -> tuple[_Header, dict[str,
     except AnomedgeError:
         raise
     except (OSError, struct.error, JsonError, KeyError, TypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"{path} is no model of anomedge ({reason}); expected what `anomedge fit` wrote") from error
+        reason = (
+            str(error).splitlines()[0] if str(error) else type(error).__name__
+        )
+        raise ModelError(
+            f"{path} is no model of anomedge ({reason}); expected what `anomedge fit` wrote"
+        ) from error
 
 
 def _raw_header(path: Path, file: BinaryIO, digest: Any) -> bytes:

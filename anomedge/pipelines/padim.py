@@ -20,9 +20,20 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from anomedge.components import FeatureExtractor, MultiVariateGaussian, RunningMoments
+from anomedge.components import (
+    FeatureExtractor,
+    MultiVariateGaussian,
+    RunningMoments,
+)
 from anomedge.errors import InputError
-from anomedge.pipelines._base import Config, Pipeline, base_config, checked_config, map_resampling, map_sizes
+from anomedge.pipelines._base import (
+    Config,
+    Pipeline,
+    base_config,
+    checked_config,
+    map_resampling,
+    map_sizes,
+)
 from anomedge.resample import nearest
 
 __all__ = ["Padim", "PadimConfig"]
@@ -47,16 +58,26 @@ class Padim(Pipeline):
 
     config: PadimConfig
 
-    def __init__(self, config: PadimConfig, extractor: FeatureExtractor) -> None:
+    def __init__(
+        self, config: PadimConfig, extractor: FeatureExtractor
+    ) -> None:
         super().__init__(config, extractor)
         sizes = map_sizes(extractor, config.size)
         self.grid = sizes[0]
         for i, level in enumerate(sizes):
-            self.register_buffer(f"patches{i}", torch.from_numpy(_nearest_patches(level, self.grid)), persistent=False)
+            self.register_buffer(
+                f"patches{i}",
+                torch.from_numpy(_nearest_patches(level, self.grid)),
+                persistent=False,
+            )
         self._drawn = _by_layer(config.channels, extractor.channels)
         for i, drawn in enumerate(self._drawn):
-            self.register_buffer(f"drawn{i}", torch.from_numpy(drawn), persistent=False)
-        self.gaussian = MultiVariateGaussian(len(config.channels), self.grid[0] * self.grid[1])
+            self.register_buffer(
+                f"drawn{i}", torch.from_numpy(drawn), persistent=False
+            )
+        self.gaussian = MultiVariateGaussian(
+            len(config.channels), self.grid[0] * self.grid[1]
+        )
         self.to_map = map_resampling(self.grid, config.size, config.sigma)
 
     @classmethod
@@ -80,17 +101,34 @@ class Padim(Pipeline):
             sigma: of the map's blur, in pixels.
         """
         total = sum(extractor.channels)
-        wanted = min(_FEATURES.get(extractor.backbone, _FEATURES_ELSE), total) if n_features is None else n_features
+        wanted = (
+            min(_FEATURES.get(extractor.backbone, _FEATURES_ELSE), total)
+            if n_features is None
+            else n_features
+        )
         if not 1 <= wanted <= total:
-            raise InputError(f"got {wanted} features; expected 1 to {total}, all that {extractor.layers} have")
-        drawn = torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:wanted]
+            raise InputError(
+                f"got {wanted} features; expected 1 to {total}, all that {extractor.layers} have"
+            )
+        drawn = torch.randperm(
+            total, generator=torch.Generator().manual_seed(seed)
+        )[:wanted]
         channels = tuple(sorted(drawn.tolist()))
-        config = checked_config(PadimConfig, **base_config(extractor, size), channels=channels, sigma=sigma)
+        config = checked_config(
+            PadimConfig,
+            **base_config(extractor, size),
+            channels=channels,
+            sigma=sigma,
+        )
         pipeline = cls(config, extractor).eval()
         moments = RunningMoments(wanted, pipeline.grid[0] * pipeline.grid[1])
         with torch.no_grad():
             for images in batches:
-                moments.update(pipeline.embedding(pipeline.drawn(pipeline.features(images))))
+                moments.update(
+                    pipeline.embedding(
+                        pipeline.drawn(pipeline.features(images))
+                    )
+                )
         pipeline.gaussian.fit_moments(moments)
         return pipeline
 
@@ -110,28 +148,53 @@ class Padim(Pipeline):
             # Patches first: whole rows are gathered, where gathering columns would move single numbers.
             rows = x.flatten(2).permute(2, 0, 1)
             same = tuple(x.shape[2:]) == self.grid
-            levels.append(rows if same else rows.index_select(0, self.get_buffer(f"patches{i}")))
+            levels.append(
+                rows
+                if same
+                else rows.index_select(0, self.get_buffer(f"patches{i}"))
+            )
         return torch.cat(levels, dim=2).permute(1, 2, 0)
 
     def stages(self, images: Tensor) -> dict[str, Tensor]:
         """`features/<layer>`, the drawn channels, `distances` (B, 1, h, w), `anomaly_map` (B, 1, H, W), `score` (B,)."""
         drawn = self.drawn(self.features(images))
-        distances = self.gaussian.distance(self.embedding(drawn)).reshape(-1, 1, *self.grid)
+        distances = self.gaussian.distance(self.embedding(drawn)).reshape(
+            -1, 1, *self.grid
+        )
         anomaly_map = self.to_map(distances)
         score = anomaly_map.flatten(1).amax(dim=1)
-        named: dict[str, Tensor] = {f"features/{layer}": x for layer, x in drawn.items()}
-        return named | {"distances": distances, "anomaly_map": anomaly_map, "score": score}
+        named: dict[str, Tensor] = {
+            f"features/{layer}": x for layer, x in drawn.items()
+        }
+        return named | {
+            "distances": distances,
+            "anomaly_map": anomaly_map,
+            "score": score,
+        }
 
 
-def _nearest_patches(level: tuple[int, int], grid: tuple[int, int]) -> npt.NDArray[np.int64]:
+def _nearest_patches(
+    level: tuple[int, int], grid: tuple[int, int]
+) -> npt.NDArray[np.int64]:
     """For each patch of the grid, row by row, the nearest of a coarser level's."""
-    rows, columns = (nearest(n_in, n_out) for n_in, n_out in zip(level, grid, strict=True))
+    rows, columns = (
+        nearest(n_in, n_out) for n_in, n_out in zip(level, grid, strict=True)
+    )
     return np.asarray(rows[:, None] * level[1] + columns).ravel()
 
 
 def _by_layer(channels: tuple[int, ...], widths: list[int]) -> list[Any]:
     """The drawn channels of each layer, numbered within it."""
     drawn, ends = np.asarray(channels, dtype=np.int64), np.cumsum(widths)
-    if drawn.min() < 0 or drawn.max() >= ends[-1] or (np.diff(drawn) <= 0).any():
-        raise InputError(f"got channels up to {drawn.max()}; expected ascending numbers below {ends[-1]}")
-    return [drawn[(drawn >= end - n) & (drawn < end)] - (end - n) for end, n in zip(ends, widths, strict=True)]
+    if (
+        drawn.min() < 0
+        or drawn.max() >= ends[-1]
+        or (np.diff(drawn) <= 0).any()
+    ):
+        raise InputError(
+            f"got channels up to {drawn.max()}; expected ascending numbers below {ends[-1]}"
+        )
+    return [
+        drawn[(drawn >= end - n) & (drawn < end)] - (end - n)
+        for end, n in zip(ends, widths, strict=True)
+    ]

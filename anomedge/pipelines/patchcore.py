@@ -16,9 +16,21 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from anomedge.components import FeatureExtractor, KCenterGreedy, LinearResample2d, MemoryBank
+from anomedge.components import (
+    FeatureExtractor,
+    KCenterGreedy,
+    LinearResample2d,
+    MemoryBank,
+)
 from anomedge.errors import InputError
-from anomedge.pipelines._base import Config, Pipeline, base_config, checked_config, map_resampling, map_sizes
+from anomedge.pipelines._base import (
+    Config,
+    Pipeline,
+    base_config,
+    checked_config,
+    map_resampling,
+    map_sizes,
+)
 from anomedge.resample import bilinear
 
 __all__ = ["Patchcore", "PatchcoreConfig"]
@@ -41,13 +53,20 @@ class Patchcore(Pipeline):
 
     config: PatchcoreConfig
 
-    def __init__(self, config: PatchcoreConfig, extractor: FeatureExtractor) -> None:
+    def __init__(
+        self, config: PatchcoreConfig, extractor: FeatureExtractor
+    ) -> None:
         super().__init__(config, extractor)
         self.patches = _Patches(extractor, config.size)
         self.bank = MemoryBank(
-            config.n_vectors, extractor.channels, config.num_neighbors, upsample=self.patches.upsamplings
+            config.n_vectors,
+            extractor.channels,
+            config.num_neighbors,
+            upsample=self.patches.upsamplings,
         )
-        self.to_map = map_resampling(self.patches.grid, config.size, config.sigma)
+        self.to_map = map_resampling(
+            self.patches.grid, config.size, config.sigma
+        )
 
     @classmethod
     def fit(
@@ -71,16 +90,34 @@ class Patchcore(Pipeline):
             num_neighbors: b of the re-weighting; 1 leaves scores as they are.
             sigma: of the map's blur, in pixels.
         """
-        asked = {**base_config(extractor, size), "num_neighbors": num_neighbors, "sigma": sigma}
-        checked_config(PatchcoreConfig, **asked, n_vectors=1)  # before the work, not after it
+        asked = {
+            **base_config(extractor, size),
+            "num_neighbors": num_neighbors,
+            "sigma": sigma,
+        }
+        checked_config(
+            PatchcoreConfig, **asked, n_vectors=1
+        )  # before the work, not after it
         patches = _Patches(extractor, size)
-        mean, std = (torch.tensor(asked[key]).reshape(1, 3, 1, 1) for key in ("mean", "std"))
+        mean, std = (
+            torch.tensor(asked[key]).reshape(1, 3, 1, 1)
+            for key in ("mean", "std")
+        )
         with torch.no_grad():
-            rows = [patches(extractor.eval()((images - mean) / std)).flatten(0, 1) for images in batches]
+            rows = [
+                patches(extractor.eval()((images - mean) / std)).flatten(0, 1)
+                for images in batches
+            ]
         if not rows:
-            raise InputError("got no picture; expected at least one: give more pictures")
-        coreset = KCenterGreedy(_stacked(rows), coreset_ratio, seed=seed).sample_coreset()
-        config = checked_config(PatchcoreConfig, **asked, n_vectors=len(coreset))
+            raise InputError(
+                "got no picture; expected at least one: give more pictures"
+            )
+        coreset = KCenterGreedy(
+            _stacked(rows), coreset_ratio, seed=seed
+        ).sample_coreset()
+        config = checked_config(
+            PatchcoreConfig, **asked, n_vectors=len(coreset)
+        )
         pipeline = cls(config, extractor).eval()
         pipeline.bank.fill(coreset)
         return pipeline
@@ -90,8 +127,14 @@ class Patchcore(Pipeline):
         features = self.features(images)
         distances, score = self.bank(self.patches.pooled(features))
         grid = distances.reshape(-1, 1, *self.patches.grid)
-        named: dict[str, Tensor] = {f"features/{layer}": x for layer, x in features.items()}
-        return named | {"distances": grid, "anomaly_map": self.to_map(grid), "score": score}
+        named: dict[str, Tensor] = {
+            f"features/{layer}": x for layer, x in features.items()
+        }
+        return named | {
+            "distances": grid,
+            "anomaly_map": self.to_map(grid),
+            "score": score,
+        }
 
 
 def _stacked(rows: list[Tensor]) -> Tensor:
@@ -105,23 +148,32 @@ def _stacked(rows: list[Tensor]) -> Tensor:
 class _Patches(torch.nn.Module):
     """Feature maps to patches: locally averaged, brought to the finest grid, stacked."""
 
-    def __init__(self, extractor: FeatureExtractor, size: tuple[int, int]) -> None:
+    def __init__(
+        self, extractor: FeatureExtractor, size: tuple[int, int]
+    ) -> None:
         super().__init__()
         sizes = map_sizes(extractor, size)
         self.grid = sizes[0]
         self.upsamplings = [
             None
             if level == self.grid
-            else LinearResample2d(*(bilinear(a, b) for a, b in zip(level, self.grid, strict=True)))
+            else LinearResample2d(
+                *(bilinear(a, b) for a, b in zip(level, self.grid, strict=True))
+            )
             for level in sizes
         ]
 
     def pooled(self, features: dict[str, Tensor]) -> list[Tensor]:
         """Each (B, C_l, h_l, w_l) averaged over 3x3."""
-        return [F.avg_pool2d(x, kernel_size=3, stride=1, padding=1) for x in features.values()]
+        return [
+            F.avg_pool2d(x, kernel_size=3, stride=1, padding=1)
+            for x in features.values()
+        ]
 
     def forward(self, features: dict[str, Tensor]) -> Tensor:
         """Each (B, C_l, h_l, w_l) to (B, h w, sum of C_l)."""
         pooled = zip(self.upsamplings, self.pooled(features), strict=True)
-        levels = [x if upsample is None else upsample(x) for upsample, x in pooled]
+        levels = [
+            x if upsample is None else upsample(x) for upsample, x in pooled
+        ]
         return torch.cat(levels, dim=1).flatten(2).transpose(1, 2)

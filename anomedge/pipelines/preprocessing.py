@@ -17,10 +17,18 @@ def to_images(frames: Tensor, geometry: Geometry) -> Tensor:
     cropped to the middle as torchvision does.
     """
     if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
-        raise InputError(f"got frames {frames.dtype} {tuple(frames.shape)}; expected uint8 (B, H, W, 3)")
+        raise InputError(
+            f"got frames {frames.dtype} {tuple(frames.shape)}; expected uint8 (B, H, W, 3)"
+        )
     images = frames.permute(0, 3, 1, 2).to(torch.get_default_dtype()) / 255
     if images.shape[2:] != geometry.size:
-        images = F.interpolate(images, size=geometry.size, mode="bilinear", antialias=True, align_corners=False)
+        images = F.interpolate(
+            images,
+            size=geometry.size,
+            mode="bilinear",
+            antialias=True,
+            align_corners=False,
+        )
     (height, width), (h, w) = geometry.size, geometry.image
     top, left = round((height - h) / 2), round((width - w) / 2)
     return images[:, :, top : top + h, left : left + w].contiguous()

@@ -22,27 +22,39 @@ LARGEST_ROUNDING_EFFECT = 1e-4
 def rounding_effect(pipeline: Pipeline, images: Tensor, scale: float) -> float:
     """Measure the largest change of the anomaly maps, as a share of their scale, for images (B, 3, H, W) in [0, 1]."""
     generator = torch.Generator().manual_seed(0)
-    perturbed = pipeline.with_extractor(_PerturbedExtractor(pipeline.extractor, generator))
+    perturbed = pipeline.with_extractor(
+        _PerturbedExtractor(pipeline.extractor, generator)
+    )
     with torch.no_grad():
         exact = pipeline(images).anomaly_map
-        change = (perturbed(_perturb(images, generator)).anomaly_map - exact).abs()
+        change = (
+            perturbed(_perturb(images, generator)).anomaly_map - exact
+        ).abs()
     return float((change.numpy() / scale_of_each(exact.numpy(), scale)).max())
 
 
 def _perturb(values: Tensor, generator: torch.Generator) -> Tensor:
     """Change each value by up to one unit in the last place."""
     unit = torch.finfo(values.dtype).eps
-    noise = torch.rand(values.shape, generator=generator, dtype=values.dtype) * 2 - 1
+    noise = (
+        torch.rand(values.shape, generator=generator, dtype=values.dtype) * 2
+        - 1
+    )
     return values * (1 + unit * noise)
 
 
 class _PerturbedExtractor(nn.Module):
     """An extractor that adds simulated rounding errors to its features."""
 
-    def __init__(self, extractor: nn.Module, generator: torch.Generator) -> None:
+    def __init__(
+        self, extractor: nn.Module, generator: torch.Generator
+    ) -> None:
         super().__init__()
         self.extractor = extractor
         self.generator = generator
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        return {layer: _perturb(features, self.generator) for layer, features in self.extractor(images).items()}
+        return {
+            layer: _perturb(features, self.generator)
+            for layer, features in self.extractor(images).items()
+        }

@@ -120,19 +120,31 @@ def collect_content(bundle: Bundle, plan: Plan, request: Request) -> Content:
         check_rows=_check_rows(certificate),
         stored=tuple(stored_certificates(bundle)),
         scores=scores_of(reference, bundle.decision, tolerance.score),
-        pictures=tuple(show(bundle, reference, copies, i, reasons, tolerance) for i, reasons in chosen.items()),
+        pictures=tuple(
+            show(bundle, reference, copies, i, reasons, tolerance)
+            for i, reasons in chosen.items()
+        ),
         left_out=len(reference.pictures) - len(chosen),
-        timings=tuple(measure(bundle, plan, request.rounds)) if request.rounds else (),
+        timings=tuple(measure(bundle, plan, request.rounds))
+        if request.rounds
+        else (),
         notes=tuple(_notes(bundle, request)),
     )
 
 
-def _outputs(bundle: Bundle, reference: Reference, plan: Plan) -> dict[str, Outputs]:
+def _outputs(
+    bundle: Bundle, reference: Reference, plan: Plan
+) -> dict[str, Outputs]:
     """What every runtime makes of the pictures, at the plan's first batch size."""
     outputs = {}
     for name in plan.runtimes:
         with plan.open(bundle, name) as session:
-            outputs[name] = collect(session, reference.pictures, bundle.manifest.input.frame, plan.batches[0])
+            outputs[name] = collect(
+                session,
+                reference.pictures,
+                bundle.manifest.input.frame,
+                plan.batches[0],
+            )
     return outputs
 
 
@@ -142,7 +154,10 @@ def _check_rows(certificate: Certificate) -> tuple[CheckRow, ...]:
     for check in certificate.checks:
         if check.kind == "bundle":
             continue
-        row = rows.setdefault((check.kind, check.name), CheckRow(check.kind, check.name, check.tolerance, {}))
+        row = rows.setdefault(
+            (check.kind, check.name),
+            CheckRow(check.kind, check.name, check.tolerance, {}),
+        )
         row.checks[check.runtime] = check
     return tuple(sorted(rows.values(), key=lambda row: row.kind == "contract"))
 
@@ -150,10 +165,17 @@ def _check_rows(certificate: Certificate) -> tuple[CheckRow, ...]:
 def _notes(bundle: Bundle, request: Request) -> list[str]:
     """What a reader must know before the figures."""
     notes = []
-    if request.model is not None and sha256_of_file(request.model) != bundle.manifest.model:
-        notes.append(f"The model file {storable(request.model.name)} is not the one this bundle was exported from.")
+    if (
+        request.model is not None
+        and sha256_of_file(request.model) != bundle.manifest.model
+    ):
+        notes.append(
+            f"The model file {storable(request.model.name)} is not the one this bundle was exported from."
+        )
     if bundle.decision != bundle.manifest.decision:
-        notes.append("This device uses thresholds of its own (local.json), not those of the export.")
+        notes.append(
+            "This device uses thresholds of its own (local.json), not those of the export."
+        )
     if bundle.manifest.decision.origin.extrapolated:
         notes.append(
             "The threshold lies above every score it was made from: too few pictures for its false-alarm rate."

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["latency", "score_histogram"]
 
 # Colours that stay apart for the colour-blind; hatches and markers that stay apart in grey.
-_FILLS = dict(zip(KINDS, ("#4477aa", "#ee8866", "#bbbbbb", "#ddcc77"), strict=True))
+_FILLS = dict(
+    zip(KINDS, ("#4477aa", "#ee8866", "#bbbbbb", "#ddcc77"), strict=True)
+)
 _HATCHES = dict(zip(KINDS, ("", "////", "....", "xxxx"), strict=True))
 _MARKERS = dict(zip(KINDS, ("o", "^", "s", "D"), strict=True))
 _INK, _BAND = "#222222", "#cc3311"
@@ -39,7 +41,9 @@ _STYLE = {
     "axes.unicode_minus": True,
 }
 _METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
-_ROOM = 0.24  # of the axis on each side of the threshold, for what is written there
+_ROOM = (
+    0.24  # of the axis on each side of the threshold, for what is written there
+)
 
 
 def score_histogram(scores: Scores) -> str:
@@ -50,12 +54,21 @@ def score_histogram(scores: Scores) -> str:
         RuntimeMissing: matplotlib is not installed.
     """
     if not scores.kinds:
-        raise InputError("got no finite score; expected at least one: nothing can be drawn")
+        raise InputError(
+            "got no finite score; expected at least one: nothing can be drawn"
+        )
     with _figure(8.2, 4.1 + 0.22 * len(scores.kinds)) as figure:
-        upper, lower = figure.subplots(2, 1, height_ratios=(3, 0.7 + 0.3 * len(scores.kinds)))
+        upper, lower = figure.subplots(
+            2, 1, height_ratios=(3, 0.7 + 0.3 * len(scores.kinds))
+        )
         _draw_counts(upper, scores)
         _draw_margins(lower, scores)
-        figure.legend(frameon=False, fontsize=8, ncols=len(KINDS), loc="outside upper right")
+        figure.legend(
+            frameon=False,
+            fontsize=8,
+            ncols=len(KINDS),
+            loc="outside upper right",
+        )
         return _svg(figure)
 
 
@@ -67,7 +80,9 @@ def latency(timings: Sequence[Timing]) -> str:
         RuntimeMissing: matplotlib is not installed.
     """
     if not timings:
-        raise InputError("got no timing; expected at least one: nothing can be drawn")
+        raise InputError(
+            "got no timing; expected at least one: nothing can be drawn"
+        )
     with _figure(8.2, 0.9 + 0.32 * len(timings)) as figure:
         axes = figure.subplots()
         _draw_bars(axes, timings)
@@ -89,17 +104,36 @@ def _draw_counts(axes: Axes, scores: Scores) -> None:
         linewidth=0.6,
     )
     top = axes.get_ylim()[1]
-    axes.set(xlim=(low, high), ylim=(0, top * 1.3), xlabel="raw score", ylabel="pictures")
+    axes.set(
+        xlim=(low, high),
+        ylim=(0, top * 1.3),
+        xlabel="raw score",
+        ylabel="pictures",
+    )
     axes.locator_params(axis="y", integer=True)
-    axes.axvspan(scores.threshold - scores.tolerance, scores.threshold + scores.tolerance, color=_BAND, alpha=0.3)
+    axes.axvspan(
+        scores.threshold - scores.tolerance,
+        scores.threshold + scores.tolerance,
+        color=_BAND,
+        alpha=0.3,
+    )
     axes.axvline(scores.threshold, color=_BAND, linewidth=1.6)
     axes.text(
         scores.threshold, 1.01, f"threshold {scores.threshold:.5g}", color=_BAND, ha="center", va="bottom",
         transform=axes.get_xaxis_transform(), fontweight="bold",
     )  # fmt: skip
-    for margin, side, offset in ((scores.below, "right", -6), (scores.above, "left", 6)):
+    for margin, side, offset in (
+        (scores.below, "right", -6),
+        (scores.above, "left", 6),
+    ):
         if margin is not None:
-            axes.plot([scores.threshold + margin.distance] * 2, [0, top * 1.08], color=_INK, linestyle=":", linewidth=1)
+            axes.plot(
+                [scores.threshold + margin.distance] * 2,
+                [0, top * 1.08],
+                color=_INK,
+                linestyle=":",
+                linewidth=1,
+            )
             axes.annotate(
                 f"nearest {'below' if side == 'right' else 'above'}\n{abs(margin.distance):.3g} away",
                 (scores.threshold, top * 1.28), xytext=(offset, 0), textcoords="offset points", ha=side, va="top",
@@ -109,9 +143,16 @@ def _draw_counts(axes: Axes, scores: Scores) -> None:
 
 def _range(scores: Scores) -> tuple[float, float]:
     """The axis: every counted score, and room for writing on both sides of the threshold."""
-    values = np.concatenate([np.asarray(kind) for kind in scores.counted.values()])
-    low, high = min(float(values.min()), scores.threshold), max(float(values.max()), scores.threshold)
-    width = max(high - low, 20 * scores.tolerance, 1e-6 * abs(scores.threshold), 1e-30)
+    values = np.concatenate(
+        [np.asarray(kind) for kind in scores.counted.values()]
+    )
+    low, high = (
+        min(float(values.min()), scores.threshold),
+        max(float(values.max()), scores.threshold),
+    )
+    width = max(
+        high - low, 20 * scores.tolerance, 1e-6 * abs(scores.threshold), 1e-30
+    )
     low, high = low - 0.03 * width, high + 0.03 * width
     share = _ROOM / (1 - _ROOM)
     low = min(low, scores.threshold - share * (high - scores.threshold))
@@ -129,16 +170,24 @@ def _draw_margins(axes: Axes, scores: Scores) -> None:
             markeredgewidth=0.6, markersize=5, alpha=0.8,
         )  # fmt: skip
     axes.set_xscale("symlog", linthresh=1, linscale=0.6)
-    largest = max(abs(value - scores.threshold) for values in scores.kinds.values() for value in values)
+    largest = max(
+        abs(value - scores.threshold)
+        for values in scores.kinds.values()
+        for value in values
+    )
     limit = max(10.0, 2 * largest / scores.tolerance)
     decades = [10.0**power for power in range(int(np.log10(limit)) + 1)]
     ticks = [-value for value in reversed(decades)] + [0.0, *decades]
     axes.set_xticks(ticks, [_times(value) for value in ticks])
     axes.set_xticks([], minor=True)
     axes.set(xlim=(-limit, limit), ylim=(0.6 - len(scores.kinds), 0.6))
-    axes.set_yticks([-row for row in range(len(scores.kinds))], list(scores.kinds))
+    axes.set_yticks(
+        [-row for row in range(len(scores.kinds))], list(scores.kinds)
+    )
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel("distance to the threshold, in tolerances; shaded: where a copy may take the other side")
+    axes.set_xlabel(
+        "distance to the threshold, in tolerances; shaded: where a copy may take the other side"
+    )
 
 
 def _times(value: float) -> str:
@@ -148,7 +197,13 @@ def _times(value: float) -> str:
     ('0', '\N{MINUS SIGN}100', '10k')
     """
     size = abs(value)
-    text = f"{size:.0f}" if size < 1e3 else f"{size / 1e3:.0f}k" if size < 1e6 else f"{size / 1e6:.0f}M"
+    text = (
+        f"{size:.0f}"
+        if size < 1e3
+        else f"{size / 1e3:.0f}k"
+        if size < 1e6
+        else f"{size / 1e6:.0f}M"
+    )
     return f"\N{MINUS SIGN}{text}" if value < 0 else text
 
 
@@ -156,7 +211,9 @@ def _draw_bars(axes: Axes, timings: Sequence[Timing]) -> None:
     names = list(dict.fromkeys(timing.runtime for timing in timings))
     places = -np.arange(len(timings))
     medians = np.array([timing.median for timing in timings])
-    beyond = np.array([max(timing.p95 - timing.median, 0.0) for timing in timings])
+    beyond = np.array(
+        [max(timing.p95 - timing.median, 0.0) for timing in timings]
+    )
     for name in names:
         own = [i for i, timing in enumerate(timings) if timing.runtime == name]
         style = names.index(name) % len(KINDS)
@@ -165,12 +222,30 @@ def _draw_bars(axes: Axes, timings: Sequence[Timing]) -> None:
             hatch=_HATCHES[KINDS[style]], edgecolor=_INK, linewidth=0.6,
         )  # fmt: skip
     axes.errorbar(
-        medians, places, xerr=[np.zeros(len(timings)), beyond], fmt="none", ecolor=_INK, elinewidth=1, capsize=3
+        medians,
+        places,
+        xerr=[np.zeros(len(timings)), beyond],
+        fmt="none",
+        ecolor=_INK,
+        elinewidth=1,
+        capsize=3,
     )
-    for place, timing, end in zip(places, timings, medians + beyond, strict=True):
+    for place, timing, end in zip(
+        places, timings, medians + beyond, strict=True
+    ):
         text = f"{timing.median:.3g} ms, {timing.throughput:.3g} frames/s"
-        axes.annotate(text, (end, place), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8)
-    axes.set_yticks(places.tolist(), [f"{timing.runtime}, batch {timing.batch}" for timing in timings])
+        axes.annotate(
+            text,
+            (end, place),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
+    axes.set_yticks(
+        places.tolist(),
+        [f"{timing.runtime}, batch {timing.batch}" for timing in timings],
+    )
     axes.tick_params(axis="y", length=0)
     axes.set(
         xlim=(0, 1.32 * float((medians + beyond).max())),
@@ -190,7 +265,9 @@ def _figure(width: float, height: float) -> Iterator[Figure]:
         ) from error
     settings: list[Any] = ["default", _STYLE]
     with style.context(settings):
-        yield Figure(figsize=(width, height), layout="constrained", facecolor="white")
+        yield Figure(
+            figsize=(width, height), layout="constrained", facecolor="white"
+        )
 
 
 def _svg(figure: Figure) -> str:

@@ -33,7 +33,14 @@ _QUALITY = 82
 _NONE = "\N{EN DASH}"
 
 
-def write_report(bundle: Bundle, target: Path, plan: Plan, request: Request, *, force: bool = False) -> Certificate:
+def write_report(
+    bundle: Bundle,
+    target: Path,
+    plan: Plan,
+    request: Request,
+    *,
+    force: bool = False,
+) -> Certificate:
     """Prove the bundle again and write the page; a failed proof is on the page and in the certificate, not raised.
 
     Args:
@@ -50,7 +57,9 @@ def write_report(bundle: Bundle, target: Path, plan: Plan, request: Request, *, 
         AnomedgeError: as `collect_content`.
     """
     if target.resolve().is_relative_to(bundle.path.resolve()):
-        raise InputError(f"got {target} inside {bundle.path}; expected a file elsewhere: it is no part of the bundle")
+        raise InputError(
+            f"got {target} inside {bundle.path}; expected a file elsewhere: it is no part of the bundle"
+        )
     check_target(target, force=force)
     _check_installed()
     content = collect_content(bundle, plan, request)
@@ -65,7 +74,9 @@ def render(content: Content) -> str:
     template = _environment().get_template(_TEMPLATE)
     page: str = template.render(
         content=content,
-        histogram=_svg_uri(score_histogram(content.scores)) if content.scores.kinds else None,
+        histogram=_svg_uri(score_histogram(content.scores))
+        if content.scores.kinds
+        else None,
         latency=_svg_uri(latency(content.timings)) if content.timings else None,
         version=__version__,
     )
@@ -73,7 +84,11 @@ def render(content: Content) -> str:
 
 
 def _check_installed() -> None:
-    missing = [name for name in ("matplotlib", "jinja2") if importlib.util.find_spec(name) is None]
+    missing = [
+        name
+        for name in ("matplotlib", "jinja2")
+        if importlib.util.find_spec(name) is None
+    ]
     if missing:
         raise RuntimeMissing(
             f"{' and '.join(missing)} not installed here; a report needs them: pip install 'anomedge[report]'"
@@ -92,17 +107,28 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         finalize=_shown,
     )
-    environment.filters |= {"picture": _picture_uri, "short": _short, "power": _power, "mebibytes": _mebibytes}
+    environment.filters |= {
+        "picture": _picture_uri,
+        "short": _short,
+        "power": _power,
+        "mebibytes": _mebibytes,
+    }
     return environment
 
 
 def _shown(value: object) -> object:
     """Escape control and bidirectional characters of a text; leave markup and other values unchanged."""
-    return printable_lines(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+    return (
+        printable_lines(value)
+        if isinstance(value, str) and not hasattr(value, "__html__")
+        else value
+    )
 
 
 def _svg_uri(svg: str) -> str:
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+    return (
+        f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+    )
 
 
 def _picture_uri(panel: Panel) -> str:
@@ -110,7 +136,9 @@ def _picture_uri(panel: Panel) -> str:
     image = Image.fromarray(panel.pixels)
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=_QUALITY, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return (
+        f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    )
 
 
 def _short(value: float | None) -> str:

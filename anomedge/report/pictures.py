@@ -64,30 +64,57 @@ class Shown:
     copies: tuple[Seen, ...]
 
 
-def select(reference: Reference, copies: Mapping[str, Outputs], bundle: Bundle, count: int) -> dict[int, list[str]]:
+def select(
+    reference: Reference,
+    copies: Mapping[str, Outputs],
+    bundle: Bundle,
+    count: int,
+) -> dict[int, list[str]]:
     """Up to `count` places of pictures, with the reasons: each reason has its turn, the gravest first."""
     decision = bundle.decision
     scores = np.asarray(reference.outputs.score, dtype=np.float64)
     verdicts = decision.is_anomalous(scores)
-    flips = np.any([decision.is_anomalous(c.score) != verdicts for c in copies.values()], axis=0)
-    errors = np.max([_errors(reference.outputs, c, decision.scale) for c in copies.values()], axis=0)
+    flips = np.any(
+        [decision.is_anomalous(c.score) != verdicts for c in copies.values()],
+        axis=0,
+    )
+    errors = np.max(
+        [
+            _errors(reference.outputs, c, decision.scale)
+            for c in copies.values()
+        ],
+        axis=0,
+    )
     known = [picture.anomalous for picture in reference.pictures]
-    own = [i for i, picture in enumerate(reference.pictures) if not is_made(picture)] or list(range(len(scores)))
+    own = [
+        i
+        for i, picture in enumerate(reference.pictures)
+        if not is_made(picture)
+    ] or list(range(len(scores)))
     near = sorted(own, key=lambda i: abs(scores[i] - decision.threshold))
-    worst = np.argsort(-np.nan_to_num(errors, nan=np.inf), kind="stable").tolist()
+    worst = np.argsort(
+        -np.nan_to_num(errors, nan=np.inf), kind="stable"
+    ).tolist()
     worst_of_own = [i for i in worst if i in set(own)]
     candidates = {
         FLIPPED: [i for i in worst if flips[i]],
         WORST: list(dict.fromkeys([*worst_of_own[:1], *worst[:1]])),
-        FALSE_ALARM: [i for i in reversed(near) if known[i] is False and verdicts[i]],
-        MISS: [i for i in reversed(near) if known[i] is True and not verdicts[i]],
+        FALSE_ALARM: [
+            i for i in reversed(near) if known[i] is False and verdicts[i]
+        ],
+        MISS: [
+            i for i in reversed(near) if known[i] is True and not verdicts[i]
+        ],
         NEAREST: near[:_NEAREST],
     }
     chosen: dict[int, list[str]] = {}
     for _, place in _in_turns(candidates):
         if len(chosen) < count:
             chosen.setdefault(place, [])
-    return {i: [reason for reason, places in candidates.items() if i in places] for i in chosen}
+    return {
+        i: [reason for reason, places in candidates.items() if i in places]
+        for i in chosen
+    }
 
 
 def _in_turns(candidates: Mapping[str, list[int]]) -> Iterator[tuple[str, int]]:
@@ -97,13 +124,19 @@ def _in_turns(candidates: Mapping[str, list[int]]) -> Iterator[tuple[str, int]]:
                 yield reason, place
 
 
-def _errors(one: Outputs, other: Outputs, scale: float) -> npt.NDArray[np.float64]:
+def _errors(
+    one: Outputs, other: Outputs, scale: float
+) -> npt.NDArray[np.float64]:
     """The larger of score's and map's error of each picture (N,), shares of what each value is held to."""
-    scores = np.abs(np.asarray(one.score, dtype=np.float64) - other.score) / scale_of_each(one.score, scale)
-    maps = np.abs(np.asarray(one.anomaly_map, dtype=np.float64) - other.anomaly_map) / scale_of_each(
-        one.anomaly_map, scale
+    scores = np.abs(
+        np.asarray(one.score, dtype=np.float64) - other.score
+    ) / scale_of_each(one.score, scale)
+    maps = np.abs(
+        np.asarray(one.anomaly_map, dtype=np.float64) - other.anomaly_map
+    ) / scale_of_each(one.anomaly_map, scale)
+    return np.asarray(
+        np.maximum(scores, maps.reshape(len(scores), -1).max(axis=1))
     )
-    return np.asarray(np.maximum(scores, maps.reshape(len(scores), -1).max(axis=1)))
 
 
 def show(
@@ -119,11 +152,16 @@ def show(
     frame = picture.frame(bundle.manifest.input.frame)
     small = stretch(frame, _small(frame.shape[:2]))
     mask = picture.mask()
-    truth = None if mask is None or mask.all() else _shrunk(mask, small.shape[:2])
+    truth = (
+        None if mask is None or mask.all() else _shrunk(mask, small.shape[:2])
+    )
     score = float(reference.outputs.score[place])
     label = _label(bundle, score)
     original = reference.outputs.anomaly_map[place, 0]
-    top = max(float(np.nan_to_num(np.abs(_apart(original, c, place))).max()) for c in copies.values())
+    top = max(
+        float(np.nan_to_num(np.abs(_apart(original, c, place))).max())
+        for c in copies.values()
+    )
     return Shown(
         name=picture.name,
         reasons=tuple(reasons),
@@ -132,9 +170,26 @@ def show(
         label=label,
         distance=score - decision.threshold,
         frame=Panel(small, "frame", f"The frame {picture.name}"),
-        original=_over(bundle, small, original, truth, reference.source, f"{label}, {score:.6g}"),
+        original=_over(
+            bundle,
+            small,
+            original,
+            truth,
+            reference.source,
+            f"{label}, {score:.6g}",
+        ),
         copies=tuple(
-            _seen(bundle, reference, name, outputs, place, small, truth, top, tolerance)
+            _seen(
+                bundle,
+                reference,
+                name,
+                outputs,
+                place,
+                small,
+                truth,
+                top,
+                tolerance,
+            )
             for name, outputs in copies.items()
         ),
     )
@@ -152,19 +207,34 @@ def _seen(
     tolerance: Tolerance,
 ) -> Seen:
     scale = bundle.decision.scale
-    before, score = float(reference.outputs.score[place]), float(outputs.score[place])
+    before, score = (
+        float(reference.outputs.score[place]),
+        float(outputs.score[place]),
+    )
     label = _label(bundle, score)
     original = reference.outputs.anomaly_map[place, 0]
     apart = _apart(original, outputs, place)
-    score_words = in_words(float(abs(score - before) / scale_of_each(before, scale)), tolerance.score)
-    map_words = in_words(float((apart / scale_of_each(original, scale)).max()), tolerance.map)
+    score_words = in_words(
+        float(abs(score - before) / scale_of_each(before, scale)),
+        tolerance.score,
+    )
+    map_words = in_words(
+        float((apart / scale_of_each(original, scale)).max()), tolerance.map
+    )
     return Seen(
         runtime=runtime,
         score=score,
         label=label,
         flipped=label != _label(bundle, before),
         words=f"score {score_words}; map {map_words}",
-        overlay=_over(bundle, small, outputs.anomaly_map[place, 0], truth, runtime, f"{label}, {score:.6g}"),
+        overlay=_over(
+            bundle,
+            small,
+            outputs.anomaly_map[place, 0],
+            truth,
+            runtime,
+            f"{label}, {score:.6g}",
+        ),
         difference=Panel(
             _difference(bundle, apart, top, small.shape[:2]),
             f"maps apart, black = {top / scale:.1e} of the scale",
@@ -192,8 +262,15 @@ def in_words(error: float, allowed: float) -> str:
     return f"off by {error:.1e} of the scale, {allowed / error:.0f} times less than allowed"
 
 
-def _apart(original: npt.NDArray[np.floating], outputs: Outputs, place: int) -> npt.NDArray[np.float64]:
-    return np.asarray(np.abs(np.asarray(original, dtype=np.float64) - outputs.anomaly_map[place, 0]))
+def _apart(
+    original: npt.NDArray[np.floating], outputs: Outputs, place: int
+) -> npt.NDArray[np.float64]:
+    return np.asarray(
+        np.abs(
+            np.asarray(original, dtype=np.float64)
+            - outputs.anomaly_map[place, 0]
+        )
+    )
 
 
 def _label(bundle: Bundle, score: float) -> str:
@@ -201,21 +278,37 @@ def _label(bundle: Bundle, score: float) -> str:
 
 
 def _over(
-    bundle: Bundle, small: Frame, anomaly_map: npt.NDArray[np.floating], truth: Mask | None, who: str, verdict: str
+    bundle: Bundle,
+    small: Frame,
+    anomaly_map: npt.NDArray[np.floating],
+    truth: Mask | None,
+    who: str,
+    verdict: str,
 ) -> Panel:
     """An overlay; what is no number in a broken copy's map is drawn as if it were the lowest."""
     drawable = np.nan_to_num(anomaly_map, nan=bundle.decision.minimum)
-    drawn = overlay(small, drawable, bundle.decision, bundle.manifest.geometry, truth)
+    drawn = overlay(
+        small, drawable, bundle.decision, bundle.manifest.geometry, truth
+    )
     return Panel(drawn, who, f"Anomaly map of {who} over the frame: {verdict}")
 
 
-def _difference(bundle: Bundle, apart: npt.NDArray[np.float64], top: float, size: tuple[int, int]) -> Frame:
+def _difference(
+    bundle: Bundle,
+    apart: npt.NDArray[np.float64],
+    top: float,
+    size: tuple[int, int],
+) -> Frame:
     """White where the maps agree, black at `top`, grey around what the detector looks at."""
-    share = np.clip(np.nan_to_num(apart / top if top else apart, nan=1.0, posinf=1.0), 0, 1)
-    top_edge, left, bottom, right = (round(edge) for edge in bundle.manifest.geometry.window(size))
-    inner = Image.fromarray((255 * (1 - share)).round().astype(np.uint8)).resize(
-        (right - left, bottom - top_edge), Image.Resampling.NEAREST
+    share = np.clip(
+        np.nan_to_num(apart / top if top else apart, nan=1.0, posinf=1.0), 0, 1
     )
+    top_edge, left, bottom, right = (
+        round(edge) for edge in bundle.manifest.geometry.window(size)
+    )
+    inner = Image.fromarray(
+        (255 * (1 - share)).round().astype(np.uint8)
+    ).resize((right - left, bottom - top_edge), Image.Resampling.NEAREST)
     pixels = np.full((*size, 3), 200, dtype=np.uint8)
     pixels[top_edge:bottom, left:right] = np.asarray(inner)[..., None]
     return pixels
@@ -228,5 +321,7 @@ def _small(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _shrunk(mask: Mask, size: tuple[int, int]) -> Mask:
-    image = Image.fromarray(mask.astype(np.uint8) * 255).resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    image = Image.fromarray(mask.astype(np.uint8) * 255).resize(
+        (size[1], size[0]), Image.Resampling.BILINEAR
+    )
     return np.asarray(np.asarray(image) > 127)

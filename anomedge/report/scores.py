@@ -49,7 +49,9 @@ class Scores:
     @property
     def counted(self) -> dict[str, list[float]]:
         """What a histogram counts: the user's own pictures, for the made ones crowd at the threshold on purpose."""
-        own = {kind: values for kind, values in self.kinds.items() if kind != _MADE}
+        own = {
+            kind: values for kind, values in self.kinds.items() if kind != _MADE
+        }
         return own or self.kinds
 
 
@@ -62,10 +64,14 @@ def kind_of(picture: Picture) -> str:
     """One of `KINDS`."""
     if is_made(picture):
         return _MADE
-    return {True: "anomalous", False: "normal", None: "unlabelled"}[picture.anomalous]
+    return {True: "anomalous", False: "normal", None: "unlabelled"}[
+        picture.anomalous
+    ]
 
 
-def scores_of(reference: Reference, decision: Decision, tolerance: float) -> Scores:
+def scores_of(
+    reference: Reference, decision: Decision, tolerance: float
+) -> Scores:
     """The reference's scores; `tolerance` is a share of what the threshold is held to."""
     values = np.asarray(reference.outputs.score, dtype=np.float64)
     finite = [i for i in range(len(values)) if np.isfinite(values[i])]
@@ -74,13 +80,18 @@ def scores_of(reference: Reference, decision: Decision, tolerance: float) -> Sco
         kinds[kind_of(reference.pictures[i])].append(float(values[i]))
     own = [i for i in finite if not is_made(reference.pictures[i])] or finite
     margins = [
-        Margin(reference.pictures[i].name, kind_of(reference.pictures[i]), float(values[i]) - decision.threshold)
+        Margin(
+            reference.pictures[i].name,
+            kind_of(reference.pictures[i]),
+            float(values[i]) - decision.threshold,
+        )
         for i in own
     ]
     return Scores(
         kinds={kind: scores for kind, scores in kinds.items() if scores},
         threshold=decision.threshold,
-        tolerance=tolerance * float(scale_of_each(decision.threshold, decision.scale)),
+        tolerance=tolerance
+        * float(scale_of_each(decision.threshold, decision.scale)),
         below=_nearest([margin for margin in margins if margin.distance <= 0]),
         above=_nearest([margin for margin in margins if margin.distance > 0]),
         left_out=len(values) - len(finite),

@@ -11,7 +11,14 @@ from typing import Any
 
 from anomedge.bundle import Bundle
 from anomedge.errors import InputError, RuntimeMissing
-from anomedge.runtimes._base import Built, Options, Session, Tensors, how_to_install, is_there
+from anomedge.runtimes._base import (
+    Built,
+    Options,
+    Session,
+    Tensors,
+    how_to_install,
+    is_there,
+)
 from anomedge.runtimes._graph import GraphFile
 
 __all__ = [
@@ -38,7 +45,11 @@ def available() -> dict[str, type[Session]]:
     """Every runtime anomedge has, by its full name."""
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
-    return {kind.name: kind for kind in sorted(_below(Session), key=lambda kind: kind.name) if kind.vendor}
+    return {
+        kind.name: kind
+        for kind in sorted(_below(Session), key=lambda kind: kind.name)
+        if kind.vendor
+    }
 
 
 def _below(kind: Any) -> Iterator[type[Session]]:
@@ -90,7 +101,10 @@ def variant_of(precision: str) -> str:
 
 
 def open(  # noqa: A001 - the verb of the whole package
-    source: Bundle | Path | str, runtime: str | None = None, device: str = "cpu", **options: object
+    source: Bundle | Path | str,
+    runtime: str | None = None,
+    device: str = "cpu",
+    **options: object,
 ) -> Session:
     """Open a bundle, or a bare `.onnx` or `.xml` file, under a runtime.
 
@@ -115,4 +129,8 @@ def open(  # noqa: A001 - the verb of the whole package
     if isinstance(source, Bundle):
         return kind.from_bundle(source, settings)
     path = Path(source)
-    return kind.from_file(path, settings) if path.is_file() else kind.from_bundle(Bundle.open(path), settings)
+    return (
+        kind.from_file(path, settings)
+        if path.is_file()
+        else kind.from_bundle(Bundle.open(path), settings)
+    )

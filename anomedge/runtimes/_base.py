@@ -20,13 +20,28 @@ import numpy as np
 import numpy.typing as npt
 
 from anomedge.bundle import Bundle, Variant
-from anomedge.errors import AnomedgeError, BundleError, DeviceMismatch, InputError, RuntimeFailure
+from anomedge.errors import (
+    AnomedgeError,
+    BundleError,
+    DeviceMismatch,
+    InputError,
+    RuntimeFailure,
+)
 from anomedge.runtimes._graph import GraphFile
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Built", "Options", "Session", "TensorSpec", "Tensors", "how_to_install", "is_there", "translated"]
+__all__ = [
+    "Built",
+    "Options",
+    "Session",
+    "TensorSpec",
+    "Tensors",
+    "how_to_install",
+    "is_there",
+    "translated",
+]
 
 Tensors = dict[str, npt.NDArray[Any]]
 
@@ -56,12 +71,16 @@ class TensorSpec:
     def may_be(self, other: TensorSpec) -> bool:
         """True where type and rank are the other's, and every size that is known here."""
         sizes = zip(self.shape, other.shape, strict=False)
-        alike = self.dtype == other.dtype and len(self.shape) == len(other.shape)
+        alike = self.dtype == other.dtype and len(self.shape) == len(
+            other.shape
+        )
         return alike and all(own in (None, wanted) for own, wanted in sizes)
 
 
 def _shown(specs: Mapping[str, TensorSpec]) -> str:
-    return ", ".join(f"{name} {spec}" for name, spec in specs.items()) or "nothing"
+    return (
+        ", ".join(f"{name} {spec}" for name, spec in specs.items()) or "nothing"
+    )
 
 
 @dataclass(frozen=True)
@@ -107,17 +126,30 @@ class Options:
         """
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(values.keys() - known):
-            raise InputError(f"got options {unknown}; expected some of: {', '.join(sorted(known))}")
+            raise InputError(
+                f"got options {unknown}; expected some of: {', '.join(sorted(known))}"
+            )
         options = cls(**values)
         if options.threads is not None and not 1 <= options.threads <= 1024:
-            raise InputError(f"got threads={options.threads}; expected 1 or more, or none to let the vendor choose")
+            raise InputError(
+                f"got threads={options.threads}; expected 1 or more, or none to let the vendor choose"
+            )
         if options.hint not in {"latency", "throughput"}:
-            raise InputError(f"got hint={options.hint!r}; expected 'latency' or 'throughput'")
+            raise InputError(
+                f"got hint={options.hint!r}; expected 'latency' or 'throughput'"
+            )
         least, usual, largest = options.batches
         if not 1 <= least <= usual <= largest <= 4096:
-            raise InputError(f"got batches={options.batches}; expected least <= usual <= largest, from 1 to 4096")
-        if options.workspace is not None and options.workspace < _LEAST_WORKSPACE:
-            raise InputError(f"got workspace={options.workspace}; expected bytes, {_LEAST_WORKSPACE} (1 MiB) or more")
+            raise InputError(
+                f"got batches={options.batches}; expected least <= usual <= largest, from 1 to 4096"
+            )
+        if (
+            options.workspace is not None
+            and options.workspace < _LEAST_WORKSPACE
+        ):
+            raise InputError(
+                f"got workspace={options.workspace}; expected bytes, {_LEAST_WORKSPACE} (1 MiB) or more"
+            )
         return options
 
 
@@ -168,7 +200,9 @@ class Session(ABC):
     @classmethod
     def from_bundle(cls, bundle: Bundle, options: Options) -> Session:
         """Open the graph that a bundle has for this runtime."""
-        session = cls.from_variant(bundle, bundle.variant(options.precision), options)
+        session = cls.from_variant(
+            bundle, bundle.variant(options.precision), options
+        )
         try:
             session._hold_to(bundle)
         except BaseException:
@@ -177,9 +211,13 @@ class Session(ABC):
         return session
 
     @classmethod
-    def from_variant(cls, bundle: Bundle, variant: Variant, options: Options) -> Session:
+    def from_variant(
+        cls, bundle: Bundle, variant: Variant, options: Options
+    ) -> Session:
         """Open this runtime's file of a variant, without checking the graph's inputs and outputs."""
-        return cls(GraphFile.in_bundle(bundle, cls.file_of(variant, options)), options)
+        return cls(
+            GraphFile.in_bundle(bundle, cls.file_of(variant, options)), options
+        )
 
     @classmethod
     def file_of(cls, variant: Variant, options: Options) -> str:
@@ -192,7 +230,9 @@ class Session(ABC):
         return is_there(cls.vendor)
 
     @classmethod
-    def build(cls, graph: GraphFile | Path, options: Options, *, force: bool = False) -> Built:
+    def build(
+        cls, graph: GraphFile | Path, options: Options, *, force: bool = False
+    ) -> Built:
         """Build what opening would build first, where the runtime has such a thing.
 
         Raises:
@@ -231,16 +271,29 @@ class Session(ABC):
             RuntimeFailure: the vendor failed, or the session is closed.
         """
         if self._closed:
-            raise RuntimeFailure(f"{self.name}: this session is closed; open another")
+            raise RuntimeFailure(
+                f"{self.name}: this session is closed; open another"
+            )
         if feed.keys() != self.inputs.keys():
-            raise InputError(f"got inputs {sorted(feed)}; expected {sorted(self.inputs)}")
+            raise InputError(
+                f"got inputs {sorted(feed)}; expected {sorted(self.inputs)}"
+            )
         arrays = {name: np.asarray(array) for name, array in feed.items()}
         for name, array in arrays.items():
             if not self.inputs[name].accepts(array):
-                got = f"{array.dtype} ({', '.join(str(n) for n in array.shape)})"
-                raise InputError(f"input {name!r}: got {got}; expected {self.inputs[name]}: give frames of that size")
+                got = (
+                    f"{array.dtype} ({', '.join(str(n) for n in array.shape)})"
+                )
+                raise InputError(
+                    f"input {name!r}: got {got}; expected {self.inputs[name]}: give frames of that size"
+                )
         with self._translated("run"):
-            outputs = self._run({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+            outputs = self._run(
+                {
+                    name: np.ascontiguousarray(array)
+                    for name, array in arrays.items()
+                }
+            )
         if self._promised:
             self._check(outputs, len(next(iter(arrays.values()))))
         return outputs
@@ -249,15 +302,25 @@ class Session(ABC):
         """Refuse a graph that does not take and give what the manifest says."""
         contract = bundle.manifest.input
         count = None if contract.batch == "dynamic" else int(contract.batch)
-        taken: dict[str, TensorSpec] = {contract.name: TensorSpec(contract.dtype, (count, *contract.frame, 3))}
+        taken: dict[str, TensorSpec] = {
+            contract.name: TensorSpec(
+                contract.dtype, (count, *contract.frame, 3)
+            )
+        }
         if self.inputs != taken:
             raise BundleError(
                 f"{self.path}: takes {_shown(self.inputs)}; its manifest says {_shown(taken)}: export again"
             )
         if self.options.stages:
             return
-        given = {output.name: TensorSpec(output.dtype, (count, *output.shape)) for output in bundle.manifest.outputs}
-        if any(name not in self.outputs or not self.outputs[name].may_be(spec) for name, spec in given.items()):
+        given = {
+            output.name: TensorSpec(output.dtype, (count, *output.shape))
+            for output in bundle.manifest.outputs
+        }
+        if any(
+            name not in self.outputs or not self.outputs[name].may_be(spec)
+            for name, spec in given.items()
+        ):
             raise BundleError(
                 f"{self.path}: gives {_shown(self.outputs)}; its manifest says {_shown(given)}: export again"
             )
@@ -267,7 +330,9 @@ class Session(ABC):
         for name, spec in self._promised.items():
             wanted = (count, *spec.shape[1:])
             if outputs[name].shape != wanted:
-                raise RuntimeFailure(f"{self.name} gave {name} {outputs[name].shape}; expected {wanted}: export again")
+                raise RuntimeFailure(
+                    f"{self.name} gave {name} {outputs[name].shape}; expected {wanted}: export again"
+                )
 
     def close(self) -> None:
         """Free what the vendor holds; may be called again."""
@@ -280,7 +345,10 @@ class Session(ABC):
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -325,6 +393,10 @@ def translated(name: str, verb: str, path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         text = " ".join(str(error).split()) or type(error).__name__
-        if isinstance(error, ImportError) and not str(error):  # one built for numpy 1 says why to the terminal only
+        if isinstance(error, ImportError) and not str(
+            error
+        ):  # one built for numpy 1 says why to the terminal only
             text = f"it does not load beside numpy {np.__version__}; expected a release that does: pip install -U {name}, or 'numpy<2'"
-        raise RuntimeFailure(f"{name} could not {verb} {path.name}: {text[:600]}") from error
+        raise RuntimeFailure(
+            f"{name} could not {verb} {path.name}: {text[:600]}"
+        ) from error

@@ -12,15 +12,33 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from anomedge.bundle.protobuf import DEEPEST, LENGTHS, PARTS, VARINT, Field, Spoilt, fields, read_varint, varint
+from anomedge.bundle.protobuf import (
+    DEEPEST,
+    LENGTHS,
+    PARTS,
+    VARINT,
+    Field,
+    Spoilt,
+    fields,
+    read_varint,
+    varint,
+)
 
-__all__ = ["External", "external_tensors", "has_references", "values_of", "with_values"]
+__all__ = [
+    "External",
+    "external_tensors",
+    "has_references",
+    "values_of",
+    "with_values",
+]
 
 _DIMS, _TYPE, _NAME, _RAW, _EXTERNAL, _LOCATION = 1, 2, 8, 9, 13, 14
 _KEY, _VALUE = 1, 2
 _EXTERNAL_LOCATION = 1
 _LOCATION_KEY = b"location"
-_LOCATION_ENTRY = varint(_KEY << 3 | LENGTHS) + varint(len(_LOCATION_KEY)) + _LOCATION_KEY
+_LOCATION_ENTRY = (
+    varint(_KEY << 3 | LENGTHS) + varint(len(_LOCATION_KEY)) + _LOCATION_KEY
+)
 _LARGEST_TYPE = 2**31 - 1
 _TYPES = {
     1: "<f4", 2: "u1", 3: "i1", 4: "<u2", 5: "<i2", 6: "<i4", 7: "<i8", 9: "?", 10: "<f2", 11: "<f8", 12: "<u4", 13: "<u8",
@@ -66,18 +84,28 @@ def external_tensors(content: bytes) -> list[External]:
         ValueError: the content refers to external files and is not a valid graph.
     """
     # Every reference contains this key; without it the bytes are not parsed here, only by the vendor.
-    return list(_found(content, _all_of(content), "model", 0)) if _LOCATION_KEY in content else []
+    return (
+        list(_found(content, _all_of(content), "model", 0))
+        if _LOCATION_KEY in content
+        else []
+    )
 
 
-def values_of(tensor: External, files: Mapping[str, bytes]) -> npt.NDArray[np.generic]:
+def values_of(
+    tensor: External, files: Mapping[str, bytes]
+) -> npt.NDArray[np.generic]:
     """Return the values of a tensor as an array that shares memory with the file's content.
 
     Raises:
         ValueError: a type that numpy does not have, or a number of values that does not match the shape.
     """
     if tensor.type not in _TYPES:
-        raise ValueError(f"tensor {tensor.name!r} is of ONNX type {tensor.type}, which numpy does not have")
-    return np.frombuffer(tensor.within(files[tensor.file]), dtype=_TYPES[tensor.type]).reshape(tensor.shape)
+        raise ValueError(
+            f"tensor {tensor.name!r} is of ONNX type {tensor.type}, which numpy does not have"
+        )
+    return np.frombuffer(
+        tensor.within(files[tensor.file]), dtype=_TYPES[tensor.type]
+    ).reshape(tensor.shape)
 
 
 def with_values(content: bytes, files: Mapping[str, bytes]) -> bytes:
@@ -97,15 +125,22 @@ def _all_of(content: bytes) -> Field:
     return Field(0, LENGTHS, 0, 0, len(content))
 
 
-def _parts(content: bytes, message: Field, kind: str, depth: int) -> Iterator[tuple[Field, str | None]]:
+def _parts(
+    content: bytes, message: Field, kind: str, depth: int
+) -> Iterator[tuple[Field, str | None]]:
     """Yield the fields of a message, each with the kind of the nested message to descend into, or None."""
     if depth > DEEPEST:
         raise Spoilt("messages within messages without end")
     for field in fields(content, message.body, message.end):
-        yield field, PARTS[kind].get(field.number) if field.wire == LENGTHS else None
+        yield (
+            field,
+            PARTS[kind].get(field.number) if field.wire == LENGTHS else None,
+        )
 
 
-def _found(content: bytes, message: Field, kind: str, depth: int) -> Iterator[External]:
+def _found(
+    content: bytes, message: Field, kind: str, depth: int
+) -> Iterator[External]:
     for field, inner in _parts(content, message, kind, depth):
         if inner == "tensor":
             tensor = _external(content, field)
@@ -116,7 +151,11 @@ def _found(content: bytes, message: Field, kind: str, depth: int) -> Iterator[Ex
 
 
 def _filled(
-    content: bytes, message: Field, kind: str, files: Mapping[str, bytes], depth: int = 0
+    content: bytes,
+    message: Field,
+    kind: str,
+    files: Mapping[str, bytes],
+    depth: int = 0,
 ) -> list[bytes | memoryview]:
     """Return the pieces of a message, with each reference to external values replaced by the values."""
     view, pieces = memoryview(content), list[bytes | memoryview]()
@@ -124,16 +163,30 @@ def _filled(
         if inner is None:
             pieces.append(view[field.start : field.end])
             continue
-        made = _tensor(content, field, files) if inner == "tensor" else _filled(content, field, inner, files, depth + 1)
-        pieces += [varint(field.number << 3 | LENGTHS), varint(sum(map(len, made))), *made]
+        made = (
+            _tensor(content, field, files)
+            if inner == "tensor"
+            else _filled(content, field, inner, files, depth + 1)
+        )
+        pieces += [
+            varint(field.number << 3 | LENGTHS),
+            varint(sum(map(len, made))),
+            *made,
+        ]
     return pieces
 
 
-def _tensor(content: bytes, message: Field, files: Mapping[str, bytes]) -> list[bytes | memoryview]:
+def _tensor(
+    content: bytes, message: Field, files: Mapping[str, bytes]
+) -> list[bytes | memoryview]:
     tensor, view = _external(content, message), memoryview(content)
     if tensor is None:
         return [view[message.body : message.end]]
-    kept = [f for f in fields(content, message.body, message.end) if f.number not in {_RAW, _EXTERNAL, _LOCATION}]
+    kept = [
+        f
+        for f in fields(content, message.body, message.end)
+        if f.number not in {_RAW, _EXTERNAL, _LOCATION}
+    ]
     values = tensor.within(files[tensor.file])
     head = varint(_RAW << 3 | LENGTHS) + varint(len(values))
     return [*(view[field.start : field.end] for field in kept), head, values]
@@ -153,7 +206,9 @@ def _external(content: bytes, message: Field) -> External | None:
         elif field.number == _EXTERNAL:
             entry = _entry(content, field)
             if entries.keys() & entry.keys():
-                raise Spoilt(f"a reference to a file that states {sorted(entry)} twice, at byte {field.start}")
+                raise Spoilt(
+                    f"a reference to a file that states {sorted(entry)} twice, at byte {field.start}"
+                )
             entries |= entry
         elif field.number == _LOCATION:
             where = _enumerated(content, field, _EXTERNAL_LOCATION)
@@ -171,15 +226,24 @@ def _external(content: bytes, message: Field) -> External | None:
 
 
 def _entry(content: bytes, message: Field) -> dict[str, str]:
-    texts = {field.number: _text(content, field) for field in fields(content, message.body, message.end)}
+    texts = {
+        field.number: _text(content, field)
+        for field in fields(content, message.body, message.end)
+    }
     return {texts.get(_KEY, ""): texts.get(_VALUE, "")}
 
 
 def _enumerated(content: bytes, field: Field, largest: int) -> int:
     """Read one number from 0 to `largest`. Vendors cut larger ones to 32 bits, or ignore them, so they are refused."""
-    number = read_varint(content, field.body, field.end)[0] if field.wire == VARINT else None
+    number = (
+        read_varint(content, field.body, field.end)[0]
+        if field.wire == VARINT
+        else None
+    )
     if number is None or number > largest:
-        raise Spoilt(f"a field at byte {field.start} that is no number from 0 to {largest}")
+        raise Spoilt(
+            f"a field at byte {field.start} that is no number from 0 to {largest}"
+        )
     return number
 
 
@@ -196,7 +260,9 @@ def _numbers(content: bytes, field: Field) -> list[int]:
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 20):
-        raise Spoilt(f"got {text[:40]!r} for a place in a file; expected a number")
+        raise Spoilt(
+            f"got {text[:40]!r} for a place in a file; expected a number"
+        )
     return int(text)
 
 

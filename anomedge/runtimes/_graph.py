@@ -17,7 +17,12 @@ from anomedge.bundle import Bundle
 from anomedge.bundle.operators import faults_of_ir, faults_of_onnx
 from anomedge.errors import BundleError, InputError
 from anomedge.files import open_plain, sha256_of_bytes
-from anomedge.runtimes._external import External, external_tensors, has_references, with_values
+from anomedge.runtimes._external import (
+    External,
+    external_tensors,
+    has_references,
+    with_values,
+)
 
 __all__ = ["GraphFile", "Loaded"]
 
@@ -47,7 +52,9 @@ class GraphFile:
         if isinstance(source, GraphFile):
             return source
         if not source.is_file():
-            raise InputError(f"got {source}; expected the file of a graph: check the path")
+            raise InputError(
+                f"got {source}; expected the file of a graph: check the path"
+            )
         return cls(source)
 
     @classmethod
@@ -88,7 +95,13 @@ class GraphFile:
         tensors = external_tensors(content)
         names = sorted({tensor.file for tensor in tensors} - {self.path.name})
         beside = {name: self.read(name) for name in names}
-        return Loaded(self.path, content, {self.path.name: content, **beside}, tensors, self.bundle is not None)
+        return Loaded(
+            self.path,
+            content,
+            {self.path.name: content, **beside},
+            tensors,
+            self.bundle is not None,
+        )
 
     def load_ir(self) -> bytes:
         """Read the XML file of an OpenVINO IR; errors as in `load`."""
@@ -100,17 +113,30 @@ class GraphFile:
         """Raise the first fault; a file outside a bundle may have any operator, because nothing is proven of it."""
         fault = next(faults, None) if self.bundle is not None else None
         if fault is not None:
-            raise BundleError(f"{self.path} {fault}; expected a graph that anomedge wrote: export the bundle again")
+            raise BundleError(
+                f"{self.path} {fault}; expected a graph that anomedge wrote: export the bundle again"
+            )
 
     def _member(self, name: str) -> str:
-        folder = self.path.parent.relative_to(self.bundle.path) if self.bundle is not None else Path()
+        folder = (
+            self.path.parent.relative_to(self.bundle.path)
+            if self.bundle is not None
+            else Path()
+        )
         return (PurePosixPath(folder.as_posix()) / name).as_posix()
 
     def _beside(self, name: str) -> Path:
         pure = PurePosixPath(name)
         path = self.path.parent / name
-        if name != self.path.name and (not name or pure.is_absolute() or ".." in pure.parts or not path.is_file()):
-            raise ValueError(f"its values lie in {name!r}; expected a file in the folder of {self.path.name}")
+        if name != self.path.name and (
+            not name
+            or pure.is_absolute()
+            or ".." in pure.parts
+            or not path.is_file()
+        ):
+            raise ValueError(
+                f"its values lie in {name!r}; expected a file in the folder of {self.path.name}"
+            )
         return path
 
 
@@ -135,12 +161,19 @@ class Loaded:
     @cached_property
     def digests(self) -> dict[str, str]:
         """SHA-256 of every file, by name."""
-        return {name: sha256_of_bytes(content) for name, content in self.files.items()}
+        return {
+            name: sha256_of_bytes(content)
+            for name, content in self.files.items()
+        }
 
     @property
     def fits(self) -> bool:
         """Whether the graph with all values embedded is small enough for one piece."""
-        return len(self.content) + sum(self._size(tensor) for tensor in self.tensors) <= _LARGEST
+        return (
+            len(self.content)
+            + sum(self._size(tensor) for tensor in self.tensors)
+            <= _LARGEST
+        )
 
     def whole(self) -> bytes:
         """Return the graph in one piece, all values embedded.
@@ -150,10 +183,18 @@ class Loaded:
             BundleError: a bundle's graph still refers to a file, whose content the vendor would read unchecked.
         """
         if not self.fits:
-            raise ValueError(f"{self.path.name} has over {_LARGEST} bytes, which no vendor takes in one piece")
-        content = with_values(self.content, self.files) if self.tensors else self.content
+            raise ValueError(
+                f"{self.path.name} has over {_LARGEST} bytes, which no vendor takes in one piece"
+            )
+        content = (
+            with_values(self.content, self.files)
+            if self.tensors
+            else self.content
+        )
         if self.bundled and has_references(content):
-            raise BundleError(f"{self.path} refers to a file whose hash is not checked; export the bundle again")
+            raise BundleError(
+                f"{self.path} refers to a file whose hash is not checked; export the bundle again"
+            )
         return content
 
     @contextmanager
@@ -170,4 +211,8 @@ class Loaded:
             yield Path(folder) / self.path.name
 
     def _size(self, tensor: External) -> int:
-        return len(self.files[tensor.file]) - tensor.offset if tensor.length is None else tensor.length
+        return (
+            len(self.files[tensor.file]) - tensor.offset
+            if tensor.length is None
+            else tensor.length
+        )

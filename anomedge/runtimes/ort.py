@@ -65,7 +65,9 @@ class OrtSession(Session):
         provider, number = _provider_of(self.options.device)
         if provider not in onnxruntime.get_available_providers():
             known = ", ".join(onnxruntime.get_available_providers())
-            raise DeviceMismatch(f"onnxruntime: got device {self.options.device!r}; this build has: {known}")
+            raise DeviceMismatch(
+                f"onnxruntime: got device {self.options.device!r}; this build has: {known}"
+            )
         settings = onnxruntime.SessionOptions()
         settings.log_severity_level = _WARNINGS
         if self.options.threads is not None:
@@ -84,7 +86,9 @@ class OrtSession(Session):
         self._session = _opened(onnxruntime, content, settings, [provider])
         self._assert_running_on(self._session.get_providers()[0], provider)
 
-    def _open_on_gpu(self, vendor: Any, provider: str, number: int, settings: Any) -> None:
+    def _open_on_gpu(
+        self, vendor: Any, provider: str, number: int, settings: Any
+    ) -> None:
         """Open, run once, and see in the session's own profile that the nodes were where they should be."""
         gpu.preload(vendor, provider)
         gpu.check_tf32(provider, self.options.tf32)
@@ -93,15 +97,21 @@ class OrtSession(Session):
         # Only what depends on shapes is worth reading the graph once more.
         by_shape = provider == gpu.TENSORRT or self.options.cuda_graph
         inputs = self._inputs(vendor, loaded) if by_shape else {}
-        listed = gpu.providers(provider, number, loaded, inputs, self.options, self.version)
+        listed = gpu.providers(
+            provider, number, loaded, inputs, self.options, self.version
+        )
         if "trt_profile_max_shapes" in listed[0][1]:
             self.largest = self.options.batches[2]
         try:
             with tempfile.TemporaryDirectory() as folder:
                 settings.enable_profiling = True
                 settings.profile_file_prefix = str(Path(folder) / "placement")
-                self._session = _opened(vendor, content, settings, listed, enable_fallback=0)
-                self._assert_running_on(self._session.get_providers()[0], provider)
+                self._session = _opened(
+                    vendor, content, settings, listed, enable_fallback=0
+                )
+                self._assert_running_on(
+                    self._session.get_providers()[0], provider
+                )
                 self._assert_number(provider, number)
                 self._bind(vendor, number)
                 self._assert_placed(provider)
@@ -111,7 +121,13 @@ class OrtSession(Session):
 
     def _bind(self, vendor: Any, number: int) -> None:
         _, outputs = self._specs()
-        self._bindings = gpu.Bindings(vendor, self._session, outputs, ("cuda", number), self.options.cuda_graph)
+        self._bindings = gpu.Bindings(
+            vendor,
+            self._session,
+            outputs,
+            ("cuda", number),
+            self.options.cuda_graph,
+        )
 
     def _assert_placed(self, provider: str) -> None:
         """Run once, and look where the nodes were; after that the session keeps no profile."""
@@ -127,23 +143,41 @@ class OrtSession(Session):
         """What the graph takes, before a provider is asked to build for it."""
         settings = vendor.SessionOptions()
         settings.log_severity_level = _WARNINGS
-        settings.graph_optimization_level = vendor.GraphOptimizationLevel.ORT_DISABLE_ALL
+        settings.graph_optimization_level = (
+            vendor.GraphOptimizationLevel.ORT_DISABLE_ALL
+        )
         content = self._content(vendor, settings, loaded)
-        return _described(_opened(vendor, content, settings, ["CPUExecutionProvider"]).get_inputs())
+        return _described(
+            _opened(
+                vendor, content, settings, ["CPUExecutionProvider"]
+            ).get_inputs()
+        )
 
     def _content(self, vendor: Any, settings: Any, loaded: Loaded) -> bytes:
         """Return the graph as bytes; values of a graph over the size limit are passed as initializers, without a copy."""
         if loaded.fits:
             return loaded.whole()
-        self._values = {tensor.name: values_of(tensor, loaded.files) for tensor in loaded.tensors}
-        ready = [vendor.OrtValue.ortvalue_from_numpy(values) for values in self._values.values()]
+        self._values = {
+            tensor.name: values_of(tensor, loaded.files)
+            for tensor in loaded.tensors
+        }
+        ready = [
+            vendor.OrtValue.ortvalue_from_numpy(values)
+            for values in self._values.values()
+        ]
         settings.add_external_initializers(list(self._values), ready)
         return loaded.content
 
     def _assert_number(self, provider: str, number: int) -> None:
-        real = self._session.get_provider_options().get(provider, {}).get("device_id", "0")
+        real = (
+            self._session.get_provider_options()
+            .get(provider, {})
+            .get("device_id", "0")
+        )
         if str(real) != str(number):
-            raise DeviceMismatch(f"{self.name}: asked for {self.options.device!r}, but it runs on GPU {real}")
+            raise DeviceMismatch(
+                f"{self.name}: asked for {self.options.device!r}, but it runs on GPU {real}"
+            )
         if number:
             self.running_on = f"{provider}:{number}"
 
@@ -153,18 +187,25 @@ class OrtSession(Session):
         if any(None in spec.shape[1:] for spec in inputs.values()):
             return None
         return {
-            name: np.zeros([usual if n is None else n for n in spec.shape], dtype=spec.dtype)
+            name: np.zeros(
+                [usual if n is None else n for n in spec.shape],
+                dtype=spec.dtype,
+            )
             for name, spec in inputs.items()
         }
 
     def _specs(self) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:
-        return _described(self._session.get_inputs()), _described(self._session.get_outputs())
+        return _described(self._session.get_inputs()), _described(
+            self._session.get_outputs()
+        )
 
     def _run(self, feed: Mapping[str, npt.NDArray[Any]]) -> Tensors:
         if self._bindings is not None:
             return self._bindings.run(feed)
         names = list(self.outputs)
-        return dict(zip(names, self._session.run(names, dict(feed)), strict=True))
+        return dict(
+            zip(names, self._session.run(names, dict(feed)), strict=True)
+        )
 
     def _close(self) -> None:
         del self._bindings
@@ -172,15 +213,27 @@ class OrtSession(Session):
         self._values.clear()
 
 
-def _opened(vendor: Any, content: bytes, settings: Any, providers: list[Any], **more: Any) -> Any:
+def _opened(
+    vendor: Any,
+    content: bytes,
+    settings: Any,
+    providers: list[Any],
+    **more: Any,
+) -> Any:
     """Open a session without fallback providers, which would need the graph's bytes again later."""
     with tempfile.TemporaryDirectory() as empty:
         # All values are in memory by now; a reference that was missed must not resolve to a file.
         settings.add_session_config_entry(_FOLDER_OF_VALUES, empty)
-        settings.add_session_config_entry("session.load_model_format", "ONNX")  # never a guess from the bytes
-        session = vendor.InferenceSession(content, settings, providers=providers, **more)
+        settings.add_session_config_entry(
+            "session.load_model_format", "ONNX"
+        )  # never a guess from the bytes
+        session = vendor.InferenceSession(
+            content, settings, providers=providers, **more
+        )
     session.disable_fallback()
-    session._model_bytes = b""  # kept by ONNX Runtime for the fallback only; as large as the graph
+    session._model_bytes = (
+        b""  # kept by ONNX Runtime for the fallback only; as large as the graph
+    )
     return session
 
 
@@ -196,7 +249,8 @@ def _provider_of(device: str) -> tuple[str, int]:
 def _described(nodes: list[Any]) -> dict[str, TensorSpec]:
     return {
         node.name: TensorSpec(
-            _TYPES.get(node.type, node.type), tuple(n if isinstance(n, int) else None for n in node.shape)
+            _TYPES.get(node.type, node.type),
+            tuple(n if isinstance(n, int) else None for n in node.shape),
         )
         for node in nodes
     }

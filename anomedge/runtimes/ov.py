@@ -31,7 +31,11 @@ class OvSession(Session):
     @classmethod
     def file_of(cls, variant: Variant, options: Options) -> str:
         """The IR; stages, and bundles without an IR, as ONNX."""
-        return variant.stages if options.stages else variant.openvino or variant.onnx
+        return (
+            variant.stages
+            if options.stages
+            else variant.openvino or variant.onnx
+        )
 
     @property
     def version(self) -> str:
@@ -43,14 +47,24 @@ class OvSession(Session):
         from openvino import properties
 
         if self.options.tf32:
-            raise InputError("openvino: got precision tf32; TF32 is a mode of NVIDIA's GPUs: ask for fp32")
+            raise InputError(
+                "openvino: got precision tf32; TF32 is a mode of NVIDIA's GPUs: ask for fp32"
+            )
         core = _core()
         device = self.options.device.upper()
-        if not any(known == device or known.split(".")[0] == device for known in core.available_devices):
+        if not any(
+            known == device or known.split(".")[0] == device
+            for known in core.available_devices
+        ):
             known = ", ".join(core.available_devices)
-            raise DeviceMismatch(f"openvino: got device {self.options.device!r}; this machine has: {known}")
+            raise DeviceMismatch(
+                f"openvino: got device {self.options.device!r}; this machine has: {known}"
+            )
         hints = properties.hint
-        modes = {"latency": hints.PerformanceMode.LATENCY, "throughput": hints.PerformanceMode.THROUGHPUT}
+        modes = {
+            "latency": hints.PerformanceMode.LATENCY,
+            "throughput": hints.PerformanceMode.THROUGHPUT,
+        }
         settings: dict[Any, Any] = {
             hints.inference_precision: openvino.Type.f32,
             hints.performance_mode: modes[self.options.hint],
@@ -68,7 +82,9 @@ class OvSession(Session):
         """Yield the OpenVINO model, read from bytes; a large ONNX graph is read from private files."""
         if self.path.suffix == ".xml":
             weights = self.path.with_suffix(".bin").name
-            content = self.graph.read(weights) if self.graph.has(weights) else b""
+            content = (
+                self.graph.read(weights) if self.graph.has(weights) else b""
+            )
             yield core.read_model(self.graph.load_ir(), content)
             return
         loaded = self.graph.load()
@@ -82,7 +98,9 @@ class OvSession(Session):
         try:
             return core.read_model(source)
         except Exception as error:
-            halved = self.path.suffix == ".onnx" and self.options.precision != "fp32"
+            halved = (
+                self.path.suffix == ".onnx" and self.options.precision != "fp32"
+            )
             if not halved or int(self.version.split(".")[0]) >= 2025:
                 raise
             reason = " ".join(str(error).split())[:300]
@@ -93,15 +111,21 @@ class OvSession(Session):
             ) from error
 
     def _specs(self) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:
-        return _described(self._compiled.inputs), _described(self._compiled.outputs)
+        return _described(self._compiled.inputs), _described(
+            self._compiled.outputs
+        )
 
     def _run(self, feed: Mapping[str, npt.NDArray[Any]]) -> Tensors:
         # One request a thread: a request must not be shared while it runs.
         request = getattr(self._requests, "request", None)
         if request is None:
-            request = self._requests.request = self._compiled.create_infer_request()
+            request = self._requests.request = (
+                self._compiled.create_infer_request()
+            )
         results = request.infer(dict(feed), share_inputs=True)
-        return {name: np.array(results[i]) for i, name in enumerate(self.outputs)}
+        return {
+            name: np.array(results[i]) for i, name in enumerate(self.outputs)
+        }
 
     def _close(self) -> None:
         del self._requests
@@ -122,7 +146,10 @@ def _described(ports: list[Any]) -> dict[str, TensorSpec]:
     return {
         _name(port): TensorSpec(
             np.dtype(port.get_element_type().to_dtype()).name,
-            tuple(n.get_length() if n.is_static else None for n in port.get_partial_shape()),
+            tuple(
+                n.get_length() if n.is_static else None
+                for n in port.get_partial_shape()
+            ),
         )
         for port in ports
     }

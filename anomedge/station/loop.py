@@ -31,7 +31,12 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import NamedTuple, TextIO
 
-from anomedge.errors import AnomedgeError, InputError, OutputError, RuntimeFailure
+from anomedge.errors import (
+    AnomedgeError,
+    InputError,
+    OutputError,
+    RuntimeFailure,
+)
 from anomedge.images import stretch
 from anomedge.images.overlay import overlay
 from anomedge.inspector import Inspector, Result
@@ -91,18 +96,30 @@ class Lines:
         self._stream = stream
         self._lock = threading.Lock()
 
-    def write(self, event: str, *, moment: float | None = None, **fields: object) -> str:
+    def write(
+        self, event: str, *, moment: float | None = None, **fields: object
+    ) -> str:
         """Write a line and return it, without its end; once closed, it is only returned."""
-        when = datetime.fromtimestamp(time.time() if moment is None else moment, timezone.utc)
-        content = {"event": event, "time": when.isoformat(timespec="milliseconds"), **fields}
-        line = json.dumps(content, allow_nan=False)  # escaped to ASCII: names may be no valid Unicode
+        when = datetime.fromtimestamp(
+            time.time() if moment is None else moment, timezone.utc
+        )
+        content = {
+            "event": event,
+            "time": when.isoformat(timespec="milliseconds"),
+            **fields,
+        }
+        line = json.dumps(
+            content, allow_nan=False
+        )  # escaped to ASCII: names may be no valid Unicode
         with self._lock:
             self.errors += event == "error"
             if not self.closed:
                 self._send(line)
         return line
 
-    def error(self, name: str, message: str, moment: float | None = None) -> None:
+    def error(
+        self, name: str, message: str, moment: float | None = None
+    ) -> None:
         """Write an error line."""
         self.write("error", moment=moment, name=name, message=message)
 
@@ -114,7 +131,9 @@ class Lines:
             self.closed = True
         except OSError as error:
             self.closed = True
-            self.failure = OutputError(f"cannot write the lines ({error.strerror or error}); give them a place to go")
+            self.failure = OutputError(
+                f"cannot write the lines ({error.strerror or error}); give them a place to go"
+            )
 
 
 class Mailbox:
@@ -135,7 +154,11 @@ class Mailbox:
     def put(self, item: Item) -> bool:
         """Add an item when there is room; False when nobody wants it any more."""
         with self._changed:
-            while len(self._items) >= self._size and not self._closed and not self._drop_oldest():
+            while (
+                len(self._items) >= self._size
+                and not self._closed
+                and not self._drop_oldest()
+            ):
                 self._changed.wait()
             if not self._closed:
                 self._items.append(item)
@@ -174,7 +197,11 @@ class Mailbox:
             self._changed.notify_all()
 
     def _drop_oldest(self) -> bool:
-        frames = (place for place, item in enumerate(self._items) if isinstance(item, Captured))
+        frames = (
+            place
+            for place, item in enumerate(self._items)
+            if isinstance(item, Captured)
+        )
         if not self._live or (oldest := next(frames, None)) is None:
             return False
         del self._items[oldest]
@@ -214,7 +241,9 @@ class Station:
         # holds the event's lock, so it may only set a flag.
         self._ask_reader = threading.Event()
         self._asked = False
-        self._reader = threading.Thread(target=self._read, name=READER, daemon=True)
+        self._reader = threading.Thread(
+            target=self._read, name=READER, daemon=True
+        )
         self._reader_error: BaseException | None = None
         self._frames = self._anomalous = self._unusable = self._in_a_row = 0
 
@@ -264,7 +293,9 @@ class Station:
     def _notice_changes(self) -> None:
         said = self.inspector.changed()
         if said is not None:
-            self.lines.write("changed", name=str(self.inspector.bundle.path), message=said)
+            self.lines.write(
+                "changed", name=str(self.inspector.bundle.path), message=said
+            )
             if self.tell is not None:
                 self.tell(said)
 
@@ -282,7 +313,11 @@ class Station:
     def _handle(self, item: Item, dropped: int) -> None:
         if isinstance(item, Notice):
             self.lines.write(
-                item.event, moment=item.time, name=item.name, message=item.message, seconds=round(item.seconds, 3)
+                item.event,
+                moment=item.time,
+                name=item.name,
+                message=item.message,
+                seconds=round(item.seconds, 3),
             )
         elif isinstance(item, Trouble):
             self._unusable += 1
@@ -306,11 +341,20 @@ class Station:
 
     def _fitted(self, frame: Captured) -> Captured:
         """The frame in the bundle's size."""
-        got, expected = frame.pixels.shape[:2], self.inspector.bundle.manifest.input.frame
+        got, expected = (
+            frame.pixels.shape[:2],
+            self.inspector.bundle.manifest.input.frame,
+        )
         if got == expected:
             return frame
         if self.options.stretch:
-            return Captured(frame.number, frame.name, stretch(frame.pixels, expected), frame.path, frame.time)
+            return Captured(
+                frame.number,
+                frame.name,
+                stretch(frame.pixels, expected),
+                frame.path,
+                frame.time,
+            )
         sizes = ["x".join(map(str, size)) for size in (got, expected)]
         raise InputError(
             f"{frame.name}: got {sizes[0]}; expected {sizes[1]}, the bundle's frame: export with --frame {sizes[0]}, "
@@ -324,7 +368,9 @@ class Station:
         if isinstance(error, RuntimeFailure) or frame.path is None:
             self._in_a_row += 1
         if self._in_a_row >= self.options.give_up:
-            raise RuntimeFailure(f"{self._in_a_row} frames in a row could not be inspected; the last: {error}")
+            raise RuntimeFailure(
+                f"{self._in_a_row} frames in a row could not be inspected; the last: {error}"
+            )
 
     def _write(self, frame: Captured, result: Result, dropped: int) -> str:
         return self.lines.write(
@@ -345,9 +391,19 @@ class Station:
             self.on_fail.submit(Job(line, frame.name, result.score, frame.path))
         if self.keeper is not None:
             geometry = self.inspector.bundle.manifest.geometry
-            picture = overlay(frame.pixels, result.anomaly_map, self.inspector.decision, geometry)
+            picture = overlay(
+                frame.pixels,
+                result.anomaly_map,
+                self.inspector.decision,
+                geometry,
+            )
             try:
-                self.keeper.save(picture, name=frame.name, number=frame.number, time=frame.time)
+                self.keeper.save(
+                    picture,
+                    name=frame.name,
+                    number=frame.number,
+                    time=frame.time,
+                )
             except OutputError as error:
                 self.lines.error(frame.name, str(error))
 
@@ -364,7 +420,16 @@ class Station:
         )
 
     def _reached_limit(self) -> bool:
-        return self.options.limit is not None and self._frames + self._unusable >= self.options.limit
+        return (
+            self.options.limit is not None
+            and self._frames + self._unusable >= self.options.limit
+        )
 
     def _summary(self) -> Summary:
-        return Summary(self._frames, self._anomalous, self._unusable, self.lines.errors, self._mailbox.dropped)
+        return Summary(
+            self._frames,
+            self._anomalous,
+            self._unusable,
+            self.lines.errors,
+            self._mailbox.dropped,
+        )

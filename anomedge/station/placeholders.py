@@ -27,7 +27,18 @@ _CODE_OPTION = re.compile(
     r"-[a-zA-Z]{0,3}c|-[a-zA-Z]{0,2}e|-S|--?(?i:command|eval|execute|expression|split-string)|/[cCkK]"
 )
 """Options whose value is program text: `sh -ec`, `perl -e`, `env -S`, `cmd /c`, `powershell -Command`."""
-_JOINING = {"adb", "cmd", "eval", "mosh", "parallel", "powershell", "pwsh", "rsh", "ssh", "watch"}
+_JOINING = {
+    "adb",
+    "cmd",
+    "eval",
+    "mosh",
+    "parallel",
+    "powershell",
+    "pwsh",
+    "rsh",
+    "ssh",
+    "watch",
+}
 """Programs that join their arguments into one command line and have a shell parse it."""
 
 
@@ -44,7 +55,9 @@ def split_command(command: str) -> list[str]:
     try:
         parts = shlex.split(command)
     except ValueError as error:
-        raise InputError(f"got --on-fail {command!r}: {error}; expected a command with its arguments") from error
+        raise InputError(
+            f"got --on-fail {command!r}: {error}; expected a command with its arguments"
+        ) from error
     if not parts or shutil.which(parts[0]) is None:
         raise InputError(
             f"got --on-fail {command!r}; expected a program that can be run, with its arguments: give its full path "
@@ -61,13 +74,18 @@ def split_command(command: str) -> list[str]:
 
 def environment(values: Values) -> dict[str, str]:
     """This process's environment with ANOMEDGE_NAME, ANOMEDGE_PATH and ANOMEDGE_SCORE added."""
-    given = {f"ANOMEDGE_{key.upper()}": _not_an_option(value, key) for key, value in values.items()}
+    given = {
+        f"ANOMEDGE_{key.upper()}": _not_an_option(value, key)
+        for key, value in values.items()
+    }
     return {**os.environ, **given}
 
 
 def filled(part: str, values: Values) -> str:
     """Fill in the placeholders of one argument, in one pass: a name may itself hold braces."""
-    return _PLACEHOLDER.sub(lambda match: _not_an_option(values[match[1]], match[1]), part)
+    return _PLACEHOLDER.sub(
+        lambda match: _not_an_option(values[match[1]], match[1]), part
+    )
 
 
 def _not_an_option(value: str, key: str) -> str:
@@ -83,11 +101,15 @@ def _program_texts(parts: Sequence[str]) -> Iterator[str]:
         if joined or after_option or (literal and _SYNTAX.search(literal)):
             yield part
         # `sh -c -e TEXT`: further options may stand between the option and the text.
-        after_option = bool(_CODE_OPTION.fullmatch(part)) or (after_option and part.startswith(("-", "+")))
+        after_option = bool(_CODE_OPTION.fullmatch(part)) or (
+            after_option and part.startswith(("-", "+"))
+        )
         joined = joined or _program_name(part) in _JOINING
 
 
 def _program_name(part: str) -> str:
     """Name of a program without its folder and `.exe`, in lower case; `.bat` and `.cmd` files are run by `cmd`."""
     name = re.split(r"[/\\]", part)[-1].lower()
-    return "cmd" if name.endswith((".bat", ".cmd")) else name.removesuffix(".exe")
+    return (
+        "cmd" if name.endswith((".bat", ".cmd")) else name.removesuffix(".exe")
+    )

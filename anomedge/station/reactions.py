@@ -42,7 +42,11 @@ class Job:
     @property
     def values(self) -> dict[str, str]:
         """Text of each placeholder; `path` is empty for a frame without a file."""
-        return {"name": self.name, "path": str(self.path or ""), "score": repr(self.score)}
+        return {
+            "name": self.name,
+            "path": str(self.path or ""),
+            "score": repr(self.score),
+        }
 
 
 class OnFail:
@@ -64,13 +68,22 @@ class OnFail:
         InputError: as `placeholders.split_command`.
     """
 
-    def __init__(self, command: str, report: Report, *, timeout: float = 10.0, waiting: int = 4) -> None:
+    def __init__(
+        self,
+        command: str,
+        report: Report,
+        *,
+        timeout: float = 10.0,
+        waiting: int = 4,
+    ) -> None:
         self._parts = split_command(command)
         self._report = report
         self._timeout = timeout
         self._jobs: queue.Queue[Job | None] = queue.Queue(waiting)
         self._process: subprocess.Popen[bytes] | None = None
-        self._worker = threading.Thread(target=self._work, name="on-fail", daemon=True)
+        self._worker = threading.Thread(
+            target=self._work, name="on-fail", daemon=True
+        )
         self._worker.start()
 
     def submit(self, job: Job) -> None:
@@ -81,7 +94,9 @@ class OnFail:
         """Wait until every frame's command has run, each no longer than its timeout."""
         self._jobs.put(None)
         while self._worker.is_alive():
-            self._worker.join(1.0)  # in pieces, so that a signal is never kept waiting for long
+            self._worker.join(
+                1.0
+            )  # in pieces, so that a signal is never kept waiting for long
 
     def kill(self) -> None:
         """Kill the command that runs now, with its process group."""
@@ -93,7 +108,10 @@ class OnFail:
         while (job := self._jobs.get()) is not None:
             try:
                 self._run(job)
-            except (OSError, ValueError) as error:  # no memory, no right, a name with a NUL
+            except (
+                OSError,
+                ValueError,
+            ) as error:  # no memory, no right, a name with a NUL
                 self._report(job.name, f"--on-fail could not run ({error})")
 
     def _run(self, job: Job) -> None:
@@ -101,17 +119,29 @@ class OnFail:
         arguments = [filled(part, values) for part in self._parts]
         # Not a shell, and standard output belongs to the JSON lines.
         with subprocess.Popen(  # noqa: S603
-            arguments, stdin=subprocess.PIPE, stdout=_STDERR, start_new_session=True, env=environment(values)
+            arguments,
+            stdin=subprocess.PIPE,
+            stdout=_STDERR,
+            start_new_session=True,
+            env=environment(values),
         ) as process:
             self._process = process
             try:
-                process.communicate(f"{job.line}\n".encode(), timeout=self._timeout)
+                process.communicate(
+                    f"{job.line}\n".encode(), timeout=self._timeout
+                )
             except subprocess.TimeoutExpired:
                 _kill(process)
-                self._report(job.name, f"--on-fail took longer than {self._timeout:g} seconds and was killed")
+                self._report(
+                    job.name,
+                    f"--on-fail took longer than {self._timeout:g} seconds and was killed",
+                )
                 return
         if process.returncode:
-            self._report(job.name, f"--on-fail ended with {process.returncode}; expected 0")
+            self._report(
+                job.name,
+                f"--on-fail ended with {process.returncode}; expected 0",
+            )
 
 
 class PictureKeeper:
@@ -132,30 +162,46 @@ class PictureKeeper:
             folder.mkdir(parents=True, exist_ok=True)
             check_target(folder / "overlay.png", force=True)
             names = [path.name for path in folder.iterdir()]
-            self._names = deque(sorted(name for name in names if _KEPT.fullmatch(name)))
+            self._names = deque(
+                sorted(name for name in names if _KEPT.fullmatch(name))
+            )
             for name in names:
-                if name.startswith(".") and name.endswith(".tmp") and _KEPT.match(name[1:]):
+                if (
+                    name.startswith(".")
+                    and name.endswith(".tmp")
+                    and _KEPT.match(name[1:])
+                ):
                     (folder / name).unlink()  # what a power cut left
         except OSError as error:
             reason = error.strerror or str(error)
-            raise OutputError(f"cannot write into {folder}: {reason}; give a folder that can be written") from error
+            raise OutputError(
+                f"cannot write into {folder}: {reason}; give a folder that can be written"
+            ) from error
 
-    def save(self, picture: Frame, *, name: str, number: int, time: float) -> Path:
+    def save(
+        self, picture: Frame, *, name: str, number: int, time: float
+    ) -> Path:
         """Write a picture as PNG, whole or not at all, and return its path.
 
         Raises:
             OutputError: it cannot be written, or an old one cannot be deleted.
         """
-        moment = datetime.fromtimestamp(time, timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
+        moment = datetime.fromtimestamp(time, timezone.utc).strftime(
+            "%Y%m%dT%H%M%S.%fZ"
+        )
         plain = re.sub(r"[^A-Za-z0-9._-]+", "_", name)[-80:]
         target = self.folder / f"{moment}-{number:08d}-{plain}.overlay.png"
         try:
             self._make_room()
-            with atomic_file(target, force=True, sweep=False) as temporary:  # swept once, in __init__
+            with atomic_file(
+                target, force=True, sweep=False
+            ) as temporary:  # swept once, in __init__
                 Image.fromarray(picture).save(temporary, format="PNG")
         except OSError as error:
             reason = error.strerror or str(error)
-            raise OutputError(f"cannot write {target}: {reason}; make space, or lower --keep") from error
+            raise OutputError(
+                f"cannot write {target}: {reason}; make space, or lower --keep"
+            ) from error
         self._names.append(target.name)
         return target
 

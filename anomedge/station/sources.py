@@ -133,9 +133,18 @@ class FolderSource:
 
     live = False
 
-    def __init__(self, folder: Path, *, poll: float = 0.5, only_new: bool = False, once: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        poll: float = 0.5,
+        only_new: bool = False,
+        once: bool = False,
+    ) -> None:
         if not folder.is_dir():
-            raise InputError(f"got {folder}; expected a folder of pictures: check the path")
+            raise InputError(
+                f"got {folder}; expected a folder of pictures: check the path"
+            )
         self.folder = folder.absolute()
         self.name = str(folder)
         self.poll = poll
@@ -171,7 +180,12 @@ class FolderSource:
         except OSError as error:
             if not self._lost:
                 reason = error.strerror or str(error)
-                yield Notice("waiting", self.name, f"the folder cannot be listed ({reason})", self.poll)
+                yield Notice(
+                    "waiting",
+                    self.name,
+                    f"the folder cannot be listed ({reason})",
+                    self.poll,
+                )
             self._lost = True
             return None
         if self._lost:
@@ -183,7 +197,9 @@ class FolderSource:
         found = {}
         with os.scandir(self.folder) as entries:
             for entry in entries:
-                if _is_picture(entry.name) and (stamp := _stamp(self.folder / entry.name)):
+                if _is_picture(entry.name) and (
+                    stamp := _stamp(self.folder / entry.name)
+                ):
                     found[entry.name] = stamp
         return found
 
@@ -193,14 +209,24 @@ class FolderSource:
             self._first = set(found)
             self._done = dict(found) if self._only_new else {}
         if found:
-            self._done = {name: stamp for name, stamp in self._done.items() if name in found}
-        same = {name for name, stamp in found.items() if self._before.get(name) == stamp}
+            self._done = {
+                name: stamp
+                for name, stamp in self._done.items()
+                if name in found
+            }
+        same = {
+            name
+            for name, stamp in found.items()
+            if self._before.get(name) == stamp
+        }
         self._before = found
         ready = [name for name in same if self._done.get(name) != found[name]]
         for name in sorted(ready, key=lambda each: (found[each].mtime, each)):
             try:
                 item = self._read(name, found[name])
-            except OSError:  # the folder itself went away: the next listing says so
+            except (
+                OSError
+            ):  # the folder itself went away: the next listing says so
                 return
             if item is not None:
                 self._done[name] = found[name]
@@ -219,7 +245,11 @@ class FolderSource:
         if now is None and isinstance(item, Trouble):
             if not list(self.folder.iterdir()):
                 raise OSError("the folder is empty, as an unmounted drive is")
-            item = Trouble(number, name, f"{path} was taken away before it could be inspected")
+            item = Trouble(
+                number,
+                name,
+                f"{path} was taken away before it could be inspected",
+            )
         elif now not in (stamp, None):
             return None
         self._number = number
@@ -227,7 +257,11 @@ class FolderSource:
 
     def _left(self, found: dict[str, _Stamp]) -> bool:
         """Whether a file of the first listing is still to be read."""
-        return any(self._done.get(name) != found[name] for name in self._first or () if name in found)
+        return any(
+            self._done.get(name) != found[name]
+            for name in self._first or ()
+            if name in found
+        )
 
 
 class VideoSource:
@@ -240,7 +274,9 @@ class VideoSource:
 
     def __init__(self, path: Path) -> None:
         if path.suffix.lower() in SUFFIXES:
-            raise InputError(f"got the picture {path}; expected a video, a folder or a camera: use anomedge predict")
+            raise InputError(
+                f"got the picture {path}; expected a video, a folder or a camera: use anomedge predict"
+            )
         self.path = path
         self.name = path.name
         self._opencv = _opencv()
@@ -256,13 +292,17 @@ class VideoSource:
         try:
             while not stop.is_set():
                 number += 1
-                if (item := _next(self._opencv, capture, number, self.name)) is None:
+                if (
+                    item := _next(self._opencv, capture, number, self.name)
+                ) is None:
                     break
                 yield item
         finally:
             capture.release()
         if number == 1 and not stop.is_set():
-            raise InputError(f"{self.path}: OpenCV finds no frame in it; expected a video: convert it, or check it")
+            raise InputError(
+                f"{self.path}: OpenCV finds no frame in it; expected a video: convert it, or check it"
+            )
 
 
 class CameraSource:
@@ -280,10 +320,23 @@ class CameraSource:
 
     live = True
 
-    def __init__(self, address: str, *, retries: int | None = None, first: float = 1.0, longest: float = 30.0) -> None:
-        self.name = f"camera{address}" if address.isdecimal() else _without_secrets(address)
+    def __init__(
+        self,
+        address: str,
+        *,
+        retries: int | None = None,
+        first: float = 1.0,
+        longest: float = 30.0,
+    ) -> None:
+        self.name = (
+            f"camera{address}"
+            if address.isdecimal()
+            else _without_secrets(address)
+        )
         self.retries = retries
-        self._address: int | str = int(address) if address.isdecimal() else address
+        self._address: int | str = (
+            int(address) if address.isdecimal() else address
+        )
         self._first, self._longest = first, longest
         self._opencv = _opencv()
 
@@ -303,13 +356,22 @@ class CameraSource:
             if stop.is_set():
                 return
             if self.retries is not None and attempts >= self.retries:
-                raise InputError(f"{self.name}: no frame after {attempts} attempts to reopen it; check the camera")
+                raise InputError(
+                    f"{self.name}: no frame after {attempts} attempts to reopen it; check the camera"
+                )
             pause = min(self._first * 2 ** min(attempts, 30), self._longest)
             attempts, waiting = attempts + 1, True
-            yield Notice("waiting", self.name, f"the camera gives no frame; attempt {attempts} to reopen it", pause)
+            yield Notice(
+                "waiting",
+                self.name,
+                f"the camera gives no frame; attempt {attempts} to reopen it",
+                pause,
+            )
             stop.wait(pause)
 
-    def _frames(self, stop: threading.Event, number: int) -> Iterator[Captured | Trouble]:
+    def _frames(
+        self, stop: threading.Event, number: int
+    ) -> Iterator[Captured | Trouble]:
         """The frames of one opening, until the camera fails."""
         capture = self._open()
         try:
@@ -328,7 +390,12 @@ class CameraSource:
         try:
             if isinstance(self._address, int):
                 return cv.VideoCapture(self._address)
-            limits = [cv.CAP_PROP_OPEN_TIMEOUT_MSEC, _STREAM_TIMEOUT, cv.CAP_PROP_READ_TIMEOUT_MSEC, _STREAM_TIMEOUT]
+            limits = [
+                cv.CAP_PROP_OPEN_TIMEOUT_MSEC,
+                _STREAM_TIMEOUT,
+                cv.CAP_PROP_READ_TIMEOUT_MSEC,
+                _STREAM_TIMEOUT,
+            ]
             return cv.VideoCapture(self._address, cv.CAP_ANY, limits)
         except cv.error:
             return None
@@ -340,7 +407,9 @@ def is_camera(address: str) -> bool:
     >>> is_camera("0"), is_camera("rtsp://camera/1"), is_camera("./0")
     (True, True, False)
     """
-    return (address.isascii() and address.isdecimal()) or _scheme(address) in _SCHEMES
+    return (address.isascii() and address.isdecimal()) or _scheme(
+        address
+    ) in _SCHEMES
 
 
 def _scheme(address: str) -> str:
@@ -356,11 +425,15 @@ def _without_secrets(url: str) -> str:
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise InputError(f"got a URL that cannot be read ({error}); expected one such as rtsp://camera/1") from error
+        raise InputError(
+            f"got a URL that cannot be read ({error}); expected one such as rtsp://camera/1"
+        ) from error
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _next(cv: Any, capture: Any, number: int, name: str) -> Captured | Trouble | None:
+def _next(
+    cv: Any, capture: Any, number: int, name: str
+) -> Captured | Trouble | None:
     """The next frame of a capture in RGB; None when it gives none."""
     try:
         got, pixels = capture.read() if capture is not None else (False, None)
@@ -371,7 +444,11 @@ def _next(cv: Any, capture: Any, number: int, name: str) -> Captured | Trouble |
     name = f"{name}#{number}"
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         got = f"{pixels.dtype} {pixels.shape}"
-        return Trouble(number, name, f"{name}: got {got}; expected uint8 (H, W, 3): set the camera to 8-bit colour")
+        return Trouble(
+            number,
+            name,
+            f"{name}: got {got}; expected uint8 (H, W, 3): set the camera to 8-bit colour",
+        )
     return Captured(number, name, np.ascontiguousarray(pixels[..., ::-1]))
 
 
@@ -386,7 +463,10 @@ def _opencv() -> Any:
 
 
 def _is_picture(name: str) -> bool:
-    return not name.startswith((".", "~")) and os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 - many
+    return (
+        not name.startswith((".", "~"))
+        and os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122
+    )
 
 
 def _stamp(path: Path) -> _Stamp | None:
@@ -395,4 +475,8 @@ def _stamp(path: Path) -> _Stamp | None:
         found = path.lstat()
     except FileNotFoundError:
         return None
-    return _Stamp(found.st_mtime_ns, found.st_size) if stat.S_ISREG(found.st_mode) else None
+    return (
+        _Stamp(found.st_mtime_ns, found.st_size)
+        if stat.S_ISREG(found.st_mode)
+        else None
+    )

@@ -31,62 +31,100 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
     fitted, precision = split(asked["case"])
     folder, frames = work / fitted, np.load(work / "frames.npy")
     reference = dict(np.load(folder / "theirs.npz"))
-    stages = open_graph(runtime, folder / f"ours.{precision}" / "stages.onnx", asked["threads"])
+    stages = open_graph(
+        runtime, folder / f"ours.{precision}" / "stages.onnx", asked["threads"]
+    )
     errors = {}
     for batch in asked["batches"]:
         outputs = {}
         for member in ("ours", "theirs"):
-            call = open_graph(runtime, graph_of(member, work, asked["case"], batch, runtime), asked["threads"])
+            call = open_graph(
+                runtime,
+                graph_of(member, work, asked["case"], batch, runtime),
+                asked["threads"],
+            )
             outputs[member] = _all(call, feed_of(member, frames), batch)
-        grid = _all(stages, feed_of("ours", frames), batch)["distances"] if "grid" in reference else None
-        errors[batch] = compared(outputs["ours"], _raw(outputs["theirs"], folder), grid, reference)
+        grid = (
+            _all(stages, feed_of("ours", frames), batch)["distances"]
+            if "grid" in reference
+            else None
+        )
+        errors[batch] = compared(
+            outputs["ours"], _raw(outputs["theirs"], folder), grid, reference
+        )
     return {"errors": errors, "tolerance": TOLERANCES[precision].map}
 
 
 def compared(
-    ours: Mapping[str, Array], theirs: Mapping[str, Array], grid: Array | None, reference: Mapping[str, Array]
+    ours: Mapping[str, Array],
+    theirs: Mapping[str, Array],
+    grid: Array | None,
+    reference: Mapping[str, Array],
 ) -> dict[str, float]:
     """Score and map, ours against anomalib's graph, and that against what its Torch model said."""
     return {
         "score": share(ours["score"], theirs["score"]),
         "map": _map_error(ours["anomaly_map"], theirs["map"], grid, reference),
-        "eager": max(share(theirs[name], reference[name]) for name in ("score", "map")),
+        "eager": max(
+            share(theirs[name], reference[name]) for name in ("score", "map")
+        ),
     }
 
 
 def share(ours: Array, theirs: Array) -> float:
     """The largest difference, as a share of the range of the second."""
     if ours.shape != theirs.shape:
-        raise ValueError(f"got {ours.shape} beside {theirs.shape}; expected the same")
-    return float(np.abs(ours.astype(np.float64) - theirs).max() / np.ptp(theirs))
+        raise ValueError(
+            f"got {ours.shape} beside {theirs.shape}; expected the same"
+        )
+    return float(
+        np.abs(ours.astype(np.float64) - theirs).max() / np.ptp(theirs)
+    )
 
 
 def _all(call: Any, feed: dict[str, Array], batch: int) -> dict[str, Array]:
     """Outputs for all pictures, `batch` at a time."""
     ((name, values),) = feed.items()
     parts = [
-        {key: np.array(value) for key, value in call({name: values[i : i + batch]}).items()}
+        {
+            key: np.array(value)
+            for key, value in call({name: values[i : i + batch]}).items()
+        }
         for i in range(0, len(values), batch)
     ]
-    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    return {
+        key: np.concatenate([part[key] for part in parts]) for key in parts[0]
+    }
 
 
 def _raw(outputs: dict[str, Array], folder: Path) -> dict[str, Array]:
     """(raw - threshold) / range + 1/2, undone."""
     numbers = json.loads((folder / "normalisation.json").read_text())
-    shown = {"score": outputs["pred_score"].reshape(-1), "map": outputs["anomaly_map"]}  # PaDiM's is (B, 1)
+    shown = {
+        "score": outputs["pred_score"].reshape(-1),
+        "map": outputs["anomaly_map"],
+    }  # PaDiM's is (B, 1)
     return {
-        name: (value.astype(np.float64) - 0.5) * numbers[name]["range"] + numbers[name]["threshold"]
+        name: (value.astype(np.float64) - 0.5) * numbers[name]["range"]
+        + numbers[name]["threshold"]
         for name, value in shown.items()
     }
 
 
-def _map_error(ours: Array, theirs: Array, grid: Array | None, reference: Mapping[str, Array]) -> float:
+def _map_error(
+    ours: Array,
+    theirs: Array,
+    grid: Array | None,
+    reference: Mapping[str, Array],
+) -> float:
     if grid is None:
         return share(ours, theirs)
     side = ours.shape[-1]
     nearest = np.repeat(np.eye(grid.shape[-1]), side // grid.shape[-1], axis=0)
-    by_nearest, by_bilinear = _spread(grid, nearest), _spread(reference["grid"], bilinear(grid.shape[-1], side))
+    by_nearest, by_bilinear = (
+        _spread(grid, nearest),
+        _spread(reference["grid"], bilinear(grid.shape[-1], side)),
+    )
     return max(share(by_nearest, theirs), share(ours, by_bilinear))
 
 

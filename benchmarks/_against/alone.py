@@ -24,12 +24,20 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
     seconds = time.perf_counter() - start
     for _ in range(CALLS):
         call(feed)
-    return {"load_seconds": seconds, "peak_bytes": _peak_bytes(), "bytes": bytes_of(path)}
+    return {
+        "load_seconds": seconds,
+        "peak_bytes": _peak_bytes(),
+        "bytes": bytes_of(path),
+    }
 
 
 def _peak_bytes() -> int | None:
     status = Path("/proc/self/status")
     if not status.exists():
         return None
-    kibibytes = next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    kibibytes = next(
+        line.split()[1]
+        for line in status.read_text().splitlines()
+        if line.startswith("VmHWM")
+    )
     return int(kibibytes) * 1024

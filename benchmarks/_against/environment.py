@@ -12,7 +12,9 @@ ANOMALIB = "anomalib==2.7.0"
 
 def python_of(folder: Path, project: Path) -> Path:
     """The interpreter of the environment in `folder`, with this project and anomalib installed in it."""
-    python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    python = folder / (
+        "Scripts/python.exe" if sys.platform == "win32" else "bin/python"
+    )
     wanted = f"{ANOMALIB}\n{(project / 'pyproject.toml').read_text(encoding='utf-8')}"
     stamp = folder / ".installed"
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
@@ -24,7 +26,18 @@ def python_of(folder: Path, project: Path) -> Path:
     )
     if not python.exists():
         venv.create(folder, with_pip=True, symlinks=sys.platform != "win32")
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*install, ANOMALIB, "--editable", f"{project}[demo]"], check=True, stdout=sys.stderr)
+    install = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]
+    subprocess.run(
+        [*install, ANOMALIB, "--editable", f"{project}[demo]"],
+        check=True,
+        stdout=sys.stderr,
+    )
     stamp.write_text(wanted, encoding="utf-8")
     return python

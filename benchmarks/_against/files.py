@@ -16,7 +16,9 @@ FILES = {"onnxruntime": "model.onnx", "openvino": "model.xml"}
 Array = npt.NDArray[Any]
 
 
-def graph_of(member: str, work: Path, case: str, batch: int, runtime: str) -> Path:
+def graph_of(
+    member: str, work: Path, case: str, batch: int, runtime: str
+) -> Path:
     """The file of `ours` or `theirs`, which is the one that takes this batch, or the detector's `backbone` or `part`.
 
     A case is a detector, with a bank's size after a dash and a precision of ours after a dot: "padim.fp16-storage".
@@ -24,8 +26,15 @@ def graph_of(member: str, work: Path, case: str, batch: int, runtime: str) -> Pa
     fitted, precision = split(case)
     if member in {"backbone", "part"}:
         return work / f"limit-{fitted.split('-')[0]}" / member / FILES[runtime]
-    names = [f"ours.{precision}"] if member == "ours" else ["theirs-any", f"theirs-{batch}"]
-    return next(path for name in names if (path := work / fitted / name).is_dir()) / FILES[runtime]
+    names = (
+        [f"ours.{precision}"]
+        if member == "ours"
+        else ["theirs-any", f"theirs-{batch}"]
+    )
+    return (
+        next(path for name in names if (path := work / fitted / name).is_dir())
+        / FILES[runtime]
+    )
 
 
 def split(case: str) -> tuple[str, str]:
@@ -41,7 +50,11 @@ def split(case: str) -> tuple[str, str]:
 def bytes_of(graph: Path) -> int:
     """Of all files that a runtime reads: an IR's are two, an ONNX graph may have weights beside it."""
     beside = {".onnx": ".onnx.data", ".xml": ".bin"}[graph.suffix]
-    return sum(path.stat().st_size for path in (graph, graph.with_suffix(beside)) if path.exists())
+    return sum(
+        path.stat().st_size
+        for path in (graph, graph.with_suffix(beside))
+        if path.exists()
+    )
 
 
 def frames_of(work: Path, batch: int) -> Array:
@@ -59,4 +72,6 @@ def feed_of(member: str, frames: Array) -> dict[str, Array]:
 
 def floats(frames: Array) -> Array:
     """Frames to float32 (n, 3, H, W) in [0, 1]."""
-    return np.ascontiguousarray(frames.transpose(0, 3, 1, 2)).astype(np.float32) / np.float32(255)
+    return np.ascontiguousarray(frames.transpose(0, 3, 1, 2)).astype(
+        np.float32
+    ) / np.float32(255)

@@ -39,7 +39,9 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
     state = load_file(folder / "state.safetensors")
     pipeline = (padim if fitted == "padim" else patchcore)(state)
     if asked.get("limit"):
-        _export_backbone(pipeline, graph_of("backbone", work, case, 1, "onnxruntime"))
+        _export_backbone(
+            pipeline, graph_of("backbone", work, case, 1, "onnxruntime")
+        )
         _write_part(case, graph_of("part", work, case, 1, "onnxruntime"))
         return {}
     start = time.perf_counter()
@@ -53,10 +55,21 @@ def padim(state: dict[str, Tensor]) -> Padim:
     extractor = _extractor("resnet18", ["layer1", "layer2", "layer3"], state)
     channels, order = torch.sort(state["idx"])
     inverse = state["inv_covariance"][:, order][:, :, order]
-    pipeline = Padim(PadimConfig(**base_config(extractor, (SIDE, SIDE)), channels=tuple(channels.tolist())), extractor)
+    pipeline = Padim(
+        PadimConfig(
+            **base_config(extractor, (SIDE, SIDE)),
+            channels=tuple(channels.tolist()),
+        ),
+        extractor,
+    )
     # The symmetric half of a matrix has the same quadratic form; rounding has left theirs a little askew.
     pipeline.gaussian.load_state_dict(
-        {"mean": state["mean"][order], "inv_covariance": (inverse.double() + inverse.double().mT).div(2).float()}
+        {
+            "mean": state["mean"][order],
+            "inv_covariance": (inverse.double() + inverse.double().mT)
+            .div(2)
+            .float(),
+        }
     )
     return pipeline.eval()
 
@@ -65,15 +78,26 @@ def patchcore(state: dict[str, Tensor]) -> Patchcore:
     """The bank in our order of columns, which is theirs."""
     extractor = _extractor("wide_resnet50_2", ["layer2", "layer3"], state)
     bank = state["memory_bank"]
-    pipeline = Patchcore(PatchcoreConfig(**base_config(extractor, (SIDE, SIDE)), n_vectors=len(bank)), extractor)
+    pipeline = Patchcore(
+        PatchcoreConfig(
+            **base_config(extractor, (SIDE, SIDE)), n_vectors=len(bank)
+        ),
+        extractor,
+    )
     pipeline.bank.fill(bank)
     return pipeline.eval()
 
 
-def _extractor(name: str, layers: list[str], state: dict[str, Tensor]) -> FeatureExtractor:
+def _extractor(
+    name: str, layers: list[str], state: dict[str, Tensor]
+) -> FeatureExtractor:
     extractor = FeatureExtractor(name, layers, pre_trained=False)
     prefix = "backbone."
-    weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    weights = {
+        key.removeprefix(prefix): value
+        for key, value in state.items()
+        if key.startswith(prefix)
+    }
     extractor.feature_extractor.load_state_dict(weights)
     return extractor
 
@@ -82,7 +106,9 @@ def _export(pipeline: Pipeline, folder: Path, precision: str) -> None:
     """As `anomedge.export` writes a bundle's graphs, without the proof: that is made against anomalib here."""
     folder.mkdir(exist_ok=True)
     graph, _ = graph_from_model(_model(pipeline), (SIDE, SIDE), None, OPSET)
-    PRECISIONS[precision].edit(graph, [f"pipeline.{name}" for name in pipeline.state_dict()])
+    PRECISIONS[precision].edit(
+        graph, [f"pipeline.{name}" for name in pipeline.state_dict()]
+    )
     taps = keep_shipped_outputs(graph)
     holder = write_onnx(graph, folder / "model.onnx")
     set_outputs(graph, taps)
@@ -92,10 +118,28 @@ def _export(pipeline: Pipeline, folder: Path, precision: str) -> None:
 
 def _model(pipeline: Pipeline) -> Model:
     """Thresholds lie beside the graph, so any will do."""
-    origin = Origin(rule="f1", source="none", normal=0, anomalous=0, margin=0.0, extrapolated=False, pictures="none")
-    decision = Decision(threshold=0.0, pixel_threshold=0.0, minimum=0.0, maximum=1.0, scale=1.0, origin=origin)
+    origin = Origin(
+        rule="f1",
+        source="none",
+        normal=0,
+        anomalous=0,
+        margin=0.0,
+        extrapolated=False,
+        pictures="none",
+    )
+    decision = Decision(
+        threshold=0.0,
+        pixel_threshold=0.0,
+        minimum=0.0,
+        maximum=1.0,
+        scale=1.0,
+        origin=origin,
+    )
     return Model(
-        pipeline, Geometry((SIDE, SIDE)), decision, Card(seed=0, fitted=(), weights="random", tools={}, licence={})
+        pipeline,
+        Geometry((SIDE, SIDE)),
+        decision,
+        Card(seed=0, fitted=(), weights="random", tools={}, licence={}),
     )
 
 
@@ -124,14 +168,33 @@ def _write_part(case: str, path: Path) -> None:
     """PaDiM: a graph that reads its input once and does little else, the sums of its rows. PatchCore: one product."""
     shape = shape_of_part(case)
     if case == "padim":
-        node, result = helper.make_node("ReduceSum", ["x", "constant"], ["y"], keepdims=0), [shape[0]]
+        node, result = (
+            helper.make_node("ReduceSum", ["x", "constant"], ["y"], keepdims=0),
+            [shape[0]],
+        )
         constant = np.array([1], dtype=np.int64)
     else:
-        node, result = helper.make_node("MatMul", ["x", "constant"], ["y"]), [shape[0], COLUMNS]
-        constant = np.random.default_rng(1).standard_normal((FEATURES, COLUMNS), dtype=np.float32)
-    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", shape), ("y", result)))
-    graph = helper.make_graph([node], "part", [x], [y], [numpy_helper.from_array(constant, "constant")])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+        node, result = (
+            helper.make_node("MatMul", ["x", "constant"], ["y"]),
+            [shape[0], COLUMNS],
+        )
+        constant = np.random.default_rng(1).standard_normal(
+            (FEATURES, COLUMNS), dtype=np.float32
+        )
+    x, y = (
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, s)
+        for n, s in (("x", shape), ("y", result))
+    )
+    graph = helper.make_graph(
+        [node],
+        "part",
+        [x],
+        [y],
+        [numpy_helper.from_array(constant, "constant")],
+    )
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, path)
     write_ir(path, path.with_suffix(".xml"))

@@ -11,7 +11,11 @@ Call = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 def open_graph(runtime: str, path: Path, threads: int) -> Call:
     """The graph as a function of named arrays."""
-    return _onnxruntime(path, threads) if runtime == "onnxruntime" else _openvino(path, threads)
+    return (
+        _onnxruntime(path, threads)
+        if runtime == "onnxruntime"
+        else _openvino(path, threads)
+    )
 
 
 def _onnxruntime(path: Path, threads: int) -> Call:
@@ -21,9 +25,13 @@ def _onnxruntime(path: Path, threads: int) -> Call:
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads, settings.inter_op_num_threads = threads, 1
     settings.log_severity_level = 3
-    session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        path, settings, providers=["CPUExecutionProvider"]
+    )
     names = [output.name for output in session.get_outputs()]
-    return lambda feed: dict(zip(names, session.run(names, dict(feed)), strict=True))
+    return lambda feed: dict(
+        zip(names, session.run(names, dict(feed)), strict=True)
+    )
 
 
 def _openvino(path: Path, threads: int) -> Call:
@@ -42,10 +50,16 @@ def _openvino(path: Path, threads: int) -> Call:
     compiled = core.compile_model(core.read_model(path), "CPU", settings)
     request = compiled.create_infer_request()
     # A tensor that the conversion made one of two has the names of both.
-    places = {name: i for i, port in enumerate(compiled.outputs) for name in port.get_names()}
+    places = {
+        name: i
+        for i, port in enumerate(compiled.outputs)
+        for name in port.get_names()
+    }
 
     def call(feed: Mapping[str, Any]) -> dict[str, Any]:
-        results = request.infer(dict(feed), share_inputs=True, share_outputs=True)
+        results = request.infer(
+            dict(feed), share_inputs=True, share_outputs=True
+        )
         return {name: results[i] for name, i in places.items()}
 
     return call

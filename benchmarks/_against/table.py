@@ -58,13 +58,21 @@ class Row:
     @property
     def ratios(self) -> list[float]:
         """anomalib's milliseconds over ours, round by round."""
-        return [b / a for a, b in zip(self.rounds["ours"], self.rounds["theirs"], strict=True)]
+        return [
+            b / a
+            for a, b in zip(
+                self.rounds["ours"], self.rounds["theirs"], strict=True
+            )
+        ]
 
     @property
     def shares_of_limit(self) -> list[float]:
         """Our milliseconds over the limit's, round by round."""
         parts = zip(self.rounds["backbone"], self.rounds["part"], strict=True)
-        return [a / (b + c) for a, (b, c) in zip(self.rounds["ours"], parts, strict=True)]
+        return [
+            a / (b + c)
+            for a, (b, c) in zip(self.rounds["ours"], parts, strict=True)
+        ]
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -114,9 +122,14 @@ def judged(row: Row) -> dict[str, Verdict]:
         ratio, least = median(row.ratios), goal.ratio[row.runtime]
         found["ratio"] = Verdict(ratio, f">= {least:g}", ratio >= least)
     if goal.limit is not None:
-        share, below = median(row.shares_of_limit), goal.limit == 1  # "below" it, or "within" 1.10
+        share, below = (
+            median(row.shares_of_limit),
+            goal.limit == 1,
+        )  # "below" it, or "within" 1.10
         found["limit"] = Verdict(
-            share, f"{'<' if below else '<='} {goal.limit:g}", share < goal.limit or (share == goal.limit and not below)
+            share,
+            f"{'<' if below else '<='} {goal.limit:g}",
+            share < goal.limit or (share == goal.limit and not below),
         )
     size = row.bytes[0] / row.bytes[1]
     found["bytes"] = Verdict(size, f"<= {goal.bytes:g}", size <= goal.bytes)
@@ -144,13 +157,19 @@ def spread(values: Sequence[float]) -> str:
 def _cells(row: Row) -> Iterator[str]:
     backbone, part = (median(row.rounds[name]) for name in ("backbone", "part"))
     yield from (_name(row.case), SHORT[row.runtime], str(row.batch))
-    yield from (f"{median(row.rounds[name]):.1f}" for name in ("ours", "theirs"))
+    yield from (
+        f"{median(row.rounds[name]):.1f}" for name in ("ours", "theirs")
+    )
     yield spread(row.ratios)
     yield f"{backbone + part:.1f} = {backbone:.1f} + {part:.1f}"
     yield spread(row.shares_of_limit)
     yield f"{row.errors['score']:.0e}, {row.errors['map']:.0e}{'' if row.agrees else ' **over**'}"
     yield _over(*(size / 1e6 for size in row.bytes), digits=1)
-    yield "-" if None in row.peak else _over(*((peak or 0) / 1e6 for peak in row.peak), digits=0)
+    yield (
+        "-"
+        if None in row.peak
+        else _over(*((peak or 0) / 1e6 for peak in row.peak), digits=0)
+    )
     yield _over(*row.load, digits=2)
 
 
@@ -161,5 +180,7 @@ def _over(ours: float, theirs: float, digits: int) -> str:
 def _name(case: str) -> str:
     fitted, _, precision = case.partition(".")
     name, _, bank = fitted.partition("-")
-    shown = {"padim": "PaDiM ResNet18", "patchcore": "PatchCore WRN50"}[name] + (f", {int(bank):,}" if bank else "")
+    shown = {"padim": "PaDiM ResNet18", "patchcore": "PatchCore WRN50"}[
+        name
+    ] + (f", {int(bank):,}" if bank else "")
     return shown + (f", {precision}" if precision else "")

@@ -21,14 +21,19 @@ from torch import Tensor, nn
 
 from anomedge.runtimes._imports import import_openvino
 
-LAYERS = {"padim": ["layer1", "layer2", "layer3"], "patchcore": ["layer2", "layer3"]}
+LAYERS = {
+    "padim": ["layer1", "layer2", "layer3"],
+    "patchcore": ["layer2", "layer3"],
+}
 BATCH = 8
 CALIBRATED = 32  # pictures whose statistics the BatchNorms are given
 
 
 def main(asked: dict[str, Any]) -> dict[str, Any]:
     """Make every file of one detector below `work`."""
-    torch.set_num_threads(1)  # thousands of small matrices: threads would wait for one another
+    torch.set_num_threads(
+        1
+    )  # thousands of small matrices: threads would wait for one another
     torch.manual_seed(asked["seed"])
     data = Path(asked["data"]) if asked["data"] else None
     work = Path(asked["work"])
@@ -44,39 +49,73 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _padim(folder: Path, train: Tensor, test: Tensor) -> None:
-    lightning = Padim(backbone="resnet18", layers=LAYERS["padim"], pre_trained=False, n_features=100)
+    lightning = Padim(
+        backbone="resnet18",
+        layers=LAYERS["padim"],
+        pre_trained=False,
+        n_features=100,
+    )
     model = lightning.model
-    _give_weights(model.feature_extractor, lightning.pre_processor(train[:CALIBRATED]))
+    _give_weights(
+        model.feature_extractor, lightning.pre_processor(train[:CALIBRATED])
+    )
     model.train()
     _in_batches(lightning, train)
     model.fit()
     model.eval()
-    state = {"idx": model.idx, "mean": model.gaussian.mean, "inv_covariance": model.gaussian.inv_covariance}
+    state = {
+        "idx": model.idx,
+        "mean": model.gaussian.mean,
+        "inv_covariance": model.gaussian.inv_covariance,
+    }
     _finish(folder, lightning, test, state, batches=["any"])
 
 
-def _patchcore(work: Path, banks: list[int], batches: list[int], train: Tensor, test: Tensor) -> None:
+def _patchcore(
+    work: Path,
+    banks: list[int],
+    batches: list[int],
+    train: Tensor,
+    test: Tensor,
+) -> None:
     """One backbone, one collection of patches; a bank is the first of them in a random order."""
-    lightning = Patchcore(backbone="wide_resnet50_2", layers=LAYERS["patchcore"], pre_trained=False)
+    lightning = Patchcore(
+        backbone="wide_resnet50_2",
+        layers=LAYERS["patchcore"],
+        pre_trained=False,
+    )
     model = lightning.model
-    _give_weights(model.feature_extractor, lightning.pre_processor(train[:CALIBRATED]))
+    _give_weights(
+        model.feature_extractor, lightning.pre_processor(train[:CALIBRATED])
+    )
     model.train()
     _in_batches(lightning, train[: -(-max(banks) // PATCHES) + 2])
     model.eval()
     patches = _distinct(torch.cat(model.embedding_store))
     model.embedding_store.clear()
     if len(patches) < max(banks):
-        raise SystemExit(f"error: got {len(patches)} different patches; expected {max(banks)}: give more pictures")
+        raise SystemExit(
+            f"error: got {len(patches)} different patches; expected {max(banks)}: give more pictures"
+        )
     patches = patches[torch.randperm(len(patches))]
     for n in banks:
         model.memory_bank = patches[:n].clone()
         # Its file takes the one batch it was exported with, so it is given a file for each.
-        _finish(work / f"patchcore-{n}", lightning, test, {"memory_bank": model.memory_bank}, batches)
+        _finish(
+            work / f"patchcore-{n}",
+            lightning,
+            test,
+            {"memory_bank": model.memory_bank},
+            batches,
+        )
 
 
 def _distinct(rows: Tensor) -> Tensor:
     """The rows that differ from all before them."""
-    first = {row.tobytes(): number for number, row in reversed(list(enumerate(rows.numpy())))}
+    first = {
+        row.tobytes(): number
+        for number, row in reversed(list(enumerate(rows.numpy())))
+    }
     return rows[sorted(first.values())]
 
 
@@ -91,7 +130,11 @@ def _give_weights(extractor: nn.Module, x: Tensor) -> None:
 
     Speed does not depend on weights, agreement is harder the less structure features have; there is no download.
     """
-    norms = [module for module in extractor.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [
+        module
+        for module in extractor.modules()
+        if isinstance(module, nn.BatchNorm2d)
+    ]
     for norm in norms:
         nn.init.uniform_(norm.weight, 0.5, 1.0)
         nn.init.uniform_(norm.bias, -0.2, 0.2)
@@ -104,14 +147,28 @@ def _give_weights(extractor: nn.Module, x: Tensor) -> None:
     extractor.eval()
 
 
-def _finish(folder: Path, lightning: Any, test: Tensor, state: dict[str, Tensor], batches: list[Any]) -> None:
+def _finish(
+    folder: Path,
+    lightning: Any,
+    test: Tensor,
+    state: dict[str, Tensor],
+    batches: list[Any],
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     backbone = lightning.model.feature_extractor.feature_extractor.state_dict()
-    state = {name: tensor.detach().clone().contiguous() for name, tensor in state.items()}
-    save_file(state | {f"backbone.{k}": v.contiguous() for k, v in backbone.items()}, folder / "state.safetensors")
+    state = {
+        name: tensor.detach().clone().contiguous()
+        for name, tensor in state.items()
+    }
+    save_file(
+        state | {f"backbone.{k}": v.contiguous() for k, v in backbone.items()},
+        folder / "state.safetensors",
+    )
     said = _what_it_says(lightning, test)
     np.savez(folder / "theirs.npz", **said)
-    (folder / "normalisation.json").write_text(json.dumps(_normalise(lightning.post_processor, said)))
+    (folder / "normalisation.json").write_text(
+        json.dumps(_normalise(lightning.post_processor, said))
+    )
     for batch in batches:
         _export(lightning, folder, batch)
 
@@ -120,12 +177,16 @@ def _what_it_says(lightning: Any, test: Tensor) -> dict[str, Any]:
     """Raw score and map of its Torch model, and PatchCore's distances on the grid of patches before upsampling."""
     model, grids = lightning.model, []
     # PaDiM's generator is called with names alone, PatchCore's with the distances first.
-    hook = model.anomaly_map_generator.register_forward_pre_hook(lambda _, inputs: grids.extend(inputs[:1]))
+    hook = model.anomaly_map_generator.register_forward_pre_hook(
+        lambda _, inputs: grids.extend(inputs[:1])
+    )
     with torch.no_grad():
         results = [model(lightning.pre_processor(x[None])) for x in test]
     hook.remove()
     said = {
-        "score": torch.cat([result.pred_score.reshape(1) for result in results]).numpy(),
+        "score": torch.cat(
+            [result.pred_score.reshape(1) for result in results]
+        ).numpy(),
         "map": torch.cat([result.anomaly_map for result in results]).numpy(),
     }
     return said | ({"grid": torch.cat(grids).numpy()} if grids else {})
@@ -136,7 +197,10 @@ def _normalise(post: Any, said: dict[str, Any]) -> dict[str, dict[str, float]]:
     numbers = {}
     for name, prefix in (("score", "image"), ("map", "pixel")):
         values = said[name]
-        threshold, half = float((values.min() + values.max()) / 2), 2 * float(np.ptp(values))
+        threshold, half = (
+            float((values.min() + values.max()) / 2),
+            2 * float(np.ptp(values)),
+        )
         getattr(post, f"_{prefix}_threshold").fill_(threshold)
         getattr(post, f"{prefix}_min").fill_(threshold - half)
         getattr(post, f"{prefix}_max").fill_(threshold + half)
@@ -151,6 +215,10 @@ def _export(lightning: Any, folder: Path, batch: int | str) -> None:
     onnx = lightning.to_onnx(target, input_size=(SIDE, SIDE), **shapes)
     onnx = Path(onnx)
     openvino = import_openvino()
-    openvino.save_model(openvino.convert_model(onnx), onnx.with_suffix(".xml"), compress_to_fp16=False)
+    openvino.save_model(
+        openvino.convert_model(onnx),
+        onnx.with_suffix(".xml"),
+        compress_to_fp16=False,
+    )
     for path in onnx.parent.iterdir():
         path.rename(target / path.name)

@@ -26,11 +26,16 @@ ROWS, FEATURES, COLUMNS = 1024, 1536, 10_000
 def main(asked: dict[str, Any]) -> dict[str, Any]:
     """Milliseconds of each member, round by round."""
     members = _members(asked, Path(asked["work"]))
-    short = {name: _seconds(call) < SHORT for name, call in members.items()}  # also pays for the first call
+    short = {
+        name: _seconds(call) < SHORT for name, call in members.items()
+    }  # also pays for the first call
     rounds: dict[str, list[float]] = {name: [] for name in members}
     start = time.perf_counter()
     for turn in range(asked["rounds"]):
-        if turn >= LEAST_ROUNDS and time.perf_counter() - start > asked["seconds"]:
+        if (
+            turn >= LEAST_ROUNDS
+            and time.perf_counter() - start > asked["seconds"]
+        ):
             break
         first = turn % len(MEMBERS)
         for name in MEMBERS[first:] + MEMBERS[:first]:
@@ -46,17 +51,27 @@ def share_of_product(case: str, batch: int) -> float:
     >>> share_of_product("patchcore-20000", batch=8)
     16.0
     """
-    return 1.0 if case.startswith("padim") else batch * PATCHES * int(case.split("-")[1]) / (ROWS * COLUMNS)
+    return (
+        1.0
+        if case.startswith("padim")
+        else batch * PATCHES * int(case.split("-")[1]) / (ROWS * COLUMNS)
+    )
 
 
 def _members(asked: dict[str, Any], work: Path) -> dict[str, Callable[[], Any]]:
     frames = frames_of(work, asked["batch"])
-    feeds = {name: feed_of(name, frames) for name in MEMBERS[:3]} | {"part": {"x": _numbers(asked["case"])}}
+    feeds = {name: feed_of(name, frames) for name in MEMBERS[:3]} | {
+        "part": {"x": _numbers(asked["case"])}
+    }
     calls = {}
     for name in MEMBERS:
-        path = graph_of(name, work, asked["case"], asked["batch"], asked["runtime"])
+        path = graph_of(
+            name, work, asked["case"], asked["batch"], asked["runtime"]
+        )
         calls[name] = open_graph(asked["runtime"], path, asked["threads"])
-    return {name: lambda name=name: calls[name](feeds[name]) for name in MEMBERS}
+    return {
+        name: lambda name=name: calls[name](feeds[name]) for name in MEMBERS
+    }
 
 
 def shape_of_part(case: str) -> tuple[int, int]:
@@ -65,7 +80,9 @@ def shape_of_part(case: str) -> tuple[int, int]:
 
 
 def _numbers(case: str) -> Array:
-    return np.random.default_rng(0).standard_normal(shape_of_part(case), dtype=np.float32)
+    return np.random.default_rng(0).standard_normal(
+        shape_of_part(case), dtype=np.float32
+    )
 
 
 def _turn(call: Callable[[], Any], short: bool) -> float:

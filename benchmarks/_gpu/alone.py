@@ -74,9 +74,14 @@ def check(asked: dict[str, Any]) -> list[dict[str, Any]]:
     """A row for each target: not run and why, failed and how, or proven and timed."""
     bundle, precision = Bundle.open(asked["bundle"]), asked["precision"]
     targets = [Target(**target) for target in asked["targets"]]
-    rows: list[dict[str, Any]] = [{"target": target.label} for target in targets]
+    rows: list[dict[str, Any]] = [
+        {"target": target.label} for target in targets
+    ]
     if runtimes.variant_of(precision) not in bundle.manifest.variants:
-        return [row | {"not_run": f"the bundle has no {precision} variant"} for row in rows]
+        return [
+            row | {"not_run": f"the bundle has no {precision} variant"}
+            for row in rows
+        ]
     fixed = bundle.manifest.input.batch
     batches = asked["batches"] if fixed == "dynamic" else batches_of(bundle)
     probe = Path(asked["probe"]) if asked["probe"] else None
@@ -85,54 +90,96 @@ def check(asked: dict[str, Any]) -> list[dict[str, Any]]:
         if reason := unavailable(target, precision, probe):
             row["not_run"] = reason
         else:
-            plans.append((row, Plan([target.runtime], batches, precision, target.device, asked["threads"])))
+            plans.append(
+                (
+                    row,
+                    Plan(
+                        [target.runtime],
+                        batches,
+                        precision,
+                        target.device,
+                        asked["threads"],
+                    ),
+                )
+            )
     if not plans:
         return rows
     model, images = asked["model"], [Path(folder) for folder in asked["images"]]
     try:
-        reference, _ = reference_of(bundle, plans[0][1], Path(model) if model else None, images if model else [])
-    except AnomedgeError as error:  # nothing to compare with is wrong use, not a failed proof
+        reference, _ = reference_of(
+            bundle,
+            plans[0][1],
+            Path(model) if model else None,
+            images if model else [],
+        )
+    except (
+        AnomedgeError
+    ) as error:  # nothing to compare with is wrong use, not a failed proof
         for row, _ in plans:
             row["not_run"] = _line(error)
         return rows
     _prove(bundle, plans, reference)
-    _time(bundle, [(row, plan) for row, plan in plans if row["passed"]], asked["rounds"])
+    _time(
+        bundle,
+        [(row, plan) for row, plan in plans if row["passed"]],
+        asked["rounds"],
+    )
     return rows
 
 
-def _prove(bundle: Bundle, plans: Sequence[tuple[dict[str, Any], Plan]], reference: Reference) -> None:
+def _prove(
+    bundle: Bundle,
+    plans: Sequence[tuple[dict[str, Any], Plan]],
+    reference: Reference,
+) -> None:
     for row, plan in plans:
         try:
             certificate = prove(bundle, reference, plan)
         except AnomedgeError as error:
             row |= {"passed": False, "failures": [_line(error)]}
             continue
-        stages = [c for c in certificate.checks if c.kind == "stage" and c.error is not None]
+        stages = [
+            c
+            for c in certificate.checks
+            if c.kind == "stage" and c.error is not None
+        ]
         row |= {
             "passed": certificate.passed,
             "failures": list(certificate.failures),
             "reference": certificate.reference,
             "pictures": certificate.pictures.total,
             "cells": [cell.to_json() for cell in certificate.cells],
-            "worst_stage": max(stages, key=lambda c: c.error or 0.0).to_json() if stages else None,
+            "worst_stage": max(stages, key=lambda c: c.error or 0.0).to_json()
+            if stages
+            else None,
         }
 
 
-def _time(bundle: Bundle, plans: Sequence[tuple[dict[str, Any], Plan]], rounds: int) -> None:
+def _time(
+    bundle: Bundle, plans: Sequence[tuple[dict[str, Any], Plan]], rounds: int
+) -> None:
     with ExitStack() as stack:
         cells: list[_Cell] = []
         for row, plan in plans:
             try:
                 start = time.perf_counter()
-                session = stack.enter_context(plan.open(bundle, plan.runtimes[0]))
+                session = stack.enter_context(
+                    plan.open(bundle, plan.runtimes[0])
+                )
             except AnomedgeError as error:
                 row |= {"passed": False, "failures": [_line(error)]}
                 continue
             row["open_milliseconds"] = (time.perf_counter() - start) * 1000
-            row["version"], row["running_on"] = session.version, session.running_on
+            row["version"], row["running_on"] = (
+                session.version,
+                session.running_on,
+            )
             placement = getattr(session, "placement", None)
             row["nodes"] = placement.nodes if placement else None
-            cells += [_Cell(row, session, _frames(bundle, batch)) for batch in plan.batches]
+            cells += [
+                _Cell(row, session, _frames(bundle, batch))
+                for batch in plan.batches
+            ]
         for turn in range(rounds if cells else 0):
             start_at = turn % len(cells)
             for cell in cells[start_at:] + cells[:start_at]:
@@ -141,7 +188,10 @@ def _time(bundle: Bundle, plans: Sequence[tuple[dict[str, Any], Plan]], rounds: 
             cell.row.setdefault("timings", []).append(cell.timing())
             if cell.error:
                 cell.row["passed"] = False
-                cell.row["failures"] = [*cell.row["failures"], f"batch {len(cell.frames)}: {cell.error}"]
+                cell.row["failures"] = [
+                    *cell.row["failures"],
+                    f"batch {len(cell.frames)}: {cell.error}",
+                ]
 
 
 def _frames(bundle: Bundle, batch: int) -> Frame:
@@ -155,4 +205,6 @@ def _line(error: Exception) -> str:
 
 if __name__ == "__main__":
     _, given, target_file = sys.argv
-    Path(target_file).write_text(json.dumps(check(json.loads(given))), encoding="utf-8")
+    Path(target_file).write_text(
+        json.dumps(check(json.loads(given))), encoding="utf-8"
+    )

@@ -29,30 +29,53 @@ def measure(device: str) -> dict[str, Any]:
         try:
             return through(device, _SIDES[device], _BYTES[device])
         except Exception as error:  # noqa: BLE001 - either may be absent or broken; the report says how
-            reasons.append(f"{through.__name__[6:]}: {type(error).__name__}: {' '.join(str(error).split())[:200]}")
-    return {"through": "", "reason": "; ".join(reasons), "flops": {}, "bytes": None, "to_device": None}
+            reasons.append(
+                f"{through.__name__[6:]}: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            )
+    return {
+        "through": "",
+        "reason": "; ".join(reasons),
+        "flops": {},
+        "bytes": None,
+        "to_device": None,
+    }
 
 
 def _with_torch(device: str, side: int, size: int) -> dict[str, Any]:
     import torch
 
     def seconds(call: Callable[[], Any]) -> float:
-        return _best(call, torch.cuda.synchronize if device == "cuda" else lambda: None)
+        return _best(
+            call, torch.cuda.synchronize if device == "cuda" else lambda: None
+        )
 
     if device == "cuda" and not torch.cuda.is_available():
         raise RuntimeError("torch sees no CUDA device")
     flops = {}
     allowed = torch.backends.cuda.matmul.allow_tf32
-    for precision in ("fp32", "tf32", "fp16") if device == "cuda" else ("fp32",):
+    for precision in (
+        ("fp32", "tf32", "fp16") if device == "cuda" else ("fp32",)
+    ):
         torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
         dtype = torch.float16 if precision == "fp16" else torch.float32
-        left, right = (torch.rand(side, side, device=device, dtype=dtype) for _ in range(2))
+        left, right = (
+            torch.rand(side, side, device=device, dtype=dtype) for _ in range(2)
+        )
         out = torch.empty_like(left)
-        flops[precision] = 2 * side**3 / seconds(lambda a=left, b=right, o=out: torch.mm(a, b, out=o))
+        flops[precision] = (
+            2
+            * side**3
+            / seconds(lambda a=left, b=right, o=out: torch.mm(a, b, out=o))
+        )
     torch.backends.cuda.matmul.allow_tf32 = allowed
     source = torch.zeros(size, dtype=torch.uint8, device=device)
-    target, host = torch.empty_like(source), torch.zeros(size, dtype=torch.uint8)
-    to_device = size / seconds(lambda: target.copy_(host)) if device == "cuda" else None
+    target, host = (
+        torch.empty_like(source),
+        torch.zeros(size, dtype=torch.uint8),
+    )
+    to_device = (
+        size / seconds(lambda: target.copy_(host)) if device == "cuda" else None
+    )
     through = f"torch {torch.__version__}"
     return {
         "through": through,
@@ -68,53 +91,107 @@ def _with_onnxruntime(device: str, side: int, size: int) -> dict[str, Any]:
     from anomedge.runtimes._imports import import_onnxruntime
 
     onnxruntime = import_onnxruntime()
-    types = {"fp32": TensorProto.FLOAT, "tf32": TensorProto.FLOAT, "fp16": TensorProto.FLOAT16}
+    types = {
+        "fp32": TensorProto.FLOAT,
+        "tf32": TensorProto.FLOAT,
+        "fp16": TensorProto.FLOAT16,
+    }
     flops = {}
     for precision in types if device == "cuda" else ("fp32",):
         graph = _graph(helper, "MatMul", types[precision], [side, side], 2)
-        flops[precision] = 2 * side**3 / _of_graph(onnxruntime, graph, device, precision, [side, side], 2)
+        flops[precision] = (
+            2
+            * side**3
+            / _of_graph(onnxruntime, graph, device, precision, [side, side], 2)
+        )
     shape = [size // 4 // 1024, 1024]
     # A copy that no optimiser takes away: as many bytes read as written.
-    seconds = _of_graph(onnxruntime, _graph(helper, "Neg", TensorProto.FLOAT, shape, 1), device, "fp32", shape, 1)
+    seconds = _of_graph(
+        onnxruntime,
+        _graph(helper, "Neg", TensorProto.FLOAT, shape, 1),
+        device,
+        "fp32",
+        shape,
+        1,
+    )
     return {
         "through": f"onnxruntime {onnxruntime.__version__}",
         "flops": flops,
         "bytes": 2 * size / seconds,
-        "to_device": _to_device(onnxruntime, size) if device == "cuda" else None,
+        "to_device": _to_device(onnxruntime, size)
+        if device == "cuda"
+        else None,
     }
 
 
-def _graph(helper: Any, operator: str, kind: int, shape: list[int], inputs: int) -> bytes:
+def _graph(
+    helper: Any, operator: str, kind: int, shape: list[int], inputs: int
+) -> bytes:
     names = [f"in{i}" for i in range(inputs)]
-    values = [helper.make_tensor_value_info(name, kind, shape) for name in (*names, "out")]
-    graph = helper.make_graph([helper.make_node(operator, names, ["out"])], operator, values[:-1], values[-1:])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    values = [
+        helper.make_tensor_value_info(name, kind, shape)
+        for name in (*names, "out")
+    ]
+    graph = helper.make_graph(
+        [helper.make_node(operator, names, ["out"])],
+        operator,
+        values[:-1],
+        values[-1:],
+    )
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    )
     return bytes(model.SerializeToString())
 
 
-def _of_graph(vendor: Any, graph: bytes, device: str, precision: str, shape: list[int], inputs: int) -> float:
+def _of_graph(
+    vendor: Any,
+    graph: bytes,
+    device: str,
+    precision: str,
+    shape: list[int],
+    inputs: int,
+) -> float:
     """Seconds a run, with all of its buffers where it runs."""
     if hasattr(vendor, "preload_dlls") and device == "cuda":
         vendor.preload_dlls()
-    name = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}[device]
-    told = {"use_tf32": str(int(precision == "tf32"))} if device == "cuda" else {}
-    session = vendor.InferenceSession(graph, providers=[(name, told)], enable_fallback=0)
+    name = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}[
+        device
+    ]
+    told = (
+        {"use_tf32": str(int(precision == "tf32"))} if device == "cuda" else {}
+    )
+    session = vendor.InferenceSession(
+        graph, providers=[(name, told)], enable_fallback=0
+    )
     if session.get_providers()[0] != name:
-        raise RuntimeError(f"asked for {name}, got {session.get_providers()[0]}")
+        raise RuntimeError(
+            f"asked for {name}, got {session.get_providers()[0]}"
+        )
     dtype: Any = np.float16 if precision == "fp16" else np.float32
     binding = session.io_binding()
     for i in range(inputs):
-        value = vendor.OrtValue.ortvalue_from_shape_and_type(shape, dtype, device, 0)
-        value.update_inplace(np.random.default_rng(i).random(shape, dtype=np.float32).astype(dtype))
+        value = vendor.OrtValue.ortvalue_from_shape_and_type(
+            shape, dtype, device, 0
+        )
+        value.update_inplace(
+            np.random.default_rng(i)
+            .random(shape, dtype=np.float32)
+            .astype(dtype)
+        )
         binding.bind_ortvalue_input(f"in{i}", value)
     out = vendor.OrtValue.ortvalue_from_shape_and_type(shape, dtype, device, 0)
     binding.bind_ortvalue_output("out", out)
-    return _best(lambda: session.run_with_iobinding(binding), lambda: None)  # a run waits for the device
+    return _best(
+        lambda: session.run_with_iobinding(binding), lambda: None
+    )  # a run waits for the device
 
 
 def _to_device(vendor: Any, size: int) -> float:
     host = np.zeros(size, dtype=np.uint8)
-    value = vendor.OrtValue.ortvalue_from_shape_and_type([size], np.uint8, "cuda", 0)
+    value = vendor.OrtValue.ortvalue_from_shape_and_type(
+        [size], np.uint8, "cuda", 0
+    )
     return size / _best(lambda: value.update_inplace(host), lambda: None)
 
 
@@ -132,4 +209,6 @@ def _best(call: Callable[[], Any], wait: Callable[[], Any]) -> float:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[2]).write_text(json.dumps(measure(sys.argv[1])), encoding="utf-8")
+    Path(sys.argv[2]).write_text(
+        json.dumps(measure(sys.argv[1])), encoding="utf-8"
+    )

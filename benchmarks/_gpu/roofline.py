@@ -28,7 +28,9 @@ class Part:
     bytes: int
 
 
-def parts_of(model: Path, frame: tuple[int, int], batches: Sequence[int]) -> dict[int, list[Part]]:
+def parts_of(
+    model: Path, frame: tuple[int, int], batches: Sequence[int]
+) -> dict[int, list[Part]]:
     """By batch size, the stages of a model's graph; traced, not run."""
     from anomedge.budget import stage_costs
     from anomedge.budget.tracing import network_of
@@ -36,12 +38,20 @@ def parts_of(model: Path, frame: tuple[int, int], batches: Sequence[int]) -> dic
 
     loaded = load(model)
     return {
-        batch: [Part(cost.name, cost.flops, cost.bytes) for cost in stage_costs(network_of(loaded, frame, batch))]
+        batch: [
+            Part(cost.name, cost.flops, cost.bytes)
+            for cost in stage_costs(network_of(loaded, frame, batch))
+        ]
         for batch in batches
     }
 
 
-def limit(parts: Sequence[Part], frame_bytes: int, precision: str, ceilings: dict[str, Any]) -> float | None:
+def limit(
+    parts: Sequence[Part],
+    frame_bytes: int,
+    precision: str,
+    ceilings: dict[str, Any],
+) -> float | None:
     """Milliseconds; None where a ceiling is not known.
 
     >>> parts = [Part("preprocessed", 1000, 50), Part("features/1", 8000, 100), Part("score", 0, 10)]
@@ -56,8 +66,12 @@ def limit(parts: Sequence[Part], frame_bytes: int, precision: str, ceilings: dic
     seconds = 0.0
     for part in parts:
         halved = precision == "fp16" and part.name.startswith(_BACKBONE)
-        peak = flops["fp32" if precision == "fp16" and not halved else precision]
-        seconds += max(part.flops / peak, part.bytes / (2 if halved else 1) / rate)
+        peak = flops[
+            "fp32" if precision == "fp16" and not halved else precision
+        ]
+        seconds += max(
+            part.flops / peak, part.bytes / (2 if halved else 1) / rate
+        )
     if ceilings["to_device"]:
         seconds += frame_bytes / ceilings["to_device"]
     return round(seconds * 1000, 6)

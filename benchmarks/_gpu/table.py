@@ -19,15 +19,27 @@ _LATENCY = (
 
 def exit_code(report: dict[str, Any]) -> int:
     """0: all that ran passed; 3: a proof failed; 2: nothing ran."""
-    ran = [row for check in report["checks"] for row in check["rows"] if "not_run" not in row]
+    ran = [
+        row
+        for check in report["checks"]
+        for row in check["rows"]
+        if "not_run" not in row
+    ]
     return 2 if not ran else 0 if all(row["passed"] for row in ran) else 3
 
 
 def markdown(report: dict[str, Any]) -> str:
     """The whole page."""
-    machine = "\n".join(f"- {name}: {value}" for name, value in report["machine"].items())
-    versions = ", ".join(f"{name} {value}" for name, value in report["versions"].items())
-    pages = "\n\n".join(_bundle(report, name) for name in dict.fromkeys(c["bundle"] for c in report["checks"]))
+    machine = "\n".join(
+        f"- {name}: {value}" for name, value in report["machine"].items()
+    )
+    versions = ", ".join(
+        f"{name} {value}" for name, value in report["versions"].items()
+    )
+    pages = "\n\n".join(
+        _bundle(report, name)
+        for name in dict.fromkeys(c["bundle"] for c in report["checks"])
+    )
     return (
         f"# GPU check\n\n`{report['command']}`, {report['when']}: **{_verdict(report)}**\n\n{machine}\n"
         f"- versions: {versions}\n\n## Ceilings measured here\n\n{_ceilings(report['ceilings'])}\n\n{pages}\n"
@@ -35,14 +47,25 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 def _verdict(report: dict[str, Any]) -> str:
-    return {0: "all that ran passed", 2: "nothing could run", 3: "a proof failed"}[exit_code(report)]
+    return {
+        0: "all that ran passed",
+        2: "nothing could run",
+        3: "a proof failed",
+    }[exit_code(report)]
 
 
 def _ceilings(found: dict[str, Any]) -> str:
     if not found["through"]:
         return f"not measured: {found['reason']}"
-    products = ", ".join(f"{rate / 1e12:.3g} TFLOP/s in {precision}" for precision, rate in found["flops"].items())
-    to_device = f"; {found['to_device'] / 1e9:.3g} GB/s to the device" if found["to_device"] else ""
+    products = ", ".join(
+        f"{rate / 1e12:.3g} TFLOP/s in {precision}"
+        for precision, rate in found["flops"].items()
+    )
+    to_device = (
+        f"; {found['to_device'] / 1e9:.3g} GB/s to the device"
+        if found["to_device"]
+        else ""
+    )
     return (
         f"Square products {products}; a copy on the device {found['bytes'] / 1e9:.3g} GB/s, read and written{to_device}; "
         f"through {found['through']}."
@@ -51,8 +74,18 @@ def _ceilings(found: dict[str, Any]) -> str:
 
 def _bundle(report: dict[str, Any], name: str) -> str:
     checks = [check for check in report["checks"] if check["bundle"] == name]
-    parity = "\n".join(line for check in checks for row in check["rows"] for line in _parity(check, row))
-    latency = "\n".join(line for check in checks for row in check["rows"] for line in _latency(check, row))
+    parity = "\n".join(
+        line
+        for check in checks
+        for row in check["rows"]
+        for line in _parity(check, row)
+    )
+    latency = "\n".join(
+        line
+        for check in checks
+        for row in check["rows"]
+        for line in _latency(check, row)
+    )
     failures = [
         f"- {row['target']}, {check['precision']}: {_text(line)}"
         for check in checks
@@ -60,7 +93,12 @@ def _bundle(report: dict[str, Any], name: str) -> str:
         for line in row.get("failures", ())
     ]
     failed = "\n\nFailures:\n\n" + "\n".join(failures) if failures else ""
-    references = dict.fromkeys(row["reference"] for check in checks for row in check["rows"] if "reference" in row)
+    references = dict.fromkeys(
+        row["reference"]
+        for check in checks
+        for row in check["rows"]
+        if "reference" in row
+    )
     against = f" against {', '.join(references)}" if references else ""
     return (
         f"## {name}\n\n{checks[0]['described']}\n\n### Parity{against}\n\nErrors as shares of the fixed scale.\n\n"
@@ -97,7 +135,11 @@ def _latency(check: dict[str, Any], row: dict[str, Any]) -> Iterator[str]:
             yield f"{head}| {timing['batch']} | | | | | | **FAILED**: {_text(timing['error'])} |"
             continue
         least = check["limits"].get(str(timing["batch"]))
-        limit, share = ("-", "-") if least is None else (f"{least:.3f}", f"{least / timing['median']:.1%}")
+        limit, share = (
+            ("-", "-")
+            if least is None
+            else (f"{least:.3f}", f"{least / timing['median']:.1%}")
+        )
         yield (
             f"{head}| {timing['batch']} | {timing['median']:.3f} | {timing['p95']:.3f} | {timing['throughput']:.1f} "
             f"| {limit} | {share} | {row['open_milliseconds'] / 1000:.1f} |"

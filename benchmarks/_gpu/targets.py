@@ -10,11 +10,25 @@ from pathlib import Path
 from anomedge import runtimes
 from anomedge.errors import AnomedgeError, InputError
 
-__all__ = ["NO_DEVICE", "PRECISIONS", "TARGETS", "Target", "missing", "probe_graph", "unavailable"]
+__all__ = [
+    "NO_DEVICE",
+    "PRECISIONS",
+    "TARGETS",
+    "Target",
+    "missing",
+    "probe_graph",
+    "unavailable",
+]
 
 PRECISIONS = ("fp32", "tf32", "fp16")
 NO_DEVICE = "no CUDA device"
-_NODES = ("/dev/nvidia0", "/dev/nvgpu", "/dev/nvhost-gpu", "/dev/nvmap", "/dev/dxg")
+_NODES = (
+    "/dev/nvidia0",
+    "/dev/nvgpu",
+    "/dev/nvhost-gpu",
+    "/dev/nvmap",
+    "/dev/dxg",
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +47,10 @@ TARGETS = {
         Target("TensorRT", "tensorrt", "cuda"),
         Target("TensorRT-RTX", "rtx", "cuda"),
     ),
-    "cpu": (Target("ONNX Runtime CPU", "onnxruntime", "cpu"), Target("OpenVINO CPU", "openvino", "cpu")),
+    "cpu": (
+        Target("ONNX Runtime CPU", "onnxruntime", "cpu"),
+        Target("OpenVINO CPU", "openvino", "cpu"),
+    ),
 }
 
 
@@ -42,8 +59,16 @@ def missing(device: str) -> str:
     if device != "cuda":
         return ""
     tool = shutil.which("nvidia-smi")
-    seen = tool is not None and subprocess.run([tool, "-L"], capture_output=True, check=False).returncode == 0
-    return "" if seen or any(Path(node).exists() for node in _NODES) else NO_DEVICE
+    seen = (
+        tool is not None
+        and subprocess.run(
+            [tool, "-L"], capture_output=True, check=False
+        ).returncode
+        == 0
+    )
+    return (
+        "" if seen or any(Path(node).exists() for node in _NODES) else NO_DEVICE
+    )
 
 
 def probe_graph(folder: Path) -> Path | None:
@@ -57,13 +82,24 @@ def probe_graph(folder: Path) -> Path | None:
         helper.make_node("MatMul", ["cast", "weights"], ["product"]),
         helper.make_node("Relu", ["product"], ["out"]),
     ]
-    frames = helper.make_tensor_value_info("frames", TensorProto.UINT8, ["batch", 8, 8, 3])
-    out = helper.make_tensor_value_info("out", TensorProto.FLOAT, ["batch", 8, 8, 3])
-    weights = helper.make_tensor("weights", TensorProto.FLOAT, [3, 3], [float(n) for n in range(9)])
+    frames = helper.make_tensor_value_info(
+        "frames", TensorProto.UINT8, ["batch", 8, 8, 3]
+    )
+    out = helper.make_tensor_value_info(
+        "out", TensorProto.FLOAT, ["batch", 8, 8, 3]
+    )
+    weights = helper.make_tensor(
+        "weights", TensorProto.FLOAT, [3, 3], [float(n) for n in range(9)]
+    )
     graph = helper.make_graph(nodes, "probe", [frames], [out], [weights])
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "probe.onnx"
-    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    save(
+        helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+        ),
+        path,
+    )
     return path
 
 
@@ -75,7 +111,12 @@ def unavailable(target: Target, precision: str, probe: Path | None) -> str:
     try:
         runtimes.get(target.runtime)
         if probe is not None:
-            runtimes.open(probe, runtime=target.runtime, device=target.device, tf32=precision == runtimes.TF32).close()
+            runtimes.open(
+                probe,
+                runtime=target.runtime,
+                device=target.device,
+                tf32=precision == runtimes.TF32,
+            ).close()
         elif precision == runtimes.TF32 and target.device == "cpu":
             raise InputError("a CPU has no TF32")
     except AnomedgeError as error:

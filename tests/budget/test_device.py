@@ -15,7 +15,12 @@ KINDS = ("fp32", "fp16", "int8", "bandwidth", "memory")
 @pytest.mark.parametrize("name", available())
 def test_figures_have_sources_and_plausible_sizes(name):
     device = load(name)
-    ranges = {"fp32": (1e11, 1e14), "fp16": (1e12, 1e15), "int8": (1e11, 1e15), "bandwidth": (1e10, 1e12)}
+    ranges = {
+        "fp32": (1e11, 1e14),
+        "fp16": (1e12, 1e15),
+        "int8": (1e11, 1e15),
+        "bandwidth": (1e10, 1e12),
+    }
     for kind in KINDS:
         figure = getattr(device, kind)
         if figure is not None:
@@ -26,26 +31,46 @@ def test_figures_have_sources_and_plausible_sizes(name):
         assert device.fp32.value < device.fp16.value < device.int8.value
 
 
-@pytest.mark.parametrize("name", [name for name in available() if name.startswith("jetson")])
+@pytest.mark.parametrize(
+    "name", [name for name in available() if name.startswith("jetson")]
+)
 def test_a_gpus_float32_is_cores_and_clock(name):
     """Two operations a core and clock: the formula in words is computed again."""
     device = load(name)
-    cores, two, megahertz = (int(n) for n in re.findall(r"\d+", device.fp32.derived or ""))
+    cores, two, megahertz = (
+        int(n) for n in re.findall(r"\d+", device.fp32.derived or "")
+    )
     assert two == 2
-    assert device.fp32.value == pytest.approx(prod((cores, two, megahertz)) * 1e6)
+    assert device.fp32.value == pytest.approx(
+        prod((cores, two, megahertz)) * 1e6
+    )
 
 
-@pytest.mark.parametrize("name", [name for name in available() if name.startswith("intel")])
+@pytest.mark.parametrize(
+    "name", [name for name in available() if name.startswith("intel")]
+)
 def test_a_cpus_float32_is_cores_clock_and_lanes(name):
     device = load(name)
-    terms = (device.fp32.derived or "").replace(" cores", "").split("(")[0].split("+")
+    terms = (
+        (device.fp32.derived or "")
+        .replace(" cores", "")
+        .split("(")[0]
+        .split("+")
+    )
     factors = [re.findall(r"[\d.]+", term) for term in terms]
     assert all(len(factor) == 3 for factor in factors)
-    assert device.fp32.value == pytest.approx(sum(prod(map(float, factor)) for factor in factors) * 1e9)
+    assert device.fp32.value == pytest.approx(
+        sum(prod(map(float, factor)) for factor in factors) * 1e9
+    )
 
 
 def test_the_devices_of_the_issue_are_there():
-    assert {"jetson-orin-nano", "jetson-agx-orin", "jetson-orin-nx", "intel-n100"} <= set(available())
+    assert {
+        "jetson-orin-nano",
+        "jetson-agx-orin",
+        "jetson-orin-nx",
+        "intel-n100",
+    } <= set(available())
 
 
 def test_the_limit_is_the_slower_of_arithmetic_and_memory():
@@ -74,9 +99,15 @@ def test_a_board_of_ones_own(tmp_path):
     [
         ("", "is not a valid description of a device (is not JSON"),
         ("{", "is not a valid description of a device (is not JSON"),
-        ('{"title": "x"}', "is not a valid description of a device (fp32: Field required"),
+        (
+            '{"title": "x"}',
+            "is not a valid description of a device (fp32: Field required",
+        ),
         ('{"title": "x", "fp32": {"value": -1, "source": "s"}}', "fp32.value"),
-        ('{"title": "x", "fp32": {"value": 1e999, "source": "s"}}', "fp32.value"),
+        (
+            '{"title": "x", "fp32": {"value": 1e999, "source": "s"}}',
+            "fp32.value",
+        ),
         ('{"title": "x", "fp32": {"value": 1}}', "fp32.source"),
         ('{"title": "x", "fp32": {"value": "1", "source": "s"}}', "fp32.value"),
         ('{"title": "x", "title": "y"}', "the key 'title' twice"),
@@ -90,7 +121,9 @@ def test_other_files_are_refused(text, said, tmp_path):
         load(str(path))
 
 
-@pytest.mark.parametrize("name", ["jetson", "../device", "jetson-orin-nano/", "missing.json", "."])
+@pytest.mark.parametrize(
+    "name", ["jetson", "../device", "jetson-orin-nano/", "missing.json", "."]
+)
 def test_unknown_names_are_refused(name):
     with pytest.raises(InputError, match="expected"):
         load(name)

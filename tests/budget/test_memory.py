@@ -13,7 +13,9 @@ from anomedge.budget.memory import lives
 MB = 1 << 20
 
 
-def network(*operations: Operation, constants=None, outputs=None, stored=None) -> Network:
+def network(
+    *operations: Operation, constants=None, outputs=None, stored=None
+) -> Network:
     last = operations[-1].name
     return Network(
         inputs={"x": MB},
@@ -30,38 +32,61 @@ def op(name: str, *reads: str, kind="other", size=MB) -> Operation:
 
 
 def test_a_chain_needs_two_values_at_a_time():
-    memory = memory_of(network(op("a", "x"), op("b", "a"), op("c", "b"), op("d", "c")))
+    memory = memory_of(
+        network(op("a", "x"), op("b", "a"), op("c", "b"), op("d", "c"))
+    )
     assert memory.values == 2 * MB
     assert memory.inputs == MB
 
 
 def test_a_value_lives_until_its_last_reader():
-    memory = memory_of(network(op("a", "x"), op("b", "a"), op("c", "b"), op("d", "c", "a")))
+    memory = memory_of(
+        network(op("a", "x"), op("b", "a"), op("c", "b"), op("d", "c", "a"))
+    )
     assert memory.values == 3 * MB
     assert {value.name for value in memory.largest} == {"a", "b", "c"}
 
 
 def test_views_and_overwriting_take_nothing():
-    chain = network(op("a", "x"), op("v", "a", kind="view"), op("r", "v", kind="overwriting"), op("s", "r"))
+    chain = network(
+        op("a", "x"),
+        op("v", "a", kind="view"),
+        op("r", "v", kind="overwriting"),
+        op("s", "r"),
+    )
     assert memory_of(chain).values == 2 * MB
     assert [life.operation.name for life in lives(chain)] == ["a", "s"]
 
 
 def test_what_somebody_still_reads_is_not_overwritten():
-    both = network(op("a", "x"), op("r", "a", kind="overwriting"), op("s", "r", "a"))
+    both = network(
+        op("a", "x"), op("r", "a", kind="overwriting"), op("s", "r", "a")
+    )
     assert memory_of(both).values == 3 * MB
     behind_a_view = network(
-        op("a", "x"), op("v", "a", kind="view"), op("r", "a", kind="overwriting"), op("s", "r", "v")
+        op("a", "x"),
+        op("v", "a", kind="view"),
+        op("r", "a", kind="overwriting"),
+        op("s", "r", "v"),
     )
     assert memory_of(behind_a_view).values == 3 * MB
-    of_another_size = network(op("a", "x"), op("r", "a", kind="overwriting", size=2 * MB))
+    of_another_size = network(
+        op("a", "x"), op("r", "a", kind="overwriting", size=2 * MB)
+    )
     assert memory_of(of_another_size).values == 3 * MB
     the_input = network(op("r", "x", kind="overwriting"))
     assert memory_of(the_input).values == MB
 
 
 def test_outputs_live_to_the_end():
-    assert memory_of(network(op("a", "x"), op("b", "a"), op("c", "b"), outputs=("a", "c"))).values == 3 * MB
+    assert (
+        memory_of(
+            network(
+                op("a", "x"), op("b", "a"), op("c", "b"), outputs=("a", "c")
+            )
+        ).values
+        == 3 * MB
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,44 +101,76 @@ def test_outputs_live_to_the_end():
     ],
 )
 def test_copies_of_constants(kinds, copies):
-    operations = [op(f"o{i}", "x", "w", kind=kind) for i, kind in enumerate(kinds)]
-    assert memory_of(network(*operations, constants={"w": 5 * MB})).copies == copies * 5 * MB
+    operations = [
+        op(f"o{i}", "x", "w", kind=kind) for i, kind in enumerate(kinds)
+    ]
+    assert (
+        memory_of(network(*operations, constants={"w": 5 * MB})).copies
+        == copies * 5 * MB
+    )
 
 
 def test_opening_takes_the_file_the_largest_constant_twice_and_unfolds_packed_ones():
     sizes = {"w": 8 * MB, "c": 2 * MB}
     plain = network(op("a", "x", "w", "c"), constants=sizes)
     assert memory_of(plain).opening == plain.stored_bytes + (8 + 2 + 8) * MB
-    packed = network(op("a", "x", "w", "c"), constants=sizes, stored={"w": 4 * MB})
+    packed = network(
+        op("a", "x", "w", "c"), constants=sizes, stored={"w": 4 * MB}
+    )
     assert packed.stored_bytes == 6 * MB
-    assert memory_of(packed).opening == packed.stored_bytes + (6 + 2 * 8 + 4) * MB
-    blocks = network(op("a", "x", "w", kind="convolution"), constants={"w": 8 * MB})
-    assert memory_of(blocks).opening == blocks.stored_bytes + (8 + 8 + 4 + 8) * MB
+    assert (
+        memory_of(packed).opening == packed.stored_bytes + (6 + 2 * 8 + 4) * MB
+    )
+    blocks = network(
+        op("a", "x", "w", kind="convolution"), constants={"w": 8 * MB}
+    )
+    assert (
+        memory_of(blocks).opening == blocks.stored_bytes + (8 + 8 + 4 + 8) * MB
+    )
     huge = network(op("a", "x", "w"), constants={"w": 3 << 30})
-    assert memory_of(huge).opening == 3 << 30  # beside the graph, used where they were read
+    assert (
+        memory_of(huge).opening == 3 << 30
+    )  # beside the graph, used where they were read
 
 
 def test_what_opening_frees_stays_with_the_process():
     read, sizes = op("a", "x", "w", "c"), {"w": 8 * MB, "c": 2 * MB}
     assert memory_of(network(read, constants=sizes)).freed == 8 * MB
     assert (
-        memory_of(network(read, constants=sizes | {"w": 32 * MB})).freed == 2 * MB
+        memory_of(network(read, constants=sizes | {"w": 32 * MB})).freed
+        == 2 * MB
     )  # malloc maps the larger by itself
-    convolved = network(op("a", "x", "w", kind="convolution"), constants={"w": 8 * MB})
+    convolved = network(
+        op("a", "x", "w", kind="convolution"), constants={"w": 8 * MB}
+    )
     assert memory_of(convolved).freed == (8 + 4 + 8) * MB
-    assert memory_of(convolved).reused == memory_of(convolved).arena == MB  # in what was freed
-    assert (8 + 20 + 1) * MB < memory_of(convolved).running < (8 + 20 + 1 + 6) * MB
-    large = network(op("a", "x", "w", kind="convolution"), constants={"w": 64 * MB})
+    assert (
+        memory_of(convolved).reused == memory_of(convolved).arena == MB
+    )  # in what was freed
+    assert (
+        (8 + 20 + 1) * MB < memory_of(convolved).running < (8 + 20 + 1 + 6) * MB
+    )
+    large = network(
+        op("a", "x", "w", kind="convolution"), constants={"w": 64 * MB}
+    )
     assert memory_of(large).freed == 0
-    huge = network(op("a", "x", "w", kind="convolution"), constants={"w": 3 << 30})
+    huge = network(
+        op("a", "x", "w", kind="convolution"), constants={"w": 3 << 30}
+    )
     assert (memory_of(huge).freed, memory_of(huge).copies) == (0, 3 << 30)
 
 
 def test_values_go_where_something_was_freed_if_it_is_large_enough():
     chain = op("a", "x", "w", size=4 * MB), op("b", "a", size=4 * MB)
-    scarce, ample = (memory_of(network(*chain, constants={"w": size * MB})) for size in (11, 12))
+    scarce, ample = (
+        memory_of(network(*chain, constants={"w": size * MB}))
+        for size in (11, 12)
+    )
     assert scarce.arena == ample.arena
-    assert (scarce.reused, ample.reused) == (0, 4 * MB)  # a region of 4 MB, then one of 8 that finds no room
+    assert (scarce.reused, ample.reused) == (
+        0,
+        4 * MB,
+    )  # a region of 4 MB, then one of 8 that finds no room
     assert scarce.running - ample.running == (11 + 11 - 12 - 12 + 4) * MB
 
 
@@ -123,29 +180,40 @@ def test_the_arena_reuses_merges_and_grows_in_powers_of_two():
     assert arena.touched == 800_000
     arena.give(one)
     arena.give(two)
-    assert arena.take(900_000)[1] >= 900_000  # both, and what lay behind them, in the first region
+    assert (
+        arena.take(900_000)[1] >= 900_000
+    )  # both, and what lay behind them, in the first region
     assert arena.touched == 900_000
     arena.take(MB)
     assert arena.touched == 900_000 + MB  # the next region
     assert arena.regions == [(MB, 900_000), (2 * MB, MB)]
     big = arena.take(9 * MB)
     arena.give(big)
-    assert arena.take(16 * MB)[1] == 16 * MB  # a region is a power of two, and 16 MB of it were free
+    assert (
+        arena.take(16 * MB)[1] == 16 * MB
+    )  # a region is a power of two, and 16 MB of it were free
     assert arena.touched == 900_000 + MB + 16 * MB
 
 
 def test_the_plan_fills_the_smallest_gap():
     kilo = 1024
-    values = [(0, 9, kilo), (0, 1, 4 * kilo), (0, 9, kilo), (0, 1, 2 * kilo), (0, 9, kilo), (2, 9, 2 * kilo)]
+    values = [
+        (0, 9, kilo),
+        (0, 1, 4 * kilo),
+        (0, 9, kilo),
+        (0, 1, 2 * kilo),
+        (0, 9, kilo),
+        (2, 9, 2 * kilo),
+    ]
     assert planned(values) == 9 * kilo
     assert planned([*values, (2, 9, 4 * kilo)]) == 9 * kilo
     assert planned([]) == 0
 
 
 VALUES = st.lists(
-    st.tuples(st.integers(0, 12), st.integers(0, 12), st.integers(1, 6 * MB)).map(
-        lambda v: (min(v[:2]), max(v[:2]), v[2])
-    ),
+    st.tuples(
+        st.integers(0, 12), st.integers(0, 12), st.integers(1, 6 * MB)
+    ).map(lambda v: (min(v[:2]), max(v[:2]), v[2])),
     min_size=1,
     max_size=24,
 )
@@ -153,7 +221,10 @@ VALUES = st.lists(
 
 @given(VALUES)
 def test_no_plan_and_no_arena_is_smaller_than_what_is_alive(values):
-    alive = max(sum(size for made, last, size in values if made <= place <= last) for place in range(13))
+    alive = max(
+        sum(size for made, last, size in values if made <= place <= last)
+        for place in range(13)
+    )
     total = sum(-(-size // 256) * 256 for _, _, size in values)
     assert alive <= planned(values) <= total
     arena, held = Arena(), {}

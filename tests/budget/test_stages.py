@@ -26,7 +26,12 @@ def small() -> Network:
 
 def test_stages_by_hand():
     first, second = stage_costs(small())
-    assert (first.name, first.shape, first.flops, first.weights) == ("first", (1, 10), 7, 1010)
+    assert (first.name, first.shape, first.flops, first.weights) == (
+        "first",
+        (1, 10),
+        7,
+        1010,
+    )
     assert first.moved == 100 + 40  # the input, and b, which others read
     # a is written and x read, b is done while a is written
     assert first.within == (40 + 100 + 0) - 140 == 0
@@ -40,7 +45,10 @@ def test_constants_are_read_once_in_the_first_stage_that_needs_them():
     network = Network(
         inputs={"x": 8},
         constants={"w": 100},
-        operations=(Operation("a", "product", ("x", "w"), (1,), 8), Operation("b", "product", ("a", "w"), (1,), 8)),
+        operations=(
+            Operation("a", "product", ("x", "w"), (1,), 8),
+            Operation("b", "product", ("a", "w"), (1,), 8),
+        ),
         stages={"one": "a", "two": "b"},
         outputs=("b",),
     )
@@ -49,6 +57,12 @@ def test_constants_are_read_once_in_the_first_stage_that_needs_them():
 
 def test_a_graph_must_hang_together():
     with pytest.raises(InputError, match="reads"):
-        Network({"x": 1}, {}, (Operation("a", "other", ("y",), (), 1),), {"s": "a"}, ("a",))
+        Network(
+            {"x": 1},
+            {},
+            (Operation("a", "other", ("y",), (), 1),),
+            {"s": "a"},
+            ("a",),
+        )
     with pytest.raises(InputError, match="without"):
         Network({"x": 1}, {}, (), {"s": "a"}, ("a",))

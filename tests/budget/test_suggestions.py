@@ -37,13 +37,30 @@ def banked():
 def test_a_bank_that_dominates(banked):
     said, budget = advice(banked, device(), frame=(64, 64))
     assert re.match(r"The distances take \d\d% of the limit", said[0])
-    half = next(line for line in said if line.startswith("Half of the bank (3,000 vectors, fit with --coreset"))
+    half = next(
+        line
+        for line in said
+        if line.startswith(
+            "Half of the bank (3,000 vectors, fit with --coreset"
+        )
+    )
     patches = 8 * 8 * len(banked.card.fitted)
     assert f"--coreset {3_000 / patches:.2g})" in half
-    now, before = (float(text) for text in re.search(r"([\d.]+) ms, not ([\d.]+)", half).groups())
+    now, before = (
+        float(text)
+        for text in re.search(r"([\d.]+) ms, not ([\d.]+)", half).groups()
+    )
     assert before == pytest.approx(budget.milliseconds(device()), rel=0.01)
     assert 0.4 * before < now < 0.75 * before
-    smaller = budget_of(network_of(random_model("patchcore", "test_efficientnet", 64, 3_000), (64, 64), 1), (64, 64), 1)
+    smaller = budget_of(
+        network_of(
+            random_model("patchcore", "test_efficientnet", 64, 3_000),
+            (64, 64),
+            1,
+        ),
+        (64, 64),
+        1,
+    )
     assert now == pytest.approx(smaller.milliseconds(device()), rel=0.01)
 
 
@@ -52,7 +69,12 @@ def test_statistics_that_dominate(models):
     said, _ = advice(models["padim"], slow_memory)
     channels = len(models["padim"].pipeline.config.channels)
     assert said[0].startswith("The distances take")
-    assert any(line.startswith(f"Half of the channels (fit with --features {(channels + 1) // 2})") for line in said)
+    assert any(
+        line.startswith(
+            f"Half of the channels (fit with --features {(channels + 1) // 2})"
+        )
+        for line in said
+    )
 
 
 def test_a_backbone_that_dominates():
@@ -62,8 +84,14 @@ def test_a_backbone_that_dominates():
     assert said[1].startswith("In float16 it would take")
     half = float(re.search(r"take ([\d.e-]+) ms", said[1])[1])
     assert half < budget.shares(device())["backbone"] / 4
-    assert any(line.startswith("Without layer3 (fit with --layers layer1,layer2):") for line in said)
-    assert any(line.startswith("Images of 64x64 (fit with --size 64x64):") for line in said)
+    assert any(
+        line.startswith("Without layer3 (fit with --layers layer1,layer2):")
+        for line in said
+    )
+    assert any(
+        line.startswith("Images of 64x64 (fit with --size 64x64):")
+        for line in said
+    )
 
 
 def test_a_frame_that_dominates():
@@ -75,24 +103,43 @@ def test_a_frame_that_dominates():
 
 def test_memory_that_does_not_fit(banked):
     said, budget = advice(banked, device(memory=1e6), frame=(64, 64), batch=4)
-    assert said[0] == f"Memory: {budget.memory.peak / 1e6:,.0f} MB does not fit into the device's 1 MB."
+    assert (
+        said[0]
+        == f"Memory: {budget.memory.peak / 1e6:,.0f} MB does not fit into the device's 1 MB."
+    )
     assert any(line.startswith("One frame at a time: memory") for line in said)
-    assert "leaves little of" in _memory_sentence(budget, device(memory=1.5 * budget.memory.peak))
+    assert "leaves little of" in _memory_sentence(
+        budget, device(memory=1.5 * budget.memory.peak)
+    )
 
 
 def test_nothing_stands_out(banked):
     network = network_of(banked, (64, 64), 1)
     budget = budget_of(network, (64, 64), 1)
-    level = replace(budget, stages=tuple(s for s in budget.stages if s.name in {"distances", "anomaly_map"}))
+    level = replace(
+        budget,
+        stages=tuple(
+            s for s in budget.stages if s.name in {"distances", "anomaly_map"}
+        ),
+    )
     shares = level.shares(device(fp32=1e30, bandwidth=1))
     assert set(shares) == set(PARTS)
-    even = replace(budget, stages=tuple(replace(s, flops=10**9, weights=0, moved=0) for s in budget.stages))
-    assert max(even.shares(device()).values()) <= 0.5 * even.milliseconds(device())
+    even = replace(
+        budget,
+        stages=tuple(
+            replace(s, flops=10**9, weights=0, moved=0) for s in budget.stages
+        ),
+    )
+    assert max(even.shares(device()).values()) <= 0.5 * even.milliseconds(
+        device()
+    )
     assert suggestions(banked, network, even, device()) == []
 
 
 def test_a_backbone_that_is_no_architecture_has_no_proposals():
     nameless = random_model("patchcore", "test_efficientnet", 64, 6_000)
-    nameless.pipeline.config = nameless.pipeline.config.model_copy(update={"backbone": "MyNetwork"})
+    nameless.pipeline.config = nameless.pipeline.config.model_copy(
+        update={"backbone": "MyNetwork"}
+    )
     said, _ = advice(nameless, device(), frame=(64, 64))
     assert len(said) == 1 and said[0].startswith("The distances take")

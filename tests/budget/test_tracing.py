@@ -62,27 +62,55 @@ def random_model(detector: str, backbone: str, size: int, count: int) -> Model:
     """Filled, not fitted: `count` bank vectors, or channels with triangular statistics."""
     kind = pipelines.get(detector)
     generator = torch.Generator().manual_seed(0)
-    extractor = FeatureExtractor(backbone, layers_at_strides(backbone, kind.default_strides), pre_trained=False)
+    extractor = FeatureExtractor(
+        backbone,
+        layers_at_strides(backbone, kind.default_strides),
+        pre_trained=False,
+    )
     base = base_config(extractor, (size, size))
     if detector == "patchcore":
-        pipeline = kind(checked_config(kind.config_class, **base, n_vectors=count), extractor).eval()
+        pipeline = kind(
+            checked_config(kind.config_class, **base, n_vectors=count),
+            extractor,
+        ).eval()
         for buffer in pipeline.bank.buffers():
             if buffer.is_floating_point():
                 buffer.normal_(generator=generator)
     else:
         total = sum(extractor.channels)
         channels = tuple(i * total // count for i in range(count))
-        pipeline = kind(checked_config(kind.config_class, **base, channels=channels), extractor).eval()
+        pipeline = kind(
+            checked_config(kind.config_class, **base, channels=channels),
+            extractor,
+        ).eval()
         patches = pipeline.gaussian.mean.shape[1]
-        whitening = torch.eye(count) + 0.01 * torch.randn(count, count, generator=generator).tril()
+        whitening = (
+            torch.eye(count)
+            + 0.01 * torch.randn(count, count, generator=generator).tril()
+        )
         inverse = (whitening.T @ whitening).expand(patches, count, count)
         state = {"mean": torch.zeros(count, patches), "inv_covariance": inverse}
         pipeline.gaussian.load_state_dict(state)
     origin = Origin(
-        rule="f1", source="nothing", normal=2, anomalous=1, margin=0.1, extrapolated=False, pictures="0" * 64
+        rule="f1",
+        source="nothing",
+        normal=2,
+        anomalous=1,
+        margin=0.1,
+        extrapolated=False,
+        pictures="0" * 64,
     )
-    decision = Decision(threshold=1, pixel_threshold=1, minimum=0, maximum=2, scale=1, origin=origin)
-    card = Card(seed=0, fitted=("0" * 64,) * 200, weights="random", tools={}, licence={})
+    decision = Decision(
+        threshold=1,
+        pixel_threshold=1,
+        minimum=0,
+        maximum=2,
+        scale=1,
+        origin=origin,
+    )
+    card = Card(
+        seed=0, fitted=("0" * 64,) * 200, weights="random", tools={}, licence={}
+    )
     return Model(pipeline, Geometry((size, size)), decision, card)
 
 
@@ -97,34 +125,61 @@ def written(model: Model, frame: tuple[int, int], folder: Path) -> Path:
 def measured(graph: Path, batch: int, folder: Path) -> int:
     """Bytes at the highest, above those after a graph of one node."""
     node = helper.make_node("Relu", ["x"], ["y"])
-    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1])
+        for name in "xy"
+    ]
     idle = helper.make_model(
-        helper.make_graph([node], "idle", values[:1], values[1:]), opset_imports=[helper.make_opsetid("", 17)]
+        helper.make_graph([node], "idle", values[:1], values[1:]),
+        opset_imports=[helper.make_opsetid("", 17)],
     )
     idle.ir_version = 8
     onnx.save(idle, folder / "idle.onnx")
-    command = [sys.executable, "-c", MEASURE, str(folder / "idle.onnx"), str(graph), str(batch)]
-    done = [subprocess.run(command, capture_output=True, text=True) for _ in range(3)]
+    command = [
+        sys.executable,
+        "-c",
+        MEASURE,
+        str(folder / "idle.onnx"),
+        str(graph),
+        str(batch),
+    ]
+    done = [
+        subprocess.run(command, capture_output=True, text=True)
+        for _ in range(3)
+    ]
     assert not any(process.returncode for process in done), done
     return median(json.loads(process.stdout) for process in done)
 
 
-def assert_memory(model: Model, frame: tuple[int, int], batches: list[int], folder: Path) -> None:
+def assert_memory(
+    model: Model, frame: tuple[int, int], batches: list[int], folder: Path
+) -> None:
     graph = written(model, frame, folder)
     for batch in batches:
-        estimate, real = memory_of(network_of(model, frame, batch)).peak, measured(graph, batch, folder)
-        print(f"batch {batch}: {estimate / 1e6:.0f} MB estimated, {real / 1e6:.0f} measured, {estimate / real:.3f}")
-        assert estimate == pytest.approx(real, rel=TOLERANCE), f"batch {batch}: {estimate / real:.2f} of what it takes"
+        estimate, real = (
+            memory_of(network_of(model, frame, batch)).peak,
+            measured(graph, batch, folder),
+        )
+        print(
+            f"batch {batch}: {estimate / 1e6:.0f} MB estimated, {real / 1e6:.0f} measured, {estimate / real:.3f}"
+        )
+        assert estimate == pytest.approx(real, rel=TOLERANCE), (
+            f"batch {batch}: {estimate / real:.2f} of what it takes"
+        )
 
 
-@pytest.mark.skipif(not STATUS.exists(), reason="the system does not tell a process's memory")
+@pytest.mark.skipif(
+    not STATUS.exists(), reason="the system does not tell a process's memory"
+)
 def test_memory_of_a_bank_larger_than_its_backbone(tmp_path):
     model = random_model("patchcore", "test_efficientnet", 192, 12_000)
     assert_memory(model, (192, 256), [2], tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not STATUS.exists(), reason="the system does not tell a process's memory")
+@pytest.mark.skipif(
+    not STATUS.exists(), reason="the system does not tell a process's memory"
+)
 @pytest.mark.parametrize(
     ("detector", "backbone", "count", "frame", "batches"),
     [
@@ -138,13 +193,18 @@ def test_memory_of_a_bank_larger_than_its_backbone(tmp_path):
         ("patchcore", "resnet18", 5_000, (720, 1280), [1, 4]),
     ],
 )
-def test_memory_of_real_detectors(detector, backbone, count, frame, batches, tmp_path):
-    assert_memory(random_model(detector, backbone, 256, count), frame, batches, tmp_path)
+def test_memory_of_real_detectors(
+    detector, backbone, count, frame, batches, tmp_path
+):
+    assert_memory(
+        random_model(detector, backbone, 256, count), frame, batches, tmp_path
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("detector", "backbone", "count"), [("padim", "resnet18", 100), ("patchcore", "wide_resnet50_2", 10_000)]
+    ("detector", "backbone", "count"),
+    [("padim", "resnet18", 100), ("patchcore", "wide_resnet50_2", 10_000)],
 )
 def test_sizes_of_real_graphs(detector, backbone, count, tmp_path):
     model = random_model(detector, backbone, 256, count)
@@ -152,26 +212,45 @@ def test_sizes_of_real_graphs(detector, backbone, count, tmp_path):
     write_ir(graph, tmp_path / "openvino" / "model.xml")
     estimate = file_sizes(network_of(model, (480, 640), 1), (480, 640), 1)
     ir = sum(file.stat().st_size for file in (tmp_path / "openvino").iterdir())
-    assert estimate["model.onnx"] == pytest.approx(graph.stat().st_size, rel=0.02)
+    assert estimate["model.onnx"] == pytest.approx(
+        graph.stat().st_size, rel=0.02
+    )
     assert estimate["openvino/"] == pytest.approx(ir, rel=0.02)
 
 
 def size_of(path: Path) -> int:
-    return sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())
+    return sum(
+        file.stat().st_size
+        for file in [path, *path.rglob("*")]
+        if file.is_file()
+    )
 
 
 def test_sizes_of_bundles(models, bundle_paths, detector):
-    network, bundle = network_of(models[detector], FRAME, 1), bundle_paths[detector]
+    network, bundle = (
+        network_of(models[detector], FRAME, 1),
+        bundle_paths[detector],
+    )
     estimate = file_sizes(network, FRAME, 1)
     for name in ("model.onnx", "stages.onnx", "openvino/", "golden/"):
-        assert estimate[name] == pytest.approx(size_of(bundle / name), rel=TOLERANCE), name
-    assert sum(estimate.values()) == pytest.approx(size_of(bundle), rel=TOLERANCE)
+        assert estimate[name] == pytest.approx(
+            size_of(bundle / name), rel=TOLERANCE
+        ), name
+    assert sum(estimate.values()) == pytest.approx(
+        size_of(bundle), rel=TOLERANCE
+    )
 
 
 def test_sizes_do_not_depend_on_the_batch(models, detector):
-    one, three = (network_of(models[detector], FRAME, batch) for batch in (1, 3))
-    assert file_sizes(one, FRAME, 1) == pytest.approx(file_sizes(three, FRAME, 3), rel=0.03)
-    assert sum(o.flops for o in three.operations) == 3 * sum(o.flops for o in one.operations)
+    one, three = (
+        network_of(models[detector], FRAME, batch) for batch in (1, 3)
+    )
+    assert file_sizes(one, FRAME, 1) == pytest.approx(
+        file_sizes(three, FRAME, 3), rel=0.03
+    )
+    assert sum(o.flops for o in three.operations) == 3 * sum(
+        o.flops for o in one.operations
+    )
 
 
 def flops_of_onnx(path: Path, batch: int) -> int:
@@ -181,22 +260,43 @@ def flops_of_onnx(path: Path, batch: int) -> int:
     for value in model.graph.output:
         value.type.tensor_type.shape.ClearField("dim")
     graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in [*graph.value_info, *graph.input]}
-    shapes |= {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in graph.output}
+    shapes = {
+        v.name: [d.dim_value for d in v.type.tensor_type.shape.dim]
+        for v in [*graph.value_info, *graph.input]
+    }
+    shapes |= {
+        v.name: [d.dim_value for d in v.type.tensor_type.shape.dim]
+        for v in graph.output
+    }
     shapes |= {tensor.name: list(tensor.dims) for tensor in graph.initializer}
     total = 0
     for node in graph.node:
         if node.op_type == "Conv":
-            total += 2 * math.prod(shapes[node.output[0]]) * math.prod(shapes[node.input[1]][1:])
+            total += (
+                2
+                * math.prod(shapes[node.output[0]])
+                * math.prod(shapes[node.input[1]][1:])
+            )
         elif node.op_type in {"MatMul", "Gemm"}:
-            assert not any(a.name.startswith("trans") and a.i for a in node.attribute)
-            total += 2 * math.prod(shapes[node.output[0]]) * shapes[node.input[0]][-1]
+            assert not any(
+                a.name.startswith("trans") and a.i for a in node.attribute
+            )
+            total += (
+                2
+                * math.prod(shapes[node.output[0]])
+                * shapes[node.input[0]][-1]
+            )
     return total
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-def test_arithmetic_is_the_exported_graphs(models, bundle_paths, detector, batch):
-    counted = sum(operation.flops for operation in network_of(models[detector], FRAME, batch).operations)
+def test_arithmetic_is_the_exported_graphs(
+    models, bundle_paths, detector, batch
+):
+    counted = sum(
+        operation.flops
+        for operation in network_of(models[detector], FRAME, batch).operations
+    )
     real = flops_of_onnx(bundle_paths[detector] / "model.onnx", batch)
     assert real > 1e6
     assert counted == pytest.approx(real, rel=0.02)
@@ -204,26 +304,40 @@ def test_arithmetic_is_the_exported_graphs(models, bundle_paths, detector, batch
 
 def test_stages_are_the_bundles(models, bundle_paths, detector):
     network = network_of(models[detector], FRAME, 1)
-    manifest = json.loads((bundle_paths[detector] / "manifest.json").read_text())
+    manifest = json.loads(
+        (bundle_paths[detector] / "manifest.json").read_text()
+    )
     assert list(network.stages) == manifest["stages"]
     costs = {stage.name: stage for stage in stage_costs(network)}
     assert costs["preprocessed"].shape == (1, 3, *manifest["image"]["crop"])
     assert costs["anomaly_map"].shape == (1, 1, *manifest["image"]["crop"])
     # The frame must be read, and the constants are divided among the stages; tables are read in part only.
     assert costs["preprocessed"].moved >= FRAME[0] * FRAME[1] * 3
-    assert 0.5 * sum(network.constants.values()) < sum(s.weights for s in costs.values())
-    assert sum(s.weights for s in costs.values()) <= sum(network.constants.values())
+    assert 0.5 * sum(network.constants.values()) < sum(
+        s.weights for s in costs.values()
+    )
+    assert sum(s.weights for s in costs.values()) <= sum(
+        network.constants.values()
+    )
 
 
 def test_patches_times_a_part_of_the_bank_are_the_largest_values():
     model = random_model("patchcore", "test_efficientnet", 64, 3_000)
     network = network_of(model, (64, 64), 2)
-    patches = next(operation for operation in network.operations if operation.name == network.stages["distances"])
+    patches = next(
+        operation
+        for operation in network.operations
+        if operation.name == network.stages["distances"]
+    )
     memory = memory_of(network)
     assert memory.largest[0].bytes == math.prod(patches.shape) * 2_048 * 4
-    bank = sum(size for name, size in network.constants.items() if "vectors" in name)
+    bank = sum(
+        size for name, size in network.constants.items() if "vectors" in name
+    )
     assert bank >= 3_000 * sum(model.pipeline.extractor.channels) * 4
-    assert memory.constants >= 2 * bank  # looked up in as a whole, so the parts come on top
+    assert (
+        memory.constants >= 2 * bank
+    )  # looked up in as a whole, so the parts come on top
 
 
 def test_nothing_is_computed(models, detector, monkeypatch):
@@ -232,7 +346,9 @@ def test_nothing_is_computed(models, detector, monkeypatch):
 
     model = models[detector]
     real = network_of(model, FRAME, 2)
-    empty = network_of(_twin(model, model.pipeline.config, model.geometry), FRAME, 2, like=real)
+    empty = network_of(
+        _twin(model, model.pipeline.config, model.geometry), FRAME, 2, like=real
+    )
     assert empty.operations == real.operations
     assert empty.constants == real.constants
     assert empty.stored == real.stored

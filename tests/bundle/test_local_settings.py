@@ -12,7 +12,12 @@ import time
 import pytest
 
 from anomedge.bundle import Bundle, LocalSettings, remove_local, write_local
-from anomedge.errors import AnomedgeError, BundleError, IntegrityError, SchemaError
+from anomedge.errors import (
+    AnomedgeError,
+    BundleError,
+    IntegrityError,
+    SchemaError,
+)
 from anomedge.files import atomic_directory, atomic_file
 from anomedge.parity.stored import stored_certificates
 
@@ -28,7 +33,10 @@ def copy(bundle_paths, tmp_path):
 
 
 def write(root, threshold):
-    return write_local(Bundle(root, Bundle.open(root).manifest), LocalSettings(threshold=threshold))
+    return write_local(
+        Bundle(root, Bundle.open(root).manifest),
+        LocalSettings(threshold=threshold),
+    )
 
 
 def repeated(action, end, failures):
@@ -45,7 +53,10 @@ def repeated(action, end, failures):
 def side_by_side(*actions):
     """Run actions for a while, each in a thread; returns what they raised."""
     failures, end = [], time.monotonic() + SECONDS
-    threads = [threading.Thread(target=repeated, args=(action, end, failures)) for action in actions]
+    threads = [
+        threading.Thread(target=repeated, args=(action, end, failures))
+        for action in actions
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -63,9 +74,13 @@ opened = Bundle.open(sys.argv[1])
 os.{call} = pathlib.os.{call} = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 write_local(opened, LocalSettings(threshold=2.0))
 """
-    done = subprocess.run([sys.executable, "-c", code, copy], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, copy], capture_output=True, text=True
+    )
     assert done.returncode == -signal.SIGKILL, done.stderr
-    left = [path for path in copy.iterdir() if path.name.startswith(".local.json.")]
+    left = [
+        path for path in copy.iterdir() if path.name.startswith(".local.json.")
+    ]
     assert len(left) == 1
     assert Bundle.open(copy).decision.threshold == 1.0
     os.utime(left[0], (0, 0))
@@ -125,7 +140,10 @@ def test_readers_see_the_old_or_the_new_decision_while_two_write(copy):
         assert threshold in {1.0, 2.0}
 
     writers = [
-        lambda _, value=value: write_local(Bundle.open(copy), LocalSettings(threshold=value)) for value in (1.0, 2.0)
+        lambda _, value=value: write_local(
+            Bundle.open(copy), LocalSettings(threshold=value)
+        )
+        for value in (1.0, 2.0)
     ]
     assert side_by_side(read, *writers) == []
     assert not [name for name in os.listdir(copy) if name.endswith(".tmp")]
@@ -137,7 +155,9 @@ def test_readers_see_a_decision_while_it_is_set_and_reset(copy):
 
     def set_or_reset(number):
         bundle = Bundle(copy, manifest)
-        write_local(bundle, LocalSettings(threshold=1.0)) if number % 2 else remove_local(bundle)
+        write_local(
+            bundle, LocalSettings(threshold=1.0)
+        ) if number % 2 else remove_local(bundle)
 
     def read(_):
         threshold = Bundle(copy, manifest).decision.threshold
@@ -146,9 +166,14 @@ def test_readers_see_a_decision_while_it_is_set_and_reset(copy):
     assert side_by_side(read, read, set_or_reset) == []
 
 
-def test_readers_see_the_old_or_the_new_bundle_while_it_is_replaced(bundle_paths, tmp_path):
+def test_readers_see_the_old_or_the_new_bundle_while_it_is_replaced(
+    bundle_paths, tmp_path
+):
     target = tmp_path / "part.anomedge"
-    digests = {name: Bundle.open(path).manifest.digest for name, path in bundle_paths.items()}
+    digests = {
+        name: Bundle.open(path).manifest.digest
+        for name, path in bundle_paths.items()
+    }
     replaced = []
 
     def replace(number):
@@ -156,7 +181,9 @@ def test_readers_see_the_old_or_the_new_bundle_while_it_is_replaced(bundle_paths
         with atomic_directory(target, force=True) as folder:
             shutil.copytree(bundle_paths[name], folder, dirs_exist_ok=True)
         replaced.append(name)
-        time.sleep(0.05)  # an export takes seconds; a bundle that changes faster than it is read is refused
+        time.sleep(
+            0.05
+        )  # an export takes seconds; a bundle that changes faster than it is read is refused
 
     def read(_):
         assert Bundle.open(target).manifest.digest in digests.values()
@@ -167,7 +194,9 @@ def test_readers_see_the_old_or_the_new_bundle_while_it_is_replaced(bundle_paths
 
 
 def test_a_changed_bundle_that_nobody_replaced_is_still_refused(copy):
-    (copy / "model.onnx").write_bytes(b"x" * (copy / "model.onnx").stat().st_size)
+    (copy / "model.onnx").write_bytes(
+        b"x" * (copy / "model.onnx").stat().st_size
+    )
     with pytest.raises(IntegrityError, match="was changed"):
         Bundle.open(copy)
 
@@ -180,7 +209,9 @@ def test_certificates_are_read_while_they_are_written_and_removed(copy):
 
     def read(_):
         objections.extend(
-            stored.objection for stored in stored_certificates(Bundle(copy, manifest)) if stored.objection
+            stored.objection
+            for stored in stored_certificates(Bundle(copy, manifest))
+            if stored.objection
         )
 
     def write_or_remove(number):
@@ -196,7 +227,10 @@ def test_certificates_are_read_while_they_are_written_and_removed(copy):
 
 def test_local_settings_state_their_bundle(copy):
     (copy / "local.json").write_text('{"threshold": 1.5}')
-    with pytest.raises(SchemaError, match=r"does not state the digest .* --reset`, then set the threshold with --set"):
+    with pytest.raises(
+        SchemaError,
+        match=r"does not state the digest .* --reset`, then set the threshold with --set",
+    ):
         _ = Bundle.open(copy).decision
     remove_local(Bundle.open(copy))
     assert Bundle.open(copy).local is None
@@ -233,21 +267,45 @@ def test_local_settings_that_cannot_be_read_are_named(copy, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("anomedge.files.strict_json.open", refuse, raising=False)
-    with pytest.raises(BundleError, match=r"local\.json cannot be read \(Permission denied\)"):
+    monkeypatch.setattr(
+        "anomedge.files.strict_json.open", refuse, raising=False
+    )
+    with pytest.raises(
+        BundleError, match=r"local\.json cannot be read \(Permission denied\)"
+    ):
         _ = opened.decision
 
 
 @pytest.mark.parametrize(
     ("old", "new", "match"),
     [
-        ('"schema_version": 1', '"schema_version": 1, "schema_version": 1', "the key 'schema_version' twice"),
-        ('"schema_version": 1', '"schema_version": true', "schema version True"),
-        ('"schema_version": 1', '"schema_version": 1.0', r"schema version 1\.0"),
-        ('"detector": "padim"', '"detector": "\\udcff"', "detector: got a lone surrogate"),
+        (
+            '"schema_version": 1',
+            '"schema_version": 1, "schema_version": 1',
+            "the key 'schema_version' twice",
+        ),
+        (
+            '"schema_version": 1',
+            '"schema_version": true',
+            "schema version True",
+        ),
+        (
+            '"schema_version": 1',
+            '"schema_version": 1.0',
+            r"schema version 1\.0",
+        ),
+        (
+            '"detector": "padim"',
+            '"detector": "\\udcff"',
+            "detector: got a lone surrogate",
+        ),
         ('"opset": 17', '"opset": "17"', "opset: "),
         ('"opset": 17', '"opset": true', "opset: "),
-        ('"opset": 17', '"opset": 1e999', "opset: got a number that is not finite"),
+        (
+            '"opset": 17',
+            '"opset": 1e999',
+            "opset: got a number that is not finite",
+        ),
     ],
 )
 def test_manifests_are_read_strictly(copy, old, new, match):
@@ -259,7 +317,13 @@ def test_manifests_are_read_strictly(copy, old, new, match):
 
 
 def test_settings_from_a_folder_whose_name_is_not_utf_8_are_kept(copy):
-    write_local(Bundle.open(copy), LocalSettings(threshold=1.0, pictures=os.fsdecode(b"normal-\xff")))
+    write_local(
+        Bundle.open(copy),
+        LocalSettings(threshold=1.0, pictures=os.fsdecode(b"normal-\xff")),
+    )
     local = Bundle.open(copy).local
     assert local.pictures == "normal-\\udcff"
-    assert json.loads((copy / "local.json").read_bytes())["bundle"] == Bundle.open(copy).manifest.digest
+    assert (
+        json.loads((copy / "local.json").read_bytes())["bundle"]
+        == Bundle.open(copy).manifest.digest
+    )

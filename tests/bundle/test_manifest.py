@@ -23,20 +23,34 @@ def edited(root, change, sign=True):
     content = json.loads((root / "manifest.json").read_bytes())
     change(content)
     if sign:
-        unsigned = {key: value for key, value in content.items() if key != "digest"}
+        unsigned = {
+            key: value for key, value in content.items() if key != "digest"
+        }
         content["digest"] = sha256_of_bytes(
-            json.dumps(unsigned, sort_keys=True, indent=2, ensure_ascii=False).encode() + b"\n"
+            json.dumps(
+                unsigned, sort_keys=True, indent=2, ensure_ascii=False
+            ).encode()
+            + b"\n"
         )
     (root / "manifest.json").write_text(json.dumps(content))
 
 
 def test_opens_and_says_what_it_is(copy):
     manifest = Bundle.open(copy).manifest
-    assert (manifest.detector, manifest.input.frame, manifest.opset) == ("patchcore", (96, 128), 17)
+    assert (manifest.detector, manifest.input.frame, manifest.opset) == (
+        "patchcore",
+        (96, 128),
+        17,
+    )
     assert manifest.image.size == (72, 80)
     assert manifest.geometry.image == (64, 72)
     assert manifest.decision.origin.normal == 6
-    assert set(manifest.files) >= {"model.onnx", "stages.onnx", "openvino/model.xml", "openvino/model.bin"}
+    assert set(manifest.files) >= {
+        "model.onnx",
+        "stages.onnx",
+        "openvino/model.xml",
+        "openvino/model.bin",
+    }
 
 
 def test_a_flipped_byte_in_any_file_is_found(copy):
@@ -45,7 +59,9 @@ def test_a_flipped_byte_in_any_file_is_found(copy):
         path = copy / name
         before = path.read_bytes()
         place = int(generator.integers(len(before)))
-        path.write_bytes(before[:place] + bytes([before[place] ^ 1]) + before[place + 1 :])
+        path.write_bytes(
+            before[:place] + bytes([before[place] ^ 1]) + before[place + 1 :]
+        )
         with pytest.raises(IntegrityError, match="was changed"):
             Bundle.open(copy)
         path.write_bytes(before)
@@ -55,12 +71,16 @@ def test_a_flipped_byte_in_any_file_is_found(copy):
 def test_a_flipped_byte_in_the_manifest_is_found(copy):
     before = (copy / "manifest.json").read_bytes()
     for place in range(0, len(before), 41):
-        (copy / "manifest.json").write_bytes(before[:place] + bytes([before[place] ^ 1]) + before[place + 1 :])
+        (copy / "manifest.json").write_bytes(
+            before[:place] + bytes([before[place] ^ 1]) + before[place + 1 :]
+        )
         try:
             opened = Bundle.open(copy)
         except BundleError:
             continue
-        assert canonical_json(opened.manifest.model_dump(mode="json")) == before  # it was white space
+        assert (
+            canonical_json(opened.manifest.model_dump(mode="json")) == before
+        )  # it was white space
 
 
 def test_missing_truncated_and_extra_files(copy):
@@ -84,9 +104,14 @@ def test_links_are_refused(copy, tmp_path):
         Bundle.open(copy)
 
 
-@pytest.mark.parametrize("name", ["../outside", "/etc/hostname", "a\\b", "golden/../model.onnx"])
+@pytest.mark.parametrize(
+    "name", ["../outside", "/etc/hostname", "a\\b", "golden/../model.onnx"]
+)
 def test_paths_outside_are_refused(copy, name):
-    edited(copy, lambda m: m["files"].update({name: {"bytes": 0, "sha256": "0" * 64}}))
+    edited(
+        copy,
+        lambda m: m["files"].update({name: {"bytes": 0, "sha256": "0" * 64}}),
+    )
     with pytest.raises(IntegrityError):
         Bundle.open(copy)
 
@@ -123,7 +148,9 @@ def test_a_fixed_batch_of_too_many_pixels_is_refused():
         InputContract(batch=3, height=16384, width=16384)
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe", b"[" * 100_000, b'"text"'])
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{", b"\xff\xfe", b"[" * 100_000, b'"text"']
+)
 def test_manifests_that_are_no_object_are_refused(copy, content):
     (copy / "manifest.json").write_bytes(content)
     with pytest.raises(SchemaError):
@@ -145,15 +172,23 @@ def test_what_is_no_bundle(tmp_path):
 
 @pytest.mark.parametrize("name", ["model.onnx", "openvino/model.xml"])
 def test_a_file_of_a_bundle_names_the_bundle(copy, name):
-    with pytest.raises(BundleError, match=rf"got .*{name}; .*: give {copy}, which"):
+    with pytest.raises(
+        BundleError, match=rf"got .*{name}; .*: give {copy}, which"
+    ):
         Bundle.open(copy / name)
 
 
 def test_the_device_decides_over_the_manifest(copy):
-    write_local(Bundle.open(copy), LocalSettings(threshold=1.5, by="me", when="today", pictures="ten"))
+    write_local(
+        Bundle.open(copy),
+        LocalSettings(threshold=1.5, by="me", when="today", pictures="ten"),
+    )
     bundle = Bundle.open(copy)
     assert bundle.decision.threshold == 1.5
-    assert bundle.decision.pixel_threshold == bundle.manifest.decision.pixel_threshold
+    assert (
+        bundle.decision.pixel_threshold
+        == bundle.manifest.decision.pixel_threshold
+    )
 
 
 def test_certificates_and_local_settings_do_not_change_the_digest(copy):

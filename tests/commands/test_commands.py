@@ -15,15 +15,27 @@ from PIL import Image
 from anomedge import commands
 from anomedge.__main__ import application
 from anomedge.bundle import Bundle, LocalSettings, write_local, write_manifest
-from anomedge.commands._shared import guarded, parse_batch, parse_size, spread_values
+from anomedge.commands._shared import (
+    guarded,
+    parse_batch,
+    parse_size,
+    spread_values,
+)
 from anomedge.errors import InputError, ProofFailed
 from tests.conftest import FRAME, RUNTIMES
 
-VERBS = sorted(m.name for m in iter_modules(commands.__path__) if not m.name.startswith("_"))
+VERBS = sorted(
+    m.name
+    for m in iter_modules(commands.__path__)
+    if not m.name.startswith("_")
+)
 
 
 def run(*arguments):
-    return guarded(lambda given: application()(given, prog_name="anomedge"), [str(a) for a in arguments])
+    return guarded(
+        lambda given: application()(given, prog_name="anomedge"),
+        [str(a) for a in arguments],
+    )
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -46,28 +58,107 @@ def test_version_and_bare_call(capsys):
     ("arguments", "said"),
     [
         (["verify", "missing.anomedge"], "expected the folder of a bundle"),
-        (["fit", "padim", "missing", "-o", "m.safetensors"], "expected a folder of pictures"),
-        (["fit", "nothing", ".", "-o", "m.safetensors"], "got detector 'nothing'"),
-        (["fit", "padim", ".", "-o", "m.safetensors", "--size", "64"], "expected height x width"),
-        (["fit", "padim", ".", "-o", "m.safetensors", "--coreset", "0.1"], "coreset_ratio for padim"),
+        (
+            ["fit", "padim", "missing", "-o", "m.safetensors"],
+            "expected a folder of pictures",
+        ),
+        (
+            ["fit", "nothing", ".", "-o", "m.safetensors"],
+            "got detector 'nothing'",
+        ),
+        (
+            ["fit", "padim", ".", "-o", "m.safetensors", "--size", "64"],
+            "expected height x width",
+        ),
+        (
+            ["fit", "padim", ".", "-o", "m.safetensors", "--coreset", "0.1"],
+            "coreset_ratio for padim",
+        ),
         (["fit", "padim", ".", "-o", "no/m.safetensors"], "make it first"),
         (
-            ["export", "missing.safetensors", "-o", "b", "--frame", "9x9", "--golden", "synthetic"],
+            [
+                "export",
+                "missing.safetensors",
+                "-o",
+                "b",
+                "--frame",
+                "9x9",
+                "--golden",
+                "synthetic",
+            ],
             "missing.safetensors cannot be read",
         ),
         (
-            ["export", "missing.safetensors", "-o", "b", "--frame", "9x9", "--batch", "many", "--golden", "synthetic"],
+            [
+                "export",
+                "missing.safetensors",
+                "-o",
+                "b",
+                "--frame",
+                "9x9",
+                "--batch",
+                "many",
+                "--golden",
+                "synthetic",
+            ],
             "got batch 'many'",
         ),
-        (["export", "m", "-o", "b", "--frame", "9x9", "--golden", "synthetic", "--precision", "int8"], "got precision"),
-        (["export", "m", "-o", "b", "--frame", "9x9", "--golden", "synthetic", "--opset", "16"], "got opset 16"),
-        (["export", "m", "-o", "b", "--frame", "9x9", "--golden", "synthetic", "--opset", "99"], "one from 17 to"),
-        (["predict", "missing.anomedge", "nowhere.png"], "nowhere.png, which does not exist"),
+        (
+            [
+                "export",
+                "m",
+                "-o",
+                "b",
+                "--frame",
+                "9x9",
+                "--golden",
+                "synthetic",
+                "--precision",
+                "int8",
+            ],
+            "got precision",
+        ),
+        (
+            [
+                "export",
+                "m",
+                "-o",
+                "b",
+                "--frame",
+                "9x9",
+                "--golden",
+                "synthetic",
+                "--opset",
+                "16",
+            ],
+            "got opset 16",
+        ),
+        (
+            [
+                "export",
+                "m",
+                "-o",
+                "b",
+                "--frame",
+                "9x9",
+                "--golden",
+                "synthetic",
+                "--opset",
+                "99",
+            ],
+            "one from 17 to",
+        ),
+        (
+            ["predict", "missing.anomedge", "nowhere.png"],
+            "nowhere.png, which does not exist",
+        ),
         (["verify"], "bundle"),
         (["nonsense"], "nonsense"),
     ],
 )
-def test_wrong_use_is_one_line_and_exit_2(arguments, said, capfd, tmp_path, monkeypatch):
+def test_wrong_use_is_one_line_and_exit_2(
+    arguments, said, capfd, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     assert run(*arguments) == 2
     error = capfd.readouterr().err
@@ -76,12 +167,26 @@ def test_wrong_use_is_one_line_and_exit_2(arguments, said, capfd, tmp_path, monk
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_graph_in_place_of_a_model_or_a_bundle_is_refused_as_what_it_is(bundle_paths, capfd):
-    graph, ir = (str(bundle_paths["padim"] / name) for name in ("model.onnx", "openvino/model.xml"))
+def test_a_graph_in_place_of_a_model_or_a_bundle_is_refused_as_what_it_is(
+    bundle_paths, capfd
+):
+    graph, ir = (
+        str(bundle_paths["padim"] / name)
+        for name in ("model.onnx", "openvino/model.xml")
+    )
     for arguments, said in (
-        (["inspect", graph], "no model of anomedge (it does not begin as one); expected what `anomedge fit` wrote"),
-        (["verify", str(bundle_paths["padim"]), "--model", ir], "no model of anomedge (it does not begin as one)"),
-        (["build", ir, "--runtime", "ort"], f"got the IR {ir}; expected an .onnx file"),
+        (
+            ["inspect", graph],
+            "no model of anomedge (it does not begin as one); expected what `anomedge fit` wrote",
+        ),
+        (
+            ["verify", str(bundle_paths["padim"]), "--model", ir],
+            "no model of anomedge (it does not begin as one)",
+        ),
+        (
+            ["build", ir, "--runtime", "ort"],
+            f"got the IR {ir}; expected an .onnx file",
+        ),
         (["bench", graph], f"give {bundle_paths['padim']}, which it lies in"),
     ):
         assert run(*arguments) == 2
@@ -115,8 +220,18 @@ def test_messages_are_printable_and_no_longer_than_anybody_reads():
 
 
 def test_several_values_after_one_option():
-    assert spread_values(["--batch", "1", "8", "--json"]) == ["--batch", "1", "--batch", "8", "--json"]
-    assert spread_values(["--runtime", "ort", "b.anomedge"]) == ["--runtime", "ort", "b.anomedge"]
+    assert spread_values(["--batch", "1", "8", "--json"]) == [
+        "--batch",
+        "1",
+        "--batch",
+        "8",
+        "--json",
+    ]
+    assert spread_values(["--runtime", "ort", "b.anomedge"]) == [
+        "--runtime",
+        "ort",
+        "b.anomedge",
+    ]
     assert spread_values(["b", "--batch", "1", "--runtime", "ort", "ov"]) == [
         "b", "--batch", "1", "--runtime", "ort", "--runtime", "ov",
     ]  # fmt: skip
@@ -126,33 +241,83 @@ def test_several_values_after_one_option():
         parse_size("1x2x3")
 
 
-def test_verify_on_the_host(bundle_paths, model_paths, pictures, detector, tmp_path, capsys):
+def test_verify_on_the_host(
+    bundle_paths, model_paths, pictures, detector, tmp_path, capsys
+):
     bundle = tmp_path / "part.anomedge"
     shutil.copytree(bundle_paths[detector], bundle)
-    arguments = ["verify", bundle, "--model", model_paths[detector], "--images", pictures / "test", "--batch", "1", "3"]
+    arguments = [
+        "verify",
+        bundle,
+        "--model",
+        model_paths[detector],
+        "--images",
+        pictures / "test",
+        "--batch",
+        "1",
+        "3",
+    ]
     assert run(*arguments) == 0
     shown = capsys.readouterr().out
     assert "against eager torch" in shown
     assert "FAILED" not in shown
     assert run(*arguments, "--json") == 0
     certificate = json.loads(capsys.readouterr().out)
-    assert {(c["runtime"], c["batch"]) for c in certificate["cells"]} == {(r, b) for r in RUNTIMES for b in (1, 3)}
-    assert json.loads((bundle / "certificates" / "host.json").read_text()) == certificate
+    assert {(c["runtime"], c["batch"]) for c in certificate["cells"]} == {
+        (r, b) for r in RUNTIMES for b in (1, 3)
+    }
+    assert (
+        json.loads((bundle / "certificates" / "host.json").read_text())
+        == certificate
+    )
 
 
-def test_verify_on_a_device_keeps_its_certificate(bundle_paths, tmp_path, capsys):
+def test_verify_on_a_device_keeps_its_certificate(
+    bundle_paths, tmp_path, capsys
+):
     bundle = tmp_path / "part.anomedge"
     shutil.copytree(bundle_paths["patchcore"], bundle)
-    assert run("verify", bundle, "--runtime", "ov", "--batch", "2", "--name", "line 3") == 0
+    assert (
+        run(
+            "verify",
+            bundle,
+            "--runtime",
+            "ov",
+            "--batch",
+            "2",
+            "--name",
+            "line 3",
+        )
+        == 0
+    )
     assert "against golden frames" in capsys.readouterr().out
     assert (bundle / "certificates" / "line-3.json").is_file()
-    assert run("verify", bundle) == 0  # the certificate did not break the bundle
+    assert (
+        run("verify", bundle) == 0
+    )  # the certificate did not break the bundle
 
 
 def test_verify_compares_runtimes_and_says_so(bundle_paths, pictures, capsys):
-    assert run("verify", bundle_paths["padim"], "--images", pictures / "train", "--batch", "1") == 0
+    assert (
+        run(
+            "verify",
+            bundle_paths["padim"],
+            "--images",
+            pictures / "train",
+            "--batch",
+            "1",
+        )
+        == 0
+    )
     assert "runtimes only" in capsys.readouterr().out
-    arguments = ["verify", bundle_paths["padim"], "--images", pictures / "train", "--runtime", RUNTIMES[0]]
+    arguments = [
+        "verify",
+        bundle_paths["padim"],
+        "--images",
+        pictures / "train",
+        "--runtime",
+        RUNTIMES[0],
+    ]
     assert run(*arguments) == 2
 
 
@@ -160,8 +325,13 @@ def test_verify_fails_with_3(bundle_paths, tmp_path, capfd):
     root = tmp_path / "part.anomedge"
     shutil.copytree(bundle_paths["padim"], root)
     shutil.rmtree(root / "certificates")
-    np.save(root / "golden" / "score.npy", np.load(root / "golden" / "score.npy") * np.float32(1.01))
-    fields = Bundle.open(bundle_paths["padim"]).manifest.model_dump(exclude={"files", "digest"})
+    np.save(
+        root / "golden" / "score.npy",
+        np.load(root / "golden" / "score.npy") * np.float32(1.01),
+    )
+    fields = Bundle.open(bundle_paths["padim"]).manifest.model_dump(
+        exclude={"files", "digest"}
+    )
     (root / "manifest.json").unlink()
     write_manifest(root, fields)
     assert run("verify", root, "--batch", "1") == 3
@@ -170,9 +340,20 @@ def test_verify_fails_with_3(bundle_paths, tmp_path, capfd):
     assert not list((root / "certificates").glob("*"))
 
 
-def test_errors_that_nobody_expected_are_one_line_too(bundle_paths, pictures, tmp_path, capfd):
+def test_errors_that_nobody_expected_are_one_line_too(
+    bundle_paths, pictures, tmp_path, capfd
+):
     (tmp_path / "file").write_text("")
-    assert run("predict", bundle_paths["padim"], pictures / "test", "-o", tmp_path / "file") == 2
+    assert (
+        run(
+            "predict",
+            bundle_paths["padim"],
+            pictures / "test",
+            "-o",
+            tmp_path / "file",
+        )
+        == 2
+    )
     assert run("verify", bundle_paths["padim"], "--precision", "fp16") == 2
     assert run("demo", "-o", pictures) == 2
     assert "no demo's" in capfd.readouterr().err
@@ -182,39 +363,78 @@ def test_errors_that_nobody_expected_are_one_line_too(bundle_paths, pictures, tm
 def test_force_replaces_bundles_only(model_paths, pictures, tmp_path, capfd):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    arguments = ["export", model_paths["padim"], "-o", tmp_path / "mine", "--frame", "96x128", "--golden", "synthetic"]
+    arguments = [
+        "export",
+        model_paths["padim"],
+        "-o",
+        tmp_path / "mine",
+        "--frame",
+        "96x128",
+        "--golden",
+        "synthetic",
+    ]
     assert run(*arguments, "--force") == 2
     assert "is no bundle" in capfd.readouterr().err
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
 
 
-def test_verify_blends_to_the_threshold_in_force(bundle_paths, model_paths, pictures, tmp_path, capsys):
+def test_verify_blends_to_the_threshold_in_force(
+    bundle_paths, model_paths, pictures, tmp_path, capsys
+):
     bundle = tmp_path / "part.anomedge"
     shutil.copytree(bundle_paths["padim"], bundle)
     scores = np.sort(np.load(bundle / "golden" / "score.npy")[:6])
     threshold = float(scores[:2].mean())
     write_local(Bundle.open(bundle), LocalSettings(threshold=threshold))
-    arguments = ["--model", model_paths["padim"], "--images", pictures / "test", "--batch", "1", "--runtime", "ort"]
+    arguments = [
+        "--model",
+        model_paths["padim"],
+        "--images",
+        pictures / "test",
+        "--batch",
+        "1",
+        "--runtime",
+        "ort",
+    ]
     assert run("verify", bundle, *arguments, "--json") == 0
     certificate = json.loads(capsys.readouterr().out)
     assert certificate["threshold"] == threshold
     assert certificate["pictures"]["blended"] == 20
-    assert certificate["cells"][0]["smallest_margin"] * certificate["scale"] <= 0.01 * threshold
+    assert (
+        certificate["cells"][0]["smallest_margin"] * certificate["scale"]
+        <= 0.01 * threshold
+    )
 
 
-def test_predict_writes_results_and_overlays(bundle_paths, pictures, tmp_path, capsys):
+def test_predict_writes_results_and_overlays(
+    bundle_paths, pictures, tmp_path, capsys
+):
     out = tmp_path / "out"
-    assert run("predict", bundle_paths["padim"], pictures / "test", "-o", out, "--json") == 0
+    assert (
+        run(
+            "predict",
+            bundle_paths["padim"],
+            pictures / "test",
+            "-o",
+            out,
+            "--json",
+        )
+        == 0
+    )
     rows = json.loads(capsys.readouterr().out)
     assert [r["picture"] for r in rows] == sorted(r["picture"] for r in rows)
     assert len(rows) == 7
     with (out / "results.csv").open() as file:
-        assert [r["label"] for r in csv.DictReader(file)] == [r["label"] for r in rows]
+        assert [r["label"] for r in csv.DictReader(file)] == [
+            r["label"] for r in rows
+        ]
     with Image.open(out / "overlays" / rows[0]["picture"]) as overlay:
         assert overlay.size == (FRAME[1], FRAME[0])
 
 
-def test_predict_skips_and_names_what_it_cannot_read(bundle_paths, pictures, tmp_path, capfd):
+def test_predict_skips_and_names_what_it_cannot_read(
+    bundle_paths, pictures, tmp_path, capfd
+):
     folder = tmp_path / "in"
     shutil.copytree(pictures / "test" / "good", folder)
     (folder / "bad.png").write_bytes(b"no picture")
@@ -242,7 +462,14 @@ def test_recipes_are_options(tmp_path):
 
 
 def test_modules_run_as_programs():
-    for module, example in (("anomedge", "fit"), ("anomedge.export", "--frame")):
-        done = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True)
+    for module, example in (
+        ("anomedge", "fit"),
+        ("anomedge.export", "--frame"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", module, "--help"],
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0, done.stderr
         assert example in done.stdout

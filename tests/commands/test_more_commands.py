@@ -33,11 +33,18 @@ def copy(bundle_paths, tmp_path) -> Path:
 # --- threshold -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("alarms", "count"), [(0, 1), (0, 30), (1, 30), (15, 30), (30, 30), (100, 10_000)])
+@pytest.mark.parametrize(
+    ("alarms", "count"),
+    [(0, 1), (0, 30), (1, 30), (15, 30), (30, 30), (100, 10_000)],
+)
 @pytest.mark.parametrize("confidence", [0.9, 0.95])
 def test_the_interval_is_clopper_and_pearsons(alarms, count, confidence):
-    wanted = stats.binomtest(alarms, count).proportion_ci(confidence, method="exact")
-    assert interval_of_rate(alarms, count, confidence) == pytest.approx((wanted.low, wanted.high), abs=1e-9)
+    wanted = stats.binomtest(alarms, count).proportion_ci(
+        confidence, method="exact"
+    )
+    assert interval_of_rate(alarms, count, confidence) == pytest.approx(
+        (wanted.low, wanted.high), abs=1e-9
+    )
 
 
 def test_the_interval_holds_a_threshold_laid_between_the_scores():
@@ -48,28 +55,57 @@ def test_the_interval_holds_a_threshold_laid_between_the_scores():
     for count, allowed in ((50, 1), (200, 4)):
         low, high = interval_of_rate(allowed, count)
         scores = np.sort(generator.uniform(size=(4000, count)), axis=1)
-        rates = 1 - (scores[:, count - allowed - 1] + scores[:, count - allowed]) / 2
+        rates = (
+            1
+            - (scores[:, count - allowed - 1] + scores[:, count - allowed]) / 2
+        )
         assert ((low <= rates) & (rates <= high)).mean() > 0.945
 
 
 def test_recalibrated_on_the_device(copy, pictures, capsys):
     digest = Bundle.open(copy).manifest.digest
-    assert run("threshold", copy, "--normal", pictures / "held_back", "--rate", "0.4", "--json") == 0
+    assert (
+        run(
+            "threshold",
+            copy,
+            "--normal",
+            pictures / "held_back",
+            "--rate",
+            "0.4",
+            "--json",
+        )
+        == 0
+    )
     shown = json.loads(capsys.readouterr().out)
     bundle = Bundle.open(copy)
     assert bundle.manifest.digest == digest
-    assert bundle.decision.threshold == shown["threshold"] != bundle.manifest.decision.threshold
+    assert (
+        bundle.decision.threshold
+        == shown["threshold"]
+        != bundle.manifest.decision.threshold
+    )
     assert bundle.decision.scale == bundle.manifest.decision.scale
     local = shown["local"]
-    assert (local["alarms"], local["count"], local["rate"], local["bundle"]) == (2, 6, 0.4, digest)
+    assert (
+        local["alarms"],
+        local["count"],
+        local["rate"],
+        local["bundle"],
+    ) == (2, 6, 0.4, digest)
     assert local["interval"] == pytest.approx(interval_of_rate(2, 6))
-    assert local["by"] and local["when"].endswith("+00:00") and "held_back" in local["pictures"]
+    assert (
+        local["by"]
+        and local["when"].endswith("+00:00")
+        and "held_back" in local["pictures"]
+    )
     assert run("predict", copy, pictures / "held_back", "--json") == 0
     labels = [row["label"] for row in json.loads(capsys.readouterr().out)]
     assert labels.count("anomalous") == 2
     assert run("threshold", copy) == 0
     assert "2 of 6 above it, aimed at 0.4" in capsys.readouterr().out
-    assert run("verify", copy, "--runtime", RUNTIMES[0], "--batch", "1") == 0  # the proof is made at the new threshold
+    assert (
+        run("verify", copy, "--runtime", RUNTIMES[0], "--batch", "1") == 0
+    )  # the proof is made at the new threshold
 
 
 def test_set_by_hand_and_back(copy, capsys):
@@ -78,13 +114,18 @@ def test_set_by_hand_and_back(copy, capsys):
     assert Bundle.open(copy).decision == before
     assert run("threshold", copy, "--set", "-1.5") == 0
     assert run("threshold", copy, "--set-pixel", "7") == 0
-    assert (Bundle.open(copy).decision.threshold, Bundle.open(copy).decision.pixel_threshold) == (-1.5, 7)
+    assert (
+        Bundle.open(copy).decision.threshold,
+        Bundle.open(copy).decision.pixel_threshold,
+    ) == (-1.5, 7)
     assert run("threshold", copy, "--reset") == 0
     assert Bundle.open(copy).decision == before
     assert run("threshold", copy, "--reset") == 0
 
 
-def test_settings_of_another_bundle_are_refused(copy, bundle_paths, tmp_path, capfd):
+def test_settings_of_another_bundle_are_refused(
+    copy, bundle_paths, tmp_path, capfd
+):
     assert run("threshold", copy, "--set", "1") == 0
     other = tmp_path / "other.anomedge"
     shutil.copytree(bundle_paths["padim"], other)
@@ -114,19 +155,36 @@ def exchange(copy, bundle_paths, tmp_path):
 
 
 def files_of(root):
-    return {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(root): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file()
+    }
 
 
-@pytest.mark.parametrize("arguments", [["--normal", "GOOD", "--rate", "0.4"], ["--set", "1"], ["--reset"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--normal", "GOOD", "--rate", "0.4"], ["--set", "1"], ["--reset"]],
+)
 def test_a_bundle_exchanged_meanwhile_keeps_its_own_threshold(
     copy, pictures, tmp_path, monkeypatch, capfd, exchange, arguments
 ):
     """Its `local.json` would be one of another bundle, and it could not be opened any more."""
-    before, first = files_of(tmp_path / "other.anomedge"), Bundle.open(copy).manifest.digest[:12]
+    before, first = (
+        files_of(tmp_path / "other.anomedge"),
+        Bundle.open(copy).manifest.digest[:12],
+    )
     for name in ("write_local", "remove_local"):
         monkeypatch.setattr(threshold, name, exchange(getattr(threshold, name)))
     places = {"GOOD": pictures / "held_back"}
-    assert run("threshold", copy, *(places.get(argument, argument) for argument in arguments)) == 2
+    assert (
+        run(
+            "threshold",
+            copy,
+            *(places.get(argument, argument) for argument in arguments),
+        )
+        == 2
+    )
     said = capfd.readouterr().err
     second = Bundle.open(copy).manifest.digest[:12]
     assert (
@@ -136,11 +194,15 @@ def test_a_bundle_exchanged_meanwhile_keeps_its_own_threshold(
     assert files_of(copy) == before
 
 
-def test_a_bundle_exchanged_at_the_last_moment_keeps_its_own_threshold(copy, tmp_path, monkeypatch, exchange):
+def test_a_bundle_exchanged_at_the_last_moment_keeps_its_own_threshold(
+    copy, tmp_path, monkeypatch, exchange
+):
     before, opened = files_of(tmp_path / "other.anomedge"), Bundle.open(copy)
     check = bundle_file.assert_in_place
     rename = exchange(lambda: None)
-    monkeypatch.setattr(bundle_file, "assert_in_place", lambda bundle: (check(bundle), rename()))
+    monkeypatch.setattr(
+        bundle_file, "assert_in_place", lambda bundle: (check(bundle), rename())
+    )
     with pytest.raises(OutputError, match="cannot write"):
         write_local(opened, LocalSettings(threshold=1.0))
     assert files_of(copy) == before
@@ -149,12 +211,17 @@ def test_a_bundle_exchanged_at_the_last_moment_keeps_its_own_threshold(copy, tmp
 def test_a_bundle_that_is_gone_meanwhile_is_said(copy):
     opened = Bundle.open(copy)
     (copy / "manifest.json").unlink()
-    with pytest.raises(OutputError, match="got no whole bundle there; expected the one that was opened"):
+    with pytest.raises(
+        OutputError,
+        match="got no whole bundle there; expected the one that was opened",
+    ):
         write_local(opened, LocalSettings(threshold=1.0))
     assert not list(copy.glob("*local.json*"))
 
 
-def test_a_bundle_exchanged_meanwhile_keeps_its_own_certificates(copy, tmp_path, exchange):
+def test_a_bundle_exchanged_meanwhile_keeps_its_own_certificates(
+    copy, tmp_path, exchange
+):
     before, opened = files_of(tmp_path / "other.anomedge"), Bundle.open(copy)
     certificate = stored_certificates(opened)[0].certificate
     with pytest.raises(OutputError, match="nothing was written into"):
@@ -175,7 +242,14 @@ def test_a_bundle_exchanged_meanwhile_keeps_its_own_certificates(copy, tmp_path,
 )
 def test_thresholds_that_make_no_sense(copy, pictures, capfd, arguments, said):
     places = {"GOOD": pictures / "held_back", "TEST": pictures / "test"}
-    assert run("threshold", copy, *(places.get(argument, argument) for argument in arguments)) == 2
+    assert (
+        run(
+            "threshold",
+            copy,
+            *(places.get(argument, argument) for argument in arguments),
+        )
+        == 2
+    )
     assert said in capfd.readouterr().err
     assert not (copy / "local.json").exists()
 
@@ -201,8 +275,13 @@ def test_inspect_a_bundle(copy, capsys):
     import onnx
 
     graph = onnx.load(copy / "model.onnx").graph
-    assert sum(sum(stage["operators"].values()) for stage in stages) == len(graph.node)
-    weights = sum(onnx.numpy_helper.to_array(tensor).nbytes for tensor in graph.initializer)
+    assert sum(sum(stage["operators"].values()) for stage in stages) == len(
+        graph.node
+    )
+    weights = sum(
+        onnx.numpy_helper.to_array(tensor).nbytes
+        for tensor in graph.initializer
+    )
     assert sum(stage["weight_bytes"] for stage in stages) == weights
     assert stages[-1]["shape"] == [None]
 
@@ -214,8 +293,13 @@ def test_inspect_a_model(model_paths, detector, capfd):
     from safetensors import safe_open
 
     with safe_open(model_paths[detector], framework="pt") as file:
-        shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 - no dict
-    assert {tensor["name"]: tensor["shape"] for tensor in content["tensors"]} == shapes
+        shapes = {
+            name: file.get_slice(name).get_shape()
+            for name in file.keys()  # noqa: SIM118
+        }
+    assert {
+        tensor["name"]: tensor["shape"] for tensor in content["tensors"]
+    } == shapes
     assert run("inspect", model_paths[detector]) == 0
     assert "fitted to" in capfd.readouterr().out
     assert run("inspect", model_paths[detector], "--graph") == 2
@@ -227,17 +311,37 @@ def test_inspect_a_model(model_paths, detector, capfd):
 
 def test_bench(copy, tmp_path, capsys):
     plot = tmp_path / "latency.svg"
-    assert run("bench", copy, "--batch", "1", "2", "--rounds", "2", "--plot", plot, "--json") == 0
+    assert (
+        run(
+            "bench",
+            copy,
+            "--batch",
+            "1",
+            "2",
+            "--rounds",
+            "2",
+            "--plot",
+            plot,
+            "--json",
+        )
+        == 0
+    )
     rows = json.loads(capsys.readouterr().out)
-    assert [(row["runtime"], row["batch"]) for row in rows] == [(r, b) for r in RUNTIMES for b in (1, 2)]
+    assert [(row["runtime"], row["batch"]) for row in rows] == [
+        (r, b) for r in RUNTIMES for b in (1, 2)
+    ]
     for row in rows:
         assert row["calls"] == 6
         assert 0 < row["median"] <= row["p95"]
         assert row["throughput"] > 0
         assert row["peak_bytes"] > 20e6
-        assert row["ratio"] == pytest.approx(row["median"] / row["batch"] / rows[0]["median"])
+        assert row["ratio"] == pytest.approx(
+            row["median"] / row["batch"] / rows[0]["median"]
+        )
     assert plot.read_text().lstrip().startswith("<")
-    assert run("bench", copy, "--batch", "1", "--rounds", "1", "--no-memory") == 0
+    assert (
+        run("bench", copy, "--batch", "1", "--rounds", "1", "--no-memory") == 0
+    )
     assert "frames/s" in capsys.readouterr().out
 
 
@@ -254,15 +358,36 @@ def test_bench_refuses(copy, tmp_path, capfd):
 def test_predict_batches_formats_and_one_file(copy, pictures, tmp_path, capsys):
     one, many = tmp_path / "one", tmp_path / "many"
     assert run("predict", copy, pictures / "test", "-o", one) == 0
-    assert run("predict", copy, pictures / "test", "-o", many, "--batch", "3", "--format", "json", "--no-overlays") == 0
+    assert (
+        run(
+            "predict",
+            copy,
+            pictures / "test",
+            "-o",
+            many,
+            "--batch",
+            "3",
+            "--format",
+            "json",
+            "--no-overlays",
+        )
+        == 0
+    )
     with (one / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
     batched = json.loads((many / "results.json").read_text())
-    assert [row["picture"] for row in rows] == [row["picture"] for row in batched]
-    assert [float(row["score"]) for row in rows] == pytest.approx([row["score"] for row in batched], rel=1e-5)
+    assert [row["picture"] for row in rows] == [
+        row["picture"] for row in batched
+    ]
+    assert [float(row["score"]) for row in rows] == pytest.approx(
+        [row["score"] for row in batched], rel=1e-5
+    )
     assert os.listdir(many) == ["results.json"]
     capsys.readouterr()
-    assert run("predict", copy, next((pictures / "test").rglob("*.png")), "--json") == 0
+    assert (
+        run("predict", copy, next((pictures / "test").rglob("*.png")), "--json")
+        == 0
+    )
     assert len(json.loads(capsys.readouterr().out)) == 1
 
 
@@ -270,23 +395,39 @@ def test_predict_batches_formats_and_one_file(copy, pictures, tmp_path, capsys):
 
 
 def test_the_shell_completes(tmp_path):
-    environment = os.environ | {"_ANOMEDGE_COMPLETE": "complete_bash", "COMP_WORDS": "anomedge ver", "COMP_CWORD": "1"}
+    environment = os.environ | {
+        "_ANOMEDGE_COMPLETE": "complete_bash",
+        "COMP_WORDS": "anomedge ver",
+        "COMP_CWORD": "1",
+    }
     program = Path(sys.executable).with_name("anomedge")
-    done = subprocess.run([program], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [program], env=environment, capture_output=True, text=True, check=False
+    )
     assert done.stdout.split() == ["verify"], done
     environment |= {"COMP_WORDS": "anomedge bench --ru", "COMP_CWORD": "2"}
-    done = subprocess.run([program], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [program], env=environment, capture_output=True, text=True, check=False
+    )
     assert done.stdout.split() == ["--runtime"], done
 
 
 def test_the_reference_is_the_commands_own():
-    done = subprocess.run([sys.executable, ROOT / "scripts" / "reference", "--check"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "reference", "--check"],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_reader_that_leaves_early_is_no_error(copy):
     done = subprocess.run(
-        ["bash", "-c", f"'{sys.executable}' -m anomedge inspect '{copy}' --json | head -c 1"],
+        [
+            "bash",
+            "-c",
+            f"'{sys.executable}' -m anomedge inspect '{copy}' --json | head -c 1",
+        ],
         capture_output=True,
         text=True,
     )

@@ -15,7 +15,12 @@ from PIL import Image
 
 from anomedge.bundle import Bundle, write_local
 from anomedge.commands import _results
-from anomedge.commands._results import Format, Overlays, ResultsFile, overlay_names
+from anomedge.commands._results import (
+    Format,
+    Overlays,
+    ResultsFile,
+    overlay_names,
+)
 from anomedge.errors import OutputError
 from anomedge.files import atomic as files
 from anomedge.files import canonical_json
@@ -25,7 +30,13 @@ from tests.conftest import FRAME
 
 
 def row(number: int) -> dict:
-    return {"picture": f"{number}.png", "label": "normal", "score": 0.5, "anomalous_pixels": 0.0, "milliseconds": 1.0}
+    return {
+        "picture": f"{number}.png",
+        "label": "normal",
+        "score": 0.5,
+        "anomalous_pixels": 0.0,
+        "milliseconds": 1.0,
+    }
 
 
 # --- the results' file -----------------------------------------------------------------------------------------------
@@ -50,7 +61,9 @@ def test_csv_has_whole_lines_after_every_addition(tmp_path):
         for number in range(3):
             results.add([row(number)])
             with results.path.open() as file:
-                assert [r["picture"] for r in csv.DictReader(file)] == [f"{i}.png" for i in range(number + 1)]
+                assert [r["picture"] for r in csv.DictReader(file)] == [
+                    f"{i}.png" for i in range(number + 1)
+                ]
 
 
 class Failing:
@@ -74,7 +87,9 @@ class Failing:
 @pytest.mark.parametrize("form", Format)
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
 @pytest.mark.parametrize("before", [0, 2])
-def test_a_write_that_fails_half_way_leaves_what_was_there(tmp_path, form, number, before):
+def test_a_write_that_fails_half_way_leaves_what_was_there(
+    tmp_path, form, number, before
+):
     results = ResultsFile(tmp_path, form)
     for place in range(before):
         results.add([row(place)])
@@ -86,7 +101,10 @@ def test_a_write_that_fails_half_way_leaves_what_was_there(tmp_path, form, numbe
     results._file = plain
     results.add([row(10)])
     results.close()
-    assert b"10.png" in results.path.read_bytes() and b"9.png" not in results.path.read_bytes()
+    assert (
+        b"10.png" in results.path.read_bytes()
+        and b"9.png" not in results.path.read_bytes()
+    )
 
 
 @pytest.mark.parametrize("form", ["csv", "json"])
@@ -101,25 +119,46 @@ for number in range(1000):
     row = {row(0)!r}
     results.add([row | {{"picture": f"{{number}}.png"}}])
 """
-    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path], capture_output=True, text=True
+    )
     assert "OutputError: cannot write" in done.stderr
     assert "File too large; earlier results are kept" in done.stderr
     text = (tmp_path / f"results.{form}").read_text()
     assert text.endswith("\n")
-    rows = json.loads(text) if form == "json" else list(csv.DictReader(text.splitlines()))
+    rows = (
+        json.loads(text)
+        if form == "json"
+        else list(csv.DictReader(text.splitlines()))
+    )
     assert len(rows) > 3
-    assert [r["picture"] for r in rows] == [f"{i}.png" for i in range(len(rows))]
+    assert [r["picture"] for r in rows] == [
+        f"{i}.png" for i in range(len(rows))
+    ]
 
 
 # --- overlays --------------------------------------------------------------------------------------------------------
 
 
 def test_every_picture_has_an_overlay_of_its_own():
-    names = ["a.bmp", "a.bmp.png", "a.png", "b.jpg", "b.jpg.png/c.png", "d/a.bmp", "n" * 251 + ".png", "\udcff.png"]
+    names = [
+        "a.bmp",
+        "a.bmp.png",
+        "a.png",
+        "b.jpg",
+        "b.jpg.png/c.png",
+        "d/a.bmp",
+        "n" * 251 + ".png",
+        "\udcff.png",
+    ]
     names += ["n" * 250 + "m.png", "é" * 120 + ".tif"]
     found = overlay_names(names)
     assert len(set(found.values())) == len(names)
-    assert [found[n] for n in ("a.png", "a.bmp.png", "d/a.bmp")] == ["a.png", "a.bmp.png", "d/a.bmp.png"]
+    assert [found[n] for n in ("a.png", "a.bmp.png", "d/a.bmp")] == [
+        "a.png",
+        "a.bmp.png",
+        "d/a.bmp.png",
+    ]
     assert found["b.jpg"] != "b.jpg.png"  # a folder of other overlays
     for path in map(Path, found.values()):
         assert path.suffix == ".png"
@@ -127,10 +166,14 @@ def test_every_picture_has_an_overlay_of_its_own():
     assert overlay_names(names) == found
 
 
-def test_a_folder_is_listed_once_however_many_overlays_are_written(tmp_path, monkeypatch):
+def test_a_folder_is_listed_once_however_many_overlays_are_written(
+    tmp_path, monkeypatch
+):
     listed = []
     plain = Path.iterdir
-    monkeypatch.setattr(Path, "iterdir", lambda path: listed.append(path) or plain(path))
+    monkeypatch.setattr(
+        Path, "iterdir", lambda path: listed.append(path) or plain(path)
+    )
     left = tmp_path / "out" / ".old.png.abcdefgh.tmp"
     foreign = tmp_path / "out" / ".notes.txt.abcdefgh.tmp"
     left.parent.mkdir()
@@ -151,7 +194,11 @@ def test_kept_overlays_do_not_list_their_folder(tmp_path, monkeypatch):
     from anomedge.station.reactions import PictureKeeper
 
     keeper = PictureKeeper(tmp_path)
-    monkeypatch.setattr(files, "_sweep", lambda target: pytest.fail("the folder is listed for every frame"))
+    monkeypatch.setattr(
+        files,
+        "_sweep",
+        lambda target: pytest.fail("the folder is listed for every frame"),
+    )
     keeper.save(np.zeros((4, 4, 3), np.uint8), name="a", number=1, time=0.0)
 
 
@@ -160,7 +207,9 @@ def test_kept_overlays_do_not_list_their_folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def part(bundle_paths, tmp_path) -> Path:
-    return Path(shutil.copytree(bundle_paths["padim"], tmp_path / "part.anomedge"))
+    return Path(
+        shutil.copytree(bundle_paths["padim"], tmp_path / "part.anomedge")
+    )
 
 
 @pytest.fixture
@@ -169,7 +218,11 @@ def folder(pictures, tmp_path) -> Path:
     good = sorted((pictures / "test" / "good").glob("*.png"))
     target = tmp_path / "in"
     target.mkdir()
-    for path, name in zip(good, (b"a\x1b[31m\xff.png", b"n" * 251 + b".png", b"z.png"), strict=True):
+    for path, name in zip(
+        good,
+        (b"a\x1b[31m\xff.png", b"n" * 251 + b".png", b"z.png"),
+        strict=True,
+    ):
         shutil.copy(path, target / os.fsdecode(name))
     return target
 
@@ -181,14 +234,32 @@ def test_odd_names_lose_no_result(part, folder, tmp_path, capfd):
     assert "a\\x1b[31m\\xff.png" in said.out
     assert "\x1b[31m\udcff" not in said.out
     with (out / "results.csv").open(encoding="utf-8") as file:
-        assert [r["picture"] for r in csv.DictReader(file)] == ["a\x1b[31m\\xff.png", "n" * 251 + ".png", "z.png"]
+        assert [r["picture"] for r in csv.DictReader(file)] == [
+            "a\x1b[31m\\xff.png",
+            "n" * 251 + ".png",
+            "z.png",
+        ]
     assert len(list((out / "overlays").glob("*.png"))) == 3
 
 
-def test_what_cannot_be_read_is_named_and_the_rest_is_inspected(part, folder, tmp_path, capfd):
+def test_what_cannot_be_read_is_named_and_the_rest_is_inspected(
+    part, folder, tmp_path, capfd
+):
     (folder / "b.pgm").write_bytes(b"")
     os.mkfifo(folder / "c.png")
-    assert run("predict", part, folder, "-o", tmp_path / "out", "--format", "json", "--no-overlays") == 2
+    assert (
+        run(
+            "predict",
+            part,
+            folder,
+            "-o",
+            tmp_path / "out",
+            "--format",
+            "json",
+            "--no-overlays",
+        )
+        == 2
+    )
     said = capfd.readouterr().err
     assert "2 of 5 pictures and folders were skipped" in said
     assert "b.pgm: pictures ending in .pgm are not read" in said
@@ -196,7 +267,9 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_inspected(part, folder, tm
     assert len(json.loads((tmp_path / "out" / "results.json").read_text())) == 3
 
 
-def test_a_disk_that_fills_up_leaves_what_was_decided(part, folder, tmp_path, capfd, monkeypatch):
+def test_a_disk_that_fills_up_leaves_what_was_decided(
+    part, folder, tmp_path, capfd, monkeypatch
+):
     plain = ResultsFile._write
     calls = []
 
@@ -207,22 +280,40 @@ def test_a_disk_that_fills_up_leaves_what_was_decided(part, folder, tmp_path, ca
         plain(self, data)
 
     monkeypatch.setattr(ResultsFile, "_write", write)
-    assert run("predict", part, folder, "-o", tmp_path / "out", "--no-overlays") == 2
+    assert (
+        run("predict", part, folder, "-o", tmp_path / "out", "--no-overlays")
+        == 2
+    )
     said = capfd.readouterr()
-    assert "results.csv: No space left on device; earlier results are kept" in said.err
-    assert len((tmp_path / "out" / "results.csv").read_text().splitlines()) == 1 + 1
-    assert len(said.out.splitlines()) == 2  # the picture in hand was decided as well
+    assert (
+        "results.csv: No space left on device; earlier results are kept"
+        in said.err
+    )
+    assert (
+        len((tmp_path / "out" / "results.csv").read_text().splitlines())
+        == 1 + 1
+    )
+    assert (
+        len(said.out.splitlines()) == 2
+    )  # the picture in hand was decided as well
 
 
-def test_overlays_that_cannot_be_written_are_named_and_cost_no_result(part, folder, tmp_path, capfd, monkeypatch):
+def test_overlays_that_cannot_be_written_are_named_and_cost_no_result(
+    part, folder, tmp_path, capfd, monkeypatch
+):
     def full(*_, **__):
         raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
 
     monkeypatch.setattr(_results.Image.Image, "save", full)
     assert run("predict", part, folder, "-o", tmp_path / "out") == 2
     said = capfd.readouterr().err
-    assert "every result is written, but 3 overlays could not be written" in said
-    assert len((tmp_path / "out" / "results.csv").read_text().splitlines()) == 1 + 3
+    assert (
+        "every result is written, but 3 overlays could not be written" in said
+    )
+    assert (
+        len((tmp_path / "out" / "results.csv").read_text().splitlines())
+        == 1 + 3
+    )
 
 
 def test_local_thresholds_are_said_on_standard_error(part, folder, capfd):
@@ -231,17 +322,31 @@ def test_local_thresholds_are_said_on_standard_error(part, folder, capfd):
     assert run("predict", part, folder, "--json") == 0
     said = capfd.readouterr()
     assert len(json.loads(said.out)) == 3
-    assert said.err.count("local.json is in force: threshold 123.5 (the manifest's: ") == 1
+    assert (
+        said.err.count(
+            "local.json is in force: threshold 123.5 (the manifest's: "
+        )
+        == 1
+    )
     assert "set by hand" in said.err
 
 
-def test_a_calibration_takes_neither_masks_nor_anomalies(part, pictures, tmp_path, capfd):
+def test_a_calibration_takes_neither_masks_nor_anomalies(
+    part, pictures, tmp_path, capfd
+):
     normal = tmp_path / "n"
-    shutil.copytree(pictures / "held_back", normal / "good", copy_function=shutil.copy)
+    shutil.copytree(
+        pictures / "held_back", normal / "good", copy_function=shutil.copy
+    )
     alone = calibration(part, normal / "good", capfd)
-    Image.fromarray(np.full((*FRAME, 3), 255, np.uint8)).save(normal / "mask.png")
+    Image.fromarray(np.full((*FRAME, 3), 255, np.uint8)).save(
+        normal / "mask.png"
+    )
     (normal / "ground_truth" / "scratch").mkdir(parents=True)
-    shutil.move(normal / "mask.png", normal / "ground_truth" / "scratch" / "000_mask.png")
+    shutil.move(
+        normal / "mask.png",
+        normal / "ground_truth" / "scratch" / "000_mask.png",
+    )
     beside = calibration(part, normal, capfd)
     assert beside["local"]["count"] == alone["local"]["count"]
     assert beside["threshold"] == alone["threshold"]
@@ -250,11 +355,25 @@ def test_a_calibration_takes_neither_masks_nor_anomalies(part, pictures, tmp_pat
     assert len(json.loads(said.out)) == alone["local"]["count"]
     assert "1 masks below ground_truth are left out" in said.err
     (normal / "scratch").mkdir()
-    shutil.copy(next((normal / "good").rglob("*.png")), normal / "scratch" / "000.png")
+    shutil.copy(
+        next((normal / "good").rglob("*.png")), normal / "scratch" / "000.png"
+    )
     assert run("threshold", part, "--normal", normal) == 2
     assert "holds anomalous pictures" in capfd.readouterr().err
 
 
 def calibration(part: Path, folder: Path, capfd) -> dict:
-    assert run("threshold", part, "--normal", folder, "--rate", "0.4", "--dry-run", "--json") == 0
+    assert (
+        run(
+            "threshold",
+            part,
+            "--normal",
+            folder,
+            "--rate",
+            "0.4",
+            "--dry-run",
+            "--json",
+        )
+        == 0
+    )
     return json.loads(capfd.readouterr().out)

@@ -18,7 +18,10 @@ from tests.test_architecture import VENDORS
 
 
 def run(*arguments):
-    return guarded(lambda given: application()(given, prog_name="anomedge"), [str(a) for a in arguments])
+    return guarded(
+        lambda given: application()(given, prog_name="anomedge"),
+        [str(a) for a in arguments],
+    )
 
 
 @pytest.fixture
@@ -29,7 +32,9 @@ def whole(detector, bundle_paths, tmp_path):
 @pytest.fixture
 def spoilt(detector, bundle_paths, tmp_path):
     edit = altered("blocks.3.0.conv_pw.", lambda weights: weights * 1.01)
-    return rebuilt(Bundle.open(bundle_paths[detector]), tmp_path / "spoilt.anomedge", edit).path
+    return rebuilt(
+        Bundle.open(bundle_paths[detector]), tmp_path / "spoilt.anomedge", edit
+    ).path
 
 
 def test_every_stage_is_shown(whole, capsys):
@@ -38,15 +43,34 @@ def test_every_stage_is_shown(whole, capsys):
     assert "each stage by itself" in shown
     assert "EXCEEDS" not in shown
     for name in Bundle.open(whole).manifest.stages:
-        assert len(re.findall(rf"^ *\w+ +{re.escape(name)} .* within *$", shown, re.MULTILINE)) == len(RUNTIMES), name
+        assert len(
+            re.findall(
+                rf"^ *\w+ +{re.escape(name)} .* within *$", shown, re.MULTILINE
+            )
+        ) == len(RUNTIMES), name
     for runtime in RUNTIMES:
         assert f"{runtime}: every stage is within its share" in shown
 
 
 def test_the_first_to_exceed_is_said_in_one_line(spoilt, capfd):
-    assert run("verify", spoilt, "--stages", "--batch", "1", "--runtime", RUNTIMES[-1]) == 3
+    assert (
+        run(
+            "verify",
+            spoilt,
+            "--stages",
+            "--batch",
+            "1",
+            "--runtime",
+            RUNTIMES[-1],
+        )
+        == 3
+    )
     said = capfd.readouterr()
-    lines = [line for line in said.out.splitlines() if "first to exceed its share" in line]
+    lines = [
+        line
+        for line in said.out.splitlines()
+        if "first to exceed its share" in line
+    ]
     assert len(lines) == 1
     assert "features/blocks.3 (error " in lines[0]
     assert f"under {RUNTIMES[-1]}: look at the backbone's precision" in lines[0]
@@ -63,16 +87,35 @@ def test_a_failed_proof_says_it_unasked(spoilt, capfd):
 
 def test_machines_are_told_too(spoilt, tmp_path, capsys):
     junit = tmp_path / "parity.xml"
-    arguments = ["--stages", "--json", "--batch", "1", "--runtime", RUNTIMES[0], "--junit", junit]
+    arguments = [
+        "--stages",
+        "--json",
+        "--batch",
+        "1",
+        "--runtime",
+        RUNTIMES[0],
+        "--junit",
+        junit,
+    ]
     assert run("verify", spoilt, *arguments) == 3
     certificate = json.loads(capsys.readouterr().out)
     (finding,) = certificate["findings"]
-    assert (finding["stage"], finding["passed"], finding["runtime"]) == ("features/blocks.3", False, RUNTIMES[0])
+    assert (finding["stage"], finding["passed"], finding["runtime"]) == (
+        "features/blocks.3",
+        False,
+        RUNTIMES[0],
+    )
     wrong = [row for row in certificate["stages"] if not row["passed"]]
     assert [row["name"] for row in wrong] == ["features/blocks.3"]
     assert re.fullmatch(r"channel \d+, y \d+, x \d+", wrong[0]["where"])
-    assert wrong[0]["picture"] in {entry.name for entry in Bundle.open(spoilt).manifest.golden}
-    (case,) = ET.parse(junit).getroot().findall(".//testcase[@name='fp32 stage by stage']")
+    assert wrong[0]["picture"] in {
+        entry.name for entry in Bundle.open(spoilt).manifest.golden
+    }
+    (case,) = (
+        ET.parse(junit)
+        .getroot()
+        .findall(".//testcase[@name='fp32 stage by stage']")
+    )
     failure = case.find("failure")
     assert failure is not None
     assert "features/blocks.3" in failure.attrib["message"]
@@ -80,7 +123,9 @@ def test_machines_are_told_too(spoilt, tmp_path, capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("detector", ["patchcore"])
-def test_on_the_host_against_eager(whole, model_paths, pictures, detector, capsys):
+def test_on_the_host_against_eager(
+    whole, model_paths, pictures, detector, capsys
+):
     arguments = [
         "--model",
         model_paths[detector],
@@ -100,7 +145,18 @@ def test_on_the_host_against_eager(whole, model_paths, pictures, detector, capsy
 
 
 def test_runtimes_alone_know_no_stages(whole, pictures, capfd):
-    assert run("verify", whole, "--images", pictures / "train", "--batch", "1", "--stages") == 2
+    assert (
+        run(
+            "verify",
+            whole,
+            "--images",
+            pictures / "train",
+            "--batch",
+            "1",
+            "--stages",
+        )
+        == 2
+    )
     assert "says nothing of the stages" in capfd.readouterr().err
 
 
@@ -119,6 +175,10 @@ from anomedge.commands._shared import guarded
 arguments = ["verify", {str(spoilt)!r}, "--stages", "--batch", "1", "--runtime", {runtime!r}]
 sys.exit(guarded(lambda given: application()(given, prog_name="anomedge"), arguments))
 """
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 3, done.stderr
     assert "first to exceed its share: features/blocks.3" in done.stdout

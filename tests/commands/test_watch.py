@@ -57,14 +57,36 @@ def named(said, event):
 
 
 def test_a_folder_once_is_what_predict_says(bundle_paths, folder, capfd):
-    assert run(bundle_paths["padim"], folder, "--once", "--poll", "0.01", "--runtime", "ort", "--json") == 0
+    assert (
+        run(
+            bundle_paths["padim"],
+            folder,
+            "--once",
+            "--poll",
+            "0.01",
+            "--runtime",
+            "ort",
+            "--json",
+        )
+        == 0
+    )
     said = lines(capfd.readouterr().out)
     assert said[0]["event"] == "started"
     assert said[0]["runtime"] == "onnxruntime"
-    with Inspector.open(bundle_paths["padim"], runtime="ort", threads=1) as inspector:
-        for path, line in zip(sorted(list_pictures(folder), key=order), named(said, "frame"), strict=True):
+    with Inspector.open(
+        bundle_paths["padim"], runtime="ort", threads=1
+    ) as inspector:
+        for path, line in zip(
+            sorted(list_pictures(folder), key=order),
+            named(said, "frame"),
+            strict=True,
+        ):
             result = inspector.predict(path)
-            assert (line["name"], line["score"], line["label"]) == (path.name, result.score, result.label)
+            assert (line["name"], line["score"], line["label"]) == (
+                path.name,
+                result.score,
+                result.label,
+            )
             assert line["threshold"] == inspector.decision.threshold
     assert said[-1]["event"] == "stopped"
     assert said[-1]["frames"] == 3
@@ -77,9 +99,17 @@ def order(path):
 def test_once_fails_as_predict_does(part, folder, tmp_path, capfd):
     (folder / "bad.png").write_bytes(b"no picture")
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / "small.png")
-    assert run(part, folder, "--once", "--poll", "0.01", "--save", tmp_path / "out") == 2
+    assert (
+        run(
+            part, folder, "--once", "--poll", "0.01", "--save", tmp_path / "out"
+        )
+        == 2
+    )
     captured = capfd.readouterr()
-    assert {line["name"] for line in named(lines(captured.out), "error")} == {"bad.png", "small.png"}
+    assert {line["name"] for line in named(lines(captured.out), "error")} == {
+        "bad.png",
+        "small.png",
+    }
     assert "2 of 5 pictures were skipped" in captured.err
     assert len(list((tmp_path / "out").iterdir())) == 3
     with Image.open(next((tmp_path / "out").iterdir())) as overlay:
@@ -87,10 +117,16 @@ def test_once_fails_as_predict_does(part, folder, tmp_path, capfd):
 
 
 def test_a_video_is_inspected_to_its_end_in_order(part, tmp_path, capfd):
-    video = write_video(tmp_path / "greys.avi", [(10 * n,) * 3 for n in range(1, 13)], (FRAME[1], FRAME[0]))
+    video = write_video(
+        tmp_path / "greys.avi",
+        [(10 * n,) * 3 for n in range(1, 13)],
+        (FRAME[1], FRAME[0]),
+    )
     assert run(part, video, "--queue", "2") == 0
     said = lines(capfd.readouterr().out)
-    assert [line["number"] for line in named(said, "frame")] == list(range(1, 13))
+    assert [line["number"] for line in named(said, "frame")] == list(
+        range(1, 13)
+    )
     assert len({line["score"] for line in named(said, "frame")}) > 6
     assert run(part, video, "--limit", "3") == 0
     assert len(named(lines(capfd.readouterr().out), "frame")) == 3
@@ -100,7 +136,12 @@ def test_a_video_of_another_size_is_stretched_or_ends(part, tmp_path, capfd):
     video = write_video(tmp_path / "small.avi", [(90, 90, 90)] * 4, (64, 48))
     assert run(part, video, "--give-up", "2") == 2
     captured = capfd.readouterr()
-    assert [line["event"] for line in lines(captured.out)] == ["started", "error", "error", "stopped"]
+    assert [line["event"] for line in lines(captured.out)] == [
+        "started",
+        "error",
+        "error",
+        "stopped",
+    ]
     assert "2 frames in a row could not be inspected" in captured.err
     assert run(part, video, "--stretch") == 0
     assert len(named(lines(capfd.readouterr().out), "frame")) == 4
@@ -110,8 +151,14 @@ def test_a_video_of_another_size_is_stretched_or_ends(part, tmp_path, capfd):
     ("arguments", "said"),
     [
         (["missing"], "expected a folder, a video file"),
-        ([".", "--on-fail", "no-such-program"], "expected a program that can be run"),
-        (["clip.avi", "--on-fail", "echo {path}"], "only a folder's frames have a file"),
+        (
+            [".", "--on-fail", "no-such-program"],
+            "expected a program that can be run",
+        ),
+        (
+            ["clip.avi", "--on-fail", "echo {path}"],
+            "only a folder's frames have a file",
+        ),
         ([".", "--save", "."], "overlays would be inspected"),
         ([".", "--once", "--new"], "expected one of them"),
         (["0", "--once"], "expected a folder"),
@@ -122,7 +169,9 @@ def test_a_video_of_another_size_is_stretched_or_ends(part, tmp_path, capfd):
         (["clip.avi"], "finds no frame"),
     ],
 )
-def test_wrong_use_is_one_line_and_exit_2(arguments, said, part, tmp_path, monkeypatch, capfd):
+def test_wrong_use_is_one_line_and_exit_2(
+    arguments, said, part, tmp_path, monkeypatch, capfd
+):
     monkeypatch.chdir(tmp_path)
     for name in ("clip.avi", "one.png"):
         (tmp_path / name).write_bytes(b"nothing")
@@ -135,7 +184,10 @@ def test_wrong_use_is_one_line_and_exit_2(arguments, said, part, tmp_path, monke
 def start(*arguments, **options):
     """A real process, and what it says first."""
     process = subprocess.Popen(
-        [*COMMAND, *map(str, arguments), "--threads", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
+        [*COMMAND, *map(str, arguments), "--threads", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **options,
     )
     first = process.stdout.readline()
     assert first, process.stderr.read().decode()
@@ -152,15 +204,31 @@ def end(process, number=signal.SIGTERM):
     return process.returncode, lines(out.decode()), time.monotonic() - begin
 
 
-def test_another_bundle_copied_over_a_running_one_is_said_and_changes_no_verdict(bundle_paths, part, folder, tmp_path):
+def test_another_bundle_copied_over_a_running_one_is_said_and_changes_no_verdict(
+    bundle_paths, part, folder, tmp_path
+):
     root = shutil.copytree(part, tmp_path / "part.anomedge")
-    command = [sys.executable, *COMMAND[3:], str(root), str(folder), "--poll", "0.05", "--threads", "1"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        *COMMAND[3:],
+        str(root),
+        str(folder),
+        "--poll",
+        "0.05",
+        "--threads",
+        "1",
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         before = [json.loads(process.stdout.readline()) for _ in range(4)]
         shutil.copytree(bundle_paths["patchcore"], root, dirs_exist_ok=True)
         after = [json.loads(process.stdout.readline())]
-        while after[-1]["event"] != "changed" or "another bundle" not in after[-1]["message"]:
+        while (
+            after[-1]["event"] != "changed"
+            or "another bundle" not in after[-1]["message"]
+        ):
             after.append(json.loads(process.stdout.readline()))
         for path in sorted(folder.iterdir()):
             os.utime(path)
@@ -168,7 +236,10 @@ def test_another_bundle_copied_over_a_running_one_is_said_and_changes_no_verdict
     finally:
         process.terminate()
         said = process.communicate(timeout=60)[1]
-    verdicts = [{line["name"]: (line["score"], line["label"]) for line in some} for some in (before[1:], again)]
+    verdicts = [
+        {line["name"]: (line["score"], line["label"]) for line in some}
+        for some in (before[1:], again)
+    ]
     assert verdicts[0] == verdicts[1]
     assert {line["event"] for line in after} == {"changed"}
     assert after[-1]["name"] == str(root)
@@ -179,27 +250,57 @@ def test_another_bundle_copied_over_a_running_one_is_said_and_changes_no_verdict
 def test_sigterm_while_a_folder_is_empty(part, tmp_path):
     code, said, seconds = end(start(part, tmp_path, "--poll", "60"))
     assert (code, said[-1]["event"], said[-1]["frames"]) == (0, "stopped", 0)
-    assert seconds < 5  # the loop's part is a tenth of a second; the rest is Python's own end on a busy machine
+    assert (
+        seconds < 5
+    )  # the loop's part is a tenth of a second; the rest is Python's own end on a busy machine
 
 
 def test_ctrl_c_amid_frames_finishes_the_one_in_hand(part, folder, tmp_path):
     names = tmp_path / "names"
     code = "import sys, time; time.sleep(0.5); open(sys.argv[1], 'a').write(sys.argv[2] + '\\n')"
-    command = shlex.join([sys.executable, "-S", "-c", code, str(names), "{name}"])
-    process = start(part, folder, "--poll", "0.01", "--on-fail", command, "--on-fail-timeout", "30")
+    command = shlex.join(
+        [sys.executable, "-S", "-c", code, str(names), "{name}"]
+    )
+    process = start(
+        part,
+        folder,
+        "--poll",
+        "0.01",
+        "--on-fail",
+        command,
+        "--on-fail-timeout",
+        "30",
+    )
     first = json.loads(process.stdout.readline())
     code, said, _ = end(process, signal.SIGINT)
     frames = [first, *named(said, "frame")]
     assert code == 0
     assert said[-1]["frames"] == len(frames)
-    assert names.read_text().split() == [line["name"] for line in frames]  # what was asked for was run, in order
+    assert names.read_text().split() == [
+        line["name"] for line in frames
+    ]  # what was asked for was run, in order
 
 
-def test_a_second_signal_stops_at_once_and_takes_the_command_along(part, folder, tmp_path):
+def test_a_second_signal_stops_at_once_and_takes_the_command_along(
+    part, folder, tmp_path
+):
     code = "import os, sys, time; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n'); time.sleep(60)"
-    command = shlex.join([sys.executable, "-S", "-c", code, str(tmp_path / "pids")])
-    process = start(part, folder, "--poll", "0.01", "--on-fail", command, "--on-fail-timeout", "50")
-    while not (tmp_path / "pids").exists() or not (tmp_path / "pids").read_text().endswith("\n"):
+    command = shlex.join(
+        [sys.executable, "-S", "-c", code, str(tmp_path / "pids")]
+    )
+    process = start(
+        part,
+        folder,
+        "--poll",
+        "0.01",
+        "--on-fail",
+        command,
+        "--on-fail-timeout",
+        "50",
+    )
+    while not (tmp_path / "pids").exists() or not (
+        tmp_path / "pids"
+    ).read_text().endswith("\n"):
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     time.sleep(0.3)
@@ -212,7 +313,9 @@ def test_a_second_signal_stops_at_once_and_takes_the_command_along(part, folder,
 
 def test_sigterm_while_a_camera_neither_answers_nor_refuses(part):
     with socket.create_server(("127.0.0.1", 0)) as server:
-        process = start(part, f"http://me:secret@127.0.0.1:{server.getsockname()[1]}/live")
+        process = start(
+            part, f"http://me:secret@127.0.0.1:{server.getsockname()[1]}/live"
+        )
         with server.accept()[0]:
             code, said, seconds = end(process)
     assert (code, said[-1]["event"]) == (0, "stopped")
@@ -230,7 +333,10 @@ def test_sigterm_while_a_camera_is_waited_for(part):
 def test_a_reader_that_goes_away_ends_it_cleanly(part, folder):
     process = start(part, folder, "--poll", "0.01")
     process.stdout.close()
-    shutil.copy(folder / sorted(p.name for p in folder.iterdir())[0], folder / "more.png")
+    shutil.copy(
+        folder / sorted(p.name for p in folder.iterdir())[0],
+        folder / "more.png",
+    )
     assert process.wait(timeout=60) == 0
     assert process.stderr.read() == b""
     process.stderr.close()
@@ -259,7 +365,9 @@ class MotionJpeg(BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.send_header(
+            "Content-Type", "multipart/x-mixed-replace; boundary=frame"
+        )
         self.end_headers()
         for _ in range(3):
             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(self.picture)}\r\n\r\n"
@@ -273,15 +381,31 @@ class MotionJpeg(BaseHTTPRequestHandler):
 def test_a_network_camera_that_breaks_off_is_reopened(part, folder):
     """As a program of its own: a thread may be left inside OpenCV, and what becomes of it there is not ours to say."""
     encoded = BytesIO()
-    Image.fromarray(read_picture(next(iter(list_pictures(folder))))).save(encoded, format="JPEG")
+    Image.fromarray(read_picture(next(iter(list_pictures(folder))))).save(
+        encoded, format="JPEG"
+    )
     MotionJpeg.picture = encoded.getvalue()
     with ThreadingHTTPServer(("127.0.0.1", 0), MotionJpeg) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         address = f"http://me:secret@127.0.0.1:{server.server_address[1]}/live"
         try:
-            arguments = [part, address, "--limit", "4", "--queue", "64", "--threads", "1"]
-            done = subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=120)
+            arguments = [
+                part,
+                address,
+                "--limit",
+                "4",
+                "--queue",
+                "64",
+                "--threads",
+                "1",
+            ]
+            done = subprocess.run(
+                [*COMMAND, *map(str, arguments)],
+                capture_output=True,
+                text=True,
+                timeout=120,
+            )
         finally:
             server.shutdown()
             thread.join()
@@ -298,10 +422,15 @@ def test_a_network_camera_that_breaks_off_is_reopened(part, folder):
 def test_handlers_are_put_back_and_left_alone_in_other_threads():
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     asked = []
-    with _stopped_by_signals(lambda: asked.append("stop"), lambda: asked.append("last words")):
+    with _stopped_by_signals(
+        lambda: asked.append("stop"), lambda: asked.append("last words")
+    ):
         signal.raise_signal(signal.SIGTERM)
         assert asked == ["stop"]
-    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+    assert (
+        signal.getsignal(signal.SIGTERM),
+        signal.getsignal(signal.SIGINT),
+    ) == before
 
     def elsewhere():
         with _stopped_by_signals(lambda: None, lambda: None):
@@ -319,5 +448,7 @@ def test_nothing_of_opencv_is_imported_for_a_folder(part, folder):
         f"assert run_command('watch', [{str(part)!r}, {str(folder)!r}, '--once', '--poll', '0.01']) == 0\n"
         "assert not {'cv2', 'torch', 'onnx'} & set(sys.modules), set(sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr

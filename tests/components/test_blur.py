@@ -8,18 +8,26 @@ from anomedge.errors import InputError
 def test_pairs_borders_and_padding():
     x = torch.rand(2, 3, 16, 20)
     assert GaussianBlur2d((3, 5), (1.0, 2.0), 3)(x).shape == x.shape
-    assert GaussianBlur2d((3, 5), 1.0, 3, padding="valid")(x).shape == (2, 3, 14, 16)
+    assert GaussianBlur2d((3, 5), 1.0, 3, padding="valid")(x).shape == (
+        2,
+        3,
+        14,
+        16,
+    )
     zero = GaussianBlur2d(5, 1.0, 3, border_type="constant")(torch.ones_like(x))
     assert zero[0, 0, 0, 0] < 0.5 < zero[0, 0, 8, 8]
     for border in ("reflect", "replicate", "circular"):
         torch.testing.assert_close(
-            GaussianBlur2d(5, 1.0, 3, border_type=border)(torch.ones_like(x)), torch.ones_like(x)
+            GaussianBlur2d(5, 1.0, 3, border_type=border)(torch.ones_like(x)),
+            torch.ones_like(x),
         )
 
 
 def test_an_integer_is_a_square_and_a_pair_what_it_says():
     x = torch.rand(1, 2, 9, 11)
-    assert torch.equal(GaussianBlur2d(5, 2, 2)(x), GaussianBlur2d((5, 5), [2.0, 2.0], 2)(x))
+    assert torch.equal(
+        GaussianBlur2d(5, 2, 2)(x), GaussianBlur2d((5, 5), [2.0, 2.0], 2)(x)
+    )
     assert GaussianBlur2d([5, 3], 1.0, 2).kernel.shape == (2, 1, 5, 3)
     smallest = torch.rand(1, 1, 3, 2)
     assert GaussianBlur2d((5, 3), 1.0, 1)(smallest).shape == smallest.shape
@@ -53,10 +61,17 @@ def test_arguments_in_anomalibs_order_mean_the_same(theirs, meant):
     """Its (sigma, channels=1, kernel_size=None); the last two calls are ours, or the same in both."""
     blur = GaussianBlur2d(*theirs[0], **theirs[1])
     if meant is None:
-        assert (blur.channels, blur.height, blur.border_type, float(blur.kernel.max())) == (2, 5, "constant", 1.0)
+        assert (
+            blur.channels,
+            blur.height,
+            blur.border_type,
+            float(blur.kernel.max()),
+        ) == (2, 5, "constant", 1.0)
     else:
         kernel_size, sigma, channels = meant
-        expected = GaussianBlur2d(kernel_size=kernel_size, sigma=sigma, channels=channels)
+        expected = GaussianBlur2d(
+            kernel_size=kernel_size, sigma=sigma, channels=channels
+        )
         assert torch.equal(blur.kernel, expected.kernel)
 
 
@@ -66,7 +81,9 @@ def test_arguments_that_mean_two_blurs_are_refused_naming_both(given):
         GaussianBlur2d(*given)
     said = str(caught.value)
     assert "(kernel_size, sigma, channels), a kernel of 3x" in said
-    assert "(sigma, channels, kernel_size) of anomalib 2, a kernel of 5x5" in said
+    assert (
+        "(sigma, channels, kernel_size) of anomalib 2, a kernel of 5x5" in said
+    )
     assert "5 channels" in said
     assert "1 channels" in said
     assert "\n" not in said
@@ -91,8 +108,12 @@ def test_arguments_that_mean_two_blurs_are_refused_naming_both(given):
         lambda: GaussianBlur2d(3, float("nan"), 1),
         lambda: GaussianBlur2d("3", 1.0, 1),
         lambda: GaussianBlur2d(9, 1.0, 1)(torch.zeros(1, 1, 4, 8)),
-        lambda: GaussianBlur2d(9, 1.0, 1, padding="valid")(torch.zeros(1, 1, 8, 9)),
-        lambda: GaussianBlur2d(9, 1.0, 1, border_type="circular")(torch.zeros(1, 1, 3, 9)),
+        lambda: GaussianBlur2d(9, 1.0, 1, padding="valid")(
+            torch.zeros(1, 1, 8, 9)
+        ),
+        lambda: GaussianBlur2d(9, 1.0, 1, border_type="circular")(
+            torch.zeros(1, 1, 3, 9)
+        ),
     ],
 )
 def test_what_is_no_blur_is_refused(wrong):

@@ -37,7 +37,11 @@ from anomedge.components import (
 )
 from anomedge.components.resampling import BandedRows
 from anomedge.errors import InputError
-from anomedge.export.passes.edits import fix_batch_name, lower_opset, strip_metadata
+from anomedge.export.passes.edits import (
+    fix_batch_name,
+    lower_opset,
+    strip_metadata,
+)
 from anomedge.resample import bilinear
 from tests.conftest import RUNTIMES
 
@@ -89,27 +93,40 @@ class NearestOfLevels(nn.Module):
 
     def __init__(self, fitted: bool) -> None:
         super().__init__()
-        steps = [None, None, *(LinearResample2d(*upsamplings(grid)) for grid in GRIDS[2:])]
+        steps = [
+            None,
+            None,
+            *(LinearResample2d(*upsamplings(grid)) for grid in GRIDS[2:]),
+        ]
         self.bank = MemoryBank(2200, WIDTHS, num_neighbors=4, upsample=steps)
         if fitted:
             self.bank.fill(large_bank())
 
     def forward(self, x):
-        sizes = [width * h * w for width, (h, w) in zip(WIDTHS, GRIDS, strict=True)]
+        sizes = [
+            width * h * w for width, (h, w) in zip(WIDTHS, GRIDS, strict=True)
+        ]
         levels = [
             part.reshape(-1, width, *grid)
-            for part, width, grid in zip(x.split(sizes, dim=1), WIDTHS, GRIDS, strict=True)
+            for part, width, grid in zip(
+                x.split(sizes, dim=1), WIDTHS, GRIDS, strict=True
+            )
         ]
         distances, score = self.bank(levels)
         return score, distances
 
 
 def upsamplings(grid):
-    return [bilinear(n_in, n_out) for n_in, n_out in zip(grid, GRIDS[0], strict=True)]
+    return [
+        bilinear(n_in, n_out)
+        for n_in, n_out in zip(grid, GRIDS[0], strict=True)
+    ]
 
 
 def random(*shape, seed=0):
-    return torch.from_numpy(np.random.default_rng(seed).normal(size=shape)).to(torch.get_default_dtype())
+    return torch.from_numpy(np.random.default_rng(seed).normal(size=shape)).to(
+        torch.get_default_dtype()
+    )
 
 
 def observations():
@@ -134,7 +151,11 @@ def fit_if(fitted, module):
 def sspcab(seed):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return SSPCAB(8, kernel_size=2, dilation=1, reduction_ratio=4).eval().requires_grad_(False)
+        return (
+            SSPCAB(8, kernel_size=2, dilation=1, reduction_ratio=4)
+            .eval()
+            .requires_grad_(False)
+        )
 
 
 def large_bank():
@@ -149,8 +170,13 @@ def by_mahalanobis(x):
     fitted = observations().numpy().reshape(30, 5, 12)
     result = np.empty((len(x), 12))
     for p in range(12):
-        inverse = np.linalg.inv(np.cov(fitted[:, :, p], rowvar=False) + 0.01 * np.eye(5))
-        result[:, p] = [mahalanobis(v, fitted[:, :, p].mean(axis=0), inverse) for v in x[:, :, p]]
+        inverse = np.linalg.inv(
+            np.cov(fitted[:, :, p], rowvar=False) + 0.01 * np.eye(5)
+        )
+        result[:, p] = [
+            mahalanobis(v, fitted[:, :, p].mean(axis=0), inverse)
+            for v in x[:, :, p]
+        ]
     return (result,)
 
 
@@ -173,27 +199,37 @@ def by_brute_force_of_levels(x):
     """Upsampled first, as the paper has it."""
     levels, start = [], 0
     for width, grid in zip(WIDTHS, GRIDS, strict=True):
-        level = x[:, start : start + width * grid[0] * grid[1]].reshape(len(x), width, *grid)
+        level = x[:, start : start + width * grid[0] * grid[1]].reshape(
+            len(x), width, *grid
+        )
         rows, columns = upsamplings(grid)
         levels.append((rows @ level @ columns.T).reshape(len(x), width, -1))
         start += width * grid[0] * grid[1]
-    return by_brute_force(np.concatenate(levels, axis=1).transpose(0, 2, 1), large_bank().numpy())
+    return by_brute_force(
+        np.concatenate(levels, axis=1).transpose(0, 2, 1), large_bank().numpy()
+    )
 
 
 def by_scipy_blur(x):
-    truncated = ndimage.gaussian_filter(x, sigma=(0, 0, 1.5, 1.5), truncate=4 / 1.5, mode="mirror")
+    truncated = ndimage.gaussian_filter(
+        x, sigma=(0, 0, 1.5, 1.5), truncate=4 / 1.5, mode="mirror"
+    )
     return (truncated,)
 
 
 def by_sklearn_pca(x):
-    return (sklearn.decomposition.PCA(3, svd_solver="full").fit(samples().numpy()).transform(x),)
+    return (
+        sklearn.decomposition.PCA(3, svd_solver="full")
+        .fit(samples().numpy())
+        .transform(x),
+    )
 
 
 def by_sklearn_projection(x):
     ours = SparseRandomProjection(eps=0.9, random_state=3).fit(samples())
-    theirs = sklearn.random_projection.SparseRandomProjection(n_components=ours.n_components, eps=0.9).fit(
-        np.zeros((60, 2 * ours.n_components))
-    )
+    theirs = sklearn.random_projection.SparseRandomProjection(
+        n_components=ours.n_components, eps=0.9
+    ).fit(np.zeros((60, 2 * ours.n_components)))
     theirs.n_features_in_ = 5
     theirs.components_ = sparse.csr_matrix(ours.sparse_random_matrix.numpy())
     return (theirs.transform(x),)
@@ -202,17 +238,29 @@ def by_sklearn_projection(x):
 def by_four_patches(x):
     """Place by place: k x k patches whose near corners lie dilation + 1 away, zeros beyond the border."""
     block, (k, near) = sspcab(0), (2, 2)
-    weights = {name: value.numpy() for name, value in block.state_dict().items()}
+    weights = {
+        name: value.numpy() for name, value in block.state_dict().items()
+    }
     padded = np.pad(x, ((0, 0), (0, 0), (k + 1, k + 1), (k + 1, k + 1)))
     z = np.zeros_like(x)
     for i, j in np.ndindex(x.shape[2:]):
-        for n, (down, right) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)], start=1):
-            top, left = (at + k + 1 + (near if far else -near - k + 1) for at, far in ((i, down), (j, right)))
+        for n, (down, right) in enumerate(
+            [(0, 0), (0, 1), (1, 0), (1, 1)], start=1
+        ):
+            top, left = (
+                at + k + 1 + (near if far else -near - k + 1)
+                for at, far in ((i, down), (j, right))
+            )
             patch = padded[:, :, top : top + k, left : left + k]
-            z[:, :, i, j] += np.einsum("bcuv,ocuv->bo", patch, weights[f"masked_conv{n}.weight"])
+            z[:, :, i, j] += np.einsum(
+                "bcuv,ocuv->bo", patch, weights[f"masked_conv{n}.weight"]
+            )
             z[:, :, i, j] += weights[f"masked_conv{n}.bias"]
     first, second = (
-        (weights[f"attention_module.{name}.weight"], weights[f"attention_module.{name}.bias"])
+        (
+            weights[f"attention_module.{name}.weight"],
+            weights[f"attention_module.{name}.bias"],
+        )
         for name in ("fc1", "fc2")
     )
     hidden = np.maximum(z.mean(axis=(2, 3)) @ first[0].T + first[1], 0)
@@ -227,7 +275,9 @@ class Case:
     inputs: Callable[[], torch.Tensor]
     formula: Callable[[np.ndarray], tuple[np.ndarray, ...]] | None
     data: Callable[[], torch.Tensor] | None = None
-    fit: Callable[[Any, torch.Tensor], object] = lambda module, data: module.fit(data)
+    fit: Callable[[Any, torch.Tensor], object] = lambda module, data: (
+        module.fit(data)
+    )
 
 
 CASES = [
@@ -239,10 +289,18 @@ CASES = [
         observations,
         lambda module, data: module.gaussian.fit(data),
     ),
-    Case("pca", lambda fitted: fit_if(fitted, PCA(3)), queries, by_sklearn_pca, samples),
+    Case(
+        "pca",
+        lambda fitted: fit_if(fitted, PCA(3)),
+        queries,
+        by_sklearn_pca,
+        samples,
+    ),
     Case(
         "random projection",
-        lambda fitted: fit_if(fitted, SparseRandomProjection(eps=0.9, random_state=3)),
+        lambda fitted: fit_if(
+            fitted, SparseRandomProjection(eps=0.9, random_state=3)
+        ),
         queries,
         by_sklearn_projection,
         samples,
@@ -262,13 +320,30 @@ CASES = [
         samples,
         lambda module, data: module.kde.fit(data),
     ),
-    Case("sspcab", lambda fitted: sspcab(0 if fitted else 1), lambda: random(3, 8, 6, 7), by_four_patches),
+    Case(
+        "sspcab",
+        lambda fitted: sspcab(0 if fitted else 1),
+        lambda: random(3, 8, 6, 7),
+        by_four_patches,
+    ),
     Case("memory bank", Nearest, lambda: random(3, 6, 5) + 7, by_brute_force),
-    Case("memory bank of levels", NearestOfLevels, lambda: random(3, 102) + 7, by_brute_force_of_levels),
-    Case("blur", lambda _: GaussianBlur2d(9, 1.5, 2), lambda: random(3, 2, 16, 20), by_scipy_blur),
+    Case(
+        "memory bank of levels",
+        NearestOfLevels,
+        lambda: random(3, 102) + 7,
+        by_brute_force_of_levels,
+    ),
+    Case(
+        "blur",
+        lambda _: GaussianBlur2d(9, 1.5, 2),
+        lambda: random(3, 2, 16, 20),
+        by_scipy_blur,
+    ),
     Case(
         "resample",
-        lambda _: LinearResample2d(bilinear(16, 7, antialias=True), bilinear(20, 33)),
+        lambda _: LinearResample2d(
+            bilinear(16, 7, antialias=True), bilinear(20, 33)
+        ),
         lambda: random(3, 2, 16, 20),
         lambda x: (bilinear(16, 7, antialias=True) @ x @ bilinear(20, 33).T,),
     ),
@@ -291,7 +366,9 @@ CASES = [
 def features():
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return FeatureExtractor("test_efficientnet", ["blocks.3", "blocks.1"], pre_trained=False).eval()
+        return FeatureExtractor(
+            "test_efficientnet", ["blocks.3", "blocks.1"], pre_trained=False
+        ).eval()
 
 
 def values(output) -> list[torch.Tensor]:
@@ -302,9 +379,13 @@ def values(output) -> list[torch.Tensor]:
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 # A backbone has no formula: the whole network's own forward is its definition, see test_features.
-every_formula = pytest.mark.parametrize("case", [c for c in CASES if c.formula], ids=lambda case: case.name)
+every_formula = pytest.mark.parametrize(
+    "case", [c for c in CASES if c.formula], ids=lambda case: case.name
+)
 
-every_estimator = pytest.mark.parametrize("case", [c for c in CASES if c.data], ids=lambda case: case.name)
+every_estimator = pytest.mark.parametrize(
+    "case", [c for c in CASES if c.data], ids=lambda case: case.name
+)
 
 
 @every_formula
@@ -325,7 +406,9 @@ def test_leaves_its_input_untouched(case):
 
 @every_case
 @pytest.mark.parametrize("through", ["memory", "safetensors"])
-def test_state_dict_round_trips_into_an_unfitted_instance(case, through, tmp_path):
+def test_state_dict_round_trips_into_an_unfitted_instance(
+    case, through, tmp_path
+):
     fitted, x = case.make(True), case.inputs()
     state = copy.deepcopy(fitted.state_dict())
     if through == "safetensors":
@@ -345,12 +428,25 @@ def test_fitting_leaves_its_data_untouched_and_repeats(case, float64):
     first = [value.clone() for value in module.state_dict().values()]
     case.fit(module, data)
     assert torch.equal(data, before)
-    assert all(torch.equal(one, two) for one, two in zip(first, module.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(one, two)
+        for one, two in zip(first, module.state_dict().values(), strict=True)
+    )
     assert torch.isfinite(values(module(x))[0]).all()
 
 
 @every_estimator
-@pytest.mark.parametrize("flaw", ["empty", "one sample", "NaN", "infinite", "one dimension less", "one more"])
+@pytest.mark.parametrize(
+    "flaw",
+    [
+        "empty",
+        "one sample",
+        "NaN",
+        "infinite",
+        "one dimension less",
+        "one more",
+    ],
+)
 def test_what_cannot_be_fitted_to_is_refused(case, flaw):
     data = case.data()
     wrong = {
@@ -391,16 +487,29 @@ def test_a_batch_is_its_items_one_by_one(case, float64):
     module, x = case.make(True), case.inputs()
     alone = [values(module(item[None])) for item in x]
     for i, together in enumerate(values(module(x))):
-        torch.testing.assert_close(together, torch.cat([item[i] for item in alone]), rtol=0, atol=1e-12)
+        torch.testing.assert_close(
+            together, torch.cat([item[i] for item in alone]), rtol=0, atol=1e-12
+        )
 
 
 @every_case
 def test_exports_strictly_and_runs_equal_everywhere(case, tmp_path):
     module, x = case.make(True).eval(), case.inputs()
-    program = torch.export.export(module, (x,), dynamic_shapes=({0: torch.export.Dim("batch", max=64)},), strict=True)
+    program = torch.export.export(
+        module,
+        (x,),
+        dynamic_shapes=({0: torch.export.Dim("batch", max=64)},),
+        strict=True,
+    )
     names = [f"y{i}" for i in range(len(values(module(x))))]
     written = torch.onnx.export(
-        program, (), dynamo=True, opset_version=18, input_names=["x"], output_names=names, verbose=False
+        program,
+        (),
+        dynamo=True,
+        opset_version=18,
+        input_names=["x"],
+        output_names=names,
+        verbose=False,
     )
     proto = written.model_proto
     lower_opset(proto, 17)
@@ -412,6 +521,13 @@ def test_exports_strictly_and_runs_equal_everywhere(case, tmp_path):
         with runtimes.open(tmp_path / "model.onnx", runtime=runtime) as session:
             for batch in (x, x[:1]):
                 produced = session.run({"x": batch.numpy()})
-                for name, expected in zip(names, values(module(batch)), strict=True):
+                for name, expected in zip(
+                    names, values(module(batch)), strict=True
+                ):
                     scale = max(float(expected.abs().max()), 1.0)
-                    np.testing.assert_allclose(produced[name], expected.numpy(), rtol=0, atol=1e-5 * scale)
+                    np.testing.assert_allclose(
+                        produced[name],
+                        expected.numpy(),
+                        rtol=0,
+                        atol=1e-5 * scale,
+                    )

@@ -58,10 +58,16 @@ def test_every_layout_becomes_the_same_map(layout, size):
         (lambda x: x.flatten(2), "neither maps nor tokens"),
         (lambda x: x.mean(dim=(2, 3)), "neither maps nor tokens"),
         (lambda x: x.transpose(0, 1), "first axis is not the batch"),
-        (lambda x: tokens(x, after=1), "expected row by row after 1 prefix tokens"),
+        (
+            lambda x: tokens(x, after=1),
+            "expected row by row after 1 prefix tokens",
+        ),
         (lambda x: tokens(x.transpose(2, 3)), "expected row by row"),
         (lambda x: (x, x), "gives a tuple; expected one tensor"),
-        (lambda x: nn.functional.adaptive_avg_pool2d(x, 6), "several layouts fit"),
+        (
+            lambda x: nn.functional.adaptive_avg_pool2d(x, 6),
+            "several layouts fit",
+        ),
     ],
 )
 def test_layouts_that_would_be_a_guess_are_refused(change, match):
@@ -73,12 +79,17 @@ def test_a_fixed_size_is_read_by_arithmetic():
     assert layout_of("a", [(2, 96, 56, 56)], [(224, 224)]).kind == "NCHW"
     assert layout_of("a", [(2, 56, 56, 96)], [(224, 224)]).kind == "NHWC"
     assert layout_of("a", [(2, 50, 768)], [(224, 224)]).prefix == 1
-    with pytest.raises(ModelError, match=r"\(2, 14, 14, 14\) for two images of 224x224: several layouts fit"):
+    with pytest.raises(
+        ModelError,
+        match=r"\(2, 14, 14, 14\) for two images of 224x224: several layouts fit",
+    ):
         layout_of("a", [(2, 14, 14, 14)], [(224, 224)])
 
 
 def test_torchvisions_swin_has_its_channels_last():
-    swin = torchvision.models.SwinTransformer([4, 4], 16, [1, 1], [1, 2], [4, 4]).eval()
+    swin = torchvision.models.SwinTransformer(
+        [4, 4], 16, [1, 1], [1, 2], [4, 4]
+    ).eval()
     extractor = FeatureExtractor(swin, ["features.1"])
     x = torch.rand(1, 3, 64, 96)
     with torch.no_grad():
@@ -91,20 +102,29 @@ def test_a_vit_gives_the_maps_that_timm_makes_of_it():
     vit = timm.create_model("test_vit3").eval()
     x = torch.rand(1, 3, 160, 160)
     with torch.no_grad():
-        (expected,) = vit.forward_intermediates(x, indices=[2], intermediates_only=True)
+        (expected,) = vit.forward_intermediates(
+            x, indices=[2], intermediates_only=True
+        )
         extractor = FeatureExtractor(vit, ["blocks.2"])
         produced = extractor(x)["blocks.2"]
     assert torch.allclose(produced, expected, atol=1e-6)
     assert extractor.strides == [16]
-    with pytest.raises(ModelError, match="VisionTransformer does not take images of 64x64"):
+    with pytest.raises(
+        ModelError, match="VisionTransformer does not take images of 64x64"
+    ):
         FeatureExtractor(vit, ["blocks.2"], size=(64, 64))
-    with pytest.raises(ModelError, match=r"does not take images of 64x64 .*expected the size that it was made for"):
+    with pytest.raises(
+        ModelError,
+        match=r"does not take images of 64x64 .*expected the size that it was made for",
+    ):
         extractor(torch.rand(1, 3, 64, 64))
 
 
 def hooked(module, layer, x):
     found = []
-    handle = module.get_submodule(layer).register_forward_hook(lambda m, i, output: found.append(output))
+    handle = module.get_submodule(layer).register_forward_hook(
+        lambda m, i, output: found.append(output)
+    )
     with torch.no_grad():
         module(x)
     handle.remove()
@@ -113,7 +133,8 @@ def hooked(module, layer, x):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "layer", "stride"), [("mobilevit_xxs", "stages.2", 8), ("efficientvit_b0", "stages.1", 8)]
+    ("name", "layer", "stride"),
+    [("mobilevit_xxs", "stages.2", 8), ("efficientvit_b0", "stages.1", 8)],
 )
 def test_modules_that_fx_cannot_trace_run_with_hooks(name, layer, stride):
     module = timm.create_model(name).eval()
@@ -126,7 +147,9 @@ def test_modules_that_fx_cannot_trace_run_with_hooks(name, layer, stride):
 
 def test_hooks_end_the_run_at_the_last_layer():
     module = Shaped(lambda x: x, traceable=False)
-    module.made = nn.Sequential(nn.Identity(), nn.Linear(7, 1))  # a head that takes no such map
+    module.made = nn.Sequential(
+        nn.Identity(), nn.Linear(7, 1)
+    )  # a head that takes no such map
     extractor = FeatureExtractor(module, ["conv", "made.0"])
     x = torch.rand(1, 3, 40, 64)
     produced = extractor(x)
@@ -134,7 +157,10 @@ def test_hooks_end_the_run_at_the_last_layer():
     assert torch.equal(produced["made.0"], module.conv(x))
 
 
-@pytest.mark.parametrize("wrap", [nn.DataParallel, pytest.param(torch.compile, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "wrap",
+    [nn.DataParallel, pytest.param(torch.compile, marks=pytest.mark.slow)],
+)
 def test_wrappers_are_taken_off(wrap):
     module = timm.create_model("test_efficientnet").eval()
     extractor = FeatureExtractor(wrap(module), ["blocks.1"])
@@ -167,7 +193,10 @@ class OneSize(nn.Module):
 def test_modules_are_tried_at_the_size_asked_for():
     extractor = FeatureExtractor(OneSize(), ["conv"], size=(96, 128))
     assert (extractor.channels, extractor.strides) == ([4], [8])
-    with pytest.raises(ModelError, match=r"OneSize does not take images of 64x64, 224x224 .*96x128 only"):
+    with pytest.raises(
+        ModelError,
+        match=r"OneSize does not take images of 64x64, 224x224 .*96x128 only",
+    ):
         FeatureExtractor(OneSize(), ["conv"])
 
 
@@ -177,15 +206,27 @@ def uncopyable():
     return module
 
 
-SCRIPTED = "compiled TorchScript module.*expected the nn.Module that it was made from"
+SCRIPTED = (
+    "compiled TorchScript module.*expected the nn.Module that it was made from"
+)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit")
 @pytest.mark.parametrize(
     ("module", "layer", "match"),
     [
-        (lambda: torch.jit.script(nn.Sequential(nn.Conv2d(3, 4, 3))), "0", SCRIPTED),
-        (lambda: torch.jit.trace(nn.Sequential(nn.Conv2d(3, 4, 3)), torch.rand(1, 3, 8, 8)), "0", SCRIPTED),
+        (
+            lambda: torch.jit.script(nn.Sequential(nn.Conv2d(3, 4, 3))),
+            "0",
+            SCRIPTED,
+        ),
+        (
+            lambda: torch.jit.trace(
+                nn.Sequential(nn.Conv2d(3, 4, 3)), torch.rand(1, 3, 8, 8)
+            ),
+            "0",
+            SCRIPTED,
+        ),
         (Repeated, "conv", "run more than once for an image"),
         (Repeated, "unused", "not used by the module"),
         (uncopyable, "0", "cannot be copied"),

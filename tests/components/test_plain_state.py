@@ -66,17 +66,25 @@ GAUSSIAN = BY_NAME["gaussian"]
 
 FITTED = [
     *(case for case in CASES if case.data),
-    dataclasses.replace(GAUSSIAN, name="gaussian of open sizes", make=OpenDistance),
-    dataclasses.replace(GAUSSIAN, name="gaussian of moments", fit=update_moments),
+    dataclasses.replace(
+        GAUSSIAN, name="gaussian of open sizes", make=OpenDistance
+    ),
+    dataclasses.replace(
+        GAUSSIAN, name="gaussian of moments", fit=update_moments
+    ),
     dataclasses.replace(BY_NAME["memory bank"], data=bank, fit=fill),
-    dataclasses.replace(BY_NAME["memory bank of levels"], data=large_bank, fit=fill),
+    dataclasses.replace(
+        BY_NAME["memory bank of levels"], data=large_bank, fit=fill
+    ),
     Case(
         "kde at once",
         lambda fitted: fit_if(fitted, GaussianKDE()),
         queries,
         None,
         samples,
-        lambda module, data: module.load_state_dict(GaussianKDE(data).state_dict()),
+        lambda module, data: module.load_state_dict(
+            GaussianKDE(data).state_dict()
+        ),
     ),
 ]
 
@@ -104,12 +112,25 @@ WAYS = [
     Way("inference mode and tensors", torch.inference_mode, in_inference_mode),
     Way("inference tensors", form=in_inference_mode),
     Way("no_grad", torch.no_grad),
-    Way("leaf that requires a gradient", form=lambda data: data.clone().requires_grad_()),
+    Way(
+        "leaf that requires a gradient",
+        form=lambda data: data.clone().requires_grad_(),
+    ),
     Way("part of a graph", form=with_graph),
-    Way("transposed view", form=lambda data: data.transpose(0, 1).contiguous().transpose(0, 1)),
-    Way("every second row of another", form=lambda data: data.repeat_interleave(2, dim=0)[::2]),
+    Way(
+        "transposed view",
+        form=lambda data: data.transpose(0, 1).contiguous().transpose(0, 1),
+    ),
+    Way(
+        "every second row of another",
+        form=lambda data: data.repeat_interleave(2, dim=0)[::2],
+    ),
     Way("float64", form=lambda data: data.double()),
-    Way("float64 in inference mode", torch.inference_mode, lambda data: in_inference_mode(data).double()),
+    Way(
+        "float64 in inference mode",
+        torch.inference_mode,
+        lambda data: in_inference_mode(data).double(),
+    ),
 ]
 
 every_fit = pytest.mark.parametrize("case", FITTED, ids=lambda case: case.name)
@@ -117,7 +138,11 @@ every_way = pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
 
 
 def is_plain(tensor):
-    return not (tensor.is_inference() or tensor.requires_grad or tensor.grad_fn is not None)
+    return not (
+        tensor.is_inference()
+        or tensor.requires_grad
+        or tensor.grad_fn is not None
+    )
 
 
 def state(module):
@@ -133,13 +158,18 @@ def can_be_used(module, fresh, tmp_path):
     fresh.load_state_dict(load_file(tmp_path / "state.safetensors"))
     module.load_state_dict(fresh.state_dict())
     for other in (module, fresh, copy.deepcopy(module)):
-        assert all(torch.equal(value, before[name]) for name, value in other.state_dict().items())
+        assert all(
+            torch.equal(value, before[name])
+            for name, value in other.state_dict().items()
+        )
     return True
 
 
 @every_fit
 @every_way
-def test_what_is_fitted_can_be_copied_loaded_saved_and_fitted_again(case, way, tmp_path):
+def test_what_is_fitted_can_be_copied_loaded_saved_and_fitted_again(
+    case, way, tmp_path
+):
     module = case.make(False)
     with way.mode():
         case.fit(module, way.form(case.data()))
@@ -149,7 +179,9 @@ def test_what_is_fitted_can_be_copied_loaded_saved_and_fitted_again(case, way, t
     again = state(module)
     expected = state(case.make(True))
     for name, value in expected.items():
-        torch.testing.assert_close(first[name].to(value), value, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            first[name].to(value), value, rtol=1e-4, atol=1e-4
+        )
         assert torch.equal(again[name], value)
 
 
@@ -164,7 +196,11 @@ def test_a_fitted_component_passes_gradients_to_its_input(case):
 
 
 # A backbone is its maker's, whose parameters are as the mode makes them.
-@pytest.mark.parametrize("case", [c for c in CASES if c.name != "features"], ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case",
+    [c for c in CASES if c.name != "features"],
+    ids=lambda case: case.name,
+)
 def test_what_is_made_in_inference_mode_is_ordinary(case, tmp_path):
     with torch.inference_mode():
         module = case.make(True)
@@ -175,7 +211,11 @@ def test_what_is_made_in_inference_mode_is_ordinary(case, tmp_path):
 def test_a_flow_made_in_inference_mode_learns_and_loads(reflections, tmp_path):
     def make():
         flow = SequenceINN(6)
-        flow.append(AllInOneBlock, subnet_constructor=nn.Linear, learned_householder_permutation=reflections)
+        flow.append(
+            AllInOneBlock,
+            subnet_constructor=nn.Linear,
+            learned_householder_permutation=reflections,
+        )
         return flow
 
     with torch.inference_mode():
@@ -191,7 +231,12 @@ def test_a_flow_made_in_inference_mode_learns_and_loads(reflections, tmp_path):
 def test_a_state_loaded_in_inference_mode_can_be_loaded_over(case, tmp_path):
     module = case.make(False)
     with torch.inference_mode():
-        module.load_state_dict({name: value.clone() for name, value in case.make(True).state_dict().items()})
+        module.load_state_dict(
+            {
+                name: value.clone()
+                for name, value in case.make(True).state_dict().items()
+            }
+        )
     assert can_be_used(module, case.make(False), tmp_path)
 
 
@@ -206,8 +251,13 @@ def test_a_coreset_is_ordinary(way):
     assert is_plain(distances)
     greedy.update_distances(3)  # outside of the mode that it was made in
     greedy.reset_distances()
-    assert copy.deepcopy(greedy).select_coreset_idxs() == KCenterGreedy(points, 0.2).select_coreset_idxs()
-    torch.testing.assert_close(coreset, KCenterGreedy(points, 0.2).sample_coreset(), check_dtype=False)
+    assert (
+        copy.deepcopy(greedy).select_coreset_idxs()
+        == KCenterGreedy(points, 0.2).select_coreset_idxs()
+    )
+    torch.testing.assert_close(
+        coreset, KCenterGreedy(points, 0.2).sample_coreset(), check_dtype=False
+    )
 
 
 @every_way
@@ -240,8 +290,12 @@ class FittedOnValidation(LightningModule):
             case.fit(module, case.data())
 
 
-@pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
-@pytest.mark.filterwarnings("ignore:`isinstance\\(treespec, LeafSpec\\)` is deprecated")
+@pytest.mark.filterwarnings(
+    "ignore:The '.*_dataloader' does not have many workers"
+)
+@pytest.mark.filterwarnings(
+    "ignore:`isinstance\\(treespec, LeafSpec\\)` is deprecated"
+)
 def test_what_is_fitted_when_lightning_validates_can_be_used(tmp_path):
     module = FittedOnValidation()
     quiet = {
@@ -257,7 +311,17 @@ def test_what_is_fitted_when_lightning_validates_can_be_used(tmp_path):
 
 def test_no_component_is_left_out():
     makers = [case.make for case in [*CASES, *FITTED]]
-    tried = {type(part).__name__ for make in makers for part in make(True).modules()}
+    tried = {
+        type(part).__name__ for make in makers for part in make(True).modules()
+    }
     without_tensors = {"DynamicBufferModule", "InvertibleModule"}
-    elsewhere_here = {"AllInOneBlock", "KCenterGreedy", "RunningMoments", "SequenceINN"}
-    assert set(components.__all__) == (tried & set(components.__all__)) | without_tensors | elsewhere_here
+    elsewhere_here = {
+        "AllInOneBlock",
+        "KCenterGreedy",
+        "RunningMoments",
+        "SequenceINN",
+    }
+    assert (
+        set(components.__all__)
+        == (tried & set(components.__all__)) | without_tensors | elsewhere_here
+    )

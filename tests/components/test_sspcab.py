@@ -8,8 +8,12 @@ from anomedge.errors import InputError
 
 @pytest.mark.parametrize("kernel_size", [1, 2, 3])
 @pytest.mark.parametrize("dilation", [1, 2])
-def test_a_place_is_predicted_from_the_four_patches_and_never_from_itself(kernel_size, dilation):
-    block = SSPCAB(1, kernel_size, dilation, reduction_ratio=1).requires_grad_(False)
+def test_a_place_is_predicted_from_the_four_patches_and_never_from_itself(
+    kernel_size, dilation
+):
+    block = SSPCAB(1, kernel_size, dilation, reduction_ratio=1).requires_grad_(
+        False
+    )
     for parameter in block.parameters():
         parameter.fill_(1)
     x = torch.zeros(1, 1, 21, 21, requires_grad=True)
@@ -19,7 +23,13 @@ def test_a_place_is_predicted_from_the_four_patches_and_never_from_itself(kernel
     (seen,) = torch.autograd.grad(predicted, x)
     offsets = {dilation + 1 + step for step in range(kernel_size)}
     expected = torch.tensor(
-        [[float(abs(i - 10) in offsets and abs(j - 10) in offsets) for j in range(21)] for i in range(21)]
+        [
+            [
+                float(abs(i - 10) in offsets and abs(j - 10) in offsets)
+                for j in range(21)
+            ]
+            for i in range(21)
+        ]
     )
     assert torch.equal(seen[0, 0], expected)
 
@@ -34,8 +44,16 @@ def test_attention_is_squeeze_and_excitation():
 
 
 def test_parameters_have_the_names_others_store():
-    names = [f"masked_conv{n}.{kind}" for n in (1, 2, 3, 4) for kind in ("weight", "bias")]
-    names += [f"attention_module.fc{n}.{kind}" for n in (1, 2) for kind in ("weight", "bias")]
+    names = [
+        f"masked_conv{n}.{kind}"
+        for n in (1, 2, 3, 4)
+        for kind in ("weight", "bias")
+    ]
+    names += [
+        f"attention_module.fc{n}.{kind}"
+        for n in (1, 2)
+        for kind in ("weight", "bias")
+    ]
     assert list(SSPCAB(8).state_dict()) == names
 
 
@@ -43,7 +61,9 @@ def test_every_parameter_gets_a_gradient():
     torch.manual_seed(0)
     block = SSPCAB(16, kernel_size=3, reduction_ratio=2)
     block(torch.randn(2, 16, 9, 9)).square().sum().backward()
-    assert all(parameter.grad.abs().sum() > 0 for parameter in block.parameters())
+    assert all(
+        parameter.grad.abs().sum() > 0 for parameter in block.parameters()
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,24 @@ MODULES = {
     "PCA of a share": (lambda: fit_if(True, PCA(0.9)), queries),
     "GaussianKDE": (lambda: fit_if(True, GaussianKDE()), queries),
     "GaussianBlur2d": (lambda: GaussianBlur2d(5, 1.5, 4), lambda: IMAGES),
-    "GaussianBlur2d, valid": (lambda: GaussianBlur2d(5, 1.5, 4, padding="valid"), lambda: IMAGES),
-    "SSPCAB": (lambda: SSPCAB(4, reduction_ratio=2).requires_grad_(False), lambda: IMAGES),
-    "AttentionModule": (lambda: AttentionModule(4, 2).requires_grad_(False), lambda: IMAGES),
+    "GaussianBlur2d, valid": (
+        lambda: GaussianBlur2d(5, 1.5, 4, padding="valid"),
+        lambda: IMAGES,
+    ),
+    "SSPCAB": (
+        lambda: SSPCAB(4, reduction_ratio=2).requires_grad_(False),
+        lambda: IMAGES,
+    ),
+    "AttentionModule": (
+        lambda: AttentionModule(4, 2).requires_grad_(False),
+        lambda: IMAGES,
+    ),
 }
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning", "ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings(
+    "ignore:`torch.jit:FutureWarning", "ignore:`torch.jit:DeprecationWarning"
+)
 @pytest.mark.parametrize("name", MODULES)
 def test_scripted_saved_and_loaded_it_gives_the_same(name):
     make, inputs = MODULES[name]

@@ -3,7 +3,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from anomedge.demo.textures import BANDS, DEFECTS, TEXTURES, PictureSet, write_pictures
+from anomedge.demo.textures import (
+    BANDS,
+    DEFECTS,
+    TEXTURES,
+    PictureSet,
+    write_pictures,
+)
 from anomedge.errors import InputError
 from anomedge.images import list_pictures, read_folder, read_picture
 
@@ -21,7 +27,9 @@ def test_layout_and_sizes(folder):
     assert len(list_pictures(folder / "train" / "good")) == 3
     assert len(list_pictures(folder / "held_back")) == 2
     pictures = read_folder(folder)
-    assert [p.name.split("/")[0] for p in pictures] == sorted([*DEFECTS, "good"] * 2)
+    assert [p.name.split("/")[0] for p in pictures] == sorted(
+        [*DEFECTS, "good"] * 2
+    )
     assert {p.frame().shape for p in pictures} == {(60, 80, 3)}
 
 
@@ -35,7 +43,10 @@ def test_masks_mark_what_was_changed(folder):
 
 def test_defects_stay_within_their_masks_rim():
     generator = np.random.default_rng(0)
-    frame, other = (generator.integers(60, 200, (120, 160, 3), dtype=np.uint8) for _ in range(2))
+    frame, other = (
+        generator.integers(60, 200, (120, 160, 3), dtype=np.uint8)
+        for _ in range(2)
+    )
     for kind, plant in DEFECTS.items():
         defective, mask = plant(frame, other, np.random.default_rng(3))
         changed = (defective != frame).any(axis=2)
@@ -46,7 +57,9 @@ def test_defects_stay_within_their_masks_rim():
 def test_same_seed_same_pixels_other_seed_others(tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         write_pictures(tmp_path / name, PictureSet(seed=seed, **SMALL))
-    a, b, c = ([read_picture(p) for p in list_pictures(tmp_path / n)] for n in "abc")
+    a, b, c = (
+        [read_picture(p) for p in list_pictures(tmp_path / n)] for n in "abc"
+    )
     assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
     assert any(not np.array_equal(x, y) for x, y in zip(a, c, strict=True))
 

@@ -40,12 +40,21 @@ def test_the_graph_is_what_was_asked_for(bundle):
     assert graph.ir_version == 8
     assert not FORBIDDEN & {node.op_type for node in graph.graph.node}
     assert not any(node.domain for node in graph.graph.node)
-    assert [node.op_type for node in graph.graph.node if "frames" in node.input] == ["Cast"]
+    assert [
+        node.op_type for node in graph.graph.node if "frames" in node.input
+    ] == ["Cast"]
     (frames,) = graph.graph.input
     assert frames.name == "frames"
     assert frames.type.tensor_type.elem_type == TensorProto.UINT8
-    assert [d.dim_param or d.dim_value for d in frames.type.tensor_type.shape.dim] == ["batch", *FRAME, 3]
-    shapes = {o.name: [d.dim_param or d.dim_value for d in o.type.tensor_type.shape.dim] for o in graph.graph.output}
+    assert [
+        d.dim_param or d.dim_value for d in frames.type.tensor_type.shape.dim
+    ] == ["batch", *FRAME, 3]
+    shapes = {
+        o.name: [
+            d.dim_param or d.dim_value for d in o.type.tensor_type.shape.dim
+        ]
+        for o in graph.graph.output
+    }
     assert shapes == {"score": ["batch"], "anomaly_map": ["batch", 1, 64, 72]}
     onnx.checker.check_model(bundle.file("model.onnx"), full_check=True)
 
@@ -65,19 +74,36 @@ def test_stages_share_the_weights(bundle):
     assert bundle.file("stages.onnx").stat().st_size < 100_000
     stages = onnx.load(bundle.file("stages.onnx"), load_external_data=False)
     assert [o.name for o in stages.graph.output] == list(bundle.manifest.stages)
-    assert {e.value for t in stages.graph.initializer for e in t.external_data if e.key == "location"} == {"model.onnx"}
+    assert {
+        e.value
+        for t in stages.graph.initializer
+        for e in t.external_data
+        if e.key == "location"
+    } == {"model.onnx"}
 
 
 def test_no_path_of_this_machine_is_in_any_file(bundle, pictures):
     for name in bundle.manifest.files:
         content = bundle.file(name).read_bytes()
-        for path in (str(pictures), str(Path(torch.__file__).parent), str(Path.cwd())):
+        for path in (
+            str(pictures),
+            str(Path(torch.__file__).parent),
+            str(Path.cwd()),
+        ):
             assert path.encode() not in content, name
 
 
-def test_two_exports_are_byte_identical(detector, model_paths, bundle_paths, pictures, tmp_path):
+def test_two_exports_are_byte_identical(
+    detector, model_paths, bundle_paths, pictures, tmp_path
+):
     code = "import sys; from anomedge.__main__ import run_command; sys.exit(run_command('export', sys.argv[1:]))"
-    command = [str(model_paths[detector]), "-o", "again.anomedge", "--frame", f"{FRAME[0]}x{FRAME[1]}"]
+    command = [
+        str(model_paths[detector]),
+        "-o",
+        "again.anomedge",
+        "--frame",
+        f"{FRAME[0]}x{FRAME[1]}",
+    ]
     environment = os.environ | {"PYTHONHASHSEED": "11", "OMP_NUM_THREADS": "2"}
     done = subprocess.run(
         [sys.executable, "-c", code, *command, "--golden", str(pictures / "test")],
@@ -102,7 +128,9 @@ def test_a_fixed_batch_is_that_batch(models, detector, batch, tmp_path):
     write_onnx(graph, path)
     with runtimes.open(path, runtime=RUNTIMES[0]) as session:
         assert session.inputs["frames"].shape == (batch, *FRAME, 3)
-        assert session.run({"frames": np.zeros((batch, *FRAME, 3), np.uint8)})["score"].shape == (batch,)
+        assert session.run({"frames": np.zeros((batch, *FRAME, 3), np.uint8)})[
+            "score"
+        ].shape == (batch,)
 
 
 @pytest.mark.parametrize("opset", [18, 20])
@@ -120,27 +148,46 @@ def test_external_data(models, tmp_path, runtime):
     set_outputs(graph, taps)
     write_tapped(graph, shipped, holder, tmp_path / "stages.onnx")
     assert holder.name == "model.onnx.data"
-    assert shipped.stat().st_size + (tmp_path / "stages.onnx").stat().st_size < 200_000 < holder.stat().st_size
-    frames = np.random.default_rng(0).integers(0, 256, (2, *FRAME, 3), dtype=np.uint8)
+    assert (
+        shipped.stat().st_size + (tmp_path / "stages.onnx").stat().st_size
+        < 200_000
+        < holder.stat().st_size
+    )
+    frames = np.random.default_rng(0).integers(
+        0, 256, (2, *FRAME, 3), dtype=np.uint8
+    )
     with (
         runtimes.open(shipped, runtime=runtime) as one,
         runtimes.open(tmp_path / "stages.onnx", runtime=runtime) as two,
     ):
         tapped = two.run({"frames": frames})
         assert list(tapped) == names
-        np.testing.assert_allclose(one.run({"frames": frames})["score"], tapped["score"], rtol=1e-5)
+        np.testing.assert_allclose(
+            one.run({"frames": frames})["score"], tapped["score"], rtol=1e-5
+        )
 
 
 # At 1200x1600 to 384 torch's own float32 weights are 7.5e-6 off the definition, at 1079x1917 1.2e-5; the graph has torch's.
-@pytest.mark.parametrize("frame", [(96, 128), (64, 72), (1080, 64), (31, 45), (1200, 1600), (1079, 1917)])
-@pytest.mark.parametrize("geometry", [Geometry((64, 72)), Geometry((80, 80), (64, 72)), Geometry((384, 384))])
+@pytest.mark.parametrize(
+    "frame",
+    [(96, 128), (64, 72), (1080, 64), (31, 45), (1200, 1600), (1079, 1917)],
+)
+@pytest.mark.parametrize(
+    "geometry",
+    [Geometry((64, 72)), Geometry((80, 80), (64, 72)), Geometry((384, 384))],
+)
 def test_the_front_end_is_torchs_antialiased_resize(frame, geometry):
     frames = torch.randint(0, 256, (2, *frame, 3), dtype=torch.uint8)
-    produced, expected = Frontend(geometry, frame)(frames), to_images(frames, geometry)
+    produced, expected = (
+        Frontend(geometry, frame)(frames),
+        to_images(frames, geometry),
+    )
     assert produced.shape == expected.shape
     torch.testing.assert_close(produced, expected, rtol=0, atol=5e-7)
     rows, columns = geometry.matrices(frame)
-    exact = rows @ (frames.permute(0, 3, 1, 2).double().numpy() / 255) @ columns.T
+    exact = (
+        rows @ (frames.permute(0, 3, 1, 2).double().numpy() / 255) @ columns.T
+    )
     np.testing.assert_allclose(produced.numpy(), exact, rtol=0, atol=2e-5)
 
 
@@ -148,16 +195,24 @@ def model_of(*nodes, opset=18, initializers=()):
     x = helper.make_tensor_value_info("frames", TensorProto.FLOAT, ["batch", 4])
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", None])
     graph = helper.make_graph(list(nodes), "g", [x], [y], list(initializers))
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", opset)]
+    )
 
 
 AXES = helper.make_tensor("axes", TensorProto.INT64, [1], [1])
 
 
 def test_reductions_are_lowered():
-    model = model_of(helper.make_node("ReduceMax", ["frames", "axes"], ["y"], keepdims=1), initializers=[AXES])
+    model = model_of(
+        helper.make_node("ReduceMax", ["frames", "axes"], ["y"], keepdims=1),
+        initializers=[AXES],
+    )
     lower_opset(model, 17)
-    assert [a.name for a in model.graph.node[0].attribute] == ["keepdims", "axes"]
+    assert [a.name for a in model.graph.node[0].attribute] == [
+        "keepdims",
+        "axes",
+    ]
     assert list(model.graph.node[0].input) == ["frames"]
     assert not model.graph.initializer
     onnx.checker.check_model(model, full_check=True)
@@ -179,14 +234,25 @@ def test_what_cannot_be_lowered_is_named(node):
 @pytest.mark.parametrize("op", ["Loop", "If", "NonZero", "Einsum", "Resize"])
 def test_operators_that_runtimes_do_not_share_are_refused(op):
     with pytest.raises(ExportError, match=op):
-        assert_shared_operators(model_of(helper.make_node(op, ["frames"], ["y"]), opset=17))
+        assert_shared_operators(
+            model_of(helper.make_node(op, ["frames"], ["y"]), opset=17)
+        )
 
 
 def test_foreign_domains_and_other_opsets_are_refused():
     with pytest.raises(ExportError, match=r"com\.microsoft"):
-        assert_shared_operators(model_of(helper.make_node("Gelu", ["frames"], ["y"], domain="com.microsoft"), opset=17))
+        assert_shared_operators(
+            model_of(
+                helper.make_node(
+                    "Gelu", ["frames"], ["y"], domain="com.microsoft"
+                ),
+                opset=17,
+            )
+        )
     with pytest.raises(ExportError, match="expected opset 17"):
-        assert_opset(model_of(helper.make_node("Relu", ["frames"], ["y"]), opset=18), 17)
+        assert_opset(
+            model_of(helper.make_node("Relu", ["frames"], ["y"]), opset=18), 17
+        )
 
 
 def test_a_batch_frozen_by_specialisation_is_refused():
@@ -201,7 +267,11 @@ class Remembering(nn.Module):
 
     def __init__(self, extractor):
         super().__init__()
-        self.inner, self.backbone, self.channels = extractor, extractor.backbone, extractor.channels
+        self.inner, self.backbone, self.channels = (
+            extractor,
+            extractor.backbone,
+            extractor.channels,
+        )
         self.one = nn.Parameter(torch.ones(1), requires_grad=False)
         self.kept = []
 
@@ -211,7 +281,10 @@ class Remembering(nn.Module):
 
     def forward(self, x):
         self.kept = self.kept or [self.one * 1]
-        return {layer: value * self.kept[0] for layer, value in self.inner(x).items()}
+        return {
+            layer: value * self.kept[0]
+            for layer, value in self.inner(x).items()
+        }
 
 
 @pytest.mark.parametrize(
@@ -225,7 +298,10 @@ class Remembering(nn.Module):
 def test_backbones_that_remember_are_left_with_real_numbers(models, traced):
     """They used to keep a tensor without numbers, which spoilt the trace, and whatever was computed after it."""
     remembering = Remembering(models["padim"].pipeline.extractor)
-    model = replace(models["padim"], pipeline=models["padim"].pipeline.with_extractor(remembering))
+    model = replace(
+        models["padim"],
+        pipeline=models["padim"].pipeline.with_extractor(remembering),
+    )
     traced(model)
     images = torch.rand(1, 3, *model.geometry.image)
     with torch.no_grad():
@@ -235,13 +311,21 @@ def test_backbones_that_remember_are_left_with_real_numbers(models, traced):
 
 class Mismatched(nn.Module):
     def forward(self, x):
-        return {"all": torch.nn.functional.conv2d(x, torch.zeros(4, 3, 1, 1, dtype=torch.float16))}
+        return {
+            "all": torch.nn.functional.conv2d(
+                x, torch.zeros(4, 3, 1, 1, dtype=torch.float16)
+            )
+        }
 
 
 def test_what_cannot_be_traced_is_said(models):
-    model = replace(models["padim"], pipeline=models["padim"].pipeline.with_extractor(Mismatched()))
+    model = replace(
+        models["padim"],
+        pipeline=models["padim"].pipeline.with_extractor(Mismatched()),
+    )
     with pytest.raises(
-        ExportError, match=r"could not trace this detector: .*; use another backbone or layer, or another"
+        ExportError,
+        match=r"could not trace this detector: .*; use another backbone or layer, or another",
     ):
         graph_from_model(model, FRAME, None, 17)
 

@@ -16,7 +16,9 @@ from anomedge.lint.skim import skim
 from anomedge.pipelines.model import load
 from anomedge.runtimes._graph import GraphFile
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system")
+pytestmark = pytest.mark.skipif(
+    not hasattr(os, "mkfifo"), reason="no pipes in the file system"
+)
 
 
 @contextmanager
@@ -35,7 +37,9 @@ def no_waiting(seconds=10):
         signal.signal(signal.SIGALRM, previous)
 
 
-def test_a_file_exchanged_for_a_pipe_while_a_bundle_is_opened_is_refused(bundle_paths, tmp_path, monkeypatch):
+def test_a_file_exchanged_for_a_pipe_while_a_bundle_is_opened_is_refused(
+    bundle_paths, tmp_path, monkeypatch
+):
     copy = tmp_path / "part.anomedge"
     shutil.copytree(bundle_paths["patchcore"], copy)
     walk = bundles._walk

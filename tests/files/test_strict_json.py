@@ -8,9 +8,20 @@ import pytest
 from pydantic import BaseModel
 
 from anomedge.errors import InputError, ModelError
-from anomedge.files import JsonError, NotPlainError, parse_json, read_json, validated
+from anomedge.files import (
+    JsonError,
+    NotPlainError,
+    parse_json,
+    read_json,
+    validated,
+)
 from anomedge.lint import target
-from anomedge.parity.certificate import TOLERANCES, Certificate, PictureCount, Subject
+from anomedge.parity.certificate import (
+    TOLERANCES,
+    Certificate,
+    PictureCount,
+    Subject,
+)
 from anomedge.pipelines import model
 
 SPOILT = {
@@ -33,7 +44,9 @@ SPOILT = {
 }
 
 
-@pytest.mark.parametrize("data", SPOILT, ids=lambda data: data[:24].decode(errors="replace"))
+@pytest.mark.parametrize(
+    "data", SPOILT, ids=lambda data: data[:24].decode(errors="replace")
+)
 def test_what_is_no_strict_json_is_refused_by_name(data):
     with pytest.raises(JsonError, match=SPOILT[data]) as caught:
         parse_json(data)
@@ -42,9 +55,15 @@ def test_what_is_no_strict_json_is_refused_by_name(data):
 
 
 def test_what_is_json_is_read_as_python_reads_it():
-    content = {"a": [1, 2.5, None, True, "\U0001f600 \u00e9"], "b": {"a": {}, "": []}, "big": 10**299}
+    content = {
+        "a": [1, 2.5, None, True, "\U0001f600 \u00e9"],
+        "b": {"a": {}, "": []},
+        "big": 10**299,
+    }
     assert parse_json(json.dumps(content)) == content
-    assert parse_json(json.dumps(content, ensure_ascii=False).encode()) == content
+    assert (
+        parse_json(json.dumps(content, ensure_ascii=False).encode()) == content
+    )
 
 
 class Row(BaseModel):
@@ -74,13 +93,17 @@ def test_nothing_is_converted_to_a_number(text, place):
 
 
 def test_integers_are_numbers_and_arrays_are_tuples():
-    assert validated(Row, {"number": 1, "bounds": [1, 2.5]}) == Row(number=1.0, bounds=(1.0, 2.5))
+    assert validated(Row, {"number": 1, "bounds": [1, 2.5]}) == Row(
+        number=1.0, bounds=(1.0, 2.5)
+    )
 
 
 def test_only_plain_files_of_a_bounded_size_are_read(tmp_path):
     (tmp_path / "plain").write_text("{}")
     (tmp_path / "link").symlink_to("plain")
-    os.mkfifo(tmp_path / "pipe")  # an open without O_NONBLOCK would wait for ever
+    os.mkfifo(
+        tmp_path / "pipe"
+    )  # an open without O_NONBLOCK would wait for ever
     assert read_json(tmp_path / "plain", 2) == {}
     assert read_json(tmp_path / "link", 2, links=True) == {}
     for path in (tmp_path / "link", tmp_path / "pipe", tmp_path):
@@ -105,7 +128,11 @@ def header(tmp_path, inner, outer='{"__metadata__": %s}'):
     [
         ('{"a": 1, "a": 2}', '{"__metadata__": %s}', "the key 'a' twice"),
         ("{}", '{"x": 1, "x": 2, "__metadata__": %s}', "the key 'x' twice"),
-        ('{"detector": "\\ud800"}', '{"__metadata__": %s}', "detector: got a lone surrogate"),
+        (
+            '{"detector": "\\ud800"}',
+            '{"__metadata__": %s}',
+            "detector: got a lone surrogate",
+        ),
         ('{"size": [true, 96]}', '{"__metadata__": %s}', "size.0|detector"),
     ],
 )
@@ -114,7 +141,13 @@ def test_metadata_of_models_is_read_strictly(tmp_path, inner, outer, match):
         model.load(header(tmp_path, inner, outer))
 
 
-@pytest.mark.parametrize("text", ['{"like": "tensorrt-10.3", "title": "a", "title": "b"}', '{"title": "\\ud800"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"like": "tensorrt-10.3", "title": "a", "title": "b"}',
+        '{"title": "\\ud800"}',
+    ],
+)
 def test_lint_targets_are_read_strictly(tmp_path, text):
     path = tmp_path / "own.json"
     path.write_text(text)
@@ -129,14 +162,19 @@ def test_every_target_that_comes_along_is_strict():
 def certificate():
     """A small certificate as JSON."""
     counts = dict.fromkeys(PictureCount.model_fields, 1)
-    about = Subject(graphs={}, golden="0" * 64, decision="0" * 64, pictures="0" * 64)
+    about = Subject(
+        graphs={}, golden="0" * 64, decision="0" * 64, pictures="0" * 64
+    )
     return Certificate(
         bundle="0" * 64, about=about, reference="eager torch", machine={}, tools={}, scale=1.0, threshold=1.0,
         tolerances={"fp32": TOLERANCES["fp32"]}, pictures=PictureCount(**counts), cells=(), checks=(),
     ).to_json()  # fmt: skip
 
 
-@pytest.mark.parametrize("change", [{"threshold": True}, {"threshold": "0.9"}, {"schema_version": True}])
+@pytest.mark.parametrize(
+    "change",
+    [{"threshold": True}, {"threshold": "0.9"}, {"schema_version": True}],
+)
 def test_certificates_are_read_strictly(change):
     content = certificate()
     Certificate.from_json(content)

@@ -40,12 +40,16 @@ def progressive(path, scans):
 
 
 def test_a_jpeg_of_many_scans_is_refused_undecoded(tmp_path, undecoded):
-    with pytest.raises(InputError, match=r"more than 200 scans .*save it again$"):
+    with pytest.raises(
+        InputError, match=r"more than 200 scans .*save it again$"
+    ):
         read_picture(progressive(tmp_path / "x.jpg", 201))
 
 
 def test_a_jpeg_of_200_scans_is_read(tmp_path):
-    assert read_picture(progressive(tmp_path / "x.jpg", 200)).shape == NOISE.shape
+    assert (
+        read_picture(progressive(tmp_path / "x.jpg", 200)).shape == NOISE.shape
+    )
 
 
 def test_content_in_memory_is_held_to_the_same_bound(tmp_path):
@@ -56,28 +60,46 @@ def test_content_in_memory_is_held_to_the_same_bound(tmp_path):
 
 def test_a_jpeg_of_endless_segments_is_refused():
     with pytest.raises(InputError, match="20,000 segments"):
-        refuse_many_scans(io.BytesIO(b"\xff\xd8" + b"\xff\xe1\x00\x02" * 20_001), Path("x.jpg"))
+        refuse_many_scans(
+            io.BytesIO(b"\xff\xd8" + b"\xff\xe1\x00\x02" * 20_001),
+            Path("x.jpg"),
+        )
 
 
-@pytest.mark.parametrize("gap", [65_531, 65_532, 65_533, 65_534, 65_535, 65_536])
+@pytest.mark.parametrize(
+    "gap", [65_531, 65_532, 65_533, 65_534, 65_535, 65_536]
+)
 def test_scans_are_counted_across_blocks(gap):
     """A marker may begin in one block of the file and end in the next."""
     scan = b"\xff\xda\x00\x02" + bytes(gap)
-    refuse_many_scans(io.BytesIO(b"\xff\xd8" + scan * 200 + b"\xff\xd9" + scan), Path("x.jpg"))
+    refuse_many_scans(
+        io.BytesIO(b"\xff\xd8" + scan * 200 + b"\xff\xd9" + scan), Path("x.jpg")
+    )
     with pytest.raises(InputError, match="200 scans"):
         refuse_many_scans(io.BytesIO(b"\xff\xd8" + scan * 201), Path("x.jpg"))
 
 
 def test_scans_within_metadata_and_restarts_do_not_count():
-    thumbnail = b"\xff\xe1" + (2 + 4 * 300).to_bytes(2, "big") + b"\xff\xda\x00\x02" * 300
+    thumbnail = (
+        b"\xff\xe1"
+        + (2 + 4 * 300).to_bytes(2, "big")
+        + b"\xff\xda\x00\x02" * 300
+    )
     scan = b"\xff\xda\x00\x02" + b"\xff\x00\xff\xd0\xff\x01" * 30_000
-    refuse_many_scans(io.BytesIO(b"\xff\xd8" + thumbnail + scan + b"\xff\xd9"), Path("x.jpg"))
+    refuse_many_scans(
+        io.BytesIO(b"\xff\xd8" + thumbnail + scan + b"\xff\xd9"), Path("x.jpg")
+    )
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "tiff", "webp"])
-def test_a_picture_of_another_stated_size_is_refused_undecoded(suffix, tmp_path, undecoded):
+def test_a_picture_of_another_stated_size_is_refused_undecoded(
+    suffix, tmp_path, undecoded
+):
     path = saved(tmp_path / f"x.{suffix}")
-    with pytest.raises(InputError, match="got 64x96; expected 8x8, the bundle's frame: export with --frame 64x96"):
+    with pytest.raises(
+        InputError,
+        match="got 64x96; expected 8x8, the bundle's frame: export with --frame 64x96",
+    ):
         read_picture(path, size=(8, 8))
 
 

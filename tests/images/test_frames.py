@@ -33,7 +33,9 @@ def test_one_frame_gives_one_result_and_a_batch_a_list():
         (Image.fromarray(grey), repeated),
     ]:
         assert np.array_equal(inspector.predict(given), expected)
-        assert np.array_equal(inspector.predict([given, given]), [expected, expected])
+        assert np.array_equal(
+            inspector.predict([given, given]), [expected, expected]
+        )
         assert np.array_equal(inspector.predict_batch((given,)), [expected])
     assert np.array_equal(inspector.predict(np.stack([RGB, RGB])), [RGB, RGB])
 
@@ -41,30 +43,48 @@ def test_one_frame_gives_one_result_and_a_batch_a_list():
 @pytest.mark.parametrize(
     ("given", "match"),
     [
-        (torch.zeros(3, 6, 8), r"got a torch.Tensor; expected an uint8 array \(H, W, 3\).*permute\(1, 2, 0\)"),
+        (
+            torch.zeros(3, 6, 8),
+            r"got a torch.Tensor; expected an uint8 array \(H, W, 3\).*permute\(1, 2, 0\)",
+        ),
         (
             RGB.transpose(2, 0, 1),
             r"got a frame \(3, 6, 8\), channels first; expected \(H, W, 3\): give frame.transpose",
         ),
         (RGB / 255, "got a frame of float64; expected uint8"),
         (RGB.astype(np.uint16), "got a frame of uint16; expected uint8"),
-        (np.zeros((6, 8, 4), np.uint8), r"got a frame \(6, 8, 4\); expected \(H, W, 3\) RGB or \(H, W\) grey"),
+        (
+            np.zeros((6, 8, 4), np.uint8),
+            r"got a frame \(6, 8, 4\); expected \(H, W, 3\) RGB or \(H, W\) grey",
+        ),
         (np.zeros(8, np.uint8), r"got a frame \(8,\)"),
         (b"frame.png", r"got a bytes; expected .*os.fsdecode"),
-        (Image.fromarray(np.zeros((6, 8), np.float32)), "mode F; expected 8 bits"),
+        (
+            Image.fromarray(np.zeros((6, 8), np.float32)),
+            "mode F; expected 8 bits",
+        ),
         (None, "got a NoneType; expected an uint8 array"),
     ],
 )
 def test_frames_that_need_a_choice_are_said(given, match):
-    for call in (lambda: as_frame(given), lambda: Recorded().predict(given), lambda: Recorded().predict([given])):
+    for call in (
+        lambda: as_frame(given),
+        lambda: Recorded().predict(given),
+        lambda: Recorded().predict([given]),
+    ):
         with pytest.raises(InputError, match=match) as refused:
             call()
         assert "\n" not in str(refused.value)
 
 
 def test_generators_and_lone_paths_are_no_batch():
-    with pytest.raises(InputError, match=r"got an iterator.*give list\(frames\)"):
+    with pytest.raises(
+        InputError, match=r"got an iterator.*give list\(frames\)"
+    ):
         Recorded().predict(frame for frame in [RGB])
     for batch in ("frame.png", (frame for frame in [RGB])):
-        with pytest.raises(InputError, match="expected a sequence of frames or paths: give a list"):
+        with pytest.raises(
+            InputError,
+            match="expected a sequence of frames or paths: give a list",
+        ):
             Recorded().predict_batch(batch)

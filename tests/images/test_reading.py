@@ -3,7 +3,12 @@ import pytest
 from PIL import Image
 
 from anomedge.errors import InputError
-from anomedge.images import list_pictures, read_folder, read_folders, read_picture
+from anomedge.images import (
+    list_pictures,
+    read_folder,
+    read_folders,
+    read_picture,
+)
 
 
 def gradient(shape=(6, 9)):
@@ -35,7 +40,9 @@ def test_exif_rotation_is_applied(tmp_path):
     exif = image.getexif()
     exif[0x0112] = 6  # turned by a quarter
     image.save(tmp_path / "a.png", exif=exif)
-    np.testing.assert_array_equal(read_picture(tmp_path / "a.png"), np.rot90(gradient(), -1))
+    np.testing.assert_array_equal(
+        read_picture(tmp_path / "a.png"), np.rot90(gradient(), -1)
+    )
 
 
 def test_sixteen_bits_are_refused(tmp_path):
@@ -49,11 +56,21 @@ def test_sixteen_bits_of_colour_are_refused_though_pillow_opens_them(tmp_path):
     import zlib
 
     def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data))
+            + kind
+            + data
+            + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     header = struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0)
     rows = zlib.compress((b"\0" + b"\x12\x34" * 6) * 2)
-    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    data = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", rows)
+        + chunk(b"IEND", b"")
+    )
     (tmp_path / "a.png").write_bytes(data)
     with Image.open(tmp_path / "a.png") as opened:
         assert opened.mode == "RGB"
@@ -70,7 +87,10 @@ def test_animations_are_refused(tmp_path):
 
 def test_bombs_are_refused(tmp_path, monkeypatch):
     Image.fromarray(gradient((64, 64))).save(tmp_path / "a.png")
-    for limit in (3000, 1000):  # Pillow warns above the limit, and raises above twice the limit
+    for limit in (
+        3000,
+        1000,
+    ):  # Pillow warns above the limit, and raises above twice the limit
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
         with pytest.raises(InputError, match="scale it down"):
             read_picture(tmp_path / "a.png")
@@ -87,7 +107,12 @@ def test_truncated_and_foreign_files_are_refused(tmp_path):
 
 
 def test_folders_are_listed_in_order_and_labelled_by_layout(tmp_path):
-    for name in ("test/good/b.png", "test/good/a.PNG", "test/scratch/a.png", "test/good/.hidden.png"):
+    for name in (
+        "test/good/b.png",
+        "test/good/a.PNG",
+        "test/scratch/a.png",
+        "test/good/.hidden.png",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(gradient()).save(tmp_path / name)
     (tmp_path / "ground_truth/scratch").mkdir(parents=True)
@@ -97,13 +122,26 @@ def test_folders_are_listed_in_order_and_labelled_by_layout(tmp_path):
     (tmp_path / "test/readme.txt").write_text("no picture")
     for folder in (tmp_path, tmp_path / "test"):
         found = read_folder(folder)
-        assert [p.name for p in found] == ["good/a.PNG", "good/b.png", "scratch/a.png"]
+        assert [p.name for p in found] == [
+            "good/a.PNG",
+            "good/b.png",
+            "scratch/a.png",
+        ]
         assert [p.anomalous for p in found] == [False, False, True]
         assert found[0].mask().sum() == 0
         np.testing.assert_array_equal(found[2].mask(), mask > 0)
-    assert [p.anomalous for p in read_folder(tmp_path / "test" / "good")] == [None, None]
-    twice = read_folders([tmp_path / "test" / "good", tmp_path / "test" / "scratch"])
-    assert [p.name for p in twice] == ["1-good/a.PNG", "1-good/b.png", "2-scratch/a.png"]
+    assert [p.anomalous for p in read_folder(tmp_path / "test" / "good")] == [
+        None,
+        None,
+    ]
+    twice = read_folders(
+        [tmp_path / "test" / "good", tmp_path / "test" / "scratch"]
+    )
+    assert [p.name for p in twice] == [
+        "1-good/a.PNG",
+        "1-good/b.png",
+        "2-scratch/a.png",
+    ]
 
 
 def test_empty_folders_are_refused(tmp_path):
@@ -115,7 +153,9 @@ def test_empty_folders_are_refused(tmp_path):
 
 def test_only_pictures_are_opened_whatever_a_file_is_called(tmp_path):
     """Pillow's reader of EPS would start Ghostscript."""
-    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+    (tmp_path / "a.png").write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+    )
     Image.fromarray(gradient()).save(tmp_path / "b.png", format="PPM")
     for name in ("a.png", "b.png"):
         with pytest.raises(InputError, match="cannot be read as a picture"):

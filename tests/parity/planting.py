@@ -19,9 +19,22 @@ from anomedge.resample import bilinear, gaussian_blur
 Edit = Callable[[Any], None]
 
 
-def rebuilt(bundle: Bundle, root: Path, edit: Edit, *, shipped: Edit | None = None, **variant: Any) -> Bundle:
+def rebuilt(
+    bundle: Bundle,
+    root: Path,
+    edit: Edit,
+    *,
+    shipped: Edit | None = None,
+    **variant: Any,
+) -> Bundle:
     """A copy of a bundle with another graph in all its files, or with `shipped` in the one that ships alone."""
-    shutil.copytree(bundle.path, root, ignore=shutil.ignore_patterns("certificates", "openvino", "manifest.json"))
+    shutil.copytree(
+        bundle.path,
+        root,
+        ignore=shutil.ignore_patterns(
+            "certificates", "openvino", "manifest.json"
+        ),
+    )
     graph = onnx.load(bundle.file("stages.onnx"))
     edit(graph.graph)
     target = root / "model.onnx"
@@ -30,7 +43,9 @@ def rebuilt(bundle: Bundle, root: Path, edit: Edit, *, shipped: Edit | None = No
     holder = write_onnx(graph, target, limit=0 if shipped else 1 << 30)
     set_outputs(graph, taps)
     write_tapped(graph, target, holder, root / "stages.onnx")
-    write_tapped(cut_at_outputs(graph, GIVEN), target, holder, root / "segments.onnx")
+    write_tapped(
+        cut_at_outputs(graph, GIVEN), target, holder, root / "segments.onnx"
+    )
     if shipped:
         model = onnx.load(target, load_external_data=False)
         shipped(model.graph)
@@ -47,14 +62,20 @@ def signed(bundle: Bundle, root: Path, **variant: Any) -> Bundle:
     return Bundle.open(root)
 
 
-def altered(fragment: str, change: Callable[[np.ndarray], np.ndarray], share: float = 1.0) -> Edit:
+def altered(
+    fragment: str,
+    change: Callable[[np.ndarray], np.ndarray],
+    share: float = 1.0,
+) -> Edit:
     """Take a share of the way from a tensor to a changed one."""
 
     def edit(graph: Any) -> None:
         tensor = next(t for t in graph.initializer if fragment in t.name)
         values = numpy_helper.to_array(tensor).astype(np.float64)
         mixed = values + share * (change(values) - values)
-        tensor.CopyFrom(numpy_helper.from_array(mixed.astype(np.float32), tensor.name))
+        tensor.CopyFrom(
+            numpy_helper.from_array(mixed.astype(np.float32), tensor.name)
+        )
 
     return edit
 
@@ -64,9 +85,22 @@ def scaled_score(share: float = 1.0) -> Edit:
 
     def edit(graph: Any) -> None:
         maker = next(node for node in graph.node if "score" in node.output)
-        maker.output[:] = ["score.right" if name == "score" else name for name in maker.output]
-        graph.initializer.append(numpy_helper.from_array(np.float32(1 + 0.01 * share), "score.factor"))
-        graph.node.append(helper.make_node("Mul", ["score.right", "score.factor"], ["score"], name="score.scaled"))
+        maker.output[:] = [
+            "score.right" if name == "score" else name for name in maker.output
+        ]
+        graph.initializer.append(
+            numpy_helper.from_array(
+                np.float32(1 + 0.01 * share), "score.factor"
+            )
+        )
+        graph.node.append(
+            helper.make_node(
+                "Mul",
+                ["score.right", "score.factor"],
+                ["score"],
+                name="score.scaled",
+            )
+        )
 
     return edit
 
@@ -96,9 +130,13 @@ def blurred_more(share: float = 1.0) -> Edit:
     """The map's matrices for sigma 5 in place of 4."""
     return both(
         altered("to_map.rows", lambda rows: _blur(*rows.T.shape), share),
-        altered("to_map.columns", lambda columns: _blur(*columns.shape).T, share),
+        altered(
+            "to_map.columns", lambda columns: _blur(*columns.shape).T, share
+        ),
     )
 
 
 def _blur(n_in: int, n_out: int, sigma: float = 5.0) -> np.ndarray:
-    return gaussian_blur(n_out, 2 * int(4 * sigma + 0.5) + 1, sigma) @ bilinear(n_in, n_out)
+    return gaussian_blur(n_out, 2 * int(4 * sigma + 0.5) + 1, sigma) @ bilinear(
+        n_in, n_out
+    )

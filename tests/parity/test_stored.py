@@ -13,32 +13,65 @@ from tests.conftest import FRAME, RUNTIMES
 @pytest.fixture(scope="module")
 def part(model_paths, tmp_path_factory):
     path = tmp_path_factory.mktemp("kept") / "part.anomedge"
-    options = ExportOptions(frame=FRAME, runtimes=RUNTIMES[:1], batches=[1], precisions=["fp32", "fp16-storage"])
+    options = ExportOptions(
+        frame=FRAME,
+        runtimes=RUNTIMES[:1],
+        batches=[1],
+        precisions=["fp32", "fp16-storage"],
+    )
     export(model_paths["padim"], path, options)
     return path
 
 
 def places(part, name):
     """What the certificates of one name say in all: the newest, and what earlier ones said of other places."""
-    contents = [json.loads(path.read_bytes()) for path in (part / "certificates").glob(f"{name}*.json")]
-    return {(cell["runtime"], cell["precision"]) for content in contents for cell in content["cells"]}
+    contents = [
+        json.loads(path.read_bytes())
+        for path in (part / "certificates").glob(f"{name}*.json")
+    ]
+    return {
+        (cell["runtime"], cell["precision"])
+        for content in contents
+        for cell in content["cells"]
+    }
 
 
 def verified(part, name, precision):
-    return run("verify", part, "--name", name, "--precision", precision, "--runtime", RUNTIMES[0], "--batch", "1")
+    return run(
+        "verify",
+        part,
+        "--name",
+        name,
+        "--precision",
+        precision,
+        "--runtime",
+        RUNTIMES[0],
+        "--batch",
+        "1",
+    )
 
 
 def test_each_proof_is_kept_until_it_is_made_again(part, monkeypatch):
     runtime = next(iter(places(part, "host")))[0]
     assert verified(part, "bench", "fp32") == 0
     assert places(part, "bench") == {(runtime, "fp32")}
-    assert verified(part, "bench", "fp16-storage") == verified(part, "bench", "fp32") == 0
-    assert places(part, "bench") == {(runtime, "fp32"), (runtime, "fp16-storage")}
+    assert (
+        verified(part, "bench", "fp16-storage")
+        == verified(part, "bench", "fp32")
+        == 0
+    )
+    assert places(part, "bench") == {
+        (runtime, "fp32"),
+        (runtime, "fp16-storage"),
+    }
     real = verify.certify
 
     def flipped(*arguments, **options):
         certificate = real(*arguments, **options)
-        cells = tuple(cell.model_copy(update={"flips": ("a.png",)}) for cell in certificate.cells)
+        cells = tuple(
+            cell.model_copy(update={"flips": ("a.png",)})
+            for cell in certificate.cells
+        )
         return certificate.model_copy(update={"cells": cells})
 
     monkeypatch.setattr(verify, "certify", flipped)
@@ -51,7 +84,14 @@ def test_each_proof_is_kept_until_it_is_made_again(part, monkeypatch):
 def test_one_precision_on_the_host_keeps_the_other(part, model_paths):
     before = places(part, "host")
     assert len(before) == 2
-    command = ["--precision", "fp16-storage", "--runtime", RUNTIMES[0], "--batch", "1"]
+    command = [
+        "--precision",
+        "fp16-storage",
+        "--runtime",
+        RUNTIMES[0],
+        "--batch",
+        "1",
+    ]
     assert run("verify", part, "--model", model_paths["padim"], *command) == 0
     assert places(part, "host") == before
 

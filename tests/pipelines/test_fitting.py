@@ -23,7 +23,12 @@ from anomedge.images import list_pictures
 from anomedge.parity.stored import stored_certificates
 from anomedge.pipelines import available, get
 from anomedge.pipelines import model as model_file
-from anomedge.pipelines.fitting import DefaultLayersWarning, FlatFeaturesWarning, SmallSampleWarning, fit
+from anomedge.pipelines.fitting import (
+    DefaultLayersWarning,
+    FlatFeaturesWarning,
+    SmallSampleWarning,
+    fit,
+)
 from anomedge.pipelines.model import load, save
 from anomedge.resample import Geometry
 from tests.conftest import FRAME, tiny_options
@@ -35,7 +40,9 @@ def test_directory_is_the_registry():
         get("fastflow")
 
 
-def test_same_seed_same_bytes_in_any_directory_and_process(detector, model_paths, pictures, tmp_path):
+def test_same_seed_same_bytes_in_any_directory_and_process(
+    detector, model_paths, pictures, tmp_path
+):
     (tmp_path / "elsewhere").symlink_to(pictures)
     code = (
         "import sys, warnings; from pathlib import Path; warnings.simplefilter('ignore')\n"
@@ -47,10 +54,16 @@ def test_same_seed_same_bytes_in_any_directory_and_process(detector, model_paths
     ]  # fmt: skip
     environment = os.environ | {"PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "2"}
     done = subprocess.run(
-        [sys.executable, "-c", code, *command], cwd=tmp_path, env=environment, capture_output=True, text=True
+        [sys.executable, "-c", code, *command],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "model.safetensors").read_bytes() == model_paths[detector].read_bytes()
+    assert (tmp_path / "model.safetensors").read_bytes() == model_paths[
+        detector
+    ].read_bytes()
 
 
 def test_model_round_trips(detector, models, tmp_path):
@@ -60,7 +73,11 @@ def test_model_round_trips(detector, models, tmp_path):
     assert again.card == models[detector].card
     images = torch.rand(2, 3, 64, 72)
     with torch.no_grad():
-        for one, two in zip(models[detector].pipeline(images), again.pipeline(images), strict=True):
+        for one, two in zip(
+            models[detector].pipeline(images),
+            again.pipeline(images),
+            strict=True,
+        ):
             assert torch.equal(one, two)
     with pytest.raises(OutputError, match="exists"):
         save(again, tmp_path / "again.safetensors")
@@ -71,34 +88,65 @@ def test_no_path_of_this_machine_is_in_a_model(detector, model_paths, pictures):
 
 
 def test_small_samples_are_warned_of_and_recorded(pictures):
-    with pytest.warns(SmallSampleWarning, match="got 6 held-back normal pictures; expected at least 100"):
+    with pytest.warns(
+        SmallSampleWarning,
+        match="got 6 held-back normal pictures; expected at least 100",
+    ):
         model = fit("padim", pictures / "train", tiny_options(pictures))
     origin = model.decision.origin
-    assert (origin.rule, origin.rate, origin.normal, origin.extrapolated) == ("false-alarm-rate", 0.01, 6, True)
+    assert (origin.rule, origin.rate, origin.normal, origin.extrapolated) == (
+        "false-alarm-rate",
+        0.01,
+        6,
+        True,
+    )
     assert origin.margin > 0
     assert len(model.card.fitted) == 8
 
 
 def test_a_share_is_held_back_by_default(pictures):
     with pytest.warns(SmallSampleWarning):
-        model = fit("padim", pictures / "train", tiny_options(pictures, held_back=None, holdout=0.25))
+        model = fit(
+            "padim",
+            pictures / "train",
+            tiny_options(pictures, held_back=None, holdout=0.25),
+        )
     assert (model.decision.origin.normal, len(model.card.fitted)) == (2, 6)
     with pytest.raises(InputError, match="between 0 and 1"):
-        fit("padim", pictures / "train", tiny_options(pictures, held_back=None, holdout=1.5))
+        fit(
+            "padim",
+            pictures / "train",
+            tiny_options(pictures, held_back=None, holdout=1.5),
+        )
 
 
 def test_labelled_pictures_give_the_best_f1(pictures, detector):
-    model = fit(detector, pictures / "train", tiny_options(pictures, held_back=None, labelled=pictures))
+    model = fit(
+        detector,
+        pictures / "train",
+        tiny_options(pictures, held_back=None, labelled=pictures),
+    )
     origin = model.decision.origin
-    assert (origin.rule, origin.rate, origin.normal, origin.anomalous) == ("f1", None, 3, 4)
+    assert (origin.rule, origin.rate, origin.normal, origin.anomalous) == (
+        "f1",
+        None,
+        3,
+        4,
+    )
     with pytest.raises(InputError, match="expected `good` and others"):
-        fit(detector, pictures / "train", tiny_options(pictures, held_back=None, labelled=pictures / "train"))
+        fit(
+            detector,
+            pictures / "train",
+            tiny_options(pictures, held_back=None, labelled=pictures / "train"),
+        )
 
 
 def test_pictures_of_mixed_sizes(pictures, tmp_path):
     for number, path in enumerate(list_pictures(pictures / "train")):
         image = Image.open(path)
-        image.resize((90 + 10 * number, 70 + 5 * number)).save(tmp_path / path.name)
+        image.resize((90 + 10 * number, 70 + 5 * number)).save(
+            tmp_path / path.name
+        )
     with pytest.warns(SmallSampleWarning):
         model = fit("patchcore", tmp_path, tiny_options(pictures))
     assert model.pipeline.config.size == (64, 72)
@@ -106,7 +154,9 @@ def test_pictures_of_mixed_sizes(pictures, tmp_path):
 
 def test_too_few_pictures(pictures, tmp_path):
     for count in (1, 3):
-        Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(tmp_path / f"{count}.png")
+        Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(
+            tmp_path / f"{count}.png"
+        )
     with pytest.raises(InputError, match="expected at least 2"):
         fit("padim", tmp_path, tiny_options(pictures, held_back=None))
 
@@ -116,15 +166,25 @@ def test_features_that_never_change_are_refused(pictures, labelled):
     """Such a detector would call nothing anomalous, at a threshold of 1e-39."""
     blind = nn.Sequential(nn.Conv2d(3, 4, 4, stride=4))
     nn.init.zeros_(blind[0].weight)
-    sample = {"held_back": None, "labelled": pictures / "test"} if labelled else {}
-    options = tiny_options(pictures, backbone=blind, layers=["0"], weights=None, **sample)
-    with pytest.raises(InputError, match=r"got score 0 for all .* normal pictures"):
+    sample = (
+        {"held_back": None, "labelled": pictures / "test"} if labelled else {}
+    )
+    options = tiny_options(
+        pictures, backbone=blind, layers=["0"], weights=None, **sample
+    )
+    with pytest.raises(
+        InputError, match=r"got score 0 for all .* normal pictures"
+    ):
         fit("padim", pictures / "train", options)
 
 
 def test_images_smaller_than_the_blur(pictures):
     with pytest.raises(InputError, match="enlarge --size"):
-        fit("padim", pictures / "train", tiny_options(pictures, geometry=Geometry((16, 16))))
+        fit(
+            "padim",
+            pictures / "train",
+            tiny_options(pictures, geometry=Geometry((16, 16))),
+        )
 
 
 def rewritten(path, change):
@@ -161,7 +221,9 @@ def test_models_that_claim_otherwise_are_refused(model_paths, tmp_path, change):
 
 def test_damaged_models_are_refused(model_paths, tmp_path):
     data = model_paths["padim"].read_bytes()
-    for number, content in enumerate([b"", data[:100], data[: len(data) // 2], b"\xff" * 64, b"PK" + data]):
+    for number, content in enumerate(
+        [b"", data[:100], data[: len(data) // 2], b"\xff" * 64, b"PK" + data]
+    ):
         path = tmp_path / f"{number}.safetensors"
         path.write_bytes(content)
         with pytest.raises(ModelError):
@@ -179,11 +241,17 @@ def test_damaged_models_are_refused(model_paths, tmp_path):
             ["blocks.1"],
             r"test_vit does not take images of 72x88.*expected 64x80 or 80x96: give another --size",
         ),
-        ("test_maxvit", None, "test_maxvit does not take images of 72x88.*expected"),
+        (
+            "test_maxvit",
+            None,
+            "test_maxvit does not take images of 72x88.*expected",
+        ),
     ],
 )
 def test_backbones_that_do_not_fit_are_said(pictures, backbone, layers, match):
-    options = tiny_options(pictures, backbone=backbone, layers=layers, geometry=Geometry((72, 88)))
+    options = tiny_options(
+        pictures, backbone=backbone, layers=layers, geometry=Geometry((72, 88))
+    )
     with pytest.raises(ModelError, match=match):
         fit("patchcore", pictures / "train", options)
 
@@ -191,10 +259,20 @@ def test_backbones_that_do_not_fit_are_said(pictures, backbone, layers, match):
 def test_pictures_are_fitted_on_or_held_back_never_both(pictures, tmp_path):
     shutil.copytree(pictures / "train" / "good", tmp_path / "normal")
     shutil.copytree(pictures / "held_back", tmp_path / "normal" / "held")
-    with pytest.raises(InputError, match="6 held-back pictures that are fitted on as well"):
-        fit("padim", tmp_path / "normal", tiny_options(pictures, held_back=tmp_path / "normal" / "held"))
+    with pytest.raises(
+        InputError, match="6 held-back pictures that are fitted on as well"
+    ):
+        fit(
+            "padim",
+            tmp_path / "normal",
+            tiny_options(pictures, held_back=tmp_path / "normal" / "held"),
+        )
     with pytest.raises(InputError, match="one of them"):
-        fit("padim", pictures / "train", tiny_options(pictures, labelled=pictures))
+        fit(
+            "padim",
+            pictures / "train",
+            tiny_options(pictures, labelled=pictures),
+        )
 
 
 def test_folders_with_anomalous_pictures_are_not_fitted_on(pictures):
@@ -205,30 +283,53 @@ def test_folders_with_anomalous_pictures_are_not_fitted_on(pictures):
 
 @pytest.mark.parametrize(
     ("detector", "options"),
-    [("padim", {"n_features": 0}), ("patchcore", {"num_neighbors": 2000}), ("padim", {"sigma": -1.0})],
+    [
+        ("padim", {"n_features": 0}),
+        ("patchcore", {"num_neighbors": 2000}),
+        ("padim", {"sigma": -1.0}),
+    ],
 )
 def test_options_out_of_range_are_said(pictures, detector, options):
     with pytest.raises(InputError, match="expected"):
-        fit(detector, pictures / "train", tiny_options(pictures, detector=options))
+        fit(
+            detector,
+            pictures / "train",
+            tiny_options(pictures, detector=options),
+        )
 
 
 @pytest.mark.slow
-def test_a_vit_of_another_size_is_fitted_loaded_and_exported(pictures, detector, tmp_path):
-    options = tiny_options(pictures, backbone="test_vit3", geometry=Geometry((64, 80)))
+def test_a_vit_of_another_size_is_fitted_loaded_and_exported(
+    pictures, detector, tmp_path
+):
+    options = tiny_options(
+        pictures, backbone="test_vit3", geometry=Geometry((64, 80))
+    )
     with pytest.warns(UserWarning) as warned:
         model = fit(detector, pictures / "train", options)
-    said = [str(w.message) for w in warned if w.category is DefaultLayersWarning]
+    said = [
+        str(w.message) for w in warned if w.category is DefaultLayersWarning
+    ]
     assert len(said) == 1
-    assert f"using layers {', '.join(model.pipeline.config.layers)}, " in said[0]
+    assert (
+        f"using layers {', '.join(model.pipeline.config.layers)}, " in said[0]
+    )
     save(model, tmp_path / "model.safetensors")
     images = torch.rand(2, 3, 64, 80)
     with torch.no_grad():
         again = load(tmp_path / "model.safetensors").pipeline(images)
-        assert torch.equal(again.anomaly_map, model.pipeline(images).anomaly_map)
+        assert torch.equal(
+            again.anomaly_map, model.pipeline(images).anomaly_map
+        )
     export(
-        tmp_path / "model.safetensors", tmp_path / "b.anomedge", ExportOptions(frame=FRAME, golden=[pictures / "test"])
+        tmp_path / "model.safetensors",
+        tmp_path / "b.anomedge",
+        ExportOptions(frame=FRAME, golden=[pictures / "test"]),
     )
-    assert [stored.passed for stored in stored_certificates(Bundle.open(tmp_path / "b.anomedge"))] == [True]
+    assert [
+        stored.passed
+        for stored in stored_certificates(Bundle.open(tmp_path / "b.anomedge"))
+    ] == [True]
 
 
 class Untraceable(nn.Module):
@@ -242,20 +343,28 @@ class Untraceable(nn.Module):
     def forward(self, x):
         if x.shape[2] > 5000:
             return x
-        return self.last(self.first(x).relu().permute(0, 2, 3, 1)).mean(dim=(1, 2))
+        return self.last(self.first(x).relu().permute(0, 2, 3, 1)).mean(
+            dim=(1, 2)
+        )
 
 
 @pytest.mark.slow
 def test_a_module_with_hooks_is_fitted_loaded_and_exported(pictures, tmp_path):
     torch.manual_seed(0)
     backbone = Untraceable()
-    options = tiny_options(pictures, backbone=backbone, layers="last", weights=None)
+    options = tiny_options(
+        pictures, backbone=backbone, layers="last", weights=None
+    )
     with pytest.warns(SmallSampleWarning):
         model = fit("patchcore", pictures / "train", options)
     save(model, tmp_path / "model.safetensors")
-    exported = ExportOptions(frame=FRAME, golden=[pictures / "test"], backbone=backbone)
+    exported = ExportOptions(
+        frame=FRAME, golden=[pictures / "test"], backbone=backbone
+    )
     export(tmp_path / "model.safetensors", tmp_path / "b.anomedge", exported)
-    assert Bundle.open(tmp_path / "b.anomedge").manifest.config["layers"] == ["last"]
+    assert Bundle.open(tmp_path / "b.anomedge").manifest.config["layers"] == [
+        "last"
+    ]
 
 
 def retyped(path, target, name, dtype):
@@ -267,21 +376,43 @@ def retyped(path, target, name, dtype):
     return target
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.float64, torch.bfloat16, torch.int32])
-def test_statistics_of_another_type_are_refused_by_name(model_paths, tmp_path, dtype):
-    path = retyped(model_paths["patchcore"], tmp_path / "model.safetensors", "bank.centre", dtype)
-    with pytest.raises(ModelError, match=r"tensor bank\.centre has type \w+; expected F32"):
+@pytest.mark.parametrize(
+    "dtype", [torch.float16, torch.float64, torch.bfloat16, torch.int32]
+)
+def test_statistics_of_another_type_are_refused_by_name(
+    model_paths, tmp_path, dtype
+):
+    path = retyped(
+        model_paths["patchcore"],
+        tmp_path / "model.safetensors",
+        "bank.centre",
+        dtype,
+    )
+    with pytest.raises(
+        ModelError, match=r"tensor bank\.centre has type \w+; expected F32"
+    ):
         load(path)
-    path = retyped(model_paths["patchcore"], tmp_path / "other.safetensors", "bank.neighbors", torch.float32)
-    with pytest.raises(ModelError, match=r"tensor bank\.neighbors has type F32; expected int32"):
+    path = retyped(
+        model_paths["patchcore"],
+        tmp_path / "other.safetensors",
+        "bank.neighbors",
+        torch.float32,
+    )
+    with pytest.raises(
+        ModelError, match=r"tensor bank\.neighbors has type F32; expected int32"
+    ):
         load(path)
 
 
-def test_a_backbone_that_the_file_does_not_hold_is_never_built(model_paths, tmp_path, monkeypatch):
+def test_a_backbone_that_the_file_does_not_hold_is_never_built(
+    model_paths, tmp_path, monkeypatch
+):
     """A file of 370 kB naming a backbone of 1 billion parameters took 5 GB before it was refused."""
 
     def huge(header, inner):
-        inner["config"].update(backbone="vit_giant_patch14_224", layers=["blocks.1"])
+        inner["config"].update(
+            backbone="vit_giant_patch14_224", layers=["blocks.1"]
+        )
 
     def never(*_):
         raise AssertionError("the detector was built")
@@ -289,32 +420,53 @@ def test_a_backbone_that_the_file_does_not_hold_is_never_built(model_paths, tmp_
     path = tmp_path / "model.safetensors"
     path.write_bytes(rewritten(model_paths["patchcore"], huge))
     monkeypatch.setattr(model_file, "_skeleton", never)
-    with pytest.raises(ModelError, match=r"tensors are not what its detector has|does not take images"):
+    with pytest.raises(
+        ModelError,
+        match=r"tensors are not what its detector has|does not take images",
+    ):
         load(path)
 
 
 @pytest.mark.parametrize(
     ("header", "match"),
     [
-        (b'{"__metadata__":{"anomedge":"' + b"a" * (17 << 20) + b'"}}', "does not begin as one"),
-        (b'{"__metadata__":{"anomedge":[' + b"{}," * 400_000 + b"{}]}}", "header has over 400,000 parts"),
-        (b'{"__metadata__":' + b"[" * 300_000 + b"]" * 300_000 + b"}", "is no model"),
+        (
+            b'{"__metadata__":{"anomedge":"' + b"a" * (17 << 20) + b'"}}',
+            "does not begin as one",
+        ),
+        (
+            b'{"__metadata__":{"anomedge":[' + b"{}," * 400_000 + b"{}]}}",
+            "header has over 400,000 parts",
+        ),
+        (
+            b'{"__metadata__":' + b"[" * 300_000 + b"]" * 300_000 + b"}",
+            "is no model",
+        ),
     ],
 )
-def test_headers_that_would_take_memory_are_refused_unread(tmp_path, monkeypatch, header, match):
+def test_headers_that_would_take_memory_are_refused_unread(
+    tmp_path, monkeypatch, header, match
+):
     path = tmp_path / "model.safetensors"
     path.write_bytes(struct.pack("<Q", len(header)) + header)
     if "parts" in match or "begin" in match:
-        monkeypatch.setattr(model_file, "parse_json", lambda raw: pytest.fail("parsed"))
+        monkeypatch.setattr(
+            model_file, "parse_json", lambda raw: pytest.fail("parsed")
+        )
     with pytest.raises(ModelError, match=match):
         load(path)
 
 
-def test_a_model_whose_header_could_not_be_read_again_is_not_written(models, tmp_path):
+def test_a_model_whose_header_could_not_be_read_again_is_not_written(
+    models, tmp_path
+):
     model = models["padim"]
     card = model.card.model_copy(update={"fitted": ("0" * 64,) * 200_001})
     with pytest.raises(ModelError, match="200001 pictures"):
-        save(dataclasses.replace(model, card=card), tmp_path / "model.safetensors")
+        save(
+            dataclasses.replace(model, card=card),
+            tmp_path / "model.safetensors",
+        )
 
 
 class Flat(nn.Module):
@@ -336,7 +488,9 @@ class Flat(nn.Module):
 @pytest.mark.parametrize("variation", [1.0, 1e-4, 1e-5])
 def test_features_that_barely_vary_are_warned_of(pictures, detector, variation):
     """Exports of the flat ones failed their proof, the one of the first did not."""
-    options = tiny_options(pictures, backbone=Flat(variation), layers=["last"], weights=None)
+    options = tiny_options(
+        pictures, backbone=Flat(variation), layers=["last"], weights=None
+    )
     with pytest.warns(UserWarning) as warned:
         fit(detector, pictures / "train", options)
     said = [str(w.message) for w in warned if w.category is FlatFeaturesWarning]
@@ -345,7 +499,9 @@ def test_features_that_barely_vary_are_warned_of(pictures, detector, variation):
 
 
 @pytest.mark.parametrize("moment", ["header", "skeleton"])
-def test_a_model_exchanged_while_it_is_read_is_not_mixed(model_paths, pictures, tmp_path, monkeypatch, moment):
+def test_a_model_exchanged_while_it_is_read_is_not_mixed(
+    model_paths, pictures, tmp_path, monkeypatch, moment
+):
     """Decision, tensors and digest are those of one file, whenever `fit --force` puts another in its place."""
     path, other = tmp_path / "model.safetensors", tmp_path / "other.safetensors"
     shutil.copy(model_paths["padim"], path)
@@ -367,12 +523,16 @@ def test_a_model_exchanged_while_it_is_read_is_not_mixed(model_paths, pictures, 
     loaded = load(path)
     assert not other.exists()
     assert loaded.decision == first.decision
-    assert torch.equal(loaded.pipeline.gaussian.mean, first.pipeline.gaussian.mean)
+    assert torch.equal(
+        loaded.pipeline.gaussian.mean, first.pipeline.gaussian.mean
+    )
     assert loaded.digest == first.digest == sha256_of_file(model_paths["padim"])
     assert load(path).digest == sha256_of_file(path) != first.digest
 
 
-def test_a_model_that_is_overwritten_later_stays_what_was_read(model_paths, tmp_path):
+def test_a_model_that_is_overwritten_later_stays_what_was_read(
+    model_paths, tmp_path
+):
     """safetensors' reader maps the file: pages not yet used changed with it, and a shorter file was a SIGBUS."""
     path = tmp_path / "model.safetensors"
     shutil.copy(model_paths["padim"], path)
@@ -382,7 +542,9 @@ def test_a_model_that_is_overwritten_later_stays_what_was_read(model_paths, tmp_
         file.seek(size // 4)
         file.write(b"\xff" * (size // 2))
     expected = load(model_paths["padim"]).pipeline.state_dict()
-    assert all(torch.equal(tensor, expected[name]) for name, tensor in state.items())
+    assert all(
+        torch.equal(tensor, expected[name]) for name, tensor in state.items()
+    )
 
 
 @pytest.mark.parametrize(
@@ -396,9 +558,16 @@ def test_a_model_that_is_overwritten_later_stays_what_was_read(model_paths, tmp_
         (lambda entry: entry.update(more=1), "more"),
     ],
 )  # fmt: skip
-def test_tensors_that_overlap_or_leave_gaps_are_refused(model_paths, tmp_path, change, match):
+def test_tensors_that_overlap_or_leave_gaps_are_refused(
+    model_paths, tmp_path, change, match
+):
     path = tmp_path / "model.safetensors"
-    path.write_bytes(rewritten(model_paths["padim"], lambda header, _: change(header["gaussian.mean"])))
+    path.write_bytes(
+        rewritten(
+            model_paths["padim"],
+            lambda header, _: change(header["gaussian.mean"]),
+        )
+    )
     with pytest.raises(ModelError, match=match):
         load(path)
 
@@ -408,5 +577,8 @@ def test_models_of_another_length_are_refused(model_paths, tmp_path, wrong):
     data = model_paths["padim"].read_bytes()
     path = tmp_path / "model.safetensors"
     path.write_bytes(data[:-1] if wrong < 0 else data + b"\0")
-    with pytest.raises(ModelError, match=r"got \d+ bytes of tensors; expected \d+\); expected a whole model"):
+    with pytest.raises(
+        ModelError,
+        match=r"got \d+ bytes of tensors; expected \d+\); expected a whole model",
+    ):
         load(path)

@@ -21,7 +21,15 @@ from anomedge.commands._shared import guarded
 from anomedge.errors import InputError, OutputError, RuntimeMissing
 from anomedge.report import Request, write_report
 from anomedge.report.figures import latency, score_histogram
-from anomedge.report.pictures import FALSE_ALARM, FLIPPED, MISS, NEAREST, WORST, in_words, select
+from anomedge.report.pictures import (
+    FALSE_ALARM,
+    FLIPPED,
+    MISS,
+    NEAREST,
+    WORST,
+    in_words,
+    select,
+)
 from anomedge.report.scores import Scores
 from anomedge.verification import plan_of
 from tests.conftest import RUNTIMES
@@ -37,7 +45,13 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.tags, self.rows, self.headings, self.text = [], [], [], [], ""
+        self.open, self.tags, self.rows, self.headings, self.text = (
+            [],
+            [],
+            [],
+            [],
+            "",
+        )
         self.feed(text)
         self.close()
         assert self.open == []
@@ -75,13 +89,18 @@ class Page(HTMLParser):
 
 
 def run(*arguments):
-    return guarded(lambda given: application()(given, prog_name="anomedge"), [str(a) for a in arguments])
+    return guarded(
+        lambda given: application()(given, prog_name="anomedge"),
+        [str(a) for a in arguments],
+    )
 
 
 def written(bundle, target, **more):
     """A report in one batch size, without a measurement unless asked for."""
     plan = plan_of(bundle, RUNTIMES, (1,))
-    certificate = write_report(bundle, target, plan, Request(**({"rounds": 0, "now": CLOCK} | more)))
+    certificate = write_report(
+        bundle, target, plan, Request(**({"rounds": 0, "now": CLOCK} | more))
+    )
     return certificate, target.read_text(encoding="utf-8")
 
 
@@ -95,44 +114,80 @@ def host(bundle_paths, model_paths, pictures, tmp_path_factory):
         shutil.copy(pictures / "test" / kind / "000.png", images / kind / name)
     bundle = folder / "part.anomedge"
     shutil.copytree(bundle_paths["patchcore"], bundle)
-    foreign = json.loads(next((bundle_paths["padim"] / "certificates").glob("*.json")).read_text())
+    foreign = json.loads(
+        next(
+            (bundle_paths["padim"] / "certificates").glob("*.json")
+        ).read_text()
+    )
     certificates = bundle / "certificates"
     (certificates / "foreign.json").write_text(json.dumps(foreign))
     (certificates / "broken.json").write_text('{"bundle": "<b>"}')
     (certificates / "deep.json").write_text("[" * 100_000)
     (certificates / "large.json").write_bytes(b" " * (2 << 20))
-    request = {"model": model_paths["patchcore"], "images": [images], "pictures": 24, "rounds": 1}
+    request = {
+        "model": model_paths["patchcore"],
+        "images": [images],
+        "pictures": 24,
+        "rounds": 1,
+    }
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # two pictures make fewer blends than are wished for
+        warnings.simplefilter(
+            "ignore"
+        )  # two pictures make fewer blends than are wished for
         certificate, text = written(
-            Bundle.open(bundle), folder / "report.html", command="anomedge <again>\x1b[2J\u202e", **request
+            Bundle.open(bundle),
+            folder / "report.html",
+            command="anomedge <again>\x1b[2J\u202e",
+            **request,
         )
-    return SimpleNamespace(certificate=certificate, text=text, page=Page(text), folder=folder)
+    return SimpleNamespace(
+        certificate=certificate, text=text, page=Page(text), folder=folder
+    )
 
 
 def test_page_has_its_parts_in_order(host):
     page = host.page
     assert page.of("html")[0]["lang"] == "en"
-    assert "PROVEN" in host.text[host.text.index("<title>") : host.text.index("</title>")]
+    assert (
+        "PROVEN"
+        in host.text[host.text.index("<title>") : host.text.index("</title>")]
+    )
     assert page.named(2) == [
         "Detector", "Threshold", "Certificate", "Checks", "Scores and margins", "Pictures", "Latency",
         "Certificates in the bundle", "Licences", "Tools",
     ]  # fmt: skip
     levels = [level for level, _ in page.headings]
     assert levels[0] == 1
-    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    assert all(
+        after <= before + 1 for before, after in itertools.pairwise(levels)
+    )
     assert "✓ PROVEN" in page.text
     assert "anomedge <again>\\x1b[2J\\u202e" in page.text
-    assert not {character for character in host.text if character != "\n" and not character.isprintable()}
+    assert not {
+        character
+        for character in host.text
+        if character != "\n" and not character.isprintable()
+    }
     assert len(host.text.encode()) < 5e6
 
 
 def test_page_needs_nothing_else(host):
     for tag, attributes in host.page.tags:
-        assert tag not in {"script", "link", "iframe", "object", "embed", "base", "form"}
+        assert tag not in {
+            "script",
+            "link",
+            "iframe",
+            "object",
+            "embed",
+            "base",
+            "form",
+        }
         for name, value in attributes.items():
             assert not name.startswith("on")
-            assert "http" not in (value or "") or value.startswith("data:"), (tag, name)
+            assert "http" not in (value or "") or value.startswith("data:"), (
+                tag,
+                name,
+            )
             if name in {"src", "href"}:
                 assert re.match(r"data:image/(jpeg|svg\+xml);base64,", value)
     style = host.text[host.text.index("<style>") : host.text.index("</style>")]
@@ -145,7 +200,9 @@ def test_page_needs_nothing_else(host):
 def test_pictures_have_words_and_tables_have_heads(host):
     images = host.page.of("img")
     assert len(images) > 4
-    assert all(image["alt"] and image["width"] and image["height"] for image in images)
+    assert all(
+        image["alt"] and image["width"] and image["height"] for image in images
+    )
     assert all(head["scope"] in {"row", "col"} for head in host.page.of("th"))
     assert len(host.page.of("caption")) == len(host.page.of("table"))
 
@@ -153,7 +210,12 @@ def test_pictures_have_words_and_tables_have_heads(host):
 def test_every_cell_and_check_is_in_a_table(host):
     rows = [row for row in host.page.rows if row]
     for cell in host.certificate.cells:
-        wanted = [f"{cell.runtime} {cell.version}", cell.running_on, str(cell.batch), "✓ passed"]
+        wanted = [
+            f"{cell.runtime} {cell.version}",
+            cell.running_on,
+            str(cell.batch),
+            "✓ passed",
+        ]
         (row,) = [row for row in rows if row[:4] == wanted]
         assert row[4] == f"{cell.score_error:.1e}"
         assert row[5] == f"{cell.map_error:.1e}"
@@ -161,7 +223,9 @@ def test_every_cell_and_check_is_in_a_table(host):
         if check.kind == "bundle":
             assert [f"bundle: {check.name}", "holds✓"] in rows
             continue
-        (row,) = [row for row in rows if row[0] == f"{check.kind}: {check.name}"]
+        (row,) = [
+            row for row in rows if row[0] == f"{check.kind}: {check.name}"
+        ]
         assert row[2 + RUNTIMES.index(check.runtime)].endswith("✓")
     timed = [row for row in rows if "MiB" in row[-1]]
     assert len(timed) == len(RUNTIMES)
@@ -173,12 +237,23 @@ def test_names_of_pictures_are_escaped(host):
 
 
 def test_stored_certificates_are_marked(host):
-    said = {row[0]: row[-1] for row in host.page.rows if row and row[0].endswith(".json")}
-    assert said["foreign.json"] == "✗ not about this bundle: its digest is another bundle's"
+    said = {
+        row[0]: row[-1]
+        for row in host.page.rows
+        if row and row[0].endswith(".json")
+    }
+    assert (
+        said["foreign.json"]
+        == "✗ not about this bundle: its digest is another bundle's"
+    )
     assert said["broken.json"].startswith("✗ ignored: not a certificate")
     assert said["deep.json"].startswith("✗ ignored")
-    assert said["large.json"].startswith("✗ ignored: not a certificate (got 2097152 bytes")
-    assert [name for name, verdict in said.items() if verdict.startswith("✓ passed")] == ["host.json"]
+    assert said["large.json"].startswith(
+        "✗ ignored: not a certificate (got 2097152 bytes"
+    )
+    assert [
+        name for name, verdict in said.items() if verdict.startswith("✓ passed")
+    ] == ["host.json"]
 
 
 def test_same_inputs_give_the_same_bytes(bundle_paths, tmp_path):
@@ -193,14 +268,25 @@ def test_same_inputs_give_the_same_bytes(bundle_paths, tmp_path):
 def test_thresholds_of_the_device_are_told(bundle_paths, tmp_path):
     root = tmp_path / "part.anomedge"
     shutil.copytree(bundle_paths["padim"], root)
-    write_local(Bundle.open(root), LocalSettings(threshold=123.456, by="<Ada>", when="yesterday", pictures="line 3"))
-    text = " ".join(Page(written(Bundle.open(root), tmp_path / "r.html", pictures=0)[1]).text.split())
+    write_local(
+        Bundle.open(root),
+        LocalSettings(
+            threshold=123.456, by="<Ada>", when="yesterday", pictures="line 3"
+        ),
+    )
+    text = " ".join(
+        Page(
+            written(Bundle.open(root), tmp_path / "r.html", pictures=0)[1]
+        ).text.split()
+    )
     assert "123.456; a score above it is anomalous" in text
     assert "by: <Ada>" in text
     assert "thresholds of its own" in text
 
 
-def test_a_failed_proof_is_written_and_exits_with_3(bundle_paths, tmp_path, capfd):
+def test_a_failed_proof_is_written_and_exits_with_3(
+    bundle_paths, tmp_path, capfd
+):
     root = tmp_path / "part.anomedge"
     shutil.copytree(bundle_paths["padim"], root)
     fields = Bundle.open(root).manifest.model_dump(exclude={"files", "digest"})
@@ -209,16 +295,37 @@ def test_a_failed_proof_is_written_and_exits_with_3(bundle_paths, tmp_path, capf
     (root / "manifest.json").unlink()
     write_manifest(root, fields)
     target = tmp_path / "report.html"
-    arguments = ["report", root, "-o", target, "--batch", "1", "--runtime", RUNTIMES[0], "--no-bench", "--json"]
+    arguments = [
+        "report",
+        root,
+        "-o",
+        target,
+        "--batch",
+        "1",
+        "--runtime",
+        RUNTIMES[0],
+        "--no-bench",
+        "--json",
+    ]
     assert run(*arguments) == 3
     said = capfd.readouterr()
-    assert json.loads(said.out) == {"report": str(target), "passed": False, "bytes": target.stat().st_size}
+    assert json.loads(said.out) == {
+        "report": str(target),
+        "passed": False,
+        "bytes": target.stat().st_size,
+    }
     assert "the proof failed" in said.err
     page = Page(target.read_text(encoding="utf-8"))
     assert "✗ FAILED" in page.text
     assert "PROVEN" not in page.text
-    assert "off by" in page.text[: page.text.index("Threshold")]  # the reasons come first
-    assert any("✗ not about this bundle" in row[-1] for row in page.rows if row and row[0] == "host.json")
+    assert (
+        "off by" in page.text[: page.text.index("Threshold")]
+    )  # the reasons come first
+    assert any(
+        "✗ not about this bundle" in row[-1]
+        for row in page.rows
+        if row and row[0] == "host.json"
+    )
     assert run(*arguments) == 2  # and is not replaced without --force
     assert "--force" in capfd.readouterr().err
     assert run(*arguments, "--force") == 3
@@ -226,7 +333,12 @@ def test_a_failed_proof_is_written_and_exits_with_3(bundle_paths, tmp_path, capf
 
 def test_runtimes_that_agree_prove_nothing(bundle_paths, pictures, tmp_path):
     images = [pictures / "test"]
-    certificate, text = written(Bundle.open(bundle_paths["padim"]), tmp_path / "r.html", images=images, pictures=1)
+    certificate, text = written(
+        Bundle.open(bundle_paths["padim"]),
+        tmp_path / "r.html",
+        images=images,
+        pictures=1,
+    )
     assert certificate.passed
     assert "RUNTIMES AGREE" in text
     assert "PROVEN" not in text
@@ -244,9 +356,14 @@ from anomedge.__main__ import main
 sys.argv = ['anomedge', 'report', {str(bundle_paths["padim"])!r}, '-o', {str(tmp_path / "r.html")!r}, '--batch', '1', '--no-bench']
 main()
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
-    assert "as golden frames on all" in Page((tmp_path / "r.html").read_text(encoding="utf-8")).text
+    assert (
+        "as golden frames on all"
+        in Page((tmp_path / "r.html").read_text(encoding="utf-8")).text
+    )
 
 
 def test_wrong_use_writes_nothing(bundle_paths, tmp_path, monkeypatch):
@@ -257,9 +374,13 @@ def test_wrong_use_writes_nothing(bundle_paths, tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="make it first"):
         write_report(bundle, tmp_path / "no" / "report.html", plan, Request())
     with pytest.raises(InputError, match="got 25 pictures"):
-        write_report(bundle, tmp_path / "report.html", plan, Request(pictures=25))
+        write_report(
+            bundle, tmp_path / "report.html", plan, Request(pictures=25)
+        )
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(RuntimeMissing, match=r"matplotlib and jinja2.*anomedge\[report\]"):
+    with pytest.raises(
+        RuntimeMissing, match=r"matplotlib and jinja2.*anomedge\[report\]"
+    ):
         write_report(bundle, tmp_path / "report.html", plan, Request())
     assert list(tmp_path.iterdir()) == []
 
@@ -267,29 +388,63 @@ def test_wrong_use_writes_nothing(bundle_paths, tmp_path, monkeypatch):
 def test_each_reason_has_its_turn():
     scores = np.array([1.0, 9.0, 6.0, 2.0, 4.9, 5.2])
     known = [False, True, False, True, False, True]
-    decision = SimpleNamespace(threshold=5.0, scale=1.0, is_anomalous=lambda values: np.asarray(values) > 5.0)
-    pictures = [SimpleNamespace(name=f"{i}.png", anomalous=flag) for i, flag in enumerate(known)]
+    decision = SimpleNamespace(
+        threshold=5.0,
+        scale=1.0,
+        is_anomalous=lambda values: np.asarray(values) > 5.0,
+    )
+    pictures = [
+        SimpleNamespace(name=f"{i}.png", anomalous=flag)
+        for i, flag in enumerate(known)
+    ]
     maps = np.zeros((6, 1, 2, 2))
-    reference = SimpleNamespace(pictures=pictures, outputs=SimpleNamespace(score=scores, anomaly_map=maps))
-    copy = SimpleNamespace(score=scores + np.array([0.5, 0, 0, 0, 0.2, 0]), anomaly_map=maps)
+    reference = SimpleNamespace(
+        pictures=pictures,
+        outputs=SimpleNamespace(score=scores, anomaly_map=maps),
+    )
+    copy = SimpleNamespace(
+        score=scores + np.array([0.5, 0, 0, 0, 0.2, 0]), anomaly_map=maps
+    )
     bundle = SimpleNamespace(decision=decision)
     chosen = select(reference, {"copy": copy}, bundle, 6)
-    assert chosen == {4: [FLIPPED, NEAREST], 0: [WORST], 2: [FALSE_ALARM], 3: [MISS], 5: [NEAREST]}
+    assert chosen == {
+        4: [FLIPPED, NEAREST],
+        0: [WORST],
+        2: [FALSE_ALARM],
+        3: [MISS],
+        5: [NEAREST],
+    }
     assert list(select(reference, {"copy": copy}, bundle, 2)) == [4, 0]
     assert select(reference, {"copy": copy}, bundle, 0) == {}
 
 
 def test_the_largest_error_is_the_one_farthest_above_what_is_allowed():
     """Of a scale of 1, 1e-3 at 1 is too much and 4e-3 at 2,000 is not."""
-    decision = SimpleNamespace(threshold=5000.0, scale=1.0, is_anomalous=lambda values: np.asarray(values) > 5000.0)
-    pictures = [SimpleNamespace(name=f"{i}.png", anomalous=False) for i in range(2)]
+    decision = SimpleNamespace(
+        threshold=5000.0,
+        scale=1.0,
+        is_anomalous=lambda values: np.asarray(values) > 5000.0,
+    )
+    pictures = [
+        SimpleNamespace(name=f"{i}.png", anomalous=False) for i in range(2)
+    ]
     scores = np.array([1.0, 2000.0])
-    for maps, errors in ((np.zeros((2, 1, 1, 1)), [1e-3, 4e-3]), (scores.reshape(2, 1, 1, 1), [0, 0])):
-        reference = SimpleNamespace(pictures=pictures, outputs=SimpleNamespace(score=scores, anomaly_map=maps))
+    for maps, errors in (
+        (np.zeros((2, 1, 1, 1)), [1e-3, 4e-3]),
+        (scores.reshape(2, 1, 1, 1), [0, 0]),
+    ):
+        reference = SimpleNamespace(
+            pictures=pictures,
+            outputs=SimpleNamespace(score=scores, anomaly_map=maps),
+        )
         moved = maps + np.reshape([1e-3, 4e-3], maps.shape) * bool(maps.any())
         copy = SimpleNamespace(score=scores + errors, anomaly_map=moved)
-        chosen = select(reference, {"copy": copy}, SimpleNamespace(decision=decision), 2)
-        assert [place for place, reasons in chosen.items() if WORST in reasons] == [0]
+        chosen = select(
+            reference, {"copy": copy}, SimpleNamespace(decision=decision), 2
+        )
+        assert [
+            place for place, reasons in chosen.items() if WORST in reasons
+        ] == [0]
 
 
 def test_errors_in_words():
@@ -322,7 +477,11 @@ def test_image_of_a_page_is_a_picture(host):
     import base64
     import io
 
-    shown = [image["src"].split(",")[1] for image in host.page.of("img") if image["src"].startswith("data:image/jpeg")]
+    shown = [
+        image["src"].split(",")[1]
+        for image in host.page.of("img")
+        if image["src"].startswith("data:image/jpeg")
+    ]
     with Image.open(io.BytesIO(base64.b64decode(shown[0]))) as image:
         assert image.width <= 480
         assert image.size == (128, 96)

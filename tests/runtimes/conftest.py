@@ -5,14 +5,22 @@ import sys
 
 import pytest
 
+from anomedge.runtimes.nvidia import gpus
 from anomedge.runtimes.nvidia.gpus import Found, Gpu
 from tests.runtimes.fake_cuda import FakeCuda
 from tests.runtimes.fake_tensorrt import RELEASES, FakeTensorRT
 
 GRAPH = {
     "inputs": {"frames": ["UINT8", [-1, 4, 6, 3]]},
-    "outputs": {"score": ["FLOAT", [-1]], "anomaly_map": ["FLOAT", [-1, 1, 2, 3]]},
-    "layers": [["CAST", ["FLOAT"]], ["CONVOLUTION", ["FLOAT"]], ["REDUCE", ["FLOAT"]]],
+    "outputs": {
+        "score": ["FLOAT", [-1]],
+        "anomaly_map": ["FLOAT", [-1, 1, 2, 3]],
+    },
+    "layers": [
+        ["CAST", ["FLOAT"]],
+        ["CONVOLUTION", ["FLOAT"]],
+        ["REDUCE", ["FLOAT"]],
+    ],
 }
 
 
@@ -26,10 +34,19 @@ class Machine:
         monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", self.cuda)
         self.gpus("Fake GPU")
 
-    def gpus(self, *names, capability=(8, 7), driver="CUDA 12.6, 540.4.0", reason="no NVIDIA driver"):
-        gpus = tuple(Gpu(i, name, capability, driver) for i, name in enumerate(names))
+    def gpus(
+        self,
+        *names,
+        capability=(8, 7),
+        driver="CUDA 12.6, 540.4.0",
+        reason="no NVIDIA driver",
+    ):
+        installed = tuple(
+            Gpu(i, name, capability, driver) for i, name in enumerate(names)
+        )
+        found = Found(installed, "" if installed else reason)
         self.cuda.names = names
-        self._patch.setattr(gpus, "find", lambda: Found(gpus, "" if gpus else reason))
+        self._patch.setattr(gpus, "find", lambda: found)
 
     def install(self, release, name="tensorrt"):
         self.trt = FakeTensorRT(release, self.cuda, name)

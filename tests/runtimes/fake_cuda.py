@@ -34,12 +34,24 @@ class FakeCuda(ModuleType):
         super().__init__("cuda.bindings.runtime")
         self.__spec__ = ModuleSpec(self.__name__, None)
         self.names = names
-        self.cudaMemcpyKind, self.cudaStreamCaptureMode = cudaMemcpyKind, cudaStreamCaptureMode
+        self.cudaMemcpyKind, self.cudaStreamCaptureMode = (
+            cudaMemcpyKind,
+            cudaStreamCaptureMode,
+        )
         self.cudaStreamNonBlocking = 1
         self.memory = {"host": {}, "device": {}}
-        self.streams, self.graphs, self.alive = {}, {}, {"context": 0, "engine": 0, "runtime": 0}
+        self.streams, self.graphs, self.alive = (
+            {},
+            {},
+            {"context": 0, "engine": 0, "runtime": 0},
+        )
         self.code = FakeError.cudaErrorMemoryAllocation
-        self.fail, self.problems, self.calls, self.capturing = set(), [], [], None
+        self.fail, self.problems, self.calls, self.capturing = (
+            set(),
+            [],
+            [],
+            None,
+        )
         self.chosen, self.made = {}, 0
 
     def __getattribute__(self, name):
@@ -51,17 +63,31 @@ class FakeCuda(ModuleType):
             self.calls.append(name)
             if name in self.fail:
                 return (self.code, None)
-            if name != "cudaSetDevice" and threading.get_ident() not in self.chosen:
+            if (
+                name != "cudaSetDevice"
+                and threading.get_ident() not in self.chosen
+            ):
                 self.problems.append(f"{name} on a thread that chose no GPU")
             results = value(*arguments)
-            return (FakeError.cudaSuccess, *(() if results is None else (results,)))
+            return (
+                FakeError.cudaSuccess,
+                *(() if results is None else (results,)),
+            )
 
         return call
 
     def left(self):
         """What nobody freed."""
-        memory = [f"{side} {address}" for side, held in self.memory.items() for address in held]
-        return memory + [f"stream {s}" for s in self.streams] + [f"graph {g}" for g in self.graphs]
+        memory = [
+            f"{side} {address}"
+            for side, held in self.memory.items()
+            for address in held
+        ]
+        return (
+            memory
+            + [f"stream {s}" for s in self.streams]
+            + [f"graph {g}" for g in self.graphs]
+        )
 
     def _number(self):
         self.made += 1
@@ -113,16 +139,29 @@ class FakeCuda(ModuleType):
         del self.streams[stream]
 
     def enqueue(self, stream, work):
-        (self.capturing if self.capturing is not None else self.streams[stream]).append(work)
+        (
+            self.capturing
+            if self.capturing is not None
+            else self.streams[stream]
+        ).append(work)
 
     def cudaMemcpyAsync(self, target, source, size, kind, stream):
         self.enqueue(stream, lambda: self._copy(target, source, size, kind))
 
     def _copy(self, target, source, size, kind):
-        sides = ("device", "host") if kind == cudaMemcpyKind.cudaMemcpyHostToDevice else ("host", "device")
-        into, out_of = (self.memory[side][address] for side, address in zip(sides, (target, source), strict=True))
+        sides = (
+            ("device", "host")
+            if kind == cudaMemcpyKind.cudaMemcpyHostToDevice
+            else ("host", "device")
+        )
+        into, out_of = (
+            self.memory[side][address]
+            for side, address in zip(sides, (target, source), strict=True)
+        )
         if size > min(into.size, out_of.size):
-            self.problems.append(f"copied {size} bytes past a buffer of {min(into.size, out_of.size)}")
+            self.problems.append(
+                f"copied {size} bytes past a buffer of {min(into.size, out_of.size)}"
+            )
         into[:size] = out_of[:size]
 
     def cudaStreamSynchronize(self, stream):

@@ -14,7 +14,14 @@ import numpy as np
 
 SURFACES = Path(__file__).parent / "surfaces"
 RELEASES = ("8.6.1", "10.3.0", "10.13.3", "10.16.1", "11.4.0")
-SIZES = {"UINT8": "uint8", "FLOAT": "float32", "HALF": "float16", "INT32": "int32", "INT64": "int64", "BF16": "uint16"}
+SIZES = {
+    "UINT8": "uint8",
+    "FLOAT": "float32",
+    "HALF": "float16",
+    "INT32": "int32",
+    "INT64": "int64",
+    "BF16": "uint16",
+}
 ONNX = {1: "FLOAT", 2: "UINT8", 6: "INT32", 7: "INT64", 10: "HALF"}
 
 
@@ -50,7 +57,9 @@ class Guarded:
     def _check(self, name):
         kind = type(self).__name__
         if name not in self._trt.surface["classes"][kind]:
-            raise AttributeError(f"{kind} of {self._trt.__version__} has no {name}")
+            raise AttributeError(
+                f"{kind} of {self._trt.__version__} has no {name}"
+            )
         self._trt.journal.append(f"{kind}.{name}")
 
     def __getattribute__(self, name):
@@ -90,12 +99,18 @@ class INetworkDefinition(Guarded):
         trt = self._trt
         self._graph = graph
         self._layers = [
-            ILayer(trt, _type=trt.LayerType[kind], _kinds=kinds, _set={}) for kind, kinds in graph.get("layers", [])
+            ILayer(trt, _type=trt.LayerType[kind], _kinds=kinds, _set={})
+            for kind, kinds in graph.get("layers", [])
         ]
 
     def get_input(self, i):
         name, (kind, shape) = list(self._graph["inputs"].items())[i]
-        return ITensor(self._trt, _name=name, _shape=tuple(shape), _dtype=self._trt.DataType[kind])
+        return ITensor(
+            self._trt,
+            _name=name,
+            _shape=tuple(shape),
+            _dtype=self._trt.DataType[kind],
+        )
 
     def get_layer(self, i):
         return self._layers[i]
@@ -131,7 +146,9 @@ class ITimingCache(Guarded):
 
 
 class IBuilderConfig(Guarded):
-    default_device_type = DLA_core = hardware_compatibility_level = progress_monitor = num_compute_capabilities = None
+    default_device_type = DLA_core = hardware_compatibility_level = (
+        progress_monitor
+    ) = num_compute_capabilities = None
 
     def set_flag(self, flag):
         assert isinstance(flag, self._trt.BuilderFlag)
@@ -171,7 +188,12 @@ class Builder(Guarded):
         return INetworkDefinition(self._trt)
 
     def create_builder_config(self):
-        more = {"_flags": {"TF32"}, "_pools": {}, "_profiles": [], "_capabilities": []}
+        more = {
+            "_flags": {"TF32"},
+            "_pools": {},
+            "_profiles": [],
+            "_capabilities": [],
+        }
         self._trt.config = IBuilderConfig(self._trt, **more)
         return self._trt.config
 
@@ -182,12 +204,20 @@ class Builder(Guarded):
         trt, graph = self._trt, network._graph
         trt.network, trt.builds = network, trt.builds + 1
         trt.say(graph.get("build_says", []))
-        if config.__dict__.get("progress_monitor") is not None and not trt.step(config.__dict__["progress_monitor"]):
+        if config.__dict__.get("progress_monitor") is not None and not trt.step(
+            config.__dict__["progress_monitor"]
+        ):
             return None
         if graph.get("unbuildable"):
             return None
-        shapes = {name: shape for profile in config._profiles for name, shape in profile._shapes.items()}
-        return json.dumps({"version": trt.__version__, "graph": graph, "profile": shapes}).encode()
+        shapes = {
+            name: shape
+            for profile in config._profiles
+            for name, shape in profile._shapes.items()
+        }
+        return json.dumps(
+            {"version": trt.__version__, "graph": graph, "profile": shapes}
+        ).encode()
 
 
 class Counted(Guarded):
@@ -239,7 +269,11 @@ class ICudaEngine(Counted):
         return tuple(self._tensors()[name][1])
 
     def get_tensor_mode(self, name):
-        return TensorIOMode.INPUT if name in self._plan["graph"]["inputs"] else TensorIOMode.OUTPUT
+        return (
+            TensorIOMode.INPUT
+            if name in self._plan["graph"]["inputs"]
+            else TensorIOMode.OUTPUT
+        )
 
     def get_tensor_profile_shape(self, name, profile):
         return [tuple(shape) for shape in self._plan["profile"][name]]
@@ -247,7 +281,9 @@ class ICudaEngine(Counted):
     def create_execution_context(self):
         if self._plan["graph"].get("no_context"):
             return None
-        return IExecutionContext(self._trt, _plan=self._plan, _shapes={}, _addresses={}, _warm=False)
+        return IExecutionContext(
+            self._trt, _plan=self._plan, _shapes={}, _addresses={}, _warm=False
+        )
 
 
 class IExecutionContext(Counted):
@@ -255,13 +291,21 @@ class IExecutionContext(Counted):
 
     def set_input_shape(self, name, shape):
         self._warm = False
-        least, _, largest = self._plan["profile"].get(name, [self._plan["graph"]["inputs"][name][1]] * 3)
+        least, _, largest = self._plan["profile"].get(
+            name, [self._plan["graph"]["inputs"][name][1]] * 3
+        )
         self._shapes[name] = shape
-        return all(low <= size <= high for low, size, high in zip(least, shape, largest, strict=True))
+        return all(
+            low <= size <= high
+            for low, size, high in zip(least, shape, largest, strict=True)
+        )
 
     def get_tensor_shape(self, name):
         count = next(iter(self._shapes.values()))[0]
-        return tuple(count if size == -1 else size for size in self._plan["graph"]["outputs"][name][1])
+        return tuple(
+            count if size == -1 else size
+            for size in self._plan["graph"]["outputs"][name][1]
+        )
 
     def set_tensor_address(self, name, address):
         self._addresses[name] = address
@@ -269,13 +313,26 @@ class IExecutionContext(Counted):
 
     def execute_async_v3(self, stream):
         cuda, graph = self._trt.cuda, self._plan["graph"]
-        if graph.get("fails") or (cuda.capturing is not None and not self._warm):
-            self._trt.say([("ERROR", "IExecutionContext::enqueueV3: Error Code 1: Cuda Runtime")])
+        if graph.get("fails") or (
+            cuda.capturing is not None and not self._warm
+        ):
+            self._trt.say(
+                [
+                    (
+                        "ERROR",
+                        "IExecutionContext::enqueueV3: Error Code 1: Cuda Runtime",
+                    )
+                ]
+            )
             return False
         self._warm = cuda.capturing is None or self._warm
-        shapes = {name: self.get_tensor_shape(name) for name in graph["outputs"]}
+        shapes = {
+            name: self.get_tensor_shape(name) for name in graph["outputs"]
+        }
         given, addresses = dict(self._shapes), dict(self._addresses)
-        cuda.enqueue(stream, lambda: compute(cuda, graph, addresses, given, shapes))
+        cuda.enqueue(
+            stream, lambda: compute(cuda, graph, addresses, given, shapes)
+        )
         return True
 
 
@@ -296,7 +353,11 @@ def expected(images, shape):
 
 def view(cuda, address, kind, shape):
     dtype = np.dtype(SIZES[kind])
-    return cuda.memory["device"][address][: int(np.prod(shape)) * dtype.itemsize].view(dtype).reshape(shape)
+    return (
+        cuda.memory["device"][address][: int(np.prod(shape)) * dtype.itemsize]
+        .view(dtype)
+        .reshape(shape)
+    )
 
 
 def read_graph(content):
@@ -305,13 +366,26 @@ def read_graph(content):
     import onnx
 
     proto = onnx.ModelProto.FromString(content).graph
-    inputs, outputs = ({v.name: described(v) for v in values} for values in (proto.input, proto.output))
-    return {"inputs": inputs, "outputs": outputs, "layers": [["CONVOLUTION", ["FLOAT"]]]}
+    inputs, outputs = (
+        {v.name: described(v) for v in values}
+        for values in (proto.input, proto.output)
+    )
+    return {
+        "inputs": inputs,
+        "outputs": outputs,
+        "layers": [["CONVOLUTION", ["FLOAT"]]],
+    }
 
 
 def described(value):
     kind = value.type.tensor_type
-    return [ONNX[kind.elem_type], [d.dim_value if d.HasField("dim_value") else -1 for d in kind.shape.dim]]
+    return [
+        ONNX[kind.elem_type],
+        [
+            d.dim_value if d.HasField("dim_value") else -1
+            for d in kind.shape.dim
+        ],
+    ]
 
 
 class FakeTensorRT(ModuleType):
@@ -320,16 +394,31 @@ class FakeTensorRT(ModuleType):
     def __init__(self, release, cuda, name="tensorrt"):
         super().__init__(name)
         self.__spec__ = ModuleSpec(name, None)
-        self.surface = json.loads((SURFACES / f"{release}.json").read_text(encoding="utf-8"))
+        self.surface = json.loads(
+            (SURFACES / f"{release}.json").read_text(encoding="utf-8")
+        )
         self.__version__ = self.surface["version"]
         self.cuda, self.journal, self.log = cuda, [], None
-        self.builds, self.cores, self.reading, self.flags, self.config, self.network = 0, 0, [], 0, None, None
+        (
+            self.builds,
+            self.cores,
+            self.reading,
+            self.flags,
+            self.config,
+            self.network,
+        ) = 0, 0, [], 0, None, None
         self.step = self._steps
         for kind, members in self.surface["enums"].items():
             values = self.surface["values"].get(kind, {})
-            numbers = {name: values.get(name, 10 + i) for i, name in enumerate(members)}
+            numbers = {
+                name: values.get(name, 10 + i) for i, name in enumerate(members)
+            }
             setattr(self, kind, enum.IntEnum(kind, numbers))
-        made = {"Builder": Builder, "OnnxParser": OnnxParser, "Runtime": Runtime}
+        made = {
+            "Builder": Builder,
+            "OnnxParser": OnnxParser,
+            "Runtime": Runtime,
+        }
         for name in self.surface["top"]:
             if name in made:
                 setattr(self, name, self._maker(made[name]))
@@ -354,6 +443,8 @@ class FakeTensorRT(ModuleType):
 
     def _steps(self, monitor):
         monitor.phase_start("Building engine", None, 2)
-        answers = [monitor.step_complete("Building engine", i) for i in range(2)]
+        answers = [
+            monitor.step_complete("Building engine", i) for i in range(2)
+        ]
         monitor.phase_finish("Building engine")
         return all(answers)

@@ -31,7 +31,15 @@ RUN = [sys.executable, "-W", "error", "-m", "anomedge"]
 
 
 def built(path, *arguments):
-    command = [*RUN, "build", str(path), "--runtime", "rtx", "--json", *arguments]
+    command = [
+        *RUN,
+        "build",
+        str(path),
+        "--runtime",
+        "rtx",
+        "--json",
+        *arguments,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "warning" not in done.stderr
@@ -44,7 +52,11 @@ def fixed(model_paths, tmp_path_factory):
     path = tmp_path_factory.mktemp("fixed") / "part.anomedge"
     precisions = tuple(PRECISIONS)
     export(
-        model_paths["padim"], path, ExportOptions(frame=FRAME, batch=2, precisions=precisions, runtimes=RUNTIMES[:1])
+        model_paths["padim"],
+        path,
+        ExportOptions(
+            frame=FRAME, batch=2, precisions=precisions, runtimes=RUNTIMES[:1]
+        ),
     )
     return path
 
@@ -52,21 +64,47 @@ def fixed(model_paths, tmp_path_factory):
 @pytest.mark.parametrize("stages", [[], ["--stages"]], ids=["model", "stages"])
 def test_graphs_parse_and_build(bundle, stages, tmp_path):
     for precision in bundle.manifest.variants:
-        made = built(bundle.path, "--precision", precision, "--cache", str(tmp_path), "--batch", "1", "2", "8", *stages)
+        made = built(
+            bundle.path,
+            "--precision",
+            precision,
+            "--cache",
+            str(tmp_path),
+            "--batch",
+            "1",
+            "2",
+            "8",
+            *stages,
+        )
         assert made["built"]
         assert made["bytes"] > 10_000
         assert made["fingerprint"]["batches"] == [1, 2, 8]
-        assert file_name("stages" if stages else "model", precision, ".onnx") in made["fingerprint"]["graph"]
+        assert (
+            file_name("stages" if stages else "model", precision, ".onnx")
+            in made["fingerprint"]["graph"]
+        )
 
 
 def test_every_precision_and_a_fixed_batch_build(fixed):
-    made = {precision: built(fixed, "--precision", precision) for precision in PRECISIONS}
-    assert len({content["sha256"] for content in made.values()}) == len(PRECISIONS) > 1
+    made = {
+        precision: built(fixed, "--precision", precision)
+        for precision in PRECISIONS
+    }
+    assert (
+        len({content["sha256"] for content in made.values()})
+        == len(PRECISIONS)
+        > 1
+    )
     for precision, content in made.items():
-        assert list(content["fingerprint"]["graph"]) == [file_name("model", precision, ".onnx")]
+        assert list(content["fingerprint"]["graph"]) == [
+            file_name("model", precision, ".onnx")
+        ]
     # Beside the bundle, which stays what its manifest says.
     Bundle.open(fixed)
-    kept = sorted(path.suffix for path in fixed.with_name("part.anomedge.engines").iterdir())
+    kept = sorted(
+        path.suffix
+        for path in fixed.with_name("part.anomedge.engines").iterdir()
+    )
     assert kept == [".engine"] * len(PRECISIONS) + [".json"] * len(PRECISIONS)
     assert not built(fixed, "--precision", "fp32")["built"]
 
@@ -74,9 +112,17 @@ def test_every_precision_and_a_fixed_batch_build(fixed):
 def test_a_graph_that_it_refuses_is_told_with_the_parser_s_words(tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(b"no graph")
-    done = subprocess.run([*RUN, "build", str(path), "--runtime", "rtx"], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [*RUN, "build", str(path), "--runtime", "rtx"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 2
-    assert "model.onnx was not understood: (deserializeOnnxModel): MODEL_DESERIALIZE_FAILED" in done.stderr
+    assert (
+        "model.onnx was not understood: (deserializeOnnxModel): MODEL_DESERIALIZE_FAILED"
+        in done.stderr
+    )
     assert [found.name for found in tmp_path.iterdir()] == ["model.onnx"]
 
 
@@ -140,19 +186,44 @@ RECORD = """
 """
 
 
-@pytest.mark.parametrize(("release", "how"), [("rtx-1.7.1", "portable"), ("11.4.0", "for one GPU")])
+@pytest.mark.parametrize(
+    ("release", "how"), [("rtx-1.7.1", "portable"), ("11.4.0", "for one GPU")]
+)
 @pytest.mark.parametrize("batch", ["dynamic", "fixed"])
-def test_the_fake_hears_the_calls_that_the_real_builder_hears(release, how, batch, bundle_paths, fixed):
+def test_the_fake_hears_the_calls_that_the_real_builder_hears(
+    release, how, batch, bundle_paths, fixed
+):
     path = (fixed if batch == "fixed" else bundle_paths["padim"]) / "model.onnx"
     fake = FakeTensorRT(release, FakeCuda())
     kinds = json.dumps(sorted(fake.surface["classes"]))
-    command = [sys.executable, "-c", textwrap.dedent(RECORD), str(path), kinds, how]
+    command = [
+        sys.executable,
+        "-c",
+        textwrap.dedent(RECORD),
+        str(path),
+        kinds,
+        how,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    build(fake, Order(GraphFile(path).load(), Options(workspace=1 << 30), portable=how == "portable"))
+    build(
+        fake,
+        Order(
+            GraphFile(path).load(),
+            Options(workspace=1 << 30),
+            portable=how == "portable",
+        ),
+    )
     assert fake.journal == json.loads(done.stdout)
-    assert fake.journal[:4] == ["Builder", "Builder.create_network", "OnnxParser", "OnnxParser.parse"]
-    assert ("IOptimizationProfile.set_shape" in fake.journal) == (batch == "dynamic")
+    assert fake.journal[:4] == [
+        "Builder",
+        "Builder.create_network",
+        "OnnxParser",
+        "OnnxParser.parse",
+    ]
+    assert ("IOptimizationProfile.set_shape" in fake.journal) == (
+        batch == "dynamic"
+    )
     assert ("ITimingCache.serialize" in fake.journal) == (how != "portable")
 
 
@@ -187,7 +258,12 @@ STOPPED = """
 
 
 def test_the_real_builder_tells_its_steps_and_stops_at_ctrl_c(bundle):
-    command = [sys.executable, "-c", textwrap.dedent(STOPPED), str(bundle.file("model.onnx"))]
+    command = [
+        sys.executable,
+        "-c",
+        textwrap.dedent(STOPPED),
+        str(bundle.file("model.onnx")),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     steps = json.loads(done.stdout)

@@ -9,20 +9,34 @@ import pytest
 
 import anomedge
 from anomedge import Inspector, runtimes
-from anomedge.errors import BundleError, DeviceMismatch, InputError, RuntimeFailure, RuntimeMissing
+from anomedge.errors import (
+    BundleError,
+    DeviceMismatch,
+    InputError,
+    RuntimeFailure,
+    RuntimeMissing,
+)
 from anomedge.images import list_pictures, read_picture
 from tests.conftest import FRAME, RUNTIMES
 
 
 @pytest.fixture
 def frames(pictures):
-    return np.stack([read_picture(path) for path in list_pictures(pictures / "test")[:3]])
+    return np.stack(
+        [read_picture(path) for path in list_pictures(pictures / "test")[:3]]
+    )
 
 
 def test_named_in_full_and_in_short():
     for full, short in (("onnxruntime", "ort"), ("openvino", "ov")):
-        assert runtimes.get(full) is runtimes.get(short) is runtimes.get(short.upper())
-    with pytest.raises(InputError, match=r"onnxruntime \(ort\), openvino \(ov\)"):
+        assert (
+            runtimes.get(full)
+            is runtimes.get(short)
+            is runtimes.get(short.upper())
+        )
+    with pytest.raises(
+        InputError, match=r"onnxruntime \(ort\), openvino \(ov\)"
+    ):
         runtimes.get("caffe")
 
 
@@ -30,21 +44,34 @@ def test_a_missing_vendor_names_the_extra(monkeypatch):
     monkeypatch.setattr(runtimes.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(RuntimeMissing, match=r"pip install 'anomedge\[ort\]'"):
         runtimes.get("ort")
-    with pytest.raises(RuntimeMissing, match="no runtime is installed that runs here"):
+    with pytest.raises(
+        RuntimeMissing, match="no runtime is installed that runs here"
+    ):
         runtimes.open("anything")
 
 
 def test_a_session_says_where_it_runs(bundle, runtime):
     with runtimes.open(bundle, runtime=runtime, threads=1) as session:
-        assert session.running_on in {"CPUExecutionProvider", "CPU"} or "(cuda:0)" in session.running_on
+        assert (
+            session.running_on in {"CPUExecutionProvider", "CPU"}
+            or "(cuda:0)" in session.running_on
+        )
         assert session.version
-        assert str(session.inputs["frames"]) == f"uint8 (any, {FRAME[0]}, {FRAME[1]}, 3)"
+        assert (
+            str(session.inputs["frames"])
+            == f"uint8 (any, {FRAME[0]}, {FRAME[1]}, 3)"
+        )
         assert session.outputs["anomaly_map"].shape == (None, 1, 64, 72)
 
 
 def test_devices_that_are_not_there(bundle, runtime):
     on_gpus = runtime.startswith("tensorrt")
-    for device in ("npu", "tensorrt", "nonsense", *(() if on_gpus else ("cuda", "gpu"))):
+    for device in (
+        "npu",
+        "tensorrt",
+        "nonsense",
+        *(() if on_gpus else ("cuda", "gpu")),
+    ):
         with pytest.raises(DeviceMismatch, match=r"got device|asked for"):
             runtimes.open(bundle, runtime=runtime, device=device)
 
@@ -64,7 +91,10 @@ def test_devices_that_are_not_there(bundle, runtime):
     ],
 )
 def test_wrong_input_is_refused(bundle, runtime, frames, change):
-    with runtimes.open(bundle, runtime=runtime) as session, pytest.raises(InputError, match="expected"):
+    with (
+        runtimes.open(bundle, runtime=runtime) as session,
+        pytest.raises(InputError, match="expected"),
+    ):
         session.run(change(frames))
 
 
@@ -90,15 +120,22 @@ def test_results_outlive_the_next_run(bundle, runtime, frames):
 
 def test_threads_share_a_session(bundle, runtime, frames):
     with runtimes.open(bundle, runtime=runtime) as session:
-        expected = [session.run({"frames": frame[None]})["score"] for frame in frames]
+        expected = [
+            session.run({"frames": frame[None]})["score"] for frame in frames
+        ]
         wrong = []
 
         def work(i):
             for _ in range(20):
-                if not np.array_equal(session.run({"frames": frames[i][None]})["score"], expected[i]):
+                if not np.array_equal(
+                    session.run({"frames": frames[i][None]})["score"],
+                    expected[i],
+                ):
                     wrong.append(i)
 
-        threads = [threading.Thread(target=work, args=(i % 3,)) for i in range(8)]
+        threads = [
+            threading.Thread(target=work, args=(i % 3,)) for i in range(8)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -120,23 +157,32 @@ def test_options_are_checked(bundle):
             runtimes.open(bundle, runtime=RUNTIMES[0], **wrong)
     with pytest.raises(BundleError, match="fp32"):
         runtimes.open(bundle, runtime=RUNTIMES[0], precision="fp16")
-    with runtimes.open(bundle, runtime="ov", hint="throughput", threads=1) as session:
+    with runtimes.open(
+        bundle, runtime="ov", hint="throughput", threads=1
+    ) as session:
         assert session.running_on == "CPU"
 
 
 def test_foreign_files_fail_at_the_seam(tmp_path, runtime):
     path = tmp_path / "model.onnx"
     path.write_bytes(b"no graph")
-    with pytest.raises(RuntimeFailure, match=r"could not open model\.onnx") as failure:
+    with pytest.raises(
+        RuntimeFailure, match=r"could not open model\.onnx"
+    ) as failure:
         runtimes.open(path, runtime=runtime)
     assert failure.value.__cause__ is not None
 
 
-def test_an_openvino_that_reads_no_float16_beside_the_graph_says_which_one_does(tmp_path, monkeypatch):
+def test_an_openvino_that_reads_no_float16_beside_the_graph_says_which_one_does(
+    tmp_path, monkeypatch
+):
     path = tmp_path / "stages.fp16.onnx"
     path.write_bytes(b"as OpenVINO 2024 finds it")
     monkeypatch.setattr(runtimes.get("ov"), "version", "2024.6.0")
-    with pytest.raises(RuntimeFailure, match=r"2024\.6\.0 could not read stages\.fp16\.onnx \(.*expected 2025\.0"):
+    with pytest.raises(
+        RuntimeFailure,
+        match=r"2024\.6\.0 could not read stages\.fp16\.onnx \(.*expected 2025\.0",
+    ):
         runtimes.open(path, "ov", precision="fp16")
     for version, precision in (("2024.6.0", "fp32"), ("2025.0.0", "fp16")):
         monkeypatch.setattr(runtimes.get("ov"), "version", version)
@@ -145,12 +191,17 @@ def test_an_openvino_that_reads_no_float16_beside_the_graph_says_which_one_does(
         assert "expected 2025" not in str(failure.value)
 
 
-def test_a_vendor_made_for_another_numpy_is_told_from_a_graph_that_does_not_open(bundle, monkeypatch):
+def test_a_vendor_made_for_another_numpy_is_told_from_a_graph_that_does_not_open(
+    bundle, monkeypatch
+):
     def fails(session):
         raise ImportError  # all that onnxruntime 1.17 says to its caller beside numpy 2
 
     monkeypatch.setattr(runtimes.get("ort"), "_open", fails)
-    with pytest.raises(RuntimeFailure, match=rf"does not load beside numpy {np.__version__}.*'numpy<2'"):
+    with pytest.raises(
+        RuntimeFailure,
+        match=rf"does not load beside numpy {np.__version__}.*'numpy<2'",
+    ):
         runtimes.open(bundle, "ort")
 
 
@@ -159,23 +210,41 @@ def test_runtimes_agree(bundle, frames):
     for runtime in RUNTIMES:
         with runtimes.open(bundle, runtime=runtime) as session:
             scores.append(session.run({"frames": frames})["score"])
-    np.testing.assert_allclose(scores[0], scores[-1], atol=1e-4 * bundle.decision.scale)
+    np.testing.assert_allclose(
+        scores[0], scores[-1], atol=1e-4 * bundle.decision.scale
+    )
 
 
-def test_inspector_takes_frames_paths_and_batches(bundle, runtime, pictures, frames):
+def test_inspector_takes_frames_paths_and_batches(
+    bundle, runtime, pictures, frames
+):
     paths = list_pictures(pictures / "test")[:3]
     with Inspector.open(bundle.path, runtime=runtime) as inspector:
         one = inspector.predict(frames[0])
         assert inspector.predict(paths[0]).score == pytest.approx(one.score)
         assert inspector.predict(str(paths[0])).label == one.label
         many = inspector.predict(frames)
-        assert [r.score for r in many] == pytest.approx([r.score for r in inspector.predict(paths)])
+        assert [r.score for r in many] == pytest.approx(
+            [r.score for r in inspector.predict(paths)]
+        )
         assert one.anomaly_map.shape == one.mask.shape == (64, 72)
         assert one.milliseconds > 0
         for result in many:
-            assert result.label == ("anomalous" if result.score > inspector.decision.threshold else "normal")
-            np.testing.assert_array_equal(result.mask, result.anomaly_map > inspector.decision.pixel_threshold)
-        for wrong in ([], frames[0, 0], np.zeros((8, 8, 3), np.uint8), [frames[0], frames[0][:8]]):
+            assert result.label == (
+                "anomalous"
+                if result.score > inspector.decision.threshold
+                else "normal"
+            )
+            np.testing.assert_array_equal(
+                result.mask,
+                result.anomaly_map > inspector.decision.pixel_threshold,
+            )
+        for wrong in (
+            [],
+            frames[0, 0],
+            np.zeros((8, 8, 3), np.uint8),
+            [frames[0], frames[0][:8]],
+        ):
             with pytest.raises(InputError, match="expected"):
                 inspector.predict(wrong)
 
@@ -197,19 +266,33 @@ def test_the_package_hands_on_the_inspector():
         _ = anomedge.nothing
 
 
-def test_a_fixed_batch_inspects_any_number_of_frames(model_paths, frames, tmp_path):
+def test_a_fixed_batch_inspects_any_number_of_frames(
+    model_paths, frames, tmp_path
+):
     from anomedge.export.bundling import ExportOptions, export
 
-    export(model_paths["padim"], tmp_path / "b.anomedge", ExportOptions(frame=FRAME, batch=2, runtimes=RUNTIMES[:1]))
-    with Inspector.open(tmp_path / "b.anomedge", runtime=RUNTIMES[0]) as inspector:
+    export(
+        model_paths["padim"],
+        tmp_path / "b.anomedge",
+        ExportOptions(frame=FRAME, batch=2, runtimes=RUNTIMES[:1]),
+    )
+    with Inspector.open(
+        tmp_path / "b.anomedge", runtime=RUNTIMES[0]
+    ) as inspector:
         many = [result.score for result in inspector.predict(frames)]
-        assert many == pytest.approx([inspector.predict(frame).score for frame in frames], rel=1e-6)
+        assert many == pytest.approx(
+            [inspector.predict(frame).score for frame in frames], rel=1e-6
+        )
 
 
 def test_a_score_that_is_not_finite_is_no_verdict(bundle, frames, monkeypatch):
     with Inspector.open(bundle, runtime=RUNTIMES[0]) as inspector:
         run = inspector.session.run
-        monkeypatch.setattr(inspector.session, "run", lambda feed: {k: v * np.nan for k, v in run(feed).items()})
+        monkeypatch.setattr(
+            inspector.session,
+            "run",
+            lambda feed: {k: v * np.nan for k, v in run(feed).items()},
+        )
         with pytest.raises(RuntimeFailure, match="not finite"):
             inspector.predict(frames)
 
@@ -227,7 +310,15 @@ assert heard == ["TERM"]
 """
 
 
-def test_signals_arrive_after_sessions_were_closed_in_their_order(bundle_paths, runtime):
-    command = [sys.executable, "-c", SIGNALLED, str(bundle_paths["padim"] / "model.onnx"), runtime]
+def test_signals_arrive_after_sessions_were_closed_in_their_order(
+    bundle_paths, runtime
+):
+    command = [
+        sys.executable,
+        "-c",
+        SIGNALLED,
+        str(bundle_paths["padim"] / "model.onnx"),
+        runtime,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done

@@ -14,16 +14,37 @@ import pytest
 from anomedge.errors import InputError, OutputError, RuntimeFailure
 from anomedge.inspector import Result
 from anomedge.resample import Geometry
-from anomedge.station import READER, Lines, Mailbox, Station, StationOptions, sources
+from anomedge.station import (
+    READER,
+    Lines,
+    Mailbox,
+    Station,
+    StationOptions,
+    sources,
+)
 from anomedge.station.reactions import OnFail
 from anomedge.station.sources import CameraSource, Captured, Notice, Trouble
 from anomedge.threshold import Decision, Origin
 
 SIZE = (8, 12)
 ORIGIN = Origin(
-    rate=0.01, rule="false-alarm-rate", source="-", normal=1, anomalous=0, margin=1, extrapolated=False, pictures="-"
+    rate=0.01,
+    rule="false-alarm-rate",
+    source="-",
+    normal=1,
+    anomalous=0,
+    margin=1,
+    extrapolated=False,
+    pictures="-",
 )
-DECISION = Decision(threshold=100, pixel_threshold=100, minimum=0, maximum=255, scale=10, origin=ORIGIN)
+DECISION = Decision(
+    threshold=100,
+    pixel_threshold=100,
+    minimum=0,
+    maximum=255,
+    scale=10,
+    origin=ORIGIN,
+)
 
 
 class GreyInspector:
@@ -33,7 +54,11 @@ class GreyInspector:
         self.seconds = seconds
         self.seen, self.news = [], []
         self.decision = DECISION
-        manifest = SimpleNamespace(input=SimpleNamespace(frame=SIZE), geometry=Geometry(SIZE), digest="d")
+        manifest = SimpleNamespace(
+            input=SimpleNamespace(frame=SIZE),
+            geometry=Geometry(SIZE),
+            digest="d",
+        )
         self.bundle = SimpleNamespace(path="part.anomedge", manifest=manifest)
         self.session = SimpleNamespace(name="fake", running_on="nowhere")
 
@@ -49,7 +74,15 @@ class GreyInspector:
             raise RuntimeFailure("fake gave a score or map that is not finite")
         anomaly_map = np.full(SIZE, grey, np.float32)
         label = "anomalous" if grey > 100 else "normal"
-        return [Result(float(grey), label, anomaly_map, DECISION.mask(anomaly_map), 1.23456)]
+        return [
+            Result(
+                float(grey),
+                label,
+                anomaly_map,
+                DECISION.mask(anomaly_map),
+                1.23456,
+            )
+        ]
 
 
 class ListSource:
@@ -68,18 +101,44 @@ class ListSource:
 
 
 def frame(number, grey=0, size=SIZE, path=None):
-    return Captured(number, f"f{number}", np.full((*size, 3), grey, np.uint8), path, time=1.5)
+    return Captured(
+        number,
+        f"f{number}",
+        np.full((*size, 3), grey, np.uint8),
+        path,
+        time=1.5,
+    )
 
 
-def run(items, *, options=None, live=False, on_fail=None, keeper=None, inspector=None, lines=None):
+def run(
+    items,
+    *,
+    options=None,
+    live=False,
+    on_fail=None,
+    keeper=None,
+    inspector=None,
+    lines=None,
+):
     """The lines of a run."""
     lines = lines or Lines(io.StringIO())
     source = items if hasattr(items, "items") else ListSource(items, live)
-    command = OnFail(on_fail, lines.error) if isinstance(on_fail, str) else on_fail
+    command = (
+        OnFail(on_fail, lines.error) if isinstance(on_fail, str) else on_fail
+    )
     try:
-        Station(inspector or GreyInspector(), source, lines, options, command, keeper).run()
+        Station(
+            inspector or GreyInspector(),
+            source,
+            lines,
+            options,
+            command,
+            keeper,
+        ).run()
     finally:
-        said = [json.loads(line) for line in lines._stream.getvalue().splitlines()]
+        said = [
+            json.loads(line) for line in lines._stream.getvalue().splitlines()
+        ]
     return said
 
 
@@ -88,7 +147,9 @@ def events(lines):
 
 
 def test_one_line_a_frame_between_started_and_stopped():
-    lines = run([frame(1, 7), Trouble(2, "bad", "no picture", 2.0), frame(3, 120)])
+    lines = run(
+        [frame(1, 7), Trouble(2, "bad", "no picture", 2.0), frame(3, 120)]
+    )
     assert events(lines) == ["started", "frame", "error", "frame", "stopped"]
     assert lines[1] == {
         "event": "frame", "time": "1970-01-01T00:00:01.500+00:00", "number": 1, "name": "f1", "label": "normal",
@@ -97,9 +158,18 @@ def test_one_line_a_frame_between_started_and_stopped():
     assert lines[2] == {
         "event": "error", "time": "1970-01-01T00:00:02.000+00:00", "name": "bad", "message": "no picture",
     }  # fmt: skip
-    assert (lines[3]["label"], lines[3]["anomalous_pixels"]) == ("anomalous", 1.0)
+    assert (lines[3]["label"], lines[3]["anomalous_pixels"]) == (
+        "anomalous",
+        1.0,
+    )
     del lines[4]["time"]
-    assert lines[4] == {"event": "stopped", "frames": 2, "anomalous": 1, "errors": 1, "dropped": 0}
+    assert lines[4] == {
+        "event": "stopped",
+        "frames": 2,
+        "anomalous": 1,
+        "errors": 1,
+        "dropped": 0,
+    }
     assert lines[0]["digest"] == "d"
 
 
@@ -124,7 +194,9 @@ def test_a_slow_loop_loses_nothing_and_reads_no_further_than_its_queue():
 def test_a_live_source_drops_its_oldest_frames_and_counts_them():
     inspector = GreyInspector(seconds=0.05)
     given = [frame(number, number) for number in range(1, 41)]
-    lines = run(given, live=True, options=StationOptions(queue=3), inspector=inspector)
+    lines = run(
+        given, live=True, options=StationOptions(queue=3), inspector=inspector
+    )
     frames = [line for line in lines if line["event"] == "frame"]
     numbers = [line["number"] for line in frames]
     assert numbers == sorted(numbers)
@@ -141,8 +213,13 @@ def test_a_live_source_slower_than_the_loop_drops_nothing():
                 stop.wait(0.01)
                 yield item
 
-    lines = run(Slow([frame(number) for number in range(1, 9)], live=True), options=StationOptions(queue=1))
-    assert [line["number"] for line in lines if line["event"] == "frame"] == list(range(1, 9))
+    lines = run(
+        Slow([frame(number) for number in range(1, 9)], live=True),
+        options=StationOptions(queue=1),
+    )
+    assert [
+        line["number"] for line in lines if line["event"] == "frame"
+    ] == list(range(1, 9))
     assert lines[-1]["dropped"] == 0
 
 
@@ -194,24 +271,39 @@ def test_stop_is_prompt(state, monkeypatch, tmp_path):
 
     fake_opencv(monkeypatch)
     hanging = threading.Event()
-    source = sources.FolderSource(tmp_path, poll=60) if state == "empty" else CameraSource("0", first=60, longest=60)
+    source = (
+        sources.FolderSource(tmp_path, poll=60)
+        if state == "empty"
+        else CameraSource("0", first=60, longest=60)
+    )
     if state == "hanging":
-        monkeypatch.setattr(sources, "_next", lambda *_: hanging.wait(20) and None)
+        monkeypatch.setattr(
+            sources, "_next", lambda *_: hanging.wait(20) and None
+        )
     if state == "busy":
         source = ListSource([frame(number) for number in range(1, 100)])
-    station = Station(GreyInspector(0.02 if state == "busy" else 0), source, Lines(stream := io.StringIO()))
+    station = Station(
+        GreyInspector(0.02 if state == "busy" else 0),
+        source,
+        Lines(stream := io.StringIO()),
+    )
     threading.Timer(0.3, station.stop).start()
     start = time.monotonic()
     summary = station.run()
     assert 0.2 < time.monotonic() - start < 2.5
     assert json.loads(stream.getvalue().splitlines()[-1])["event"] == "stopped"
-    assert any(thread.name == READER for thread in threading.enumerate()) == (state == "hanging")
+    assert any(thread.name == READER for thread in threading.enumerate()) == (
+        state == "hanging"
+    )
     assert (summary.frames > 0) == (state == "busy")
     hanging.set()
 
 
 def test_limit_counts_every_frame():
-    lines = run([frame(1), Trouble(2, "bad", "-"), frame(3), frame(4)], options=StationOptions(limit=3))
+    lines = run(
+        [frame(1), Trouble(2, "bad", "-"), frame(3), frame(4)],
+        options=StationOptions(limit=3),
+    )
     assert events(lines) == ["started", "frame", "error", "frame", "stopped"]
 
 
@@ -221,25 +313,45 @@ def test_other_sizes_are_errors_or_stretched(tmp_path):
     assert events(lines) == ["started", "error", "frame", "stopped"]
     assert "f1: got 16x20; expected 8x12" in lines[1]["message"]
     assert "--stretch" in lines[1]["message"]
-    assert events(run(odd, options=StationOptions(stretch=True))) == ["started", "frame", "frame", "stopped"]
+    assert events(run(odd, options=StationOptions(stretch=True))) == [
+        "started",
+        "frame",
+        "frame",
+        "stopped",
+    ]
 
 
 def test_a_blind_station_ends_with_the_error():
-    given = [frame(number, grey) for number, grey in enumerate((255, 255, 0, 255, 255, 255, 0), start=1)]
+    given = [
+        frame(number, grey)
+        for number, grey in enumerate((255, 255, 0, 255, 255, 255, 0), start=1)
+    ]
     lines = Lines(stream := io.StringIO())
-    with pytest.raises(RuntimeFailure, match=r"3 frames in a row .* not finite"):
+    with pytest.raises(
+        RuntimeFailure, match=r"3 frames in a row .* not finite"
+    ):
         run(given, options=StationOptions(give_up=3), lines=lines)
     assert events([json.loads(line) for line in stream.getvalue().splitlines()]) == [
         "started", "error", "error", "frame", "error", "error", "error", "stopped",
     ]  # fmt: skip
-    assert events(run(given, options=StationOptions(give_up=4)))[-1] == "stopped"
+    assert (
+        events(run(given, options=StationOptions(give_up=4)))[-1] == "stopped"
+    )
 
 
 def test_a_camera_of_the_wrong_size_is_blind_too_but_not_a_folder(tmp_path):
     with pytest.raises(RuntimeFailure, match="got 4x4"):
-        run([frame(number, 0, (4, 4)) for number in range(1, 9)], options=StationOptions(give_up=3))
-    pictures = [frame(number, 0, (4, 4), tmp_path / "a") for number in range(1, 9)]
-    assert events(run(pictures, options=StationOptions(give_up=3))).count("error") == 8
+        run(
+            [frame(number, 0, (4, 4)) for number in range(1, 9)],
+            options=StationOptions(give_up=3),
+        )
+    pictures = [
+        frame(number, 0, (4, 4), tmp_path / "a") for number in range(1, 9)
+    ]
+    assert (
+        events(run(pictures, options=StationOptions(give_up=3))).count("error")
+        == 8
+    )
 
 
 def test_errors_of_the_source_end_the_loop_after_what_came_before():
@@ -251,7 +363,9 @@ def test_errors_of_the_source_end_the_loop_after_what_came_before():
     lines = Lines(stream := io.StringIO())
     with pytest.raises(ZeroDivisionError):
         run(source, lines=lines)
-    assert events([json.loads(line) for line in stream.getvalue().splitlines()]) == ["started", "frame", "stopped"]
+    assert events(
+        [json.loads(line) for line in stream.getvalue().splitlines()]
+    ) == ["started", "frame", "stopped"]
 
 
 class BrokenStream(io.StringIO):
@@ -267,12 +381,18 @@ class BrokenStream(io.StringIO):
 def test_a_closed_output_ends_the_loop_without_error():
     stream = BrokenStream(BrokenPipeError(), good=2)
     inspector = GreyInspector()
-    run([frame(number) for number in range(1, 500)], inspector=inspector, lines=Lines(stream))
+    run(
+        [frame(number) for number in range(1, 500)],
+        inspector=inspector,
+        lines=Lines(stream),
+    )
     assert len(inspector.seen) == 2
 
 
 def test_an_output_that_cannot_be_written_is_an_error():
-    stream = BrokenStream(OSError(errno.ENOSPC, "No space left on device"), good=2)
+    stream = BrokenStream(
+        OSError(errno.ENOSPC, "No space left on device"), good=2
+    )
     with pytest.raises(OutputError, match="No space left"):
         run([frame(number) for number in range(1, 500)], lines=Lines(stream))
 
@@ -288,9 +408,17 @@ def test_no_line_holds_nan_or_broken_unicode():
 def test_a_change_of_the_bundle_is_a_line_and_told():
     inspector, told, stream = GreyInspector(), [], io.StringIO()
     inspector.news = [None, "another bundle"]
-    Station(inspector, ListSource([frame(1), frame(2), frame(3)]), Lines(stream), tell=told.append).run()
+    Station(
+        inspector,
+        ListSource([frame(1), frame(2), frame(3)]),
+        Lines(stream),
+        tell=told.append,
+    ).run()
     said = [json.loads(line) for line in stream.getvalue().splitlines()]
     (line,) = [line for line in said if line["event"] == "changed"]
-    assert (line["name"], line["message"]) == ("part.anomedge", "another bundle")
+    assert (line["name"], line["message"]) == (
+        "part.anomedge",
+        "another bundle",
+    )
     assert told == ["another bundle"]
     assert said[-1]["frames"] == 3

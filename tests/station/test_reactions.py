@@ -31,29 +31,43 @@ def test_on_fail_gets_the_line_and_its_arguments_in_order(tmp_path):
     code = "open(sys.argv[1], 'a').write(json.dumps([sys.argv[2:], json.loads(sys.stdin.read())]) + '\\n')"
     out = tmp_path / "got"
     command = f"{script(tmp_path, code)} {out} name={{name}} {{score}} {{path}} '{{other}} $HOME'"
-    odd = Captured(3, "{score}; rm", np.full((*SIZE, 3), 140, np.uint8), tmp_path / "x.png")
+    odd = Captured(
+        3, "{score}; rm", np.full((*SIZE, 3), 140, np.uint8), tmp_path / "x.png"
+    )
     lines = run([frame(1, 120), frame(2, 3), odd], on_fail=command)
     got = [json.loads(line) for line in out.read_text().splitlines()]
     assert [arguments for arguments, _ in got] == [
         ["name=f1", "120.0", "", "{other} $HOME"],
         ["name={score}; rm", "140.0", str(tmp_path / "x.png"), "{other} $HOME"],
     ]
-    assert [line for _, line in got] == [line for line in lines if line.get("label") == "anomalous"]
+    assert [line for _, line in got] == [
+        line for line in lines if line.get("label") == "anomalous"
+    ]
     assert lines[-1]["errors"] == 0
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell's command line")
 def test_a_name_reaches_a_shell_as_data_by_the_environment(tmp_path):
     pwned, out = tmp_path / "pwned", tmp_path / "got"
-    odd = Captured(1, f"$(touch {pwned}).png", np.full((*SIZE, 3), 140, np.uint8), tmp_path / "`x`.png")
+    odd = Captured(
+        1,
+        f"$(touch {pwned}).png",
+        np.full((*SIZE, 3), 140, np.uint8),
+        tmp_path / "`x`.png",
+    )
     said = '"$ANOMEDGE_NAME" "$ANOMEDGE_PATH" "$ANOMEDGE_SCORE"'
-    lines = run([odd], on_fail=shlex.join(["sh", "-c", f"printf '%s\\n' {said} > {out}"]))
+    lines = run(
+        [odd],
+        on_fail=shlex.join(["sh", "-c", f"printf '%s\\n' {said} > {out}"]),
+    )
     assert lines[-1]["errors"] == 0
     assert out.read_text().splitlines() == [odd.name, str(odd.path), "140.0"]
     assert not pwned.exists()
 
 
-def test_a_frame_without_a_file_has_an_empty_path_in_the_environment(tmp_path, monkeypatch):
+def test_a_frame_without_a_file_has_an_empty_path_in_the_environment(
+    tmp_path, monkeypatch
+):
     monkeypatch.setenv("ANOMEDGE_PATH", "of another")
     out = tmp_path / "got"
     code = "open(sys.argv[1], 'w').write(repr(os.environ['ANOMEDGE_PATH']))"
@@ -67,7 +81,9 @@ def test_a_name_that_begins_with_a_dash_is_no_option(tmp_path):
         "given = [os.environ['ANOMEDGE_NAME'], os.environ['ANOMEDGE_PATH']]\n"
         "open(sys.argv[1], 'w').write(json.dumps(sys.argv[2:] + given))"
     )
-    odd = Captured(1, "-x.png", np.full((*SIZE, 3), 140, np.uint8), Path("-x.png"))
+    odd = Captured(
+        1, "-x.png", np.full((*SIZE, 3), 140, np.uint8), Path("-x.png")
+    )
     run([odd], on_fail=f"{script(tmp_path, code)} {out} {{name}} {{path}}")
     assert json.loads(out.read_text()) == ["./-x.png"] * 4
 
@@ -97,7 +113,9 @@ UNSAFE = [
 @pytest.mark.parametrize("command", UNSAFE)
 def test_a_placeholder_within_program_text_is_refused(command, monkeypatch):
     monkeypatch.setattr("shutil.which", lambda name: name)
-    with pytest.raises(InputError, match=r"""program text .* sh -c 'echo "\$ANOMEDGE_NAME"'$"""):
+    with pytest.raises(
+        InputError, match=r"""program text .* sh -c 'echo "\$ANOMEDGE_NAME"'$"""
+    ):
         split_command(command)
 
 
@@ -120,9 +138,20 @@ def test_a_placeholder_as_an_argument_is_kept(command, monkeypatch):
 
 
 def test_on_fail_that_fails_is_an_error_line(tmp_path):
-    lines = run([frame(1, 120), frame(2, 3)], on_fail=script(tmp_path, "print('no line of ours'); sys.exit(3)"))
-    assert [line["message"] for line in lines if line["event"] == "error"] == ["--on-fail ended with 3; expected 0"]
-    assert sorted(events(lines)) == ["error", "frame", "frame", "started", "stopped"]
+    lines = run(
+        [frame(1, 120), frame(2, 3)],
+        on_fail=script(tmp_path, "print('no line of ours'); sys.exit(3)"),
+    )
+    assert [line["message"] for line in lines if line["event"] == "error"] == [
+        "--on-fail ended with 3; expected 0"
+    ]
+    assert sorted(events(lines)) == [
+        "error",
+        "frame",
+        "frame",
+        "started",
+        "stopped",
+    ]
 
 
 def test_on_fail_that_takes_too_long_is_killed_with_its_children(tmp_path):
@@ -132,12 +161,16 @@ def test_on_fail_that_takes_too_long_is_killed_with_its_children(tmp_path):
         "if child == 0:\n    time.sleep(60)\n"
         f"open({str(tmp_path / 'pids')!r}, 'w').write(f'{{os.getpid()}} {{child}}')\ntime.sleep(60)"
     )
-    command = OnFail(script(tmp_path, code), lambda *what: said.append(what), timeout=1.0)
+    command = OnFail(
+        script(tmp_path, code), lambda *what: said.append(what), timeout=1.0
+    )
     start = time.monotonic()
     command.submit(Job("{}", "f1", 1.0))
     command.close()
     assert time.monotonic() - start < 10
-    assert said == [("f1", "--on-fail took longer than 1 seconds and was killed")]
+    assert said == [
+        ("f1", "--on-fail took longer than 1 seconds and was killed")
+    ]
     leader, child = map(int, (tmp_path / "pids").read_text().split())
     assert not running(leader)
     assert ended(child)
@@ -154,7 +187,10 @@ def ended(pid):
 def running(pid):
     """Not gone and no zombie."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+        return (
+            Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+            != "Z"
+        )
     except (FileNotFoundError, ProcessLookupError):
         return False
 
@@ -182,7 +218,9 @@ def test_on_fail_that_cannot_start_any_more_is_an_error_line(tmp_path):
     assert "could not run" in said[0][1]
 
 
-@pytest.mark.parametrize("command", ["", "no-such-program x", "'unbalanced", "{name}"])
+@pytest.mark.parametrize(
+    "command", ["", "no-such-program x", "'unbalanced", "{name}"]
+)
 def test_on_fail_that_cannot_be_found_is_refused(command):
     with pytest.raises(InputError, match="--on-fail"):
         OnFail(command, print)
@@ -199,16 +237,23 @@ def test_overlays_of_anomalous_frames_are_kept_newest_first_out(tmp_path):
     left.write_bytes(b"half")
     keeper = PictureKeeper(folder, keep=3)
     assert not left.exists()
-    lines = run([frame(number, 90 + 10 * number) for number in range(1, 7)], keeper=keeper)
+    lines = run(
+        [frame(number, 90 + 10 * number) for number in range(1, 7)],
+        keeper=keeper,
+    )
     assert lines[-1]["anomalous"] == 5
     names = sorted(path.name for path in folder.iterdir())
-    assert names == [f"19700101T000001.500000Z-{n:08d}-f{n}.overlay.png" for n in (4, 5, 6)] + ["mine.png"]
+    assert names == [
+        f"19700101T000001.500000Z-{n:08d}-f{n}.overlay.png" for n in (4, 5, 6)
+    ] + ["mine.png"]
     with Image.open(folder / names[0]) as picture:
         assert picture.size == (SIZE[1], SIZE[0])
 
 
 def test_names_of_pictures_stay_in_their_folder(tmp_path):
-    path = PictureKeeper(tmp_path).save(np.zeros((4, 4, 3), np.uint8), name="../a/b:c\udcff", number=1, time=0.0)
+    path = PictureKeeper(tmp_path).save(
+        np.zeros((4, 4, 3), np.uint8), name="../a/b:c\udcff", number=1, time=0.0
+    )
     assert path.parent == tmp_path
     assert path.name == "19700101T000000.000000Z-00000001-.._a_b_c_.overlay.png"
 
@@ -220,7 +265,14 @@ def test_a_full_disk_is_an_error_line(tmp_path, monkeypatch):
     keeper = PictureKeeper(tmp_path / "out")
     monkeypatch.setattr(reactions.Image.Image, "save", full)
     lines = run([frame(1, 120), frame(2, 120)], keeper=keeper)
-    assert events(lines) == ["started", "frame", "error", "frame", "error", "stopped"]
+    assert events(lines) == [
+        "started",
+        "frame",
+        "error",
+        "frame",
+        "error",
+        "stopped",
+    ]
     assert "no space left" in lines[2]["message"].lower()
     assert list((tmp_path / "out").iterdir()) == []
 

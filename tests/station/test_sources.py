@@ -68,7 +68,13 @@ def test_a_folder_gives_what_is_there_in_order_then_what_arrives(tmp_path):
     source = FolderSource(tmp_path, poll=7)
     world = World(nothing, arrive, nothing, nothing)
     items = list(source.items(world))
-    assert [item.name for item in items] == ["b.png", "c.png", "a.png", "1.png", "0.png"]
+    assert [item.name for item in items] == [
+        "b.png",
+        "c.png",
+        "a.png",
+        "1.png",
+        "0.png",
+    ]
     assert [item.number for item in items] == [1, 2, 3, 4, 5]
     assert items[0].path == tmp_path / "b.png"
     assert items[0].path.is_absolute()
@@ -99,21 +105,38 @@ def test_a_file_is_read_when_it_has_stopped_growing(tmp_path):
 def test_a_renamed_file_is_read_at_the_second_look(tmp_path):
     hidden = png(tmp_path / ".x.png")
     looks = []
-    moves = [lambda: hidden.rename(tmp_path / "x.png"), lambda: looks.append("first"), lambda: looks.append("second")]
+    moves = [
+        lambda: hidden.rename(tmp_path / "x.png"),
+        lambda: looks.append("first"),
+        lambda: looks.append("second"),
+    ]
     items = FolderSource(tmp_path).items(World(*moves))
     assert short(next(items)) == "x.png"
     assert looks == ["first"]
 
 
-def test_a_file_read_too_early_is_an_error_and_is_read_again_when_whole(tmp_path):
+def test_a_file_read_too_early_is_an_error_and_is_read_again_when_whole(
+    tmp_path,
+):
     content = png(tmp_path / "whole.tmp").read_bytes()
     target = tmp_path / "x.png"
     target.write_bytes(content[:40])
-    moves = [nothing, nothing, lambda: target.write_bytes(content), nothing, nothing]
-    assert told(FolderSource(tmp_path), *moves) == [("trouble", "x.png"), "x.png"]
+    moves = [
+        nothing,
+        nothing,
+        lambda: target.write_bytes(content),
+        nothing,
+        nothing,
+    ]
+    assert told(FolderSource(tmp_path), *moves) == [
+        ("trouble", "x.png"),
+        "x.png",
+    ]
 
 
-def test_a_file_rewritten_while_it_is_read_waits_for_its_next_turn(tmp_path, monkeypatch):
+def test_a_file_rewritten_while_it_is_read_waits_for_its_next_turn(
+    tmp_path, monkeypatch
+):
     target = png(tmp_path / "x.png", grey=1, when=100)
     reads = []
 
@@ -134,7 +157,14 @@ def test_a_file_rewritten_while_it_is_read_waits_for_its_next_turn(tmp_path, mon
 def test_a_rewritten_file_is_read_again_and_no_other(tmp_path):
     png(tmp_path / "a.png", when=1)
     png(tmp_path / "b.png", when=2)
-    moves = [nothing, nothing, lambda: png(tmp_path / "a.png", when=3), nothing, nothing, nothing]
+    moves = [
+        nothing,
+        nothing,
+        lambda: png(tmp_path / "a.png", when=3),
+        nothing,
+        nothing,
+        nothing,
+    ]
     assert told(FolderSource(tmp_path), *moves) == ["a.png", "b.png", "a.png"]
 
 
@@ -157,7 +187,11 @@ def test_unreadable_pictures_are_troubles(tmp_path):
     os.utime(tmp_path / "b.png", (2, 2))
     png(tmp_path / "c.png", when=3)
     items = list(FolderSource(tmp_path).items(World(nothing, nothing)))
-    assert [short(item) for item in items] == ["a.png", ("trouble", "b.png"), "c.png"]
+    assert [short(item) for item in items] == [
+        "a.png",
+        ("trouble", "b.png"),
+        "c.png",
+    ]
     assert [item.number for item in items] == [1, 2, 3]
     assert "cannot be read as a picture" in items[1].message
 
@@ -182,8 +216,21 @@ def test_a_folder_that_vanishes_is_waited_for_and_told_once(tmp_path):
         aside.rename(folder)
         png(folder / "b.png", when=2)
 
-    moves = [nothing, lambda: folder.rename(aside), nothing, nothing, back, nothing, nothing]
-    assert told(FolderSource(folder), *moves) == ["a.png", "waiting", "resumed", "b.png"]
+    moves = [
+        nothing,
+        lambda: folder.rename(aside),
+        nothing,
+        nothing,
+        back,
+        nothing,
+        nothing,
+    ]
+    assert told(FolderSource(folder), *moves) == [
+        "a.png",
+        "waiting",
+        "resumed",
+        "b.png",
+    ]
 
 
 def test_a_folder_that_vanishes_between_two_pictures_loses_none(tmp_path):
@@ -191,10 +238,17 @@ def test_a_folder_that_vanishes_between_two_pictures_loses_none(tmp_path):
     folder.mkdir()
     for when, name in enumerate(("a.png", "b.png", "c.png")):
         png(folder / name, when=when)
-    items = FolderSource(folder).items(World(nothing, nothing, lambda: aside.rename(folder), nothing, nothing))
+    items = FolderSource(folder).items(
+        World(nothing, nothing, lambda: aside.rename(folder), nothing, nothing)
+    )
     assert short(next(items)) == "a.png"
     folder.rename(aside)
-    assert [short(item) for item in items] == ["waiting", "resumed", "b.png", "c.png"]
+    assert [short(item) for item in items] == [
+        "waiting",
+        "resumed",
+        "b.png",
+        "c.png",
+    ]
 
 
 def test_an_unmounted_drive_brings_no_picture_twice(tmp_path):
@@ -227,14 +281,23 @@ def test_memory_is_one_entry_a_file_in_the_folder(tmp_path):
 
         return move
 
-    moves = [move for number in range(100, 160) for move in (turn(number), nothing)]
-    assert told(source, *moves) == [f"{number}.png" for number in range(100, 160)]
+    moves = [
+        move for number in range(100, 160) for move in (turn(number), nothing)
+    ]
+    assert told(source, *moves) == [
+        f"{number}.png" for number in range(100, 160)
+    ]
     assert max(sizes) <= 3
 
 
 def test_new_leaves_out_what_is_there(tmp_path):
     png(tmp_path / "old.png", when=1)
-    moves = [nothing, lambda: png(tmp_path / "new.png", when=0), nothing, nothing]
+    moves = [
+        nothing,
+        lambda: png(tmp_path / "new.png", when=0),
+        nothing,
+        nothing,
+    ]
     assert told(FolderSource(tmp_path, only_new=True), *moves) == ["new.png"]
 
 
@@ -242,7 +305,9 @@ def test_once_ends_when_the_first_listing_is_read(tmp_path):
     png(tmp_path / "a.png", when=1)
     (tmp_path / "b.png").write_bytes(b"no picture")
     world = World(lambda: png(tmp_path / "later.png"), *[nothing] * 5)
-    assert [short(item) for item in FolderSource(tmp_path, once=True).items(world)] == ["a.png", ("trouble", "b.png")]
+    assert [
+        short(item) for item in FolderSource(tmp_path, once=True).items(world)
+    ] == ["a.png", ("trouble", "b.png")]
     assert not world.is_set()
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -265,4 +330,6 @@ def test_what_is_no_folder_is_refused(tmp_path):
 def test_a_removed_folder_never_ends_the_loop(tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
-    assert told(FolderSource(folder), lambda: shutil.rmtree(folder), *[nothing] * 20) == ["waiting"]
+    assert told(
+        FolderSource(folder), lambda: shutil.rmtree(folder), *[nothing] * 20
+    ) == ["waiting"]

@@ -35,7 +35,9 @@ from anomedge.progress import track
 
 __all__ = ["KCenterGreedy", "NoCentreError"]
 
-_BLOCK = 1 << 20  # numbers of the points in one product: it stays in the cache, and an interruption waits for no more
+_BLOCK = (
+    1 << 20
+)  # numbers of the points in one product: it stays in the cache, and an interruption waits for no more
 _ROWS = 4096  # points in one product, at most
 _CENTRES = 512  # centres in one product, at most
 _CANDIDATES = 1024  # points to choose from at a time
@@ -75,12 +77,18 @@ class KCenterGreedy:
     """
 
     @plain_state
-    def __init__(self, embedding: Tensor, sampling_ratio: float, *, seed: int = 0) -> None:
+    def __init__(
+        self, embedding: Tensor, sampling_ratio: float, *, seed: int = 0
+    ) -> None:
         if embedding.ndim != 2 or embedding.numel() == 0:
-            raise InputError(f"got an embedding {tuple(embedding.shape)}; expected (N, d) with points and features")
+            raise InputError(
+                f"got an embedding {tuple(embedding.shape)}; expected (N, d) with points and features"
+            )
         share = real(sampling_ratio, "sampling_ratio")
         if not 0 < share <= 1:
-            raise InputError(f"got sampling_ratio={sampling_ratio}; expected a share in (0, 1]")
+            raise InputError(
+                f"got sampling_ratio={sampling_ratio}; expected a share in (0, 1]"
+            )
         self.embedding = self.features = embedding.detach()
         self.n_observations, width = embedding.shape
         self.coreset_size = max(1, int(self.n_observations * share))
@@ -90,7 +98,12 @@ class KCenterGreedy:
         limits = torch.finfo(self._type)
         self._rounding = limits.eps * (width + 32)
         # The less a shift leaves of the points, the fewer must be measured; a median is not moved by outliers.
-        self._shift = self.features[:: 1 + self.n_observations // _SAMPLE].to(self._type).median(dim=0).values
+        self._shift = (
+            self.features[:: 1 + self.n_observations // _SAMPLE]
+            .to(self._type)
+            .median(dim=0)
+            .values
+        )
         self._norms = self._shift.new_empty(self.n_observations)
         for rows in torch.split(self._every(), self._step):
             self._norms[rows] = self._shifted(rows).square_().sum(dim=1)
@@ -106,7 +119,9 @@ class KCenterGreedy:
         """Forget every centre."""
         self._centres: list[int] = []
         # The nearest centre's squared distance among the first `_seen` of the centres; -inf for a centre.
-        self._bounds = torch.full_like(self._norms, torch.inf, dtype=torch.float64)
+        self._bounds = torch.full_like(
+            self._norms, torch.inf, dtype=torch.float64
+        )
         self._seen = torch.zeros_like(self._norms, dtype=torch.int32)
 
     @property
@@ -139,7 +154,9 @@ class KCenterGreedy:
         """
         rows = self._rows(cluster_centers) + self._rows(cluster_center)
         self._centres += rows
-        self._bounds[rows] = -torch.inf  # below every distance: a centre is never chosen again
+        self._bounds[
+            rows
+        ] = -torch.inf  # below every distance: a centre is never chosen again
 
     @plain_state
     def get_new_idx(self) -> int:
@@ -157,7 +174,9 @@ class KCenterGreedy:
         return int(distances.argmax())
 
     @plain_state
-    def select_coreset_idxs(self, selected_idxs: Sequence[int] | None = None) -> list[int]:
+    def select_coreset_idxs(
+        self, selected_idxs: Sequence[int] | None = None
+    ) -> list[int]:
         """Row numbers of the coreset, in the order chosen, besides those already `selected_idxs` ([] or None: none).
 
         Raises:
@@ -167,11 +186,21 @@ class KCenterGreedy:
         self.reset_distances()
         chosen = [] if taken else [self._first()]
         self.update_distances(taken or chosen)
-        wanted = min(self.coreset_size, self.n_observations - len(set(taken))) - len(chosen)
-        return chosen + list(track(islice(self._farthest(), wanted), "selecting the coreset", total=wanted))
+        wanted = min(
+            self.coreset_size, self.n_observations - len(set(taken))
+        ) - len(chosen)
+        return chosen + list(
+            track(
+                islice(self._farthest(), wanted),
+                "selecting the coreset",
+                total=wanted,
+            )
+        )
 
     @plain_state
-    def sample_coreset(self, selected_idxs: Sequence[int] | None = None) -> Tensor:
+    def sample_coreset(
+        self, selected_idxs: Sequence[int] | None = None
+    ) -> Tensor:
         """The coreset's rows, (coreset_size, d); errors as `select_coreset_idxs`."""
         return self.embedding[self.select_coreset_idxs(selected_idxs)]
 
@@ -182,7 +211,10 @@ class KCenterGreedy:
 
     def _candidates(self) -> tuple[Tensor, float]:
         """The rows with the largest bounds, up to date and in order, and the largest bound among all others."""
-        stale, limit = self._largest(self._every(), max(_CANDIDATES, int(self.n_observations * _REFRESHED)))
+        stale, limit = self._largest(
+            self._every(),
+            max(_CANDIDATES, int(self.n_observations * _REFRESHED)),
+        )
         self._refresh(stale)
         rows, others = self._largest(stale, _CANDIDATES)
         return rows, max(limit, others)
@@ -194,7 +226,9 @@ class KCenterGreedy:
         bounds = self._bounds[rows]
         limit = bounds.topk(count + 1).values[-1]
         above, equal = rows[bounds > limit], rows[bounds == limit]
-        return torch.cat([above, equal[: count - len(above)]]).sort().values, float(limit)
+        return torch.cat(
+            [above, equal[: count - len(above)]]
+        ).sort().values, float(limit)
 
     def _chosen(self, rows: Tensor, limit: float) -> Iterator[int]:
         """Rows in the order chosen, as long as the farthest of them is no nearer than `limit`."""
@@ -202,7 +236,9 @@ class KCenterGreedy:
         while True:
             bounds = self._bounds[rows]
             left = bounds >= max(limit, 0.0)
-            if 2 * int(left.sum()) < len(rows):  # what falls below the limit is another round's
+            if 2 * int(left.sum()) < len(
+                rows
+            ):  # what falls below the limit is another round's
                 rows, points, bounds = rows[left], points[left], bounds[left]
             if not len(rows):
                 return
@@ -217,7 +253,11 @@ class KCenterGreedy:
         # Neighbours in this order have missed much the same centres, and share a product.
         rows = rows[self._seen[rows].argsort(stable=True)]
         for block in torch.split(rows, self._step):
-            missed = torch.tensor(self._centres[int(self._seen[block[0]]) :], dtype=torch.int64, device=rows.device)
+            missed = torch.tensor(
+                self._centres[int(self._seen[block[0]]) :],
+                dtype=torch.int64,
+                device=rows.device,
+            )
             if not len(missed):
                 return
             points = self._shifted(block)
@@ -230,21 +270,35 @@ class KCenterGreedy:
         norms, others = self._norms[rows], self._norms[centres]
         errors, theirs = self._rounding * norms, self._rounding * others
         # No more than |x - y|^2 - |x|^2 + errors, whatever was rounded.
-        least = torch.addmm(others - theirs, points, self._shifted(centres).mT, alpha=-2)
+        least = torch.addmm(
+            others - theirs, points, self._shifted(centres).mT, alpha=-2
+        )
         room = (self._bounds[rows] - (norms - errors)).to(least)
         # Most points have no centre near enough; of the others, only those centres count that may be the nearest.
         hit = (least.amin(dim=1) <= room).nonzero().flatten()
         least, room = least[hit], room[hit]
         lowest, nearest = least.min(dim=1)
         most = lowest + 2 * (errors[hit] + theirs[nearest])
-        point, centre = (least <= torch.minimum(room, most)[:, None]).nonzero(as_tuple=True)
+        point, centre = (least <= torch.minimum(room, most)[:, None]).nonzero(
+            as_tuple=True
+        )
         pairs = torch.stack([rows[hit[point]], centres[centre]])
-        for pair in torch.split(pairs, max(1, self._step // 4), dim=1):  # float64, and three of them
-            self._bounds.scatter_reduce_(0, pair[0], self._measured(*pair), "amin")
+        for pair in torch.split(
+            pairs, max(1, self._step // 4), dim=1
+        ):  # float64, and three of them
+            self._bounds.scatter_reduce_(
+                0, pair[0], self._measured(*pair), "amin"
+            )
 
     def _measured(self, rows: Tensor, others: Tensor) -> Tensor:
         """Squared distances of pairs of rows, in float64."""
-        return self.features[rows].double().sub_(self.features[others]).square_().sum(dim=1)
+        return (
+            self.features[rows]
+            .double()
+            .sub_(self.features[others])
+            .square_()
+            .sum(dim=1)
+        )
 
     def _shifted(self, rows: Tensor) -> Tensor:
         return self.features[rows].to(self._type).sub_(self._shift)
@@ -260,12 +314,16 @@ class KCenterGreedy:
         listed = given if isinstance(given, Iterable) else [given]
         rows = [whole(row, "row", least=None) for row in listed]
         if rows and not 0 <= min(rows) <= max(rows) < self.n_observations:
-            raise InputError(f"got rows from {min(rows)} to {max(rows)}; expected 0 to {self.n_observations - 1}")
+            raise InputError(
+                f"got rows from {min(rows)} to {max(rows)}; expected 0 to {self.n_observations - 1}"
+            )
         return rows
 
     def _first(self) -> int:
         generator = torch.Generator().manual_seed(self.seed)
-        return int(torch.randint(self.n_observations, (1,), generator=generator))
+        return int(
+            torch.randint(self.n_observations, (1,), generator=generator)
+        )
 
 
 def _product_type(embedding: Tensor) -> torch.dtype:

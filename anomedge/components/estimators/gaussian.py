@@ -63,7 +63,9 @@ class MultiVariateGaussian(nn.Module):
     mean: Tensor
 
     @plain_state
-    def __init__(self, n_features: int | None = None, n_patches: int | None = None) -> None:
+    def __init__(
+        self, n_features: int | None = None, n_patches: int | None = None
+    ) -> None:
         super().__init__()
         if (n_features is None) != (n_patches is None):
             raise InputError(
@@ -73,7 +75,12 @@ class MultiVariateGaussian(nn.Module):
         self._fitted = False
         self._sized = n_features is not None
         if self._sized:
-            self._store(*_identities(whole(n_features, "n_features"), whole(n_patches, "n_patches")))
+            self._store(
+                *_identities(
+                    whole(n_features, "n_features"),
+                    whole(n_patches, "n_patches"),
+                )
+            )
         else:
             self._store(torch.zeros(0, 0), [])
 
@@ -108,7 +115,9 @@ class MultiVariateGaussian(nn.Module):
             InputError: more than two dimensions, a ddof that is not whole, or weights that are all 0, not N, or below 0.
         """
         if observations.ndim > 2:
-            raise InputError(f"got {observations.ndim} dimensions; expected at most 2, (N, d)")
+            raise InputError(
+                f"got {observations.ndim} dimensions; expected at most 2, (N, d)"
+            )
         if ddof is not None and ddof != int(ddof):
             raise InputError(f"got ddof={ddof}; expected a whole number")
         x = observations.double()
@@ -116,12 +125,30 @@ class MultiVariateGaussian(nn.Module):
         weights = _weights(aweights, x)
         off = int(not bias) if ddof is None else ddof
         total = weights.sum()
-        freedom = float(total - off * (weights.square().sum() / total if aweights is not None and off else 1))
+        freedom = float(
+            total
+            - off
+            * (
+                weights.square().sum() / total
+                if aweights is not None and off
+                else 1
+            )
+        )
         if freedom <= 0:
-            warnings.warn("Degrees of freedom <= 0 for slice", RuntimeWarning, stacklevel=2)
+            warnings.warn(
+                "Degrees of freedom <= 0 for slice",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         centred = x - (x @ weights / total)[:, None]
-        covariance: Tensor = (centred * weights) @ centred.mT / x.new_tensor(max(freedom, 0.0))
-        dtype = observations.dtype if observations.is_floating_point() else torch.get_default_dtype()
+        covariance: Tensor = (
+            (centred * weights) @ centred.mT / x.new_tensor(max(freedom, 0.0))
+        )
+        dtype = (
+            observations.dtype
+            if observations.is_floating_point()
+            else torch.get_default_dtype()
+        )
         return covariance.squeeze().to(dtype)
 
     @plain_state
@@ -133,8 +160,12 @@ class MultiVariateGaussian(nn.Module):
         """
         if embedding.ndim != 4:
             features = self.mean.shape[0] if self._sized else "d"
-            raise InputError(f"got an embedding {tuple(embedding.shape)}; expected (N, {features}, h, w)")
-        sizes = self.mean.shape if self._sized else embedding.flatten(2).shape[1:]
+            raise InputError(
+                f"got an embedding {tuple(embedding.shape)}; expected (N, {features}, h, w)"
+            )
+        sizes = (
+            self.mean.shape if self._sized else embedding.flatten(2).shape[1:]
+        )
         moments = RunningMoments(*sizes)
         moments.update(embedding.flatten(2))
         self.fit_moments(moments)
@@ -160,13 +191,20 @@ class MultiVariateGaussian(nn.Module):
             )
         identity = torch.eye(features, dtype=torch.float64)
         bounds = _row_bounds(features)
-        blocks = [self.mean.new_empty(patches, stop, stop - start) for start, stop in bounds]
-        for start in track(range(0, patches, _PATCHES_AT_ONCE), "fitting the Gaussians"):
+        blocks = [
+            self.mean.new_empty(patches, stop, stop - start)
+            for start, stop in bounds
+        ]
+        for start in track(
+            range(0, patches, _PATCHES_AT_ONCE), "fitting the Gaussians"
+        ):
             stop = start + _PATCHES_AT_ONCE
             covariance = moments.covariance(start, stop)
             covariance.diagonal(dim1=1, dim2=2).add_(_REGULARISATION)
             factor = _factor_of(covariance)
-            whitening = torch.linalg.solve_triangular(factor, identity, upper=False)
+            whitening = torch.linalg.solve_triangular(
+                factor, identity, upper=False
+            )
             for block, part in zip(blocks, _split(whitening), strict=True):
                 block[start:stop] = part
         # All at once, so that an interrupted fit leaves what there was.
@@ -178,7 +216,9 @@ class MultiVariateGaussian(nn.Module):
         """W, lower triangular, (P, d, d)."""
         features, patches = self.mean.shape
         whole = self.mean.new_zeros(patches, features, features)
-        for (start, stop), block in zip(self._bounds, self._blocks, strict=True):
+        for (start, stop), block in zip(
+            self._bounds, self._blocks, strict=True
+        ):
             whole[:, start:stop, :stop] = block.mT
         return whole
 
@@ -205,14 +245,19 @@ class MultiVariateGaussian(nn.Module):
         # Patches first: a patch's features lie side by side, and its W is one batch of the product.
         centred = embedding.permute(2, 0, 1) - self.mean.T[:, None, :]
         squares = [
-            torch.matmul(centred[:, :, :stop], as_dtype_of(block, centred)).square().sum(dim=2)
+            torch.matmul(centred[:, :, :stop], as_dtype_of(block, centred))
+            .square()
+            .sum(dim=2)
             for (_, stop), block in zip(self._bounds, self._blocks, strict=True)
         ]
         return sum(squares[1:], start=squares[0]).sqrt().T
 
     @property
     def _blocks(self) -> list[Tensor]:
-        return [self.get_buffer(f"rows{block}") for block in range(len(self._bounds))]
+        return [
+            self.get_buffer(f"rows{block}")
+            for block in range(len(self._bounds))
+        ]
 
     def _store(self, mean: Tensor, blocks: Sequence[Tensor]) -> None:
         """Replace the buffers; d and P determine their number and shapes."""
@@ -224,12 +269,29 @@ class MultiVariateGaussian(nn.Module):
             self.register_buffer(f"rows{number}", block)
 
     @plain_state
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
         """Also load anomalib's `inv_covariance`; infer the sizes if they were not given."""
-        mean, inverse, own = (state_dict.get(prefix + name) for name in ("mean", "inv_covariance", "rows0"))
-        if not self._sized and isinstance(mean, Tensor) and mean.ndim == 2 and mean.numel():
+        mean, inverse, own = (
+            state_dict.get(prefix + name)
+            for name in ("mean", "inv_covariance", "rows0")
+        )
+        if (
+            not self._sized
+            and isinstance(mean, Tensor)
+            and mean.ndim == 2
+            and mean.numel()
+        ):
             loaded_mean, blocks = _identities(*mean.shape)
-            self._store(loaded_mean.to(self.mean), [block.to(self.mean) for block in blocks])
+            self._store(
+                loaded_mean.to(self.mean),
+                [block.to(self.mean) for block in blocks],
+            )
         if isinstance(inverse, Tensor) and inverse.ndim == 3 and own is None:
             state_dict = dict(state_dict)
             del state_dict[prefix + "inv_covariance"]
@@ -242,18 +304,26 @@ class MultiVariateGaussian(nn.Module):
 def _row_bounds(features: int) -> list[tuple[int, int]]:
     """Return the row range [start, stop) of each block of W."""
     height = max(1, -(-features // _ROW_BLOCKS))
-    return [(start, min(start + height, features)) for start in range(0, features, height)]
+    return [
+        (start, min(start + height, features))
+        for start in range(0, features, height)
+    ]
 
 
 def _split(whitening: Tensor) -> list[Tensor]:
     """Split W, (..., d, d), into the blocks in which it is stored."""
-    return [whitening[..., start:stop, :stop].mT for start, stop in _row_bounds(whitening.shape[-1])]
+    return [
+        whitening[..., start:stop, :stop].mT
+        for start, stop in _row_bounds(whitening.shape[-1])
+    ]
 
 
 def _identities(features: int, patches: int) -> tuple[Tensor, list[Tensor]]:
     """Make the initial state: mean 0 and the blocks of W = I at every patch."""
     identity = torch.eye(features).expand(patches, features, features)
-    return torch.zeros(features, patches), [block.contiguous() for block in _split(identity)]
+    return torch.zeros(features, patches), [
+        block.contiguous() for block in _split(identity)
+    ]
 
 
 def _weights(given: Tensor | None, variables: Tensor) -> Tensor:
@@ -262,8 +332,14 @@ def _weights(given: Tensor | None, variables: Tensor) -> Tensor:
     if given is None:
         return variables.new_ones(observations)
     weights = torch.as_tensor(given).to(variables)
-    if weights.shape != (observations,) or bool((weights < 0).any()) or not bool(weights.sum() > 0):
-        raise InputError(f"got weights {tuple(weights.shape)}; expected {observations} numbers >= 0, not all 0")
+    if (
+        weights.shape != (observations,)
+        or bool((weights < 0).any())
+        or not bool(weights.sum() > 0)
+    ):
+        raise InputError(
+            f"got weights {tuple(weights.shape)}; expected {observations} numbers >= 0, not all 0"
+        )
     return weights
 
 
@@ -274,7 +350,9 @@ def _factor_of(covariance: Tensor) -> Tensor:
     variances = covariance.diagonal(dim1=1, dim2=2).amax(dim=1)
     # What is left of a variance beside the others' is rounding alone below this.
     least = covariance.shape[1] * torch.finfo(torch.float64).eps * variances
-    blurred = (failed != 0) | (factor.diagonal(dim1=1, dim2=2).amin(dim=1).square() < least)
+    blurred = (failed != 0) | (
+        factor.diagonal(dim1=1, dim2=2).amin(dim=1).square() < least
+    )
     if blurred.any():
         raise InputError(
             f"got features that float64 cannot tell apart at {int(blurred.sum())} patches, with variances up to "

@@ -20,7 +20,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anomedge.components.buffers import DynamicBufferModule, as_dtype_of, checked_dataset, is_scripting, plain_state
+from anomedge.components.buffers import (
+    DynamicBufferModule,
+    as_dtype_of,
+    checked_dataset,
+    is_scripting,
+    plain_state,
+)
 from anomedge.errors import InputError
 
 __all__ = ["GaussianKDE"]
@@ -90,10 +96,18 @@ class GaussianKDE(DynamicBufferModule):
         centred = features - self.mean
         samples = as_dtype_of(self.dataset, centred)
         queries = torch.matmul(centred, as_dtype_of(self.bw_transform, centred))
-        exponents = torch.matmul(queries, samples.mT) - samples.square().sum(dim=1) / 2
+        exponents = (
+            torch.matmul(queries, samples.mT) - samples.square().sum(dim=1) / 2
+        )
         largest = exponents.amax(dim=1, keepdim=True)
-        total = (exponents - largest).exp().sum(dim=1).log() + largest.squeeze(1)
-        return total - queries.square().sum(dim=1) / 2 + (self.log_norm - math.log(self.dataset.shape[0]))
+        total = (exponents - largest).exp().sum(dim=1).log() + largest.squeeze(
+            1
+        )
+        return (
+            total
+            - queries.square().sum(dim=1) / 2
+            + (self.log_norm - math.log(self.dataset.shape[0]))
+        )
 
     @plain_state
     def fit(self, dataset: Tensor) -> None:
@@ -106,9 +120,15 @@ class GaussianKDE(DynamicBufferModule):
         samples, features = checked_dataset(dataset).shape
         mean = dataset.mean(dim=0, dtype=torch.float64)
         covariance = self.cov(dataset.double().T)
-        factor = samples ** (-1 / (features + 4)) * _cholesky(covariance, samples)
-        identity = torch.eye(features, dtype=torch.float64, device=dataset.device)
-        bandwidth = torch.linalg.solve_triangular(factor, identity, upper=False).T
+        factor = samples ** (-1 / (features + 4)) * _cholesky(
+            covariance, samples
+        )
+        identity = torch.eye(
+            features, dtype=torch.float64, device=dataset.device
+        )
+        bandwidth = torch.linalg.solve_triangular(
+            factor, identity, upper=False
+        ).T
         log_norm = _log_norm(bandwidth)
         self.bw_transform = bandwidth.to(dataset.dtype).contiguous()
         self.dataset = ((dataset.double() - mean) @ bandwidth).to(dataset.dtype)
@@ -127,24 +147,38 @@ class GaussianKDE(DynamicBufferModule):
             InputError: not (d, N), or fewer than two samples (one with `bias`).
         """
         if tensor.ndim != 2 or tensor.shape[1] < 2 - int(bias):
-            raise InputError(f"got a tensor {tuple(tensor.shape)}; expected (d, N) with at least 2 samples")
+            raise InputError(
+                f"got a tensor {tuple(tensor.shape)}; expected (d, N) with at least 2 samples"
+            )
         centred = tensor - tensor.mean(dim=1, keepdim=True)
         return centred @ centred.T / (tensor.shape[1] - int(not bias))
 
     def _check(self, features: Tensor) -> None:
         if self.dataset.numel() == 0:
-            raise InputError("got a GaussianKDE before fit; expected samples: call fit, or load a fitted state_dict")
+            raise InputError(
+                "got a GaussianKDE before fit; expected samples: call fit, or load a fitted state_dict"
+            )
         if features.ndim != 2 or features.shape[1] != self.dataset.shape[1]:
-            raise InputError(f"got features {tuple(features.shape)}; expected (B, {self.dataset.shape[1]})")
+            raise InputError(
+                f"got features {tuple(features.shape)}; expected (B, {self.dataset.shape[1]})"
+            )
 
     @plain_state
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
         """Also take anomalib's state, which has neither mean nor log_norm."""
         bandwidth = state_dict.get(prefix + "bw_transform")
         if isinstance(bandwidth, Tensor) and bandwidth.ndim == 2:
             derived = {
                 prefix + "mean": bandwidth.new_zeros(bandwidth.shape[0]),
-                prefix + "log_norm": _log_norm(bandwidth.double()).to(bandwidth),
+                prefix + "log_norm": _log_norm(bandwidth.double()).to(
+                    bandwidth
+                ),
             }
             state_dict = {**derived, **state_dict}
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
@@ -161,8 +195,14 @@ def _cholesky(covariance: Tensor, samples: int) -> Tensor:
     features = covariance.shape[0]
     factor: Tensor
     factor, failed = torch.linalg.cholesky_ex(covariance)
-    rounding = 10 * features * torch.finfo(torch.float64).eps * covariance.diagonal()
-    if samples <= features or bool(failed) or bool((factor.diagonal().square() <= rounding).any()):
+    rounding = (
+        10 * features * torch.finfo(torch.float64).eps * covariance.diagonal()
+    )
+    if (
+        samples <= features
+        or bool(failed)
+        or bool((factor.diagonal().square() <= rounding).any())
+    ):
         raise InputError(
             f"got {samples} samples of {features} features with a singular covariance; expected more samples than "
             f"features, none constant or a sum of others: give more samples, or project with PCA first"

@@ -85,20 +85,39 @@ class MemoryBank(nn.Module):
     ) -> None:
         super().__init__()
         self.n_vectors = whole(n_vectors, "n_vectors")
-        self.num_neighbors = min(whole(num_neighbors, "num_neighbors"), self.n_vectors)
-        self.widths = list(sizes(n_features) or [whole(n_features, "n_features")])
+        self.num_neighbors = min(
+            whole(num_neighbors, "num_neighbors"), self.n_vectors
+        )
+        self.widths = list(
+            sizes(n_features) or [whole(n_features, "n_features")]
+        )
         given = list(upsample or [None] * len(self.widths))
         if len(given) != len(self.widths):
-            raise InputError(f"got {len(given)} upsamplings of {len(self.widths)} levels; expected one each, or None")
-        self.upsample = nn.ModuleList(nn.Identity() if step is None else step for step in given)
+            raise InputError(
+                f"got {len(given)} upsamplings of {len(self.widths)} levels; expected one each, or None"
+            )
+        self.upsample = nn.ModuleList(
+            nn.Identity() if step is None else step for step in given
+        )
         self.bounds = _bounds(self.n_vectors)
         for level, width in enumerate(self.widths):
-            self.register_buffer(f"vectors{level}", torch.zeros(self.n_vectors, width))
+            self.register_buffer(
+                f"vectors{level}", torch.zeros(self.n_vectors, width)
+            )
         self.register_buffer("centre", torch.zeros(sum(self.widths)))
         self.register_buffer("half_norms", torch.zeros(self.n_vectors))
-        self.register_buffer("neighbors", torch.zeros(self.n_vectors, self.num_neighbors - 1, dtype=torch.int32))
+        self.register_buffer(
+            "neighbors",
+            torch.zeros(
+                self.n_vectors, self.num_neighbors - 1, dtype=torch.int32
+            ),
+        )
         most = max(_BLOCK, *self.widths)
-        self.register_buffer("zeros", torch.from_numpy(np.zeros((1, 1, most), dtype=np.int64)), persistent=False)
+        self.register_buffer(
+            "zeros",
+            torch.from_numpy(np.zeros((1, 1, most), dtype=np.int64)),
+            persistent=False,
+        )
 
     @property
     def vectors(self) -> Tensor:
@@ -114,7 +133,9 @@ class MemoryBank(nn.Module):
         """
         expected = (self.n_vectors, sum(self.widths))
         if vectors.shape != expected or not bool(torch.isfinite(vectors).all()):
-            raise InputError(f"got a bank {tuple(vectors.shape)}; expected finite {expected}")
+            raise InputError(
+                f"got a bank {tuple(vectors.shape)}; expected finite {expected}"
+            )
         self.centre = vectors.double().mean(dim=0).to(self.centre)
         centred = (vectors.double() - self.centre.double()).to(self.centre)
         exact = centred.double()
@@ -129,35 +150,57 @@ class MemoryBank(nn.Module):
         distances = self._distances(offsets, locations)
         patches = levels[0].shape[2] * levels[0].shape[3]
         distances = distances.reshape(-1, patches)
-        return distances, self._image_score(offsets, distances, locations.reshape(-1, patches))
+        return distances, self._image_score(
+            offsets, distances, locations.reshape(-1, patches)
+        )
 
     def nearest(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         """Distance to the nearest vector and its row, (M, d) to (M,) and (M,); for a bank whose levels share a grid."""
         offsets, locations = self._select(
-            [part.T[None, :, :, None] for part in torch.split(patches, self.widths, dim=1)]
+            [
+                part.T[None, :, :, None]
+                for part in torch.split(patches, self.widths, dim=1)
+            ]
         )
         return self._distances(offsets, locations), locations
 
     @property
     def _levels(self) -> list[Tensor]:
-        return [self.get_buffer(f"vectors{level}") for level in range(len(self.widths))]
+        return [
+            self.get_buffer(f"vectors{level}")
+            for level in range(len(self.widths))
+        ]
 
     def _select(self, levels: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
         """Centre less patch, (B, P, d_l) of every level, and each patch's nearest row, (B P,)."""
         centres = torch.split(self.centre, self.widths)
-        own = [centre.reshape(1, -1, 1, 1) - x for centre, x in zip(centres, levels, strict=True)]
+        own = [
+            centre.reshape(1, -1, 1, 1) - x
+            for centre, x in zip(centres, levels, strict=True)
+        ]
         rows = [_rows(x).reshape(-1, x.shape[1]) for x in own]
-        least, locations = _first_minimum(self._half_squares(rows, *self.bounds[0]), self.zeros)
+        least, locations = _first_minimum(
+            self._half_squares(rows, *self.bounds[0]), self.zeros
+        )
         for start, stop in self.bounds[1:]:
-            values, places = _first_minimum(self._half_squares(rows, start, stop), self.zeros)
+            values, places = _first_minimum(
+                self._half_squares(rows, start, stop), self.zeros
+            )
             locations = torch.where(values < least, places + start, locations)
             least = torch.minimum(values, least)
-        return [_rows(upsample(x)) for upsample, x in zip(self.upsample, own, strict=True)], locations
+        return [
+            _rows(upsample(x))
+            for upsample, x in zip(self.upsample, own, strict=True)
+        ], locations
 
-    def _half_squares(self, patches: Sequence[Tensor], start: int, stop: int) -> Tensor:
+    def _half_squares(
+        self, patches: Sequence[Tensor], start: int, stop: int
+    ) -> Tensor:
         """Half the squared distance, less the patch's own norm, of every patch to a part of the bank, (B P, n)."""
         total = as_dtype_of(self.half_norms[start:stop], patches[0])
-        for rows, vectors, upsample in reversed(list(zip(patches, self._levels, self.upsample, strict=True))):
+        for rows, vectors, upsample in reversed(
+            list(zip(patches, self._levels, self.upsample, strict=True))
+        ):
             part = as_dtype_of(vectors[start:stop].T, rows)
             if not isinstance(upsample, LinearResample2d):
                 total = torch.addmm(total, rows, part)
@@ -167,31 +210,55 @@ class MemoryBank(nn.Module):
                 total = total + _upsampled(torch.matmul(rows, part), upsample)
         return total
 
-    def _distances(self, offsets: Sequence[Tensor], locations: Tensor) -> Tensor:
+    def _distances(
+        self, offsets: Sequence[Tensor], locations: Tensor
+    ) -> Tensor:
         """Measured by subtraction, (B P,)."""
         squares = [
-            (offset.reshape(-1, offset.shape[2]) + vectors.index_select(0, locations)).square().sum(dim=1)
+            (
+                offset.reshape(-1, offset.shape[2])
+                + vectors.index_select(0, locations)
+            )
+            .square()
+            .sum(dim=1)
             for offset, vectors in zip(offsets, self._levels, strict=True)
         ]
-        return torch.stack(squares).sum(dim=0).sqrt() if len(squares) > 1 else squares[0].sqrt()
+        return (
+            torch.stack(squares).sum(dim=0).sqrt()
+            if len(squares) > 1
+            else squares[0].sqrt()
+        )
 
-    def _image_score(self, offsets: Sequence[Tensor], distances: Tensor, locations: Tensor) -> Tensor:
+    def _image_score(
+        self, offsets: Sequence[Tensor], distances: Tensor, locations: Tensor
+    ) -> Tensor:
         """The re-weighted score of the worst patch, (B,)."""
         worst = distances.argmax(dim=1, keepdim=True)
         score = distances.gather(1, worst).squeeze(1)
         if self.num_neighbors == 1:
             return score
-        support = self.neighbors.index_select(0, locations.gather(1, worst).squeeze(1)).flatten()
+        support = self.neighbors.index_select(
+            0, locations.gather(1, worst).squeeze(1)
+        ).flatten()
         squares = []
         for offset, vectors in zip(offsets, self._levels, strict=True):
             width = offset.shape[2]
             # Adding constant zeros broadcasts the index without an Expand of a shape computed at run time.
-            patch = offset.gather(1, worst.unsqueeze(2) + self.zeros[:, :, :width])
-            members = vectors.index_select(0, support).reshape(-1, self.num_neighbors - 1, width)
+            patch = offset.gather(
+                1, worst.unsqueeze(2) + self.zeros[:, :, :width]
+            )
+            members = vectors.index_select(0, support).reshape(
+                -1, self.num_neighbors - 1, width
+            )
             squares.append((patch + members).square().sum(dim=2))
         to_support = torch.stack(squares).sum(dim=0).sqrt()
         # The nearest vector is its own first neighbour.
-        return (1 - torch.softmax(torch.cat([score[:, None], to_support], dim=1), dim=1)[:, 0]) * score
+        return (
+            1
+            - torch.softmax(
+                torch.cat([score[:, None], to_support], dim=1), dim=1
+            )[:, 0]
+        ) * score
 
     def _neighbors_of(self, exact: Tensor) -> Tensor:
         """Rows of the b - 1 vectors nearest to each, nearest first, without its own."""
@@ -201,7 +268,11 @@ class MemoryBank(nn.Module):
             block = half_norms - exact[start : start + _ROWS_AT_ONCE] @ exact.T
             rows = torch.arange(start, start + block.shape[0])
             block[rows - start, rows] = torch.inf
-            blocks.append(block.topk(self.num_neighbors - 1, dim=1, largest=False).indices.int())
+            blocks.append(
+                block.topk(
+                    self.num_neighbors - 1, dim=1, largest=False
+                ).indices.int()
+            )
         return torch.cat(blocks)
 
 
@@ -212,9 +283,17 @@ def _rows(x: Tensor) -> Tensor:
 
 def _upsampled(products: Tensor, resample: LinearResample2d) -> Tensor:
     """Products of a coarse grid's patches, (B h w, N), to the finest grid's, (B H W, N): the vectors lie innermost."""
-    n, h, w = products.shape[1], resample.rows.shape[1], resample.columns.shape[0]
-    tall = torch.matmul(as_dtype_of(resample.rows, products), products.reshape(-1, h, w * n))
-    return torch.matmul(as_dtype_of(resample.columns.T, products), tall.reshape(-1, w, n)).reshape(-1, n)
+    n, h, w = (
+        products.shape[1],
+        resample.rows.shape[1],
+        resample.columns.shape[0],
+    )
+    tall = torch.matmul(
+        as_dtype_of(resample.rows, products), products.reshape(-1, h, w * n)
+    )
+    return torch.matmul(
+        as_dtype_of(resample.columns.T, products), tall.reshape(-1, w, n)
+    ).reshape(-1, n)
 
 
 def _bounds(n: int) -> list[tuple[int, int]]:
@@ -242,6 +321,10 @@ def _first_minimum(values: Tensor, zeros: Tensor) -> tuple[Tensor, Tensor]:
         return values.gather(1, place).squeeze(1), place.squeeze(1)
     blocks = values.reshape(-1, n // _BLOCK, _BLOCK)
     least = blocks.amin(dim=2).argmin(dim=1, keepdim=True)
-    within = blocks.gather(1, least.unsqueeze(2) + zeros[:, :, :_BLOCK]).squeeze(1)
+    within = blocks.gather(
+        1, least.unsqueeze(2) + zeros[:, :, :_BLOCK]
+    ).squeeze(1)
     place = within.argmin(dim=1, keepdim=True)
-    return within.gather(1, place).squeeze(1), (least * _BLOCK + place).squeeze(1)
+    return within.gather(1, place).squeeze(1), (least * _BLOCK + place).squeeze(
+        1
+    )

@@ -22,7 +22,9 @@ from anomedge.errors import InputError
 __all__ = ["RunningMoments"]
 
 _KEPT = 100  # pictures that go into the sums together
-_BLOCK = 1 << 19  # numbers of the products, or of the pictures, at the places taken at a time
+_BLOCK = (
+    1 << 19
+)  # numbers of the products, or of the pictures, at the places taken at a time
 
 
 class RunningMoments:
@@ -50,13 +52,18 @@ class RunningMoments:
 
     @plain_state
     def __init__(self, n_features: int, n_patches: int) -> None:
-        n_features, n_patches = whole(n_features, "n_features"), whole(n_patches, "n_patches")
+        n_features, n_patches = (
+            whole(n_features, "n_features"),
+            whole(n_patches, "n_patches"),
+        )
         self.count = 0
         self._kept: list[Tensor] = []
         self._summed = 0
         self._shift = torch.zeros(n_patches, n_features, dtype=torch.float64)
         self._sum = torch.zeros(n_patches, n_features, dtype=torch.float64)
-        self._products = torch.zeros(n_patches, n_features, n_features, dtype=torch.float64)
+        self._products = torch.zeros(
+            n_patches, n_features, n_features, dtype=torch.float64
+        )
 
     @plain_state
     def update(self, observations: Tensor) -> None:
@@ -66,14 +73,25 @@ class RunningMoments:
             InputError: other sizes than (d, P), or a value that is not finite.
         """
         patches, features = self._sum.shape
-        if observations.ndim != 3 or observations.shape[1:] != (features, patches):
-            raise InputError(f"got observations {tuple(observations.shape)}; expected (B, {features}, {patches})")
+        if observations.ndim != 3 or observations.shape[1:] != (
+            features,
+            patches,
+        ):
+            raise InputError(
+                f"got observations {tuple(observations.shape)}; expected (B, {features}, {patches})"
+            )
         # A sum is cheaper to look at than its terms; of finite ones it may still overflow.
-        if not bool(torch.isfinite(observations.sum())) and not bool(torch.isfinite(observations).all()):
-            raise InputError("got an embedding that is not finite; expected numbers: check pictures and weights")
+        if not bool(torch.isfinite(observations.sum())) and not bool(
+            torch.isfinite(observations).all()
+        ):
+            raise InputError(
+                "got an embedding that is not finite; expected numbers: check pictures and weights"
+            )
         for pictures in torch.split(observations.detach(), _KEPT):
             # One place's vectors side by side, (P, B, d); turned as a matrix, which is several times faster than as this.
-            turned = pictures.flatten(0, 1).mT.clone(memory_format=torch.contiguous_format)
+            turned = pictures.flatten(0, 1).mT.clone(
+                memory_format=torch.contiguous_format
+            )
             self._kept.append(turned.reshape(patches, -1, features))
             self.count += len(pictures)
             if self.count - self._summed >= _KEPT:
@@ -94,10 +112,17 @@ class RunningMoments:
             InputError: fewer than two observations.
         """
         if self.count < 2:
-            raise InputError(f"got {self.count} pictures; expected at least 2 to have a covariance: give more pictures")
+            raise InputError(
+                f"got {self.count} pictures; expected at least 2 to have a covariance: give more pictures"
+            )
         self._add()
         total = self._sum[start:stop]
-        centred = torch.baddbmm(self._products[start:stop], total[:, :, None], total[:, None, :], alpha=-1 / self.count)
+        centred = torch.baddbmm(
+            self._products[start:stop],
+            total[:, :, None],
+            total[:, None, :],
+            alpha=-1 / self.count,
+        )
         return centred.div_(self.count - 1)
 
     def _add(self) -> None:

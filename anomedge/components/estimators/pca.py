@@ -18,7 +18,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anomedge.components.buffers import DynamicBufferModule, as_dtype_of, checked_dataset, is_scripting, plain_state
+from anomedge.components.buffers import (
+    DynamicBufferModule,
+    as_dtype_of,
+    checked_dataset,
+    is_scripting,
+    plain_state,
+)
 from anomedge.components.scalars import number
 from anomedge.errors import InputError
 
@@ -72,12 +78,20 @@ class PCA(DynamicBufferModule):
         expected = "a whole number >= 1 or a share in (0, 1]"
         self.n_components = number(n_components, "n_components", expected)
         is_count = isinstance(self.n_components, int)
-        if self.n_components < 1 if is_count else not 0 < self.n_components <= 1:
-            raise InputError(f"got n_components={n_components}; expected {expected}")
+        if (
+            self.n_components < 1
+            if is_count
+            else not 0 < self.n_components <= 1
+        ):
+            raise InputError(
+                f"got n_components={n_components}; expected {expected}"
+            )
         self.register_buffer("singular_vectors", torch.empty(0))
         self.register_buffer("singular_values", torch.empty(0))
         self.register_buffer("mean", torch.empty(0))
-        self.register_buffer("num_components", torch.empty(0, dtype=torch.int64))
+        self.register_buffer(
+            "num_components", torch.empty(0, dtype=torch.int64)
+        )
 
     @plain_state
     def fit(self, dataset: Tensor) -> None:
@@ -94,7 +108,9 @@ class PCA(DynamicBufferModule):
                 f"{min(dataset.shape)}: ask for fewer or give more samples"
             )
         mean = _mean(dataset)
-        _, values, rows = torch.linalg.svd(_triangle(dataset, mean), full_matrices=False)
+        _, values, rows = torch.linalg.svd(
+            _triangle(dataset, mean), full_matrices=False
+        )
         kept = self._kept(values)
         vectors = _with_fixed_signs(rows[:kept].T)
         self.num_components = torch.tensor([kept], device=dataset.device)
@@ -116,7 +132,9 @@ class PCA(DynamicBufferModule):
         if not is_scripting():
             self._check(features, width=0)
         centred = features - self.mean
-        return torch.matmul(centred, as_dtype_of(self.singular_vectors, centred))
+        return torch.matmul(
+            centred, as_dtype_of(self.singular_vectors, centred)
+        )
 
     def inverse_transform(self, features: Tensor) -> Tensor:
         """Points in the original space, (B, k) to (B, d), the mean added again.
@@ -126,7 +144,10 @@ class PCA(DynamicBufferModule):
         """
         self._check(features, width=1)
         dtype = torch.promote_types(features.dtype, self.mean.dtype)
-        return torch.matmul(features.to(dtype), self.singular_vectors.mT.to(dtype)) + self.mean
+        return (
+            torch.matmul(features.to(dtype), self.singular_vectors.mT.to(dtype))
+            + self.mean
+        )
 
     def forward(self, features: Tensor) -> Tensor:
         """Same as `transform`."""
@@ -142,22 +163,47 @@ class PCA(DynamicBufferModule):
             return self.n_components
         shares = values.square().cumsum(dim=0) / values.square().sum()
         if bool(torch.isnan(shares).any()):
-            raise InputError("got a dataset without variance; expected rows that differ to explain a share of it")
+            raise InputError(
+                "got a dataset without variance; expected rows that differ to explain a share of it"
+            )
         return min(int((shares <= self.n_components).sum()) + 1, len(values))
 
     def _check(self, features: Tensor, width: int) -> None:
         if self.singular_vectors.numel() == 0:
-            raise InputError("got a PCA before fit; expected components: call fit, or load a fitted state_dict")
-        if features.ndim != 2 or features.shape[1] != self.singular_vectors.shape[width]:
+            raise InputError(
+                "got a PCA before fit; expected components: call fit, or load a fitted state_dict"
+            )
+        if (
+            features.ndim != 2
+            or features.shape[1] != self.singular_vectors.shape[width]
+        ):
             expected = self.singular_vectors.shape[width]
-            raise InputError(f"got features {tuple(features.shape)}; expected (B, {expected})")
+            raise InputError(
+                f"got features {tuple(features.shape)}; expected (B, {expected})"
+            )
 
     @plain_state
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
         """Also take a state without singular values, as anomalib stores it: they are NaN then, and nothing needs them."""
-        vectors, values = state_dict.get(prefix + "singular_vectors"), prefix + "singular_values"
-        if vectors is not None and vectors.ndim == 2 and values not in state_dict:
-            state_dict = {**state_dict, values: vectors.new_full((vectors.shape[1],), torch.nan)}
+        vectors, values = (
+            state_dict.get(prefix + "singular_vectors"),
+            prefix + "singular_values",
+        )
+        if (
+            vectors is not None
+            and vectors.ndim == 2
+            and values not in state_dict
+        ):
+            state_dict = {
+                **state_dict,
+                values: vectors.new_full((vectors.shape[1],), torch.nan),
+            }
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
@@ -170,7 +216,9 @@ def _blocks(dataset: Tensor) -> Iterator[Tensor]:
 
 def _mean(dataset: Tensor) -> Tensor:
     """The mean row, float64."""
-    total = torch.zeros(dataset.shape[1], dtype=torch.float64, device=dataset.device)
+    total = torch.zeros(
+        dataset.shape[1], dtype=torch.float64, device=dataset.device
+    )
     for block in _blocks(dataset):
         total += block.sum(dim=0)
     return total / dataset.shape[0]
@@ -182,7 +230,9 @@ def _triangle(dataset: Tensor, mean: Tensor) -> Tensor:
     triangle = mean.new_empty(0, width)
     for block in _blocks(dataset):
         rows = torch.cat([triangle, block - mean])
-        triangle = torch.linalg.qr(rows, mode="r").R if rows.shape[0] > width else rows
+        triangle = (
+            torch.linalg.qr(rows, mode="r").R if rows.shape[0] > width else rows
+        )
     return triangle
 
 

@@ -20,7 +20,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anomedge.components.buffers import DynamicBufferModule, checked_dataset, floating, plain_state
+from anomedge.components.buffers import (
+    DynamicBufferModule,
+    checked_dataset,
+    floating,
+    plain_state,
+)
 from anomedge.components.scalars import number, real, seed
 from anomedge.errors import InputError
 
@@ -55,12 +60,18 @@ class SparseRandomProjection(DynamicBufferModule):
     sparse_random_matrix: Tensor
 
     @plain_state
-    def __init__(self, eps: float = 0.1, random_state: int | None = None) -> None:
+    def __init__(
+        self, eps: float = 0.1, random_state: int | None = None
+    ) -> None:
         super().__init__()
         self.eps = real(eps, "eps")
         if not 0 < self.eps < 1:
-            raise InputError(f"got eps={eps}; expected a distortion between 0 and 1, such as 0.1")
-        self.random_state = None if random_state is None else seed(random_state, "random_state")
+            raise InputError(
+                f"got eps={eps}; expected a distortion between 0 and 1, such as 0.1"
+            )
+        self.random_state = (
+            None if random_state is None else seed(random_state, "random_state")
+        )
         self.n_components = 0
         self.register_buffer("sparse_random_matrix", torch.empty(0))
 
@@ -76,8 +87,12 @@ class SparseRandomProjection(DynamicBufferModule):
         """
         samples, distortion = number(n_samples, "n_samples"), real(eps, "eps")
         if samples < 1 or not 0 < distortion < 1:
-            raise InputError(f"got {samples} samples, eps={eps}; expected at least 1 and an eps between 0 and 1")
-        return int(4 * math.log(samples) / (distortion**2 / 2 - distortion**3 / 3))
+            raise InputError(
+                f"got {samples} samples, eps={eps}; expected at least 1 and an eps between 0 and 1"
+            )
+        return int(
+            4 * math.log(samples) / (distortion**2 / 2 - distortion**3 / 3)
+        )
 
     @plain_state
     def fit(self, embedding: Tensor) -> "SparseRandomProjection":
@@ -87,8 +102,12 @@ class SparseRandomProjection(DynamicBufferModule):
             InputError: not (N, d) of at least two finite rows.
         """
         samples, features = checked_dataset(embedding).shape
-        self.n_components = max(1, self.johnson_lindenstrauss_min_dim(samples, self.eps))
-        self.sparse_random_matrix = self._sparse_random_matrix(features).to(embedding)
+        self.n_components = max(
+            1, self.johnson_lindenstrauss_min_dim(samples, self.eps)
+        )
+        self.sparse_random_matrix = self._sparse_random_matrix(features).to(
+            embedding
+        )
         return self
 
     def transform(self, embedding: Tensor) -> Tensor:
@@ -100,12 +119,21 @@ class SparseRandomProjection(DynamicBufferModule):
             InputError: before `fit`, or other sizes than (B, d).
         """
         if self.sparse_random_matrix.numel() == 0:
-            raise InputError("got a projection before fit; expected a matrix: call fit, or load a fitted state_dict")
-        if embedding.ndim != 2 or embedding.shape[1] != self.sparse_random_matrix.shape[1]:
+            raise InputError(
+                "got a projection before fit; expected a matrix: call fit, or load a fitted state_dict"
+            )
+        if (
+            embedding.ndim != 2
+            or embedding.shape[1] != self.sparse_random_matrix.shape[1]
+        ):
             expected = self.sparse_random_matrix.shape[1]
-            raise InputError(f"got an embedding {tuple(embedding.shape)}; expected (B, {expected})")
+            raise InputError(
+                f"got an embedding {tuple(embedding.shape)}; expected (B, {expected})"
+            )
         embedding = floating(embedding, self.sparse_random_matrix)
-        return torch.matmul(embedding, self.sparse_random_matrix.mT.to(embedding.dtype))
+        return torch.matmul(
+            embedding, self.sparse_random_matrix.mT.to(embedding.dtype)
+        )
 
     def forward(self, embedding: Tensor) -> Tensor:
         """Same as `transform`."""
@@ -131,13 +159,24 @@ class SparseRandomProjection(DynamicBufferModule):
         else:
             generator.manual_seed(self.random_state)
         density = 1 / math.sqrt(n_features)
-        drawn = torch.rand(self.n_components, n_features, generator=generator, dtype=torch.float64)
+        drawn = torch.rand(
+            self.n_components,
+            n_features,
+            generator=generator,
+            dtype=torch.float64,
+        )
         # The lowest 1 / 2s of the draws are -1, the next 1 / 2s are +1.
         signs = (drawn < density).double() - 2 * (drawn < density / 2).double()
         return signs * math.sqrt(1 / density / self.n_components)
 
     @plain_state
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         if self.sparse_random_matrix.ndim == 2:
             self.n_components = self.sparse_random_matrix.shape[0]

@@ -36,8 +36,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anomedge.components.buffers import checked_dtype, plain_state
-from anomedge.components.flows.invertible import InvertibleModule, Shape, tensors
-from anomedge.components.flows.permutation import mixed, random_permutation, random_rotation, reflected
+from anomedge.components.flows.invertible import (
+    InvertibleModule,
+    Shape,
+    tensors,
+)
+from anomedge.components.flows.permutation import (
+    mixed,
+    random_permutation,
+    random_rotation,
+    reflected,
+)
 from anomedge.components.scalars import real, sizes, whole
 from anomedge.errors import InputError
 
@@ -52,7 +61,9 @@ _PSI: dict[str, Callable[[Tensor], Tensor]] = {
 }
 _INVERSE_PSI: dict[str, Callable[[float], float]] = {
     "SIGMOID": lambda scale: 2 - math.log(10 / scale - 1),
-    "SOFTPLUS": lambda scale: 2 * (5 * scale + math.log(-math.expm1(-5 * scale))),
+    "SOFTPLUS": lambda scale: (
+        2 * (5 * scale + math.log(-math.expm1(-5 * scale)))
+    ),
     "EXP": math.log,
 }
 
@@ -118,8 +129,15 @@ class AllInOneBlock(InvertibleModule):
     ) -> None:
         super().__init__(dims_in, dims_c)
         shape, *conditions = _checked_dims(self.dims_in, self.dims_c)
-        clamp, scale = real(affine_clamping, "affine_clamping"), real(global_affine_init, "global_affine_init")
-        reflections = whole(learned_householder_permutation, "learned_householder_permutation", least=0)
+        clamp, scale = (
+            real(affine_clamping, "affine_clamping"),
+            real(global_affine_init, "global_affine_init"),
+        )
+        reflections = whole(
+            learned_householder_permutation,
+            "learned_householder_permutation",
+            least=0,
+        )
         _check_options(clamp, scale, global_affine_type)
         if not callable(subnet_constructor):
             raise InputError(
@@ -139,10 +157,18 @@ class AllInOneBlock(InvertibleModule):
         self.reverse_pre_permute = bool(reverse_permutation)
 
         start = _INVERSE_PSI[global_affine_type](scale)
-        self.global_scale = nn.Parameter(torch.full((1, channels, *self._ones), start))
+        self.global_scale = nn.Parameter(
+            torch.full((1, channels, *self._ones), start)
+        )
         self.global_offset = nn.Parameter(torch.zeros(1, channels, *self._ones))
-        self._register_permutation(random_rotation(channels) if permute_soft else random_permutation(channels))
-        self.subnet = subnet_constructor(self.splits[0] + self.condition_channels, 2 * self.splits[1])
+        self._register_permutation(
+            random_rotation(channels)
+            if permute_soft
+            else random_permutation(channels)
+        )
+        self.subnet = subnet_constructor(
+            self.splits[0] + self.condition_channels, 2 * self.splits[1]
+        )
 
     def forward(
         self,
@@ -167,7 +193,9 @@ class AllInOneBlock(InvertibleModule):
             x = self._pre_permute(x, matrices=matrices)
 
         x1, x2 = torch.split(x, self.splits, dim=1)
-        x2, log_jacobian = self._affine(x2, self._coefficients(x1, conditions), rev=rev)
+        x2, log_jacobian = self._affine(
+            x2, self._coefficients(x1, conditions), rev=rev
+        )
         x = torch.cat((x1, x2), dim=1)
 
         if not rev:
@@ -188,7 +216,10 @@ class AllInOneBlock(InvertibleModule):
 
     def extra_repr(self) -> str:
         """Sizes and options."""
-        dims, conditions = [tuple(shape) for shape in self.dims_in], [tuple(shape) for shape in self.dims_c]
+        dims, conditions = (
+            [tuple(shape) for shape in self.dims_in],
+            [tuple(shape) for shape in self.dims_c],
+        )
         return (
             f"dims_in={dims}, dims_c={conditions}, clamp={self.clamp}, gin={self.GIN}, "
             f"global={self.global_affine_type!r}, reflections={self.householder}, reverse={self.reverse_pre_permute}"
@@ -202,15 +233,23 @@ class AllInOneBlock(InvertibleModule):
         self._folded_from: tuple[tuple[Tensor, int], ...] = ()
         if self.householder:
             self.register_buffer("w_0", w)
-            self.vk_householder = nn.Parameter(0.2 * torch.randn(self.householder, self.in_channels))
+            self.vk_householder = nn.Parameter(
+                0.2 * torch.randn(self.householder, self.in_channels)
+            )
         column = w.reshape(*w.shape, *self._ones)
         self.register_buffer("w_perm", column, persistent=not self.householder)
-        self.register_buffer("w_perm_inv", column.transpose(0, 1).contiguous(), persistent=not self.householder)
+        self.register_buffer(
+            "w_perm_inv",
+            column.transpose(0, 1).contiguous(),
+            persistent=not self.householder,
+        )
         self._fold()
 
     def _construct_householder_permutation(self) -> Tensor:
         """W = R V of the learned vectors, (C, C, 1, ...), with a gradient for them."""
-        return reflected(self.w_0, self.vk_householder).reshape(self.in_channels, self.in_channels, *self._ones)
+        return reflected(self.w_0, self.vk_householder).reshape(
+            self.in_channels, self.in_channels, *self._ones
+        )
 
     @plain_state
     def _fold(self) -> None:
@@ -219,7 +258,10 @@ class AllInOneBlock(InvertibleModule):
             return
         self.w_perm = self._construct_householder_permutation()
         self.w_perm_inv = self.w_perm.transpose(0, 1).contiguous()
-        self._folded_from = tuple((source, _version(source)) for source in (self.vk_householder, self.w_0))
+        self._folded_from = tuple(
+            (source, _version(source))
+            for source in (self.vk_householder, self.w_0)
+        )
 
     # Asked once when the block is traced, with the real tensors: a graph has no versions.
     @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
@@ -229,24 +271,36 @@ class AllInOneBlock(InvertibleModule):
         sources = (self.vk_householder, self.w_0)
         return len(self._folded_from) == len(sources) and all(
             (source is now or exporting) and _version(source) == version
-            for now, (source, version) in zip(sources, self._folded_from, strict=True)
+            for now, (source, version) in zip(
+                sources, self._folded_from, strict=True
+            )
         )
 
     def _matrices(self) -> tuple[Tensor, Tensor]:
         """W and its inverse."""
-        learning = self.householder and self.training and self.vk_householder.requires_grad
+        learning = (
+            self.householder
+            and self.training
+            and self.vk_householder.requires_grad
+        )
         if not self.householder or (not learning and self._is_folded()):
             return self.w_perm, self.w_perm_inv
         w = self._construct_householder_permutation()
         return w, w.transpose(0, 1)
 
     def _permute(
-        self, x: Tensor, rev: bool = False, matrices: tuple[Tensor, Tensor] | None = None
+        self,
+        x: Tensor,
+        rev: bool = False,
+        matrices: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Global scale, offset and permutation, or with `rev` back; and the log-Jacobian () of a pixel's scaling."""
         w, w_inv = matrices or self._matrices()
         if self.GIN:
-            scale, log_scale = torch.ones_like(self.global_scale), torch.zeros_like(self.global_scale).sum()
+            scale, log_scale = (
+                torch.ones_like(self.global_scale),
+                torch.zeros_like(self.global_scale).sum(),
+            )
         else:
             scale = self.global_scale_activation(self.global_scale)
             log_scale = scale.log().sum()
@@ -254,7 +308,12 @@ class AllInOneBlock(InvertibleModule):
             return (mixed(x, w_inv) - self.global_offset) / scale, log_scale
         return mixed(x * scale + self.global_offset, w), log_scale
 
-    def _pre_permute(self, x: Tensor, rev: bool = False, matrices: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    def _pre_permute(
+        self,
+        x: Tensor,
+        rev: bool = False,
+        matrices: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
         """The inverse permutation ahead of the coupling, or with `rev` back."""
         w, w_inv = matrices or self._matrices()
         return mixed(x, w if rev else w_inv)
@@ -280,14 +339,18 @@ class AllInOneBlock(InvertibleModule):
             )
         return a
 
-    def _affine(self, x: Tensor, a: Tensor, rev: bool = False) -> tuple[Tensor, Tensor]:
+    def _affine(
+        self, x: Tensor, a: Tensor, rev: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """Scale and shift x (B, C2, ...) by the subnet's output a (B, 2 C2, ...), or with `rev` back; and J (B,)."""
         s, t = torch.split(a * _SUBNET_SCALE, x.shape[1], dim=1)
         axes = tuple(range(1, x.ndim))
         log_scale = self.clamp * torch.tanh(s)
         if self.GIN:
             log_scale = log_scale - log_scale.mean(dim=axes, keepdim=True)
-            log_jacobian = x.new_zeros(x.shape[0])  # what the differences from a mean sum to, without their rounding
+            log_jacobian = x.new_zeros(
+                x.shape[0]
+            )  # what the differences from a mean sum to, without their rounding
         else:
             log_jacobian = log_scale.sum(dim=axes)
         if rev:
@@ -295,17 +358,28 @@ class AllInOneBlock(InvertibleModule):
         return x * torch.exp(log_scale) + t, log_jacobian
 
     def _checked(
-        self, x_or_z: Tensor | Sequence[Tensor], c: Tensor | Sequence[Tensor] | None
+        self,
+        x_or_z: Tensor | Sequence[Tensor],
+        c: Tensor | Sequence[Tensor] | None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        inputs, conditions = tensors(x_or_z, "an input"), tensors(c, "a condition")
+        inputs, conditions = (
+            tensors(x_or_z, "an input"),
+            tensors(c, "a condition"),
+        )
         if len(inputs) != 1:
-            raise InputError(f"got {len(inputs)} inputs; expected one tensor in a list: give [x]")
+            raise InputError(
+                f"got {len(inputs)} inputs; expected one tensor in a list: give [x]"
+            )
         (x,) = inputs
         if x.ndim != 2 + self.input_rank or x.shape[1] != self.in_channels:
-            raise InputError(f"got an input {tuple(x.shape)}; expected (batch, *{tuple(self.dims_in[0])})")
+            raise InputError(
+                f"got an input {tuple(x.shape)}; expected (batch, *{tuple(self.dims_in[0])})"
+            )
         checked_dtype(x, self.global_scale, "an input")
         if len(conditions) != len(self.dims_c):
-            raise InputError(f"got {len(conditions)} conditions; expected {len(self.dims_c)}, as in dims_c")
+            raise InputError(
+                f"got {len(conditions)} conditions; expected {len(self.dims_c)}, as in dims_c"
+            )
         for condition, shape in zip(conditions, self.dims_c, strict=True):
             expected = (x.shape[0], shape[0], *x.shape[2:])
             if tuple(condition.shape) != expected:
@@ -322,12 +396,20 @@ class AllInOneBlock(InvertibleModule):
             self._fold()
         return self
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "AllInOneBlock":
+    def _apply(
+        self, fn: Callable[[Tensor], Tensor], recurse: bool = True
+    ) -> "AllInOneBlock":
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self._fold()  # from vectors of the new precision, not from a rounded product
         return self
 
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         self._fold()
 
@@ -345,7 +427,9 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _checked_dims(dims_in: Sequence[Shape], dims_c: Sequence[Shape]) -> list[tuple[int, ...]]:
+def _checked_dims(
+    dims_in: Sequence[Shape], dims_c: Sequence[Shape]
+) -> list[tuple[int, ...]]:
     """Return the shapes of the input and of the conditions, as ints."""
     shapes = [sizes(shape) for shape in [*dims_in, *dims_c]]
     known = [shape for shape in shapes if shape is not None]
@@ -354,10 +438,14 @@ def _checked_dims(dims_in: Sequence[Shape], dims_c: Sequence[Shape]) -> list[tup
             f"got dims_in={dims_in}, dims_c={dims_c}; expected lists of shapes: give [(C,)] or [(C, H, W)]"
         )
     if len(dims_in) != 1 or not 1 <= len(known[0]) <= 4:
-        raise InputError(f"got dims_in={dims_in}; expected one shape of 1 to 4 axes: give [(C,)] or [(C, H, W)]")
+        raise InputError(
+            f"got dims_in={dims_in}; expected one shape of 1 to 4 axes: give [(C,)] or [(C, H, W)]"
+        )
     channels, *spatial = known[0]
     if channels < 2:
-        raise InputError("got 1 channel; expected at least 2: one half is moved by what the other says")
+        raise InputError(
+            "got 1 channel; expected at least 2: one half is moved by what the other says"
+        )
     for shape in known[1:]:
         if list(shape[1:]) != spatial:
             raise InputError(
@@ -369,9 +457,15 @@ def _checked_dims(dims_in: Sequence[Shape], dims_c: Sequence[Shape]) -> list[tup
 
 def _check_options(clamp: float, scale: float, kind: str) -> None:
     if kind not in _PSI:
-        raise InputError(f"got global_affine_type={kind!r}; expected one of {', '.join(_PSI)}")
+        raise InputError(
+            f"got global_affine_type={kind!r}; expected one of {', '.join(_PSI)}"
+        )
     limit = 10.0 if kind == "SIGMOID" else math.inf
     if not 0 < scale < limit:
-        raise InputError(f"got global_affine_init={scale}; expected one between 0 and {limit} for {kind}")
+        raise InputError(
+            f"got global_affine_init={scale}; expected one between 0 and {limit} for {kind}"
+        )
     if not 0 <= clamp < math.inf:
-        raise InputError(f"got affine_clamping={clamp}; expected a finite number >= 0, such as 2.0")
+        raise InputError(
+            f"got affine_clamping={clamp}; expected a finite number >= 0, such as 2.0"
+        )

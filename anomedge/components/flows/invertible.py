@@ -33,13 +33,19 @@ class InvertibleModule(nn.Module):
         dims_c: the shape of each condition, without the batch; None or [] for none.
     """
 
-    def __init__(self, dims_in: Iterable[Shape], dims_c: Iterable[Shape] | None = None) -> None:
+    def __init__(
+        self, dims_in: Iterable[Shape], dims_c: Iterable[Shape] | None = None
+    ) -> None:
         super().__init__()
         self.dims_in = _listed(dims_in, "dims_in")
         self.dims_c = _listed(dims_c or (), "dims_c")
 
     def forward(
-        self, x_or_z: Sequence[Tensor], c: Sequence[Tensor] | None = None, rev: bool = False, jac: bool = True
+        self,
+        x_or_z: Sequence[Tensor],
+        c: Sequence[Tensor] | None = None,
+        rev: bool = False,
+        jac: bool = True,
     ) -> tuple[Any, Any]:
         """Map inputs, or with `rev` outputs back, given conditions c; each tensor is (B, *its shape).
 
@@ -63,11 +69,15 @@ class InvertibleModule(nn.Module):
 
 def _listed(shapes: Iterable[Shape], name: str) -> list[Shape]:
     if not isinstance(shapes, Iterable):
-        raise InputError(f"got {name}={shapes!r}; expected a list of shapes: give [(C,)] or [(C, H, W)]")
+        raise InputError(
+            f"got {name}={shapes!r}; expected a list of shapes: give [(C,)] or [(C, H, W)]"
+        )
     return list(shapes)
 
 
-def tensors(given: Tensor | Sequence[Tensor] | None, what: str) -> tuple[Tensor, ...]:
+def tensors(
+    given: Tensor | Sequence[Tensor] | None, what: str
+) -> tuple[Tensor, ...]:
     """A tensor alone as a tuple of one, None as a tuple of none.
 
     Raises:
@@ -76,9 +86,13 @@ def tensors(given: Tensor | Sequence[Tensor] | None, what: str) -> tuple[Tensor,
     if given is None:
         return ()
     if not isinstance(given, (Tensor, list, tuple)):
-        raise InputError(f"got {what} of type {type(given).__name__}; expected a list of tensors: give [tensor]")
+        raise InputError(
+            f"got {what} of type {type(given).__name__}; expected a list of tensors: give [tensor]"
+        )
     found = (given,) if isinstance(given, Tensor) else tuple(given)
     for item in found:
         if not isinstance(item, Tensor):
-            raise InputError(f"got {what} of type {type(item).__name__}; expected tensors: give [tensor]")
+            raise InputError(
+                f"got {what} of type {type(item).__name__}; expected tensors: give [tensor]"
+            )
     return found

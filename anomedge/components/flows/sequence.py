@@ -10,7 +10,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from anomedge.components.flows.invertible import InvertibleModule, Shape, tensors
+from anomedge.components.flows.invertible import (
+    InvertibleModule,
+    Shape,
+    tensors,
+)
 from anomedge.components.scalars import sizes, whole
 from anomedge.errors import InputError
 
@@ -48,7 +52,9 @@ class SequenceINN(InvertibleModule):
     def __init__(self, *dims: int, force_tuple_output: bool = False) -> None:
         shape = sizes(dims)
         if not shape:
-            raise InputError(f"got dims {dims}; expected sizes without the batch, such as SequenceINN(8, 16, 16)")
+            raise InputError(
+                f"got dims {dims}; expected sizes without the batch, such as SequenceINN(8, 16, 16)"
+            )
         super().__init__([shape])
         self.shapes: list[tuple[int, ...]] = [shape]
         self.conditions: list[int | None] = []
@@ -73,31 +79,47 @@ class SequenceINN(InvertibleModule):
         dims_in = [self.shapes[-1]]
         ready = isinstance(module_class, nn.Module)
         cond = None if cond is None else whole(cond, "cond", least=None)
-        if cond is not None and (cond < 0 or (cond_shape is None and not ready)):
+        if cond is not None and (
+            cond < 0 or (cond_shape is None and not ready)
+        ):
             raise InputError(
                 f"got cond={cond}, cond_shape={cond_shape}; expected the number of a condition and its shape"
             )
         if ready and kwargs:
-            raise InputError(f"got arguments {sorted(kwargs)} for a block that is made; expected none, or its class")
+            raise InputError(
+                f"got arguments {sorted(kwargs)} for a block that is made; expected none, or its class"
+            )
         if cond is not None:
             kwargs["dims_c"] = [cond_shape]
         module = module_class if ready else module_class(dims_in, **kwargs)
         self._add(module, cond, dims_in)
 
-    def _add(self, module: Any, cond: int | None, dims_in: list[tuple[int, ...]]) -> None:
-        if missing := [name for name in ("dims_in", "dims_c", "output_dims") if not hasattr(module, name)]:
+    def _add(
+        self, module: Any, cond: int | None, dims_in: list[tuple[int, ...]]
+    ) -> None:
+        if missing := [
+            name
+            for name in ("dims_in", "dims_c", "output_dims")
+            if not hasattr(module, name)
+        ]:
             raise InputError(
                 f"got a {type(module).__name__} without {', '.join(missing)}; expected an InvertibleModule of ours or "
                 "of FrEIA"
             )
         takes = _shapes(module.dims_in)
         if takes != dims_in and not _outputs_shapes(module, takes, dims_in):
-            raise InputError(f"got a block for {takes}; expected one for {dims_in}, the output of the sequence so far")
+            raise InputError(
+                f"got a block for {takes}; expected one for {dims_in}, the output of the sequence so far"
+            )
         if len(module.dims_c) != (cond is not None):
-            raise InputError(f"got cond={cond} for a block of {len(module.dims_c)} conditions; expected one for one")
+            raise InputError(
+                f"got cond={cond} for a block of {len(module.dims_c)} conditions; expected one for one"
+            )
         dims_out = module.output_dims(dims_in)
         if len(dims_out) != 1:
-            raise InputError(f"got a block of {len(dims_out)} outputs; expected one: a sequence does not branch")
+            raise InputError(
+                f"got a block of {len(dims_out)} outputs; expected one: a sequence does not branch"
+            )
         self.module_list.append(module)
         self.conditions.append(cond)
         self.shapes.append(tuple(dims_out[0]))
@@ -120,7 +142,10 @@ class SequenceINN(InvertibleModule):
         Returns:
             The tensor, and the log-Jacobian (B,) summed over the blocks.
         """
-        outputs, conditions = tensors(x_or_z, "an input"), tensors(c, "a condition")
+        outputs, conditions = (
+            tensors(x_or_z, "an input"),
+            tensors(c, "a condition"),
+        )
         if len(outputs) != 1:
             raise InputError(f"got {len(outputs)} inputs; expected one tensor")
         total: Tensor | float = 0
@@ -128,7 +153,9 @@ class SequenceINN(InvertibleModule):
         for module, cond in reversed(steps) if rev else steps:
             given = {} if cond is None else {"c": [_taken(conditions, cond)]}
             produced, own = module(outputs, rev=rev, jac=jac, **given)
-            outputs = tensors(produced, "an output")  # a nested sequence may return a tensor instead of a tuple
+            outputs = tensors(
+                produced, "an output"
+            )  # a nested sequence may return a tensor instead of a tuple
             total = total + own
         # Some blocks return a plain 0 or one number for all items; an empty sequence returns none.
         if isinstance(total, Tensor) and total.ndim:
@@ -139,8 +166,13 @@ class SequenceINN(InvertibleModule):
 
     def output_dims(self, input_dims: list[Any] | None = None) -> list[Any]:
         """The shape that the last block puts out."""
-        if input_dims is not None and [tuple(shape) for shape in input_dims] != self.shapes[:1]:
-            raise InputError(f"got input_dims={input_dims}; expected {self.shapes[:1]}, as constructed")
+        if (
+            input_dims is not None
+            and [tuple(shape) for shape in input_dims] != self.shapes[:1]
+        ):
+            raise InputError(
+                f"got input_dims={input_dims}; expected {self.shapes[:1]}, as constructed"
+            )
         return [self.shapes[-1]]
 
     def __getitem__(self, item: int) -> nn.Module:
@@ -159,7 +191,9 @@ def _shapes(given: Sequence[Any]) -> list[tuple[int, ...]]:
     return [flat] if flat else [tuple(shape) for shape in given]
 
 
-def _outputs_shapes(module: Any, shapes: list[tuple[int, ...]], dims_in: list[tuple[int, ...]]) -> bool:
+def _outputs_shapes(
+    module: Any, shapes: list[tuple[int, ...]], dims_in: list[tuple[int, ...]]
+) -> bool:
     """Whether a block outputs these shapes for inputs of shapes dims_in.
 
     FrEIA's upsamplings are inverted downsamplings; their dims_in attribute is the shape of their output.
@@ -173,5 +207,7 @@ def _outputs_shapes(module: Any, shapes: list[tuple[int, ...]], dims_in: list[tu
 def _taken(conditions: Sequence[Tensor], cond: int) -> Tensor:
     """A block's own among the conditions."""
     if cond >= len(conditions):
-        raise InputError(f"got {len(conditions)} conditions; expected at least {cond + 1}: a block takes number {cond}")
+        raise InputError(
+            f"got {len(conditions)} conditions; expected at least {cond + 1}: a block takes number {cond}"
+        )
     return conditions[cond]

@@ -79,12 +79,17 @@ class AdaptiveThreshold(Metric):
 
     full_state_update = False
 
-    def __init__(self, default_value: float = 0.5, level: str = "image") -> None:
+    def __init__(
+        self, default_value: float = 0.5, level: str = "image"
+    ) -> None:
         super().__init__()
         self.level = level
         self.add_state("scores", [], dist_reduce_fx="cat")
         self.add_state("labels", [], dist_reduce_fx="cat")
-        self.assign(value=real(default_value, "default_value"), **dict.fromkeys(_ORIGIN, 0.0))
+        self.assign(
+            value=real(default_value, "default_value"),
+            **dict.fromkeys(_ORIGIN, 0.0),
+        )
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Collect scores (N,) with labels (N,) of 0 and 1."""
@@ -97,15 +102,28 @@ class AdaptiveThreshold(Metric):
         Raises:
             InputError: a score that is not finite.
         """
-        scores, labels = torch.cat(self.scores).double(), torch.cat(self.labels).bool()
+        scores, labels = (
+            torch.cat(self.scores).double(),
+            torch.cat(self.labels).bool(),
+        )
         normal, anomalous = scores[~labels].numpy(), scores[labels].numpy()
         if not np.isfinite(scores.numpy()).all():
-            raise InputError("got scores that are not finite; expected numbers: check the weights and the pictures")
+            raise InputError(
+                "got scores that are not finite; expected numbers: check the weights and the pictures"
+            )
         if normal.size and anomalous.size and scores.min() < scores.max():
             self._lay(by_f1(normal, anomalous), normal, anomalous)
         elif normal.size > 1 and not anomalous.size:
-            self._lay(by_false_alarm_rate(normal, 1 / (normal.size + 1)), normal, anomalous)  # none is to lie above
-            self._warn("lies one typical gap above the largest score", normal, anomalous)
+            self._lay(
+                by_false_alarm_rate(normal, 1 / (normal.size + 1)),
+                normal,
+                anomalous,
+            )  # none is to lie above
+            self._warn(
+                "lies one typical gap above the largest score",
+                normal,
+                anomalous,
+            )
         else:
             self._warn(f"stays {self.value.item():.6g}", normal, anomalous)
         return self.value
@@ -114,7 +132,9 @@ class AdaptiveThreshold(Metric):
         """Set attributes by name; ordinary tensors, so that a checkpoint can be loaded after validating."""
         with torch.inference_mode(False):
             for name, value in values.items():
-                self.register_buffer(name, torch.tensor(value, dtype=torch.float64))
+                self.register_buffer(
+                    name, torch.tensor(value, dtype=torch.float64)
+                )
 
     def _lay(self, cut: Cut, normal: Scores, anomalous: Scores) -> None:
         every = np.concatenate([normal, anomalous])
@@ -139,10 +159,14 @@ class AdaptiveThreshold(Metric):
     def _apply(self, *_: Any, **__: Any) -> "AdaptiveThreshold":
         return self  # .to(), .half() and their like leave it where it is
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *rest: Any
+    ) -> None:
         # anomalib saved the value alone; load_state_dict works on a copy of the caller's dict.
         for name in _ORIGIN:
-            state_dict.setdefault(prefix + name, torch.zeros((), dtype=torch.float64))
+            state_dict.setdefault(
+                prefix + name, torch.zeros((), dtype=torch.float64)
+            )
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
@@ -157,7 +181,9 @@ class _AUROC(BinaryAUROC):
         preds, target = torch.cat(self.preds), torch.cat(self.target)
         if target.min() == target.max():
             return torch.tensor(torch.nan)
-        values, ranks = torch.unique(preds, return_inverse=True)  # the same order, within [0, 1]
+        values, ranks = torch.unique(
+            preds, return_inverse=True
+        )  # the same order, within [0, 1]
         return binary_auroc(ranks.double() / len(values), target)
 
 
@@ -168,7 +194,11 @@ class _F1Score(BinaryF1Score):
         super().update((preds.double() > self.threshold).int(), target)
 
     def compute(self) -> Tensor:
-        return super().compute() if self.tp + self.fn > 0 else torch.tensor(torch.nan)  # type: ignore[operator]
+        return (
+            super().compute()
+            if self.tp + self.fn > 0
+            else torch.tensor(torch.nan)
+        )  # type: ignore[operator]
 
 
 class AnomalyMetrics(MetricCollection):
@@ -184,7 +214,9 @@ class AnomalyMetrics(MetricCollection):
 
     def __init__(self, prefix: str) -> None:
         super().__init__(
-            {"AUROC": _AUROC(validate_args=False), "F1Score": _F1Score()}, prefix=prefix, compute_groups=False
+            {"AUROC": _AUROC(validate_args=False), "F1Score": _F1Score()},
+            prefix=prefix,
+            compute_groups=False,
         )
 
     def set_threshold(self, threshold: float) -> None:

@@ -21,7 +21,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anomedge.components.lightning.evaluation import AdaptiveThreshold, AnomalyMetrics, EvaluationWarning
+from anomedge.components.lightning.evaluation import (
+    AdaptiveThreshold,
+    AnomalyMetrics,
+    EvaluationWarning,
+)
 from anomedge.errors import InputError, RuntimeMissing
 from anomedge.threshold import Decision, Origin
 
@@ -79,11 +83,17 @@ class AnomalyModule(LightningModule):
     ) -> None:
         super().__init__()
         if normalization not in {None, "none", "min_max"}:
-            raise InputError(f"got normalization={normalization!r}; expected None, 'none' or 'min_max'")
+            raise InputError(
+                f"got normalization={normalization!r}; expected None, 'none' or 'min_max'"
+            )
         self.save_hyperparameters(ignore=_modules_given(inspect.currentframe()))
         self.adaptive_threshold = adaptive_threshold
-        self.image_threshold = AdaptiveThreshold(default_image_threshold, "image")
-        self.pixel_threshold = AdaptiveThreshold(default_pixel_threshold, "pixel")
+        self.image_threshold = AdaptiveThreshold(
+            default_image_threshold, "image"
+        )
+        self.pixel_threshold = AdaptiveThreshold(
+            default_pixel_threshold, "pixel"
+        )
         self.image_metrics: MetricCollection = AnomalyMetrics("image_")
         self.pixel_metrics: MetricCollection = AnomalyMetrics("pixel_")
         self._outputs: list[dict[str, Any]] = []
@@ -96,7 +106,9 @@ class AnomalyModule(LightningModule):
 
     def training_step(self, *_: Any, **__: Any) -> Any:
         """To be written by the subclass: the loss of a batch, or None where fitting is not by gradient."""
-        raise NotImplementedError(f"{type(self).__name__} has no training_step; expected one: write it to use fit")
+        raise NotImplementedError(
+            f"{type(self).__name__} has no training_step; expected one: write it to use fit"
+        )
 
     def validation_step(self, batch: Any, batch_idx: int) -> Any:
         """To be written by the subclass: the batch with `pred_scores` or `anomaly_maps` added."""
@@ -105,7 +117,9 @@ class AnomalyModule(LightningModule):
             "anomaly_maps added"
         )
 
-    def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:  # noqa: ARG002
+    def predict_step(
+        self, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> Any:
         """The validation step's output on the CPU, with `pred_labels` (B,) and, of maps, `pred_masks`; bool.
 
         The batch itself is not written to: the step gets a shallow copy.
@@ -115,12 +129,18 @@ class AnomalyModule(LightningModule):
             return outputs
         outputs = self._finished(outputs)
         if "pred_scores" in outputs:
-            outputs["pred_labels"] = outputs["pred_scores"].double() > self.image_threshold.value
+            outputs["pred_labels"] = (
+                outputs["pred_scores"].double() > self.image_threshold.value
+            )
         if "anomaly_maps" in outputs:
-            outputs["pred_masks"] = outputs["anomaly_maps"].double() > self.pixel_threshold.value
+            outputs["pred_masks"] = (
+                outputs["anomaly_maps"].double() > self.pixel_threshold.value
+            )
         return outputs
 
-    def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:
+    def test_step(
+        self, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> Any:
         """As `predict_step`."""
         return self.predict_step(batch, batch_idx, dataloader_idx)
 
@@ -134,11 +154,15 @@ class AnomalyModule(LightningModule):
         """As `validation_step_end`."""
         return self._finished(outputs) if isinstance(outputs, dict) else outputs
 
-    def on_validation_batch_end(self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:  # noqa: ARG002
+    def on_validation_batch_end(
+        self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         """Keep what the epoch's end needs."""
         self._remember(self.validation_step_end(outputs))
 
-    def on_test_batch_end(self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:  # noqa: ARG002
+    def on_test_batch_end(
+        self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         """Keep what the epoch's end needs."""
         self._remember(self.test_step_end(outputs))
 
@@ -180,9 +204,13 @@ class AnomalyModule(LightningModule):
 
     # What the epoch ends are made of, under anomalib's names.
 
-    def _compute_adaptive_threshold(self, outputs: list[dict[str, Any]]) -> None:
+    def _compute_adaptive_threshold(
+        self, outputs: list[dict[str, Any]]
+    ) -> None:
         """Both thresholds from outputs; without masks the pixels' is the images'."""
-        self._collect_outputs(self.image_threshold, self.pixel_threshold, outputs)
+        self._collect_outputs(
+            self.image_threshold, self.pixel_threshold, outputs
+        )
         self.image_threshold.compute()
         if self.pixel_threshold.update_called:
             self.pixel_threshold.compute()
@@ -191,7 +219,12 @@ class AnomalyModule(LightningModule):
         self.image_threshold.reset()
         self.pixel_threshold.reset()
 
-    def _collect_outputs(self, image_metric: Any, pixel_metric: Any, outputs: Iterable[Mapping[str, Any]]) -> None:
+    def _collect_outputs(
+        self,
+        image_metric: Any,
+        pixel_metric: Any,
+        outputs: Iterable[Mapping[str, Any]],
+    ) -> None:
         """Update one metric with images' scores and labels, another with maps and masks where there are any."""
         image_metric.cpu()
         pixel_metric.cpu()
@@ -207,17 +240,30 @@ class AnomalyModule(LightningModule):
 
     def _post_process(self, outputs: Any) -> None:
         """Add `pred_scores`, the largest value of each map, where a step gave maps alone; in place."""
-        if isinstance(outputs, dict) and "pred_scores" not in outputs and "anomaly_maps" in outputs:
-            outputs["pred_scores"] = outputs["anomaly_maps"].flatten(start_dim=1).amax(dim=1)
+        if (
+            isinstance(outputs, dict)
+            and "pred_scores" not in outputs
+            and "anomaly_maps" in outputs
+        ):
+            outputs["pred_scores"] = (
+                outputs["anomaly_maps"].flatten(start_dim=1).amax(dim=1)
+            )
 
     def _outputs_to_cpu(self, output: Any) -> Any:
         """Tensors to the CPU, without their gradients' graph: a dict in place, what lies in it anew."""
         if isinstance(output, Tensor):
             return output.detach().cpu()
         if isinstance(output, dict):
-            output.update({key: self._outputs_to_cpu(_copied(value)) for key, value in output.items()})
+            output.update(
+                {
+                    key: self._outputs_to_cpu(_copied(value))
+                    for key, value in output.items()
+                }
+            )
         elif type(output) in {list, tuple}:
-            return type(output)(self._outputs_to_cpu(_copied(value)) for value in output)
+            return type(output)(
+                self._outputs_to_cpu(_copied(value)) for value in output
+            )
         return output
 
     def _log_metrics(self) -> None:
@@ -225,9 +271,15 @@ class AnomalyModule(LightningModule):
         for metrics in (self.image_metrics, self.pixel_metrics):
             if not any(metric.update_called for metric in metrics.values()):
                 continue
-            values = {name: float(value) for name, value in metrics.compute().items()}
+            values = {
+                name: float(value) for name, value in metrics.compute().items()
+            }
             metrics.reset()
-            defined = {name: value for name, value in values.items() if not math.isnan(value)}
+            defined = {
+                name: value
+                for name, value in values.items()
+                if not math.isnan(value)
+            }
             self.log_dict(defined, prog_bar=True)
             if missing := sorted(values.keys() - defined.keys()):
                 warnings.warn(
@@ -236,7 +288,9 @@ class AnomalyModule(LightningModule):
                     stacklevel=2,
                 )
 
-    def decision(self, source: str = "validation pictures", pictures: str = "") -> Decision:
+    def decision(
+        self, source: str = "validation pictures", pictures: str = ""
+    ) -> Decision:
         """The thresholds and scales of the last validation as an anomedge `Decision`, such as a bundle carries.
 
         Args:
@@ -272,16 +326,25 @@ class AnomalyModule(LightningModule):
             origin=origin,
         )
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *rest: Any
+    ) -> None:
         # anomalib's own ranges: of maps where there are maps, so not the Decision's.
         for owner in ("min_max.", "normalization_metrics."):
-            for key in [key for key in state_dict if key.startswith(prefix + owner)]:
+            for key in [
+                key for key in state_dict if key.startswith(prefix + owner)
+            ]:
                 del state_dict[key]
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _begin(self) -> None:
         self._outputs = []
-        for metric in (self.image_threshold, self.pixel_threshold, self.image_metrics, self.pixel_metrics):
+        for metric in (
+            self.image_threshold,
+            self.pixel_threshold,
+            self.image_metrics,
+            self.pixel_metrics,
+        ):
             metric.reset()
         if self._trainer is not None and self._trainer.world_size > 1:
             raise InputError(
@@ -297,7 +360,9 @@ class AnomalyModule(LightningModule):
 
     def _remember(self, output: Any) -> None:
         if isinstance(output, dict):
-            self._outputs.append({key: output[key] for key in _KEPT if key in output})
+            self._outputs.append(
+                {key: output[key] for key in _KEPT if key in output}
+            )
 
     def _evaluate(self, outputs: list[dict[str, Any]]) -> None:
         if not outputs:
@@ -320,7 +385,11 @@ def _modules_given(frame: FrameType | None) -> list[str]:
     """Arguments of the constructors on the stack that are modules: weights, not hyperparameters to save twice."""
     names: list[str] = []
     while frame is not None and "__class__" in frame.f_locals:
-        names += [name for name, value in frame.f_locals.items() if isinstance(value, torch.nn.Module)]
+        names += [
+            name
+            for name, value in frame.f_locals.items()
+            if isinstance(value, torch.nn.Module)
+        ]
         frame = frame.f_back
     return names
 
@@ -329,15 +398,24 @@ def _copied(value: Any) -> Any:
     return copy.copy(value) if isinstance(value, dict) else value
 
 
-def _pairs(output: Mapping[str, Any], scores: str, labels: str) -> tuple[Tensor, Tensor]:
+def _pairs(
+    output: Mapping[str, Any], scores: str, labels: str
+) -> tuple[Tensor, Tensor]:
     """Scores (N,) and their labels (N,) of 0 and 1."""
-    values, truths = torch.as_tensor(output[scores]), torch.as_tensor(output[labels])
+    values, truths = (
+        torch.as_tensor(output[scores]),
+        torch.as_tensor(output[labels]),
+    )
     if values.numel() != truths.numel() or not values.numel():
         raise InputError(
             f"got {scores} {tuple(values.shape)} with {labels} {tuple(truths.shape)}; expected a label for each value"
         )
     if not bool(((truths == 0) | (truths == 1)).all()):
-        raise InputError(f"got {labels} up to {truths.max().item():g}; expected 0 for normal and 1 for anomalous")
+        raise InputError(
+            f"got {labels} up to {truths.max().item():g}; expected 0 for normal and 1 for anomalous"
+        )
     if not bool(torch.isfinite(values).all()):
-        raise InputError(f"got {scores} that are not finite; expected numbers: check the weights and the pictures")
+        raise InputError(
+            f"got {scores} that are not finite; expected numbers: check the weights and the pictures"
+        )
     return values.flatten(), truths.flatten().int()

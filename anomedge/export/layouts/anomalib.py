@@ -45,15 +45,23 @@ def apply_anomalib(proto: onnx.ModelProto, decision: Decision) -> None:
     may lie outside the graph.
     """
     graph = proto.graph
-    shapes = {value.name: _dims(value) for value in [*graph.input, *graph.output]}
+    shapes = {
+        value.name: _dims(value) for value in [*graph.input, *graph.output]
+    }
     _rename(graph, {"score": "raw_score", "anomaly_map": "raw_map"})
-    nodes = [*_head(), *graph.node, *_tail("score", "image", "pred_score", "pred_label")]
+    nodes = [
+        *_head(),
+        *graph.node,
+        *_tail("score", "image", "pred_score", "pred_label"),
+    ]
     nodes += _tail("map", "pixel", "anomaly_map", "pred_mask")
     del graph.node[:]
     graph.node.extend(nodes)
     graph.initializer.extend(_constants(decision))
     batch, height, width, channels = shapes["frames"]
-    graph.input[0].CopyFrom(_value(INPUT, TensorProto.FLOAT, (batch, channels, height, width)))
+    graph.input[0].CopyFrom(
+        _value(INPUT, TensorProto.FLOAT, (batch, channels, height, width))
+    )
     outputs = {
         "pred_score": (TensorProto.FLOAT, shapes["score"]),
         "pred_label": (TensorProto.BOOL, shapes["score"]),
@@ -61,7 +69,13 @@ def apply_anomalib(proto: onnx.ModelProto, decision: Decision) -> None:
         "pred_mask": (TensorProto.BOOL, shapes["anomaly_map"]),
     }
     set_outputs(proto, [_value(name, *kind) for name, kind in outputs.items()])
-    helper.set_model_props(proto, {ONNX_PREFIX + key: value for key, value in model_info(decision).items()})
+    helper.set_model_props(
+        proto,
+        {
+            ONNX_PREFIX + key: value
+            for key, value in model_info(decision).items()
+        },
+    )
     assert_shared_operators(proto)
 
 
@@ -93,7 +107,9 @@ def _head() -> list[onnx.NodeProto]:
     ]
 
 
-def _tail(raw: str, kind: str, normalised: str, above: str) -> list[onnx.NodeProto]:
+def _tail(
+    raw: str, kind: str, normalised: str, above: str
+) -> list[onnx.NodeProto]:
     """Decided on the raw value, so that no rounding of the normalisation can change a label."""
     raw_name, threshold = f"raw_{raw}", f"{kind}_threshold"
     return [
@@ -115,7 +131,10 @@ def _constants(decision: Decision) -> list[onnx.TensorProto]:
         "half": np.float32(0.5),
         "one": np.float32(1),
     }
-    return [numpy_helper.from_array(np.asarray(value, dtype=np.float32), name) for name, value in values.items()]
+    return [
+        numpy_helper.from_array(np.asarray(value, dtype=np.float32), name)
+        for name, value in values.items()
+    ]
 
 
 def _float_below(threshold: float) -> np.float32:
@@ -125,7 +144,11 @@ def _float_below(threshold: float) -> np.float32:
     True
     """
     nearest = np.float32(threshold)
-    return nearest if float(nearest) <= threshold else np.nextafter(nearest, np.float32(-np.inf))
+    return (
+        nearest
+        if float(nearest) <= threshold
+        else np.nextafter(nearest, np.float32(-np.inf))
+    )
 
 
 def _rename(graph: onnx.GraphProto, names: dict[str, str]) -> None:
@@ -135,13 +158,22 @@ def _rename(graph: onnx.GraphProto, names: dict[str, str]) -> None:
                 tensors[place] = names.get(name, name)
 
 
-def _node(kind: str, inputs: list[str], output: str, **attributes: Any) -> onnx.NodeProto:
-    return helper.make_node(kind, inputs, [output], name=f"anomalib_{output}", **attributes)
+def _node(
+    kind: str, inputs: list[str], output: str, **attributes: Any
+) -> onnx.NodeProto:
+    return helper.make_node(
+        kind, inputs, [output], name=f"anomalib_{output}", **attributes
+    )
 
 
-def _value(name: str, kind: int, shape: tuple[int | str, ...]) -> onnx.ValueInfoProto:
+def _value(
+    name: str, kind: int, shape: tuple[int | str, ...]
+) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, kind, shape)
 
 
 def _dims(value: onnx.ValueInfoProto) -> tuple[int | str, ...]:
-    return tuple(dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim)
+    return tuple(
+        dim.dim_param or dim.dim_value
+        for dim in value.type.tensor_type.shape.dim
+    )

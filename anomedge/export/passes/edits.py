@@ -21,7 +21,9 @@ __all__ = [
     "strip_metadata",
 ]
 
-FORBIDDEN = frozenset({"Einsum", "If", "Loop", "NonZero", "Resize", "Scan", "Upsample"})
+FORBIDDEN = frozenset(
+    {"Einsum", "If", "Loop", "NonZero", "Resize", "Scan", "Upsample"}
+)
 BATCH = "batch"
 _COPYABLE = 1 << 30
 
@@ -57,7 +59,14 @@ def strip_metadata(proto: onnx.ModelProto) -> None:
     Ensures: the same model gives the same bytes; no path of this machine is in the file.
     """
     onnx_graph = proto.graph
-    for holder in [proto, onnx_graph, *onnx_graph.node, *onnx_graph.initializer, *onnx_graph.input, *onnx_graph.output]:
+    for holder in [
+        proto,
+        onnx_graph,
+        *onnx_graph.node,
+        *onnx_graph.initializer,
+        *onnx_graph.input,
+        *onnx_graph.output,
+    ]:
         del holder.metadata_props[:]
         holder.doc_string = ""
     del onnx_graph.value_info[:]
@@ -66,7 +75,11 @@ def strip_metadata(proto: onnx.ModelProto) -> None:
     proto.ir_version = helper.find_min_ir_version_for(proto.opset_import)
 
 
-def fix_batch_name(proto: onnx.ModelProto, batch: int | None, shapes: Mapping[str, Sequence[int]]) -> None:
+def fix_batch_name(
+    proto: onnx.ModelProto,
+    batch: int | None,
+    shapes: Mapping[str, Sequence[int]],
+) -> None:
     """Name the batch axis, or make sure that it has the one size asked for.
 
     Ensures: input axes are (batch, fixed...), and no other axis of an input or output is open.
@@ -84,14 +97,24 @@ def fix_batch_name(proto: onnx.ModelProto, batch: int | None, shapes: Mapping[st
                 )
             first.dim_param = BATCH
         elif first.dim_value != batch:
-            raise ExportError(f"{value.name}: got batch {first.dim_value}; expected {batch}")
-        if value.name in shapes and [d.dim_value for d in rest] != list(shapes[value.name]):
-            raise ExportError(f"{value.name}: got {[d.dim_value for d in rest]}; expected {list(shapes[value.name])}")
+            raise ExportError(
+                f"{value.name}: got batch {first.dim_value}; expected {batch}"
+            )
+        if value.name in shapes and [d.dim_value for d in rest] != list(
+            shapes[value.name]
+        ):
+            raise ExportError(
+                f"{value.name}: got {[d.dim_value for d in rest]}; expected {list(shapes[value.name])}"
+            )
         if any(not d.dim_value for d in rest):
-            raise ExportError(f"{value.name}: only the batch may be open, another axis is; export with fixed sizes")
+            raise ExportError(
+                f"{value.name}: only the batch may be open, another axis is; export with fixed sizes"
+            )
 
 
-def set_outputs(proto: onnx.ModelProto, outputs: Sequence[onnx.ValueInfoProto]) -> list[onnx.ValueInfoProto]:
+def set_outputs(
+    proto: onnx.ModelProto, outputs: Sequence[onnx.ValueInfoProto]
+) -> list[onnx.ValueInfoProto]:
     """Give a graph these outputs, in this order, and return those it had.
 
     In place, because copying a graph of over 2 GiB is what protobuf cannot do.
@@ -114,7 +137,10 @@ def cut_at_outputs(proto: onnx.ModelProto, given: str) -> onnx.ModelProto:
     for value in proto.graph.output:
         readers = [node for node in cut.graph.node if value.name in node.input]
         for node in readers:
-            node.input[:] = [given + name if name == value.name else name for name in node.input]
+            node.input[:] = [
+                given + name if name == value.name else name
+                for name in node.input
+            ]
         if readers:
             stand_in = _copied(value)
             stand_in.name = given + value.name
@@ -124,7 +150,10 @@ def cut_at_outputs(proto: onnx.ModelProto, given: str) -> onnx.ModelProto:
 
 def copy_of(proto: onnx.ModelProto) -> onnx.ModelProto | None:
     """The same graph once more; None for one so large that protobuf may refuse."""
-    if sum(len(tensor.raw_data) for tensor in proto.graph.initializer) > _COPYABLE:
+    if (
+        sum(len(tensor.raw_data) for tensor in proto.graph.initializer)
+        > _COPYABLE
+    ):
         return None
     copy = onnx.ModelProto()
     copy.CopyFrom(proto)
@@ -139,7 +168,9 @@ def assert_opset(proto: onnx.ModelProto, opset: int) -> None:
     """
     found = {entry.domain: entry.version for entry in proto.opset_import}
     if found != {"": opset}:
-        raise ExportError(f"got operator sets {found}; expected opset {opset} alone: give another --opset")
+        raise ExportError(
+            f"got operator sets {found}; expected opset {opset} alone: give another --opset"
+        )
 
 
 def assert_shared_operators(proto: onnx.ModelProto) -> None:
@@ -149,7 +180,9 @@ def assert_shared_operators(proto: onnx.ModelProto) -> None:
         ExportError: a foreign domain, a local function or a forbidden operator.
     """
     if proto.functions:
-        raise ExportError(f"got {len(proto.functions)} local functions; expected plain operators: use another backbone")
+        raise ExportError(
+            f"got {len(proto.functions)} local functions; expected plain operators: use another backbone"
+        )
     for node in proto.graph.node:
         if node.domain or node.op_type in FORBIDDEN:
             raise ExportError(
@@ -158,38 +191,75 @@ def assert_shared_operators(proto: onnx.ModelProto) -> None:
             )
 
 
-def _axes_to_attribute(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> None:
+def _axes_to_attribute(
+    node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]
+) -> None:
     """Reductions: `axes` was an attribute until 17 and is an input from 18 on."""
     if len(node.input) < 2:
         return
     axes = constants.get(node.input[1])
     if axes is None:
-        raise ExportError(f"node {node.name}: axes computed at run time; expected a constant")
+        raise ExportError(
+            f"node {node.name}: axes computed at run time; expected a constant"
+        )
     del node.input[1:]
-    kept = [attribute for attribute in node.attribute if attribute.name != "noop_with_empty_axes"]
+    kept = [
+        attribute
+        for attribute in node.attribute
+        if attribute.name != "noop_with_empty_axes"
+    ]
     del node.attribute[:]
-    node.attribute.extend([*kept, helper.make_attribute("axes", numpy_helper.to_array(axes).tolist())])
+    node.attribute.extend(
+        [
+            *kept,
+            helper.make_attribute("axes", numpy_helper.to_array(axes).tolist()),
+        ]
+    )
 
 
-def _without_axes(node: onnx.NodeProto, _: Mapping[str, onnx.TensorProto]) -> None:
+def _without_axes(
+    node: onnx.NodeProto, _: Mapping[str, onnx.TensorProto]
+) -> None:
     """Pad: 18 added an optional fourth input, `axes`, and the mode wrap."""
     if len(node.input) > 3 and node.input[3]:
-        raise ExportError(f"node {node.name}: Pad over chosen axes needs opset 18; give --opset 18")
+        raise ExportError(
+            f"node {node.name}: Pad over chosen axes needs opset 18; give --opset 18"
+        )
 
 
-def _without_count(node: onnx.NodeProto, _: Mapping[str, onnx.TensorProto]) -> None:
+def _without_count(
+    node: onnx.NodeProto, _: Mapping[str, onnx.TensorProto]
+) -> None:
     """Split: 18 added `num_outputs`, which 17 infers from the outputs' number when they are equal."""
-    kept = [attribute for attribute in node.attribute if attribute.name != "num_outputs"]
+    kept = [
+        attribute
+        for attribute in node.attribute
+        if attribute.name != "num_outputs"
+    ]
     del node.attribute[:]
     node.attribute.extend(kept)
 
 
 def _cannot(node: onnx.NodeProto, _: Mapping[str, onnx.TensorProto]) -> None:
-    raise ExportError(f"node {node.name} is a {node.op_type} that cannot be said in opset 17; give --opset 18")
+    raise ExportError(
+        f"node {node.name} is a {node.op_type} that cannot be said in opset 17; give --opset 18"
+    )
 
 
-_REDUCTIONS = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "SumSquare")
-_LOWERINGS: dict[str, Callable[[onnx.NodeProto, Mapping[str, onnx.TensorProto]], None]] = {
+_REDUCTIONS = (
+    "L1",
+    "L2",
+    "LogSum",
+    "LogSumExp",
+    "Max",
+    "Mean",
+    "Min",
+    "Prod",
+    "SumSquare",
+)
+_LOWERINGS: dict[
+    str, Callable[[onnx.NodeProto, Mapping[str, onnx.TensorProto]], None]
+] = {
     **{f"Reduce{kind}": _axes_to_attribute for kind in _REDUCTIONS},
     "Pad": _without_axes,
     "Split": _without_count,
@@ -198,7 +268,9 @@ _LOWERINGS: dict[str, Callable[[onnx.NodeProto, Mapping[str, onnx.TensorProto]],
 
 def drop_unused(proto: onnx.ModelProto) -> None:
     """Remove the constants that no node reads."""
-    used = {name for node in proto.graph.node for name in node.input} | {value.name for value in proto.graph.output}
+    used = {name for node in proto.graph.node for name in node.input} | {
+        value.name for value in proto.graph.output
+    }
     for place in reversed(range(len(proto.graph.initializer))):
         if proto.graph.initializer[place].name not in used:
             del proto.graph.initializer[place]

@@ -50,7 +50,9 @@ def simplify(model: Any) -> None:
         passes.RemoveUnusedNodesPass()(model)
         passes.RemoveUnusedFunctionsPass()(model)
         passes.RemoveUnusedOpsetsPass()(model)
-    passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    passes.LiftConstantsToInitializersPass(
+        lift_all_constants=True, size_limit=0
+    )(model)
     passes.LiftSubgraphInitializersToMainGraphPass()(model)
     passes.DeduplicateInitializersPass()(model)
     passes.CommonSubexpressionEliminationPass()(model)
@@ -60,15 +62,37 @@ def simplify(model: Any) -> None:
 
 
 def _rules_of_onnxscript() -> list[Any]:
-    return [getattr(common, name) for name in _KEPT_RULES if hasattr(common, name)]
+    return [
+        getattr(common, name) for name in _KEPT_RULES if hasattr(common, name)
+    ]
 
 
 def _exact_identities() -> list[Any]:
     """x + 0, x - 0, x * 1 and x / 1, of scalar constants that are exactly that; and Dropout, which does nothing here."""
-    add = RewriteRule(lambda op, x, number: op.Add(x, number), _identity, _is(0), name="exact_add_0")
-    multiply = RewriteRule(lambda op, x, number: op.Mul(x, number), _identity, _is(1), name="exact_mul_1")
-    subtract = RewriteRule(lambda op, x, number: op.Sub(x, number), _identity, _is(0), name="exact_sub_0")
-    divide = RewriteRule(lambda op, x, number: op.Div(x, number), _identity, _is(1), name="exact_div_1")
+    add = RewriteRule(
+        lambda op, x, number: op.Add(x, number),
+        _identity,
+        _is(0),
+        name="exact_add_0",
+    )
+    multiply = RewriteRule(
+        lambda op, x, number: op.Mul(x, number),
+        _identity,
+        _is(1),
+        name="exact_mul_1",
+    )
+    subtract = RewriteRule(
+        lambda op, x, number: op.Sub(x, number),
+        _identity,
+        _is(0),
+        name="exact_sub_0",
+    )
+    divide = RewriteRule(
+        lambda op, x, number: op.Div(x, number),
+        _identity,
+        _is(1),
+        name="exact_div_1",
+    )
     dropouts = [common.dropout_zero_rule, common.dropout_inference_rule]
     return [*multiply.commute(), *add.commute(), subtract, divide, *dropouts]
 
@@ -80,6 +104,10 @@ def _identity(op: Any, x: Any, **_: Any) -> Any:
 def _is(expected: int) -> Any:
     def condition(_context: Any, number: Any, **_: Any) -> bool:
         constant = number.const_value
-        return constant is not None and not constant.shape and bool(constant.numpy() == expected)
+        return (
+            constant is not None
+            and not constant.shape
+            and bool(constant.numpy() == expected)
+        )
 
     return condition

@@ -21,12 +21,23 @@ from torch.fx.node import map_aggregate
 from anomedge.errors import ExportError
 from anomedge.pipelines.model import Model
 
-__all__ = ["IN_FLOAT32", "HalfBackbone", "folded_backbone", "halved", "layer_of"]
+__all__ = [
+    "IN_FLOAT32",
+    "HalfBackbone",
+    "folded_backbone",
+    "halved",
+    "layer_of",
+]
 
 _aten: Any = torch.ops.aten
 Node = Any
 """An `fx.Node`; torch types its arguments as a union of everything."""
-_CONVOLUTIONS = {_aten.conv1d.default, _aten.conv1d.padding, _aten.conv2d.default, _aten.conv2d.padding}
+_CONVOLUTIONS = {
+    _aten.conv1d.default,
+    _aten.conv1d.padding,
+    _aten.conv2d.default,
+    _aten.conv2d.padding,
+}
 _NORMALISATION = _aten._native_batch_norm_legit_no_training.default
 # A sum of thousands of numbers, or of their squares, may leave float16's range before it is divided or its root is taken.
 _SUMS = {
@@ -66,14 +77,19 @@ class HalfBackbone(nn.Module):
                 kernel.copy_(_with_sums_kept(kernel.detach()))
         self.graph.half()
         for node in nodes:
-            node.args, node.kwargs = map_aggregate((node.args, node.kwargs), _half_type)
+            node.args, node.kwargs = map_aggregate(
+                (node.args, node.kwargs), _half_type
+            )
             if node.target in _SUMS:
                 _sum_in_float32(self.graph, node)
         self.graph.recompile()
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """As the class says."""
-        return {layer: x.to(torch.float32) for layer, x in self.graph(images.to(torch.float16)).items()}
+        return {
+            layer: x.to(torch.float32)
+            for layer, x in self.graph(images.to(torch.float16)).items()
+        }
 
 
 def halved(model: Model, graph: fx.GraphModule) -> Model:
@@ -83,7 +99,9 @@ def halved(model: Model, graph: fx.GraphModule) -> Model:
         model: the fitted detector.
         graph: of its `folded_backbone`.
     """
-    return replace(model, pipeline=model.pipeline.with_extractor(HalfBackbone(graph)))
+    return replace(
+        model, pipeline=model.pipeline.with_extractor(HalfBackbone(graph))
+    )
 
 
 def folded_backbone(model: Model, batch: int | None) -> fx.GraphModule:
@@ -97,15 +115,24 @@ def folded_backbone(model: Model, batch: int | None) -> fx.GraphModule:
         ExportError: torch cannot trace the backbone.
     """
     example = torch.zeros(batch or 2, 3, *model.geometry.image)
-    shapes = None if batch else ({0: torch.export.Dim("batch", min=1, max=4096)},)
+    shapes = (
+        None if batch else ({0: torch.export.Dim("batch", min=1, max=4096)},)
+    )
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            program = torch.export.export(model.pipeline.extractor, (example,), dynamic_shapes=shapes, strict=False)
+            program = torch.export.export(
+                model.pipeline.extractor,
+                (example,),
+                dynamic_shapes=shapes,
+                strict=False,
+            )
             traced = program.run_decompositions({}).module()
     except Exception as error:
         reason = " ".join(str(error).split())[:600]
-        raise ExportError(f"torch could not trace the backbone: {reason}; use another backbone or layer") from error
+        raise ExportError(
+            f"torch could not trace the backbone: {reason}; use another backbone or layer"
+        ) from error
     finally:
         model.pipeline.extractor.eval()  # see `map_sizes`
     return _Folding(traced).run()
@@ -123,52 +150,93 @@ class _Folding:
     def __init__(self, traced: fx.GraphModule) -> None:
         self.module, self.graph = traced, traced.graph
         for node in self.graph.find_nodes(op="call_module"):
-            self.graph.erase_node(node)  # checks of the input's sizes, which change nothing
+            self.graph.erase_node(
+                node
+            )  # checks of the input's sizes, which change nothing
         self.graph.eliminate_dead_code()
 
     def run(self) -> fx.GraphModule:
-        for node in self.graph.find_nodes(op="call_function", target=_NORMALISATION):
+        for node in self.graph.find_nodes(
+            op="call_function", target=_NORMALISATION
+        ):
             self._fold(node)
         self.graph.eliminate_dead_code()
-        return fx.GraphModule(self.module, self.graph)  # with the tensors that are still read
+        return fx.GraphModule(
+            self.module, self.graph
+        )  # with the tensors that are still read
 
     def _fold(self, node: Node) -> None:
         """Into the convolution before it, where that feeds nothing else; else as a product and a sum."""
         (before, *constants), (result,) = node.args[:5], node.users
-        scale, shift = _affine(*(self._value(given) for given in constants), eps=node.args[6])
+        scale, shift = _affine(
+            *(self._value(given) for given in constants), eps=node.args[6]
+        )
         if self._foldable(before):
             self._into_convolution(before, scale, shift)
             result.replace_all_uses_with(before)
         else:
-            result.replace_all_uses_with(self._as_product(node, result, scale, shift))
+            result.replace_all_uses_with(
+                self._as_product(node, result, scale, shift)
+            )
 
-    def _into_convolution(self, node: Node, scale: Tensor, shift: Tensor) -> None:
-        weight, bias = node.args[1], self._value(node.args[2] if len(node.args) > 2 else None)
+    def _into_convolution(
+        self, node: Node, scale: Tensor, shift: Tensor
+    ) -> None:
+        weight, bias = (
+            node.args[1],
+            self._value(node.args[2] if len(node.args) > 2 else None),
+        )
         kernel = self._value(weight)
         with self.graph.inserting_before(node):
             folded = (
-                self._constant(kernel * scale.reshape(-1, *[1] * (kernel.ndim - 1)), weight.target),
-                self._constant(shift if bias is None else shift + bias * scale, f"{weight.target}_bias"),
+                self._constant(
+                    kernel * scale.reshape(-1, *[1] * (kernel.ndim - 1)),
+                    weight.target,
+                ),
+                self._constant(
+                    shift if bias is None else shift + bias * scale,
+                    f"{weight.target}_bias",
+                ),
             )
         node.args = (node.args[0], *folded, *node.args[3:])
 
-    def _as_product(self, node: Node, result: Node, scale: Tensor, shift: Tensor) -> Node:
-        mean, column = node.args[3], (-1, *[1] * (node.args[0].meta["val"].ndim - 2))
+    def _as_product(
+        self, node: Node, result: Node, scale: Tensor, shift: Tensor
+    ) -> Node:
+        mean, column = (
+            node.args[3],
+            (-1, *[1] * (node.args[0].meta["val"].ndim - 2)),
+        )
         with self.graph.inserting_before(node):
-            factor = self._constant(scale.reshape(column), f"{mean.target}_scale")
-            offset = self._constant(shift.reshape(column), f"{mean.target}_shift")
-            scaled = self.graph.call_function(_aten.mul.Tensor, (node.args[0], factor))
+            factor = self._constant(
+                scale.reshape(column), f"{mean.target}_scale"
+            )
+            offset = self._constant(
+                shift.reshape(column), f"{mean.target}_shift"
+            )
+            scaled = self.graph.call_function(
+                _aten.mul.Tensor, (node.args[0], factor)
+            )
             moved = self.graph.call_function(_aten.add.Tensor, (scaled, offset))
         scaled.meta, moved.meta = dict(result.meta), dict(result.meta)
         return moved
 
     def _foldable(self, node: Node) -> bool:
         weights = [given for given in node.args[1:3] if given is not None]
-        constant = all(isinstance(given, fx.Node) and given.op == "get_attr" for given in weights)
-        return node.target in _CONVOLUTIONS and len(node.users) == 1 and constant
+        constant = all(
+            isinstance(given, fx.Node) and given.op == "get_attr"
+            for given in weights
+        )
+        return (
+            node.target in _CONVOLUTIONS and len(node.users) == 1 and constant
+        )
 
     def _value(self, node: Node | None) -> Any:
-        return None if node is None else attrgetter(node.target)(self.module).detach().double()
+        return (
+            None
+            if node is None
+            else attrgetter(node.target)(self.module).detach().double()
+        )
 
     def _constant(self, values: Tensor, path: str) -> Node:
         """A new constant of a name of its own: what it replaces may have other readers."""
@@ -180,7 +248,12 @@ class _Folding:
 
 
 def _affine(
-    gain: Tensor | None, bias: Tensor | None, mean: Tensor, variance: Tensor, *, eps: float
+    gain: Tensor | None,
+    bias: Tensor | None,
+    mean: Tensor,
+    variance: Tensor,
+    *,
+    eps: float,
 ) -> tuple[Tensor, Tensor]:
     """A batch normalisation as scale and shift of each channel."""
     scale = (variance + eps).rsqrt()
@@ -218,17 +291,31 @@ def _sum_in_float32(module: fx.GraphModule, node: Node) -> None:
     graph = module.graph
 
     def wide(given: Node) -> Node:
-        value = attrgetter(given.target)(module) if given.op == "get_attr" else given.meta.get("val")
+        value = (
+            attrgetter(given.target)(module)
+            if given.op == "get_attr"
+            else given.meta.get("val")
+        )
         if not isinstance(value, Tensor) or not value.is_floating_point():
             return given
         with graph.inserting_before(node):
             return graph.call_function(_aten.to.dtype, (given, torch.float32))
 
-    node.args, node.kwargs = fx.map_arg(node.args, wide), fx.map_arg(node.kwargs, wide)
-    for result in [user for user in node.users if user.target is getitem] or [node]:
+    node.args, node.kwargs = (
+        fx.map_arg(node.args, wide),
+        fx.map_arg(node.kwargs, wide),
+    )
+    for result in [user for user in node.users if user.target is getitem] or [
+        node
+    ]:
         with graph.inserting_after(result):
-            narrow = graph.call_function(_aten.to.dtype, (result, torch.float16))
-        result.replace_all_uses_with(narrow, delete_user_cb=lambda user, narrow=narrow: user is not narrow)
+            narrow = graph.call_function(
+                _aten.to.dtype, (result, torch.float16)
+            )
+        result.replace_all_uses_with(
+            narrow,
+            delete_user_cb=lambda user, narrow=narrow: user is not narrow,
+        )
 
 
 def _half_type(argument: Any) -> Any:

@@ -38,7 +38,14 @@ from anomedge.pipelines.model import Model
 from anomedge.pipelines.preprocessing import to_images
 from anomedge.progress import track
 
-__all__ = ["LoweringWarning", "Reach", "assert_halvable", "bounds_of", "preflight", "warn_of_lowering"]
+__all__ = [
+    "LoweringWarning",
+    "Reach",
+    "assert_halvable",
+    "bounds_of",
+    "preflight",
+    "warn_of_lowering",
+]
 
 _SHOWN = 5
 """Of the backbone's layers and of its weights as many, those nearest to the limit."""
@@ -62,7 +69,11 @@ class Reach(NamedTuple):
 
 
 def preflight(
-    model: Model, backbone: fx.GraphModule, pictures: Sequence[Picture], frame: tuple[int, int], batch: int | None
+    model: Model,
+    backbone: fx.GraphModule,
+    pictures: Sequence[Picture],
+    frame: tuple[int, int],
+    batch: int | None,
 ) -> tuple[Range, ...]:
     """How far everything goes that the export halves, or that somebody else could.
 
@@ -79,17 +90,36 @@ def preflight(
     layers, stages = _Watched(backbone), _Extremes()
     pipeline, count = model.pipeline.with_extractor(layers), batch or 1
     starts = range(0, len(pictures), count)
-    for start in track(starts, "looking for what float16 cannot hold", total=len(starts)):
-        frames = np.stack([pictures[(start + i) % len(pictures)].frame(frame) for i in range(count)])
+    for start in track(
+        starts, "looking for what float16 cannot hold", total=len(starts)
+    ):
+        frames = np.stack(
+            [
+                pictures[(start + i) % len(pictures)].frame(frame)
+                for i in range(count)
+            ]
+        )
         with torch.no_grad():
-            stages.add(pipeline.stages(to_images(torch.from_numpy(frames), model.geometry)))
+            stages.add(
+                pipeline.stages(
+                    to_images(torch.from_numpy(frames), model.geometry)
+                )
+            )
     _assert_no_constant_vanishes(backbone)
     low, high = stages.features()
-    reach = Reach(low * SAFETY, high * SAFETY, stages.largest("distances"), _MATTERS * model.decision.scale)
+    reach = Reach(
+        low * SAFETY,
+        high * SAFETY,
+        stages.largest("distances"),
+        _MATTERS * model.decision.scale,
+    )
     found = [*_weights(backbone), *layers.ranges(), *_statistics(model)]
     for name, part in model.pipeline.named_modules():
         found += bounds_of(part, name, reach)
-    found += [_computed(name, seen=stages.largest(name)) for name in ("distances", "anomaly_map", "score")]
+    found += [
+        _computed(name, seen=stages.largest(name))
+        for name in ("distances", "anomaly_map", "score")
+    ]
     return tuple(found)
 
 
@@ -99,10 +129,17 @@ def assert_halvable(ranges: Iterable[Range]) -> None:
     Raises:
         ExportError: it names the first such tensor or layer; what follows may be its doing.
     """
-    wrong = [r for r in ranges if r.halved and r.verdict in {"overflows", "may overflow"}]
+    wrong = [
+        r
+        for r in ranges
+        if r.halved and r.verdict in {"overflows", "may overflow"}
+    ]
     if not wrong:
         return
-    first, more = wrong[0], f" ({len(wrong) - 1} more are too large)" if len(wrong) > 1 else ""
+    first, more = (
+        wrong[0],
+        f" ({len(wrong) - 1} more are too large)" if len(wrong) > 1 else "",
+    )
     if first.bound is not None:
         raise ExportError(
             f"{first.name} holds {first.bound:.4g}; expected at most {LARGEST:.0f}, float16's largest{more}: "
@@ -127,7 +164,10 @@ def warn_of_lowering(ranges: Iterable[Range]) -> None:
         ("underflows", "is lost in part"),
     ):
         found = [r for r in ranges if r.verdict == verdict and not r.halved]
-        names = [f"{r.name} ({(r.least if what == 'is lost in part' else r.seen or r.reach):.3g})" for r in found]
+        names = [
+            f"{r.name} ({(r.least if what == 'is lost in part' else r.seen or r.reach):.3g})"
+            for r in found
+        ]
         said += [f"{', '.join(names)} {what}"] if names else []
     if said:
         warnings.warn(
@@ -149,17 +189,31 @@ def _(part: MultiVariateGaussian, name: str, reach: Reach) -> list[Range]:
     if len(reach.low) != len(part.mean):
         return []
     offset = _offset(reach, part.mean).T
-    seen, largest, squares = reach.distance**2, 0.0, torch.zeros(len(offset), dtype=torch.float64)
-    for rows in (block for key, block in part.named_buffers() if key.startswith("rows")):
+    seen, largest, squares = (
+        reach.distance**2,
+        0.0,
+        torch.zeros(len(offset), dtype=torch.float64),
+    )
+    for rows in (
+        block for key, block in part.named_buffers() if key.startswith("rows")
+    ):
         for start in range(0, len(rows), _PATCHES_AT_ONCE):
             patches = slice(start, start + _PATCHES_AT_ONCE)
-            sums = torch.matmul(offset[patches, None, : rows.shape[1]], rows[patches].abs().double())[:, 0]
+            sums = torch.matmul(
+                offset[patches, None, : rows.shape[1]],
+                rows[patches].abs().double(),
+            )[:, 0]
             largest = max(largest, float(sums.max()))
             squares[patches] += sums.square().sum(dim=1)
     return [
         _computed(f"{name}: x - mean", bound=float(offset.max())),
         _computed(f"{name}: W (x - mean)", bound=largest),
-        _computed(f"{name}: |W (x - mean)|^2", seen=seen, bound=float(squares.max()), least=reach.matters**2),
+        _computed(
+            f"{name}: |W (x - mean)|^2",
+            seen=seen,
+            bound=float(squares.max()),
+            least=reach.matters**2,
+        ),
     ]
 
 
@@ -167,7 +221,11 @@ def _(part: MultiVariateGaussian, name: str, reach: Reach) -> list[Range]:
 def _(part: MemoryBank, name: str, reach: Reach) -> list[Range]:
     if len(reach.low) != len(part.centre):
         return []
-    offset, vectors, half_norms = _offset(reach, part.centre), part.vectors.abs().double(), part.half_norms
+    offset, vectors, half_norms = (
+        _offset(reach, part.centre),
+        part.vectors.abs().double(),
+        part.half_norms,
+    )
     product = float((vectors @ offset).max())
     norm = float(half_norms.abs().max())
     square = float((vectors + offset).square().sum(dim=1).max())
@@ -176,7 +234,12 @@ def _(part: MemoryBank, name: str, reach: Reach) -> list[Range]:
         _computed(f"{name}: |v|^2 / 2", seen=norm, bound=norm),
         _computed(f"{name}: x v", bound=product),
         _computed(f"{name}: |v|^2 / 2 - x v", bound=norm + product),
-        _computed(f"{name}: |x - v|^2", seen=reach.distance**2, bound=square, least=reach.matters**2),
+        _computed(
+            f"{name}: |x - v|^2",
+            seen=reach.distance**2,
+            bound=square,
+            least=reach.matters**2,
+        ),
         _computed(f"{name}: |x - v|", seen=reach.distance, bound=square**0.5),
         # Softmax takes off its largest argument first; written out, exp(|x - v|) would leave float16 from 11.1 on.
         _computed(f"{name}: exp in the re-weighting's Softmax", bound=1.0),
@@ -185,7 +248,10 @@ def _(part: MemoryBank, name: str, reach: Reach) -> list[Range]:
 
 def _offset(reach: Reach, centre: Tensor) -> Tensor:
     """How far features may be from a centre, (d,) or (d, P), in float64."""
-    ends = [end.double().reshape(-1, *[1] * (centre.ndim - 1)) - centre.double() for end in (reach.low, reach.high)]
+    ends = [
+        end.double().reshape(-1, *[1] * (centre.ndim - 1)) - centre.double()
+        for end in (reach.low, reach.high)
+    ]
     return torch.maximum(ends[0].abs(), ends[1].abs())
 
 
@@ -202,10 +268,19 @@ class _Watched(nn.Module):
 
     def ranges(self) -> list[Range]:
         """Of the layers that went farthest and the first that went too far, in the network's order."""
-        shown = set(sorted(self.largest, key=self.largest.__getitem__)[-_SHOWN:])
-        shown |= set([name for name, value in self.largest.items() if value * SAFETY > LARGEST][:1])
+        shown = set(
+            sorted(self.largest, key=self.largest.__getitem__)[-_SHOWN:]
+        )
+        shown |= set(
+            [
+                name
+                for name, value in self.largest.items()
+                if value * SAFETY > LARGEST
+            ][:1]
+        )
         ranges = (
-            Range(part="backbone", name=name, halved=True, seen=_short(value)) for name, value in self.largest.items()
+            Range(part="backbone", name=name, halved=True, seen=_short(value))
+            for name, value in self.largest.items()
         )
         return [each for each in ranges if each.name in shown]
 
@@ -213,13 +288,19 @@ class _Watched(nn.Module):
 class _Watch(fx.Interpreter):
     """One walk through a backbone."""
 
-    def __init__(self, backbone: fx.GraphModule, largest: dict[str, float]) -> None:
+    def __init__(
+        self, backbone: fx.GraphModule, largest: dict[str, float]
+    ) -> None:
         super().__init__(backbone)
         self.largest = largest
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
-        if n.op in {"call_function", "placeholder"} and isinstance(result, Tensor) and result.is_floating_point():
+        if (
+            n.op in {"call_function", "placeholder"}
+            and isinstance(result, Tensor)
+            and result.is_floating_point()
+        ):
             name = layer_of(n)
             value = _finite(name, _largest(result))
             self.largest[name] = max(self.largest.get(name, 0.0), value)
@@ -237,15 +318,24 @@ class _Extremes:
             rows = x.transpose(0, 1).flatten(1) if x.ndim > 1 else x[None]
             low, high = rows.amin(dim=1), rows.amax(dim=1)
             if name in self.ends:
-                low, high = torch.minimum(low, self.ends[name][0]), torch.maximum(high, self.ends[name][1])
+                low, high = (
+                    torch.minimum(low, self.ends[name][0]),
+                    torch.maximum(high, self.ends[name][1]),
+                )
             self.ends[name] = low, high
 
     def largest(self, name: str) -> float:
-        return _largest(torch.cat(self.ends[name])) if name in self.ends else 0.0
+        return (
+            _largest(torch.cat(self.ends[name])) if name in self.ends else 0.0
+        )
 
     def features(self) -> tuple[Tensor, Tensor]:
         """Of the channels of all layers, (d,) and (d,); 0 lies between, as where a padded average brings it in."""
-        ends = [torch.stack(ends) for name, ends in self.ends.items() if name.startswith("features/")]
+        ends = [
+            torch.stack(ends)
+            for name, ends in self.ends.items()
+            if name.startswith("features/")
+        ]
         low, high = torch.cat([torch.zeros(2, 0), *ends], dim=1)
         return low.clamp(max=0), high.clamp(min=0)
 
@@ -258,14 +348,25 @@ def _assert_no_constant_vanishes(backbone: fx.GraphModule) -> None:
     """
     for node in backbone.graph.nodes:
         if node.op == "call_function" and node.target not in IN_FLOAT32:
-            for constant in (x for x in (*node.args, *node.kwargs.values()) if isinstance(x, float)):
+            for constant in (
+                x
+                for x in (*node.args, *node.kwargs.values())
+                if isinstance(x, float)
+            ):
                 _assert_in_float16(layer_of(node), abs(constant))
-        elif node.op == "get_attr" and any(_name(user) not in _PRODUCTS for user in node.users):
-            _assert_in_float16(node.target, _largest_of_floats(attrgetter(node.target)(backbone)))
+        elif node.op == "get_attr" and any(
+            _name(user) not in _PRODUCTS for user in node.users
+        ):
+            _assert_in_float16(
+                node.target,
+                _largest_of_floats(attrgetter(node.target)(backbone)),
+            )
 
 
 def _assert_in_float16(name: str, constant: float) -> None:
-    exact = constant == 0 or not math.isfinite(constant)  # float16 has infinities as well
+    exact = constant == 0 or not math.isfinite(
+        constant
+    )  # float16 has infinities as well
     if not exact and not 0 < float(torch.tensor(constant).half()) < math.inf:
         raise ExportError(
             f"{name} computes with {constant:g}, which float16 does not have; expected magnitudes from 6e-8 to "
@@ -284,32 +385,57 @@ def _name(node: fx.Node) -> str:
 
 def _weights(backbone: fx.GraphModule) -> list[Range]:
     """Of the backbone's tensors, those that hold the largest numbers, and those that hold none that float16 keeps whole."""
-    tensors = {n.target: attrgetter(n.target)(backbone) for n in backbone.graph.find_nodes(op="get_attr")}
-    largest = {name: _finite(name, _largest(x)) for name, x in tensors.items() if x.is_floating_point()}
+    tensors = {
+        n.target: attrgetter(n.target)(backbone)
+        for n in backbone.graph.find_nodes(op="get_attr")
+    }
+    largest = {
+        name: _finite(name, _largest(x))
+        for name, x in tensors.items()
+        if x.is_floating_point()
+    }
     farthest = sorted(largest.items(), key=lambda item: -item[1])[:_SHOWN]
-    vanishing = [item for item in largest.items() if too_small(item[1])][:_SHOWN]
-    stored = [_stored("backbone", name, value) for name, value in farthest if not too_small(value)]
-    return stored + [_stored("backbone", name, value, least=value) for name, value in vanishing]
+    vanishing = [item for item in largest.items() if too_small(item[1])][
+        :_SHOWN
+    ]
+    stored = [
+        _stored("backbone", name, value)
+        for name, value in farthest
+        if not too_small(value)
+    ]
+    return stored + [
+        _stored("backbone", name, value, least=value)
+        for name, value in vanishing
+    ]
 
 
 def _statistics(model: Model) -> list[Range]:
     """The head's tensors that are kept in float16; of the least, a row counts as far as its largest number."""
     found = []
     for name, x in model.pipeline.state_dict().items():
-        if name.startswith("extractor.") or not x.is_floating_point() or x.ndim < 2 or x.nbytes < WORTH_HALVING:
+        if (
+            name.startswith("extractor.")
+            or not x.is_floating_point()
+            or x.ndim < 2
+            or x.nbytes < WORTH_HALVING
+        ):
             continue
         if too_small(_largest(x)):
             continue  # it stays in float32
         rows = torch.maximum(x.amax(dim=1), -x.amin(dim=1))
         used = rows[rows > 0]
         least = float(used.min()) if len(used) else None
-        found.append(_stored("statistics", name, _finite(name, _largest(x)), least))
+        found.append(
+            _stored("statistics", name, _finite(name, _largest(x)), least)
+        )
     return found
 
 
 def _finite(name: str, value: float) -> float:
     if not math.isfinite(value):
-        raise ExportError(f"{name} comes to {value} in float32; expected finite numbers: fit on another backbone")
+        raise ExportError(
+            f"{name} comes to {value} in float32; expected finite numbers: fit on another backbone"
+        )
     return value
 
 
@@ -320,17 +446,36 @@ def _largest(x: Tensor) -> float:
     return max(-float(low), float(high))
 
 
-def _stored(part: Part, name: str, value: float, least: float | None = None) -> Range:
+def _stored(
+    part: Part, name: str, value: float, least: float | None = None
+) -> Range:
     """A tensor that the export halves: what it holds is known."""
     return Range(
-        part=part, name=name, halved=True, seen=_short(value), bound=_short(value), least=least and _short(least)
+        part=part,
+        name=name,
+        halved=True,
+        seen=_short(value),
+        bound=_short(value),
+        least=least and _short(least),
     )
 
 
-def _computed(name: str, *, seen: float | None = None, bound: float | None = None, least: float | None = None) -> Range:
+def _computed(
+    name: str,
+    *,
+    seen: float | None = None,
+    bound: float | None = None,
+    least: float | None = None,
+) -> Range:
     """A quantity of the head."""
     proven = None if bound is None else _short(bound * (1 + _ROUNDED))
-    return Range(part="head", name=name, seen=seen and _short(seen), bound=proven, least=least and _short(least))
+    return Range(
+        part="head",
+        name=name,
+        seen=seen and _short(seen),
+        bound=proven,
+        least=least and _short(least),
+    )
 
 
 def _short(value: float) -> float:

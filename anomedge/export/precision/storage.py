@@ -13,7 +13,14 @@ from onnx import TensorProto, helper, numpy_helper
 from anomedge.bundle.ranges import LARGEST, LEAST
 from anomedge.errors import ExportError
 
-__all__ = ["PRECISIONS", "WORTH_HALVING", "Precision", "file_name", "store_halved", "too_small"]
+__all__ = [
+    "PRECISIONS",
+    "WORTH_HALVING",
+    "Precision",
+    "file_name",
+    "store_halved",
+    "too_small",
+]
 
 WORTH_HALVING = 1 << 16
 """Bytes below which a tensor stays as it is."""
@@ -53,13 +60,26 @@ def store_halved(proto: onnx.ModelProto, stored: Iterable[str]) -> None:
     known = frozenset(stored)
     casts = []
     for tensor in proto.graph.initializer:
-        large = tensor.data_type == TensorProto.FLOAT and len(tensor.raw_data) >= WORTH_HALVING
+        large = (
+            tensor.data_type == TensorProto.FLOAT
+            and len(tensor.raw_data) >= WORTH_HALVING
+        )
         if large and len(tensor.dims) > 1 and _is_of(known, tensor.name):
             name, values = tensor.name, numpy_helper.to_array(tensor)
             if too_small(float(np.abs(values).max(initial=0.0))):
                 continue
-            tensor.CopyFrom(numpy_helper.from_array(_halved(name, values), f"{name}.half"))
-            casts.append(helper.make_node("Cast", [tensor.name], [name], name=f"{name}.cast", to=TensorProto.FLOAT))
+            tensor.CopyFrom(
+                numpy_helper.from_array(_halved(name, values), f"{name}.half")
+            )
+            casts.append(
+                helper.make_node(
+                    "Cast",
+                    [tensor.name],
+                    [name],
+                    name=f"{name}.cast",
+                    to=TensorProto.FLOAT,
+                )
+            )
     for node in reversed(casts):
         proto.graph.node.insert(0, node)
 

@@ -21,22 +21,35 @@ def main(mode: str, paths: list[str]) -> None:
 
     sys.stdout.write(f"{STARTED}\n")
     sys.stdout.flush()
-    core = openvino.Core()  # the only one: a second one's end spoils the signal stack
+    core = (
+        openvino.Core()
+    )  # the only one: a second one's end spoils the signal stack
     for path in paths:
-        sys.stdout.write(f"{MARK}{json.dumps(_result(openvino, core, mode, path))}\n")
+        sys.stdout.write(
+            f"{MARK}{json.dumps(_result(openvino, core, mode, path))}\n"
+        )
 
 
 def _result(openvino: Any, core: Any, mode: str, path: str) -> dict[str, Any]:
     from openvino import properties
 
-    result: dict[str, Any] = {"version": openvino.__version__.split("-")[0], "steps": [], "faults": [], "note": ""}
+    result: dict[str, Any] = {
+        "version": openvino.__version__.split("-")[0],
+        "steps": [],
+        "faults": [],
+        "note": "",
+    }
     try:
         result["steps"].append("read")
         model = core.read_model(path)
         result["described"] = _described(model)
         if mode == "compile":
             result["steps"].append("compiled")
-            core.compile_model(model, "CPU", {properties.hint.inference_precision: openvino.Type.f32})
+            core.compile_model(
+                model,
+                "CPU",
+                {properties.hint.inference_precision: openvino.Type.f32},
+            )
     except RuntimeError as error:
         result["faults"] = [{"node": "", "op": "", "text": str(error)}]
     return result
@@ -45,14 +58,24 @@ def _result(openvino: Any, core: Any, mode: str, path: str) -> dict[str, Any]:
 def _described(model: Any) -> dict[str, Any]:
     """Inputs and operations, as far as rules ask for them."""
     return {
-        "inputs": [{"name": port.get_node().get_friendly_name(), "shape": _shape(port)} for port in model.inputs],
+        "inputs": [
+            {"name": port.get_node().get_friendly_name(), "shape": _shape(port)}
+            for port in model.inputs
+        ],
         "operations": [_operation(node) for node in model.get_ordered_ops()],
     }
 
 
 def _operation(node: Any) -> dict[str, Any]:
-    outputs = [{"type": port.get_element_type().get_type_name(), "shape": _shape(port)} for port in node.outputs()]
-    found = {"name": node.get_friendly_name(), "type": node.get_type_name(), "outputs": outputs}
+    outputs = [
+        {"type": port.get_element_type().get_type_name(), "shape": _shape(port)}
+        for port in node.outputs()
+    ]
+    found = {
+        "name": node.get_friendly_name(),
+        "type": node.get_type_name(),
+        "outputs": outputs,
+    }
     if node.get_type_name() == "Interpolate":
         found["antialias"] = bool(node.get_attributes().get("antialias", False))
     return found
@@ -60,7 +83,11 @@ def _operation(node: Any) -> dict[str, Any]:
 
 def _shape(port: Any) -> list[int | None] | None:
     shape = port.get_partial_shape()
-    return None if shape.rank.is_dynamic else [n.get_length() if n.is_static else None for n in shape]
+    return (
+        None
+        if shape.rank.is_dynamic
+        else [n.get_length() if n.is_static else None for n in shape]
+    )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,11 @@ def main() -> None:
     """Read a model, write it with the shapes of its values."""
     resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
     model = onnx.ModelProto.FromString(sys.stdin.buffer.read())
-    sys.stdout.buffer.write(onnx.shape_inference.infer_shapes(model, data_prop=True).SerializeToString())
+    sys.stdout.buffer.write(
+        onnx.shape_inference.infer_shapes(
+            model, data_prop=True
+        ).SerializeToString()
+    )
 
 
 if __name__ == "__main__":

@@ -58,14 +58,18 @@ class Cuda:
             VendorError: CUDA answered with an error.
         """
         code, *results = getattr(self.api, verb)(*arguments)
-        if int(code) == _DRIVER_TOO_OLD and (found := gpus.find().gpus):  # without a driver CUDA says the same
+        if int(code) == _DRIVER_TOO_OLD and (
+            found := gpus.find().gpus
+        ):  # without a driver CUDA says the same
             speaks = found[0].driver.split(",")[0]
             raise VendorError(
                 f"{verb}: this cuda-python is for a newer CUDA than the driver, which speaks {speaks}; install the "
                 f"cuda-python of that number, for CUDA 12.6: pip install 'cuda-python==12.6.*'"
             )
         if int(code) != 0:
-            raise VendorError(f"{verb}: {getattr(code, 'name', 'CUDA error')} ({int(code)})")
+            raise VendorError(
+                f"{verb}: {getattr(code, 'name', 'CUDA error')} ({int(code)})"
+            )
         return results[0] if results else None
 
     def use(self, index: int) -> None:
@@ -79,7 +83,9 @@ class Cuda:
         text = name.decode() if isinstance(name, bytes) else str(name)
         return f"{text.rstrip(chr(0))} (cuda:{index})"
 
-    def copy(self, target: int, source: int, count: int, kind: str, stream: Any) -> None:
+    def copy(
+        self, target: int, source: int, count: int, kind: str, stream: Any
+    ) -> None:
         """Start copying `count` bytes on a stream; `kind` is HostToDevice or DeviceToHost."""
         direction = getattr(self.api.cudaMemcpyKind, f"cudaMemcpy{kind}")
         self("cudaMemcpyAsync", target, source, count, direction, stream)
@@ -88,7 +94,9 @@ class Cuda:
 class Buffer:
     """One tensor's memory at its largest, pinned on the host and its twin on the device; allocated once."""
 
-    def __init__(self, cuda: Cuda, dtype: npt.DTypeLike, largest: Sequence[int]) -> None:
+    def __init__(
+        self, cuda: Cuda, dtype: npt.DTypeLike, largest: Sequence[int]
+    ) -> None:
         self._cuda = cuda
         self.dtype = np.dtype(dtype)
         self.bytes = max(1, math.prod(largest) * self.dtype.itemsize)
@@ -101,17 +109,33 @@ class Buffer:
 
     def view(self, shape: Sequence[int]) -> npt.NDArray[Any]:
         """The host's side as an array of this shape; it dies with the buffer."""
-        memory = np.ctypeslib.as_array((ctypes.c_uint8 * self.bytes).from_address(self.host))
-        taken: npt.NDArray[Any] = memory[: math.prod(shape) * self.dtype.itemsize].view(self.dtype)
+        memory = np.ctypeslib.as_array(
+            (ctypes.c_uint8 * self.bytes).from_address(self.host)
+        )
+        taken: npt.NDArray[Any] = memory[
+            : math.prod(shape) * self.dtype.itemsize
+        ].view(self.dtype)
         return taken.reshape(tuple(shape))
 
     def upload(self, shape: Sequence[int], stream: Any) -> None:
         """Start copying to the device."""
-        self._cuda.copy(self.device, self.host, math.prod(shape) * self.dtype.itemsize, "HostToDevice", stream)
+        self._cuda.copy(
+            self.device,
+            self.host,
+            math.prod(shape) * self.dtype.itemsize,
+            "HostToDevice",
+            stream,
+        )
 
     def download(self, shape: Sequence[int], stream: Any) -> None:
         """Start copying from the device."""
-        self._cuda.copy(self.host, self.device, math.prod(shape) * self.dtype.itemsize, "DeviceToHost", stream)
+        self._cuda.copy(
+            self.host,
+            self.device,
+            math.prod(shape) * self.dtype.itemsize,
+            "DeviceToHost",
+            stream,
+        )
 
     def close(self) -> None:
         """Free both sides; may be called again."""

@@ -20,7 +20,11 @@ __all__ = ["Found", "Gpu", "find"]
 _SECONDS = 60
 _KERNEL_DRIVER = Path("/proc/driver/nvidia/version")
 _JETSON = Path("/etc/nv_tegra_release")
-_ATTRIBUTES = (75, 76, 16)  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR, _MULTIPROCESSOR_COUNT
+_ATTRIBUTES = (
+    75,
+    76,
+    16,
+)  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR, _MULTIPROCESSOR_COUNT
 
 _PROBE = """
 import ctypes, json, sys
@@ -88,11 +92,20 @@ def find() -> Found:
     """The GPUs that a process of ours may use; asked once, as `CUDA_VISIBLE_DEVICES` holds for a whole process."""
     command = [sys.executable, "-I", "-S", "-c", _PROBE, *map(str, _ATTRIBUTES)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)  # noqa: S603
+        done = subprocess.run(  # noqa: S603
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return Found((), f"the driver could not be asked: {error}")
     if done.returncode:
-        said = " ".join(done.stderr.split()) or f"asking the driver ended with {done.returncode}"
+        said = (
+            " ".join(done.stderr.split())
+            or f"asking the driver ended with {done.returncode}"
+        )
         return Found((), said)
     return _read(json.loads(done.stdout))
 
@@ -100,7 +113,13 @@ def find() -> Found:
 def _read(answer: dict[str, Any]) -> Found:
     driver = _driver(answer["cuda"])
     gpus = tuple(
-        Gpu(index, gpu["name"], (gpu["capability"][0], gpu["capability"][1]), driver, gpu["processors"])
+        Gpu(
+            index,
+            gpu["name"],
+            (gpu["capability"][0], gpu["capability"][1]),
+            driver,
+            gpu["processors"],
+        )
         for index, gpu in enumerate(answer["gpus"])
     )
     return Found(gpus, "" if gpus else "the driver has no GPU for this process")
@@ -111,8 +130,18 @@ def _driver(cuda: int) -> str:
     parts = [f"CUDA {cuda // 1000}.{cuda % 1000 // 10}"]
     for path in (_KERNEL_DRIVER, _JETSON):
         try:
-            parts.append(" ".join(path.read_text(errors="replace").splitlines()[0].split()))
+            parts.append(
+                " ".join(
+                    path.read_text(errors="replace").splitlines()[0].split()
+                )
+            )
         except (OSError, IndexError):
             continue
-    releases = [re.search(r"\d+\.\d+(\.\d+)?", text) if "NVRM" in text else None for text in parts]
-    return ", ".join(match[0] if match else text[:120] for match, text in zip(releases, parts, strict=True))
+    releases = [
+        re.search(r"\d+\.\d+(\.\d+)?", text) if "NVRM" in text else None
+        for text in parts
+    ]
+    return ", ".join(
+        match[0] if match else text[:120]
+        for match, text in zip(releases, parts, strict=True)
+    )

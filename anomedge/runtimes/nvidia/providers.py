@@ -31,7 +31,17 @@ from anomedge.runtimes._base import Options, Tensors, TensorSpec
 from anomedge.runtimes._graph import Loaded
 from anomedge.runtimes.nvidia import gpus
 
-__all__ = ["CUDA", "TENSORRT", "Bindings", "Placement", "check_tf32", "placement_of", "preload", "providers", "tidy"]
+__all__ = [
+    "CUDA",
+    "TENSORRT",
+    "Bindings",
+    "Placement",
+    "check_tf32",
+    "placement_of",
+    "preload",
+    "providers",
+    "tidy",
+]
 
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
@@ -53,7 +63,9 @@ def preload(vendor: Any, provider: str) -> None:
     the system may have them elsewhere, and what is missing after all is said when the session opens.
     """
     if hasattr(vendor, "preload_dlls"):
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
+        with contextlib.redirect_stdout(
+            io.StringIO()
+        ):  # it prints what it does not find
             vendor.preload_dlls()
     if provider == TENSORRT:
         with contextlib.suppress(ImportError, OSError):
@@ -71,11 +83,15 @@ def check_tf32(provider: str, wanted: bool) -> None:
     """
     forbidden = os.environ.get(_ENV) == "0"
     if wanted and forbidden:
-        raise InputError(f"got precision tf32, but {_ENV}=0 forbids it here; expected it unset: use another process")
+        raise InputError(
+            f"got precision tf32, but {_ENV}=0 forbids it here; expected it unset: use another process"
+        )
     if provider != TENSORRT:
         return
     if not wanted and _ENV in os.environ and not forbidden:
-        raise InputError(f"got {_ENV}={os.environ[_ENV]}; expected it unset or 0 where TF32 was not asked for")
+        raise InputError(
+            f"got {_ENV}={os.environ[_ENV]}; expected it unset or 0 where TF32 was not asked for"
+        )
     if _tensorrt_uses_tf32 and _tensorrt_uses_tf32[0] != wanted:
         raise InputError(
             "onnxruntime: got a second answer to TF32 under its TensorRT provider, which asks once in a process; "
@@ -87,7 +103,12 @@ def check_tf32(provider: str, wanted: bool) -> None:
 
 
 def providers(
-    provider: str, number: int, graph: Loaded, inputs: Mapping[str, TensorSpec], options: Options, version: str
+    provider: str,
+    number: int,
+    graph: Loaded,
+    inputs: Mapping[str, TensorSpec],
+    options: Options,
+    version: str,
 ) -> list[tuple[str, dict[str, str]]]:
     """The providers of a session in the order of preference, with what each is told.
 
@@ -102,8 +123,12 @@ def providers(
     Raises:
         InputError: an option that cannot be had here.
     """
-    if options.cuda_graph and any(None in spec.shape for spec in inputs.values()):
-        raise InputError("got cuda_graph for a graph of any batch; expected fixed shapes: export with --batch N")
+    if options.cuda_graph and any(
+        None in spec.shape for spec in inputs.values()
+    ):
+        raise InputError(
+            "got cuda_graph for a graph of any batch; expected fixed shapes: export with --batch N"
+        )
     cuda = {
         "device_id": str(number),
         "use_tf32": str(int(options.tf32)),
@@ -111,15 +136,29 @@ def providers(
         "cudnn_conv_algo_search": "HEURISTIC",
     }
     if provider == TENSORRT:
-        return [(TENSORRT, _tensorrt(number, graph, inputs, options, version)), (CUDA, cuda)]
-    return [(CUDA, cuda | ({"enable_cuda_graph": "1"} if options.cuda_graph else {}))]
+        return [
+            (TENSORRT, _tensorrt(number, graph, inputs, options, version)),
+            (CUDA, cuda),
+        ]
+    return [
+        (
+            CUDA,
+            cuda | ({"enable_cuda_graph": "1"} if options.cuda_graph else {}),
+        )
+    ]
 
 
 def _tensorrt(
-    number: int, graph: Loaded, inputs: Mapping[str, TensorSpec], options: Options, version: str
+    number: int,
+    graph: Loaded,
+    inputs: Mapping[str, TensorSpec],
+    options: Options,
+    version: str,
 ) -> dict[str, str]:
     if options.version_compatible:
-        raise InputError("got version_compatible; onnxruntime's TensorRT provider has no such engines: leave it out")
+        raise InputError(
+            "got version_compatible; onnxruntime's TensorRT provider has no such engines: leave it out"
+        )
     if options.dla is not None:
         raise InputError(
             "got dla; onnxruntime's TensorRT provider uses it only where a flag lowers the graph: use the runtime tensorrt"
@@ -131,24 +170,47 @@ def _tensorrt(
         told["trt_cuda_graph_enable"] = "True"
     if options.hardware_compatible:
         told["trt_engine_hw_compatible"] = "True"
-    return told | _caches(graph, told | {"tf32": str(options.tf32), "version": version}, options.cache)
+    return told | _caches(
+        graph,
+        told | {"tf32": str(options.tf32), "version": version},
+        options.cache,
+    )
 
 
-def _profile(inputs: Mapping[str, TensorSpec], options: Options) -> dict[str, str]:
+def _profile(
+    inputs: Mapping[str, TensorSpec], options: Options
+) -> dict[str, str]:
     """Least, usual and largest shapes of what is free; nothing where all is fixed or more than the batch is free."""
-    free = {name: spec.shape[1:] for name, spec in inputs.items() if None in spec.shape}
+    free = {
+        name: spec.shape[1:]
+        for name, spec in inputs.items()
+        if None in spec.shape
+    }
     if not free or any(None in rest for rest in free.values()):
         return {}
     shapes = (
-        ",".join(f"{name}:" + "x".join(str(n) for n in (batch, *rest)) for name, rest in free.items())
+        ",".join(
+            f"{name}:" + "x".join(str(n) for n in (batch, *rest))
+            for name, rest in free.items()
+        )
         for batch in options.batches
     )
     return dict(
-        zip(("trt_profile_min_shapes", "trt_profile_opt_shapes", "trt_profile_max_shapes"), shapes, strict=True)
+        zip(
+            (
+                "trt_profile_min_shapes",
+                "trt_profile_opt_shapes",
+                "trt_profile_max_shapes",
+            ),
+            shapes,
+            strict=True,
+        )
     )
 
 
-def _caches(graph: Loaded, told: Mapping[str, str], asked: Path | None) -> dict[str, str]:
+def _caches(
+    graph: Loaded, told: Mapping[str, str], asked: Path | None
+) -> dict[str, str]:
     """Where engines and timings are kept: a folder for each graph, release, driver and set of options.
 
     The provider finds an engine by the graph's structure, not by its weights, and asks users to empty the folder when the
@@ -161,7 +223,10 @@ def _caches(graph: Loaded, told: Mapping[str, str], asked: Path | None) -> dict[
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        warnings.warn(f"engines cannot be kept in {cache} ({error}); they are built at each start", stacklevel=2)
+        warnings.warn(
+            f"engines cannot be kept in {cache} ({error}); they are built at each start",
+            stacklevel=2,
+        )
         return {}
     return {
         "trt_engine_cache_enable": "True",
@@ -182,7 +247,10 @@ def tidy(listed: list[tuple[str, dict[str, str]]]) -> None:
 
 
 def _fingerprint(graph: Loaded, told: Mapping[str, str]) -> str:
-    machine = [[gpu.name, gpu.compute, gpu.processors, gpu.driver] for gpu in gpus.find().gpus]
+    machine = [
+        [gpu.name, gpu.compute, gpu.processors, gpu.driver]
+        for gpu in gpus.find().gpus
+    ]
     library = str(getattr(sys.modules.get("tensorrt"), "__version__", ""))
     known = [graph.digests, machine, library, sorted(told.items())]
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
@@ -196,9 +264,16 @@ class Bindings:
     """
 
     def __init__(
-        self, vendor: Any, session: Any, outputs: Mapping[str, TensorSpec], device: tuple[str, int], recorded: bool
+        self,
+        vendor: Any,
+        session: Any,
+        outputs: Mapping[str, TensorSpec],
+        device: tuple[str, int],
+        recorded: bool,
     ) -> None:
-        self._make = partial(_Binding, vendor, session, outputs, device, recorded)
+        self._make = partial(
+            _Binding, vendor, session, outputs, device, recorded
+        )
         self._own: Any = threading.local()
         self._shared: _Binding | None = None
         self._lock = threading.Lock()
@@ -234,25 +309,34 @@ class _Binding:
         self._binding = session.io_binding()
         self._shapes = {name: array.shape for name, array in feed.items()}
         place: Any = vendor.OrtValue.ortvalue_from_shape_and_type
-        self._inputs = {name: place(list(a.shape), a.dtype.type, *device) for name, a in feed.items()}
+        self._inputs = {
+            name: place(list(a.shape), a.dtype.type, *device)
+            for name, a in feed.items()
+        }
         for name, value in self._inputs.items():
             self._binding.bind_ortvalue_input(name, value)
         for name, spec in outputs.items():
             if recorded:
-                value = place(list(spec.shape), np.dtype(spec.dtype).type, *device)
+                value = place(
+                    list(spec.shape), np.dtype(spec.dtype).type, *device
+                )
                 self._binding.bind_ortvalue_output(name, value)
             else:
                 self._binding.bind_output(name, *device)
 
     def fits(self, feed: Mapping[str, npt.NDArray[Any]]) -> bool:
         """Are these of the shapes that the buffers are for?"""
-        return self._shapes == {name: array.shape for name, array in feed.items()}
+        return self._shapes == {
+            name: array.shape for name, array in feed.items()
+        }
 
     def run(self, feed: Mapping[str, npt.NDArray[Any]]) -> Tensors:
         for name, array in feed.items():
             self._inputs[name].update_inplace(array)
         self._session.run_with_iobinding(self._binding)
-        return dict(zip(self._names, self._binding.copy_outputs_to_cpu(), strict=True))
+        return dict(
+            zip(self._names, self._binding.copy_outputs_to_cpu(), strict=True)
+        )
 
 
 @dataclass(frozen=True)
@@ -274,12 +358,22 @@ class Placement:
             DeviceMismatch: nothing ran under the provider, or real work ran on the CPU.
         """
         if not self.nodes.get(provider):
-            shown = ", ".join(f"{count} under {where}" for where, count in self.nodes.items()) or "nothing"
+            shown = (
+                ", ".join(
+                    f"{count} under {where}"
+                    for where, count in self.nodes.items()
+                )
+                or "nothing"
+            )
             raise DeviceMismatch(
                 f"{name}: asked for {provider}, under which no node ran ({shown}); install what it needs, or ask for another"
             )
         if self.strays:
-            shown = ", ".join(self.strays[:5]) + (f" and {len(self.strays) - 5} more" if len(self.strays) > 5 else "")
+            shown = ", ".join(self.strays[:5]) + (
+                f" and {len(self.strays) - 5} more"
+                if len(self.strays) > 5
+                else ""
+            )
             raise DeviceMismatch(
                 f"{name}: asked for {provider}, but {len(self.strays)} nodes run on the CPU: {shown}; "
                 "expected all on the GPU: install a release that has them"
@@ -295,15 +389,27 @@ def placement_of(profile: Path) -> Placement:
     where: dict[str, str] = {}
     sizes: Counter[str] = Counter()
     for event in _node_events(profile):
-        arguments, node = event["args"], str(event["name"]).removesuffix("_kernel_time")
+        arguments, node = (
+            event["args"],
+            str(event["name"]).removesuffix("_kernel_time"),
+        )
         where[node] = str(arguments["provider"])
-        moved = (int(arguments.get(key) or 0) for key in ("output_size", "activation_size", "parameter_size"))
-        sizes[f"{arguments.get('op_name', '')} {node}"] = max(moved) if where[node] == _CPU else 0
-    strays = tuple(node for node, size in sizes.items() if size > _BYTES_OF_SHAPES)
+        moved = (
+            int(arguments.get(key) or 0)
+            for key in ("output_size", "activation_size", "parameter_size")
+        )
+        sizes[f"{arguments.get('op_name', '')} {node}"] = (
+            max(moved) if where[node] == _CPU else 0
+        )
+    strays = tuple(
+        node for node, size in sizes.items() if size > _BYTES_OF_SHAPES
+    )
     return Placement(dict(Counter(where.values())), strays)
 
 
 def _node_events(profile: Path) -> Iterator[dict[str, Any]]:
-    for event in json.loads(profile.read_text(encoding="utf-8", errors="replace")):
+    for event in json.loads(
+        profile.read_text(encoding="utf-8", errors="replace")
+    ):
         if event.get("cat") == "Node" and event.get("args", {}).get("provider"):
             yield event

@@ -25,7 +25,14 @@ from typing import Any
 
 from anomedge.bundle import MANIFEST
 from anomedge.errors import OutputError
-from anomedge.files import JsonError, atomic_file, canonical_json, open_plain, read_json, sha256_of_bytes
+from anomedge.files import (
+    JsonError,
+    atomic_file,
+    canonical_json,
+    open_plain,
+    read_json,
+    sha256_of_bytes,
+)
 
 __all__ = ["Batches", "Engine", "Store", "store_of"]
 
@@ -53,7 +60,9 @@ class Store:
     graph: str
     runtime: str
 
-    def find(self, facts: Mapping[str, Any], batches: Batches, *, exact: bool = False) -> Engine | None:
+    def find(
+        self, facts: Mapping[str, Any], batches: Batches, *, exact: bool = False
+    ) -> Engine | None:
         """The engine of these very facts, or None.
 
         Another range of batches serves where it holds the one asked for, unless `exact` or a usual size of its own was
@@ -62,19 +71,38 @@ class Store:
         key = _key(facts)
         for folder in self.folders:
             for path in self._candidates(folder, key, batches, exact):
-                if (engine := _read(path, {**facts, "batches": list(path_batches(path))})) is not None:
+                if (
+                    engine := _read(
+                        path, {**facts, "batches": list(path_batches(path))}
+                    )
+                ) is not None:
                     return engine
         return None
 
-    def _candidates(self, folder: Path, key: str, batches: Batches, exact: bool) -> list[Path]:
+    def _candidates(
+        self, folder: Path, key: str, batches: Batches, exact: bool
+    ) -> list[Path]:
         own = folder / self._name(key, batches)
         if exact or batches[1] != batches[0]:
             return [own]
-        others = folder.glob(f"{_escaped(self.graph)}.{self.runtime}.{key}.*.engine")
-        wider = [path for path in others if path != own and _holds(path_batches(path), batches)]
+        others = folder.glob(
+            f"{_escaped(self.graph)}.{self.runtime}.{key}.*.engine"
+        )
+        wider = [
+            path
+            for path in others
+            if path != own and _holds(path_batches(path), batches)
+        ]
         return [own, *sorted(wider, key=lambda path: path_batches(path)[2])]
 
-    def keep(self, folder: Path, facts: Mapping[str, Any], batches: Batches, plan: bytes, **more: Any) -> Engine:
+    def keep(
+        self,
+        folder: Path,
+        facts: Mapping[str, Any],
+        batches: Batches,
+        plan: bytes,
+        **more: Any,
+    ) -> Engine:
         """Write an engine, then what is known of it; one that it takes the place of goes.
 
         Raises:
@@ -84,27 +112,46 @@ class Store:
         path = folder / self._name(_key(facts), batches)
         written = _write(path, plan, record)
         for old in self._superseded(path, written):
-            with suppress(OSError):  # somebody else's, perhaps: it is only in the way
+            with suppress(
+                OSError
+            ):  # somebody else's, perhaps: it is only in the way
                 old.unlink()
                 _record_of(old).unlink()
         return Engine(path, plan, written)
 
     def _superseded(self, path: Path, record: Mapping[str, Any]) -> list[Path]:
         """Engines that differ in nothing but the driver or the state of the graph; another release's may be in use."""
-        others = path.parent.glob(f"{_escaped(self.graph)}.{self.runtime}.*.engine")
+        others = path.parent.glob(
+            f"{_escaped(self.graph)}.{self.runtime}.*.engine"
+        )
         wanted = _purpose(record)
-        return [other for other in others if other != path and _purpose(_load(_record_of(other))) == wanted]
+        return [
+            other
+            for other in others
+            if other != path and _purpose(_load(_record_of(other))) == wanted
+        ]
 
     def timing(self, facts: Mapping[str, Any]) -> bytes:
         """The timing cache of this device, nothing without one."""
-        paths = (folder / f"{self.runtime}.{_key(facts)}.timing" for folder in self.folders)
+        paths = (
+            folder / f"{self.runtime}.{_key(facts)}.timing"
+            for folder in self.folders
+        )
         found = (_read(path, facts) for path in paths)
-        return next((engine.plan for engine in found if engine is not None), b"")
+        return next(
+            (engine.plan for engine in found if engine is not None), b""
+        )
 
-    def keep_timing(self, folder: Path, facts: Mapping[str, Any], content: bytes) -> None:
+    def keep_timing(
+        self, folder: Path, facts: Mapping[str, Any], content: bytes
+    ) -> None:
         """Write a timing cache. It only saves time, so a failure to is none."""
         with suppress(OutputError):
-            _write(folder / f"{self.runtime}.{_key(facts)}.timing", content, {"fingerprint": dict(facts)})
+            _write(
+                folder / f"{self.runtime}.{_key(facts)}.timing",
+                content,
+                {"fingerprint": dict(facts)},
+            )
 
     def _name(self, key: str, batches: Batches) -> str:
         return f"{self.graph}.{self.runtime}.{key}.{'-'.join(str(n) for n in batches)}.engine"
@@ -134,9 +181,14 @@ class Store:
                 reasons.append(f"{folder}: {error.strerror or error}")
                 continue
             if place:
-                warnings.warn(f"{reasons[0]}; the engine is kept in {folder}", stacklevel=4)
+                warnings.warn(
+                    f"{reasons[0]}; the engine is kept in {folder}",
+                    stacklevel=4,
+                )
             return folder
-        raise OutputError(f"no place for an engine ({'; '.join(reasons)}); give a writable folder as the cache")
+        raise OutputError(
+            f"no place for an engine ({'; '.join(reasons)}); give a writable folder as the cache"
+        )
 
 
 def store_of(path: Path, runtime: str, cache: Path | None) -> Store:
@@ -147,14 +199,25 @@ def store_of(path: Path, runtime: str, cache: Path | None) -> Store:
     if cache is not None:
         return Store((cache,), path.name, runtime)
     beside, users = _owner(path), _users()
-    own = () if users is None else (users / sha256_of_bytes(os.fsencode(beside))[:_KEY],)
+    own = (
+        ()
+        if users is None
+        else (users / sha256_of_bytes(os.fsencode(beside))[:_KEY],)
+    )
     return Store((beside, *own), path.name, runtime)
 
 
 def _owner(path: Path) -> Path:
     """`X.engines` beside the bundle that holds the file, else beside the file; under its final name while it is written."""
     whole = path.absolute()
-    bundle = next((folder for folder in list(whole.parents)[:2] if (folder / MANIFEST).is_file()), whole)
+    bundle = next(
+        (
+            folder
+            for folder in list(whole.parents)[:2]
+            if (folder / MANIFEST).is_file()
+        ),
+        whole,
+    )
     final = _BEING_WRITTEN.fullmatch(bundle.name)
     return bundle.with_name(f"{final[1] if final else bundle.name}.engines")
 
@@ -163,7 +226,11 @@ def _users() -> Path | None:
     """The user's cache, None for a user without a home."""
     given = os.environ.get("XDG_CACHE_HOME")
     try:
-        return (Path(given) if given else Path.home() / ".cache") / "anomedge" / "engines"
+        return (
+            (Path(given) if given else Path.home() / ".cache")
+            / "anomedge"
+            / "engines"
+        )
     except RuntimeError:
         return None
 
@@ -177,11 +244,23 @@ def path_batches(path: Path) -> Batches:
 def _purpose(record: Mapping[str, Any] | None) -> Any:
     """What an engine is for, whatever the driver and the graph are at the moment; None where its record does not say."""
     fingerprint = (record or {}).get("fingerprint")
-    if not isinstance(fingerprint, dict) or not isinstance(fingerprint.get("device"), dict):
+    if not isinstance(fingerprint, dict) or not isinstance(
+        fingerprint.get("device"), dict
+    ):
         return None
-    device = {name: value for name, value in fingerprint["device"].items() if name != "driver"}
-    owner = (record or {}).get("owner")  # in a folder of several bundles' engines, each replaces its own
-    return owner, device, *(fingerprint.get(name) for name in ("version", "options", "batches"))
+    device = {
+        name: value
+        for name, value in fingerprint["device"].items()
+        if name != "driver"
+    }
+    owner = (record or {}).get(
+        "owner"
+    )  # in a folder of several bundles' engines, each replaces its own
+    return (
+        owner,
+        device,
+        *(fingerprint.get(name) for name in ("version", "options", "batches")),
+    )
 
 
 def _holds(wide: Batches, narrow: Batches) -> bool:
@@ -200,7 +279,9 @@ def _record_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def _write(path: Path, content: bytes, record: Mapping[str, Any]) -> dict[str, Any]:
+def _write(
+    path: Path, content: bytes, record: Mapping[str, Any]
+) -> dict[str, Any]:
     """First the content, then its record: a crash between the two leaves what nobody reads."""
     full = {**record, "sha256": sha256_of_bytes(content), "bytes": len(content)}
     with atomic_file(path, force=True) as temporary:
@@ -222,7 +303,11 @@ def _read(path: Path, facts: Mapping[str, Any]) -> Engine | None:
             content = file.read()
     except OSError:
         return None
-    return Engine(path, content, record) if sha256_of_bytes(content) == record.get("sha256") else None
+    return (
+        Engine(path, content, record)
+        if sha256_of_bytes(content) == record.get("sha256")
+        else None
+    )
 
 
 def _load(path: Path) -> dict[str, Any] | None:

@@ -57,13 +57,28 @@ class Maker:
         Raises:
             InputError, VendorError, OutputError: it cannot be built, or not be kept.
         """
-        store, facts = store_of(self.graph.path, self.runtime, self.options.cache), self.facts()
-        kept = None if force else store.find(facts, self.options.batches, exact=exact)
-        return Made(kept, fresh=False) if kept is not None else Made(self._built(store, facts), fresh=True)
+        store, facts = (
+            store_of(self.graph.path, self.runtime, self.options.cache),
+            self.facts(),
+        )
+        kept = (
+            None
+            if force
+            else store.find(facts, self.options.batches, exact=exact)
+        )
+        return (
+            Made(kept, fresh=False)
+            if kept is not None
+            else Made(self._built(store, facts), fresh=True)
+        )
 
     def _built(self, store: Store, facts: dict[str, Any]) -> Engine:
         # How fast kernels are is this release's and this GPU's own, whatever else the engine may run on.
-        device = self._exact_device(self.gpu) if self.gpu is not None else facts["device"]
+        device = (
+            self._exact_device(self.gpu)
+            if self.gpu is not None
+            else facts["device"]
+        )
         known = {"version": str(self.trt.__version__), "device": device}
         with store.place() as folder:
             start = time.perf_counter()
@@ -72,7 +87,14 @@ class Maker:
             if product.timing:
                 store.keep_timing(folder, known, product.timing)
             owner = sha256_of_bytes(os.fsencode(self.graph.path.absolute()))
-            return store.keep(folder, facts, self.options.batches, product.plan, seconds=seconds, owner=owner)
+            return store.keep(
+                folder,
+                facts,
+                self.options.batches,
+                product.plan,
+                seconds=seconds,
+                owner=owner,
+            )
 
     def _product(self, timing: bytes) -> Product:
         gpu = self.gpu
@@ -82,16 +104,26 @@ class Maker:
             portable=bool(self.targets),
             targets=self.targets if self.own else (),
             timing=timing,
-            prepare=(lambda: None) if gpu is None or self.targets else (lambda: Cuda.load().use(gpu.index)),
+            prepare=(lambda: None)
+            if gpu is None or self.targets
+            else (lambda: Cuda.load().use(gpu.index)),
         )
         return build(self.trt, order)
 
     def facts(self) -> dict[str, Any]:
         """All that an engine depends on but its batches."""
-        options = ("tf32", "workspace", "version_compatible", "hardware_compatible", "dla")
+        options = (
+            "tf32",
+            "workspace",
+            "version_compatible",
+            "hardware_compatible",
+            "dla",
+        )
         return {
             "rules": _RULES,
-            "version": "any" if self.options.version_compatible else str(self.trt.__version__),
+            "version": "any"
+            if self.options.version_compatible
+            else str(self.trt.__version__),
             "device": self._device(),
             "graph": self.graph.digests,
             "options": {name: getattr(self.options, name) for name in options},
@@ -103,7 +135,10 @@ class Maker:
         if self.gpu is None:
             raise ValueError("an engine for one GPU needs that GPU")
         if self.options.hardware_compatible:
-            return {"gpu": "any from compute capability 8.0 on", "driver": self.gpu.driver}
+            return {
+                "gpu": "any from compute capability 8.0 on",
+                "driver": self.gpu.driver,
+            }
         return self._exact_device(self.gpu)
 
     @staticmethod

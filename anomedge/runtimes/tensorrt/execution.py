@@ -50,14 +50,24 @@ class Port:
     @property
     def spec(self) -> TensorSpec:
         """As a session describes it."""
-        return TensorSpec(self.dtype, tuple(None if size < 0 else size for size in self.shape))
+        return TensorSpec(
+            self.dtype, tuple(None if size < 0 else size for size in self.shape)
+        )
 
 
 class Execution:
     """A deserialised engine, ready to run on one GPU; to be called by one thread at a time."""
 
     def __init__(
-        self, trt: Any, cuda: Cuda, gpu: int, plan: bytes, *, record: bool, host_code: bool, dla: int | None
+        self,
+        trt: Any,
+        cuda: Cuda,
+        gpu: int,
+        plan: bytes,
+        *,
+        record: bool,
+        host_code: bool,
+        dla: int | None,
     ) -> None:
         self._cuda, self._gpu, self._record = cuda, gpu, record
         self._stream: Any = None
@@ -72,36 +82,50 @@ class Execution:
         try:
             cuda.use(gpu)
             # Apart from the default stream: a recording must not meet what others do there.
-            self._stream = cuda("cudaStreamCreateWithFlags", cuda.api.cudaStreamNonBlocking)
+            self._stream = cuda(
+                "cudaStreamCreateWithFlags", cuda.api.cudaStreamNonBlocking
+            )
             self._runtime = trt.Runtime(log)
             self._engine = self._deserialised(plan, host_code, dla)
-            names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]
+            names = [
+                self._engine.get_tensor_name(i)
+                for i in range(self._engine.num_io_tensors)
+            ]
             self.ports = [self._port(trt, name) for name in names]
             self._context = self._engine.create_execution_context()
             if self._context is None:
-                raise self._lines.failure("no room for the engine's activations")
+                raise self._lines.failure(
+                    "no room for the engine's activations"
+                )
             self._allocate()
         except BaseException:
             self.close()
             raise
 
-    def _deserialised(self, plan: bytes, host_code: bool, dla: int | None) -> Any:
+    def _deserialised(
+        self, plan: bytes, host_code: bool, dla: int | None
+    ) -> Any:
         if host_code:
-            self._runtime.engine_host_code_allowed = (
-                True  # a version-compatible engine brings the runtime that reads it
-            )
+            self._runtime.engine_host_code_allowed = True  # a version-compatible engine brings the runtime that reads it
         if dla is not None:
             self._runtime.DLA_core = dla
         engine = self._runtime.deserialize_cuda_engine(plan)
         if engine is None:
-            raise self._lines.failure("the engine cannot be read", kind=UnreadableEngine)
+            raise self._lines.failure(
+                "the engine cannot be read", kind=UnreadableEngine
+            )
         return engine
 
     def _port(self, trt: Any, name: str) -> Port:
         # No local name for the engine: a traceback that holds it would keep it open after its stream.
-        kind, shape = self._engine.get_tensor_dtype(name).name, tuple(self._engine.get_tensor_shape(name))
+        kind, shape = (
+            self._engine.get_tensor_dtype(name).name,
+            tuple(self._engine.get_tensor_shape(name)),
+        )
         if kind not in _TYPES:
-            raise VendorError(f"{name!r} is of type {kind}; expected one of: {', '.join(_TYPES)}")
+            raise VendorError(
+                f"{name!r} is of type {kind}; expected one of: {', '.join(_TYPES)}"
+            )
         is_input = self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
         least = largest = shape
         if is_input and any(size < 0 for size in shape):
@@ -111,10 +135,14 @@ class Execution:
 
     def _allocate(self) -> None:
         """Memory for the largest shapes, at addresses that stay."""
-        self._shape({port.name: port.largest for port in self.ports if port.is_input})
+        self._shape(
+            {port.name: port.largest for port in self.ports if port.is_input}
+        )
         largest = self._given | self._results
         for port in self.ports:
-            buffer = self._buffers[port.name] = Buffer(self._cuda, port.dtype, largest[port.name])
+            buffer = self._buffers[port.name] = Buffer(
+                self._cuda, port.dtype, largest[port.name]
+            )
             buffer.allocate()
             if not self._context.set_tensor_address(port.name, buffer.device):
                 raise self._lines.failure(f"{port.name!r} takes no address")
@@ -140,12 +168,22 @@ class Execution:
         except BaseException:
             self._given = {}  # what the context holds is not known any more
             raise
-        return {name: self._buffers[name].view(shape).copy() for name, shape in self._results.items()}
+        return {
+            name: self._buffers[name].view(shape).copy()
+            for name, shape in self._results.items()
+        }
 
     def _check(self, feed: Mapping[str, npt.NDArray[Any]]) -> None:
         for port in self.ports:
-            if port.is_input and not port.least <= feed[port.name].shape <= port.largest:
-                count, least, largest = len(feed[port.name]), port.least[0], port.largest[0]
+            if (
+                port.is_input
+                and not port.least <= feed[port.name].shape <= port.largest
+            ):
+                count, least, largest = (
+                    len(feed[port.name]),
+                    port.least[0],
+                    port.largest[0],
+                )
                 raise InputError(
                     f"input {port.name!r}: got a batch of {count}; this engine takes {least} to {largest}: build one for "
                     f"more with anomedge build --batch {min(count, least)} {max(count, largest)}, or give smaller batches"
@@ -159,10 +197,18 @@ class Execution:
             if not self._context.set_input_shape(name, shape):
                 raise self._lines.failure(f"{name!r} takes no {shape}")
         self._results = {
-            port.name: tuple(self._context.get_tensor_shape(port.name)) for port in self.ports if not port.is_input
+            port.name: tuple(self._context.get_tensor_shape(port.name))
+            for port in self.ports
+            if not port.is_input
         }
-        if unknown := [name for name, shape in self._results.items() if any(size < 0 for size in shape)]:
-            raise VendorError(f"the size of {unknown[0]!r} depends on the data; expected one that the batch fixes")
+        if unknown := [
+            name
+            for name, shape in self._results.items()
+            if any(size < 0 for size in shape)
+        ]:
+            raise VendorError(
+                f"the size of {unknown[0]!r} depends on the data; expected one that the batch fixes"
+            )
         self._given = dict(shapes)
 
     def _enqueue(self) -> None:
@@ -188,7 +234,10 @@ class Execution:
             self._enqueue()
         except BaseException:
             with suppress(VendorError):
-                self._cuda("cudaGraphDestroy", self._cuda("cudaStreamEndCapture", self._stream))
+                self._cuda(
+                    "cudaGraphDestroy",
+                    self._cuda("cudaStreamEndCapture", self._stream),
+                )
             raise
         graph = self._cuda("cudaStreamEndCapture", self._stream)
         try:
@@ -203,7 +252,9 @@ class Execution:
 
     def close(self) -> None:
         """Free everything, what depends on others before them; may be called again."""
-        with ExitStack() as ending:  # the last one said is the first one done; one that fails stops no other
+        with (
+            ExitStack() as ending
+        ):  # the last one said is the first one done; one that fails stops no other
             stream, self._stream = self._stream, None
             if stream is not None:
                 ending.callback(self._cuda, "cudaStreamDestroy", stream)

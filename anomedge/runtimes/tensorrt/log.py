@@ -46,7 +46,9 @@ def load(name: str, extra: str) -> ModuleType:
             f"{error.name} is not installed here; expected it for {name}: {how_to_install(name, extra)}"
         ) from error
     except (ImportError, OSError, RuntimeError) as error:
-        raise RuntimeMissing(f"{name} is installed but does not load: {_advice(str(error))}") from error
+        raise RuntimeMissing(
+            f"{name} is installed but does not load: {_advice(str(error))}"
+        ) from error
 
 
 def _advice(text: str) -> str:
@@ -54,7 +56,14 @@ def _advice(text: str) -> str:
     found = re.search(r"(lib[A-Za-z0-9_+-]+)\.so[.\d]*", text)
     if found is None:
         return f"{said}; install it again"
-    brings = next((advice for name, advice in _BRINGS.items() if found[1].startswith(name)), None)
+    brings = next(
+        (
+            advice
+            for name, advice in _BRINGS.items()
+            if found[1].startswith(name)
+        ),
+        None,
+    )
     return f"{found[0]} is missing; {brings or f'install the package that brings {found[0]}'} ({said})"
 
 
@@ -80,7 +89,9 @@ class Lines:
                 self._known.add(text)
                 warnings.warn(f"{self._name}: {text}", stacklevel=2)
 
-    def failure(self, what: str, *more: str, kind: type[VendorError] = VendorError) -> VendorError:
+    def failure(
+        self, what: str, *more: str, kind: type[VendorError] = VendorError
+    ) -> VendorError:
         """An error with what was said of it; lines that are only warnings are told as such."""
         taken = self._taken()
         errors = [text for severity, text in taken if severity != "WARNING"]
@@ -88,7 +99,11 @@ class Lines:
             self._new += [line for line in taken if line[0] == "WARNING"]
         self.tell()
         said = list(dict.fromkeys([*more, *errors]))
-        texts = [text for text in said if not any(text in other for other in said if other != text)]
+        texts = [
+            text
+            for text in said
+            if not any(text in other for other in said if other != text)
+        ]
         return kind(f"{what}: {'; '.join(texts) or 'it gave no reason'}")
 
     def _taken(self) -> list[tuple[str, str]]:

@@ -12,7 +12,15 @@ from typing import Any, ClassVar
 import numpy.typing as npt
 
 from anomedge.errors import DeviceMismatch
-from anomedge.runtimes._base import Built, Options, Session, Tensors, TensorSpec, is_there, translated
+from anomedge.runtimes._base import (
+    Built,
+    Options,
+    Session,
+    Tensors,
+    TensorSpec,
+    is_there,
+    translated,
+)
 from anomedge.runtimes._graph import GraphFile
 from anomedge.runtimes.nvidia import gpus
 from anomedge.runtimes.nvidia.cuda import Cuda
@@ -46,21 +54,42 @@ class TensorRTSession(Session):
         return True
 
     @classmethod
-    def build(cls, graph: GraphFile | Path, options: Options, *, force: bool = False) -> Built:
+    def build(
+        cls, graph: GraphFile | Path, options: Options, *, force: bool = False
+    ) -> Built:
         """Build an engine for exactly these options, or find it built; `force` builds it again. Errors as in opening."""
         source = GraphFile.of(graph)
         with translated(cls.name, "build", source.path):
-            ahead = bool(cls.targets) and not any(cls.supports(gpu) for gpu in gpus.find().gpus)
+            ahead = bool(cls.targets) and not any(
+                cls.supports(gpu) for gpu in gpus.find().gpus
+            )
             gpu = None if ahead else cls._chosen(options.device)
-            made = cls._maker(source, options, gpu).engine(exact=True, force=force)
+            made = cls._maker(source, options, gpu).engine(
+                exact=True, force=force
+            )
         listen(load(cls.vendor, cls.extra))[1].tell()
-        return Built(made.engine.path, len(made.engine.plan), made.fresh, made.engine.record)
+        return Built(
+            made.engine.path,
+            len(made.engine.plan),
+            made.fresh,
+            made.engine.record,
+        )
 
     @classmethod
-    def _maker(cls, graph: GraphFile, options: Options, gpu: Gpu | None) -> Maker:
+    def _maker(
+        cls, graph: GraphFile, options: Options, gpu: Gpu | None
+    ) -> Maker:
         own = gpu is not None and bool(cls.targets) and cls._needs_its_own(gpu)
         targets = (gpu.compute,) if gpu is not None and own else cls.targets
-        return Maker(load(cls.vendor, cls.extra), cls.short, graph.load(), options, gpu, targets, own)
+        return Maker(
+            load(cls.vendor, cls.extra),
+            cls.short,
+            graph.load(),
+            options,
+            gpu,
+            targets,
+            own,
+        )
 
     @classmethod
     def _needs_its_own(cls, gpu: Gpu) -> bool:
@@ -83,10 +112,14 @@ class TensorRTSession(Session):
         index = int(match[1] or 0)
         if index >= len(found.gpus):
             known = ", ".join(str(gpu) for gpu in found.gpus)
-            raise DeviceMismatch(f"{cls.name}: got device {device!r}; this machine has: {known}")
+            raise DeviceMismatch(
+                f"{cls.name}: got device {device!r}; this machine has: {known}"
+            )
         gpu = found.gpus[index]
         if not cls.supports(gpu):
-            raise DeviceMismatch(f"{cls.name} does not run on {gpu}, compute capability {gpu.compute}; {cls._advice()}")
+            raise DeviceMismatch(
+                f"{cls.name} does not run on {gpu}, compute capability {gpu.compute}; {cls._advice()}"
+            )
         return gpu
 
     @classmethod
@@ -111,7 +144,10 @@ class TensorRTSession(Session):
         except UnreadableEngine as error:
             if made.fresh:
                 raise
-            warnings.warn(f"{made.engine.path.name}: {error}; it is built again", stacklevel=2)
+            warnings.warn(
+                f"{made.engine.path.name}: {error}; it is built again",
+                stacklevel=2,
+            )
             self._execution = self._started(cuda, gpu, maker.engine(force=True))
         self._turn = threading.Lock()
         listen(self._trt)[1].tell()
@@ -131,8 +167,17 @@ class TensorRTSession(Session):
     def _specs(self) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:
         ports = self._execution.ports
         inputs = {port.name: port.spec for port in ports if port.is_input}
-        self.largest = min((port.largest[0] for port in ports if port.is_input and port.largest), default=None)
-        return inputs, {port.name: port.spec for port in ports if not port.is_input}
+        self.largest = min(
+            (
+                port.largest[0]
+                for port in ports
+                if port.is_input and port.largest
+            ),
+            default=None,
+        )
+        return inputs, {
+            port.name: port.spec for port in ports if not port.is_input
+        }
 
     def _run(self, feed: Mapping[str, npt.NDArray[Any]]) -> Tensors:
         with self._turn:

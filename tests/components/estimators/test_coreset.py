@@ -12,7 +12,9 @@ def plain_greedy(points, first, count):
     distances = cdist(points, points[[first]])[:, 0]
     while len(chosen) < count:
         chosen.append(int(distances.argmax()))
-        distances = np.minimum(distances, cdist(points, points[chosen[-1:]])[:, 0])
+        distances = np.minimum(
+            distances, cdist(points, points[chosen[-1:]])[:, 0]
+        )
     return chosen
 
 
@@ -58,12 +60,23 @@ def test_centres_come_in_every_form():
         assert greedy.min_distances is None
         assert len(greedy.select_coreset_idxs(nothing)) == 1
         greedy.reset_distances()
-    for one in (2, [2], torch.tensor(2), torch.tensor([2]), np.int64(2), np.array(2), np.array([2]), (2,)):
+    for one in (
+        2,
+        [2],
+        torch.tensor(2),
+        torch.tensor([2]),
+        np.int64(2),
+        np.array(2),
+        np.array([2]),
+        (2,),
+    ):
         greedy.reset_distances()
         greedy.update_distances(one)
         assert greedy.get_new_idx() == 0
     greedy.reset_distances()
-    greedy.update_distances(cluster_center=torch.tensor(2))  # the name in anomalib 2.7
+    greedy.update_distances(
+        cluster_center=torch.tensor(2)
+    )  # the name in anomalib 2.7
     assert greedy.get_new_idx() == 0
     with pytest.raises(TypeError, match="must be of type Tensor"):
         KCenterGreedy(torch.zeros(3, 1), 1.0).get_new_idx()
@@ -77,7 +90,9 @@ def test_duplicates_are_chosen_once_each():
 def test_large_duplicates_are_chosen_once_each():
     """Their distances cancel far below zero in float32, which must not make them look unchosen."""
     points = (torch.randn(40, 512) * 1000).repeat(3, 1)
-    assert sorted(KCenterGreedy(points, 1.0).select_coreset_idxs()) == list(range(120))
+    assert sorted(KCenterGreedy(points, 1.0).select_coreset_idxs()) == list(
+        range(120)
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,7 +106,9 @@ def test_large_duplicates_are_chosen_once_each():
         lambda: KCenterGreedy(torch.zeros(3, 3), 0.5).update_distances([3]),
         lambda: KCenterGreedy(torch.zeros(3, 3), 0.5).select_coreset_idxs([-1]),
         lambda: KCenterGreedy(torch.zeros(3, 3), 0.5).update_distances([True]),
-        lambda: KCenterGreedy(torch.zeros(3, 3), 0.5).update_distances(torch.tensor([True, False, True])),
+        lambda: KCenterGreedy(torch.zeros(3, 3), 0.5).update_distances(
+            torch.tensor([True, False, True])
+        ),
         lambda: KCenterGreedy(torch.zeros(3, 3), 0.5).update_distances(1.5),
         lambda: MemoryBank(0, 3),
         lambda: MemoryBank(4, []),

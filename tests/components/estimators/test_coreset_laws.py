@@ -23,7 +23,13 @@ def blocks(request, monkeypatch):
 
 
 def small_blocks(monkeypatch):
-    for name, value in {"_BLOCK": 512, "_ROWS": 16, "_CENTRES": 5, "_CANDIDATES": 12, "_SAMPLE": 9}.items():
+    for name, value in {
+        "_BLOCK": 512,
+        "_ROWS": 16,
+        "_CENTRES": 5,
+        "_CANDIDATES": 12,
+        "_SAMPLE": 9,
+    }.items():
         monkeypatch.setattr(coreset, name, value)
 
 
@@ -33,9 +39,13 @@ def plain(points, chosen):
     distances = np.full(len(points), np.inf)
     found = []
     for before, now in itertools.pairwise(chosen):
-        distances = np.minimum(distances, np.square(points - points[before]).sum(axis=1))
+        distances = np.minimum(
+            distances, np.square(points - points[before]).sum(axis=1)
+        )
         distances[before] = -np.inf
-        found.append((distances[now], distances.max(), np.sort(distances)[-2:].min()))
+        found.append(
+            (distances[now], distances.max(), np.sort(distances)[-2:].min())
+        )
     return np.array(found).reshape(-1, 3)
 
 
@@ -51,10 +61,13 @@ def cloud(name):
     few = torch.randn(30, 24, generator=generator)
     return {
         "normal": x,
-        "clustered": 20 * few[torch.randint(30, (160,), generator=generator)] + 0.01 * x,
+        "clustered": 20 * few[torch.randint(30, (160,), generator=generator)]
+        + 0.01 * x,
         "duplicates": few[torch.randint(30, (160,), generator=generator)],
         "far from zero": x + 1e4,
-        "outliers": torch.cat([x, torch.full((1, 24), 1e7), torch.full((1, 24), -1e5)]),
+        "outliers": torch.cat(
+            [x, torch.full((1, 24), 1e7), torch.full((1, 24), -1e5)]
+        ),
         "one line": x[:, :1] * torch.ones(24),
         "lattice": x.round(),
         "tiny": x * 1e-22,
@@ -64,7 +77,17 @@ def cloud(name):
     }[name]
 
 
-CLOUDS = ("normal", "clustered", "duplicates", "far from zero", "outliers", "one line", "lattice", "tiny", "huge")
+CLOUDS = (
+    "normal",
+    "clustered",
+    "duplicates",
+    "far from zero",
+    "outliers",
+    "one line",
+    "lattice",
+    "tiny",
+    "huge",
+)
 
 
 @pytest.mark.parametrize("name", [*CLOUDS, "one feature", "columns"])
@@ -74,7 +97,9 @@ def test_every_choice_is_a_farthest_point(name, blocks):
     assert_greedy(points, greedy.select_coreset_idxs(), len(points) // 2)
 
 
-@pytest.mark.parametrize("name", ["normal", "clustered", "far from zero", "outliers"])
+@pytest.mark.parametrize(
+    "name", ["normal", "clustered", "far from zero", "outliers"]
+)
 def test_the_choice_is_the_plain_one_in_float64(name, blocks):
     """Where no two points are equally far; of the plain algorithm that starts where ours does."""
     points = cloud(name)
@@ -82,17 +107,23 @@ def test_the_choice_is_the_plain_one_in_float64(name, blocks):
     wide, expected = points.double().numpy(), chosen[:1]
     distances = np.full(len(points), np.inf)
     while len(expected) < len(chosen):
-        distances = np.minimum(distances, np.square(wide - wide[expected[-1]]).sum(axis=1))
+        distances = np.minimum(
+            distances, np.square(wide - wide[expected[-1]]).sum(axis=1)
+        )
         expected.append(int(distances.argmax()))
     assert chosen == expected
     _, largest, second = plain(points, chosen).T
     assert (largest - second > 1e-12 * largest).all()
 
 
-@pytest.mark.parametrize("kind", [torch.float64, torch.float16, torch.bfloat16, torch.int64])
+@pytest.mark.parametrize(
+    "kind", [torch.float64, torch.float16, torch.bfloat16, torch.int64]
+)
 def test_other_types_are_measured_as_they_are(kind, blocks):
     points = (cloud("normal") * 10).to(kind)
-    assert_greedy(points.double(), KCenterGreedy(points, 0.3).select_coreset_idxs(), 48)
+    assert_greedy(
+        points.double(), KCenterGreedy(points, 0.3).select_coreset_idxs(), 48
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -116,10 +147,24 @@ def test_every_shape_is_chosen_from(n, d, ratio, seed, offset, whole):
 
 def test_the_covering_radius_is_at_most_twice_the_smallest(blocks):
     for seed in range(20):
-        points = torch.randn(9, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        points = torch.randn(
+            9,
+            2,
+            generator=torch.Generator().manual_seed(seed),
+            dtype=torch.float64,
+        )
         between = torch.cdist(points, points)
-        radius = between[:, KCenterGreedy(points, 3 / 9, seed=seed).select_coreset_idxs()].amin(dim=1).max()
-        best = min(float(between[:, list(three)].amin(dim=1).max()) for three in itertools.combinations(range(9), 3))
+        radius = (
+            between[
+                :, KCenterGreedy(points, 3 / 9, seed=seed).select_coreset_idxs()
+            ]
+            .amin(dim=1)
+            .max()
+        )
+        best = min(
+            float(between[:, list(three)].amin(dim=1).max())
+            for three in itertools.combinations(range(9), 3)
+        )
         assert best <= float(radius) <= 2 * best
 
 
@@ -130,10 +175,16 @@ def test_distances_are_those_to_all_centres(blocks):
     chosen = greedy.select_coreset_idxs()
     for centres in (chosen, [*chosen, 3, 4]):
         greedy.update_distances(centres[len(chosen) :])
-        expected = torch.cdist(points.double(), points[centres].double()).square().amin(dim=1)
+        expected = (
+            torch.cdist(points.double(), points[centres].double())
+            .square()
+            .amin(dim=1)
+        )
         others = ~torch.isin(torch.arange(160), torch.tensor(centres))
         assert greedy.min_distances.dtype == torch.float64
-        torch.testing.assert_close(greedy.min_distances[others], expected[others], rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(
+            greedy.min_distances[others], expected[others], rtol=1e-9, atol=1e-9
+        )
         assert bool((greedy.min_distances[centres] == -torch.inf).all())
         assert greedy.get_new_idx() == int(expected.argmax())
 
@@ -173,8 +224,13 @@ class Largest(TorchDispatchMode):
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         made = function(*args, **(kwargs or {}))
         for tensor in tree_leaves(made):
-            if isinstance(tensor, torch.Tensor) and tensor.untyped_storage().data_ptr() != self.given:
-                self.numbers = max(self.numbers, tensor.untyped_storage().nbytes() // 4)
+            if (
+                isinstance(tensor, torch.Tensor)
+                and tensor.untyped_storage().data_ptr() != self.given
+            ):
+                self.numbers = max(
+                    self.numbers, tensor.untyped_storage().nbytes() // 4
+                )
         return made
 
 
@@ -185,7 +241,11 @@ def test_the_points_are_not_copied(monkeypatch):
         greedy = KCenterGreedy(points, 0.002)
         greedy.select_coreset_idxs()
         assert greedy.min_distances is not None
-    assert greedy.features.data_ptr() == greedy.embedding.data_ptr() == points.data_ptr()
+    assert (
+        greedy.features.data_ptr()
+        == greedy.embedding.data_ptr()
+        == points.data_ptr()
+    )
     assert 20_000 < largest.numbers < points.numel() / 8
 
 

@@ -10,7 +10,9 @@ from anomedge.errors import InputError
 
 def data(samples=200, features=12, seed=0):
     generator = np.random.default_rng(seed)
-    mixed = generator.normal(size=(samples, features)) @ generator.normal(size=(features, features))
+    mixed = generator.normal(size=(samples, features)) @ generator.normal(
+        size=(features, features)
+    )
     return torch.from_numpy(mixed * np.logspace(0, -3, features) + 5)
 
 
@@ -19,16 +21,27 @@ def data(samples=200, features=12, seed=0):
 def test_is_scikit_learns_signs_and_all(n_components, shape):
     """Components, values, mean, number of components, both transforms; also over several blocks of rows."""
     x = data(*shape)
-    theirs = sklearn.decomposition.PCA(n_components, svd_solver="full").fit(x.numpy())
+    theirs = sklearn.decomposition.PCA(n_components, svd_solver="full").fit(
+        x.numpy()
+    )
     ours = PCA(n_components)
     produced = ours.fit_transform(x)
-    np.testing.assert_allclose(ours.singular_vectors.T, theirs.components_, rtol=0, atol=1e-9)
-    np.testing.assert_allclose(ours.singular_values, theirs.singular_values_, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(
+        ours.singular_vectors.T, theirs.components_, rtol=0, atol=1e-9
+    )
+    np.testing.assert_allclose(
+        ours.singular_values, theirs.singular_values_, rtol=1e-9, atol=1e-9
+    )
     np.testing.assert_allclose(ours.mean, theirs.mean_, rtol=0, atol=1e-9)
     assert ours.num_components.tolist() == [theirs.n_components_]
-    np.testing.assert_allclose(produced, theirs.transform(x.numpy()), rtol=0, atol=1e-9)
     np.testing.assert_allclose(
-        ours.inverse_transform(produced), theirs.inverse_transform(produced.numpy()), rtol=0, atol=1e-9
+        produced, theirs.transform(x.numpy()), rtol=0, atol=1e-9
+    )
+    np.testing.assert_allclose(
+        ours.inverse_transform(produced),
+        theirs.inverse_transform(produced.numpy()),
+        rtol=0,
+        atol=1e-9,
     )
     torch.testing.assert_close(ours(x), ours.transform(x), rtol=0, atol=0)
 
@@ -49,7 +62,11 @@ def test_no_array_as_large_as_the_data_is_made(monkeypatch):
     """Blocks go into one triangle: no decomposition sees more than a block and the triangle."""
     seen = []
     qr = torch.linalg.qr
-    monkeypatch.setattr(module.torch.linalg, "qr", lambda x, mode: seen.append(tuple(x.shape)) or qr(x, mode=mode))
+    monkeypatch.setattr(
+        module.torch.linalg,
+        "qr",
+        lambda x, mode: seen.append(tuple(x.shape)) or qr(x, mode=mode),
+    )
     PCA(2).fit(torch.randn(20_000, 6))
     assert len(seen) == 5
     assert max(rows for rows, _ in seen) == 4096 + 6
@@ -66,7 +83,10 @@ def test_the_callers_tensors_are_not_written_to():
 
 def test_a_ratio_keeps_columns_in_fit_transform_too():
     x = data()
-    assert PCA(0.95).fit_transform(x).shape == (200, sklearn.decomposition.PCA(0.95).fit(x.numpy()).n_components_)
+    assert PCA(0.95).fit_transform(x).shape == (
+        200,
+        sklearn.decomposition.PCA(0.95).fit(x.numpy()).n_components_,
+    )
 
 
 def test_one_is_one_component_and_one_point_nought_all_of_them():
@@ -77,7 +97,12 @@ def test_one_is_one_component_and_one_point_nought_all_of_them():
 def test_state_has_every_fitted_quantity():
     ours = PCA(3)
     ours.fit(data())
-    assert list(ours.state_dict()) == ["singular_vectors", "singular_values", "mean", "num_components"]
+    assert list(ours.state_dict()) == [
+        "singular_vectors",
+        "singular_values",
+        "mean",
+        "num_components",
+    ]
 
 
 def test_a_state_without_singular_values_loads():
@@ -87,7 +112,9 @@ def test_a_state_without_singular_values_loads():
     state = fitted.state_dict()
     del state["singular_values"]
     holder = torch.nn.ModuleDict({"pca_model": other})
-    holder.load_state_dict({f"pca_model.{name}": value for name, value in state.items()})
+    holder.load_state_dict(
+        {f"pca_model.{name}": value for name, value in state.items()}
+    )
     assert torch.equal(other(data()), fitted(data()))
     assert torch.isnan(other.singular_values).tolist() == [True] * 3
     with pytest.raises(RuntimeError, match="Missing key"):
@@ -97,7 +124,10 @@ def test_a_state_without_singular_values_loads():
 def test_float32_stays_float32():
     ours = PCA(3)
     assert ours.fit_transform(data().float()).dtype == torch.float32
-    assert {value.dtype for value in ours.state_dict().values()} == {torch.float32, torch.int64}
+    assert {value.dtype for value in ours.state_dict().values()} == {
+        torch.float32,
+        torch.int64,
+    }
 
 
 @pytest.mark.parametrize(
@@ -111,7 +141,10 @@ def test_float32_stays_float32():
         (lambda: PCA(13).fit(data()), "at most 12"),
         (lambda: PCA(9).fit(data(8, 12)), "at most 8"),
         (lambda: PCA(0.9).fit(torch.ones(5, 3)), "without variance"),
-        (lambda: PCA(1).fit(torch.ones(5, 3, dtype=torch.int64)), "floating point"),
+        (
+            lambda: PCA(1).fit(torch.ones(5, 3, dtype=torch.int64)),
+            "floating point",
+        ),
         (lambda: PCA(1).inverse_transform(torch.ones(5, 1)), "before fit"),
     ],
 )

@@ -27,8 +27,12 @@ def test_entries_have_the_distribution_of_li_hastie_church(n_features):
     ours = drawn(n_features)
     theirs = reference._sparse_random_matrix(2000, n_features, random_state=0)
     size = np.sqrt(np.sqrt(n_features) / 2000)
-    np.testing.assert_allclose(np.unique(np.abs(ours[ours != 0])), size, rtol=1e-12)
-    np.testing.assert_allclose(np.unique(np.abs(theirs[theirs.nonzero()])), size, rtol=1e-12)
+    np.testing.assert_allclose(
+        np.unique(np.abs(ours[ours != 0])), size, rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        np.unique(np.abs(theirs[theirs.nonzero()])), size, rtol=1e-12
+    )
     share = 1 / np.sqrt(n_features) / 2
     error = 5 * np.sqrt(share * (1 - share) / ours.size)
     assert abs((ours > 0).mean() - share) < error
@@ -44,7 +48,12 @@ def test_rows_are_drawn_apart():
 
 
 def test_distances_are_kept_within_eps():
-    x = torch.randn(60, 3000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x = torch.randn(
+        60,
+        3000,
+        generator=torch.Generator().manual_seed(0),
+        dtype=torch.float64,
+    )
     y = SparseRandomProjection(eps=0.5, random_state=0).fit(x).transform(x)
     ratio = (torch.pdist(y) / torch.pdist(x)).square()
     assert 0.5 < ratio.min() <= ratio.max() < 1.5
@@ -53,19 +62,32 @@ def test_distances_are_kept_within_eps():
 def test_the_global_random_state_neither_matters_nor_changes():
     x = torch.zeros(20, 30)
     torch.manual_seed(1)
-    one = SparseRandomProjection(0.9, random_state=5).fit(x).sparse_random_matrix
+    one = (
+        SparseRandomProjection(0.9, random_state=5).fit(x).sparse_random_matrix
+    )
     state = torch.get_rng_state()
     torch.manual_seed(2)
-    assert torch.equal(SparseRandomProjection(0.9, random_state=5).fit(x).sparse_random_matrix, one)
+    assert torch.equal(
+        SparseRandomProjection(0.9, random_state=5).fit(x).sparse_random_matrix,
+        one,
+    )
     torch.manual_seed(1)
-    fresh = [SparseRandomProjection(0.9).fit(x).sparse_random_matrix for _ in range(2)]
+    fresh = [
+        SparseRandomProjection(0.9).fit(x).sparse_random_matrix
+        for _ in range(2)
+    ]
     assert torch.equal(torch.get_rng_state(), state)
     assert not torch.equal(*fresh)
-    assert not torch.equal(SparseRandomProjection(0.9, random_state=6).fit(x).sparse_random_matrix, one)
+    assert not torch.equal(
+        SparseRandomProjection(0.9, random_state=6).fit(x).sparse_random_matrix,
+        one,
+    )
 
 
 def test_loading_brings_the_number_of_components():
-    fitted = SparseRandomProjection(0.9, random_state=0).fit(torch.zeros(20, 30))
+    fitted = SparseRandomProjection(0.9, random_state=0).fit(
+        torch.zeros(20, 30)
+    )
     other = SparseRandomProjection()
     other.load_state_dict(fitted.state_dict())
     assert other.n_components == fitted.n_components == 73
@@ -84,7 +106,9 @@ def test_precision_is_the_datas():
         lambda: SparseRandomProjection(0.0),
         lambda: SparseRandomProjection(1.0),
         lambda: SparseRandomProjection.johnson_lindenstrauss_min_dim(0),
-        lambda: SparseRandomProjection.johnson_lindenstrauss_min_dim(5, eps=1.0),
+        lambda: SparseRandomProjection.johnson_lindenstrauss_min_dim(
+            5, eps=1.0
+        ),
         lambda: SparseRandomProjection()._sparse_random_matrix(5),
     ],
 )

@@ -22,9 +22,21 @@ class Options:
     spatial: tuple[int, ...]
 
     def __str__(self) -> str:
-        said = [self.kind.lower(), *(name for name in ("gin", "soft", "reverse") if getattr(self, name))]
+        said = [
+            self.kind.lower(),
+            *(
+                name
+                for name in ("gin", "soft", "reverse")
+                if getattr(self, name)
+            ),
+        ]
         return "-".join(
-            [*said, f"v{self.reflections}", f"c{self.conditions}", "x".join(map(str, self.spatial)) or "1d"]
+            [
+                *said,
+                f"v{self.reflections}",
+                f"c{self.conditions}",
+                "x".join(map(str, self.spatial)) or "1d",
+            ]
         )
 
     @property
@@ -33,7 +45,10 @@ class Options:
 
     @property
     def dims_c(self):
-        return [(CONDITION_CHANNELS + i, *self.spatial) for i in range(self.conditions)]
+        return [
+            (CONDITION_CHANNELS + i, *self.spatial)
+            for i in range(self.conditions)
+        ]
 
     def arguments(self):
         return {
@@ -59,27 +74,46 @@ class Options:
         """An input and the conditions."""
         generator = torch.Generator().manual_seed(seed)
         shapes = [*self.dims_in, *self.dims_c]
-        return [torch.randn(batch, *shape, generator=generator) for shape in shapes]
+        return [
+            torch.randn(batch, *shape, generator=generator) for shape in shapes
+        ]
 
 
 def dense(channels_in, channels_out):
-    return nn.Sequential(nn.Linear(channels_in, 8), nn.Tanh(), nn.Linear(8, channels_out))
+    return nn.Sequential(
+        nn.Linear(channels_in, 8), nn.Tanh(), nn.Linear(8, channels_out)
+    )
 
 
 def convolutions(channels_in, channels_out):
-    return nn.Sequential(nn.Conv2d(channels_in, 8, 3, padding=1), nn.Tanh(), nn.Conv2d(8, channels_out, 3, padding=1))
+    return nn.Sequential(
+        nn.Conv2d(channels_in, 8, 3, padding=1),
+        nn.Tanh(),
+        nn.Conv2d(8, channels_out, 3, padding=1),
+    )
 
 
 def shaken(module):
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             if parameter.requires_grad:
-                parameter.add_(torch.randn_like(parameter), alpha=2.0 if "subnet" in name else 0.2)
+                parameter.add_(
+                    torch.randn_like(parameter),
+                    alpha=2.0 if "subnet" in name else 0.2,
+                )
     return module
 
 
 def whole_grid():
-    axes = (("SIGMOID", "SOFTPLUS", "EXP"), (False, True), (False, True), (0, 3), (False, True), (0, 2), ((), (2, 3)))
+    axes = (
+        ("SIGMOID", "SOFTPLUS", "EXP"),
+        (False, True),
+        (False, True),
+        (0, 3),
+        (False, True),
+        (0, 2),
+        ((), (2, 3)),
+    )
     return [Options(*values) for values in itertools.product(*axes)]
 
 
@@ -88,7 +122,11 @@ def covering(options):
     names = [field.name for field in fields(Options)]
 
     def pairs(option):
-        return set(itertools.combinations([(name, asdict(option)[name]) for name in names], 2))
+        return set(
+            itertools.combinations(
+                [(name, asdict(option)[name]) for name in names], 2
+            )
+        )
 
     missing = set().union(*map(pairs, options))
     chosen = []

@@ -13,15 +13,32 @@ from torch import nn
 from anomedge import runtimes
 from anomedge.components.flows.all_in_one import AllInOneBlock
 from anomedge.components.flows.sequence import SequenceINN
-from anomedge.export.passes.edits import fix_batch_name, lower_opset, strip_metadata
-from tests.components.flows.cases import COVER, GRID, convolutions, dense, shaken
+from anomedge.export.passes.edits import (
+    fix_batch_name,
+    lower_opset,
+    strip_metadata,
+)
+from tests.components.flows.cases import (
+    COVER,
+    GRID,
+    convolutions,
+    dense,
+    shaken,
+)
 from tests.conftest import RUNTIMES
 
 
 def over(grid):
     """The cover in every run, the rest of the grid in slow ones."""
-    rest = [pytest.param(options, marks=pytest.mark.slow, id=str(options)) for options in grid if options not in COVER]
-    return pytest.mark.parametrize("options", [*(pytest.param(options, id=str(options)) for options in COVER), *rest])
+    rest = [
+        pytest.param(options, marks=pytest.mark.slow, id=str(options))
+        for options in grid
+        if options not in COVER
+    ]
+    return pytest.mark.parametrize(
+        "options",
+        [*(pytest.param(options, id=str(options)) for options in COVER), *rest],
+    )
 
 
 OUTPUTS = ["z", "log_jacobian", "x_again", "log_jacobian_back"]
@@ -35,22 +52,37 @@ class BothWays(nn.Module):
         self.flow = flow
 
     def forward(self, x, *c):
-        forward, backward = self.flow(x, list(c)), self.flow(x, list(c), rev=True)
+        forward, backward = (
+            self.flow(x, list(c)),
+            self.flow(x, list(c), rev=True),
+        )
         return tuple(
-            part[0] if isinstance(part, tuple) else part for direction in (forward, backward) for part in direction
+            part[0] if isinstance(part, tuple) else part
+            for direction in (forward, backward)
+            for part in direction
         )
 
 
 def program_of(module, given, strict=True):
     batch = torch.export.Dim("batch", max=64)
     first, *rest = [{0: batch} for _ in given]
-    shapes = (first, tuple(rest)) if rest else (first,)  # *c takes the conditions as one tuple
-    return torch.export.export(module, tuple(given), dynamic_shapes=shapes, strict=strict)
+    shapes = (
+        (first, tuple(rest)) if rest else (first,)
+    )  # *c takes the conditions as one tuple
+    return torch.export.export(
+        module, tuple(given), dynamic_shapes=shapes, strict=strict
+    )
 
 
 def onnx_of(program, names):
     written = torch.onnx.export(
-        program, (), dynamo=True, opset_version=18, input_names=names, output_names=OUTPUTS, verbose=False
+        program,
+        (),
+        dynamo=True,
+        opset_version=18,
+        input_names=names,
+        output_names=OUTPUTS,
+        verbose=False,
     )
     proto = written.model_proto
     lower_opset(proto, 17)
@@ -70,10 +102,17 @@ def runs_equal_everywhere(flow, given, path):
     for runtime in RUNTIMES:
         with runtimes.open(path, runtime=runtime) as session:
             for size, wanted in zip((len(given[0]), 1), expected, strict=True):
-                produced = session.run({name: t[:size].numpy() for name, t in zip(names, given, strict=True)})
+                produced = session.run(
+                    {
+                        name: t[:size].numpy()
+                        for name, t in zip(names, given, strict=True)
+                    }
+                )
                 for name, value in zip(OUTPUTS, wanted, strict=True):
                     scale = max(float(value.abs().max()), 1.0)
-                    np.testing.assert_allclose(produced[name], value.numpy(), rtol=0, atol=1e-5 * scale)
+                    np.testing.assert_allclose(
+                        produced[name], value.numpy(), rtol=0, atol=1e-5 * scale
+                    )
 
 
 @over(GRID)
@@ -82,20 +121,33 @@ def test_exports_strictly(options):
     exported = program_of(module, given).module()
     for size in (3, 1, 5):
         more = options.tensors(batch=size, seed=size)
-        torch.testing.assert_close(exported(*more), module(*more), rtol=0, atol=1e-6)
+        torch.testing.assert_close(
+            exported(*more), module(*more), rtol=0, atol=1e-6
+        )
 
 
 @over(GRID[::8])
 def test_runs_equal_everywhere(options, tmp_path):
-    runs_equal_everywhere(options.block(), options.tensors(), tmp_path / "model.onnx")
+    runs_equal_everywhere(
+        options.block(), options.tensors(), tmp_path / "model.onnx"
+    )
 
 
 @pytest.mark.parametrize("spatial", [(), (4, 5)], ids=["vectors", "images"])
 def test_a_sequence_runs_equal_everywhere(spatial, tmp_path):
     torch.manual_seed(0)
     flow = SequenceINN(6, *spatial)
-    build = {"subnet_constructor": convolutions if spatial else dense, "affine_clamping": 1.2}
-    flow.append(AllInOneBlock, cond=0, cond_shape=(3, *spatial), permute_soft=True, **build)
+    build = {
+        "subnet_constructor": convolutions if spatial else dense,
+        "affine_clamping": 1.2,
+    }
+    flow.append(
+        AllInOneBlock,
+        cond=0,
+        cond_shape=(3, *spatial),
+        permute_soft=True,
+        **build,
+    )
     flow.append(AllInOneBlock, learned_householder_permutation=2, **build)
     given = [torch.randn(3, 6, *spatial), torch.randn(3, 3, *spatial)]
     runs_equal_everywhere(shaken(flow), given, tmp_path / "model.onnx")
@@ -104,21 +156,41 @@ def test_a_sequence_runs_equal_everywhere(spatial, tmp_path):
 @pytest.mark.parametrize("strict", [True, False])
 def test_a_frozen_block_is_one_product_in_the_graph(strict):
     torch.manual_seed(0)
-    block = AllInOneBlock([(4, 3, 3)], subnet_constructor=convolutions, learned_householder_permutation=5)
+    block = AllInOneBlock(
+        [(4, 3, 3)],
+        subnet_constructor=convolutions,
+        learned_householder_permutation=5,
+    )
     module = BothWays(shaken(block).eval())
-    called = [str(node.target) for node in program_of(module, [torch.randn(2, 4, 3, 3)], strict).graph.nodes]
+    called = [
+        str(node.target)
+        for node in program_of(
+            module, [torch.randn(2, 4, 3, 3)], strict
+        ).graph.nodes
+    ]
     # Two convolutions of the subnet and one of the permutation, forward and back.
     assert sum("conv2d" in target for target in called) == 6
-    assert not any("outer" in target or "mv" in target or "matmul" in target for target in called)
+    assert not any(
+        "outer" in target or "mv" in target or "matmul" in target
+        for target in called
+    )
 
 
 @pytest.mark.parametrize("strict", [True, False])
 def test_vectors_written_to_in_eval_mode_are_exported_as_they_are_now(strict):
     torch.manual_seed(0)
-    block = shaken(AllInOneBlock([(4,)], subnet_constructor=dense, learned_householder_permutation=2)).eval()
+    block = shaken(
+        AllInOneBlock(
+            [(4,)], subnet_constructor=dense, learned_householder_permutation=2
+        )
+    ).eval()
     with torch.no_grad():
         block.vk_householder.add_(torch.randn(2, 4))
     x = torch.randn(3, 4)
     exported = program_of(BothWays(block), [x], strict).module()
-    torch.testing.assert_close(exported(x), BothWays(block)(x), rtol=0, atol=1e-6)
-    assert not torch.allclose(block.w_perm, block._construct_householder_permutation())
+    torch.testing.assert_close(
+        exported(x), BothWays(block)(x), rtol=0, atol=1e-6
+    )
+    assert not torch.allclose(
+        block.w_perm, block._construct_householder_permutation()
+    )

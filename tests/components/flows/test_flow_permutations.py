@@ -8,7 +8,12 @@ import torch
 from scipy import stats
 
 from anomedge.components.flows.all_in_one import AllInOneBlock
-from anomedge.components.flows.permutation import mixed, random_permutation, random_rotation, reflected
+from anomedge.components.flows.permutation import (
+    mixed,
+    random_permutation,
+    random_rotation,
+    reflected,
+)
 from tests.components.flows.cases import dense, shaken
 
 
@@ -16,7 +21,9 @@ from tests.components.flows.cases import dense, shaken
 def test_rotations_are_orthogonal_with_determinant_one(size, float64):
     for _ in range(20):
         rotation = random_rotation(size)
-        torch.testing.assert_close(rotation @ rotation.T, torch.eye(size), rtol=0, atol=1e-12)
+        torch.testing.assert_close(
+            rotation @ rotation.T, torch.eye(size), rtol=0, atol=1e-12
+        )
         assert torch.det(rotation).item() == pytest.approx(1, abs=1e-10)
 
 
@@ -24,15 +31,24 @@ def test_rotations_are_distributed_as_scipys(float64):
     torch.manual_seed(0)
     ours = np.stack([random_rotation(4).numpy() for _ in range(2000)])
     theirs = stats.special_ortho_group.rvs(4, size=2000, random_state=1)
-    for quantity in (lambda w: np.trace(w, axis1=1, axis2=2), lambda w: w[:, 0, 0], lambda w: w[:, 3, 1]):
+    for quantity in (
+        lambda w: np.trace(w, axis1=1, axis2=2),
+        lambda w: w[:, 0, 0],
+        lambda w: w[:, 3, 1],
+    ):
         assert stats.ks_2samp(quantity(ours), quantity(theirs)).pvalue > 0.01
 
 
 def test_permutations_are_each_equally_likely():
     torch.manual_seed(0)
-    drawn = [tuple(random_permutation(3).argmax(dim=1).tolist()) for _ in range(3000)]
+    drawn = [
+        tuple(random_permutation(3).argmax(dim=1).tolist()) for _ in range(3000)
+    ]
     assert len(set(drawn)) == 6
-    assert stats.chisquare(np.unique(drawn, axis=0, return_counts=True)[1]).pvalue > 0.01
+    assert (
+        stats.chisquare(np.unique(drawn, axis=0, return_counts=True)[1]).pvalue
+        > 0.01
+    )
 
 
 @pytest.mark.parametrize("soft", [False, True])
@@ -41,7 +57,9 @@ def test_torchs_seed_fixes_the_block_and_numpys_state_is_left_alone(soft):
     blocks = []
     for seed in (3, 3, 4):
         torch.manual_seed(seed)
-        blocks.append(AllInOneBlock([(32,)], subnet_constructor=dense, permute_soft=soft))
+        blocks.append(
+            AllInOneBlock([(32,)], subnet_constructor=dense, permute_soft=soft)
+        )
     assert torch.equal(blocks[0].w_perm, blocks[1].w_perm)
     assert not torch.equal(blocks[0].w_perm, blocks[2].w_perm)
     assert np.array_equal(np.random.get_state()[1], before)  # noqa: NPY002
@@ -52,20 +70,38 @@ def test_reflections_are_the_product_of_their_matrices(float64):
     expected = w
     for v in vectors:
         expected = expected @ (torch.eye(5) - 2 * torch.outer(v, v) / v.dot(v))
-    torch.testing.assert_close(reflected(w, vectors), expected, rtol=0, atol=1e-12)
-    torch.testing.assert_close(expected @ expected.T, torch.eye(5), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        reflected(w, vectors), expected, rtol=0, atol=1e-12
+    )
+    torch.testing.assert_close(
+        expected @ expected.T, torch.eye(5), rtol=0, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("spatial", [(), (2,), (2, 3), (2, 3, 2)], ids=len)
 def test_mixing_is_a_product_at_every_pixel(spatial, float64):
     w, x = torch.randn(4, 4), torch.randn(3, 4, *spatial)
-    expected = torch.einsum("ij,bjp->bip", w, x.reshape(3, 4, -1)).reshape(x.shape)
-    torch.testing.assert_close(mixed(x, w.reshape(4, 4, *[1] * len(spatial))), expected, rtol=0, atol=1e-12)
+    expected = torch.einsum("ij,bjp->bip", w, x.reshape(3, 4, -1)).reshape(
+        x.shape
+    )
+    torch.testing.assert_close(
+        mixed(x, w.reshape(4, 4, *[1] * len(spatial))),
+        expected,
+        rtol=0,
+        atol=1e-12,
+    )
 
 
 def learned(**more):
     torch.manual_seed(0)
-    return shaken(AllInOneBlock([(6,)], subnet_constructor=dense, learned_householder_permutation=3, **more))
+    return shaken(
+        AllInOneBlock(
+            [(6,)],
+            subnet_constructor=dense,
+            learned_householder_permutation=3,
+            **more,
+        )
+    )
 
 
 def never(*_):
@@ -81,13 +117,17 @@ def agrees(block, x):
     (z,), log_jacobian = block([x])
     (expected,), expected_jacobian = as_constructed(block, x)
     torch.testing.assert_close(z, expected, rtol=0, atol=1e-12)
-    torch.testing.assert_close(log_jacobian, expected_jacobian, rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        log_jacobian, expected_jacobian, rtol=0, atol=1e-12
+    )
     return True
 
 
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("frozen", ["eval", "no gradient"])
-def test_a_frozen_block_multiplies_out_once(reverse, frozen, float64, monkeypatch):
+def test_a_frozen_block_multiplies_out_once(
+    reverse, frozen, float64, monkeypatch
+):
     block = learned(reverse_permutation=reverse).eval()
     if frozen == "no gradient":
         block.train().requires_grad_(False)
@@ -103,11 +143,15 @@ def test_a_frozen_block_multiplies_out_once(reverse, frozen, float64, monkeypatc
 def test_forward_assigns_nothing(mode):
     block = learned(reverse_permutation=True).train(mode)
     attributes = dict(vars(block))
-    members = {name: (id(value), value._version) for name, value in [*block.named_buffers(), *block.named_parameters()]}
+    members = {
+        name: (id(value), value._version)
+        for name, value in [*block.named_buffers(), *block.named_parameters()]
+    }
     block(block([torch.randn(2, 6)])[0], rev=True)
     assert vars(block) == attributes
     assert members == {
-        name: (id(value), value._version) for name, value in [*block.named_buffers(), *block.named_parameters()]
+        name: (id(value), value._version)
+        for name, value in [*block.named_buffers(), *block.named_parameters()]
     }
 
 
@@ -135,13 +179,17 @@ def test_vectors_frozen_after_training_are_not_stale(float64):
     assert agrees(block, x)
 
 
-@pytest.mark.parametrize("write", ["in place", "another parameter", "assigned", "copied", "moved"])
+@pytest.mark.parametrize(
+    "write", ["in place", "another parameter", "assigned", "copied", "moved"]
+)
 def test_vectors_changed_in_eval_mode_are_noticed(write, float64):
     block, other, x = learned().eval(), learned(), torch.randn(4, 6)
     shaken(other)
     if write == "in place":
         with torch.no_grad():
-            block.vk_householder.mul_(torch.tensor([[2.0], [-1.0], [1.0]])).add_(0.5)
+            block.vk_householder.mul_(
+                torch.tensor([[2.0], [-1.0], [1.0]])
+            ).add_(0.5)
     elif write == "another parameter":
         block.vk_householder = other.vk_householder
     elif write == "assigned":
@@ -157,8 +205,15 @@ def test_a_changed_precision_is_folded_in_that_precision():
     block = learned().eval().double()
     expected = block._construct_householder_permutation()
     assert block.w_perm.dtype == torch.float64
-    torch.testing.assert_close(block.w_perm, expected.detach(), rtol=0, atol=1e-15)
-    torch.testing.assert_close(block.w_perm @ block.w_perm_inv, torch.eye(6).double(), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        block.w_perm, expected.detach(), rtol=0, atol=1e-15
+    )
+    torch.testing.assert_close(
+        block.w_perm @ block.w_perm_inv,
+        torch.eye(6).double(),
+        rtol=0,
+        atol=1e-12,
+    )
 
 
 def test_a_copy_folds_its_own(float64, monkeypatch):
@@ -168,7 +223,9 @@ def test_a_copy_folds_its_own(float64, monkeypatch):
         other.vk_householder.add_(1)
     other.eval()
     assert not torch.allclose(other.w_perm, block.w_perm)
-    monkeypatch.setattr(copy.deepcopy(block), "_construct_householder_permutation", never)
+    monkeypatch.setattr(
+        copy.deepcopy(block), "_construct_householder_permutation", never
+    )
     twin = copy.deepcopy(block)
     monkeypatch.setattr(twin, "_construct_householder_permutation", never)
     torch.testing.assert_close(twin([x]), block([x]), rtol=0, atol=0)
@@ -177,7 +234,9 @@ def test_a_copy_folds_its_own(float64, monkeypatch):
 def test_vectors_lent_for_one_call_are_used(float64):
     block, x = learned().eval(), torch.randn(4, 6)
     vectors = torch.randn(3, 6, requires_grad=True)
-    (z,), _ = torch.func.functional_call(block, {"vk_householder": vectors}, ([x],))
+    (z,), _ = torch.func.functional_call(
+        block, {"vk_householder": vectors}, ([x],)
+    )
     assert not torch.allclose(z, block([x])[0][0])
     assert torch.autograd.grad(z[:, 0].sum(), vectors)[0].any()
 
@@ -195,7 +254,9 @@ def test_a_block_made_under_inference_mode_runs():
     with torch.inference_mode():
         block = learned().eval()
         x = torch.randn(2, 6)
-        torch.testing.assert_close(block(block([x])[0], rev=True)[0][0], x, rtol=0, atol=1e-4)
+        torch.testing.assert_close(
+            block(block([x])[0], rev=True)[0][0], x, rtol=0, atol=1e-4
+        )
 
 
 def test_a_block_without_storage_takes_a_state():
@@ -205,4 +266,6 @@ def test_a_block_without_storage_takes_a_state():
     filled = hollow.to_empty(device="cpu")
     filled.load_state_dict(state)
     x = torch.randn(2, 6)
-    torch.testing.assert_close(filled.eval()([x]), learned().eval()([x]), rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        filled.eval()([x]), learned().eval()([x]), rtol=0, atol=1e-6
+    )

@@ -36,7 +36,11 @@ class Brightness(AnomalyModule):
 
     def validation_step(self, batch, _):
         value = batch["image"].mean(dim=1)
-        batch.update({"anomaly_maps": value} if self.maps else {"pred_scores": value.amax(dim=(1, 2))})
+        batch.update(
+            {"anomaly_maps": value}
+            if self.maps
+            else {"pred_scores": value.amax(dim=(1, 2))}
+        )
         return batch
 
 
@@ -57,7 +61,9 @@ class Learning(AnomalyModule):
         return torch.optim.SGD(self.parameters(), lr=0.01)
 
 
-def pictures(count=24, dtype=torch.float32, masks=True, anomalous=0.4, scale=50.0, seed=0):
+def pictures(
+    count=24, dtype=torch.float32, masks=True, anomalous=0.4, scale=50.0, seed=0
+):
     """Noise of which some has a bright square; scores overlap and lie far outside [0, 1]."""
     random = np.random.default_rng(seed)
     items = []
@@ -67,8 +73,14 @@ def pictures(count=24, dtype=torch.float32, masks=True, anomalous=0.4, scale=50.
         if label:
             mask[1:3, 2:5] = 1
             image += mask * scale * random.uniform(0.5, 3)
-        item = {"image": torch.tensor(image, dtype=dtype), "label": torch.tensor(label)}
-        items.append(item | ({"mask": torch.tensor(mask, dtype=torch.uint8)} if masks else {}))
+        item = {
+            "image": torch.tensor(image, dtype=dtype),
+            "label": torch.tensor(label),
+        }
+        items.append(
+            item
+            | ({"mask": torch.tensor(mask, dtype=torch.uint8)} if masks else {})
+        )
     random.shuffle(items)
     return items
 
@@ -99,28 +111,42 @@ def truth(items):
     return np.array([int(item["label"]) for item in items])
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.float64, torch.bfloat16]
+)
 def test_thresholds_and_metrics_are_the_definitions(dtype):
     items, module = pictures(dtype=dtype), Brightness()
     logged = validate(module, items)
 
-    maps = np.stack([item["image"].mean(dim=0).double().numpy() for item in items])
+    maps = np.stack(
+        [item["image"].mean(dim=0).double().numpy() for item in items]
+    )
     masks = np.stack([item["mask"].numpy() for item in items])
     for level, values, labels, threshold in (
         ("image", maps.max(axis=(1, 2)), truth(items), module.image_threshold),
         ("pixel", maps.ravel(), masks.ravel(), module.pixel_threshold),
     ):
         cut = by_f1(values[labels == 0], values[labels == 1])
-        assert (threshold.value.item(), threshold.margin.item()) == (cut.value, cut.margin)
-        assert logged[f"{level}_AUROC"] == pytest.approx(roc_auc_score(labels, values), abs=1e-6)
-        assert logged[f"{level}_F1Score"] == pytest.approx(f1_score(labels, values > cut.value), abs=1e-6)
+        assert (threshold.value.item(), threshold.margin.item()) == (
+            cut.value,
+            cut.margin,
+        )
+        assert logged[f"{level}_AUROC"] == pytest.approx(
+            roc_auc_score(labels, values), abs=1e-6
+        )
+        assert logged[f"{level}_F1Score"] == pytest.approx(
+            f1_score(labels, values > cut.value), abs=1e-6
+        )
     assert 0.5 < logged["image_AUROC"] < 1, "a set that says something"
 
 
 @pytest.mark.parametrize("masks", [True, False])
 @pytest.mark.parametrize("maps", [True, False])
 def test_figures_do_not_depend_on_the_batches(masks, maps):
-    items, figures = pictures(masks=masks, scale=0.5), []  # some batches within [0, 1], some not
+    items, figures = (
+        pictures(masks=masks, scale=0.5),
+        [],
+    )  # some batches within [0, 1], some not
     for batch in (1, 5, len(items)):
         module = Brightness(maps=maps)
         logged = validate(module, items, batch)
@@ -138,21 +164,45 @@ def test_without_masks_the_pixel_threshold_is_the_images():
 def test_test_keeps_the_thresholds_of_validation():
     module, others = Brightness(), pictures(seed=7)
     validate(module, pictures())
-    before = module.image_threshold.value.item(), module.pixel_threshold.value.item()
+    before = (
+        module.image_threshold.value.item(),
+        module.pixel_threshold.value.item(),
+    )
     logged = trainer().test(module, loader(others), verbose=False)[0]
-    assert before == (module.image_threshold.value.item(), module.pixel_threshold.value.item())
+    assert before == (
+        module.image_threshold.value.item(),
+        module.pixel_threshold.value.item(),
+    )
     calls = maps_of(others).max(axis=(1, 2)) > before[0]
-    assert logged["image_F1Score"] == pytest.approx(f1_score(truth(others), calls), abs=1e-6)
-    assert set(logged) == {"image_AUROC", "image_F1Score", "pixel_AUROC", "pixel_F1Score"}
+    assert logged["image_F1Score"] == pytest.approx(
+        f1_score(truth(others), calls), abs=1e-6
+    )
+    assert set(logged) == {
+        "image_AUROC",
+        "image_F1Score",
+        "pixel_AUROC",
+        "pixel_F1Score",
+    }
 
 
 def test_given_thresholds_hold_when_not_adaptive():
-    items, module = pictures(), Brightness(adaptive_threshold=False, default_image_threshold=70.0)
+    items, module = (
+        pictures(),
+        Brightness(adaptive_threshold=False, default_image_threshold=70.0),
+    )
     logged = validate(module, items)
-    assert (module.image_threshold.value.item(), module.pixel_threshold.value.item()) == (70.0, 0.5)
+    assert (
+        module.image_threshold.value.item(),
+        module.pixel_threshold.value.item(),
+    ) == (70.0, 0.5)
     calls = maps_of(items).max(axis=(1, 2)) > 70
-    assert logged["image_F1Score"] == pytest.approx(f1_score(truth(items), calls), abs=1e-6)
-    with pytest.raises(InputError, match=r"threshold of 70 that no validation computed.*adaptive_threshold=True"):
+    assert logged["image_F1Score"] == pytest.approx(
+        f1_score(truth(items), calls), abs=1e-6
+    )
+    with pytest.raises(
+        InputError,
+        match=r"threshold of 70 that no validation computed.*adaptive_threshold=True",
+    ):
         module.decision()
 
 
@@ -164,7 +214,9 @@ def test_predict_adds_labels_and_masks():
     called = torch.cat([output["pred_labels"] for output in outputs])
     masks = torch.cat([output["pred_masks"] for output in outputs])
     decision = module.decision()
-    np.testing.assert_array_equal(called, decision.is_anomalous(maps_of(items).max(axis=(1, 2))))
+    np.testing.assert_array_equal(
+        called, decision.is_anomalous(maps_of(items).max(axis=(1, 2)))
+    )
     np.testing.assert_array_equal(masks, decision.mask(maps_of(items)))
     assert called.any() and not called.all()
 
@@ -173,8 +225,17 @@ def test_batches_are_not_written_to():
     module, batch = Brightness(), next(iter(loader(pictures())))
     before = {key: value.clone() for key, value in batch.items()}
     for step in (module.predict_step, module.test_step):
-        assert set(step(batch, 0)) == {*batch, "anomaly_maps", "pred_scores", "pred_labels", "pred_masks"}
-    output = {"anomaly_maps": torch.rand(2, 1, 4, 4), "label": torch.tensor([0, 1])}
+        assert set(step(batch, 0)) == {
+            *batch,
+            "anomaly_maps",
+            "pred_scores",
+            "pred_labels",
+            "pred_masks",
+        }
+    output = {
+        "anomaly_maps": torch.rand(2, 1, 4, 4),
+        "label": torch.tensor([0, 1]),
+    }
     assert "pred_scores" in module.validation_step_end(output)
     assert set(output) == {"anomaly_maps", "label"}
     assert set(batch) == set(before)
@@ -192,26 +253,47 @@ def test_post_process_takes_the_largest_value_unless_scores_are_given():
 
 
 def test_outputs_go_to_the_cpu_without_their_graph():
-    weight, inner = torch.ones(2, requires_grad=True), {"b": torch.ones(1, requires_grad=True)}
-    output = {"a": weight * 2, "nested": inner, "list": [weight * 3], "name": "x.png"}
+    weight, inner = (
+        torch.ones(2, requires_grad=True),
+        {"b": torch.ones(1, requires_grad=True)},
+    )
+    output = {
+        "a": weight * 2,
+        "nested": inner,
+        "list": [weight * 3],
+        "name": "x.png",
+    }
     AnomalyModule()._outputs_to_cpu(output)
     assert not output["a"].requires_grad and not output["list"][0].requires_grad
-    assert not output["nested"]["b"].requires_grad and inner["b"].requires_grad, "what lay in it is made anew"
+    assert (
+        not output["nested"]["b"].requires_grad and inner["b"].requires_grad
+    ), "what lay in it is made anew"
     assert output["name"] == "x.png"
 
 
 def test_images_are_let_go_and_nothing_grows():
     module, held = Brightness(), []
     module.on_validation_epoch_end, original = (
-        lambda: held.append([set(output) for output in module._outputs]) or original(),
+        lambda: (
+            held.append([set(output) for output in module._outputs])
+            or original()
+        ),
         module.on_validation_epoch_end,
     )
     for _ in range(3):
         validate(module, pictures())
-    assert held[0] == held[1] == held[2] == [{"label", "pred_scores", "mask", "anomaly_maps"}] * 5
+    assert (
+        held[0]
+        == held[1]
+        == held[2]
+        == [{"label", "pred_scores", "mask", "anomaly_maps"}] * 5
+    )
     assert module._outputs == []
     states = [module.image_threshold.scores, module.pixel_threshold.scores]
-    states += [metrics["AUROC"].preds for metrics in (module.image_metrics, module.pixel_metrics)]
+    states += [
+        metrics["AUROC"].preds
+        for metrics in (module.image_metrics, module.pixel_metrics)
+    ]
     assert states == [[], [], [], []]
 
 
@@ -230,11 +312,17 @@ def test_an_interrupted_epoch_leaves_nothing():
     assert module.decision() == whole.decision()
 
 
-@pytest.mark.filterwarnings("ignore:`training_step` returned `None`")  # fitting without gradients, on purpose
-@pytest.mark.filterwarnings("ignore:`LightningModule.configure_optimizers` returned `None`")
+@pytest.mark.filterwarnings(
+    "ignore:`training_step` returned `None`"
+)  # fitting without gradients, on purpose
+@pytest.mark.filterwarnings(
+    "ignore:`LightningModule.configure_optimizers` returned `None`"
+)
 def test_fit_without_gradients_validates_each_epoch():
     module, once = Brightness(), Brightness()
-    trainer(max_epochs=2).fit(module, loader(pictures()[:5]), loader(pictures()))
+    trainer(max_epochs=2).fit(
+        module, loader(pictures()[:5]), loader(pictures())
+    )
     validate(once, pictures())
     assert module.ran == ["training_step", "training_step"]
     assert module.decision() == once.decision()
@@ -246,20 +334,34 @@ def test_the_sanity_check_judges_nothing(recwarn):
             seen.append(len(outputs))
             super()._compute_adaptive_threshold(outputs)
 
-    seen, normal_first = [], sorted(pictures(), key=lambda item: int(item["label"]))
-    trainer(max_epochs=1, log_every_n_steps=1).fit(Recording(), loader(pictures()), loader(normal_first))
+    seen, normal_first = (
+        [],
+        sorted(pictures(), key=lambda item: int(item["label"])),
+    )
+    trainer(max_epochs=1, log_every_n_steps=1).fit(
+        Recording(), loader(pictures()), loader(normal_first)
+    )
     assert seen == [5]
-    assert not [warning for warning in recwarn if warning.category is EvaluationWarning]
+    assert not [
+        warning for warning in recwarn if warning.category is EvaluationWarning
+    ]
 
 
 def test_fast_dev_run():
-    trainer(fast_dev_run=True).fit(Learning(), loader(pictures(), 24), loader(pictures(), 24))
+    trainer(fast_dev_run=True).fit(
+        Learning(), loader(pictures(), 24), loader(pictures(), 24)
+    )
 
 
 @pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists")
 def test_a_checkpoint_keeps_the_decision(tmp_path):
     items, module = pictures(), Learning()
-    running = trainer(max_epochs=1, enable_checkpointing=True, default_root_dir=tmp_path, log_every_n_steps=1)
+    running = trainer(
+        max_epochs=1,
+        enable_checkpointing=True,
+        default_root_dir=tmp_path,
+        log_every_n_steps=1,
+    )
     running.fit(module, loader(items), loader(items))
     path = tmp_path / "last.ckpt"
     running.save_checkpoint(path)
@@ -267,7 +369,10 @@ def test_a_checkpoint_keeps_the_decision(tmp_path):
     assert loaded.decision() == module.decision()
     before = running.validate(module, loader(items), verbose=False)
     # Into the very module that has validated: its buffers must not be inference tensors.
-    assert running.test(module, loader(items), ckpt_path=path, verbose=False) == before
+    assert (
+        running.test(module, loader(items), ckpt_path=path, verbose=False)
+        == before
+    )
     assert trainer().test(loaded, loader(items), verbose=False) == before
 
 
@@ -278,11 +383,25 @@ def test_state_dict_loads_into_a_fresh_module_and_from_anomalib():
     fresh.load_state_dict(module.state_dict())
     assert fresh.decision() == module.decision()
 
-    theirs = {f"{level}_threshold.value": torch.tensor(3.25) for level in ("image", "pixel")}
-    theirs |= {"min_max.min": torch.tensor(0.0), "min_max.max": torch.tensor(9.0)}
+    theirs = {
+        f"{level}_threshold.value": torch.tensor(3.25)
+        for level in ("image", "pixel")
+    }
+    theirs |= {
+        "min_max.min": torch.tensor(0.0),
+        "min_max.max": torch.tensor(9.0),
+    }
     fresh.load_state_dict(theirs)
-    assert (fresh.image_threshold.value.item(), fresh.pixel_threshold.value.item()) == (3.25, 3.25)
-    assert set(theirs) == {"image_threshold.value", "pixel_threshold.value", "min_max.min", "min_max.max"}
+    assert (
+        fresh.image_threshold.value.item(),
+        fresh.pixel_threshold.value.item(),
+    ) == (3.25, 3.25)
+    assert set(theirs) == {
+        "image_threshold.value",
+        "pixel_threshold.value",
+        "min_max.min",
+        "min_max.max",
+    }
     with pytest.raises(InputError, match="no validation computed"):
         fresh.decision()
 
@@ -290,13 +409,23 @@ def test_state_dict_loads_into_a_fresh_module_and_from_anomalib():
 def test_decision_carries_the_sample():
     items, module = pictures(), Brightness()
     validate(module, items)
-    scores, labels = maps_of(items).max(axis=(1, 2)).astype(np.float64), truth(items)
+    scores, labels = (
+        maps_of(items).max(axis=(1, 2)).astype(np.float64),
+        truth(items),
+    )
     decision = module.decision(source="line 3", pictures="f" * 64)
     assert (decision.minimum, decision.maximum) == (scores.min(), scores.max())
     assert decision.scale == spread(scores[labels == 0])
     origin = decision.origin
-    assert (origin.rule, origin.rate, origin.extrapolated) == ("f1", None, False)
-    assert (origin.normal, origin.anomalous) == ((labels == 0).sum(), labels.sum())
+    assert (origin.rule, origin.rate, origin.extrapolated) == (
+        "f1",
+        None,
+        False,
+    )
+    assert (origin.normal, origin.anomalous) == (
+        (labels == 0).sum(),
+        labels.sum(),
+    )
     assert (origin.source, origin.pictures) == ("line 3", "f" * 64)
 
 
@@ -306,14 +435,20 @@ def test_all_normal_lies_above_the_largest_and_says_so():
         assert validate(module, items) == {}
     scores = maps_of(items).max(axis=(1, 2)).astype(np.float64)
     gap = np.ptp(scores) / (len(scores) - 1)
-    assert module.image_threshold.value.item() == pytest.approx(scores.max() + gap)
+    assert module.image_threshold.value.item() == pytest.approx(
+        scores.max() + gap
+    )
     assert {str(warning.message) for warning in caught} >= {
         "got 24 normal and 0 anomalous scores at image level; expected both kinds, differing: the threshold lies one "
         "typical gap above the largest score; validate with labelled pictures of both",
         "got labels of one kind only; expected normal and anomalous ones for image_AUROC, image_F1Score: not logged",
     }
     origin = module.decision().origin
-    assert (origin.rule, origin.rate, origin.extrapolated) == ("false-alarm-rate", 1 / 25, True)
+    assert (origin.rule, origin.rate, origin.extrapolated) == (
+        "false-alarm-rate",
+        1 / 25,
+        True,
+    )
 
 
 def test_steps_that_return_nothing_are_said():
@@ -321,7 +456,9 @@ def test_steps_that_return_nothing_are_said():
         def validation_step(self, *_):
             return None
 
-    with pytest.warns(EvaluationWarning, match="got no output of Silent's steps"):
+    with pytest.warns(
+        EvaluationWarning, match="got no output of Silent's steps"
+    ):
         validate(Silent(), pictures())
 
 
@@ -331,7 +468,9 @@ def test_several_loaders_are_pooled():
             return super().validation_step(batch, batch_idx)
 
     module, whole, items = Two(), Brightness(), pictures()
-    trainer().validate(module, [loader(items[:11]), loader(items[11:])], verbose=False)
+    trainer().validate(
+        module, [loader(items[:11]), loader(items[11:])], verbose=False
+    )
     validate(whole, items)
     assert module.decision() == whole.decision()
 
@@ -342,7 +481,9 @@ def test_other_metrics_may_be_collected():
             super().update((preds > 70).int(), target)
 
     module, items = Brightness(adaptive_threshold=False), pictures()
-    module.image_metrics = MetricCollection({"accuracy": Counted()}, prefix="my_")
+    module.image_metrics = MetricCollection(
+        {"accuracy": Counted()}, prefix="my_"
+    )
     expected = ((maps_of(items).max(axis=(1, 2)) > 70) == truth(items)).mean()
     assert validate(module, items)["my_accuracy"] == pytest.approx(expected)
 
@@ -353,13 +494,24 @@ def test_hyperparameters_are_kept_but_not_modules(tmp_path):
             super().__init__(**options)
             self.model, self.size = network, size
 
-    module = Given(torch.nn.Conv2d(3, 1, 1), size=7, default_image_threshold=2.0)
-    assert module.hparams["size"] == 7 and module.hparams["default_image_threshold"] == 2.0
-    assert not [value for value in module.hparams.values() if isinstance(value, torch.nn.Module)]
+    module = Given(
+        torch.nn.Conv2d(3, 1, 1), size=7, default_image_threshold=2.0
+    )
+    assert (
+        module.hparams["size"] == 7
+        and module.hparams["default_image_threshold"] == 2.0
+    )
+    assert not [
+        value
+        for value in module.hparams.values()
+        if isinstance(value, torch.nn.Module)
+    ]
     running = trainer()
     running.validate(module, loader(pictures()), verbose=False)
     running.save_checkpoint(tmp_path / "given.ckpt")
-    loaded = Given.load_from_checkpoint(tmp_path / "given.ckpt", network=torch.nn.Conv2d(3, 1, 1))
+    loaded = Given.load_from_checkpoint(
+        tmp_path / "given.ckpt", network=torch.nn.Conv2d(3, 1, 1)
+    )
     assert loaded.size == 7
     assert torch.equal(loaded.model.weight, module.model.weight)
 

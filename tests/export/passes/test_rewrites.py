@@ -9,13 +9,20 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from anomedge.bundle import Bundle
-from anomedge.export.passes.rewrites import keep_zeros_before_pools, pack_zeros, plain_reshapes, select_channels_early
+from anomedge.export.passes.rewrites import (
+    keep_zeros_before_pools,
+    pack_zeros,
+    plain_reshapes,
+    select_channels_early,
+)
 
 
 def run(proto, x):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
     return session.run(None, {session.get_inputs()[0].name: x})
 
 
@@ -25,11 +32,21 @@ def product_graph(weights):
     graph = helper.make_graph(
         [helper.make_node("MatMul", ["x", "w"], ["y"])],
         "products",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [patches, "batch", n])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [patches, "batch", m])],
+        [
+            helper.make_tensor_value_info(
+                "x", TensorProto.FLOAT, [patches, "batch", n]
+            )
+        ],
+        [
+            helper.make_tensor_value_info(
+                "y", TensorProto.FLOAT, [patches, "batch", m]
+            )
+        ],
         [numpy_helper.from_array(weights, "w")],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    )
 
 
 def random(*shape):
@@ -45,10 +62,21 @@ def test_triangles_are_stored_once_and_nothing_changes():
     onnx.checker.check_model(proto, full_check=True)
     assert proto.ByteSize() < 0.6 * size
     np.testing.assert_array_equal(run(proto, x), before)
-    assert [node.op_type for node in proto.graph.node] == ["Gather", "Reshape", "MatMul"]
+    assert [node.op_type for node in proto.graph.node] == [
+        "Gather",
+        "Reshape",
+        "MatMul",
+    ]
 
 
-@pytest.mark.parametrize("weights", [random(40, 30, 30), np.tril(random(4, 8, 8)), np.zeros((0, 30, 30), np.float32)])
+@pytest.mark.parametrize(
+    "weights",
+    [
+        random(40, 30, 30),
+        np.tril(random(4, 8, 8)),
+        np.zeros((0, 30, 30), np.float32),
+    ],
+)
 def test_dense_and_small_tensors_stay(weights):
     proto = product_graph(weights)
     before = proto.SerializeToString()
@@ -85,7 +113,10 @@ class Block(nn.Module):
 class Residual(nn.Module):
     def __init__(self):
         super().__init__()
-        self.conv, self.norm = nn.Conv2d(8, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8)
+        self.conv, self.norm = (
+            nn.Conv2d(8, 8, 3, padding=1, bias=False),
+            nn.BatchNorm2d(8),
+        )
         self.norm.running_mean.uniform_(-1, 1)
         self.norm.running_var.uniform_(0.5, 2)
 
@@ -101,7 +132,9 @@ class Gated(nn.Module):
         self.squeeze, self.last = nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1)
 
     def forward(self, x):
-        return self.last(x) * torch.sigmoid(self.squeeze(x.mean(dim=(2, 3), keepdim=True)))
+        return self.last(x) * torch.sigmoid(
+            self.squeeze(x.mean(dim=(2, 3), keepdim=True))
+        )
 
 
 class Spatial(nn.Module):
@@ -116,15 +149,24 @@ class Spatial(nn.Module):
 
 
 def exported(module):
-    program = torch.export.export(module.eval(), (torch.zeros(2, 3, 12, 10),), strict=False)
-    return torch.onnx.export(program, (), dynamo=True, opset_version=18, verbose=False).model_proto
+    program = torch.export.export(
+        module.eval(), (torch.zeros(2, 3, 12, 10),), strict=False
+    )
+    return torch.onnx.export(
+        program, (), dynamo=True, opset_version=18, verbose=False
+    ).model_proto
 
 
 CASES = {
     "convolution": (lambda: nn.Conv2d(8, 8, 3), 3),
     "without bias": (lambda: nn.Conv2d(8, 8, 3, bias=False), 3),
     "depthwise": (
-        lambda: nn.Sequential(nn.Conv2d(8, 8, 1), nn.SiLU(), nn.Conv2d(8, 8, 3, groups=8), nn.Hardswish()),
+        lambda: nn.Sequential(
+            nn.Conv2d(8, 8, 1),
+            nn.SiLU(),
+            nn.Conv2d(8, 8, 3, groups=8),
+            nn.Hardswish(),
+        ),
         3,
     ),
     "residual": (Residual, 3),
@@ -143,10 +185,19 @@ def test_channels_that_nobody_reads_are_not_computed(case):
     before = run(proto, x := random(2, 3, 12, 10))
     select_channels_early(proto)
     onnx.checker.check_model(proto, full_check=True)
-    np.testing.assert_allclose(run(proto, x)[0], before[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        run(proto, x)[0], before[0], rtol=1e-5, atol=1e-6
+    )
     weights = {tensor.name: tensor.dims for tensor in proto.graph.initializer}
     convolutions = [node for node in proto.graph.node if node.op_type == "Conv"]
-    assert min(weights[node.input[1]][0] for node in convolutions[1:] if weights[node.input[1]][0] > 1) == computed
+    assert (
+        min(
+            weights[node.input[1]][0]
+            for node in convolutions[1:]
+            if weights[node.input[1]][0] > 1
+        )
+        == computed
+    )
 
 
 def test_what_something_else_reads_is_left_whole():
@@ -156,18 +207,34 @@ def test_what_something_else_reads_is_left_whole():
     assert proto.SerializeToString() == before
 
 
-def test_padims_graph_is_packed_and_its_runtime_unpacks_it_once(bundle_paths, tmp_path):
+def test_padims_graph_is_packed_and_its_runtime_unpacks_it_once(
+    bundle_paths, tmp_path
+):
     bundle = Bundle.open(bundle_paths["padim"])
     graph = onnx.load(bundle.file("model.onnx")).graph
-    packed = [tensor.name for tensor in graph.initializer if tensor.name.endswith(".packed")]
+    packed = [
+        tensor.name
+        for tensor in graph.initializer
+        if tensor.name.endswith(".packed")
+    ]
     assert packed
-    assert all(node.input[0] in packed for node in graph.node if node.name.endswith(".unpack"))
+    assert all(
+        node.input[0] in packed
+        for node in graph.node
+        if node.name.endswith(".unpack")
+    )
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    onnxruntime.InferenceSession(bundle.file("model.onnx"), options, providers=["CPUExecutionProvider"])
+    options.graph_optimization_level = (
+        onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    )
+    onnxruntime.InferenceSession(
+        bundle.file("model.onnx"), options, providers=["CPUExecutionProvider"]
+    )
     optimised = onnx.load(tmp_path / "optimised.onnx").graph
-    assert not [node.name for node in optimised.node if node.name.endswith(".unpack")]
+    assert not [
+        node.name for node in optimised.node if node.name.endswith(".unpack")
+    ]
 
 
 def reshaping_graph(shape, **attributes):
@@ -178,10 +245,15 @@ def reshaping_graph(shape, **attributes):
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
         [numpy_helper.from_array(np.asarray(shape, np.int64), "shape")],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    )
 
 
-@pytest.mark.parametrize(("shape", "x"), [((-1, 6), random(2, 2, 3)), ((3, 0), np.zeros((0, 2), np.float32))])
+@pytest.mark.parametrize(
+    ("shape", "x"),
+    [((-1, 6), random(2, 2, 3)), ((3, 0), np.zeros((0, 2), np.float32))],
+)
 def test_a_reshape_says_allowzero_only_where_there_is_a_zero(shape, x):
     proto = reshaping_graph(shape, allowzero=1)
     (before,) = run(proto, x)
@@ -191,33 +263,56 @@ def test_a_reshape_says_allowzero_only_where_there_is_a_zero(shape, x):
 
 
 def test_no_reshape_of_ours_says_allowzero(bundle):
-    for file in (bundle.path / name for name in ("model.onnx", "stages.onnx", "segments.onnx")):
+    for file in (
+        bundle.path / name
+        for name in ("model.onnx", "stages.onnx", "segments.onnx")
+    ):
         nodes = onnx.load(file, load_external_data=False).graph.node
         assert {node.op_type for node in nodes} >= {"Reshape"}
-        assert not [a for node in nodes for a in node.attribute if a.name == "allowzero"]
+        assert not [
+            a for node in nodes for a in node.attribute if a.name == "allowzero"
+        ]
 
 
 def padded_pool_graph(value, axes=False, kind=TensorProto.FLOAT):
     pads = [1, 1, 1, 1] if axes else [0, 0, 1, 1, 0, 0, 1, 1]
-    constants = {"pads": np.asarray(pads, np.int64), "axes": np.asarray([2, 3], np.int64)}
+    constants = {
+        "pads": np.asarray(pads, np.int64),
+        "axes": np.asarray([2, 3], np.int64),
+    }
     reads = ["x", "pads"]
     if value is not None or axes:
         reads.append("" if value is None else "value")
-        constants["value"] = np.asarray(value or 0, helper.tensor_dtype_to_np_dtype(kind))
+        constants["value"] = np.asarray(
+            value or 0, helper.tensor_dtype_to_np_dtype(kind)
+        )
     if axes:
         reads.append("axes")
     graph = helper.make_graph(
         [
             helper.make_node("Pad", reads, ["padded"]),
-            helper.make_node("MaxPool", ["padded"], ["y"], kernel_shape=[3, 3], strides=[2, 2]),
+            helper.make_node(
+                "MaxPool",
+                ["padded"],
+                ["y"],
+                kernel_shape=[3, 3],
+                strides=[2, 2],
+            ),
         ],
         "pool",
         [helper.make_tensor_value_info("x", kind, ["batch", 2, 8, 8])],
         [helper.make_tensor_value_info("y", kind, ["batch", 2, 4, 4])],
-        [numpy_helper.from_array(values, name) for name, values in constants.items()],
-        value_info=[helper.make_tensor_value_info("padded", kind, ["batch", 2, 10, 10])],
+        [
+            numpy_helper.from_array(values, name)
+            for name, values in constants.items()
+        ],
+        value_info=[
+            helper.make_tensor_value_info("padded", kind, ["batch", 2, 10, 10])
+        ],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8
+    )
 
 
 @pytest.mark.parametrize("value", [None, 0.0, -3.0])
@@ -227,7 +322,9 @@ def test_a_pool_sees_the_zeros_that_its_frame_is_padded_with(value, axes):
     x = -1 - np.abs(random(1, 2, 8, 8))
     proto = padded_pool_graph(value, axes)
     onnx.checker.check_model(proto)
-    framed = nn.functional.pad(torch.from_numpy(x), (1, 1, 1, 1), value=value or 0.0)
+    framed = nn.functional.pad(
+        torch.from_numpy(x), (1, 1, 1, 1), value=value or 0.0
+    )
     wanted = torch.max_pool2d(framed, 3, 2).numpy()
     keep_zeros_before_pools(proto)
     onnx.checker.check_model(proto)
@@ -237,7 +334,9 @@ def test_a_pool_sees_the_zeros_that_its_frame_is_padded_with(value, axes):
 def test_what_something_else_reads_too_stays():
     proto = padded_pool_graph(0.0)
     proto.graph.node.append(helper.make_node("ReduceSum", ["padded"], ["sum"]))
-    proto.graph.output.append(helper.make_tensor_value_info("sum", TensorProto.FLOAT, None))
+    proto.graph.output.append(
+        helper.make_tensor_value_info("sum", TensorProto.FLOAT, None)
+    )
     keep_zeros_before_pools(proto)
     assert list(proto.graph.node[0].input) == ["x", "pads", "value"]
 
@@ -246,9 +345,15 @@ def test_what_pads_with_something_else_stays():
     before = padded_pool_graph(-3.0)
     after = padded_pool_graph(-3.0)
     keep_zeros_before_pools(after)
-    assert [list(node.input) for node in after.graph.node] == [list(node.input) for node in before.graph.node]
+    assert [list(node.input) for node in after.graph.node] == [
+        list(node.input) for node in before.graph.node
+    ]
     half = padded_pool_graph(None, kind=TensorProto.FLOAT16)
     keep_zeros_before_pools(half)
-    (least,) = (numpy_helper.to_array(t) for t in half.graph.initializer if t.name == half.graph.node[0].input[2])
+    (least,) = (
+        numpy_helper.to_array(t)
+        for t in half.graph.initializer
+        if t.name == half.graph.node[0].input[2]
+    )
     assert least.dtype == np.float16
     assert 0 < least < 1e-4

@@ -55,7 +55,11 @@ def planted(model, change):
 
 
 def norms_of(pipeline):
-    return {name: part for name, part in pipeline.named_modules() if isinstance(part, nn.BatchNorm2d)}
+    return {
+        name: part
+        for name, part in pipeline.named_modules()
+        if isinstance(part, nn.BatchNorm2d)
+    }
 
 
 class Normalised(nn.Module):
@@ -64,17 +68,29 @@ class Normalised(nn.Module):
         self.least = least
 
     def forward(self, x):
-        return {"all": x / x.abs().sum(dim=1, keepdim=True).clamp_min(self.least)}
+        return {
+            "all": x / x.abs().sum(dim=1, keepdim=True).clamp_min(self.least)
+        }
 
 
-@pytest.mark.parametrize(("least", "fits"), [(1e-12, False), (1e-3, True), (1e6, False)])
+@pytest.mark.parametrize(
+    ("least", "fits"), [(1e-12, False), (1e-3, True), (1e6, False)]
+)
 def test_a_constant_that_float16_does_not_have_is_refused(models, least, fits):
-    model = replace(models["padim"], pipeline=models["padim"].pipeline.with_extractor(Normalised(least)))
+    model = replace(
+        models["padim"],
+        pipeline=models["padim"].pipeline.with_extractor(Normalised(least)),
+    )
     backbone = folded_backbone(model, None)
     if fits:
         _assert_no_constant_vanishes(backbone)
         return
-    with pytest.raises(ExportError, match=re.escape(f"computes with {least:g}, which float16 does not have")):
+    with pytest.raises(
+        ExportError,
+        match=re.escape(
+            f"computes with {least:g}, which float16 does not have"
+        ),
+    ):
         _assert_no_constant_vanishes(backbone)
 
 
@@ -105,19 +121,36 @@ STEPS = {
 
 def small(models, step, constant=3.7e-9):
     return folded_backbone(
-        replace(models["padim"], pipeline=models["padim"].pipeline.with_extractor(Small(step, constant))), None
+        replace(
+            models["padim"],
+            pipeline=models["padim"].pipeline.with_extractor(
+                Small(step, constant)
+            ),
+        ),
+        None,
     )
 
 
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS.keys())
-def test_constants_that_vanish_in_float16_are_refused_whatever_computes_with_them(models, step):
-    with pytest.raises(ExportError, match=r"computes with (3\.7e-09|1e-09|1e-10), which float16 does not have"):
+def test_constants_that_vanish_in_float16_are_refused_whatever_computes_with_them(
+    models, step
+):
+    with pytest.raises(
+        ExportError,
+        match=r"computes with (3\.7e-09|1e-09|1e-10), which float16 does not have",
+    ):
         _assert_no_constant_vanishes(small(models, step))
 
 
 @pytest.mark.parametrize("constant", [1e-6, 0.0, 3e4])
 def test_constants_that_float16_has_are_let_through(models, constant):
-    _assert_no_constant_vanishes(small(models, lambda m, x: torch.clamp(x + m.constant, max=float("inf")), constant))
+    _assert_no_constant_vanishes(
+        small(
+            models,
+            lambda m, x: torch.clamp(x + m.constant, max=float("inf")),
+            constant,
+        )
+    )
 
 
 def test_weights_that_vanish_in_float16_are_named(models):
@@ -126,7 +159,9 @@ def test_weights_that_vanish_in_float16_are_named(models):
     assert by_name(_weights(backbone))["kernel"].verdict == "underflows"
 
 
-@pytest.mark.parametrize(("size", "kept"), [(1e-9, True), (1e-5, True), (1.0, False)])
+@pytest.mark.parametrize(
+    ("size", "kept"), [(1e-9, True), (1e-5, True), (1.0, False)]
+)
 def test_statistics_too_small_for_float16_stay_in_float32(models, size, kept):
     rows = models["padim"].pipeline.gaussian.get_buffer("rows0")
 
@@ -137,15 +172,23 @@ def test_statistics_too_small_for_float16_stay_in_float32(models, size, kept):
     weights = model.pipeline.gaussian.get_buffer("rows0").numpy().copy()
     proto = product_graph(weights)
     store_halved(proto, ["w"])
-    types = {tensor.data_type for tensor in proto.graph.initializer if tensor.name.startswith("w")}
-    assert types == ({onnx.TensorProto.FLOAT} if kept else {onnx.TensorProto.FLOAT16})
+    types = {
+        tensor.data_type
+        for tensor in proto.graph.initializer
+        if tensor.name.startswith("w")
+    }
+    assert types == (
+        {onnx.TensorProto.FLOAT} if kept else {onnx.TensorProto.FLOAT16}
+    )
     assert ("gaussian.rows0" not in by_name(_statistics(model))) is kept
 
 
 def test_a_sound_detector_is_let_through(models, detector):
     found = checked(models[detector])
     assert_halvable(found)
-    large = {"statistics"} if detector == "padim" else set()  # the tiny bank is too small to be worth halving
+    large = (
+        {"statistics"} if detector == "padim" else set()
+    )  # the tiny bank is too small to be worth halving
     assert {each.part for each in found} == {"backbone", "head"} | large
     assert all(each.verdict == "fits" for each in found if each.halved)
     assert {"distances", "anomaly_map", "score"} <= by_name(found).keys()
@@ -161,22 +204,41 @@ def test_the_layer_where_it_begins_is_named(models):
         norm.weight.data.mul_(1e4)
         norm.bias.data.add_(3e4)
 
-    with pytest.raises(ExportError, match=r"reaches [\d.e+]+ on these pictures; expected at most 16376") as caught:
+    with pytest.raises(
+        ExportError,
+        match=r"reaches [\d.e+]+ on these pictures; expected at most 16376",
+    ) as caught:
         assert_halvable(checked(planted(models["padim"], change)))
-    assert str(caught.value).startswith(path.removeprefix("extractor.").rpartition(".")[0])
+    assert str(caught.value).startswith(
+        path.removeprefix("extractor.").rpartition(".")[0]
+    )
     assert "fp16-storage computes in float32" in str(caught.value)
 
 
 def test_a_weight_that_overflows_is_named(models):
     def change(pipeline):
-        next(iter(norms_of(pipeline).values())).bias.data[2] = -1e5  # behind a ReLU: no activation shows it
+        next(iter(norms_of(pipeline).values())).bias.data[
+            2
+        ] = -1e5  # behind a ReLU: no activation shows it
 
-    with pytest.raises(ExportError, match=r"weight_bias_folded holds 1e\+05; expected at most 65504"):
-        assert_halvable([r for r in checked(planted(models["padim"], change)) if r.bound is not None])
+    with pytest.raises(
+        ExportError,
+        match=r"weight_bias_folded holds 1e\+05; expected at most 65504",
+    ):
+        assert_halvable(
+            [
+                r
+                for r in checked(planted(models["padim"], change))
+                if r.bound is not None
+            ]
+        )
 
 
 def test_what_lies_within_the_safety_is_refused(models):
-    safe, unsafe = (Range(part="backbone", name="n", halved=True, seen=LARGEST / SAFETY * f) for f in (0.99, 1.01))
+    safe, unsafe = (
+        Range(part="backbone", name="n", halved=True, seen=LARGEST / SAFETY * f)
+        for f in (0.99, 1.01)
+    )
     assert_halvable([safe])
     with pytest.raises(ExportError, match=r"n reaches 1\.654e\+04"):
         assert_halvable([safe, unsafe])
@@ -188,8 +250,15 @@ def test_statistics_that_overflow_are_named(models, precision, tmp_path):
         pipeline.gaussian.get_buffer("rows0")[5, 3, 10] = 7e4
 
     save(planted(models["padim"], change), tmp_path / "m.safetensors")
-    with pytest.raises(ExportError, match=r"^(pipeline\.)?gaussian\.rows0\S* holds 7e\+04; expected at most 65504"):
-        export(tmp_path / "m.safetensors", tmp_path / "part", ExportOptions(frame=FRAME, precisions=[precision]))
+    with pytest.raises(
+        ExportError,
+        match=r"^(pipeline\.)?gaussian\.rows0\S* holds 7e\+04; expected at most 65504",
+    ):
+        export(
+            tmp_path / "m.safetensors",
+            tmp_path / "part",
+            ExportOptions(frame=FRAME, precisions=[precision]),
+        )
     assert not (tmp_path / "part").exists()
 
 
@@ -197,7 +266,9 @@ def test_a_layer_that_is_not_finite_is_named(models):
     def change(pipeline):
         list(norms_of(pipeline).values())[2].bias.data[0] = float("nan")
 
-    with pytest.raises(ExportError, match=r"feature_extractor\.\S+ comes to nan in float32"):
+    with pytest.raises(
+        ExportError, match=r"feature_extractor\.\S+ comes to nan in float32"
+    ):
         checked(planted(models["padim"], change))
 
 
@@ -207,20 +278,33 @@ def test_a_gaussians_bounds_hold(seed):
     gaussian = MultiVariateGaussian(5, 300)
     gaussian.fit(torch.randn(20, 5, 15, 20, generator=generator) * 3)
     reach = Reach(-2 * torch.ones(5), torch.arange(5.0), 0.0, 0.01)
-    features = reach.low[:, None] + (reach.high - reach.low)[:, None] * torch.rand(64, 5, 300, generator=generator)
+    features = reach.low[:, None] + (reach.high - reach.low)[
+        :, None
+    ] * torch.rand(64, 5, 300, generator=generator)
     bounds = by_name(bounds_of(gaussian, "g", reach))
     centred = features - gaussian.mean
     whitened = torch.einsum("pij,bjp->bip", gaussian.whitening, centred)
     assert centred.abs().max() <= bounds["g: x - mean"].bound
     assert whitened.abs().max() <= bounds["g: W (x - mean)"].bound
-    assert gaussian.distance(features).square().max() <= bounds["g: |W (x - mean)|^2"].bound
+    assert (
+        gaussian.distance(features).square().max()
+        <= bounds["g: |W (x - mean)|^2"].bound
+    )
 
 
 def test_a_gaussians_bounds_are_no_larger_than_they_must():
     """Of one feature they are reached."""
     gaussian = MultiVariateGaussian(1, 2)
-    gaussian.fit(torch.tensor([1.0, 3.0, 5.0]).reshape(3, 1, 1, 1).expand(3, 1, 1, 2))
-    bounds = by_name(bounds_of(gaussian, "g", Reach(torch.tensor([-4.0]), torch.tensor([8.0]), 0.0, 0.01)))
+    gaussian.fit(
+        torch.tensor([1.0, 3.0, 5.0]).reshape(3, 1, 1, 1).expand(3, 1, 1, 2)
+    )
+    bounds = by_name(
+        bounds_of(
+            gaussian,
+            "g",
+            Reach(torch.tensor([-4.0]), torch.tensor([8.0]), 0.0, 0.01),
+        )
+    )
     exact = float(gaussian.distance(torch.full((1, 1, 2), -4.0)).square().max())
     assert exact <= bounds["g: |W (x - mean)|^2"].bound <= 1.002 * exact
 
@@ -231,10 +315,15 @@ def test_a_banks_bounds_hold(seed):
     bank = MemoryBank(40, 6)
     bank.fill(torch.randn(40, 6, generator=generator) * 2 + 1)
     reach = Reach(-3 * torch.ones(6), torch.arange(6.0), 1.0, 0.01)
-    patches = reach.low + (reach.high - reach.low) * torch.rand(500, 6, generator=generator)
+    patches = reach.low + (reach.high - reach.low) * torch.rand(
+        500, 6, generator=generator
+    )
     bounds = by_name(bounds_of(bank, "b", reach))
     centred, vectors = patches - bank.centre, bank.vectors
-    products, squares = centred @ vectors.T, torch.cdist(centred, vectors).square()
+    products, squares = (
+        centred @ vectors.T,
+        torch.cdist(centred, vectors).square(),
+    )
     halves = vectors.square().sum(dim=1) / 2
     assert centred.abs().max() <= bounds["b: x - centre"].bound
     assert products.abs().max() <= bounds["b: x v"].bound
@@ -244,38 +333,81 @@ def test_a_banks_bounds_hold(seed):
 
 
 def test_components_that_are_not_known_have_no_bounds():
-    assert bounds_of(nn.Linear(2, 2), "l", Reach(torch.zeros(2), torch.ones(2), 0.0, 0.01)) == []
+    assert (
+        bounds_of(
+            nn.Linear(2, 2),
+            "l",
+            Reach(torch.zeros(2), torch.ones(2), 0.0, 0.01),
+        )
+        == []
+    )
 
 
-def test_what_would_overflow_if_lowered_is_named_kept_and_shown(models, pictures, tmp_path, capsys):
+def test_what_would_overflow_if_lowered_is_named_kept_and_shown(
+    models, pictures, tmp_path, capsys
+):
     """Large features are sound in a backbone, their squared distances are not."""
 
     def change(pipeline):
         pipeline.gaussian.mean += 1000
 
     model = planted(models["padim"], change)
-    model = replace(model, decision=model.decision.model_copy(update={"scale": 1e5}))
+    model = replace(
+        model, decision=model.decision.model_copy(update={"scale": 1e5})
+    )
     save(model, tmp_path / "m.safetensors")
     path, found = tmp_path / "part.anomedge", checked(model)
     assert_halvable(found)
-    with pytest.warns(LoweringWarning, match=r"gaussian: \|W \(x - mean\)\|\^2 \([\d.e+]+\).* overflows"):
+    with pytest.warns(
+        LoweringWarning,
+        match=r"gaussian: \|W \(x - mean\)\|\^2 \([\d.e+]+\).* overflows",
+    ):
         warn_of_lowering(found)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LoweringWarning)
-        export(tmp_path / "m.safetensors", path, ExportOptions(frame=FRAME, precisions=["fp16"], batches=[1]))
-    squares = by_name(Bundle.open(path).manifest.ranges)["gaussian: |W (x - mean)|^2"]
+        export(
+            tmp_path / "m.safetensors",
+            path,
+            ExportOptions(frame=FRAME, precisions=["fp16"], batches=[1]),
+        )
+    squares = by_name(Bundle.open(path).manifest.ranges)[
+        "gaussian: |W (x - mean)|^2"
+    ]
     assert squares.verdict == "overflows" and not squares.halved
-    assert guarded(lambda a: application()(a, prog_name="anomedge"), ["inspect", str(path)]) == 0
+    assert (
+        guarded(
+            lambda a: application()(a, prog_name="anomedge"),
+            ["inspect", str(path)],
+        )
+        == 0
+    )
     shown = capsys.readouterr().out
-    assert "if lowered" in shown and "overflows" in shown and "gaussian: |W (x - mean)|^2" in shown
-    assert guarded(lambda a: application()(a, prog_name="anomedge"), ["inspect", str(path), "--json"]) == 0
-    assert squares.model_dump() in json.loads(capsys.readouterr().out)["manifest"]["ranges"]
+    assert (
+        "if lowered" in shown
+        and "overflows" in shown
+        and "gaussian: |W (x - mean)|^2" in shown
+    )
+    assert (
+        guarded(
+            lambda a: application()(a, prog_name="anomedge"),
+            ["inspect", str(path), "--json"],
+        )
+        == 0
+    )
+    assert (
+        squares.model_dump()
+        in json.loads(capsys.readouterr().out)["manifest"]["ranges"]
+    )
 
 
 def test_small_numbers_that_matter_are_named():
-    small = Range(part="head", name="squares", seen=1.0, bound=2.0, least=LEAST / 2)
+    small = Range(
+        part="head", name="squares", seen=1.0, bound=2.0, least=LEAST / 2
+    )
     assert small.verdict == "underflows"
-    with pytest.warns(LoweringWarning, match=r"squares \(3\.05e-05\) is lost in part"):
+    with pytest.warns(
+        LoweringWarning, match=r"squares \(3\.05e-05\) is lost in part"
+    ):
         warn_of_lowering([small])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -289,10 +421,15 @@ def test_bundles_without_ranges_are_still_read(bundle_paths, tmp_path):
     shutil.copytree(bundle_paths["padim"], path)
     content = json.loads((path / MANIFEST).read_text())
     assert content.pop("ranges") == []
-    (path / MANIFEST).write_bytes(canonical_json(content | {"digest": _digest(content)}))
+    (path / MANIFEST).write_bytes(
+        canonical_json(content | {"digest": _digest(content)})
+    )
     assert Bundle.open(path).manifest.ranges == ()
 
 
 def test_float16s_numbers():
     numbers = torch.finfo(torch.float16)
-    assert (numbers.max, numbers.smallest_normal) == (ranges.LARGEST, ranges.LEAST)
+    assert (numbers.max, numbers.smallest_normal) == (
+        ranges.LARGEST,
+        ranges.LEAST,
+    )

@@ -22,8 +22,16 @@ from tests.parity.test_compare import DECISION
 def both(model_paths, pictures, tmp_path_factory):
     """PaDiM in float32 and with halved storage, and what was proven of it."""
     path = tmp_path_factory.mktemp("both") / "padim.anomedge"
-    options = ExportOptions(frame=FRAME, golden=[pictures / "test"], precisions=["fp32", "fp16-storage"])
-    return Bundle.open(path) if path.exists() else (export(model_paths["padim"], path, options), Bundle.open(path))
+    options = ExportOptions(
+        frame=FRAME,
+        golden=[pictures / "test"],
+        precisions=["fp32", "fp16-storage"],
+    )
+    return (
+        Bundle.open(path)
+        if path.exists()
+        else (export(model_paths["padim"], path, options), Bundle.open(path))
+    )
 
 
 def test_every_precision_has_a_tolerance():
@@ -33,20 +41,40 @@ def test_every_precision_has_a_tolerance():
 def test_each_precision_is_proven_under_each_runtime(both, runtime):
     certificate, bundle = both
     assert certificate.passed
-    assert {c.precision for c in certificate.cells if c.runtime == runtime} == {"fp32", "fp16-storage"}
-    assert {c.precision for c in certificate.checks if c.runtime == runtime} == {"fp32", "fp16-storage"}
-    assert certificate.tolerances.keys() == {"fp32", "fp16-storage"} == bundle.manifest.variants.keys()
+    assert {c.precision for c in certificate.cells if c.runtime == runtime} == {
+        "fp32",
+        "fp16-storage",
+    }
+    assert {
+        c.precision for c in certificate.checks if c.runtime == runtime
+    } == {"fp32", "fp16-storage"}
+    assert (
+        certificate.tolerances.keys()
+        == {"fp32", "fp16-storage"}
+        == bundle.manifest.variants.keys()
+    )
 
 
 def test_halved_storage_is_smaller_and_close(both, pictures, runtime):
     _, bundle = both
-    sizes = {name: bundle.file(variant.onnx).stat().st_size for name, variant in bundle.manifest.variants.items()}
+    sizes = {
+        name: bundle.file(variant.onnx).stat().st_size
+        for name, variant in bundle.manifest.variants.items()
+    }
     assert sizes["fp16-storage"] < 0.6 * sizes["fp32"]
-    frames = np.stack([picture.frame() for picture in read_folder(pictures / "test")])
+    frames = np.stack(
+        [picture.frame() for picture in read_folder(pictures / "test")]
+    )
     scores = []
     for precision in bundle.manifest.variants:
-        with Inspector.open(bundle, runtime=runtime, precision=precision) as inspector:
-            scores.append(np.array([result.score for result in inspector.predict_batch(frames)]))
+        with Inspector.open(
+            bundle, runtime=runtime, precision=precision
+        ) as inspector:
+            scores.append(
+                np.array(
+                    [result.score for result in inspector.predict_batch(frames)]
+                )
+            )
     apart = np.abs(scores[0] - scores[1]).max() / bundle.decision.scale
     assert 0 < apart < TOLERANCES["fp16-storage"].score
 
@@ -54,15 +82,24 @@ def test_halved_storage_is_smaller_and_close(both, pictures, runtime):
 def test_the_graph_computes_in_float32(both):
     _, bundle = both
     graph = onnx.load(bundle.file("model.fp16-storage.onnx")).graph
-    halved = {tensor.name for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT16}
+    halved = {
+        tensor.name
+        for tensor in graph.initializer
+        if tensor.data_type == TensorProto.FLOAT16
+    }
     assert halved
-    assert {node.op_type for node in graph.node if halved & set(node.input)} == {"Cast"}
+    assert {
+        node.op_type for node in graph.node if halved & set(node.input)
+    } == {"Cast"}
     assert all(name.startswith("pipeline.") for name in halved)
 
 
 def test_stored_numbers_are_rounded_and_nothing_else():
     weights = random(20, 40, 40)
-    proto, rounded = product_graph(weights), product_graph(weights.astype(np.float16).astype(np.float32))
+    proto, rounded = (
+        product_graph(weights),
+        product_graph(weights.astype(np.float16).astype(np.float32)),
+    )
     store_halved(proto, ["w"])
     onnx.checker.check_model(proto, full_check=True)
     x = random(20, 3, 40)
@@ -79,14 +116,20 @@ def test_what_the_model_does_not_store_stays():
 def test_a_number_that_float16_has_not_is_refused():
     weights = random(20, 40, 40)
     weights[3, 4, 5] = 7e4
-    with pytest.raises(ExportError, match=r"holds 7e\+04; expected at most 65504"):
+    with pytest.raises(
+        ExportError, match=r"holds 7e\+04; expected at most 65504"
+    ):
         store_halved(product_graph(weights), ["w"])
 
 
 @pytest.mark.parametrize("precisions", [[], ["fp32", "fp32"], ["fp64"]])
 def test_precisions_that_there_are_not(model_paths, tmp_path, precisions):
     with pytest.raises(InputError, match="got precision"):
-        export(model_paths["padim"], tmp_path / "b", ExportOptions(frame=FRAME, precisions=precisions))
+        export(
+            model_paths["padim"],
+            tmp_path / "b",
+            ExportOptions(frame=FRAME, precisions=precisions),
+        )
     assert not (tmp_path / "b").exists()
 
 
@@ -96,5 +139,9 @@ def test_blends_made_for_a_finer_precision_decide_nothing():
     reference = Outputs(np.array([39.98, 39.98]), maps)
     outputs = Outputs(np.array([40.02, 40.02]), maps)
     names = ["blended/a+b@0.5", "a"]
-    assert compare(reference, outputs, DECISION, names, allowed=0.02).flips == ("a",)
-    assert compare(reference, outputs, DECISION, names, allowed=1e-4).flips == tuple(names)
+    assert compare(reference, outputs, DECISION, names, allowed=0.02).flips == (
+        "a",
+    )
+    assert compare(
+        reference, outputs, DECISION, names, allowed=1e-4
+    ).flips == tuple(names)

@@ -34,7 +34,11 @@ from anomedge.runtimes.nvidia import providers as gpu
 from anomedge.verification import certify, plan_of
 from tests.conftest import FRAME
 
-CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
+CPU, CUDA, TENSORRT = (
+    "CPUExecutionProvider",
+    "CUDAExecutionProvider",
+    "TensorrtExecutionProvider",
+)
 OPTIONS = {
     CUDA: {
         "device_id", "has_user_compute_stream", "user_compute_stream", "gpu_mem_limit", "arena_extend_strategy",
@@ -86,7 +90,15 @@ class FakeBinding:
         self.log.append(("recorded output", name, ortvalue.place))
         self.binding.bind_ortvalue_output(name, ortvalue.value)
 
-    def bind_output(self, name, device_type="cpu", device_id=0, element_type=None, shape=None, buffer_ptr=None):
+    def bind_output(
+        self,
+        name,
+        device_type="cpu",
+        device_id=0,
+        element_type=None,
+        shape=None,
+        buffer_ptr=None,
+    ):
         assert device_type == "cuda"
         self.log.append(("output", name, (device_type, device_id)))
         self.binding.bind_output(name, "cpu", 0)
@@ -99,27 +111,58 @@ class FakeBinding:
 class FakeSession:
     """`InferenceSession`: the real one computes on the CPU, and its profile is told who ran what."""
 
-    def __init__(self, path_or_bytes, sess_options=None, providers=None, provider_options=None, **kwargs):
+    def __init__(
+        self,
+        path_or_bytes,
+        sess_options=None,
+        providers=None,
+        provider_options=None,
+        **kwargs,
+    ):
         assert kwargs.keys() <= {"enable_fallback"}
-        machine, listed = FakeSession.machine, [p if isinstance(p, tuple) else (p, {}) for p in providers]
+        machine, listed = (
+            FakeSession.machine,
+            [p if isinstance(p, tuple) else (p, {}) for p in providers],
+        )
         for name, told in listed:
             assert name in machine.listed
             unknown = set(told) - OPTIONS.get(name, set())
             assert not unknown, f"{name} does not know {unknown}"
             for key, value in told.items():
                 assert isinstance(value, str)
-                assert name == CUDA or not key.endswith("_enable") or value in {"True", "False"}, key
-        self.log, self.place, self.busy = machine.log, machine.place, threading.Lock()
-        self.alone = any(told.get("enable_cuda_graph") == "1" for _, told in listed)
+                assert (
+                    name == CUDA
+                    or not key.endswith("_enable")
+                    or value in {"True", "False"}
+                ), key
+        self.log, self.place, self.busy = (
+            machine.log,
+            machine.place,
+            threading.Lock(),
+        )
+        self.alone = any(
+            told.get("enable_cuda_graph") == "1" for _, told in listed
+        )
         if listed[0][0] != CPU:
             machine.told.append(listed)
             assert kwargs == {"enable_fallback": 0}
             if machine.broken:
                 raise RuntimeError(machine.broken)
-        working = [(name, told) for name, told in listed if name in {*machine.working, CPU}]
-        self.options = {name: told | machine.overridden for name, told in working}
-        self.names = [*self.options, *([CPU] if CPU not in self.options else [])]
-        self.session = real.InferenceSession(path_or_bytes, sess_options, providers=[CPU])
+        working = [
+            (name, told)
+            for name, told in listed
+            if name in {*machine.working, CPU}
+        ]
+        self.options = {
+            name: told | machine.overridden for name, told in working
+        }
+        self.names = [
+            *self.options,
+            *([CPU] if CPU not in self.options else []),
+        ]
+        self.session = real.InferenceSession(
+            path_or_bytes, sess_options, providers=[CPU]
+        )
 
     def get_providers(self):
         return self.names
@@ -144,7 +187,9 @@ class FakeSession:
         return FakeBinding(self.session.io_binding(), self.log)
 
     def run_with_iobinding(self, iobinding, run_options=None):
-        assert self.busy.acquire(blocking=False) or not self.alone, "two threads in one CUDA graph"
+        assert self.busy.acquire(blocking=False) or not self.alone, (
+            "two threads in one CUDA graph"
+        )
         self.log.append(("run",))
         self.session.run_with_iobinding(iobinding.binding)
         if self.busy.locked():
@@ -156,7 +201,11 @@ class FakeSession:
         for event in events:
             if event.get("cat") == "Node":
                 arguments = event["args"]
-                placed = self.place(arguments["op_name"], arguments) if self.place else self.names[0]
+                placed = (
+                    self.place(arguments["op_name"], arguments)
+                    if self.place
+                    else self.names[0]
+                )
                 arguments["provider"] = placed
         path.write_text(json.dumps(events))
         return str(path)
@@ -170,7 +219,15 @@ class Machine:
         self.log, self.told, self.overridden, self.broken = [], [], {}, ""
         self.place = None
 
-    def value(self, shape, element_type, device_type="cpu", device_id=0, vendor_id=-1, memory_info=None):
+    def value(
+        self,
+        shape,
+        element_type,
+        device_type="cpu",
+        device_id=0,
+        vendor_id=-1,
+        memory_info=None,
+    ):
         assert device_type == "cuda"
         made = real.OrtValue.ortvalue_from_shape_and_type(shape, element_type)
         return FakeValue(made, self.log, (device_type, device_id))
@@ -182,9 +239,17 @@ class Machine:
     def module(self):
         fake = types.ModuleType("onnxruntime")
         fake.__spec__, fake.__version__ = real.__spec__, real.__version__
-        fake.SessionOptions, fake.GraphOptimizationLevel = real.SessionOptions, real.GraphOptimizationLevel
-        fake.InferenceSession, fake.preload_dlls = FakeSession, self.preload_dlls
-        fake.OrtValue = types.SimpleNamespace(ortvalue_from_shape_and_type=self.value)
+        fake.SessionOptions, fake.GraphOptimizationLevel = (
+            real.SessionOptions,
+            real.GraphOptimizationLevel,
+        )
+        fake.InferenceSession, fake.preload_dlls = (
+            FakeSession,
+            self.preload_dlls,
+        )
+        fake.OrtValue = types.SimpleNamespace(
+            ortvalue_from_shape_and_type=self.value
+        )
         fake.get_available_providers = lambda: list(self.listed)
         return fake
 
@@ -203,28 +268,42 @@ def machine(monkeypatch):
 
 @pytest.fixture
 def padim(bundle_paths, tmp_path) -> Bundle:
-    return Bundle.open(shutil.copytree(bundle_paths["padim"], tmp_path / "part.anomedge"))
+    return Bundle.open(
+        shutil.copytree(bundle_paths["padim"], tmp_path / "part.anomedge")
+    )
 
 
 @pytest.fixture
 def frames(pictures):
-    return np.stack([read_picture(path) for path in list_pictures(pictures / "test")[:3]])
+    return np.stack(
+        [read_picture(path) for path in list_pictures(pictures / "test")[:3]]
+    )
 
 
 def opened(bundle, device="cuda", **options):
-    return runtimes.open(bundle, runtime="onnxruntime", device=device, **options)
+    return runtimes.open(
+        bundle, runtime="onnxruntime", device=device, **options
+    )
 
 
 @pytest.mark.parametrize(
     ("fake", "counterpart"),
-    [(FakeSession, real.InferenceSession), (FakeBinding, real.IOBinding), (FakeValue, real.OrtValue)],
+    [
+        (FakeSession, real.InferenceSession),
+        (FakeBinding, real.IOBinding),
+        (FakeValue, real.OrtValue),
+    ],
 )
 def test_the_stand_in_knows_only_what_the_real_one_knows(fake, counterpart):
     for name, method in inspect.getmembers(fake, inspect.isfunction):
         if name != "__init__" or fake is FakeSession:
             theirs = inspect.signature(getattr(counterpart, name)).parameters
-            assert list(inspect.signature(method).parameters) == list(theirs), name
-    theirs = inspect.signature(real.OrtValue.ortvalue_from_shape_and_type).parameters
+            assert list(inspect.signature(method).parameters) == list(theirs), (
+                name
+            )
+    theirs = inspect.signature(
+        real.OrtValue.ortvalue_from_shape_and_type
+    ).parameters
     assert list(inspect.signature(Machine().value).parameters) == list(theirs)
     assert list(inspect.signature(Machine().preload_dlls).parameters) == list(
         inspect.signature(real.preload_dlls).parameters
@@ -232,20 +311,37 @@ def test_the_stand_in_knows_only_what_the_real_one_knows(fake, counterpart):
 
 
 def test_cuda_is_told_what_was_asked_and_nothing_else(machine, padim):
-    told = {"device_id": "0", "use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+    told = {
+        "device_id": "0",
+        "use_tf32": "0",
+        "cudnn_conv_algo_search": "HEURISTIC",
+    }
     with opened(padim) as session:
         assert session.running_on == CUDA
         assert session.placement.nodes.keys() == {CUDA}
     with opened(padim, "cuda:1", precision="tf32") as session:
         assert session.running_on == f"{CUDA}:1"
-    assert machine.told == [[(CUDA, told)], [(CUDA, told | {"device_id": "1", "use_tf32": "1"})]]
+    assert machine.told == [
+        [(CUDA, told)],
+        [(CUDA, told | {"device_id": "1", "use_tf32": "1"})],
+    ]
     assert not list(padim.path.parent.glob("*.engines"))
 
 
-def test_tensorrt_is_told_what_was_asked_and_nothing_else(machine, padim, tmp_path):
-    with opened(padim, "tensorrt:2", cache=tmp_path / "engines", batches=(1, 4, 32), workspace=1 << 30) as session:
+def test_tensorrt_is_told_what_was_asked_and_nothing_else(
+    machine, padim, tmp_path
+):
+    with opened(
+        padim,
+        "tensorrt:2",
+        cache=tmp_path / "engines",
+        batches=(1, 4, 32),
+        workspace=1 << 30,
+    ) as session:
         assert session.running_on == f"{TENSORRT}:2"
-        assert session.largest == 32, "or an Inspector would give it more than its profile takes"
+        assert session.largest == 32, (
+            "or an Inspector would give it more than its profile takes"
+        )
     ((first, told), (second, cuda)) = machine.told[0]
     assert (first, second, cuda["use_tf32"]) == (TENSORRT, CUDA, "0")
     (folder,) = (tmp_path / "engines").iterdir()
@@ -262,19 +358,25 @@ def test_tensorrt_is_told_what_was_asked_and_nothing_else(machine, padim, tmp_pa
     }
     with pytest.raises(InputError, match="no such engines"):
         opened(padim, "tensorrt", version_compatible=True)
-    with pytest.raises(InputError, match=r"got dla; .*use the runtime tensorrt"):
+    with pytest.raises(
+        InputError, match=r"got dla; .*use the runtime tensorrt"
+    ):
         opened(padim, "tensorrt", dla=0)
     with opened(padim, "tensorrt", hardware_compatible=True):
         assert machine.told[-1][0][1]["trt_engine_hw_compatible"] == "True"
 
 
-def test_results_are_the_graphs_and_outlive_the_next_run(machine, bundle, frames):
+def test_results_are_the_graphs_and_outlive_the_next_run(
+    machine, bundle, frames
+):
     with runtimes.open(bundle, runtime="ort") as session:
         expected = session.run({"frames": frames})
     with opened(bundle) as session:
         got = session.run({"frames": frames})
         other = session.run({"frames": 255 - frames})
-        strided = session.run({"frames": np.repeat(frames, 2, axis=2)[:, :, ::2]})
+        strided = session.run(
+            {"frames": np.repeat(frames, 2, axis=2)[:, :, ::2]}
+        )
     for name, values in expected.items():
         np.testing.assert_array_equal(got[name], values)
         np.testing.assert_array_equal(strided[name], values)
@@ -287,7 +389,11 @@ def test_buffers_stay_while_shapes_do(machine, padim, frames):
         machine.log.clear()
         session.run({"frames": frames})
         place = ("cuda", 0)
-        bound = [("input", "frames", place), ("output", "score", place), ("output", "anomaly_map", place)]
+        bound = [
+            ("input", "frames", place),
+            ("output", "score", place),
+            ("output", "anomaly_map", place),
+        ]
         calls = [("update", place, frames.shape), ("run",), ("fetch",)]
         assert machine.log == [*bound, *calls]
         session.run({"frames": frames})
@@ -299,16 +405,22 @@ def test_buffers_stay_while_shapes_do(machine, padim, frames):
 
 def test_threads_have_buffers_of_their_own(machine, padim, frames):
     with opened(padim) as session:
-        expected = [session.run({"frames": frame[None]})["score"] for frame in frames]
+        expected = [
+            session.run({"frames": frame[None]})["score"] for frame in frames
+        ]
         wrong = []
 
         def work(i):
             for count in range(20):
                 chosen = frames[[i] * (1 + count % 2)]
-                if not np.array_equal(session.run({"frames": chosen})["score"][:1], expected[i]):
+                if not np.array_equal(
+                    session.run({"frames": chosen})["score"][:1], expected[i]
+                ):
                     wrong.append(i)
 
-        threads = [threading.Thread(target=work, args=(i % 3,)) for i in range(8)]
+        threads = [
+            threading.Thread(target=work, args=(i % 3,)) for i in range(8)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -318,27 +430,38 @@ def test_threads_have_buffers_of_their_own(machine, padim, frames):
 
 def test_a_silent_fallback_is_refused(machine, padim):
     machine.working = []
-    with pytest.raises(DeviceMismatch, match=r"asked for 'cuda' .* runs on 'CPUExecutionProvider'"):
+    with pytest.raises(
+        DeviceMismatch,
+        match=r"asked for 'cuda' .* runs on 'CPUExecutionProvider'",
+    ):
         opened(padim)
     machine.working = [CUDA]
     with pytest.raises(DeviceMismatch, match="asked for 'tensorrt'"):
         opened(padim, "tensorrt")
-    assert not list(padim.path.parent.glob("*.engines")), "a folder was left behind"
+    assert not list(padim.path.parent.glob("*.engines")), (
+        "a folder was left behind"
+    )
     machine.listed = [CPU]
-    with pytest.raises(DeviceMismatch, match="this build has: CPUExecutionProvider"):
+    with pytest.raises(
+        DeviceMismatch, match="this build has: CPUExecutionProvider"
+    ):
         opened(padim)
 
 
 def test_a_provider_that_fails_says_why(machine, padim):
     machine.broken = "Please install TensorRT libraries"
-    with pytest.raises(RuntimeFailure, match="Please install TensorRT libraries"):
+    with pytest.raises(
+        RuntimeFailure, match="Please install TensorRT libraries"
+    ):
         opened(padim, "tensorrt")
     assert not list(padim.path.parent.glob("*.engines"))
 
 
 def test_another_gpu_than_asked_for_is_refused(machine, padim):
     machine.overridden = {"device_id": "0"}
-    with pytest.raises(DeviceMismatch, match="asked for 'cuda:1', but it runs on GPU 0"):
+    with pytest.raises(
+        DeviceMismatch, match="asked for 'cuda:1', but it runs on GPU 0"
+    ):
         opened(padim, "cuda:1")
     for wrong in ("cuda:", "cuda:x", "cpu:1"):
         with pytest.raises(DeviceMismatch, match="got device"):
@@ -346,14 +469,23 @@ def test_another_gpu_than_asked_for_is_refused(machine, padim):
 
 
 def test_work_that_was_left_to_the_cpu_is_refused(machine, padim):
-    machine.place = lambda operator, arguments: CPU if operator == "Conv" else CUDA
-    with pytest.raises(DeviceMismatch, match=r"nodes run on the CPU: Conv .* more; expected all on the GPU"):
+    machine.place = lambda operator, arguments: (
+        CPU if operator == "Conv" else CUDA
+    )
+    with pytest.raises(
+        DeviceMismatch,
+        match=r"nodes run on the CPU: Conv .* more; expected all on the GPU",
+    ):
         opened(padim)
     machine.place = lambda operator, arguments: CPU
-    with pytest.raises(DeviceMismatch, match=rf"no node ran \(\d+ under {CPU}\)"):
+    with pytest.raises(
+        DeviceMismatch, match=rf"no node ran \(\d+ under {CPU}\)"
+    ):
         opened(padim)
     machine.place = lambda operator, arguments: CUDA
-    with pytest.raises(DeviceMismatch, match=rf"asked for {TENSORRT}, under which no node ran"):
+    with pytest.raises(
+        DeviceMismatch, match=rf"asked for {TENSORRT}, under which no node ran"
+    ):
         opened(padim, "tensorrt")
 
 
@@ -376,8 +508,13 @@ def test_arithmetic_on_shapes_may_stay_on_the_cpu(machine, padim):
 
 def test_a_profile_of_the_real_package_is_understood(padim, frames, tmp_path):
     settings = real.SessionOptions()
-    settings.enable_profiling, settings.profile_file_prefix = True, str(tmp_path / "profile")
-    session = real.InferenceSession(padim.file("model.onnx"), settings, providers=[CPU])
+    settings.enable_profiling, settings.profile_file_prefix = (
+        True,
+        str(tmp_path / "profile"),
+    )
+    session = real.InferenceSession(
+        padim.file("model.onnx"), settings, providers=[CPU]
+    )
     session.run(None, {"frames": frames})
     placement = gpu.placement_of(Path(session.end_profiling()))
     assert placement.nodes.keys() == {CPU}
@@ -387,22 +524,31 @@ def test_a_profile_of_the_real_package_is_understood(padim, frames, tmp_path):
 
 def test_bindings_drive_the_real_package(padim, frames):
     with runtimes.open(padim, runtime="ort") as session:
-        bindings = gpu.Bindings(real, session._session, session.outputs, ("cpu", 0), recorded=False)
+        bindings = gpu.Bindings(
+            real, session._session, session.outputs, ("cpu", 0), recorded=False
+        )
         before = frames.copy()
         for chosen in (frames, 255 - frames, frames[:1], frames[:2]):
-            expected, got = session.run({"frames": chosen}), bindings.run({"frames": chosen})
+            expected, got = (
+                session.run({"frames": chosen}),
+                bindings.run({"frames": chosen}),
+            )
             for name, values in expected.items():
                 np.testing.assert_array_equal(got[name], values)
         np.testing.assert_array_equal(frames, before)
 
 
-def test_tf32_is_a_matter_of_the_process_under_tensorrt(machine, padim, monkeypatch):
+def test_tf32_is_a_matter_of_the_process_under_tensorrt(
+    machine, padim, monkeypatch
+):
     with opened(padim, "tensorrt"):
         assert os.environ["NVIDIA_TF32_OVERRIDE"] == "0"
     with opened(padim, "tensorrt"), opened(padim, "cuda"):
         pass
     for device in ("tensorrt", "cuda"):
-        with pytest.raises(InputError, match=r"NVIDIA_TF32_OVERRIDE=0 forbids it"):
+        with pytest.raises(
+            InputError, match=r"NVIDIA_TF32_OVERRIDE=0 forbids it"
+        ):
             opened(padim, device, precision="tf32")
     monkeypatch.delenv("NVIDIA_TF32_OVERRIDE")
     with pytest.raises(InputError, match="asks once in a process"):
@@ -411,8 +557,16 @@ def test_tf32_is_a_matter_of_the_process_under_tensorrt(machine, padim, monkeypa
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
     with pytest.raises(InputError, match="expected it unset or 0"):
         opened(padim, "tensorrt")
-    with opened(padim, "tensorrt", precision="tf32"), opened(padim, "cuda", precision="tf32"), opened(padim):
-        assert [told[-1][1]["use_tf32"] for told in machine.told[-3:]] == ["1", "1", "0"]
+    with (
+        opened(padim, "tensorrt", precision="tf32"),
+        opened(padim, "cuda", precision="tf32"),
+        opened(padim),
+    ):
+        assert [told[-1][1]["use_tf32"] for told in machine.told[-3:]] == [
+            "1",
+            "1",
+            "0",
+        ]
 
 
 def test_engines_lie_beside_the_bundle_in_a_folder_for_each_graph_and_setting(
@@ -426,7 +580,10 @@ def test_engines_lie_beside_the_bundle_in_a_folder_for_each_graph_and_setting(
     Bundle.open(padim.path)  # nothing in it that its manifest does not list
     with opened(padim, "tensorrt"):
         assert list(kept.iterdir()) == [first]
-    with opened(padim, "tensorrt", batches=(1, 1, 16)), opened(padim, "tensorrt", stages=True):
+    with (
+        opened(padim, "tensorrt", batches=(1, 1, 16)),
+        opened(padim, "tensorrt", stages=True),
+    ):
         assert len(list(kept.iterdir())) == 3
     monkeypatch.setattr(gpu, "_tensorrt_uses_tf32", [])
     monkeypatch.delenv("NVIDIA_TF32_OVERRIDE")
@@ -444,7 +601,10 @@ def test_engines_lie_beside_the_bundle_in_a_folder_for_each_graph_and_setting(
 
 def test_engines_that_cannot_be_kept_are_said(machine, padim, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.warns(UserWarning, match="cannot be kept"), opened(padim, "tensorrt", cache=tmp_path / "file"):
+    with (
+        pytest.warns(UserWarning, match="cannot be kept"),
+        opened(padim, "tensorrt", cache=tmp_path / "file"),
+    ):
         assert "trt_engine_cache_enable" not in machine.told[0][0][1]
 
 
@@ -457,25 +617,36 @@ def of_batch(count, source, target):
     return target
 
 
-def test_a_cuda_graph_wants_fixed_shapes_and_one_thread_at_a_time(machine, padim, frames, tmp_path):
+def test_a_cuda_graph_wants_fixed_shapes_and_one_thread_at_a_time(
+    machine, padim, frames, tmp_path
+):
     with pytest.raises(InputError, match="fixed shapes: export with --batch"):
         opened(padim, cuda_graph=True)
     fixed = of_batch(2, padim.file("model.onnx"), tmp_path / "fixed.onnx")
     with opened(fixed, cuda_graph=True) as session:
         assert machine.told[-1][0][1]["enable_cuda_graph"] == "1"
-        assert [entry[1] for entry in machine.log if entry[0] == "recorded output"] == ["score", "anomaly_map"]
-        expected = [session.run({"frames": frames[[i, i]]})["score"] for i in range(3)]
+        assert [
+            entry[1] for entry in machine.log if entry[0] == "recorded output"
+        ] == ["score", "anomaly_map"]
+        expected = [
+            session.run({"frames": frames[[i, i]]})["score"] for i in range(3)
+        ]
         wrong = []
 
         def work(i):
             for _ in range(20):
                 try:
-                    if not np.array_equal(session.run({"frames": frames[[i, i]]})["score"], expected[i]):
+                    if not np.array_equal(
+                        session.run({"frames": frames[[i, i]]})["score"],
+                        expected[i],
+                    ):
                         wrong.append(i)
                 except RuntimeFailure as error:
                     wrong.append(str(error))
 
-        threads = [threading.Thread(target=work, args=(i % 3,)) for i in range(6)]
+        threads = [
+            threading.Thread(target=work, args=(i % 3,)) for i in range(6)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -484,10 +655,15 @@ def test_a_cuda_graph_wants_fixed_shapes_and_one_thread_at_a_time(machine, padim
         assert sum(entry[0] == "input" for entry in machine.log) == 1
     with opened(fixed, "tensorrt", cuda_graph=True):
         told = machine.told[-1][0][1]
-        assert told["trt_cuda_graph_enable"] == "True" and "trt_profile_min_shapes" not in told
+        assert (
+            told["trt_cuda_graph_enable"] == "True"
+            and "trt_profile_min_shapes" not in told
+        )
 
 
-def test_what_preloading_prints_stays_off_standard_output(machine, padim, capsys):
+def test_what_preloading_prints_stays_off_standard_output(
+    machine, padim, capsys
+):
     with opened(padim):
         assert capsys.readouterr().out == ""
 
@@ -497,14 +673,19 @@ def test_tf32_is_proven_to_a_tolerance_of_its_own(machine, padim):
     certificate = certify(padim, plan)
     assert certificate.passed, certificate.failures
     assert certificate.tolerances == {"tf32": TOLERANCES["tf32"]}
-    assert {(cell.precision, cell.running_on) for cell in certificate.cells} == {("tf32", CUDA)}
+    assert {
+        (cell.precision, cell.running_on) for cell in certificate.cells
+    } == {("tf32", CUDA)}
     assert {check.precision for check in certificate.checks} == {"tf32"}
     assert {told[0][1]["use_tf32"] for told in machine.told} == {"1"}
 
 
 def test_engines_are_built_for_the_batches_of_a_plan(machine, padim):
     with Plan(["ort"], [8, 32], device="tensorrt").open(padim, "ort"):
-        shapes = [machine.told[0][0][1][f"trt_profile_{which}_shapes"][:9] for which in ("min", "opt", "max")]
+        shapes = [
+            machine.told[0][0][1][f"trt_profile_{which}_shapes"][:9]
+            for which in ("min", "opt", "max")
+        ]
     assert shapes == ["frames:1x", "frames:1x", "frames:32"]
 
 
@@ -519,15 +700,28 @@ def test_the_command_refuses_tf32_on_a_cpu_in_one_line(padim, capsys):
     from anomedge.__main__ import application
 
     command = lambda arguments: application()(arguments, standalone_mode=False)  # noqa: E731
-    asked = ["verify", str(padim.path), "--runtime", "ort", "--precision", "tf32"]
+    asked = [
+        "verify",
+        str(padim.path),
+        "--runtime",
+        "ort",
+        "--precision",
+        "tf32",
+    ]
     assert guarded(command, asked) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: got precision tf32 on CPUExecutionProvider")
 
 
-def test_a_bundle_of_before_tf32_is_held_to_this_releases_tolerance(machine, padim):
-    manifest = padim.manifest.model_copy(update={"tolerances": {"fp32": padim.manifest.tolerances["fp32"]}})
+def test_a_bundle_of_before_tf32_is_held_to_this_releases_tolerance(
+    machine, padim
+):
+    manifest = padim.manifest.model_copy(
+        update={"tolerances": {"fp32": padim.manifest.tolerances["fp32"]}}
+    )
     older = Bundle(padim.path, manifest)
-    certificate = certify(older, plan_of(older, ["ort"], [1], precision="tf32", device="cuda"))
+    certificate = certify(
+        older, plan_of(older, ["ort"], [1], precision="tf32", device="cuda")
+    )
     assert certificate.passed, certificate.failures
     assert certificate.tolerances == {"tf32": TOLERANCES["tf32"]}

@@ -24,13 +24,19 @@ HALF = {
 
 
 def made(path, **options):
-    return get("trt").build(path, Options.checked(device="gpu", **options), force=True)
+    return get("trt").build(
+        path, Options.checked(device="gpu", **options), force=True
+    )
 
 
 def test_networks_are_strongly_typed_from_10_on(trt, graph):
     made(graph(**HALF))
     release = trt.__version__
-    flag = {"8": 1 << 0, "1": 1 << 1}[release[0]] if not release.startswith("11") else 1 << 0
+    flag = (
+        {"8": 1 << 0, "1": 1 << 1}[release[0]]
+        if not release.startswith("11")
+        else 1 << 0
+    )
     assert trt.flags == flag
     if release.startswith("8"):
         assert trt.config._flags == {"FP16", "OBEY_PRECISION_CONSTRAINTS"}
@@ -42,7 +48,10 @@ def test_networks_are_strongly_typed_from_10_on(trt, graph):
 def test_on_8_all_that_is_float_is_pinned_to_float(machine, graph):
     trt = machine.install("8.6.1")
     made(graph(**HALF))
-    pinned = [(layer._type.name, layer.__dict__.get("precision"), dict(layer._set)) for layer in trt.network._layers]
+    pinned = [
+        (layer._type.name, layer.__dict__.get("precision"), dict(layer._set))
+        for layer in trt.network._layers
+    ]
     float_ = trt.DataType.FLOAT
     assert pinned == [
         ("CAST", None, {}),
@@ -53,7 +62,9 @@ def test_on_8_all_that_is_float_is_pinned_to_float(machine, graph):
     ]
     made(graph("plain.onnx"))
     assert trt.config._flags == set()
-    assert all(layer.__dict__.get("precision") is None for layer in trt.network._layers)
+    assert all(
+        layer.__dict__.get("precision") is None for layer in trt.network._layers
+    )
 
 
 def test_tf32_is_cleared_unless_asked_for(trt, graph):
@@ -64,50 +75,89 @@ def test_tf32_is_cleared_unless_asked_for(trt, graph):
 
 
 def test_options_reach_the_builder(trt, graph):
-    made(graph(), workspace=1 << 28, version_compatible=True, hardware_compatible=True, batches=(2, 3, 7))
+    made(
+        graph(),
+        workspace=1 << 28,
+        version_compatible=True,
+        hardware_compatible=True,
+        batches=(2, 3, 7),
+    )
     assert trt.config._pools == {"WORKSPACE": 1 << 28}
     assert trt.config._flags == {"VERSION_COMPATIBLE"}
-    assert trt.config.hardware_compatibility_level == trt.HardwareCompatibilityLevel.AMPERE_PLUS
-    assert trt.config._profiles[0]._shapes == {"frames": ((2, 4, 6, 3), (3, 4, 6, 3), (7, 4, 6, 3))}
+    assert (
+        trt.config.hardware_compatibility_level
+        == trt.HardwareCompatibilityLevel.AMPERE_PLUS
+    )
+    assert trt.config._profiles[0]._shapes == {
+        "frames": ((2, 4, 6, 3), (3, 4, 6, 3), (7, 4, 6, 3))
+    }
     assert "IBuilderConfig.num_compute_capabilities" not in trt.journal
 
 
-@pytest.mark.parametrize("wrong", [{"workspace": 5}, {"batches": (1, 9, 8)}, {"batches": (0, 1, 8)}])
+@pytest.mark.parametrize(
+    "wrong", [{"workspace": 5}, {"batches": (1, 9, 8)}, {"batches": (0, 1, 8)}]
+)
 def test_options_out_of_range(new, graph, wrong):
     with pytest.raises(InputError, match="expected"):
         made(graph(), **wrong)
 
 
 def test_an_accelerator_is_used_where_there_is_one(trt, graph):
-    fixed = {"inputs": {"frames": ["UINT8", [2, 4, 6, 3]]}, "outputs": {"score": ["FLOAT", [2]]}}
-    with pytest.raises(InputError, match=r"got dla=1; this device and release have 0"):
+    fixed = {
+        "inputs": {"frames": ["UINT8", [2, 4, 6, 3]]},
+        "outputs": {"score": ["FLOAT", [2]]},
+    }
+    with pytest.raises(
+        InputError, match=r"got dla=1; this device and release have 0"
+    ):
         made(graph(**HALF | fixed), dla=1)
     trt.cores = 2
-    with pytest.raises(InputError, match=r"takes one fixed batch: export with --batch N"):
+    with pytest.raises(
+        InputError, match=r"takes one fixed batch: export with --batch N"
+    ):
         made(graph(**HALF), dla=1)
     made(graph(**HALF | fixed), dla=1)
-    assert (trt.config.DLA_core, trt.config.default_device_type) == (1, trt.DeviceType.DLA)
+    assert (trt.config.DLA_core, trt.config.default_device_type) == (
+        1,
+        trt.DeviceType.DLA,
+    )
     if trt.__version__.startswith("11"):
         assert trt.config._flags == {"GPU_FALLBACK"}
     else:
-        assert trt.config._flags == {"GPU_FALLBACK", "FP16", "OBEY_PRECISION_CONSTRAINTS"}
+        assert trt.config._flags == {
+            "GPU_FALLBACK",
+            "FP16",
+            "OBEY_PRECISION_CONSTRAINTS",
+        }
         with pytest.raises(InputError, match="graph in float32"):
             made(graph(**fixed), dla=1)
 
 
 def test_the_builder_is_on_the_gpu_asked_for(new, machine, graph):
     machine.gpus("First", "Second")
-    made(graph()), get("trt").build(graph("two.onnx"), Options.checked(device="cuda:1"))
+    (
+        made(graph()),
+        get("trt").build(graph("two.onnx"), Options.checked(device="cuda:1")),
+    )
     assert list(machine.cuda.chosen.values())[-1] == 1
 
 
-def test_progress_is_shown_while_standard_error_is_a_terminal(trt, graph, monkeypatch, capsys):
+def test_progress_is_shown_while_standard_error_is_a_terminal(
+    trt, graph, monkeypatch, capsys
+):
     made(graph())
     assert capsys.readouterr().err == ""
     said = []
-    monkeypatch.setattr("anomedge.runtimes.tensorrt.builder.waiting", lambda text: Spy(text, said))
+    monkeypatch.setattr(
+        "anomedge.runtimes.tensorrt.builder.waiting",
+        lambda text: Spy(text, said),
+    )
     made(graph())
-    steps = [] if trt.__version__.startswith("8") else ["building engine 1/2", "building engine 2/2"]
+    steps = (
+        []
+        if trt.__version__.startswith("8")
+        else ["building engine 1/2", "building engine 2/2"]
+    )
     assert said == ["building an engine of model.onnx", *steps]
 
 
@@ -135,12 +185,17 @@ class Spy:
         pass
 
 
-def test_a_line_that_cannot_be_shown_does_not_end_the_build(new, graph, monkeypatch):
+def test_a_line_that_cannot_be_shown_does_not_end_the_build(
+    new, graph, monkeypatch
+):
     class Broken(Spy):
         def __enter__(self):
             return lambda text: 1 / 0
 
-    monkeypatch.setattr("anomedge.runtimes.tensorrt.builder.waiting", lambda text: Broken(text, []))
+    monkeypatch.setattr(
+        "anomedge.runtimes.tensorrt.builder.waiting",
+        lambda text: Broken(text, []),
+    )
     assert made(graph()).fresh
 
 
@@ -182,5 +237,8 @@ def test_a_timing_cache_is_kept_and_used_again(trt, graph, tmp_path):
 
 def test_a_timing_cache_of_another_device_is_left(new, graph):
     with pytest.warns(UserWarning, match="another device's"):
-        product = build(new, Order(GraphFile(graph()).load(), Options(), timing=b"another's"))
+        product = build(
+            new,
+            Order(GraphFile(graph()).load(), Options(), timing=b"another's"),
+        )
     assert product.timing == b"timed "

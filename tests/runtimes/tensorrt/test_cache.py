@@ -45,7 +45,9 @@ def test_the_record_says_what_the_engine_depends_on(new, graph, tmp_path):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda machine, trt: machine.gpus("Fake GPU", driver="CUDA 12.6, 541.0.0"),
+        lambda machine, trt: machine.gpus(
+            "Fake GPU", driver="CUDA 12.6, 541.0.0"
+        ),
         lambda machine, trt: machine.gpus("Other GPU"),
         lambda machine, trt: machine.gpus("Fake GPU", capability=(8, 9)),
         lambda machine, trt: setattr(trt, "__version__", "10.99.0"),
@@ -57,7 +59,9 @@ def test_the_record_says_what_the_engine_depends_on(new, graph, tmp_path):
         lambda machine, trt: {"hardware_compatible": True},
     ],
 )
-def test_any_change_of_what_it_depends_on_builds_again(new, machine, graph, change):
+def test_any_change_of_what_it_depends_on_builds_again(
+    new, machine, graph, change
+):
     path = graph()
     opened(path)
     options = change(machine, new) or {}
@@ -73,7 +77,9 @@ def test_a_change_of_the_graph_builds_again(new, graph):
     assert new.builds == 2
 
 
-def test_a_change_of_the_weights_beside_the_graph_builds_again(new, bundle, tmp_path):
+def test_a_change_of_the_weights_beside_the_graph_builds_again(
+    new, bundle, tmp_path
+):
     """The stages' weights lie in the model's file."""
     for name in ("model.onnx", "stages.onnx"):
         shutil.copy(bundle.path / name, tmp_path)
@@ -86,9 +92,16 @@ def test_a_change_of_the_weights_beside_the_graph_builds_again(new, bundle, tmp_
 
 
 def test_a_bundle_s_stages_depend_on_the_weights_that_they_read(bundle):
-    known = {name: record.sha256 for name, record in bundle.manifest.files.items()}
-    for name, files in {"stages.onnx": ["stages.onnx", "model.onnx"], "model.onnx": ["model.onnx"]}.items():
-        assert GraphFile.in_bundle(bundle, name).load().digests == {file: known[file] for file in files}
+    known = {
+        name: record.sha256 for name, record in bundle.manifest.files.items()
+    }
+    for name, files in {
+        "stages.onnx": ["stages.onnx", "model.onnx"],
+        "model.onnx": ["model.onnx"],
+    }.items():
+        assert GraphFile.in_bundle(bundle, name).load().digests == {
+            file: known[file] for file in files
+        }
 
 
 def test_a_wider_engine_serves_a_narrower_wish(new, graph):
@@ -110,10 +123,14 @@ def test_a_wider_engine_serves_a_narrower_wish(new, graph):
         lambda path: path.with_name(f"{path.name}.json").unlink(),
         lambda path: path.with_name(f"{path.name}.json").write_bytes(b"[]"),
         lambda path: path.with_name(f"{path.name}.json").write_bytes(b"{"),
-        lambda path: path.with_name(f"{path.name}.json").write_bytes(b" " * (1 << 21)),
+        lambda path: path.with_name(f"{path.name}.json").write_bytes(
+            b" " * (1 << 21)
+        ),
     ],
 )
-def test_an_engine_that_was_touched_is_never_loaded(new, graph, tmp_path, spoil):
+def test_an_engine_that_was_touched_is_never_loaded(
+    new, graph, tmp_path, spoil
+):
     opened(graph())
     (path,) = (tmp_path / "model.onnx.engines").glob("*.engine")
     whole = path.read_bytes()
@@ -126,7 +143,10 @@ def test_an_engine_that_was_touched_is_never_loaded(new, graph, tmp_path, spoil)
 def test_an_engine_that_the_release_does_not_read_is_built_again(new, graph):
     opened(graph(), version_compatible=True)
     new.__version__ = "10.0.0"
-    with pytest.warns(UserWarning, match=r"cannot be read: Serialization assertion failed; it is built again"):
+    with pytest.warns(
+        UserWarning,
+        match=r"cannot be read: Serialization assertion failed; it is built again",
+    ):
         opened(graph(), version_compatible=True)
     assert new.builds == 2
     opened(graph(), version_compatible=True)
@@ -150,7 +170,9 @@ def test_what_an_engine_takes_the_place_of_goes(new, machine, graph, tmp_path):
 def test_foreign_files_beside_the_engines_are_left_alone(new, graph, tmp_path):
     opened(graph())
     (path,) = (tmp_path / "model.onnx.engines").glob("*.engine")
-    for number, content in enumerate((b"[]", b'{"fingerprint": []}', b'{"fingerprint": {"device": 1}}', b"")):
+    for number, content in enumerate(
+        (b"[]", b'{"fingerprint": []}', b'{"fingerprint": {"device": 1}}', b"")
+    ):
         other = path.with_name(path.name.replace("1-1-8", f"1-1-{number + 20}"))
         other.write_bytes(b"mine")
         other.with_name(f"{other.name}.json").write_bytes(content)
@@ -179,14 +201,24 @@ def test_a_failed_write_leaves_nothing(new, graph, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
 
-def test_a_write_that_stops_half_way_leaves_no_engine(new, graph, tmp_path, monkeypatch):
+def test_a_write_that_stops_half_way_leaves_no_engine(
+    new, graph, tmp_path, monkeypatch
+):
     real = cache.canonical_json
-    monkeypatch.setattr(cache, "canonical_json", lambda value: 1 / 0 if "sha256" in value else real(value))
+    monkeypatch.setattr(
+        cache,
+        "canonical_json",
+        lambda value: 1 / 0 if "sha256" in value else real(value),
+    )
     with pytest.raises(RuntimeFailure, match="division by zero"):
         opened(graph())
     monkeypatch.setattr(cache, "canonical_json", real)
     assert not list((tmp_path / "model.onnx.engines").glob("*.json"))
-    assert not [name for name in os.listdir(tmp_path / "model.onnx.engines") if name.endswith(".tmp")]
+    assert not [
+        name
+        for name in os.listdir(tmp_path / "model.onnx.engines")
+        if name.endswith(".tmp")
+    ]
     opened(graph())
     assert new.builds == 2
 
@@ -195,12 +227,18 @@ def test_beside_the_bundle_under_its_final_name(bundle, tmp_path):
     def folder(path):
         return store_of(path, "trt", None).folders[0]
 
-    assert folder(bundle.file("model.onnx")) == bundle.path.with_name(f"{bundle.path.name}.engines").absolute()
+    assert (
+        folder(bundle.file("model.onnx"))
+        == bundle.path.with_name(f"{bundle.path.name}.engines").absolute()
+    )
     assert folder(tmp_path / "some.onnx") == tmp_path / "some.onnx.engines"
     being_written = tmp_path / ".part.anomedge.ab12_xyz.tmp"
     being_written.mkdir()
     (being_written / "manifest.json").touch()
-    assert folder(being_written / "model.onnx") == tmp_path / "part.anomedge.engines"
+    assert (
+        folder(being_written / "model.onnx")
+        == tmp_path / "part.anomedge.engines"
+    )
 
 
 def test_the_cache_asked_for(new, graph, tmp_path):
@@ -212,13 +250,20 @@ def test_the_cache_asked_for(new, graph, tmp_path):
     assert new.builds == 1
     blocked = tmp_path / "file"
     blocked.touch()
-    with pytest.raises(OutputError, match=r"no place for an engine.*give a writable folder"):
+    with pytest.raises(
+        OutputError, match=r"no place for an engine.*give a writable folder"
+    ):
         opened(path, cache=blocked)
 
 
 def test_a_place_that_cannot_be_written_to(new, graph, tmp_path):
-    (tmp_path / "model.onnx.engines").touch()  # holds for root as well, unlike permissions
-    with pytest.warns(UserWarning, match=r"model\.onnx\.engines.*the engine is kept in .*cache/anomedge/engines"):
+    (
+        tmp_path / "model.onnx.engines"
+    ).touch()  # holds for root as well, unlike permissions
+    with pytest.warns(
+        UserWarning,
+        match=r"model\.onnx\.engines.*the engine is kept in .*cache/anomedge/engines",
+    ):
         opened(graph())
     opened(graph())
     assert new.builds == 1
@@ -228,4 +273,6 @@ def test_engines_have_the_permissions_of_plain_files(new, graph, tmp_path):
     opened(graph())
     (path,) = (tmp_path / "model.onnx.engines").glob("*.engine")
     (tmp_path / "plain").touch()
-    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(
+        (tmp_path / "plain").stat().st_mode
+    )

@@ -9,7 +9,13 @@ import pytest
 
 from anomedge import Inspector, runtimes
 from anomedge.bundle import Bundle
-from anomedge.errors import BundleError, DeviceMismatch, InputError, RuntimeFailure, RuntimeMissing
+from anomedge.errors import (
+    BundleError,
+    DeviceMismatch,
+    InputError,
+    RuntimeFailure,
+    RuntimeMissing,
+)
 from anomedge.parity import Plan
 from tests.conftest import FRAME
 from tests.runtimes.fake_tensorrt import expected
@@ -22,16 +28,26 @@ def frames(count):
 
 
 def check(outputs, images):
-    np.testing.assert_allclose(outputs["score"], expected(images, (len(images),)), rtol=1e-6)
-    np.testing.assert_allclose(outputs["anomaly_map"], expected(images, (len(images), 1, 2, 3)), rtol=1e-6)
+    np.testing.assert_allclose(
+        outputs["score"], expected(images, (len(images),)), rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        outputs["anomaly_map"],
+        expected(images, (len(images), 1, 2, 3)),
+        rtol=1e-6,
+    )
     assert outputs["score"].dtype == np.float32
 
 
 @pytest.mark.parametrize("cuda_graph", [False, True], ids=["calls", "recorded"])
-def test_every_release_builds_keeps_reloads_and_runs(trt, machine, graph, cuda_graph):
+def test_every_release_builds_keeps_reloads_and_runs(
+    trt, machine, graph, cuda_graph
+):
     path = graph()
     for _ in range(2):
-        with runtimes.open(path, runtime="trt", cuda_graph=cuda_graph) as session:
+        with runtimes.open(
+            path, runtime="trt", cuda_graph=cuda_graph
+        ) as session:
             assert session.version == trt.__version__
             assert session.running_on == "Fake GPU (cuda:0)"
             assert str(session.inputs["frames"]) == "uint8 (any, 4, 6, 3)"
@@ -47,25 +63,42 @@ def test_every_release_builds_keeps_reloads_and_runs(trt, machine, graph, cuda_g
 def test_a_bundle_keeps_its_contract(trt, bundle, monkeypatch):
     with runtimes.open(bundle, runtime="tensorrt") as session:
         images = RNG.integers(0, 256, (2, *FRAME, 3), dtype=np.uint8)
-        np.testing.assert_allclose(session.run({"frames": images})["score"], expected(images, (2,)), rtol=1e-6)
+        np.testing.assert_allclose(
+            session.run({"frames": images})["score"],
+            expected(images, (2,)),
+            rtol=1e-6,
+        )
     wrong = bundle.manifest.input.model_copy(update={"width": 99})
     manifest = bundle.manifest.model_copy(update={"input": wrong})
     with pytest.raises(BundleError, match="its manifest says"):
         runtimes.open(type(bundle)(bundle.path, manifest), runtime="tensorrt")
 
 
-def test_an_inspector_gives_an_engine_no_more_than_it_takes(new, bundle_paths, machine, tmp_path):
+def test_an_inspector_gives_an_engine_no_more_than_it_takes(
+    new, bundle_paths, machine, tmp_path
+):
     images = RNG.integers(0, 256, (11, *FRAME, 3), dtype=np.uint8)
-    with Inspector.open(bundle_paths["padim"], runtime="trt", batches=(1, 1, 4), cache=tmp_path) as inspector:
+    with Inspector.open(
+        bundle_paths["padim"], runtime="trt", batches=(1, 1, 4), cache=tmp_path
+    ) as inspector:
         scores = [result.score for result in inspector.predict(images)]
         assert machine.cuda.calls.count("cudaStreamSynchronize") == 3
     np.testing.assert_allclose(scores, expected(images, (11,)), rtol=1e-6)
 
 
-def test_a_plan_of_large_batches_has_an_engine_for_them(new, bundle_paths, tmp_path):
+def test_a_plan_of_large_batches_has_an_engine_for_them(
+    new, bundle_paths, tmp_path
+):
     bundle = Bundle.open(bundle_paths["patchcore"])
-    for batches, largest, builds in (([1, 2], 8, 1), ([1, 32], 32, 2), ([3, 8], 8, 2), ([9], 32, 2)):
-        with Plan(["tensorrt"], batches).open(bundle, "tensorrt", cache=tmp_path) as session:
+    for batches, largest, builds in (
+        ([1, 2], 8, 1),
+        ([1, 32], 32, 2),
+        ([3, 8], 8, 2),
+        ([9], 32, 2),
+    ):
+        with Plan(["tensorrt"], batches).open(
+            bundle, "tensorrt", cache=tmp_path
+        ) as session:
             assert (session.largest, new.builds) == (largest, builds)
 
 
@@ -75,12 +108,20 @@ def test_memory_is_allocated_once_for_the_largest_batch(new, machine, graph):
         for count in (5, 1, 2):
             session.run({"frames": frames(count)})
         after = machine.cuda.calls[len(before) :]
-        assert not {"cudaMalloc", "cudaMallocHost", "cudaStreamCreateWithFlags"} & set(after)
-        assert sorted(held.size for held in machine.cuda.memory["device"].values()) == [5 * 4, 5 * 6 * 4, 5 * 72]
+        assert not {
+            "cudaMalloc",
+            "cudaMallocHost",
+            "cudaStreamCreateWithFlags",
+        } & set(after)
+        assert sorted(
+            held.size for held in machine.cuda.memory["device"].values()
+        ) == [5 * 4, 5 * 6 * 4, 5 * 72]
         assert len(machine.cuda.memory["host"]) == 3
 
 
-def test_a_recorded_run_is_recorded_again_when_the_shape_changes(new, machine, graph):
+def test_a_recorded_run_is_recorded_again_when_the_shape_changes(
+    new, machine, graph
+):
     with runtimes.open(graph(), runtime="trt", cuda_graph=True) as session:
         for count in (2, 2, 3, 3, 3, 2):
             images = frames(count)
@@ -92,7 +133,10 @@ def test_a_recorded_run_is_recorded_again_when_the_shape_changes(new, machine, g
 def test_a_batch_that_the_engine_was_not_built_for(new, graph):
     with runtimes.open(graph(), runtime="trt", batches=(2, 2, 4)) as session:
         for count in (1, 5):
-            with pytest.raises(InputError, match=rf"got a batch of {count}; this engine takes 2 to 4.*--batch"):
+            with pytest.raises(
+                InputError,
+                match=rf"got a batch of {count}; this engine takes 2 to 4.*--batch",
+            ):
                 session.run({"frames": frames(count)})
         images = frames(4)
         check(session.run({"frames": images}), images)
@@ -101,7 +145,10 @@ def test_a_batch_that_the_engine_was_not_built_for(new, graph):
 def test_a_fixed_batch_has_no_profile(trt, graph):
     path = graph(
         inputs={"frames": ["UINT8", [2, 4, 6, 3]]},
-        outputs={"score": ["FLOAT", [2]], "anomaly_map": ["FLOAT", [2, 1, 2, 3]]},
+        outputs={
+            "score": ["FLOAT", [2]],
+            "anomaly_map": ["FLOAT", [2, 1, 2, 3]],
+        },
     )
     with runtimes.open(path, runtime="trt") as session:
         assert trt.config._profiles == []
@@ -116,12 +163,19 @@ def test_threads_share_a_session(new, graph):
     with runtimes.open(graph(), runtime="trt") as session:
 
         def work(seed):
-            images = np.random.default_rng(seed).integers(0, 256, (1 + seed % 3, 4, 6, 3), dtype=np.uint8)
+            images = np.random.default_rng(seed).integers(
+                0, 256, (1 + seed % 3, 4, 6, 3), dtype=np.uint8
+            )
             for _ in range(30):
-                if not np.allclose(session.run({"frames": images})["score"], expected(images, (len(images),))):
+                if not np.allclose(
+                    session.run({"frames": images})["score"],
+                    expected(images, (len(images),)),
+                ):
                     wrong.append(seed)
 
-        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
+        threads = [
+            threading.Thread(target=work, args=(seed,)) for seed in range(6)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -141,7 +195,11 @@ def test_results_outlive_the_next_run_and_the_session(new, graph):
 def test_the_device_is_chosen_and_asserted(new, machine, graph):
     machine.gpus("First", "Second")
     path = graph()
-    for device, name in (("cpu", "First (cuda:0)"), ("gpu", "First (cuda:0)"), ("cuda:1", "Second (cuda:1)")):
+    for device, name in (
+        ("cpu", "First (cuda:0)"),
+        ("gpu", "First (cuda:0)"),
+        ("cuda:1", "Second (cuda:1)"),
+    ):
         with runtimes.open(path, runtime="trt", device=device) as session:
             assert session.running_on == name
             session.run({"frames": frames(1)})
@@ -158,15 +216,36 @@ def test_the_device_is_chosen_and_asserted(new, machine, graph):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"errors": ["In node 3 (importResize): UNSUPPORTED_NODE: antialias"]}, "In node 3 .importResize.*antialias"),
-        ({"unbuildable": True, "build_says": [["ERROR", "Could not find any implementation"]]}, "any implementation"),
-        ({"unbuildable": True}, "no engine could be built of model.onnx: it gave no reason"),
+        (
+            {
+                "errors": [
+                    "In node 3 (importResize): UNSUPPORTED_NODE: antialias"
+                ]
+            },
+            "In node 3 .importResize.*antialias",
+        ),
+        (
+            {
+                "unbuildable": True,
+                "build_says": [["ERROR", "Could not find any implementation"]],
+            },
+            "any implementation",
+        ),
+        (
+            {"unbuildable": True},
+            "no engine could be built of model.onnx: it gave no reason",
+        ),
         ({"no_context": True}, "no room for the engine's activations"),
-        ({"inputs": {"frames": ["UINT8", [-1, -1, 6, 3]]}}, "expected that of its batch only"),
+        (
+            {"inputs": {"frames": ["UINT8", [-1, -1, 6, 3]]}},
+            "expected that of its batch only",
+        ),
         ({"outputs": {"score": ["BF16", [-1]]}}, "'score' is of type BF16"),
     ],
 )
-def test_what_fails_while_opening_leaves_nothing(new, machine, graph, changes, said):
+def test_what_fails_while_opening_leaves_nothing(
+    new, machine, graph, changes, said
+):
     with pytest.raises((RuntimeFailure, InputError), match=said):
         runtimes.open(graph(**changes), runtime="trt")
     assert machine.cuda.left() == []
@@ -174,9 +253,12 @@ def test_what_fails_while_opening_leaves_nothing(new, machine, graph, changes, s
 
 @pytest.mark.parametrize("cuda_graph", [False, True])
 def test_a_run_that_fails_is_told_and_freed(new, machine, graph, cuda_graph):
-    session = runtimes.open(graph(fails=True), runtime="trt", cuda_graph=cuda_graph)
+    session = runtimes.open(
+        graph(fails=True), runtime="trt", cuda_graph=cuda_graph
+    )
     with pytest.raises(
-        RuntimeFailure, match=r"could not run model\.onnx: the engine did not run: .*enqueueV3"
+        RuntimeFailure,
+        match=r"could not run model\.onnx: the engine did not run: .*enqueueV3",
     ) as failure:
         session.run({"frames": frames(1)})
     assert failure.value.__cause__ is not None
@@ -184,17 +266,35 @@ def test_a_run_that_fails_is_told_and_freed(new, machine, graph, cuda_graph):
     assert machine.cuda.left() == []
 
 
-@pytest.mark.parametrize("verb", ["cudaMalloc", "cudaMallocHost", "cudaStreamCreateWithFlags", "cudaSetDevice"])
-def test_an_error_of_cuda_is_named_and_leaves_nothing(new, machine, graph, verb):
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "cudaMalloc",
+        "cudaMallocHost",
+        "cudaStreamCreateWithFlags",
+        "cudaSetDevice",
+    ],
+)
+def test_an_error_of_cuda_is_named_and_leaves_nothing(
+    new, machine, graph, verb
+):
     machine.cuda.fail = {verb}
-    with pytest.raises(RuntimeFailure, match=rf"{verb}: cudaErrorMemoryAllocation \(2\)"):
+    with pytest.raises(
+        RuntimeFailure, match=rf"{verb}: cudaErrorMemoryAllocation \(2\)"
+    ):
         runtimes.open(graph(), runtime="trt")
     machine.cuda.fail = set()
     assert machine.cuda.left() == []
 
 
 @pytest.mark.parametrize(
-    "verb", ["cudaMemcpyAsync", "cudaStreamSynchronize", "cudaStreamEndCapture", "cudaGraphLaunch"]
+    "verb",
+    [
+        "cudaMemcpyAsync",
+        "cudaStreamSynchronize",
+        "cudaStreamEndCapture",
+        "cudaGraphLaunch",
+    ],
 )
 def test_a_session_goes_on_after_an_error_of_cuda(new, machine, graph, verb):
     recorded = verb in {"cudaStreamEndCapture", "cudaGraphLaunch"}
@@ -217,8 +317,16 @@ def test_closing_goes_on_past_an_error(new, machine, graph):
 
 
 def test_each_warning_is_told_once(new, graph):
-    told = [["WARNING", "weights were  cast\ndown"], ["INFO", "hush"], ["VERBOSE", "hush"], ["WARNING", "another"]]
-    new.reading = [("WARNING", "another"), ("WARNING", "read on another device")]
+    told = [
+        ["WARNING", "weights were  cast\ndown"],
+        ["INFO", "hush"],
+        ["VERBOSE", "hush"],
+        ["WARNING", "another"],
+    ]
+    new.reading = [
+        ("WARNING", "another"),
+        ("WARNING", "read on another device"),
+    ]
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         for name in ("one.onnx", "two.onnx"):
@@ -234,7 +342,10 @@ def test_an_attribute_that_the_release_lacks_fails(machine, graph):
     trt = machine.install("11.4.0")
     trt.surface["classes"]["IExecutionContext"].remove("execute_async_v3")
     session = runtimes.open(graph(), runtime="trt")
-    with pytest.raises(RuntimeFailure, match=r"IExecutionContext of 11\.4\.0\.106 has no execute_async_v3"):
+    with pytest.raises(
+        RuntimeFailure,
+        match=r"IExecutionContext of 11\.4\.0\.106 has no execute_async_v3",
+    ):
         session.run({"frames": frames(1)})
     session.close()
     for removed in (trt.BuilderFlag, trt.DataType):
