@@ -194,11 +194,10 @@ class _F1Score(BinaryF1Score):
         super().update((preds.double() > self.threshold).int(), target)
 
     def compute(self) -> Tensor:
-        return (
-            super().compute()
-            if self.tp + self.fn > 0
-            else torch.tensor(torch.nan)
-        )  # type: ignore[operator]
+        n_anomalous = self.tp + self.fn  # type: ignore[operator]
+        if n_anomalous > 0:
+            return super().compute()
+        return torch.tensor(torch.nan)
 
 
 class AnomalyMetrics(MetricCollection):
