@@ -194,7 +194,7 @@ class _F1Score(BinaryF1Score):
         super().update((preds.double() > self.threshold).int(), target)
 
     def compute(self) -> Tensor:
-        n_anomalous = self.tp + self.fn  # type: ignore[operator]
+        n_anomalous = torch.as_tensor(self.tp) + torch.as_tensor(self.fn)
         if n_anomalous > 0:
             return super().compute()
         return torch.tensor(torch.nan)
