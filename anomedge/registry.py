@@ -1,0 +1,193 @@
+"""Find the members of an extension point: the modules of its package, and the plugins of installed distributions.
+
+A plugin is an entry point whose name is the member's name and whose value is its class::
+
+    [project.entry-points."anomedge.runtimes"]
+    tvm = "my_package.tvm:TvmSession"
+
+Only a plugin's metadata is read until its class is needed. A plugin that cannot be loaded never affects other members.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from anomedge.errors import InputError
+
+__all__ = ["Registry"]
+
+
+class Named(Protocol):
+    """A class that states the name of its member."""
+
+    name: ClassVar[str]
+
+
+Member = TypeVar("Member", bound=Named)
+
+
+def _no_aliases(member: type[Any]) -> tuple[str, ...]:
+    del member
+    return ()
+
+
+@dataclass(frozen=True)
+class Registry(Generic[Member]):
+    """The members of one extension point, by name.
+
+    Args:
+        package: dotted name of the package whose modules define members.
+        group: entry-point group of plugins.
+        kind: the noun of a member, for messages.
+        base: base class of members; each concrete subclass states its `name`.
+        aliases: other names under which a member is found, given its class.
+    """
+
+    package: str
+    group: str
+    kind: str
+    base: type[Member]
+    aliases: Callable[[type[Any]], tuple[str, ...]] = _no_aliases
+
+    def names(self) -> list[str]:
+        """Return the names of all members, sorted; plugins are not loaded."""
+        return sorted({*self._own(), *_plugins(self.group)})
+
+    def members(self) -> dict[str, type[Member]]:
+        """Return every member that can be loaded, sorted by name."""
+        members = dict(self._own())
+        for name in _plugins(self.group):
+            if name not in members and not self._fault(name):
+                members[name] = self._load(name)
+        return dict(sorted(members.items()))
+
+    def faults(self) -> dict[str, str]:
+        """Return one line for each plugin that cannot be used, by its name."""
+        found = {name: self._fault(name) for name in _plugins(self.group)}
+        return {name: fault for name, fault in sorted(found.items()) if fault}
+
+    def get(self, name: str) -> type[Member]:
+        """Return the member of a name or an alias.
+
+        Raises:
+            InputError: no member has that name, or its plugin cannot be loaded.
+        """
+        own = self._own()
+        if name in own:
+            return own[name]
+        if name in _plugins(self.group):
+            return self._load(name)
+        for member in self.members().values():
+            if name in self.aliases(member):
+                return member
+        raise InputError(
+            f"got {self.kind} {name!r}; expected one of: "
+            f"{', '.join(self._described()) or 'none is installed'}"
+        )
+
+    def _described(self) -> Iterator[str]:
+        members = self.members()
+        for name in self.names():
+            aliases = self.aliases(members[name]) if name in members else ()
+            yield f"{name} ({', '.join(aliases)})" if aliases else name
+
+    def _own(self) -> dict[str, type[Member]]:
+        return _members_of_package(self.package, self.base)
+
+    def _fault(self, name: str) -> str:
+        if name in self._own():
+            origins = _origins(_plugins(self.group)[name])
+            return f"{self.kind} {name!r} of {origins} has the name of one of anomedge's own: rename it"
+        try:
+            self._load(name)
+        except InputError as error:
+            return str(error)
+        return ""
+
+    def _load(self, name: str) -> type[Member]:
+        candidates = _plugins(self.group)[name]
+        origins = _origins(candidates)
+        if len(candidates) > 1:
+            raise InputError(
+                f"got {self.kind} {name!r} from {origins}; expected it from one distribution: uninstall the others"
+            )
+        try:
+            member = candidates[0].load()
+        except Exception as error:
+            raise InputError(
+                f"{self.kind} {name!r} of {origins} cannot be loaded ({type(error).__name__}: {error}); "
+                f"repair or uninstall that distribution"
+            ) from error
+        if not (inspect.isclass(member) and issubclass(member, self.base)):
+            raise InputError(
+                f"{self.kind} {name!r} of {origins} is {member!r}; "
+                f"expected a subclass of {self.base.__module__}.{self.base.__qualname__}"
+            )
+        stated = getattr(member, "name", None)
+        if stated != name:
+            raise InputError(
+                f"{self.kind} {name!r} of {origins} states the name {stated!r}; "
+                f"expected the entry point's name"
+            )
+        return member
+
+
+def _members_of_package(
+    package: str, base: type[Member]
+) -> dict[str, type[Member]]:
+    """Import the modules of a package; collect the concrete subclasses of `base` that they define."""
+    members: dict[str, type[Member]] = {}
+    for module in _modules_of(package):
+        for _, value in inspect.getmembers(module, inspect.isclass):
+            is_defined_here = value.__module__ == module.__name__
+            is_member = issubclass(value, base) and "name" in vars(value)
+            if is_defined_here and is_member and not inspect.isabstract(value):
+                members[value.name] = value
+    return dict(sorted(members.items()))
+
+
+def _modules_of(package: str) -> Iterator[Any]:
+    path = importlib.import_module(package).__path__
+    for found in pkgutil.iter_modules(path):
+        if not found.ispkg:
+            yield importlib.import_module(f"{package}.{found.name}")
+
+
+def _plugins(group: str) -> dict[str, list[EntryPoint]]:
+    return _plugins_on(group, tuple(sys.path))
+
+
+@lru_cache
+def _plugins_on(
+    group: str, path: tuple[str, ...]
+) -> dict[str, list[EntryPoint]]:
+    """Return the entry points of a group by name; one path may list a distribution twice."""
+    del (
+        path
+    )  # the key of the cache: it decides which distributions are installed
+    found: dict[str, dict[tuple[str, str], EntryPoint]] = {}
+    for point in entry_points(group=group):
+        found.setdefault(point.name, {})[
+            (_distribution(point), point.value)
+        ] = point
+    return {
+        name: list(points.values()) for name, points in sorted(found.items())
+    }
+
+
+def _distribution(point: EntryPoint) -> str:
+    return (
+        point.dist.name if point.dist is not None else "an unnamed distribution"
+    )
+
+
+def _origins(points: list[EntryPoint]) -> str:
+    return " and ".join(sorted(_distribution(point) for point in points))
