@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from anomedge.errors import InputError
@@ -146,15 +147,21 @@ def _members_of_package(
     """Import the modules of a package; collect the concrete subclasses of `base` that they define."""
     members: dict[str, type[Member]] = {}
     for module in _modules_of(package):
-        for _, value in inspect.getmembers(module, inspect.isclass):
-            is_defined_here = value.__module__ == module.__name__
-            is_member = issubclass(value, base) and "name" in vars(value)
-            if is_defined_here and is_member and not inspect.isabstract(value):
-                members[value.name] = value
+        for member in _classes_of(module):
+            is_member = issubclass(member, base) and "name" in vars(member)
+            if is_member and not inspect.isabstract(member):
+                members[member.name] = member
     return dict(sorted(members.items()))
 
 
-def _modules_of(package: str) -> Iterator[Any]:
+def _classes_of(module: ModuleType) -> Iterator[Any]:
+    """Yield the classes that a module defines; imported ones are left out."""
+    for _, value in inspect.getmembers(module, inspect.isclass):
+        if value.__module__ == module.__name__:
+            yield value
+
+
+def _modules_of(package: str) -> Iterator[ModuleType]:
     path = importlib.import_module(package).__path__
     for found in pkgutil.iter_modules(path):
         if not found.ispkg:
