@@ -13,7 +13,7 @@ import typer
 
 from anomedge import __version__, commands
 from anomedge.commands._shared import guarded
-from anomedge.station import READER
+from anomedge.station import READER_THREAD
 
 __all__ = ["application", "main", "run_command"]
 
@@ -72,7 +72,7 @@ def main() -> None:
     code = guarded(
         lambda given: application()(given, prog_name="anomedge"), sys.argv[1:]
     )
-    if any(thread.name == READER for thread in threading.enumerate()):
+    if any(thread.name == READER_THREAD for thread in threading.enumerate()):
         # It is inside a camera's driver. Python must not take its own parts away under it: that may abort.
         sys.stdout.flush()
         sys.stderr.flush()

@@ -15,7 +15,7 @@ from anomedge.errors import InputError
 from anomedge.files import canonical_json
 from anomedge.images import read_normal
 from anomedge.inspector import Inspector
-from anomedge.station.calibration import recalibrated, set_by_hand
+from anomedge.station.calibration import override_thresholds, recalibrate
 
 EXAMPLE = "anomedge threshold part.anomedge --normal normals/ --rate 0.01"
 
@@ -79,11 +79,11 @@ def threshold(
         with Inspector.open(
             opened, runtime, device, precision=precision, threads=threads
         ) as inspector:
-            settings = recalibrated(
+            settings = recalibrate(
                 inspector, paths, str(normal), 0.01 if rate is None else rate
             )
     elif by_hand:
-        settings = set_by_hand(opened, value, pixel)
+        settings = override_thresholds(opened, value, pixel)
     elif not reset:
         settings = opened.local
     if not dry_run and reset:

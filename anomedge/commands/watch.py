@@ -1,4 +1,4 @@
-"""anomedge watch: the loop an inspection station runs."""
+"""anomedge watch: inspect every frame of a source as it arrives."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ import typer
 from anomedge.commands._options import Device, Precision, Runtime, Threads
 from anomedge.errors import InputError
 from anomedge.inspector import Inspector
-from anomedge.station import Lines, Station, StationOptions, Summary
-from anomedge.station.reactions import OnFail, PictureKeeper
-from anomedge.station.sources import (
-    CameraSource,
-    FolderSource,
+from anomedge.station import (
+    EventWriter,
     Source,
-    VideoSource,
-    is_camera,
+    SourceOptions,
+    Station,
+    StationOptions,
+    Summary,
+    open_source,
 )
+from anomedge.station.reactions import OnFail, PictureKeeper
+from anomedge.station.sources import SOURCES
 
 EXAMPLE = "anomedge watch part.anomedge frames/ --save out/"
 
@@ -38,70 +40,78 @@ def watch(
     source: Annotated[
         str,
         typer.Argument(
-            help="A folder (pictures directly in it; write under a hidden name, then rename), a camera (its number, or "
-            "an rtsp:// or http:// URL), or a video file. ./0 is a folder, 0 a camera."
+            help=f"Address of a source ({', '.join(SOURCES.names())}). Folder: pictures directly in it; write a picture "
+            "under a hidden name, then rename it. Camera: its number, or an rtsp:// or http:// URL; ./0 is a folder."
         ),
     ],
     on_fail: Annotated[
         str | None,
         Option(
             metavar="CMD",
-            help="Run for every anomalous frame, in order, without a shell, with the JSON line on its input; {name}, "
-            "{path} (folders only) and {score} are filled in, and are in $ANOMEDGE_NAME, $ANOMEDGE_PATH and "
-            "$ANOMEDGE_SCORE, which a shell's command line must use: sh -c 'echo \"$ANOMEDGE_NAME\"'. A slow command "
-            "makes the loop wait.",
+            help="Command for every anomalous frame, run in order, without a shell, with the JSON line on its standard "
+            "input. {name}, {path} (folders only) and {score} are replaced; the same values are in $ANOMEDGE_NAME, "
+            "$ANOMEDGE_PATH and $ANOMEDGE_SCORE, which a shell command must use instead: "
+            "sh -c 'echo \"$ANOMEDGE_NAME\"'. A slow command delays the loop.",
         ),
     ] = None,
     on_fail_timeout: Annotated[
-        float, Option(min=0.1, max=86400, help="Seconds until CMD is killed.")
+        float, Option(min=0.1, max=86400, help="Timeout of CMD, in seconds.")
     ] = 10.0,
     save: Annotated[
         Path | None, Option(help="Folder for overlays of anomalous frames.")
     ] = None,
     keep: Annotated[
-        int, Option(min=1, help="Overlays that stay in it: the newest.")
+        int, Option(min=1, help="Number of newest overlays to keep.")
     ] = 1000,
     queue: Annotated[
         int,
         Option(
             min=1,
             max=4096,
-            help="Frames that may wait; a camera drops its oldest then.",
+            help="Largest number of waiting frames; a camera drops its oldest.",
         ),
     ] = 8,
     limit: Annotated[
-        int | None, Option(min=1, help="Stop after so many frames.")
+        int | None, Option(min=1, help="Stop after this number of frames.")
     ] = None,
     once: Annotated[
-        bool, Option("--once", help="Folder: inspect what is there, then stop.")
+        bool,
+        Option(
+            "--once",
+            help="Folder: stop after the pictures present at the start.",
+        ),
     ] = False,
     only_new: Annotated[
         bool,
-        Option("--new", help="Folder: leave out what is there at the start."),
+        Option("--new", help="Folder: skip the pictures present at the start."),
     ] = False,
     poll: Annotated[
         float,
-        Option(min=0.01, max=3600, help="Folder: seconds between two looks."),
+        Option(
+            min=0.01,
+            max=3600,
+            help="Folder: interval between listings, in seconds.",
+        ),
     ] = 0.5,
     retries: Annotated[
         int | None,
         Option(
             min=0,
-            help="Camera: attempts in a row to reopen it; for ever when not given.",
+            help="Camera: consecutive attempts to reopen it; no limit by default.",
         ),
     ] = None,
     stretch: Annotated[
         bool,
         Option(
             "--stretch",
-            help="Stretch frames of another size than the bundle's.",
+            help="Stretch frames whose size differs from the bundle's.",
         ),
     ] = False,
     give_up: Annotated[
         int,
         Option(
             min=1,
-            help="End when so many frames in a row could not be inspected.",
+            help="Stop with an error after this number of consecutive failures.",
         ),
     ] = 10,
     runtime: Runtime = None,
@@ -115,27 +125,20 @@ def watch(
         ),
     ] = False,
 ) -> None:
-    """Inspect every frame of a folder, camera or video as it comes, one JSON line each, until SIGTERM or Ctrl-C.
+    """Inspect every frame of a folder, camera or video as it arrives; print one JSON line each, until SIGTERM or Ctrl-C.
 
-    A picture that cannot be used is an error line; a camera or folder that goes away is waited for. To stop, it
-    finishes the frame in hand and the commands already asked for; a second signal stops at once. Started again, it
-    inspects again what is still in the folder, unless with --new. Frames of cameras and videos are taken as OpenCV
-    gives them, without EXIF rotation.
+    A picture that cannot be used is an error line; a camera or folder that disappears is waited for. On a stop signal,
+    the current frame and the pending commands are finished; a second signal stops at once. A restart inspects the
+    pictures that are still in the folder again, unless --new is given. Frames of cameras and videos are taken as OpenCV
+    decodes them, without EXIF rotation.
     """
     del as_json  # there is no other output
-    frames = _source(
-        source, once=once, only_new=only_new, poll=poll, retries=retries
+    frames = open_source(
+        source,
+        SourceOptions(once=once, new=only_new, retries=retries, poll=poll),
     )
-    if isinstance(frames, FolderSource):
-        if save is not None and save.resolve() == frames.folder.resolve():
-            raise InputError(
-                f"got --save {save}, the watched folder; expected another: overlays would be inspected"
-            )
-    elif on_fail is not None and "{path}" in on_fail:
-        raise InputError(
-            f"got {{path}} with {frames.name}; expected {{name}}: only a folder's frames have a file"
-        )
-    lines = Lines(sys.stdout)
+    _refuse_conflicts(frames, save, on_fail)
+    output = EventWriter(sys.stdout)
     options = StationOptions(
         queue=queue, limit=limit, give_up=give_up, stretch=stretch
     )
@@ -148,12 +151,12 @@ def watch(
     ) as inspector:
         keeper = PictureKeeper(save, keep) if save is not None else None
         command = (
-            OnFail(on_fail, lines.error, timeout=on_fail_timeout)
+            OnFail(on_fail, output.error, timeout=on_fail_timeout)
             if on_fail is not None
             else None
         )
         station = Station(
-            inspector, frames, lines, options, command, keeper, tell=_warn
+            inspector, frames, output, options, command, keeper, warn=_warn
         )
         with _stopped_by_signals(
             station.stop, command.kill if command is not None else lambda: None
@@ -166,40 +169,19 @@ def watch(
         )
 
 
-def _source(
-    address: str,
-    *,
-    once: bool,
-    only_new: bool,
-    poll: float,
-    retries: int | None,
-) -> Source:
-    """The source that an address means, and a refusal of options that it has no use for."""
-    path = Path(address)
-    camera, folder = is_camera(address), path.is_dir()
-    if not (camera or folder or path.is_file()):
+def _refuse_conflicts(
+    source: Source, save: Path | None, on_fail: str | None
+) -> None:
+    """Refuse overlays in the watched folder, and {path} for frames without files."""
+    if source.folder is None:
+        if on_fail is not None and "{path}" in on_fail:
+            raise InputError(
+                f"got {{path}} with {source.title}; expected {{name}}: only a folder's frames have a file"
+            )
+    elif save is not None and save.resolve() == source.folder.resolve():
         raise InputError(
-            f"got {address}; expected a folder, a video file, a camera's number or a URL such as rtsp://camera/1"
+            f"got --save {save}, the watched folder; expected another: overlays would be inspected"
         )
-    if (once or only_new) and (camera or not folder):
-        raise InputError(
-            "got --once or --new with a camera or video; expected a folder: --limit ends after frames"
-        )
-    if once and only_new:
-        raise InputError(
-            "got --once with --new; expected one of them: together they inspect nothing"
-        )
-    if retries is not None and not camera:
-        raise InputError(
-            "got --retries without a camera; expected a camera's number or URL"
-        )
-    if camera:
-        return CameraSource(address, retries=retries)
-    return (
-        FolderSource(path, poll=poll, only_new=only_new, once=once)
-        if folder
-        else VideoSource(path)
-    )
 
 
 def _warn(text: str) -> None:
@@ -210,33 +192,33 @@ def _run(station: Station) -> Summary:
     try:
         return station.run()
     finally:
-        if station.lines.closed:
-            # What is left in the buffer has no reader; Python would complain of it when it ends.
+        if station.output.closed:
+            # The buffer can no longer be written; Python would report an error at exit.
             with suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
 def _stopped_by_signals(
-    stop: Callable[[], None], last_words: Callable[[], None]
+    stop: Callable[[], None], clean_up: Callable[[], None]
 ) -> Iterator[None]:
-    """Within the block, the first SIGTERM or SIGINT calls `stop`; a second one calls `last_words` and ends the process.
+    """Call `stop` on the first SIGTERM or SIGINT within the block; on the second call `clean_up` and end the process.
 
-    Elsewhere than in the main thread, where Python takes no handlers, it does nothing.
+    Outside the main thread this does nothing, because Python installs signal handlers only there.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    asked = False
+    stop_requested = False
 
     def handle(number: int, _: FrameType | None) -> None:
-        nonlocal asked
-        if not asked:
-            asked = True
+        nonlocal stop_requested
+        if not stop_requested:
+            stop_requested = True
             stop()
             return
         with suppress(OSError):
-            last_words()
+            clean_up()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 

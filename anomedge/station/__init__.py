@@ -1,19 +1,35 @@
-"""An inspection station: sources of frames, the loop, reactions to anomalous frames, recalibration of thresholds."""
+"""Inspection station: frame sources, the inspection loop, reactions to anomalous frames, threshold recalibration."""
 
 from anomedge.station.loop import (
-    READER,
-    Lines,
-    Mailbox,
+    READER_THREAD,
     Station,
     StationOptions,
     Summary,
 )
+from anomedge.station.output import EventWriter
+from anomedge.station.queue import EventQueue
+from anomedge.station.sources import (
+    CapturedFrame,
+    ConnectionChange,
+    Source,
+    SourceEvent,
+    SourceOptions,
+    UnusableFrame,
+    open_source,
+)
 
 __all__ = [
-    "READER",
-    "Lines",
-    "Mailbox",
+    "READER_THREAD",
+    "CapturedFrame",
+    "ConnectionChange",
+    "EventQueue",
+    "EventWriter",
+    "Source",
+    "SourceEvent",
+    "SourceOptions",
     "Station",
     "StationOptions",
     "Summary",
+    "UnusableFrame",
+    "open_source",
 ]

@@ -1,4 +1,4 @@
-"""A device's own threshold, from normal pictures that it took itself: light and lens differ from line to line."""
+"""Recalibrate a bundle's thresholds on a device, because light and lens differ between production lines."""
 
 from __future__ import annotations
 
@@ -19,25 +19,24 @@ from anomedge.names import storable
 from anomedge.progress import track
 from anomedge.threshold import by_false_alarm_rate, interval_of_rate
 
-__all__ = ["recalibrated", "set_by_hand", "who_and_when"]
+__all__ = ["author_and_time", "override_thresholds", "recalibrate"]
 
 
-def recalibrated(
+def recalibrate(
     inspector: Inspector, paths: Sequence[Path], source: str, rate: float
 ) -> LocalSettings:
-    """Thresholds at which a share `rate` of the normal pictures is called anomalous, as the fit places them.
+    """Return local settings whose thresholds give a false-alarm rate of `rate` on normal pictures.
+
+    The thresholds are placed as in the fit. A warning is issued if there are too few pictures for the rate.
 
     Args:
-        inspector: the bundle as it runs here.
+        inspector: the bundle, opened with the runtime of this device.
         paths: normal pictures of the bundle's frame size.
-        source: where they came from, for the record.
+        source: origin of the pictures, for the record.
         rate: false-alarm rate, in (0, 1).
 
-    Returns:
-        What to write into `local.json`. A warning says so when the pictures are too few for the rate.
-
     Raises:
-        InputError: fewer than two pictures, one that cannot be read or is of another size, a rate outside (0, 1).
+        InputError: fewer than two pictures, an unreadable picture or one of another size, or a rate outside (0, 1).
     """
     if len(paths) < 2:
         raise InputError(
@@ -49,10 +48,8 @@ def recalibrated(
     ]
     scores = np.array([result.score for result in results])
     peaks = np.array([float(result.anomaly_map.max()) for result in results])
-    cut, pixel_cut = (
-        by_false_alarm_rate(scores, rate),
-        by_false_alarm_rate(peaks, rate),
-    )
+    cut = by_false_alarm_rate(scores, rate)
+    pixel_cut = by_false_alarm_rate(peaks, rate)
     alarms = int((scores > cut.value).sum())
     interval = interval_of_rate(alarms, len(paths))
     if cut.extrapolated:
@@ -61,6 +58,7 @@ def recalibrated(
             f"largest score; with 95 % confidence the rate is below {interval[1]:.3g}",
             stacklevel=2,
         )
+    digests = "".join(sha256_of_file(path) for path in paths)
     return LocalSettings(
         bundle=inspector.bundle.manifest.digest,
         threshold=cut.value,
@@ -68,24 +66,22 @@ def recalibrated(
         minimum=float(scores.min()),
         maximum=float(scores.max()),
         pictures=f"{len(paths)} normal pictures: {storable(source)}",
-        pictures_digest=sha256_of_bytes(
-            "".join(sha256_of_file(path) for path in paths).encode()
-        ),
+        pictures_digest=sha256_of_bytes(digests.encode()),
         rate=rate,
         alarms=alarms,
         count=len(paths),
         interval=interval,
-        **who_and_when(),
+        **author_and_time(),
     )
 
 
-def set_by_hand(
+def override_thresholds(
     bundle: Bundle, threshold: float | None, pixel_threshold: float | None
 ) -> LocalSettings:
-    """A bundle's local settings with the values given; what is not given stays as it was.
+    """Return a bundle's local settings with new thresholds; None keeps the present value.
 
     Raises:
-        InputError: nothing given, or a number that is not finite.
+        InputError: both are None, or a number is not finite.
     """
     given = {"threshold": threshold, "pixel_threshold": pixel_threshold}
     values = {name: value for name, value in given.items() if value is not None}
@@ -100,18 +96,15 @@ def set_by_hand(
         **(kept | values),
         bundle=digest,
         pictures="set by hand",
-        **who_and_when(),
+        **author_and_time(),
     )
 
 
-def who_and_when() -> dict[str, str]:
-    """The user and machine, and the time in UTC."""
+def author_and_time() -> dict[str, str]:
+    """Return the user and machine, and the time in UTC, as fields of the local settings."""
     try:
         user = getpass.getuser()
-    except (
-        OSError,
-        KeyError,
-    ):  # a container may run under a number without a name
+    except (OSError, KeyError):  # a container's user number may have no name
         user = "unknown"
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     return {"by": f"{user} on {platform.node() or 'this machine'}", "when": now}

@@ -1,4 +1,4 @@
-"""What a station does about an anomalous frame: run a command, keep a picture."""
+"""Reactions to an anomalous frame: run a command, save an overlay."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -32,7 +32,14 @@ _STDERR = 2
 
 @dataclass(frozen=True)
 class Job:
-    """An anomalous frame as its command gets it: its JSON line, and what the placeholders stand for."""
+    """An anomalous frame as input of its command.
+
+    Attributes:
+        line: its JSON line.
+        name: value of {name}.
+        score: value of {score}.
+        path: value of {path}; None for a frame without a file.
+    """
 
     line: str
     name: str
@@ -41,7 +48,7 @@ class Job:
 
     @property
     def values(self) -> dict[str, str]:
-        """Text of each placeholder; `path` is empty for a frame without a file."""
+        """Value of each placeholder; `path` is empty for a frame without a file."""
         return {
             "name": self.name,
             "path": str(self.path or ""),
@@ -50,22 +57,22 @@ class Job:
 
 
 class OnFail:
-    """Runs a command for one frame after another, in their order, in a thread of its own.
+    """Runs a command for one frame after another, in order, in a thread of its own.
 
-    The command is no shell's: it is split as a shell would, then {name}, {path} and {score} are filled in. They are also
-    in the environment variables ANOMEDGE_NAME, ANOMEDGE_PATH and ANOMEDGE_SCORE, for a shell's command line, where
-    {name} and {path} are refused: a file's name must not become a command. A name or path that begins with `-` is
-    given as `./-...`. The command gets the frame's JSON line on its standard input, and what it prints goes to
-    standard error. It leads a process group of its own, which is killed as a whole when it takes too long.
+    The command runs without a shell: it is split as a shell splits, then {name}, {path} and {score} are replaced. The
+    same values are in the environment variables ANOMEDGE_NAME, ANOMEDGE_PATH and ANOMEDGE_SCORE, for shell commands,
+    where {name} and {path} are refused because a file's name must not become program text. A name or path that begins
+    with `-` is passed as `./-...`. The frame's JSON line is the command's standard input; its standard output goes to
+    standard error. It leads its own process group, which is killed as a whole after the timeout.
 
     Args:
-        command: to run.
-        report: called with a frame's name and a message when its command cannot run, fails or takes too long.
-        timeout: seconds.
-        waiting: how many frames may wait for their command; `submit` blocks at more.
+        command: the command line.
+        report: called with a frame's name and a message if its command cannot run, fails or times out.
+        timeout: in seconds.
+        waiting: largest number of frames that wait for their command; beyond it `submit` blocks.
 
     Raises:
-        InputError: as `placeholders.split_command`.
+        InputError: see `placeholders.split_command`.
     """
 
     def __init__(
@@ -87,19 +94,18 @@ class OnFail:
         self._worker.start()
 
     def submit(self, job: Job) -> None:
-        """Have the command run for a frame; blocks while too many wait."""
+        """Queue a frame for the command; block while too many wait."""
         self._jobs.put(job)
 
     def close(self) -> None:
-        """Wait until every frame's command has run, each no longer than its timeout."""
+        """Wait until the command has run for every queued frame."""
         self._jobs.put(None)
         while self._worker.is_alive():
-            self._worker.join(
-                1.0
-            )  # in pieces, so that a signal is never kept waiting for long
+            # A timeout lets Python run signal handlers in between.
+            self._worker.join(1.0)
 
     def kill(self) -> None:
-        """Kill the command that runs now, with its process group."""
+        """Kill the running command and its process group."""
         process = self._process
         if process is not None and process.returncode is None:
             _kill(process)
@@ -108,16 +114,14 @@ class OnFail:
         while (job := self._jobs.get()) is not None:
             try:
                 self._run(job)
-            except (
-                OSError,
-                ValueError,
-            ) as error:  # no memory, no right, a name with a NUL
+            # No memory, no permission, or a name with a NUL character.
+            except (OSError, ValueError) as error:
                 self._report(job.name, f"--on-fail could not run ({error})")
 
     def _run(self, job: Job) -> None:
         values = job.values
         arguments = [filled(part, values) for part in self._parts]
-        # Not a shell, and standard output belongs to the JSON lines.
+        # Without a shell; standard output is reserved for the JSON lines.
         with subprocess.Popen(  # noqa: S603
             arguments,
             stdin=subprocess.PIPE,
@@ -145,14 +149,14 @@ class OnFail:
 
 
 class PictureKeeper:
-    """Keeps the newest pictures in a folder, and deletes older ones of its own, never anything else.
+    """Saves pictures in a folder and deletes its oldest ones; never touches other files.
 
     Args:
-        folder: made when it is missing.
-        keep: how many pictures stay, those of earlier runs included.
+        folder: created if it does not exist.
+        keep: largest number of pictures, those of earlier runs included.
 
     Raises:
-        OutputError: the folder cannot be made or written.
+        OutputError: the folder cannot be created or written.
     """
 
     def __init__(self, folder: Path, keep: int = 1000) -> None:
@@ -161,17 +165,9 @@ class PictureKeeper:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             check_target(folder / "overlay.png", force=True)
-            names = [path.name for path in folder.iterdir()]
-            self._names = deque(
-                sorted(name for name in names if _KEPT.fullmatch(name))
-            )
-            for name in names:
-                if (
-                    name.startswith(".")
-                    and name.endswith(".tmp")
-                    and _KEPT.match(name[1:])
-                ):
-                    (folder / name).unlink()  # what a power cut left
+            names = sorted(path.name for path in folder.iterdir())
+            self._names = deque(filter(_KEPT.fullmatch, names))
+            self._remove_temporary_files(names)
         except OSError as error:
             reason = error.strerror or str(error)
             raise OutputError(
@@ -181,10 +177,10 @@ class PictureKeeper:
     def save(
         self, picture: Frame, *, name: str, number: int, time: float
     ) -> Path:
-        """Write a picture as PNG, whole or not at all, and return its path.
+        """Write a picture as PNG, atomically, and return its path.
 
         Raises:
-            OutputError: it cannot be written, or an old one cannot be deleted.
+            OutputError: it cannot be written, or an old picture cannot be deleted.
         """
         moment = datetime.fromtimestamp(time, timezone.utc).strftime(
             "%Y%m%dT%H%M%S.%fZ"
@@ -193,9 +189,8 @@ class PictureKeeper:
         target = self.folder / f"{moment}-{number:08d}-{plain}.overlay.png"
         try:
             self._make_room()
-            with atomic_file(
-                target, force=True, sweep=False
-            ) as temporary:  # swept once, in __init__
+            # Abandoned temporary files are removed once, in __init__.
+            with atomic_file(target, force=True, sweep=False) as temporary:
                 Image.fromarray(picture).save(temporary, format="PNG")
         except OSError as error:
             reason = error.strerror or str(error)
@@ -204,6 +199,13 @@ class PictureKeeper:
             ) from error
         self._names.append(target.name)
         return target
+
+    def _remove_temporary_files(self, names: Sequence[str]) -> None:
+        """Remove temporary files of its pictures that a killed process left."""
+        for name in names:
+            is_temporary = name.startswith(".") and name.endswith(".tmp")
+            if is_temporary and _KEPT.match(name[1:]):
+                (self.folder / name).unlink()
 
     def _make_room(self) -> None:
         while len(self._names) >= self.keep:

@@ -24,7 +24,7 @@ from anomedge.commands._results import (
 from anomedge.errors import OutputError
 from anomedge.files import atomic as files
 from anomedge.files import canonical_json
-from anomedge.station.calibration import set_by_hand
+from anomedge.station.calibration import override_thresholds
 from tests.commands.test_commands import run
 from tests.conftest import FRAME
 
@@ -318,7 +318,7 @@ def test_overlays_that_cannot_be_written_are_named_and_cost_no_result(
 
 def test_local_thresholds_are_said_on_standard_error(part, folder, capfd):
     opened = Bundle.open(part)
-    write_local(opened, set_by_hand(opened, 123.5, None))
+    write_local(opened, override_thresholds(opened, 123.5, None))
     assert run("predict", part, folder, "--json") == 0
     said = capfd.readouterr()
     assert len(json.loads(said.out)) == 3

@@ -1,4 +1,4 @@
-"""`anomedge watch` as a station's service manager, shell and camera see it."""
+"""`anomedge watch` under a service manager, in a shell pipe, and with cameras that fail."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from anomedge.bundle import Bundle, LocalSettings, write_local
 from anomedge.commands.watch import _stopped_by_signals
 from anomedge.images import list_pictures, read_picture
 from tests.conftest import FRAME
-from tests.station.test_cameras import write_video
+from tests.station.sources.test_video import write_video
 from tests.station.test_reactions import ended
 
 COMMAND = [sys.executable, "-W", "error", "-m", "anomedge", "watch"]
@@ -150,7 +150,7 @@ def test_a_video_of_another_size_is_stretched_or_ends(part, tmp_path, capfd):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["missing"], "expected a folder, a video file"),
+        (["missing"], "a folder, a video file"),
         (
             [".", "--on-fail", "no-such-program"],
             "expected a program that can be run",
@@ -161,8 +161,8 @@ def test_a_video_of_another_size_is_stretched_or_ends(part, tmp_path, capfd):
         ),
         ([".", "--save", "."], "overlays would be inspected"),
         ([".", "--once", "--new"], "expected one of them"),
-        (["0", "--once"], "expected a folder"),
-        ([".", "--retries", "2"], "without a camera"),
+        (["0", "--once"], "expected a folder: leave --once out"),
+        ([".", "--retries", "2"], "expected a camera: leave --retries out"),
         ([".", "--precision", "int8"], "got precision"),
         ([".", "--queue", "0"], "queue"),
         (["one.png"], "anomedge predict"),
@@ -423,7 +423,7 @@ def test_handlers_are_put_back_and_left_alone_in_other_threads():
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     asked = []
     with _stopped_by_signals(
-        lambda: asked.append("stop"), lambda: asked.append("last words")
+        lambda: asked.append("stop"), lambda: asked.append("clean up")
     ):
         signal.raise_signal(signal.SIGTERM)
         assert asked == ["stop"]

@@ -1,9 +1,8 @@
-"""The loop with a detector of one line and sources that do what cameras, disks and readers do to it."""
+"""The loop with a trivial detector and sources that behave as cameras, disks and readers do."""
 
 import errno
 import io
 import json
-import os
 import threading
 import time
 from types import SimpleNamespace
@@ -15,15 +14,17 @@ from anomedge.errors import InputError, OutputError, RuntimeFailure
 from anomedge.inspector import Result
 from anomedge.resample import Geometry
 from anomedge.station import (
-    READER,
-    Lines,
-    Mailbox,
+    READER_THREAD,
+    CapturedFrame,
+    EventWriter,
     Station,
     StationOptions,
-    sources,
+    UnusableFrame,
 )
 from anomedge.station.reactions import OnFail
-from anomedge.station.sources import CameraSource, Captured, Notice, Trouble
+from anomedge.station.sources import _opencv
+from anomedge.station.sources.camera import CameraSource
+from anomedge.station.sources.folder import FolderSource
 from anomedge.threshold import Decision, Origin
 
 SIZE = (8, 12)
@@ -89,10 +90,10 @@ class ListSource:
     """Items from a list, as fast as they are taken."""
 
     def __init__(self, items, live=False):
-        self.name, self.live, self.given = "list", live, items
+        self.title, self.live, self.given = "list", live, items
         self.taken = 0
 
-    def items(self, stop):
+    def events(self, stop):
         for item in self.given:
             if stop.is_set():
                 return
@@ -101,7 +102,7 @@ class ListSource:
 
 
 def frame(number, grey=0, size=SIZE, path=None):
-    return Captured(
+    return CapturedFrame(
         number,
         f"f{number}",
         np.full((*size, 3), grey, np.uint8),
@@ -118,26 +119,26 @@ def run(
     on_fail=None,
     keeper=None,
     inspector=None,
-    lines=None,
+    output=None,
 ):
     """The lines of a run."""
-    lines = lines or Lines(io.StringIO())
-    source = items if hasattr(items, "items") else ListSource(items, live)
+    output = output or EventWriter(io.StringIO())
+    source = items if hasattr(items, "events") else ListSource(items, live)
     command = (
-        OnFail(on_fail, lines.error) if isinstance(on_fail, str) else on_fail
+        OnFail(on_fail, output.error) if isinstance(on_fail, str) else on_fail
     )
     try:
         Station(
             inspector or GreyInspector(),
             source,
-            lines,
+            output,
             options,
             command,
             keeper,
         ).run()
     finally:
         said = [
-            json.loads(line) for line in lines._stream.getvalue().splitlines()
+            json.loads(line) for line in output._stream.getvalue().splitlines()
         ]
     return said
 
@@ -148,7 +149,7 @@ def events(lines):
 
 def test_one_line_a_frame_between_started_and_stopped():
     lines = run(
-        [frame(1, 7), Trouble(2, "bad", "no picture", 2.0), frame(3, 120)]
+        [frame(1, 7), UnusableFrame(2, "bad", "no picture", 2.0), frame(3, 120)]
     )
     assert events(lines) == ["started", "frame", "error", "frame", "stopped"]
     assert lines[1] == {
@@ -208,7 +209,7 @@ def test_a_live_source_drops_its_oldest_frames_and_counts_them():
 
 def test_a_live_source_slower_than_the_loop_drops_nothing():
     class Slow(ListSource):
-        def items(self, stop):
+        def events(self, stop):
             for item in self.given:
                 stop.wait(0.01)
                 yield item
@@ -223,32 +224,8 @@ def test_a_live_source_slower_than_the_loop_drops_nothing():
     assert lines[-1]["dropped"] == 0
 
 
-def test_notices_are_never_dropped():
-    box = Mailbox(2, live=True)
-    notice = Notice("waiting", "camera", "gone", 1.0)
-    for item in (frame(1), notice, frame(2), frame(3)):
-        assert box.put(item)
-    assert box.get(0) == (notice, 0)
-    item, dropped = box.get(0)
-    assert (item.number, dropped, box.dropped) == (3, 2, 2)
-    box.finish()
-    assert box.ended
-    assert box.get(0) == (None, 0)
-
-
-def test_a_reader_that_waits_for_room_is_freed():
-    box = Mailbox(1, live=False)
-    box.put(frame(1))
-    answers = []
-    thread = threading.Thread(target=lambda: answers.append(box.put(frame(2))))
-    thread.start()
-    box.close()
-    thread.join(5)
-    assert answers == [False]
-
-
 def test_a_camera_that_goes_and_comes_is_told_in_lines(monkeypatch):
-    from tests.station.test_cameras import fake_opencv
+    from tests.station.sources.test_camera import fake_opencv
 
     def shots(*greys):
         return [np.full((*SIZE, 3), grey, np.uint8) for grey in greys]
@@ -256,8 +233,8 @@ def test_a_camera_that_goes_and_comes_is_told_in_lines(monkeypatch):
     fake_opencv(monkeypatch, shots(1, 2), [], shots(3))
     source = CameraSource("0", retries=2, first=0.01, longest=0.01)
     with pytest.raises(InputError, match="no frame after 2 attempts"):
-        run(source, lines=(lines := Lines(io.StringIO())))
-    said = [json.loads(line) for line in lines._stream.getvalue().splitlines()]
+        run(source, output=(output := EventWriter(io.StringIO())))
+    said = [json.loads(line) for line in output._stream.getvalue().splitlines()]
     assert events(said) == [
         "started", "frame", "frame", "waiting", "waiting", "resumed", "frame", "waiting", "waiting", "stopped",
     ]  # fmt: skip
@@ -267,41 +244,41 @@ def test_a_camera_that_goes_and_comes_is_told_in_lines(monkeypatch):
 
 @pytest.mark.parametrize("state", ["empty", "backoff", "hanging", "busy"])
 def test_stop_is_prompt(state, monkeypatch, tmp_path):
-    from tests.station.test_cameras import fake_opencv
+    from tests.station.sources.test_camera import fake_opencv
 
     fake_opencv(monkeypatch)
     hanging = threading.Event()
     source = (
-        sources.FolderSource(tmp_path, poll=60)
+        FolderSource(tmp_path, poll=60)
         if state == "empty"
         else CameraSource("0", first=60, longest=60)
     )
     if state == "hanging":
         monkeypatch.setattr(
-            sources, "_next", lambda *_: hanging.wait(20) and None
+            _opencv, "next_frame", lambda *_: hanging.wait(20) and None
         )
     if state == "busy":
         source = ListSource([frame(number) for number in range(1, 100)])
     station = Station(
         GreyInspector(0.02 if state == "busy" else 0),
         source,
-        Lines(stream := io.StringIO()),
+        EventWriter(stream := io.StringIO()),
     )
     threading.Timer(0.3, station.stop).start()
     start = time.monotonic()
     summary = station.run()
     assert 0.2 < time.monotonic() - start < 2.5
     assert json.loads(stream.getvalue().splitlines()[-1])["event"] == "stopped"
-    assert any(thread.name == READER for thread in threading.enumerate()) == (
-        state == "hanging"
-    )
+    assert any(
+        thread.name == READER_THREAD for thread in threading.enumerate()
+    ) == (state == "hanging")
     assert (summary.frames > 0) == (state == "busy")
     hanging.set()
 
 
 def test_limit_counts_every_frame():
     lines = run(
-        [frame(1), Trouble(2, "bad", "-"), frame(3), frame(4)],
+        [frame(1), UnusableFrame(2, "bad", "-"), frame(3), frame(4)],
         options=StationOptions(limit=3),
     )
     assert events(lines) == ["started", "frame", "error", "frame", "stopped"]
@@ -326,11 +303,11 @@ def test_a_blind_station_ends_with_the_error():
         frame(number, grey)
         for number, grey in enumerate((255, 255, 0, 255, 255, 255, 0), start=1)
     ]
-    lines = Lines(stream := io.StringIO())
+    output = EventWriter(stream := io.StringIO())
     with pytest.raises(
         RuntimeFailure, match=r"3 frames in a row .* not finite"
     ):
-        run(given, options=StationOptions(give_up=3), lines=lines)
+        run(given, options=StationOptions(give_up=3), output=output)
     assert events([json.loads(line) for line in stream.getvalue().splitlines()]) == [
         "started", "error", "error", "frame", "error", "error", "error", "stopped",
     ]  # fmt: skip
@@ -355,14 +332,14 @@ def test_a_camera_of_the_wrong_size_is_blind_too_but_not_a_folder(tmp_path):
 
 
 def test_errors_of_the_source_end_the_loop_after_what_came_before():
-    def items(stop):
+    def fail(stop):
         yield frame(1)
         raise ZeroDivisionError("a bug")
 
-    source = SimpleNamespace(name="broken", live=False, items=items)
-    lines = Lines(stream := io.StringIO())
+    source = SimpleNamespace(title="broken", live=False, events=fail)
+    output = EventWriter(stream := io.StringIO())
     with pytest.raises(ZeroDivisionError):
-        run(source, lines=lines)
+        run(source, output=output)
     assert events(
         [json.loads(line) for line in stream.getvalue().splitlines()]
     ) == ["started", "frame", "stopped"]
@@ -384,7 +361,7 @@ def test_a_closed_output_ends_the_loop_without_error():
     run(
         [frame(number) for number in range(1, 500)],
         inspector=inspector,
-        lines=Lines(stream),
+        output=EventWriter(stream),
     )
     assert len(inspector.seen) == 2
 
@@ -394,15 +371,10 @@ def test_an_output_that_cannot_be_written_is_an_error():
         OSError(errno.ENOSPC, "No space left on device"), good=2
     )
     with pytest.raises(OutputError, match="No space left"):
-        run([frame(number) for number in range(1, 500)], lines=Lines(stream))
-
-
-def test_no_line_holds_nan_or_broken_unicode():
-    with pytest.raises(ValueError, match="JSON compliant"):
-        Lines(io.StringIO()).write("frame", score=float("nan"))
-    line = Lines(io.StringIO()).write("frame", name=os.fsdecode(b"\xff\n.png"))
-    assert line.isascii()
-    assert "\n" not in line
+        run(
+            [frame(number) for number in range(1, 500)],
+            output=EventWriter(stream),
+        )
 
 
 def test_a_change_of_the_bundle_is_a_line_and_told():
@@ -411,8 +383,8 @@ def test_a_change_of_the_bundle_is_a_line_and_told():
     Station(
         inspector,
         ListSource([frame(1), frame(2), frame(3)]),
-        Lines(stream),
-        tell=told.append,
+        EventWriter(stream),
+        warn=told.append,
     ).run()
     said = [json.loads(line) for line in stream.getvalue().splitlines()]
     (line,) = [line for line in said if line["event"] == "changed"]

@@ -1,41 +1,16 @@
-"""Folders as a station meets them: filling, in pieces, gone, back.
-
-A source waits only through `stop.wait`, so these tests give it an event whose waits play the world's next move: no
-test sleeps, and each sees exactly what the source sees between two looks.
-"""
+"""Folders that fill, hold half-written files, disappear and return."""
 
 import os
 import shutil
-import threading
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from anomedge.errors import InputError
-from anomedge.station import sources
-from anomedge.station.sources import Captured, FolderSource, Trouble
-
-
-class World(threading.Event):
-    """What happens at each wait, in turn; then the end."""
-
-    def __init__(self, *moves):
-        super().__init__()
-        self.moves, self.waits = iter(moves), []
-
-    def wait(self, timeout=None):
-        self.waits.append(timeout)
-        move = next(self.moves, None)
-        if move is None:
-            self.set()
-        else:
-            move()
-        return self.is_set()
-
-
-def nothing():
-    pass
+from anomedge.station.sources import folder as folder_module
+from anomedge.station.sources.folder import FolderSource
+from tests.station.sources.world import World, nothing, short
 
 
 def png(path, grey=0, when=None):
@@ -45,18 +20,12 @@ def png(path, grey=0, when=None):
     return path
 
 
-def told(source, *moves):
-    """Items in short: a frame's name, or the kind and name of what else there is."""
-    return [short(item) for item in source.items(World(*moves))]
+def events_of(source, *moves):
+    """Short form of each event while the moves happen, one at each wait."""
+    return [short(item) for item in source.events(World(*moves))]
 
 
-def short(item):
-    if isinstance(item, Captured):
-        return item.name
-    return ("trouble", item.name) if isinstance(item, Trouble) else item.event
-
-
-def test_a_folder_gives_what_is_there_in_order_then_what_arrives(tmp_path):
+def test_present_pictures_come_first_then_arriving_ones(tmp_path):
     png(tmp_path / "b.png", when=100)
     png(tmp_path / "a.png", when=200)
     png(tmp_path / "c.png", when=100)
@@ -67,7 +36,7 @@ def test_a_folder_gives_what_is_there_in_order_then_what_arrives(tmp_path):
 
     source = FolderSource(tmp_path, poll=7)
     world = World(nothing, arrive, nothing, nothing)
-    items = list(source.items(world))
+    items = list(source.events(world))
     assert [item.name for item in items] == [
         "b.png",
         "c.png",
@@ -96,7 +65,7 @@ def test_a_file_is_read_when_it_has_stopped_growing(tmp_path):
         return move
 
     moves = [grow(10), grow(40), grow(len(content)), nothing]
-    items = list(FolderSource(tmp_path).items(World(*moves)))
+    items = list(FolderSource(tmp_path).events(World(*moves)))
     assert seen == [10, 40, len(content)]
     assert [short(item) for item in items] == ["part.png"]
     assert items[0].pixels.max() == 9
@@ -110,7 +79,7 @@ def test_a_renamed_file_is_read_at_the_second_look(tmp_path):
         lambda: looks.append("first"),
         lambda: looks.append("second"),
     ]
-    items = FolderSource(tmp_path).items(World(*moves))
+    items = FolderSource(tmp_path).events(World(*moves))
     assert short(next(items)) == "x.png"
     assert looks == ["first"]
 
@@ -128,15 +97,13 @@ def test_a_file_read_too_early_is_an_error_and_is_read_again_when_whole(
         nothing,
         nothing,
     ]
-    assert told(FolderSource(tmp_path), *moves) == [
-        ("trouble", "x.png"),
+    assert events_of(FolderSource(tmp_path), *moves) == [
+        ("unusable", "x.png"),
         "x.png",
     ]
 
 
-def test_a_file_rewritten_while_it_is_read_waits_for_its_next_turn(
-    tmp_path, monkeypatch
-):
+def test_a_file_rewritten_during_reading_is_read_later(tmp_path, monkeypatch):
     target = png(tmp_path / "x.png", grey=1, when=100)
     reads = []
 
@@ -147,9 +114,9 @@ def test_a_file_rewritten_while_it_is_read_waits_for_its_next_turn(
             png(target, grey=2, when=200)
         return pixels
 
-    real = sources.read_picture
-    monkeypatch.setattr(sources, "read_picture", read)
-    items = list(FolderSource(tmp_path).items(World(*[nothing] * 4)))
+    real = folder_module.read_picture
+    monkeypatch.setattr(folder_module, "read_picture", read)
+    items = list(FolderSource(tmp_path).events(World(*[nothing] * 4)))
     assert reads == [1, 2]
     assert [(item.number, item.pixels.max()) for item in items] == [(1, 2)]
 
@@ -165,10 +132,14 @@ def test_a_rewritten_file_is_read_again_and_no_other(tmp_path):
         nothing,
         nothing,
     ]
-    assert told(FolderSource(tmp_path), *moves) == ["a.png", "b.png", "a.png"]
+    assert events_of(FolderSource(tmp_path), *moves) == [
+        "a.png",
+        "b.png",
+        "a.png",
+    ]
 
 
-def test_hidden_temporary_linked_and_other_files_are_left_out(tmp_path):
+def test_hidden_temporary_linked_and_other_files_are_skipped(tmp_path):
     outside = png(tmp_path / "outside.png")
     folder = tmp_path / "in"
     folder.mkdir()
@@ -178,36 +149,36 @@ def test_hidden_temporary_linked_and_other_files_are_left_out(tmp_path):
     (folder / "f.png").symlink_to(outside)
     os.mkfifo(folder / "g.png")
     png(folder / "H.PNG")
-    assert told(FolderSource(folder), nothing, nothing) == ["H.PNG"]
+    assert events_of(FolderSource(folder), nothing, nothing) == ["H.PNG"]
 
 
-def test_unreadable_pictures_are_troubles(tmp_path):
+def test_unreadable_pictures_are_unusable_frames(tmp_path):
     png(tmp_path / "a.png", when=1)
     (tmp_path / "b.png").write_bytes(b"no picture")
     os.utime(tmp_path / "b.png", (2, 2))
     png(tmp_path / "c.png", when=3)
-    items = list(FolderSource(tmp_path).items(World(nothing, nothing)))
+    items = list(FolderSource(tmp_path).events(World(nothing, nothing)))
     assert [short(item) for item in items] == [
         "a.png",
-        ("trouble", "b.png"),
+        ("unusable", "b.png"),
         "c.png",
     ]
     assert [item.number for item in items] == [1, 2, 3]
     assert "cannot be read as a picture" in items[1].message
 
 
-def test_a_picture_taken_away_before_its_turn_is_a_trouble(tmp_path):
+def test_a_picture_deleted_before_it_is_read_is_an_unusable_frame(tmp_path):
     png(tmp_path / "a.png", when=1)
     png(tmp_path / "b.png", when=2)
-    items = FolderSource(tmp_path).items(World(nothing, nothing, nothing))
+    items = FolderSource(tmp_path).events(World(nothing, nothing, nothing))
     assert short(next(items)) == "a.png"
     (tmp_path / "b.png").unlink()
     rest = list(items)
-    assert [short(item) for item in rest] == [("trouble", "b.png")]
+    assert [short(item) for item in rest] == [("unusable", "b.png")]
     assert "taken away" in rest[0].message
 
 
-def test_a_folder_that_vanishes_is_waited_for_and_told_once(tmp_path):
+def test_a_lost_folder_is_waited_for_and_reported_once(tmp_path):
     folder, aside = tmp_path / "in", tmp_path / "aside"
     folder.mkdir()
     png(folder / "a.png", when=1)
@@ -225,7 +196,7 @@ def test_a_folder_that_vanishes_is_waited_for_and_told_once(tmp_path):
         nothing,
         nothing,
     ]
-    assert told(FolderSource(folder), *moves) == [
+    assert events_of(FolderSource(folder), *moves) == [
         "a.png",
         "waiting",
         "resumed",
@@ -238,7 +209,7 @@ def test_a_folder_that_vanishes_between_two_pictures_loses_none(tmp_path):
     folder.mkdir()
     for when, name in enumerate(("a.png", "b.png", "c.png")):
         png(folder / name, when=when)
-    items = FolderSource(folder).items(
+    items = FolderSource(folder).events(
         World(nothing, nothing, lambda: aside.rename(folder), nothing, nothing)
     )
     assert short(next(items)) == "a.png"
@@ -251,7 +222,7 @@ def test_a_folder_that_vanishes_between_two_pictures_loses_none(tmp_path):
     ]
 
 
-def test_an_unmounted_drive_brings_no_picture_twice(tmp_path):
+def test_an_unmounted_drive_repeats_no_picture(tmp_path):
     folder, aside = tmp_path / "in", tmp_path / "aside"
     folder.mkdir()
     png(folder / "a.png")
@@ -265,10 +236,10 @@ def test_an_unmounted_drive_brings_no_picture_twice(tmp_path):
         aside.rename(folder)
 
     moves = [nothing, unmount, nothing, mount, nothing, nothing]
-    assert told(FolderSource(folder), *moves) == ["a.png"]
+    assert events_of(FolderSource(folder), *moves) == ["a.png"]
 
 
-def test_memory_is_one_entry_a_file_in_the_folder(tmp_path):
+def test_memory_is_one_entry_per_file_in_the_folder(tmp_path):
     source = FolderSource(tmp_path)
     sizes = []
 
@@ -284,13 +255,13 @@ def test_memory_is_one_entry_a_file_in_the_folder(tmp_path):
     moves = [
         move for number in range(100, 160) for move in (turn(number), nothing)
     ]
-    assert told(source, *moves) == [
+    assert events_of(source, *moves) == [
         f"{number}.png" for number in range(100, 160)
     ]
     assert max(sizes) <= 3
 
 
-def test_new_leaves_out_what_is_there(tmp_path):
+def test_new_skips_pictures_present_at_the_start(tmp_path):
     png(tmp_path / "old.png", when=1)
     moves = [
         nothing,
@@ -298,7 +269,9 @@ def test_new_leaves_out_what_is_there(tmp_path):
         nothing,
         nothing,
     ]
-    assert told(FolderSource(tmp_path, only_new=True), *moves) == ["new.png"]
+    assert events_of(FolderSource(tmp_path, only_new=True), *moves) == [
+        "new.png"
+    ]
 
 
 def test_once_ends_when_the_first_listing_is_read(tmp_path):
@@ -306,23 +279,25 @@ def test_once_ends_when_the_first_listing_is_read(tmp_path):
     (tmp_path / "b.png").write_bytes(b"no picture")
     world = World(lambda: png(tmp_path / "later.png"), *[nothing] * 5)
     assert [
-        short(item) for item in FolderSource(tmp_path, once=True).items(world)
-    ] == ["a.png", ("trouble", "b.png")]
+        short(item) for item in FolderSource(tmp_path, once=True).events(world)
+    ] == ["a.png", ("unusable", "b.png")]
     assert not world.is_set()
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert told(FolderSource(empty, once=True), nothing) == []
+    assert events_of(FolderSource(empty, once=True), nothing) == []
 
 
-def test_names_that_are_no_unicode_are_read(tmp_path):
+def test_names_that_are_not_unicode_are_read(tmp_path):
     try:
         png(tmp_path / os.fsdecode(b"\xff.png"))
     except OSError:
         pytest.skip("this file system takes Unicode only")
-    assert told(FolderSource(tmp_path), nothing) == [os.fsdecode(b"\xff.png")]
+    assert events_of(FolderSource(tmp_path), nothing) == [
+        os.fsdecode(b"\xff.png")
+    ]
 
 
-def test_what_is_no_folder_is_refused(tmp_path):
+def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(InputError, match="expected a folder"):
         FolderSource(tmp_path / "no")
 
@@ -330,6 +305,6 @@ def test_what_is_no_folder_is_refused(tmp_path):
 def test_a_removed_folder_never_ends_the_loop(tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
-    assert told(
+    assert events_of(
         FolderSource(folder), lambda: shutil.rmtree(folder), *[nothing] * 20
     ) == ["waiting"]
