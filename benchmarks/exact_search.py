@@ -221,7 +221,7 @@ def _sessions(
     module: nn.Module, path: Path, feed: dict[str, np.ndarray]
 ) -> list[Callable[[], object]]:
     """The module under ONNX Runtime and OpenVINO, two threads."""
-    from anomedge.runtimes._imports import import_onnxruntime, import_openvino
+    from anomedge.runtimes.imports import import_onnxruntime, import_openvino
 
     onnxruntime = import_onnxruntime()
     example = tuple(torch.from_numpy(array) for array in feed.values())

@@ -27,7 +27,7 @@ RUNTIMES = tuple(
 )
 FRAME = (96, 128)
 
-# Tests import vendors themselves, too; none of them sends usage statistics (see anomedge/runtimes/_imports.py).
+# Tests import vendors themselves, too; none of them sends usage statistics (see anomedge/runtimes/imports.py).
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 sys.modules.setdefault("openvino_telemetry", None)
 

@@ -8,7 +8,7 @@ import numpy as np
 from anomedge import Inspector
 from anomedge.images import list_pictures, read_picture
 from anomedge.parity.certificate import TOLERANCES
-from anomedge.runtimes._imports import import_openvino
+from anomedge.runtimes.imports import import_openvino
 
 ROOT = Path(__file__).parent.parent
 HINT = '{"INFERENCE_PRECISION_HINT": "f32"}'

@@ -21,7 +21,7 @@ from anomedge.export.bundling import ExportOptions, export
 from anomedge.export.writing import write_onnx
 from anomedge.images import read_picture
 from anomedge.parity.golden import read_golden
-from anomedge.runtimes import GraphFile, Options, _graph
+from anomedge.runtimes import GraphFile, Options, graph_file
 from tests.conftest import FRAME, RUNTIMES
 from tests.runtimes.conftest import machine as machine  # a fixture
 
@@ -36,7 +36,7 @@ def layouts(request, model_paths, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "past the limit":
             patch.setitem(write_onnx.__kwdefaults__, "limit", 1 << 20)
-            patch.setattr(_graph, "_LARGEST", 0)
+            patch.setattr(graph_file, "_LARGEST", 0)
         export(model_paths["padim"], target, options)
     assert (target / "model.onnx.data").exists() == (
         request.param == "past the limit"
@@ -56,11 +56,11 @@ LAW = """
     from anomedge import runtimes
     from anomedge.bundle import Bundle
     from anomedge.errors import IntegrityError
-    from anomedge.runtimes import Options, _graph
+    from anomedge.runtimes import Options, graph_file
 
     root, named = Path(sys.argv[1]), sys.argv[2].split(",")
     if (root / "model.onnx.data").exists():
-        _graph._LARGEST = 0
+        graph_file._LARGEST = 0
     bundle = Bundle.open(root)
     own = bundle.variant("fp32")
     ROLES = {
@@ -145,8 +145,8 @@ def test_the_values_of_other_files_are_those_that_the_vendor_would_read(
         0, 256, (2, *FRAME, 3), dtype=np.uint8
     )
     found = []
-    for largest in (_graph._LARGEST, 0):
-        monkeypatch.setattr(_graph, "_LARGEST", largest)
+    for largest in (graph_file._LARGEST, 0):
+        monkeypatch.setattr(graph_file, "_LARGEST", largest)
         with runtimes.get(runtime).from_bundle(bundle, options) as session:
             found.append(session.run({"frames": frames}))
     for name, values in found[0].items():

@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 
 from anomedge.errors import ExportError
-from anomedge.runtimes._imports import import_openvino
+from anomedge.runtimes.imports import import_openvino
 
 __all__ = ["write_ir", "write_onnx", "write_tapped"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from anomedge.bundle import Bundle
 from anomedge.errors import InputError, RuntimeMissing
-from anomedge.runtimes._base import (
+from anomedge.runtimes.base import (
     Built,
     Options,
     Session,
@@ -19,7 +19,7 @@ from anomedge.runtimes._base import (
     how_to_install,
     is_there,
 )
-from anomedge.runtimes._graph import GraphFile
+from anomedge.runtimes.graph_file import GraphFile
 
 __all__ = [
     "TF32",

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from anomedge.errors import DeviceMismatch, InputError
-from anomedge.runtimes._base import Session, Tensors, TensorSpec
-from anomedge.runtimes._external import values_of
-from anomedge.runtimes._graph import Loaded
-from anomedge.runtimes._imports import import_onnxruntime
+from anomedge.runtimes.base import Session, Tensors, TensorSpec
+from anomedge.runtimes.external_tensors import values_of
+from anomedge.runtimes.graph_file import Loaded
+from anomedge.runtimes.imports import import_onnxruntime
 from anomedge.runtimes.nvidia import providers as gpu
 
 __all__ = ["OrtSession"]

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from anomedge.bundle import Variant
 from anomedge.errors import DeviceMismatch, InputError, RuntimeFailure
-from anomedge.runtimes._base import Options, Session, Tensors, TensorSpec
-from anomedge.runtimes._imports import import_openvino
+from anomedge.runtimes.base import Options, Session, Tensors, TensorSpec
+from anomedge.runtimes.imports import import_openvino
 
 __all__ = ["OvSession"]
 

@@ -19,7 +19,7 @@ def open_graph(runtime: str, path: Path, threads: int) -> Call:
 
 
 def _onnxruntime(path: Path, threads: int) -> Call:
-    from anomedge.runtimes._imports import import_onnxruntime
+    from anomedge.runtimes.imports import import_onnxruntime
 
     onnxruntime = import_onnxruntime()
     settings = onnxruntime.SessionOptions()
@@ -35,7 +35,7 @@ def _onnxruntime(path: Path, threads: int) -> Call:
 
 
 def _openvino(path: Path, threads: int) -> Call:
-    from anomedge.runtimes._imports import import_openvino
+    from anomedge.runtimes.imports import import_openvino
 
     openvino = import_openvino()
     from openvino import properties

@@ -19,7 +19,7 @@ from anomalib.models import Padim, Patchcore
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from anomedge.runtimes._imports import import_openvino
+from anomedge.runtimes.imports import import_openvino
 
 LAYERS = {
     "padim": ["layer1", "layer2", "layer3"],

@@ -88,7 +88,7 @@ def _with_torch(device: str, side: int, size: int) -> dict[str, Any]:
 def _with_onnxruntime(device: str, side: int, size: int) -> dict[str, Any]:
     from onnx import TensorProto, helper
 
-    from anomedge.runtimes._imports import import_onnxruntime
+    from anomedge.runtimes.imports import import_onnxruntime
 
     onnxruntime = import_onnxruntime()
     types = {

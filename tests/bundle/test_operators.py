@@ -25,8 +25,8 @@ from anomedge.bundle.protobuf import (
     varint,
 )
 from anomedge.errors import BundleError, RuntimeFailure
-from anomedge.runtimes import _graph
-from anomedge.runtimes._external import external_tensors
+from anomedge.runtimes import graph_file
+from anomedge.runtimes.external_tensors import external_tensors
 from tests.commands.test_commands import run
 from tests.conftest import RUNTIMES
 
@@ -203,8 +203,8 @@ def test_a_reference_that_states_its_file_twice():
 def test_a_reference_that_both_walks_missed_is_found_in_the_bytes(
     root, runtime, monkeypatch
 ):
-    monkeypatch.setattr(_graph, "faults_of_onnx", lambda content: iter(()))
-    monkeypatch.setattr(_graph, "external_tensors", lambda content: [])
+    monkeypatch.setattr(graph_file, "faults_of_onnx", lambda content: iter(()))
+    monkeypatch.setattr(graph_file, "external_tensors", lambda content: [])
     bundle = with_graph(root, changed(with_initializer(located())))
     with pytest.raises(
         BundleError, match="refers to a file whose hash is not checked"
@@ -221,7 +221,9 @@ def test_onnxruntime_resolves_no_reference(root, monkeypatch):
         ("external_tensors", []),
         ("has_references", False),
     ):
-        monkeypatch.setattr(_graph, name, lambda content, found=found: found)
+        monkeypatch.setattr(
+            graph_file, name, lambda content, found=found: found
+        )
     bundle = with_graph(root, changed(with_initializer(located())))
     with pytest.raises(RuntimeFailure, match="could not open"):
         runtimes.open(bundle, runtime="onnxruntime")

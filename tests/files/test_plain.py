@@ -14,7 +14,7 @@ from anomedge.errors import AnomedgeError, InputError, ModelError
 from anomedge.files import open_plain, sha256_of_file
 from anomedge.lint.skim import skim
 from anomedge.pipelines.model import load
-from anomedge.runtimes._graph import GraphFile
+from anomedge.runtimes.graph_file import GraphFile
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "mkfifo"), reason="no pipes in the file system"

@@ -13,7 +13,7 @@ import anomedge
 from tests.conftest import FRAME
 
 PACKAGE = Path(anomedge.__file__).parent
-ELSEWHERE = {"runtimes/_imports.py", "lint/workers/openvino_worker.py"}
+ELSEWHERE = {"runtimes/imports.py", "lint/workers/openvino_worker.py"}
 # What makes vendors behave otherwise than on a user's machine, or was set for these tests.
 UNSET = ("CI", "TF_BUILD", "JENKINS_URL", "ORT_DISABLE_TELEMETRY")
 # A statistic that is sent after all ends at a closed port of this machine.
@@ -165,7 +165,7 @@ def test_vendors_would_without_being_told(quiet):
 def test_an_applications_own_import_stands(quiet):
     code = """
 import sys, openvino_telemetry as own
-from anomedge.runtimes._imports import import_openvino
+from anomedge.runtimes.imports import import_openvino
 assert import_openvino() is import_openvino()
 assert sys.modules["openvino_telemetry"] is own
 """
@@ -177,7 +177,7 @@ def test_vendors_that_report_are_imported_in_one_place():
         place = file.relative_to(PACKAGE).as_posix()
         if place not in ELSEWHERE:
             assert not {"openvino", "onnxruntime"} & _imported(file), (
-                f"{place}: import it as runtimes/_imports.py does"
+                f"{place}: import it as runtimes/imports.py does"
             )
 
 

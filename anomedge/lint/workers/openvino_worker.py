@@ -15,7 +15,7 @@ STARTED = "anomedge-lint-started"
 
 def main(mode: str, paths: list[str]) -> None:
     """Read, and compile where asked for, in float32 as the adapter does."""
-    # Disable usage statistics as anomedge.runtimes._imports does; a worker does not import anomedge.
+    # Disable usage statistics as anomedge.runtimes.imports does; a worker does not import anomedge.
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     import openvino
 

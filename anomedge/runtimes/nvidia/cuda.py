@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anomedge.errors import RuntimeMissing
-from anomedge.runtimes._base import is_there
+from anomedge.runtimes.base import is_there
 from anomedge.runtimes.nvidia import gpus
 from anomedge.runtimes.tensorrt.log import VendorError
 

@@ -27,8 +27,8 @@ import numpy as np
 import numpy.typing as npt
 
 from anomedge.errors import DeviceMismatch, InputError
-from anomedge.runtimes._base import Options, Tensors, TensorSpec
-from anomedge.runtimes._graph import Loaded
+from anomedge.runtimes.base import Options, Tensors, TensorSpec
+from anomedge.runtimes.graph_file import Loaded
 from anomedge.runtimes.nvidia import gpus
 
 __all__ = [

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 from anomedge.errors import InputError
 from anomedge.progress import waiting
-from anomedge.runtimes._base import Options
-from anomedge.runtimes._graph import Loaded
+from anomedge.runtimes.base import Options
+from anomedge.runtimes.graph_file import Loaded
 from anomedge.runtimes.tensorrt.log import Lines, listen
 
 __all__ = ["Order", "Product", "build"]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from anomedge.files import sha256_of_bytes
-from anomedge.runtimes._base import Options
-from anomedge.runtimes._graph import Loaded
+from anomedge.runtimes.base import Options
+from anomedge.runtimes.graph_file import Loaded
 from anomedge.runtimes.nvidia.cuda import Cuda
 from anomedge.runtimes.nvidia.gpus import Gpu
 from anomedge.runtimes.tensorrt.builder import Order, Product, build

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anomedge.errors import InputError
-from anomedge.runtimes._base import Tensors, TensorSpec
+from anomedge.runtimes.base import Tensors, TensorSpec
 from anomedge.runtimes.nvidia.cuda import Buffer, Cuda
 from anomedge.runtimes.tensorrt.log import VendorError, listen
 

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from anomedge.errors import RuntimeMissing
-from anomedge.runtimes._base import how_to_install
+from anomedge.runtimes.base import how_to_install
 
 __all__ = ["Lines", "VendorError", "listen", "load"]
 

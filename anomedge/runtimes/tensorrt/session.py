@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy.typing as npt
 
 from anomedge.errors import DeviceMismatch
-from anomedge.runtimes._base import (
+from anomedge.runtimes.base import (
     Built,
     Options,
     Session,
@@ -21,7 +21,7 @@ from anomedge.runtimes._base import (
     is_there,
     translated,
 )
-from anomedge.runtimes._graph import GraphFile
+from anomedge.runtimes.graph_file import GraphFile
 from anomedge.runtimes.nvidia import gpus
 from anomedge.runtimes.nvidia.cuda import Cuda
 from anomedge.runtimes.nvidia.cuda import installed as cuda_is_installed

@@ -10,7 +10,7 @@ from torch import nn
 from anomedge.export.bundling import ExportOptions, export
 from anomedge.export.tracing import _exported
 from anomedge.pipelines.padim import Padim
-from anomedge.runtimes._imports import import_onnxruntime, import_openvino
+from anomedge.runtimes.imports import import_onnxruntime, import_openvino
 from tests.commands.test_commands import run
 from tests.conftest import FRAME, RUNTIMES
 

@@ -161,9 +161,9 @@ def test_a_cuda_python_that_is_newer_than_the_driver_is_told_from_a_fault(
 
 
 def test_on_a_jetson_tensorrt_is_not_installed_but_seen(monkeypatch, tmp_path):
-    monkeypatch.setattr(runtimes._base, "_JETSON", tmp_path)
+    monkeypatch.setattr(runtimes.base, "_JETSON", tmp_path)
     monkeypatch.setattr(
-        runtimes._base.importlib.util, "find_spec", lambda name: None
+        runtimes.base.importlib.util, "find_spec", lambda name: None
     )
     with pytest.raises(
         RuntimeMissing, match=r"comes with JetPack; .*--system-site-packages"
@@ -175,7 +175,7 @@ def test_on_a_jetson_tensorrt_is_not_installed_but_seen(monkeypatch, tmp_path):
 
 def test_not_installed_names_the_extra(monkeypatch):
     monkeypatch.setattr(
-        runtimes._base.importlib.util, "find_spec", lambda name: None
+        runtimes.base.importlib.util, "find_spec", lambda name: None
     )
     for short, extra in (("trt", "tensorrt"), ("rtx", "rtx")):
         with pytest.raises(

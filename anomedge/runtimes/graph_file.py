@@ -17,7 +17,7 @@ from anomedge.bundle import Bundle
 from anomedge.bundle.operators import faults_of_ir, faults_of_onnx
 from anomedge.errors import BundleError, InputError
 from anomedge.files import open_plain, sha256_of_bytes
-from anomedge.runtimes._external import (
+from anomedge.runtimes.external_tensors import (
     External,
     external_tensors,
     has_references,

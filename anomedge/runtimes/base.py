@@ -27,7 +27,7 @@ from anomedge.errors import (
     InputError,
     RuntimeFailure,
 )
-from anomedge.runtimes._graph import GraphFile
+from anomedge.runtimes.graph_file import GraphFile
 
 if TYPE_CHECKING:
     from typing_extensions import Self
