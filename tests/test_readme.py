@@ -1,35 +1,35 @@
-"""Every command and every piece of Python in the README, run as written."""
+"""Run the commands and the Python code of the README and the job pages."""
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-BLOCKS = re.findall(
-    r"^```(\w*)\n(.*?)^```",
-    (ROOT / "README.md").read_text(encoding="utf-8"),
-    re.MULTILINE | re.DOTALL,
+from tests.documentation import JOBS, README, blocks, commands
+
+PYTHON = [
+    block.text for block in blocks(README) if block.language == "python"
+]
+RESULTS = (
+    "part.safetensors",
+    "part.anomedge",
+    "out/results.csv",
+    "report.html",
+    "parity.xml",
 )
-COMMANDS = "".join(
-    line + "\n"
-    for kind, block in BLOCKS
-    if not kind
-    for line in block.replace("\\\n", " ").splitlines()
-    if line.startswith(("anomedge ", "python -m "))
-)
-PYTHON = [block for kind, block in BLOCKS if kind == "python"]
 
 
-def test_the_readme_names_every_command_it_needs():
-    verbs = {
-        line.split()[1]
-        for line in COMMANDS.splitlines()
-        if line.startswith("anomedge ")
-    }
+def all_commands() -> list[str]:
+    """Return the commands of the README, `fit` first, then of the pages."""
+    of_readme = commands(README)
+    of_readme.sort(key=lambda command: not command.startswith("anomedge fit"))
+    return of_readme + [line for page in JOBS for line in commands(page)]
+
+
+def test_the_pages_name_every_command():
+    lines = [line for line in all_commands() if line.startswith("anomedge ")]
     assert {
         "fit",
         "verify",
@@ -40,42 +40,37 @@ def test_the_readme_names_every_command_it_needs():
         "inspect",
         "report",
         "lint",
-    } <= verbs
+    } <= {line.split()[1] for line in lines}
     assert len(PYTHON) == 2
 
 
 @pytest.mark.slow
-def test_the_readme_runs_as_written(demo):
+def test_commands_and_code_run_as_written(demo):
     folder, _ = demo
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    }
-    for command in COMMANDS.splitlines():
+    programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    for command in all_commands():
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=folder,
-            env=environment,
+            env=os.environ | {"PATH": programs},
             capture_output=True,
             text=True,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    for name in (
-        "part.safetensors",
-        "part.anomedge",
-        "out/results.csv",
-        "report.html",
-        "parity.xml",
-    ):
-        assert (folder / name).exists(), name
+    missing = [name for name in RESULTS if not (folder / name).exists()]
+    assert missing == []
     frame = next((folder / "demo-out" / "pictures" / "test").rglob("*.png"))
-    code = PYTHON[0].replace("frame.png", str(frame))
+    shown = run_python(PYTHON[0].replace("frame.png", str(frame)), folder)
+    assert shown.startswith(("normal ", "anomalous "))
+    run_python(
+        PYTHON[1] + "\n\ntest_the_bundle_decides_as_the_model()\n", folder
+    )
+
+
+def run_python(code: str, folder: Path) -> str:
+    """Run code in a new process; return its output."""
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(("normal ", "anomalous "))
-    code = PYTHON[1] + "\n\ntest_the_bundle_decides_as_the_model()\n"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    return done.stdout
