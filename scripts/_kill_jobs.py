@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ def make_materials(work: Path) -> Materials:
     return made
 
 
-class Job:
+class Job(ABC):
     """A command that is run, killed and checked in a folder.
 
     Attributes:
@@ -90,23 +91,23 @@ class Job:
     def __init__(self, made: Materials) -> None:
         self.made = made
 
-    def prepare(self, folder: Path, over: bool) -> None:
+    def prepare(self, folder: Path, over: bool) -> None:  # noqa: B027 - optional
         """Set up the folder before the run, with an older target if `over`."""
 
+    @abstractmethod
     def run(self, folder: Path, over: bool) -> None:
         """Run the command, called in a fork; replace an older target if `over`."""
-        raise NotImplementedError
 
-    def learn(self, folder: Path) -> None:
+    def learn(self, folder: Path) -> None:  # noqa: B027 - optional
         """Record the output of an undisturbed run, as the expected new state."""
 
+    @abstractmethod
     def found(self, folder: Path, over: bool) -> str:
         """Return "none", "old", "part" or "new".
 
         Raises:
             Wrong, AnomedgeError: the state is none of these.
         """
-        raise NotImplementedError
 
     def leftovers(self, folder: Path) -> list[Path]:
         """List the remaining temporary files and folders of anomedge."""
