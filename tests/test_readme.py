@@ -9,9 +9,7 @@ import pytest
 
 from tests.documentation import JOBS, README, blocks, commands
 
-PYTHON = [
-    block.text for block in blocks(README) if block.language == "python"
-]
+PYTHON = [block.text for block in blocks(README) if block.language == "python"]
 RESULTS = (
     "part.safetensors",
     "part.anomedge",
