@@ -54,7 +54,7 @@ LAW = """
     from pathlib import Path
     import numpy as np
     from anomedge import runtimes
-    from anomedge.bundle import Bundle
+    from anomedge.bundle import Bundle, Variant
     from anomedge.errors import IntegrityError
     from anomedge.runtimes import Options, graph_file
 
@@ -63,17 +63,18 @@ LAW = """
         graph_file._LARGEST = 0
     bundle = Bundle.open(root)
     own = bundle.variant("fp32")
+    without_ir = Variant({k: v for k, v in own.root.items() if "openvino" not in k})
     ROLES = {
-        "model": {},
-        "model without IR": {"openvino": None},
-        "stages": {"onnx": own.stages, "openvino": None},
-        "segments": {"onnx": own.segments, "openvino": None},
-        "anomalib": {"onnx": own.anomalib_onnx, "openvino": own.anomalib_openvino},
-        "anomalib without IR": {"onnx": own.anomalib_onnx, "openvino": None},
+        "model": own,
+        "model without IR": without_ir,
+        "stages": own.with_model("stages"),
+        "segments": own.with_model("segments"),
+        "anomalib": own.with_model("anomalib"),
+        "anomalib without IR": without_ir.with_model("anomalib"),
     }
 
     def opened(kind, role):
-        return kind.from_variant(bundle, own.model_copy(update=ROLES[role]), Options(threads=1))
+        return kind.from_variant(bundle, ROLES[role], Options(threads=1))
 
     def ran(session):
         generator = np.random.default_rng(0)

@@ -41,6 +41,7 @@ from anomedge.bundle.local_settings import (
     write_settings,
 )
 from anomedge.bundle.ranges import Range
+from anomedge.bundle.variants import Variant
 from anomedge.errors import (
     BundleError,
     IntegrityError,
@@ -85,20 +86,6 @@ CERTIFICATES = "certificates"
 MANIFEST_LIMIT = 4 << 20
 _FILE_LIMIT = 16 << 30
 _OPEN_ATTEMPTS = 5
-
-
-class Variant(Frozen):
-    """The files of one precision; those of anomalib's layout where the bundle was exported with it.
-
-    `segments` is None in bundles made before there was one.
-    """
-
-    onnx: str
-    stages: str
-    segments: str | None = None
-    openvino: str | None = None
-    anomalib_onnx: str | None = None
-    anomalib_openvino: str | None = None
 
 
 class FileRecord(Frozen):

@@ -136,7 +136,7 @@ def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:
 def _anatomies(bundle: Bundle) -> dict[str, list[StageAnatomy]]:
     names, variants = bundle.manifest.stages, bundle.manifest.variants.items()
     return {
-        precision: anatomy_of(bundle.file(variant.stages), names)
+        precision: anatomy_of(bundle.file(variant.graph("stages")), names)
         for precision, variant in variants
     }
 

@@ -26,6 +26,7 @@ from anomedge.bundle import (
 )
 from anomedge.bundle.contracts import MOST_BATCH_BYTES, batch_bytes
 from anomedge.bundle.ranges import Range
+from anomedge.bundle.variants import MODEL, SEGMENTS, STAGES
 from anomedge.errors import InputError, OutputError, ProofFailed
 from anomedge.export.layouts.anomalib import LAYOUTS, apply_anomalib, model_info
 from anomedge.export.passes.edits import copy_of, cut_at_outputs, set_outputs
@@ -53,8 +54,6 @@ from anomedge.parity.pictures import extremes
 from anomedge.parity.plan import batches_of
 from anomedge.parity.prove import failure_text
 from anomedge.pipelines.model import Model, load, tool_versions
-
-_ANOMALIB, _ANOMALIB_IR = "anomalib.onnx", "openvino/anomalib.xml"
 
 __all__ = ["ExportOptions", "export"]
 
@@ -248,32 +247,34 @@ def _write_graphs(
     root: Path, model: Model, graph: Any, options: ExportOptions, precision: str
 ) -> None:
     variant = _variant(options.layout, precision)
-    shipped = root / variant.onnx
+    shipped = root / variant.graph()
     taps = keep_shipped_outputs(graph)
     holder = write_onnx(graph, shipped)
     set_outputs(graph, taps)
-    write_tapped(graph, shipped, holder, root / variant.stages)
+    write_tapped(graph, shipped, holder, root / variant.graph(STAGES))
     write_tapped(
         cut_at_outputs(graph, GIVEN),
         shipped,
         holder,
-        root / str(variant.segments),
+        root / variant.graph(SEGMENTS),
     )
-    if variant.anomalib_onnx:
+    laid_out = variant.find("anomalib")
+    if laid_out:
         keep_shipped_outputs(graph)
         apply_anomalib(graph, model.decision)
-        write_tapped(graph, shipped, holder, root / variant.anomalib_onnx)
-    if variant.openvino is None:
+        write_tapped(graph, shipped, holder, root / laid_out)
+    ir = variant.find(format="openvino")
+    if ir is None:
         warnings.warn(
             "openvino is not installed, so the bundle has no IR; it reads the ONNX graph as well",
             stacklevel=2,
         )
         return
-    write_ir(shipped, root / variant.openvino)
-    if variant.anomalib_onnx and variant.anomalib_openvino:
+    write_ir(shipped, root / ir)
+    if laid_out:
         write_ir(
-            root / variant.anomalib_onnx,
-            root / variant.anomalib_openvino,
+            root / laid_out,
+            root / variant.graph("anomalib", "openvino"),
             model_info(model.decision),
         )
 
@@ -284,20 +285,19 @@ def _with_ir() -> bool:
 
 def _variant(layout: str, precision: str) -> Variant:
     """The files of a precision; anomalib's tools get float32."""
-    with_ir, for_anomalib = (
-        _with_ir(),
-        layout == "anomalib" and precision == "fp32",
-    )
-    return Variant(
-        onnx=file_name("model", precision, ".onnx"),
-        stages=file_name("stages", precision, ".onnx"),
-        segments=file_name("segments", precision, ".onnx"),
-        openvino=f"openvino/{file_name('model', precision, '.xml')}"
-        if with_ir
-        else None,
-        anomalib_onnx=_ANOMALIB if for_anomalib else None,
-        anomalib_openvino=_ANOMALIB_IR if for_anomalib and with_ir else None,
-    )
+    graphs = {
+        (role, "onnx"): file_name(role, precision, ".onnx")
+        for role in (MODEL, STAGES, SEGMENTS)
+    }
+    converted = [MODEL]
+    if layout == "anomalib" and precision == "fp32":
+        graphs["anomalib", "onnx"] = "anomalib.onnx"
+        converted.append("anomalib")
+    if _with_ir():
+        for role in converted:
+            file = file_name(role, precision, ".xml")
+            graphs[role, "openvino"] = f"openvino/{file}"
+    return Variant.of(graphs)
 
 
 def _manifest(

@@ -150,19 +150,7 @@ def _files(path: Path) -> dict[str, Path]:
         return {path.name: path}
     bundle = Bundle.open(path)
     variants = bundle.manifest.variants.values()
-    names = [
-        n
-        for v in variants
-        for n in (
-            v.onnx,
-            v.stages,
-            v.segments,
-            v.anomalib_onnx,
-            v.openvino,
-            v.anomalib_openvino,
-        )
-        if n
-    ]
+    names = [name for variant in variants for name in variant.files()]
     return {name: bundle.file(name) for name in dict.fromkeys(names)}
 
 

@@ -63,16 +63,11 @@ def check_layout(
 def _files(bundle: Bundle, precision: str) -> Variant:
     """The layout's files in the places of the bundle's own, so that a runtime picks its one."""
     variant = bundle.variant(precision)
-    if variant.anomalib_onnx is None:
+    if variant.find("anomalib") is None:
         raise BundleError(
             f"{bundle.path} has no anomalib layout; expected one: export with --layout anomalib"
         )
-    return variant.model_copy(
-        update={
-            "onnx": variant.anomalib_onnx,
-            "openvino": variant.anomalib_openvino,
-        }
-    )
+    return variant.with_model("anomalib")
 
 
 def _contract(bundle: Bundle, session: Session, count: int) -> Check:

@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from anomedge.bundle import Bundle
+from anomedge.bundle.variants import SEGMENTS
 from anomedge.errors import BundleError
 from anomedge.parity.certificate import Finding, StageError, Tolerance
 from anomedge.parity.compare import FRAMES
@@ -75,7 +76,8 @@ def localise(
         fused = errors_as_they_arrive(bundle, session, reference, OUTPUTS)
     with plan.open(bundle, runtime, stages=True) as session:
         arrived = errors_as_they_arrive(bundle, session, reference, names)
-    if bundle.variant(variant_of(plan.precision)).segments is None:
+    variant = bundle.variant(variant_of(plan.precision))
+    if variant.find(SEGMENTS) is None:
         parts, made, effects = _by_kind(names), arrived, dict[str, _Effect]()
     else:
         with _opened(bundle, plan, runtime) as session:
@@ -124,10 +126,9 @@ def _known(bundle: Bundle, reference: Reference) -> list[str]:
 def _opened(bundle: Bundle, plan: Plan, runtime: str) -> Session:
     """The graph of segments, in the place of the bundle's own."""
     kind, variant = get(runtime), bundle.variant(variant_of(plan.precision))
-    files = variant.model_copy(
-        update={"onnx": variant.segments, "openvino": None}
+    return kind.from_variant(
+        bundle, variant.with_model(SEGMENTS), plan.options()
     )
-    return kind.from_variant(bundle, files, plan.options())
 
 
 class _Segments:

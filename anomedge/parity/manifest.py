@@ -12,6 +12,7 @@ import numpy as np
 
 from anomedge.bundle import Bundle
 from anomedge.bundle.operators import faults_of_ir, faults_of_onnx
+from anomedge.bundle.variants import FORMATS
 from anomedge.parity.certificate import Check, Tolerance
 from anomedge.parity.compare import compare
 from anomedge.parity.plan import Original, Plan, Reference
@@ -75,7 +76,7 @@ def notes_on(bundle: Bundle, plan: Plan) -> Iterator[str]:
     }
     if not_run := [
         name
-        for name in (variant.onnx, variant.openvino)
+        for name in (variant.find(format=kind) for kind in FORMATS)
         if name and name not in run
     ]:
         yield f"not run: {', '.join(not_run)}"
@@ -118,13 +119,12 @@ def _graphs(bundle: Bundle) -> Check:
     named: set[str] = set()
     wrong = []
     for precision, variant in bundle.manifest.variants.items():
-        named |= {name for name in variant.model_dump().values() if name}
-        if (
-            variant.anomalib_onnx is None
-        ) and variant.anomalib_openvino is not None:
-            wrong.append(
-                f"variant {precision} has anomalib's layout as IR alone"
-            )
+        named |= {*variant.files()}
+        wrong += [
+            f"variant {precision} has layout {layout} as IR alone"
+            for layout in variant.layouts()
+            if variant.find(layout) is None
+        ]
     named |= {name.removesuffix(".xml") + ".bin" for name in named} | {
         f"{name}.data" for name in named
     }
@@ -163,9 +163,7 @@ def _graph_names(bundle: Bundle) -> list[str]:
         if name.lower().endswith((".onnx", ".xml"))
     }
     for variant in bundle.manifest.variants.values():
-        named |= {
-            name for name in variant.model_dump().values() if name is not None
-        }
+        named |= {*variant.files()}
     return sorted(named)
 
 

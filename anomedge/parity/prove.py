@@ -89,7 +89,10 @@ def prove(
             _prove_runtime(
                 bundle, reference, plan, runtime, rows, stages=stages
             )
-        if bundle.variant(variant_of(plan.precision)).anomalib_onnx is not None:
+        if (
+            bundle.variant(variant_of(plan.precision)).find("anomalib")
+            is not None
+        ):
             rows.checks += check_layout(bundle, reference, plan)
     decision = reference.decision_in_force(bundle)
     # Without cells, no graph confirmed the manifest's frame size; it may be huge, so pictures are not stretched to it.

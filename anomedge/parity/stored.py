@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anomedge.bundle import CERTIFICATES, Bundle, assert_in_place
+from anomedge.bundle.variants import FORMATS
 from anomedge.files import (
     JsonError,
     NotPlainError,
@@ -230,7 +231,7 @@ def _objections(certificate: Certificate, bundle: Bundle) -> Iterator[str]:
         variant = manifest.variants.get(variant_of(precision))
         if (
             variant is None
-            or not {variant.onnx, variant.openvino}
+            or not {variant.find(format=kind) for kind in FORMATS}
             & certificate.about.graphs.keys()
         ):
             yield f"it names no graph that {runtime[:40]} ran in {precision[:40]}"

@@ -121,8 +121,8 @@ def _graphs(bundle: Bundle, plan: Plan) -> dict[str, str]:
         }
     if any(name.endswith(".onnx") for name in given):
         given |= {
-            variant.onnx,
-            f"{variant.onnx}.data",
+            variant.graph(),
+            f"{variant.graph()}.data",
         }  # the graph with stages reads the weights of the main graph
     given |= {
         name.removesuffix(".xml") + ".bin"

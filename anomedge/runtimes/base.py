@@ -222,7 +222,7 @@ class Session(ABC):
     @classmethod
     def file_of(cls, variant: Variant, options: Options) -> str:
         """Which of a variant's files this runtime opens."""
-        return variant.stages if options.stages else variant.onnx
+        return variant.graph("stages" if options.stages else "model")
 
     @classmethod
     def runs_here(cls) -> bool:

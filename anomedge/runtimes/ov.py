@@ -31,11 +31,9 @@ class OvSession(Session):
     @classmethod
     def file_of(cls, variant: Variant, options: Options) -> str:
         """The IR; stages, and bundles without an IR, as ONNX."""
-        return (
-            variant.stages
-            if options.stages
-            else variant.openvino or variant.onnx
-        )
+        if options.stages:
+            return variant.graph("stages")
+        return variant.find(format="openvino") or variant.graph()
 
     @property
     def version(self) -> str:
