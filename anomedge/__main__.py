@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import typer
 
 from anomedge import __version__, commands
-from anomedge.commands._shared import guarded
+from anomedge.commands._exit_codes import run_to_exit_code
 from anomedge.station import READER_THREAD
 
 __all__ = ["application", "main", "run_command"]
@@ -59,7 +59,7 @@ def _options(
 
 def run_command(name: str, arguments: Sequence[str]) -> int:
     """Run one verb as a program of its own; returns the exit code."""
-    return guarded(
+    return run_to_exit_code(
         lambda given: application(name)(
             given, prog_name=f"python -m anomedge.{name}"
         ),
@@ -69,7 +69,7 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    code = guarded(
+    code = run_to_exit_code(
         lambda given: application()(given, prog_name="anomedge"), sys.argv[1:]
     )
     if any(thread.name == READER_THREAD for thread in threading.enumerate()):

@@ -18,7 +18,7 @@ from PIL import Image
 
 from anomedge.__main__ import application
 from anomedge.bundle import Bundle, LocalSettings, write_local
-from anomedge.commands._shared import guarded
+from anomedge.commands._exit_codes import run_to_exit_code
 from anomedge.export.bundling import ExportOptions, export
 from anomedge.files import atomic_directory, atomic_file
 from anomedge.parity.stored import stored_certificates
@@ -555,7 +555,7 @@ def _export(model: Path, target: Path, options: ExportOptions) -> None:
 def _command(*arguments: object) -> None:
     """Run a command of anomedge in this process."""
     words: Sequence[str] = [str(argument) for argument in arguments]
-    if code := guarded(
+    if code := run_to_exit_code(
         lambda given: application(words[0])(given, prog_name=words[0]),
         words[1:],
     ):

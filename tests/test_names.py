@@ -13,8 +13,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from anomedge.commands._shared import guarded
-from anomedge.commands._terminal import SafeConsole
+from anomedge.commands._console import SafeConsole
+from anomedge.commands._exit_codes import run_to_exit_code
 from anomedge.names import indented, printable, printable_lines, storable
 
 FULL = Path("/dev/full")
@@ -80,7 +80,7 @@ def test_warnings_and_errors_are_escaped(capfd):
         warnings.warn(HOSTILE, stacklevel=1)
         raise InputError(HOSTILE)
 
-    assert guarded(command, []) == 2
+    assert run_to_exit_code(command, []) == 2
     said = capfd.readouterr().err
     assert f"warning: {SHOWN}" in said
     assert f"error: {SHOWN}" in said
@@ -101,11 +101,11 @@ def test_a_full_standard_output_is_one_line_and_exit_2(how):
     code = f"""
 import sys, typer
 from anomedge.__main__ import application
-from anomedge.commands._shared import guarded
-from anomedge.commands._terminal import SafeConsole
+from anomedge.commands._exit_codes import run_to_exit_code
+from anomedge.commands._console import SafeConsole
 def command(_):
     {PRINTING[how]}
-sys.exit(guarded(command, []))
+sys.exit(run_to_exit_code(command, []))
 """
     with FULL.open("w") as full:
         done = subprocess.run(
@@ -123,12 +123,15 @@ def test_an_error_of_another_file_is_not_blamed_on_standard_output(capfd):
     def command(_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "cache")
 
-    assert guarded(command, []) == 2
+    assert run_to_exit_code(command, []) == 2
     said = capfd.readouterr().err
     assert "OSError: [Errno 28]" in said
     assert "standard output" not in said
 
 
 def test_json_stays_exact(capfd):
-    assert guarded(lambda _: typer.echo(json.dumps("a\x1b\u202e")), []) == 0
+    assert (
+        run_to_exit_code(lambda _: typer.echo(json.dumps("a\x1b\u202e")), [])
+        == 0
+    )
     assert json.loads(capfd.readouterr().out) == "a\x1b\u202e"

@@ -13,8 +13,14 @@ from rich.table import Table
 
 from anomedge.benchmark import Timing, measure, ratios
 from anomedge.bundle import Bundle
-from anomedge.commands._options import Device, Precision, Runtimes, Threads
-from anomedge.commands._shared import bytes_for_people, wide_console
+from anomedge.commands._common_options import (
+    Device,
+    Precision,
+    Runtimes,
+    Threads,
+)
+from anomedge.commands._console import wide_console
+from anomedge.commands._units import format_bytes
 from anomedge.errors import InputError
 from anomedge.files import atomic_file, canonical_json, check_target
 from anomedge.verification import plan_of
@@ -100,7 +106,7 @@ def _table(timings: Sequence[Timing]) -> Table:
         peak = (
             "-"
             if timing.peak_bytes is None
-            else bytes_for_people(timing.peak_bytes)
+            else format_bytes(timing.peak_bytes)
         )
         table.add_row(
             timing.runtime,

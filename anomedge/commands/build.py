@@ -10,8 +10,9 @@ import typer
 
 from anomedge import runtimes
 from anomedge.bundle import Bundle
-from anomedge.commands._options import Device, Precision
-from anomedge.commands._shared import bytes_for_people, wide_console
+from anomedge.commands._common_options import Device, Precision
+from anomedge.commands._console import wide_console
+from anomedge.commands._units import format_bytes
 from anomedge.errors import InputError, RuntimeMissing
 from anomedge.files import canonical_json
 from anomedge.names import storable
@@ -172,7 +173,7 @@ def _lines(built: Built) -> list[str]:
     )
     return [
         f"engine    {built.path}",
-        f"          {bytes_for_people(built.bytes)}, {took}",
+        f"          {format_bytes(built.bytes)}, {took}",
         f"release   {print_['version']}",
         f"for       {device}",
         f"graph     {graph}",

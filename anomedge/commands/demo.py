@@ -9,8 +9,9 @@ import typer
 from rich import box
 from rich.table import Table
 
-from anomedge.commands._shared import parse_size, show_certificate
-from anomedge.commands._terminal import SafeConsole
+from anomedge.commands._arguments import parse_size
+from anomedge.commands._certificate_tables import show_certificate
+from anomedge.commands._console import SafeConsole
 from anomedge.files import canonical_json
 
 EXAMPLE = "anomedge demo -o demo-out"

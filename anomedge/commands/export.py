@@ -9,15 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from anomedge.bundle import read_manifest
-from anomedge.commands import _tables as tables
-from anomedge.commands._options import Runtimes
-from anomedge.commands._shared import (
-    parse_batch,
-    parse_size,
-    show_certificate,
-    wide_console,
-)
-from anomedge.commands._terminal import SafeConsole
+from anomedge.commands import _bundle_tables as tables
+from anomedge.commands._arguments import parse_batch, parse_size
+from anomedge.commands._certificate_tables import show_certificate
+from anomedge.commands._common_options import Runtimes
+from anomedge.commands._console import SafeConsole, wide_console
 from anomedge.errors import InputError
 from anomedge.files import canonical_json, open_plain
 

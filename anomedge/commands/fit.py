@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from anomedge.commands._shared import parse_size
-from anomedge.commands._terminal import SafeConsole
+from anomedge.commands._arguments import parse_size
+from anomedge.commands._console import SafeConsole
 from anomedge.errors import InputError
 from anomedge.files import canonical_json, check_target
 from anomedge.resample import Geometry

@@ -12,9 +12,11 @@ from anomedge.budget import load as load_device
 from anomedge.budget.summary import budget_of
 from anomedge.bundle import Bundle
 from anomedge.bundle.anatomy import StageAnatomy, anatomy_of
-from anomedge.commands import _budget as tables_of_budget
-from anomedge.commands import _tables as tables
-from anomedge.commands._shared import parse_size, threshold_lines, wide_console
+from anomedge.commands import _budget_tables as budget_tables
+from anomedge.commands import _bundle_tables as tables
+from anomedge.commands._arguments import parse_size
+from anomedge.commands._console import wide_console
+from anomedge.commands._threshold_lines import threshold_lines
 from anomedge.errors import InputError
 from anomedge.files import canonical_json
 from anomedge.parity.stored import stored_certificates
@@ -166,12 +168,12 @@ def _budget(
     content = {
         "path": str(path),
         "detector": model.pipeline.name,
-    } | tables_of_budget.content(budget, device, advice)
+    } | budget_tables.content(budget, device, advice)
     config = model.pipeline.config
     what = f"{path}: {model.pipeline.name} on {config.backbone}, layers {', '.join(config.layers)}\n"
     return content, [
         what,
-        *tables_of_budget.shown(budget, device, advice, assumed=frame is None),
+        *budget_tables.shown(budget, device, advice, assumed=frame is None),
     ]
 
 

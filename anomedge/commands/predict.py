@@ -13,9 +13,14 @@ import typer
 from rich.text import Text
 
 from anomedge.bundle import Bundle, LocalSettings
-from anomedge.commands._options import Device, Precision, Runtime, Threads
-from anomedge.commands._results import Format, Overlays, ResultsFile
-from anomedge.commands._terminal import SafeConsole
+from anomedge.commands._common_options import (
+    Device,
+    Precision,
+    Runtime,
+    Threads,
+)
+from anomedge.commands._console import SafeConsole
+from anomedge.commands._result_files import Format, Overlays, ResultsFile
 from anomedge.errors import InputError, OutputError, RuntimeFailure
 from anomedge.files import canonical_json
 from anomedge.images import Frame, Listing, scan_folder

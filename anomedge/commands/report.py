@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from anomedge.bundle import Bundle
-from anomedge.commands._options import (
+from anomedge.commands._common_options import (
     Batches,
     Device,
     Images,
@@ -18,7 +18,7 @@ from anomedge.commands._options import (
     Runtimes,
     Threads,
 )
-from anomedge.commands._terminal import SafeConsole
+from anomedge.commands._console import SafeConsole
 from anomedge.errors import ProofFailed
 from anomedge.files import canonical_json
 from anomedge.names import storable

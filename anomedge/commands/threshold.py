@@ -8,9 +8,14 @@ from typing import Annotated
 import typer
 
 from anomedge.bundle import Bundle, LocalSettings, remove_local, write_local
-from anomedge.commands._options import Device, Precision, Runtime, Threads
-from anomedge.commands._shared import threshold_lines
-from anomedge.commands._terminal import SafeConsole
+from anomedge.commands._common_options import (
+    Device,
+    Precision,
+    Runtime,
+    Threads,
+)
+from anomedge.commands._console import SafeConsole
+from anomedge.commands._threshold_lines import threshold_lines
 from anomedge.errors import InputError
 from anomedge.files import canonical_json
 from anomedge.images import read_normal

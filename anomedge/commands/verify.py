@@ -13,7 +13,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from anomedge.bundle import Bundle
-from anomedge.commands._options import (
+from anomedge.commands._certificate_tables import show_certificate
+from anomedge.commands._common_options import (
     Batches,
     Device,
     Images,
@@ -21,11 +22,8 @@ from anomedge.commands._options import (
     Runtimes,
     Threads,
 )
-from anomedge.commands._shared import (
-    show_certificate,
-    threshold_lines,
-    wide_console,
-)
+from anomedge.commands._console import wide_console
+from anomedge.commands._threshold_lines import threshold_lines
 from anomedge.errors import InputError, OutputError, ProofFailed
 from anomedge.files import atomic_file, canonical_json, check_target
 from anomedge.parity import Certificate

@@ -15,7 +15,12 @@ from typing import Annotated
 
 import typer
 
-from anomedge.commands._options import Device, Precision, Runtime, Threads
+from anomedge.commands._common_options import (
+    Device,
+    Precision,
+    Runtime,
+    Threads,
+)
 from anomedge.errors import InputError
 from anomedge.inspector import Inspector
 from anomedge.station import (

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from anomedge.errors import InputError
+from anomedge.errors import InputError, RuntimeMissing
 from anomedge.images import Frame, Mask
 from anomedge.resample import bilinear, gaussian_blur
 
@@ -117,7 +117,12 @@ def _defective(
 
 
 def _photograph(texture: str) -> Frame:
-    import skimage.data
+    try:
+        import skimage.data
+    except ModuleNotFoundError as error:
+        raise RuntimeMissing(
+            f"{error.name} is not installed here; expected it: pip install 'anomedge[demo]'"
+        ) from error
 
     grey: Frame = getattr(skimage.data, texture)()
     return grey

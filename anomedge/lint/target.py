@@ -16,7 +16,7 @@ from anomedge.files import JsonError, read_json, validated
 from anomedge.lint.checks import Check
 from anomedge.lint.rule import Text
 
-__all__ = ["Target", "available", "load"]
+__all__ = ["Target", "available", "is_target", "load"]
 
 _LIMIT = 1 << 20
 _FAMILY = "tensorrt-"
@@ -50,6 +50,16 @@ class Target(BaseModel):
 def available() -> list[str]:
     """Names of the targets whose facts come along, releases in order."""
     return sorted((path.stem for path in _folder().glob("*.json")), key=_order)
+
+
+def is_target(name: str) -> bool:
+    """Return whether a name is one of a target, a TensorRT release's number, or a .json file.
+
+    >>> is_target("rtx"), is_target("10.3"), is_target("my.json"), is_target("part.anomedge")
+    (True, True, True, False)
+    """
+    names = available()
+    return name.endswith(".json") or name in names or _FAMILY + name in names
 
 
 def load(name: str) -> Target:

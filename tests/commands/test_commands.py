@@ -15,12 +15,12 @@ from PIL import Image
 from anomedge import commands
 from anomedge.__main__ import application
 from anomedge.bundle import Bundle, LocalSettings, write_local, write_manifest
-from anomedge.commands._shared import (
-    guarded,
+from anomedge.commands._arguments import (
     parse_batch,
     parse_size,
     spread_values,
 )
+from anomedge.commands._exit_codes import run_to_exit_code
 from anomedge.errors import InputError, ProofFailed
 from tests.conftest import FRAME, RUNTIMES
 
@@ -32,7 +32,7 @@ VERBS = sorted(
 
 
 def run(*arguments):
-    return guarded(
+    return run_to_exit_code(
         lambda given: application()(given, prog_name="anomedge"),
         [str(a) for a in arguments],
     )
@@ -205,10 +205,13 @@ def test_exit_codes_of_errors(capfd):
 
         return command
 
-    assert guarded(raising(InputError("x")), []) == 2
-    assert guarded(raising(ProofFailed("x")), []) == 3
-    assert guarded(raising(KeyboardInterrupt()), []) == 130
-    assert guarded(raising(ModuleNotFoundError("no", name="torch")), []) == 2
+    assert run_to_exit_code(raising(InputError("x")), []) == 2
+    assert run_to_exit_code(raising(ProofFailed("x")), []) == 3
+    assert run_to_exit_code(raising(KeyboardInterrupt()), []) == 130
+    assert (
+        run_to_exit_code(raising(ModuleNotFoundError("no", name="torch")), [])
+        == 2
+    )
     assert "torch is not installed here" in capfd.readouterr().err
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from anomedge.commands._shared import spread_values
+from anomedge.commands._arguments import spread_values
 from tests.commands.test_commands import run
 from tests.lint.lint_cases import CASES, FLOAT, model, node, save
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from anomedge.bundle import Bundle, write_local
 from anomedge.commands import _results
-from anomedge.commands._results import (
+from anomedge.commands._result_files import (
     Format,
     Overlays,
     ResultsFile,
@@ -112,7 +112,7 @@ def test_a_limit_on_file_sizes_leaves_whole_results(tmp_path, form):
     code = f"""
 import resource, sys
 from pathlib import Path
-from anomedge.commands._results import Format, ResultsFile
+from anomedge.commands._result_files import Format, ResultsFile
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 results = ResultsFile(Path(sys.argv[1]), Format.{form})
 for number in range(1000):

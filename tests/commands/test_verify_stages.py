@@ -11,14 +11,14 @@ import pytest
 
 from anomedge.__main__ import application
 from anomedge.bundle import Bundle
-from anomedge.commands._shared import guarded
+from anomedge.commands._exit_codes import run_to_exit_code
 from tests.conftest import RUNTIMES
 from tests.parity.planting import altered, rebuilt
 from tests.test_architecture import VENDORS
 
 
 def run(*arguments):
-    return guarded(
+    return run_to_exit_code(
         lambda given: application()(given, prog_name="anomedge"),
         [str(a) for a in arguments],
     )
@@ -171,9 +171,9 @@ class Block:
             raise ImportError('blocked: ' + name)
 sys.meta_path.insert(0, Block())
 from anomedge.__main__ import application
-from anomedge.commands._shared import guarded
+from anomedge.commands._exit_codes import run_to_exit_code
 arguments = ["verify", {str(spoilt)!r}, "--stages", "--batch", "1", "--runtime", {runtime!r}]
-sys.exit(guarded(lambda given: application()(given, prog_name="anomedge"), arguments))
+sys.exit(run_to_exit_code(lambda given: application()(given, prog_name="anomedge"), arguments))
 """
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],

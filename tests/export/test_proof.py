@@ -12,7 +12,7 @@ import torch
 from onnx import numpy_helper
 
 from anomedge.bundle import Bundle, write_manifest
-from anomedge.commands._shared import parse_size
+from anomedge.commands._arguments import parse_size
 from anomedge.errors import ModelError, ProofFailed
 from anomedge.export import bundling
 from anomedge.export import tracing as graph

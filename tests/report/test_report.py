@@ -17,7 +17,7 @@ from PIL import Image
 
 from anomedge.__main__ import application
 from anomedge.bundle import Bundle, LocalSettings, write_local, write_manifest
-from anomedge.commands._shared import guarded
+from anomedge.commands._exit_codes import run_to_exit_code
 from anomedge.errors import InputError, OutputError, RuntimeMissing
 from anomedge.report import Request, write_report
 from anomedge.report.figures import latency, score_histogram
@@ -89,7 +89,7 @@ class Page(HTMLParser):
 
 
 def run(*arguments):
-    return guarded(
+    return run_to_exit_code(
         lambda given: application()(given, prog_name="anomedge"),
         [str(a) for a in arguments],
     )

@@ -15,7 +15,7 @@ from anomedge.__main__ import application
 from anomedge.bundle import MANIFEST, Bundle, ranges
 from anomedge.bundle.manifest import _digest
 from anomedge.bundle.ranges import LARGEST, LEAST, SAFETY, Range
-from anomedge.commands._shared import guarded
+from anomedge.commands._exit_codes import run_to_exit_code
 from anomedge.components import MemoryBank, MultiVariateGaussian
 from anomedge.errors import ExportError
 from anomedge.export.bundling import ExportOptions, export
@@ -375,7 +375,7 @@ def test_what_would_overflow_if_lowered_is_named_kept_and_shown(
     ]
     assert squares.verdict == "overflows" and not squares.halved
     assert (
-        guarded(
+        run_to_exit_code(
             lambda a: application()(a, prog_name="anomedge"),
             ["inspect", str(path)],
         )
@@ -388,7 +388,7 @@ def test_what_would_overflow_if_lowered_is_named_kept_and_shown(
         and "gaussian: |W (x - mean)|^2" in shown
     )
     assert (
-        guarded(
+        run_to_exit_code(
             lambda a: application()(a, prog_name="anomedge"),
             ["inspect", str(path), "--json"],
         )

@@ -25,7 +25,7 @@ import pytest
 
 from anomedge import runtimes
 from anomedge.bundle import Bundle
-from anomedge.commands._shared import guarded
+from anomedge.commands._exit_codes import run_to_exit_code
 from anomedge.errors import DeviceMismatch, InputError, RuntimeFailure
 from anomedge.images import list_pictures, read_picture
 from anomedge.parity.certificate import TOLERANCES
@@ -708,7 +708,7 @@ def test_the_command_refuses_tf32_on_a_cpu_in_one_line(padim, capsys):
         "--precision",
         "tf32",
     ]
-    assert guarded(command, asked) == 2
+    assert run_to_exit_code(command, asked) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: got precision tf32 on CPUExecutionProvider")
 

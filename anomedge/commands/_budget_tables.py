@@ -10,7 +10,7 @@ from rich.table import Table
 
 from anomedge.budget import Device, Figure
 from anomedge.budget.summary import Budget
-from anomedge.commands._shared import bytes_for_people
+from anomedge.commands._units import format_bytes, format_quantity
 
 __all__ = ["content", "shown"]
 
@@ -62,7 +62,9 @@ def _device(device: Device) -> Table:
         title_justify="left",
     )
     for (name, unit), figure in _figures(device).items():
-        table.add_row(name, _quantity(figure.value, unit), figure.derived or "")
+        table.add_row(
+            name, format_quantity(figure.value, unit), figure.derived or ""
+        )
     table.add_row("release", "", device.release)
     return table
 
@@ -80,10 +82,8 @@ def _files(budget: Budget) -> Table:
         padding=(0, 1, 0, 0),
     )
     for name, size in budget.files.items():
-        table.add_row(name, bytes_for_people(size))
-    table.add_row(
-        "all, in float32", bytes_for_people(sum(budget.files.values()))
-    )
+        table.add_row(name, format_bytes(size))
+    table.add_row("all, in float32", format_bytes(sum(budget.files.values())))
     return table
 
 
@@ -97,7 +97,7 @@ def _memory(budget: Budget, device: Device) -> Table:
         padding=(0, 1, 0, 0),
     )
     largest = ", ".join(
-        f"{_shape(value.shape)} ({bytes_for_people(value.bytes)})"
+        f"{_shape(value.shape)} ({format_bytes(value.bytes)})"
         for value in memory.largest[:2]
     )
     share = (
@@ -118,7 +118,7 @@ def _memory(budget: Budget, device: Device) -> Table:
         (
             "room for values",
             memory.arena,
-            f"what the runtime takes for them, and keeps; {bytes_for_people(memory.reused)} of what was freed",
+            f"what the runtime takes for them, and keeps; {format_bytes(memory.reused)} of what was freed",
         ),
         ("while opening", memory.opening, ""),
         (
@@ -133,7 +133,7 @@ def _memory(budget: Budget, device: Device) -> Table:
         ),
     )
     for name, size, text in rows:
-        table.add_row(name, bytes_for_people(size), text)
+        table.add_row(name, format_bytes(size), text)
     return table
 
 
@@ -149,9 +149,9 @@ def _stages(budget: Budget, device: Device, assumed: bool) -> Table:
         table.add_row(
             stage.name,
             _shape(stage.shape),
-            _quantity(stage.flops, "FLOP"),
-            bytes_for_people(stage.weights),
-            bytes_for_people(stage.moved),
+            format_quantity(stage.flops, "FLOP"),
+            format_bytes(stage.weights),
+            format_bytes(stage.moved),
             f"{limit:.3f}",
             f"{limit / total:.0%}",
             device.held_by(stage.flops, stage.bytes),
@@ -160,9 +160,15 @@ def _stages(budget: Budget, device: Device, assumed: bool) -> Table:
         sum(getattr(s, name) for s in budget.stages)
         for name in ("flops", "weights", "moved")
     )
-    sizes = bytes_for_people(weights), bytes_for_people(moved)
+    sizes = format_bytes(weights), format_bytes(moved)
     table.add_row(
-        "all", "", _quantity(flops, "FLOP"), *sizes, f"{total:.3f}", "", ""
+        "all",
+        "",
+        format_quantity(flops, "FLOP"),
+        *sizes,
+        f"{total:.3f}",
+        "",
+        "",
     )
     return table
 
@@ -191,15 +197,3 @@ def _advice(suggestions: Sequence[str], device: Device) -> str:
 
 def _shape(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape))
-
-
-def _quantity(value: float, unit: str) -> str:
-    """A number with a decimal prefix.
-
-    >>> _quantity(1.28e12, "FLOP/s"), _quantity(0, "FLOP")
-    ('1.28 TFLOP/s', '0 FLOP')
-    """
-    for prefix, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= scale:
-            return f"{value / scale:.3g} {prefix}{unit}"
-    return f"{value:.3g} {unit}"

@@ -11,7 +11,7 @@ from rich.table import Table
 from anomedge.bundle import Bundle
 from anomedge.bundle.anatomy import StageAnatomy
 from anomedge.bundle.ranges import LARGEST, SAFETY, Range
-from anomedge.commands._shared import bytes_for_people
+from anomedge.commands._units import format_bytes
 from anomedge.parity.stored import StoredCertificate
 
 __all__ = [
@@ -84,20 +84,18 @@ def files(bundle: Bundle) -> Table:
     records = bundle.manifest.files
     for name, record in sorted(records.items()):
         if not name.startswith("golden/"):
-            table.add_row(
-                name, bytes_for_people(record.bytes), record.sha256[:16]
-            )
+            table.add_row(name, format_bytes(record.bytes), record.sha256[:16])
     golden = [
         record.bytes
         for name, record in records.items()
         if name.startswith("golden/")
     ]
     table.add_row(
-        f"golden/ ({len(golden)} files)", bytes_for_people(sum(golden)), ""
+        f"golden/ ({len(golden)} files)", format_bytes(sum(golden)), ""
     )
     table.add_row(
         "all",
-        bytes_for_people(sum(record.bytes for record in records.values())),
+        format_bytes(sum(record.bytes for record in records.values())),
         "",
     )
     return table
@@ -176,14 +174,14 @@ def stages(precision: str, parts: Sequence[StageAnatomy]) -> Table:
             stage.name,
             shape,
             str(stage.nodes),
-            bytes_for_people(stage.weight_bytes),
+            format_bytes(stage.weight_bytes),
             operators,
         )
     nodes, weights = (
         sum(stage.nodes for stage in parts),
         sum(stage.weight_bytes for stage in parts),
     )
-    table.add_row("all", "", str(nodes), bytes_for_people(weights), "")
+    table.add_row("all", "", str(nodes), format_bytes(weights), "")
     return table
 
 
@@ -254,9 +252,9 @@ def tensors(found: Sequence[Mapping[str, Any]]) -> Table:
                 tensor["name"],
                 shape,
                 tensor["dtype"],
-                bytes_for_people(tensor["bytes"]),
+                format_bytes(tensor["bytes"]),
             )
-    total = bytes_for_people(sum(tensor["bytes"] for tensor in backbone))
+    total = format_bytes(sum(tensor["bytes"] for tensor in backbone))
     table.add_row(f"extractor ({len(backbone)} tensors)", "", "", total)
     return table
 

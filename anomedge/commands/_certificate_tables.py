@@ -1,0 +1,143 @@
+"""Print a certificate: its cells, its checks and its verdict."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from anomedge.commands._console import wide_console
+from anomedge.parity.certificate import Cell, Certificate, Check
+
+__all__ = ["show_certificate"]
+
+_CLAUSES = {"contract": "clauses kept", "bundle": "statements hold"}
+
+
+def show_certificate(certificate: Certificate) -> None:
+    """Print tables for people: one row per cell, one row per check, then the verdict."""
+    console = wide_console()
+    for table in (_cell_table(certificate), _check_table(certificate)):
+        console.print(table)
+    console.print(_verdict_line(certificate), soft_wrap=True)
+
+
+def _verdict_line(certificate: Certificate) -> str:
+    """Format the verdict, followed by its cautions, if any."""
+    count = certificate.pictures.total
+    batches = ", ".join(
+        map(str, dict.fromkeys(cell.batch for cell in certificate.cells))
+    )
+    if not certificate.passed:
+        return f"FAILED against {certificate.reference} on {count} pictures"
+    cautions = "".join(
+        f"; caution: {caution}" for caution in certificate.cautions
+    )
+    return f"passed against {certificate.reference} on {count} pictures at batch {batches}{cautions}"
+
+
+def _cell_table(certificate: Certificate) -> Table:
+    where = {
+        f"{c.runtime} {c.version} on {c.running_on}, {c.precision}": None
+        for c in certificate.cells
+    }
+    table = Table(
+        "runtime", "batch", "score", "map", "batches", "flips", "margin", "image\nAUROC", "pixel\nAUROC", "verdict",
+        title=f"{_pictures(certificate)}\nagainst {certificate.reference}: " + "; ".join(where),
+        title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
+    )  # fmt: skip
+    for cell in certificate.cells:
+        errors = [
+            _short(x)
+            for x in (cell.score_error, cell.map_error, cell.batch_error)
+        ]
+        table.add_row(
+            _copy(cell),
+            str(cell.batch),
+            *errors,
+            str(len(cell.flips)),
+            _short(cell.smallest_margin),
+            _auroc(cell.image_auroc, cell.image_auroc_change),
+            _auroc(cell.pixel_auroc, cell.pixel_auroc_change),
+            Text("FAILED", "red") if cell.failures else "passed",
+        )
+    return table
+
+
+def _check_table(certificate: Certificate) -> Table:
+    table = Table(
+        "runtime",
+        "proof",
+        "error",
+        "allowed",
+        "verdict",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    for check in certificate.checks:
+        if check.kind in {"pixels", "stage"} or not check.passed:
+            verdict = (
+                "passed"
+                if check.passed
+                else Text(f"FAILED: {check.detail}", "red")
+            )
+            error, allowed = _short(check.error), _short(check.tolerance)
+            table.add_row(
+                _copy(check),
+                f"{check.kind} {check.name}",
+                error,
+                allowed,
+                verdict,
+            )
+    clause_checks = [
+        check for check in certificate.checks if check.kind in _CLAUSES
+    ]
+    for runtime, kind in dict.fromkeys(
+        (check.runtime, check.kind) for check in clause_checks
+    ):
+        clauses = [
+            check
+            for check in certificate.checks
+            if (check.runtime, check.kind) == (runtime, kind)
+        ]
+        kept = sum(check.passed for check in clauses)
+        table.add_row(
+            runtime, kind, "", "", f"{kept} of {len(clauses)} {_CLAUSES[kind]}"
+        )
+    return table
+
+
+def _copy(proven: Cell | Check) -> str:
+    """Which of the graphs it was."""
+    return proven.runtime + (
+        "" if proven.precision == "fp32" else f" {proven.precision}"
+    )
+
+
+def _pictures(certificate: Certificate) -> str:
+    count = certificate.pictures
+    parts = {
+        "blended to the threshold": count.blended,
+        "fitted on": count.fitted,
+        "extreme": count.extreme,
+    }
+    shown = [f"{number} {name}" for name, number in parts.items() if number]
+    shown += (
+        [f"{count.resized} stretched to the frame"] if count.resized else []
+    )
+    return (
+        f"{count.total} pictures"
+        + (f" ({', '.join(shown)})" if shown else "")
+        + "; errors as shares of the scale"
+    )
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1e}"
+
+
+def _auroc(value: float | None, change: float | None) -> str:
+    """The copy's own, and how far it moved from the original's where it did."""
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if not change else f"{value:.4f}\n({change:+.0e})"
