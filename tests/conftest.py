@@ -20,6 +20,7 @@ from anomedge.export.bundling import ExportOptions, export
 from anomedge.pipelines.fitting import FitOptions, SmallSampleWarning, fit
 from anomedge.pipelines.model import Model, load, save
 from anomedge.resample import Geometry
+from tests.sampling import VARIABLE, choose_sample
 
 DETECTORS = ("padim", "patchcore")
 RUNTIMES = tuple(
@@ -32,10 +33,17 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 sys.modules.setdefault("openvino_telemetry", None)
 
 
+def pytest_configure(config):
+    choose_sample()
+
+
+def pytest_terminal_summary(terminalreporter):
+    terminalreporter.write_line(f"{VARIABLE}={os.environ[VARIABLE]}")
+
+
 def pytest_sessionstart(session):
-    torch.set_num_threads(
-        2
-    )  # bytes are compared with those of processes that are given two
+    # Bytes are compared with those of child processes with two threads.
+    torch.set_num_threads(2)
     missing = set(RUNTIMES) - set(runtimes.usable())
     if missing:
         raise pytest.UsageError(

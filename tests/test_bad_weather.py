@@ -544,7 +544,7 @@ def test_a_backbone_that_needs_the_network_without_one(
     monkeypatch.setattr(
         "huggingface_hub.try_to_load_from_cache", lambda *_: None
     )
-    monkeypatch.setattr("anomedge.components.features.getproxies", dict)
+    monkeypatch.setattr("anomedge.components.timm_backbones.getproxies", dict)
     start = time.monotonic()
     said = refused(
         capfd,

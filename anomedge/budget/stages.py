@@ -1,7 +1,8 @@
-"""The work of each stage: arithmetic, and the bytes that any runtime must move for it.
+"""Arithmetic and memory traffic of each stage of a graph.
 
-Those are the constants, each once, and the values that cross from one stage into another. What stays within a stage may
-stay in a cache, so it is told apart: with it, the sum is what a device without one moves.
+Traffic that any runtime must move are the constants, once each, and the values
+that cross from one stage to another. Values within a stage may stay in a cache;
+they are counted separately, for devices without one.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ __all__ = ["StageCost", "stage_costs"]
 
 @dataclass(frozen=True)
 class StageCost:
-    """What one stage takes, for a whole batch.
+    """Cost of one stage, for a whole batch.
 
     Attributes:
-        shape: of the value that ends it.
+        name: of the stage.
+        shape: of the value that ends the stage.
         flops: multiplications and additions of its products and convolutions.
-        weights: bytes of the constants that it is the first to read.
-        moved: bytes of the values that it takes over from other stages, and of those that it hands on.
-        within: bytes that its own nodes write and read besides.
+        weights: bytes of the constants that no earlier stage reads.
+        moved: bytes of the values read from and passed to other stages.
+        within: bytes that its operations write and read besides.
     """
 
     name: str
@@ -35,97 +37,103 @@ class StageCost:
 
     @property
     def bytes(self) -> int:
-        """What any runtime must read and write."""
+        """Bytes that any runtime must read and write."""
         return self.weights + self.moved
 
 
 def stage_costs(network: Network) -> list[StageCost]:
-    """What each stage takes; an operation belongs to the first stage that needs it."""
-    made_in = _stages_of(network)
-    sizes = {
-        **network.inputs,
-        **{operation.name: operation.bytes for operation in network.operations},
-    }
-    shapes = {
-        operation.name: operation.shape for operation in network.operations
-    }
+    """Compute the cost of each stage, in order.
+
+    An operation belongs to the first stage that needs it.
+    """
+    stage_of = _stages_of_operations(network)
+    sizes = dict(network.inputs)
+    shapes = {}
+    for operation in network.operations:
+        sizes[operation.name] = operation.bytes
+        shapes[operation.name] = operation.shape
     unread = dict(network.constants)
     costs = []
     for name, result in network.stages.items():
-        own = [
-            operation
-            for operation in network.operations
-            if made_in.get(operation.name) == name
-        ]
-        others = [
-            operation
-            for operation in network.operations
-            if made_in.get(operation.name, name) != name
-        ]
-        whole = {
-            read
-            for operation in own
-            if operation.kind != "lookup"
-            for read in operation.reads
-        }
-        moved = _taken_over(own, sizes) + _handed_on(own, others, result)
+        own, others = _split(network, stage_of, name)
+        moved = _bytes_read(own, sizes) + _bytes_passed(own, others, result)
         costs.append(
             StageCost(
                 name=name,
                 shape=shapes.get(result, ()),
                 flops=sum(operation.flops for operation in own),
-                weights=sum(
-                    unread.pop(read) for read in sorted(whole & unread.keys())
-                ),
+                weights=_take_weights(own, unread),
                 moved=moved,
-                within=max(0, _passed(own, sizes) - moved),
+                within=max(0, _traffic(own, sizes) - moved),
             )
         )
     return costs
 
 
-def _stages_of(network: Network) -> dict[str, str]:
-    """The stage of each operation that some stage needs."""
+def _stages_of_operations(network: Network) -> dict[str, str]:
+    """Return the stage of each operation that a stage needs."""
     by_name = {operation.name: operation for operation in network.operations}
-    made_in: dict[str, str] = {}
+    stage_of: dict[str, str] = {}
     for stage, result in network.stages.items():
-        waiting = [result]
-        while waiting:
-            name = waiting.pop()
-            if name in by_name and name not in made_in:
-                made_in[name] = stage
-                waiting += by_name[name].reads
-    return made_in
+        pending = [result]
+        while pending:
+            name = pending.pop()
+            if name in by_name and name not in stage_of:
+                stage_of[name] = stage
+                pending += by_name[name].reads
+    return stage_of
 
 
-def _taken_over(own: Sequence[Operation], sizes: Mapping[str, int]) -> int:
-    """Bytes of the inputs and of other stages' values that these operations read."""
+def _split(
+    network: Network, stage_of: Mapping[str, str], stage: str
+) -> tuple[list[Operation], list[Operation]]:
+    """Return the operations of a stage, and those of all other stages."""
+    own, others = [], []
+    for operation in network.operations:
+        owner = stage_of.get(operation.name)
+        if owner == stage:
+            own.append(operation)
+        elif owner is not None:
+            others.append(operation)
+    return own, others
+
+
+def _take_weights(own: Iterable[Operation], unread: dict[str, int]) -> int:
+    """Remove the constants that are read whole; return their bytes."""
+    total = 0
+    for operation in own:
+        if operation.kind != "lookup":
+            for name in operation.reads:
+                total += unread.pop(name, 0)
+    return total
+
+
+def _bytes_read(own: Sequence[Operation], sizes: Mapping[str, int]) -> int:
+    """Return the bytes of the inputs and values read from other stages."""
     names = {operation.name for operation in own}
-    return sum(
-        sizes[name]
-        for name in {read for o in own for read in o.reads if read in sizes}
-        - names
-    )
+    read = {name for operation in own for name in operation.reads}
+    return sum(sizes[name] for name in read - names if name in sizes)
 
 
-def _handed_on(
+def _bytes_passed(
     own: Sequence[Operation], others: Sequence[Operation], result: str
 ) -> int:
-    """Bytes of what other stages read of these operations, and of the stage's own result."""
-    wanted = {read for operation in others for read in operation.reads} | {
-        result
-    }
+    """Return the bytes of the result and of values other stages read."""
+    wanted = {read for operation in others for read in operation.reads}
+    wanted.add(result)
     return sum(operation.bytes for operation in own if operation.name in wanted)
 
 
-def _passed(own: Iterable[Operation], sizes: Mapping[str, int]) -> int:
-    """Bytes of values written and read; what overwrites its operand is done while that is written."""
+def _traffic(own: Iterable[Operation], sizes: Mapping[str, int]) -> int:
+    """Return the bytes of the values written and read.
+
+    An operation that overwrites its largest operand moves only the others: the
+    operand is written by its producer and changed while it is in the cache.
+    """
     total = 0
     for operation in own:
-        read = sorted(
-            (sizes[name] for name in operation.reads if name in sizes),
-            reverse=True,
-        )
+        read = [sizes[name] for name in operation.reads if name in sizes]
+        read.sort(reverse=True)
         if operation.kind == "overwriting":
             total += sum(read[1:])
         elif operation.kind != "view":

@@ -72,11 +72,13 @@ def test_packaged_weights_see_a_cat():
     """Class 285 of ImageNet, an Egyptian cat, is what the whole network must say of the photograph."""
     import skimage.data
 
-    from anomedge.components.features import _whole_state_dict
+    from anomedge.components.backbone_weights import matching_state_dict
 
     model = timm.create_model("tf_efficientnet_lite0").eval()
     model.load_state_dict(
-        _whole_state_dict("tf_efficientnet_lite0", "efficientnet-lite0")
+        matching_state_dict(
+            "efficientnet-lite0", "tf_efficientnet_lite0", model
+        )
     )
     extractor = FeatureExtractor(
         "tf_efficientnet_lite0", ["blocks.2"], weights="efficientnet-lite0"

@@ -1,16 +1,20 @@
-r"""The base of one's own detectors under Lightning 2: thresholds and metrics at image and pixel level, and nothing more.
+r"""Base class of detectors trained with Lightning 2.
 
-`AnomalyModule` keeps the interface that anomalib 0.3 to 1.x gave this class (Akcay et al. 2022, arXiv:2202.08341), on
-Lightning 2's hooks; docs/lightning-names.md maps the old names. A subclass writes `validation_step`, which returns its
-batch with `pred_scores` (B,) or `anomaly_maps` (B, 1, H, W) or (B, H, W) added, beside `label` (B,) and, where there
-are any, `mask` of the maps' size, both 0 and 1.
+`AnomalyModule` adds thresholds and metrics at image and pixel level. It keeps
+the interface that anomalib 0.3 to 1.x gave this class (Akcay et al. 2022,
+arXiv:2202.08341), on the hooks of Lightning 2; docs/lightning-names.md maps the
+old names. A subclass writes `validation_step`, which returns its batch with
+`pred_scores` (B,) or `anomaly_maps` (B, 1, H, W) or (B, H, W) added, beside
+`label` (B,) and an optional `mask` of the size of the maps; labels and masks
+are 0 or 1.
 
-The threshold maximises F1 = 2 TP / (2 TP + FP + FN) and is `anomedge.threshold.by_f1`'s, midway between two neighbouring
-scores, not a precision-recall curve's: that curve's thresholds are scores themselves, so a copy that rounds the last
-digit otherwise decides otherwise. An image or a pixel is anomalous when it is above the threshold, as everywhere here.
+The threshold maximises F1 = 2 TP / (2 TP + FP + FN) and is that of
+`anomedge.threshold.by_f1`, midway between two neighbouring scores. The
+thresholds of a precision-recall curve are scores themselves, so that a rounding
+error could flip a label. An image or a pixel is anomalous if its value is above
+the threshold.
 """
 
-import copy
 import inspect
 import math
 import warnings
@@ -19,12 +23,17 @@ from types import FrameType
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from anomedge.components.lightning.evaluation import (
     AdaptiveThreshold,
     AnomalyMetrics,
     EvaluationWarning,
+)
+from anomedge.components.lightning.outputs import (
+    add_scores,
+    detached,
+    labelled,
+    shallow_copy,
 )
 from anomedge.errors import InputError, RuntimeMissing
 from anomedge.threshold import Decision, Origin
@@ -34,31 +43,36 @@ try:
     from torchmetrics import MetricCollection
 except ImportError as error:
     raise RuntimeMissing(
-        f"Lightning cannot be imported ({error}); expected it for AnomalyModule: pip install 'anomedge[train]'"
+        f"Lightning cannot be imported ({error}); expected it for "
+        "AnomalyModule: pip install 'anomedge[train]'"
     ) from error
 
 __all__ = ["AnomalyModule"]
 
 _KEPT = ("label", "pred_scores", "mask", "anomaly_maps")
-"""Of each output until the epoch ends; images are let go."""
+"""Keys of an output that are kept until the end of the epoch; no images."""
 
 
 class AnomalyModule(LightningModule):
-    """Base of detectors that Lightning 2 trains, validates, tests and runs.
+    """Base class of detectors for Lightning 2.
 
-    Write `validation_step`, and `training_step` and `configure_optimizers` as for any LightningModule. Validation
-    computes the thresholds (when adaptive), then the metrics `image_AUROC`, `image_F1Score`, `pixel_AUROC` and
-    `pixel_F1Score`; testing computes the metrics at those thresholds. What is kept for it (scores, labels, maps, masks)
-    lies on the CPU until the epoch ends and is then let go; every figure is that of the whole set, however it was split
-    into batches. Thresholds are part of the state_dict. One process: on several, each would see its share.
+    Write `validation_step`, and `training_step` and `configure_optimizers` as
+    for any LightningModule. Validation computes the thresholds (if adaptive),
+    then the metrics `image_AUROC`, `image_F1Score`, `pixel_AUROC` and
+    `pixel_F1Score`; testing computes the metrics at those thresholds. Scores,
+    labels, maps and masks are kept on the CPU until the end of the epoch, so
+    metrics are those of the whole set, independent of the batch size.
+    Thresholds are part of the state_dict. Only one process is supported.
 
-    `image_metrics` and `pixel_metrics` may be replaced by other collections of torchmetrics; they are updated with raw
-    scores, (N,), and labels, (N,).
+    `image_metrics` and `pixel_metrics` may be replaced by other collections of
+    torchmetrics; they are updated with raw scores, (N,), and labels, (N,).
 
     Args:
-        adaptive_threshold: compute thresholds when validating; else the defaults hold.
-        default_image_threshold, default_pixel_threshold: until computed.
-        normalization: None, "none" or "min_max". Outputs are raw scores in any case; `decision` shows them on [0, 1].
+        adaptive_threshold: compute thresholds in validation; otherwise the
+            defaults are used.
+        default_image_threshold, default_pixel_threshold: initial values.
+        normalization: None, "none" or "min_max". Outputs are always raw
+            scores; `decision` maps them to [0, 1].
 
     Raises:
         InputError: another normalization.
@@ -68,7 +82,8 @@ class AnomalyModule(LightningModule):
         ...     def validation_step(self, batch, batch_idx):
         ...         return batch | {"anomaly_maps": batch["image"].mean(dim=1)}
         >>> detector = Brightness(default_image_threshold=0.7)
-        >>> detector.predict_step({"image": torch.ones(1, 3, 2, 2)}, 0)["pred_labels"]
+        >>> batch = {"image": torch.ones(1, 3, 2, 2)}
+        >>> detector.predict_step(batch, 0)["pred_labels"]
         tensor([True])
     """
 
@@ -84,9 +99,12 @@ class AnomalyModule(LightningModule):
         super().__init__()
         if normalization not in {None, "none", "min_max"}:
             raise InputError(
-                f"got normalization={normalization!r}; expected None, 'none' or 'min_max'"
+                f"got normalization={normalization!r}; "
+                "expected None, 'none' or 'min_max'"
             )
-        self.save_hyperparameters(ignore=_modules_given(inspect.currentframe()))
+        self.save_hyperparameters(
+            ignore=_module_arguments(inspect.currentframe())
+        )
         self.adaptive_threshold = adaptive_threshold
         self.image_threshold = AdaptiveThreshold(
             default_image_threshold, "image"
@@ -98,76 +116,76 @@ class AnomalyModule(LightningModule):
         self.pixel_metrics: MetricCollection = AnomalyMetrics("pixel_")
         self._outputs: list[dict[str, Any]] = []
 
-    # What a subclass writes, and the steps made of it.
+    # Steps: some written by the subclass, the others derived from them.
 
     def forward(self, batch: Any, *_: Any, **__: Any) -> Any:
-        """What `self.model` says of the batch."""
+        """Apply `self.model` to the batch."""
         return self.model(batch)
 
     def training_step(self, *_: Any, **__: Any) -> Any:
-        """To be written by the subclass: the loss of a batch, or None where fitting is not by gradient."""
+        """Return the loss of a batch, or None without gradients; abstract."""
         raise NotImplementedError(
-            f"{type(self).__name__} has no training_step; expected one: write it to use fit"
+            f"{type(self).__name__} has no training_step; "
+            "expected one: write it to use fit"
         )
 
     def validation_step(self, batch: Any, batch_idx: int) -> Any:
-        """To be written by the subclass: the batch with `pred_scores` or `anomaly_maps` added."""
+        """Add `pred_scores` or `anomaly_maps` to the batch; abstract."""
         raise NotImplementedError(
-            f"{type(self).__name__} has no validation_step; expected one that returns its batch with pred_scores or "
-            "anomaly_maps added"
+            f"{type(self).__name__} has no validation_step; expected one that "
+            "returns its batch with pred_scores or anomaly_maps added"
         )
 
     def predict_step(
         self, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> Any:
-        """The validation step's output on the CPU, with `pred_labels` (B,) and, of maps, `pred_masks`; bool.
+        """Return the output of the validation step with labels, on the CPU.
 
-        The batch itself is not written to: the step gets a shallow copy.
+        `pred_labels` (B,) and, if there are maps, `pred_masks` are added; bool.
+        The step gets a shallow copy of the batch.
         """
-        outputs = self.validation_step(_copied(batch), batch_idx)
+        outputs = self.validation_step(shallow_copy(batch), batch_idx)
         if not isinstance(outputs, dict):
             return outputs
         outputs = self._finished(outputs)
         if "pred_scores" in outputs:
-            outputs["pred_labels"] = (
-                outputs["pred_scores"].double() > self.image_threshold.value
-            )
+            scores = outputs["pred_scores"].double()
+            outputs["pred_labels"] = scores > self.image_threshold.value
         if "anomaly_maps" in outputs:
-            outputs["pred_masks"] = (
-                outputs["anomaly_maps"].double() > self.pixel_threshold.value
-            )
+            maps = outputs["anomaly_maps"].double()
+            outputs["pred_masks"] = maps > self.pixel_threshold.value
         return outputs
 
     def test_step(
         self, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> Any:
-        """As `predict_step`."""
+        """Do the same as `predict_step`."""
         return self.predict_step(batch, batch_idx, dataloader_idx)
 
-    # Lightning 2 has no step ends; its batch ends call them.
+    # Lightning 2 has no step-end hooks; the batch-end hooks call them.
 
     def validation_step_end(self, outputs: Any) -> Any:
-        """A copy of the step's output on the CPU, with `pred_scores`."""
+        """Copy the output to the CPU and add `pred_scores`."""
         return self._finished(outputs) if isinstance(outputs, dict) else outputs
 
     def test_step_end(self, outputs: Any) -> Any:
-        """As `validation_step_end`."""
+        """Do the same as `validation_step_end`."""
         return self._finished(outputs) if isinstance(outputs, dict) else outputs
 
     def on_validation_batch_end(
         self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Keep what the epoch's end needs."""
+        """Keep scores, labels, maps and masks until the end of the epoch."""
         self._remember(self.validation_step_end(outputs))
 
     def on_test_batch_end(
         self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Keep what the epoch's end needs."""
+        """Keep scores, labels, maps and masks until the end of the epoch."""
         self._remember(self.test_step_end(outputs))
 
     def on_validation_epoch_start(self) -> None:
-        """Forget what an interrupted epoch left.
+        """Discard the outputs of an interrupted epoch.
 
         Raises:
             InputError: several processes.
@@ -175,15 +193,17 @@ class AnomalyModule(LightningModule):
         self._begin()
 
     def on_test_epoch_start(self) -> None:
-        """As `on_validation_epoch_start`."""
+        """Do the same as `on_validation_epoch_start`."""
         self._begin()
 
     def on_validation_epoch_end(self) -> None:
-        """Compute the thresholds, when adaptive, then the metrics; nothing in Lightning's sanity check.
+        """Compute the thresholds, if adaptive, then the metrics.
+
+        Lightning's sanity check computes nothing.
 
         Raises:
-            InputError: outputs without labels or scores, of unequal sizes, labels other than 0 and 1, or scores that
-                are not finite.
+            InputError: outputs without labels or scores, of unequal sizes,
+                labels other than 0 and 1, or scores that are not finite.
         """
         outputs, self._outputs = self._outputs, []
         trainer = self._trainer
@@ -194,7 +214,7 @@ class AnomalyModule(LightningModule):
         self._evaluate(outputs)
 
     def on_test_epoch_end(self) -> None:
-        """Compute the metrics at the thresholds there are.
+        """Compute the metrics at the current thresholds.
 
         Raises:
             InputError: as `on_validation_epoch_end`.
@@ -202,12 +222,12 @@ class AnomalyModule(LightningModule):
         outputs, self._outputs = self._outputs, []
         self._evaluate(outputs)
 
-    # What the epoch ends are made of, under anomalib's names.
+    # Parts of the epoch-end hooks, under anomalib's names.
 
     def _compute_adaptive_threshold(
         self, outputs: list[dict[str, Any]]
     ) -> None:
-        """Both thresholds from outputs; without masks the pixels' is the images'."""
+        """Compute both thresholds; without masks they are equal."""
         self._collect_outputs(
             self.image_threshold, self.pixel_threshold, outputs
         )
@@ -215,7 +235,8 @@ class AnomalyModule(LightningModule):
         if self.pixel_threshold.update_called:
             self.pixel_threshold.compute()
         else:
-            self.pixel_threshold.assign(value=self.image_threshold.value.item())
+            value = self.image_threshold.value.item()
+            self.pixel_threshold.assign(value=value)
         self.image_threshold.reset()
         self.pixel_threshold.reset()
 
@@ -225,87 +246,68 @@ class AnomalyModule(LightningModule):
         pixel_metric: Any,
         outputs: Iterable[Mapping[str, Any]],
     ) -> None:
-        """Update one metric with images' scores and labels, another with maps and masks where there are any."""
+        """Update an image metric with scores, a pixel metric with maps."""
         image_metric.cpu()
         pixel_metric.cpu()
         for output in outputs:
             if "label" not in output or "pred_scores" not in output:
                 raise InputError(
-                    f"got an output of {sorted(output)}; expected label, and pred_scores or anomaly_maps: return them "
-                    "from validation_step"
+                    f"got an output of {sorted(output)}; expected label, and "
+                    "pred_scores or anomaly_maps: return them from "
+                    "validation_step"
                 )
-            image_metric.update(*_pairs(output, "pred_scores", "label"))
+            image_metric.update(*labelled(output, "pred_scores", "label"))
             if "mask" in output and "anomaly_maps" in output:
-                pixel_metric.update(*_pairs(output, "anomaly_maps", "mask"))
+                pixel_metric.update(*labelled(output, "anomaly_maps", "mask"))
 
     def _post_process(self, outputs: Any) -> None:
-        """Add `pred_scores`, the largest value of each map, where a step gave maps alone; in place."""
-        if (
-            isinstance(outputs, dict)
-            and "pred_scores" not in outputs
-            and "anomaly_maps" in outputs
-        ):
-            outputs["pred_scores"] = (
-                outputs["anomaly_maps"].flatten(start_dim=1).amax(dim=1)
-            )
+        """Add `pred_scores`, the maximum of each map, in place."""
+        add_scores(outputs)
 
     def _outputs_to_cpu(self, output: Any) -> Any:
-        """Tensors to the CPU, without their gradients' graph: a dict in place, what lies in it anew."""
-        if isinstance(output, Tensor):
-            return output.detach().cpu()
-        if isinstance(output, dict):
-            output.update(
-                {
-                    key: self._outputs_to_cpu(_copied(value))
-                    for key, value in output.items()
-                }
-            )
-        elif type(output) in {list, tuple}:
-            return type(output)(
-                self._outputs_to_cpu(_copied(value)) for value in output
-            )
-        return output
+        """Move tensors to the CPU; see `outputs.detached`."""
+        return detached(output)
 
     def _log_metrics(self) -> None:
-        """Log and reset the metrics that were updated; warn of those that the pictures do not define."""
+        """Log and reset the updated metrics; warn of undefined ones."""
         for metrics in (self.image_metrics, self.pixel_metrics):
-            if not any(metric.update_called for metric in metrics.values()):
-                continue
-            values = {
-                name: float(value) for name, value in metrics.compute().items()
-            }
-            metrics.reset()
-            defined = {
-                name: value
-                for name, value in values.items()
-                if not math.isnan(value)
-            }
-            self.log_dict(defined, prog_bar=True)
-            if missing := sorted(values.keys() - defined.keys()):
-                warnings.warn(
-                    f"got labels of one kind only; expected normal and anomalous ones for {', '.join(missing)}: not logged",
-                    EvaluationWarning,
-                    stacklevel=2,
-                )
+            if any(metric.update_called for metric in metrics.values()):
+                values = metrics.compute()
+                metrics.reset()
+                self._log_defined({k: float(v) for k, v in values.items()})
+
+    def _log_defined(self, values: Mapping[str, float]) -> None:
+        defined = {k: v for k, v in values.items() if not math.isnan(v)}
+        self.log_dict(defined, prog_bar=True)
+        if missing := sorted(values.keys() - defined.keys()):
+            warnings.warn(
+                "got labels of one kind only; expected normal and anomalous "
+                f"ones for {', '.join(missing)}: not logged",
+                EvaluationWarning,
+                stacklevel=3,
+            )
 
     def decision(
         self, source: str = "validation pictures", pictures: str = ""
     ) -> Decision:
-        """The thresholds and scales of the last validation as an anomedge `Decision`, such as a bundle carries.
+        """Return the thresholds and scales of the last validation.
 
         Args:
-            source: of the validation pictures, in words.
-            pictures: a SHA-256 of them, where known.
+            source: description of the validation pictures.
+            pictures: SHA-256 of the pictures, if known.
 
         Raises:
-            InputError: the threshold was given, or loaded without its origin, and not computed.
+            InputError: no validation computed the threshold, or it was loaded
+                without its origin.
         """
         threshold = self.image_threshold
         normal, anomalous = int(threshold.normal), int(threshold.anomalous)
         if not normal:
             raise InputError(
-                f"got an image threshold of {threshold.value.item():.6g} that no validation computed; expected one that "
-                "knows its pictures: run trainer.validate with labelled pictures and adaptive_threshold=True"
+                f"got an image threshold of {threshold.value.item():.6g} that "
+                "no validation computed; expected a computed one: run "
+                "trainer.validate with labelled pictures and "
+                "adaptive_threshold=True"
             )
         origin = Origin(
             rule="f1" if anomalous else "false-alarm-rate",
@@ -329,11 +331,10 @@ class AnomalyModule(LightningModule):
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *rest: Any
     ) -> None:
-        # anomalib's own ranges: of maps where there are maps, so not the Decision's.
-        for owner in ("min_max.", "normalization_metrics."):
-            for key in [
-                key for key in state_dict if key.startswith(prefix + owner)
-            ]:
+        # anomalib's ranges may be those of maps; a Decision needs scores.
+        ranges = (prefix + "min_max.", prefix + "normalization_metrics.")
+        for key in list(state_dict):
+            if key.startswith(ranges):
                 del state_dict[key]
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
@@ -348,12 +349,13 @@ class AnomalyModule(LightningModule):
             metric.reset()
         if self._trainer is not None and self._trainer.world_size > 1:
             raise InputError(
-                f"got {self._trainer.world_size} processes; expected one, which sees every picture: "
-                "validate and test with Trainer(devices=1)"
+                f"got {self._trainer.world_size} processes; expected one, "
+                "which sees every picture: validate and test with "
+                "Trainer(devices=1)"
             )
 
     def _finished(self, outputs: dict[str, Any]) -> dict[str, Any]:
-        outputs = copy.copy(outputs)
+        outputs = shallow_copy(outputs)
         self._outputs_to_cpu(outputs)
         self._post_process(outputs)
         return outputs
@@ -367,7 +369,8 @@ class AnomalyModule(LightningModule):
     def _evaluate(self, outputs: list[dict[str, Any]]) -> None:
         if not outputs:
             warnings.warn(
-                f"got no output of {type(self).__name__}'s steps; expected a dict of each batch: no threshold or metric",
+                f"got no output of {type(self).__name__}'s steps; expected a "
+                "dict of each batch: no threshold or metric",
                 EvaluationWarning,
                 stacklevel=2,
             )
@@ -381,41 +384,16 @@ class AnomalyModule(LightningModule):
         self._log_metrics()
 
 
-def _modules_given(frame: FrameType | None) -> list[str]:
-    """Arguments of the constructors on the stack that are modules: weights, not hyperparameters to save twice."""
+def _module_arguments(frame: FrameType | None) -> list[str]:
+    """List constructor arguments that are modules.
+
+    They are weights, which Lightning would save a second time among the
+    hyperparameters.
+    """
     names: list[str] = []
     while frame is not None and "__class__" in frame.f_locals:
-        names += [
-            name
-            for name, value in frame.f_locals.items()
-            if isinstance(value, torch.nn.Module)
-        ]
+        for name, value in frame.f_locals.items():
+            if isinstance(value, torch.nn.Module):
+                names.append(name)
         frame = frame.f_back
     return names
-
-
-def _copied(value: Any) -> Any:
-    return copy.copy(value) if isinstance(value, dict) else value
-
-
-def _pairs(
-    output: Mapping[str, Any], scores: str, labels: str
-) -> tuple[Tensor, Tensor]:
-    """Scores (N,) and their labels (N,) of 0 and 1."""
-    values, truths = (
-        torch.as_tensor(output[scores]),
-        torch.as_tensor(output[labels]),
-    )
-    if values.numel() != truths.numel() or not values.numel():
-        raise InputError(
-            f"got {scores} {tuple(values.shape)} with {labels} {tuple(truths.shape)}; expected a label for each value"
-        )
-    if not bool(((truths == 0) | (truths == 1)).all()):
-        raise InputError(
-            f"got {labels} up to {truths.max().item():g}; expected 0 for normal and 1 for anomalous"
-        )
-    if not bool(torch.isfinite(values).all()):
-        raise InputError(
-            f"got {scores} that are not finite; expected numbers: check the weights and the pictures"
-        )
-    return values.flatten(), truths.flatten().int()

