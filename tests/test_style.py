@@ -26,7 +26,7 @@ LONG_FILES = {
     "parity/localise.py",
     "parity/prove.py",
     "pipelines/fitting.py",
-    "runtimes/_base.py",
+    "runtimes/base.py",
     "runtimes/nvidia/providers.py",
     "station/loop.py",
     "station/sources.py",
