@@ -1,4 +1,4 @@
-"""Is our graph better than the one that people use today? Both detectors beside anomalib 2.7's own exports, in one run.
+"""Compare speed, size and agreement of our graphs with anomalib 2.7's own exports, in one run.
 
     python benchmarks/against_anomalib.py -o benchmarks/results/against-anomalib.md
     python benchmarks/against_anomalib.py --quick            # one small bank, batch 1, three rounds: a look
@@ -51,14 +51,14 @@ QUICK: dict[str, Any] = {
 
 
 class Children:
-    """Runs a module of `_against` in a process of its own, in anomalib's environment."""
+    """Run a module of `_against` in a separate process, in anomalib's environment."""
 
     def __init__(self, python: Path, work: Path, threads: int) -> None:
         self.python, self.work, self.threads = python, work, threads
         self.started = time.perf_counter()
 
     def __call__(self, name: str, **asked: Any) -> Any:
-        """What the module's `main` returns."""
+        """Return the result of the module's `main`."""
         shown = " ".join(
             str(asked[key])
             for key in ("detector", "case", "runtime", "batch", "member")
@@ -98,7 +98,7 @@ class Children:
 
 
 def make(run: Children, options: argparse.Namespace) -> list[str]:
-    """Fit and export both; names of the cases. What anomalib made is used again where the same was asked for before."""
+    """Fit and export both; return the names of the cases. Files of an earlier identical request are reused."""
     cases = []
     for detector in options.only:
         own = (
@@ -124,7 +124,7 @@ def make(run: Children, options: argparse.Namespace) -> list[str]:
 def measure(
     run: Children, cases: list[str], options: argparse.Namespace
 ) -> list[Row]:
-    """One row for each case, runtime and batch size."""
+    """Return a row for each case, runtime and batch size."""
     rows = []
     for case in cases:
         for runtime in RUNTIMES:
@@ -164,7 +164,7 @@ def _row(
 def report(
     rows: list[Row], versions: dict[str, str], options: argparse.Namespace
 ) -> str:
-    """The page: how it was measured, the table, the goals."""
+    """Return the page: method, table, goals."""
     counts = [len(row.rounds["ours"]) for row in rows]
     return "\n\n".join(
         [
@@ -261,7 +261,7 @@ def _options() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Run, print, and keep the tables where asked to."""
+    """Run, print, and write the tables if requested."""
     if sys.argv[1:2] == ["--child"]:
         name, asked, result = sys.argv[2:]
         returned = importlib.import_module(f"_against.{name}").main(

@@ -1,12 +1,12 @@
-"""What does fitting cost? Time and peak memory of the estimators, beside anomalib's own classes, in one run.
+"""Measure time and peak memory of fitting the estimators, and anomalib's own classes, in one run.
 
     python benchmarks/components.py -o benchmarks/results/components.md
     python benchmarks/components.py --anomalib DIR      # the folder that holds anomalib's package, when not installed
-    python benchmarks/components.py --size small        # a tenth of it, for a look
+    python benchmarks/components.py --size small        # a tenth of the data
 
-Every cell is a process of its own, ours and theirs in turn. Time is that of fitting (of a stream: without making the
-pictures up); memory is the process's peak above what it held before the data were made, so it includes what of the data
-must be held: a stream holds one batch, anomalib's Gaussian all pictures at once. Both compute in float32 data.
+Every cell runs in a separate process, ours and theirs in turn. Time is that of fitting (without the generation of
+pictures for a stream). Memory is the peak above the process's memory before the data were made, so it includes the data
+that must be held: one batch for a stream, all pictures for anomalib's Gaussian. Both take float32 data.
 """
 
 import argparse
@@ -58,27 +58,27 @@ CLASSES = {
 
 
 class Cost(NamedTuple):
-    """Seconds and MB (10^6 bytes) of one fit."""
+    """Cost of one fit, in seconds and MB (10^6 bytes)."""
 
     seconds: float
     megabytes: float
 
 
 class Stopwatch:
-    """Adds up the time of what is called through it."""
+    """Callable wrapper that adds up the time of its calls."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
     def __call__(self, work: Callable[[], Any]) -> None:
-        """Call, and count."""
+        """Call the function and add its time."""
         start = time.perf_counter()
         work()
         self.seconds += time.perf_counter() - start
 
 
 class PeakMemory:
-    """Peak resident memory of this process, sampled every millisecond; the system's own mark where it is higher."""
+    """Peak resident memory of this process, sampled every millisecond, or the system's record if higher."""
 
     def __init__(self) -> None:
         self._stop = threading.Event()
@@ -88,7 +88,7 @@ class PeakMemory:
 
     @staticmethod
     def now() -> float:
-        """Resident MB at this moment; the peak so far where the system does not tell."""
+        """Return the resident memory in MB; the peak so far if the system does not report it."""
         try:
             pages = int(
                 Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
@@ -105,14 +105,14 @@ class PeakMemory:
             self.peak = max(self.peak, self.now())
 
     def stop(self) -> float:
-        """The peak in MB."""
+        """Return the peak in MB."""
         self._stop.set()
         self._thread.join()
         return max(self.peak, self.now())
 
 
 def pictures(images: int, features: int, side: int) -> Iterator[torch.Tensor]:
-    """Batches of embeddings, the same for both."""
+    """Yield batches of embeddings, equal for both."""
     generator = torch.Generator().manual_seed(0)
     for start in range(0, images, BATCH):
         yield torch.randn(
@@ -125,7 +125,7 @@ def pictures(images: int, features: int, side: int) -> Iterator[torch.Tensor]:
 
 
 def rows(samples: int, features: int) -> torch.Tensor:
-    """Samples whose features differ in scale."""
+    """Return samples with features of different scales."""
     x = torch.randn(
         samples, features, generator=torch.Generator().manual_seed(0)
     )
@@ -194,7 +194,7 @@ def fit_theirs(what: str, sizes: dict[str, int], timed: Stopwatch) -> None:
 
 
 def load_anomalib(folder: Path) -> None:
-    """Make anomalib's classes importable from their own files, without its packages' imports."""
+    """Load anomalib's classes from their files, without the imports of its packages."""
     for name in ("anomalib", "anomalib.models", "anomalib.models.components"):
         sys.modules[name] = types.ModuleType(name)
     for name, path in SOURCES.items():
@@ -208,8 +208,8 @@ def load_anomalib(folder: Path) -> None:
         spec.loader.exec_module(module)
 
 
-def where_anomalib_is(given: Path | None) -> Path | None:
-    """The folder that holds its package: the one given, or where it is installed."""
+def anomalib_folder(given: Path | None) -> Path | None:
+    """Return the folder of anomalib's package: the given one, or the installed one."""
     if given is not None:
         return given
     spec = importlib.util.find_spec("anomalib")
@@ -221,7 +221,7 @@ def where_anomalib_is(given: Path | None) -> Path | None:
 
 
 def measure_here(what: str, size: str, anomalib: Path | None) -> Cost:
-    """One fit in this very process."""
+    """Measure one fit in this process."""
     sizes = SIZES[size][what]
     fit = fit_ours if anomalib is None else fit_theirs
     if anomalib is not None:
@@ -252,7 +252,7 @@ def _tiny(what: str) -> dict[str, int]:
 def measure(
     what: str, anomalib: Path | None, options: argparse.Namespace
 ) -> Cost | None:
-    """The fastest of several fits, each in a process of its own, with the largest memory; None when it failed."""
+    """Return the shortest time and the largest memory of several fits, each in a separate process; None on failure."""
     command = [sys.executable, __file__, "--cell", what, "--size", options.size]
     command += (
         [] if options.threads is None else ["--threads", str(options.threads)]
@@ -274,7 +274,7 @@ def measure(
 
 
 def table(anomalib: Path | None, options: argparse.Namespace) -> str:
-    """One row an estimator."""
+    """Return the table: one row per estimator."""
     lines = [
         "| fit | ours, s | anomalib, s | ratio | ours, MB | anomalib, MB | ratio |",
         "|---|---|---|---|---|---|---|",
@@ -319,7 +319,7 @@ def _cells(ours: Cost, theirs: Cost | None, absent: str) -> list[str]:
 
 
 def main() -> int:
-    """Run, print, and keep the table where asked to."""
+    """Run, print, and write the table if requested."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -352,7 +352,7 @@ def main() -> int:
             )
         )
         return 0
-    anomalib = where_anomalib_is(arguments.anomalib)
+    anomalib = anomalib_folder(arguments.anomalib)
     if (
         anomalib is not None
         and not (anomalib / "anomalib" / "models" / "components").is_dir()

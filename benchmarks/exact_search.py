@@ -1,13 +1,14 @@
-"""Would an exact search that looks at less of the bank pay? How often it is proven, and what its graph takes.
+"""Evaluate an exact search over a part of the memory bank: how often it is proven, and its time (decision 0012).
 
     python benchmarks/exact_search.py -o benchmarks/results/exact-search.md
     python benchmarks/exact_search.py --data DIR        # train/good and test/<kind> of your own; the demo's textures else
 
 After a rotation by the bank's principal axes, the distance in the first k coordinates, with the norm of the rest as one
-more, is a lower bound of the whole distance. The C vectors of least bound are measured whole; where the next bound is no
-less than the least distance measured, the nearest vector is proven. The first table says how often that is so, for
-patches of EfficientNet-Lite0 with ImageNet weights; a picture is proven where all of its patches are. The second times
-such a search as a graph, beside the bank's own, in turns: random numbers, WideResNet50's widths, 256x256.
+more, is a lower bound of the full distance. The C vectors with the smallest bounds are measured in full; if the next
+bound is not below the smallest distance measured, the nearest vector is proven. The first table shows how often this
+happens, for patches of EfficientNet-Lite0 with ImageNet weights; a picture is proven if all of its patches are. The
+second table shows the time of such a search as a graph, relative to the full search: random numbers, WideResNet50's
+widths, 256x256.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ CANDIDATES = (8, 32, 128)
 
 
 class BoundedSearch(nn.Module):
-    """The same distances from k rotated coordinates, a residual and C candidates; and whether a picture is proven."""
+    """Search by k rotated coordinates, a residual and C candidates; also states whether a picture is proven."""
 
     def __init__(self, vectors: Tensor, kept: int, candidates: int) -> None:
         super().__init__()
@@ -65,7 +66,7 @@ class BoundedSearch(nn.Module):
         )
 
     def forward(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
-        """Levels to distances (B, P) and proven (B,)."""
+        """Compute distances (B, P) and proven (B,) from the levels."""
         patches = (
             torch.cat([fine, self.upsample(coarse)], dim=1)
             .flatten(2)
@@ -100,7 +101,7 @@ class BoundedSearch(nn.Module):
 
 
 class WholeSearch(nn.Module):
-    """The bank as it is exported."""
+    """Full search, as exported."""
 
     def __init__(self, vectors: Tensor) -> None:
         super().__init__()
@@ -113,13 +114,13 @@ class WholeSearch(nn.Module):
         self.bank.fill(vectors)
 
     def forward(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
-        """Levels to distances (B, P) and score (B,)."""
+        """Compute distances (B, P) and score (B,) from the levels."""
         distances, score = self.bank([fine, coarse])
         return distances, score
 
 
 def patches_of(pictures: Sequence[Path]) -> list[Tensor]:
-    """Each picture's patches (P, d), float64."""
+    """Return the patches of each picture, float64 (P, d)."""
     extractor = FeatureExtractor(
         "tf_efficientnet_lite0", LAYERS, weights="efficientnet-lite0"
     ).eval()
@@ -144,7 +145,7 @@ def patches_of(pictures: Sequence[Path]) -> list[Tensor]:
 def proven(
     train: Sequence[Path], test: dict[str, list[Path]], vectors: int
 ) -> Iterator[list[str]]:
-    """A row for each kind of picture and each k: shares proven at each C."""
+    """Return a row for each kind of picture and each k: shares proven at each C."""
     points = torch.cat(patches_of(train))
     count = min(vectors, len(points) // 3)
     bank = KCenterGreedy(points, (count + 0.5) / len(points)).sample_coreset()
@@ -180,7 +181,7 @@ def proven(
 
 
 def timed(vectors: int, rounds: int, folder: Path) -> Iterator[list[str]]:
-    """A row for each search, as a share of the bank's own time, in each runtime."""
+    """Return a row for each search: time as a share of the full search, under each runtime."""
     torch.manual_seed(0)
     bank = torch.randn(vectors, sum(WIDTHS))
     searches: dict[str, nn.Module] = {"the bank's own": WholeSearch(bank)}
@@ -220,7 +221,7 @@ def timed(vectors: int, rounds: int, folder: Path) -> Iterator[list[str]]:
 def _sessions(
     module: nn.Module, path: Path, feed: dict[str, np.ndarray]
 ) -> list[Callable[[], object]]:
-    """The module under ONNX Runtime and OpenVINO, two threads."""
+    """Open the module under ONNX Runtime and OpenVINO, with two threads."""
     from anomedge.runtimes.imports import import_onnxruntime, import_openvino
 
     onnxruntime = import_onnxruntime()
@@ -274,7 +275,7 @@ def _pictures(
 
 
 def main() -> int:
-    """Run, print, and keep the tables where asked to."""
+    """Run, print, and write the tables if requested."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

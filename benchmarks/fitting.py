@@ -1,18 +1,18 @@
-"""What does fitting at scale cost? The greedy k-center selection and PaDiM's Gaussians, beside anomalib's own classes.
+"""Measure the greedy k-center selection and PaDiM's Gaussians at scale, and anomalib's own classes.
 
     python benchmarks/fitting.py --threads 2 -o benchmarks/results/fitting.md
     python benchmarks/fitting.py --data DIR             # features of the pictures below it, not of the demo's textures
     python benchmarks/fitting.py --anomalib DIR         # the folder that holds anomalib's package, when not installed
-    python benchmarks/fitting.py --size small           # for a look
+    python benchmarks/fitting.py --size small           # a quick run
 
-Every cell is a process of its own, ours and theirs in turn. A selection is from the patches of EfficientNet-Lite0 with
-ImageNet weights: all of ours is run; of theirs 200 centres are timed, and as many more as it takes are counted at their
-pace, on top of what it does before the first. It chooses among random projections of the points, with fewer numbers,
-ours among the points themselves. Memory is the process's peak above what it held before the points were read, over the
-points' own size. A Gaussian is fitted at every patch of random embeddings, whose values do not matter to the time.
+Every cell runs in a separate process, ours and theirs in turn. Points are patches of EfficientNet-Lite0 with ImageNet
+weights. Our selection runs to the end; theirs is timed over 200 centres and extrapolated, plus the time before the first
+centre. Theirs selects among random projections of the points, with fewer numbers; ours selects among the points. Memory
+is the peak above the process's memory before the points were read, relative to the size of the points. A Gaussian is
+fitted at every patch of random embeddings, because values do not affect the time.
 
-Ours is then held to the plain algorithm in float64: no point drawn, and no centre, may ever have been farther from the
-centres before than the one chosen.
+Our selection is then checked against the plain algorithm in float64: no sampled point and no later centre may be farther
+from the earlier centres than the chosen one.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ import torch
 from components import (
     PeakMemory,
     Stopwatch,
+    anomalib_folder,
     fit_ours,
     fit_theirs,
     load_anomalib,
-    where_anomalib_is,
 )
 from torch import Tensor
 
@@ -57,7 +57,7 @@ TOLERANCE = 1e-9  # of a squared distance
 
 
 class Selection(NamedTuple):
-    """Points of d features, and how many to select."""
+    """A selection task: points of d features, and the number to select."""
 
     points: int
     features: int
@@ -77,7 +77,7 @@ GAUSSIANS = {
 
 
 def write_features(data: Path | None, wanted: Selection, path: Path) -> None:
-    """Patches as PatchCore sees them: the first `features` channels of three levels, from as many pixels as it takes."""
+    """Write patches as in PatchCore: the first `features` channels of three levels, from as many pixels as needed."""
     with tempfile.TemporaryDirectory() as folder:
         side = STRIDE * math.ceil(math.sqrt(wanted.points / PICTURES))
         if data is None:
@@ -132,7 +132,7 @@ def _patches_of(
 
 
 def select_ours(path: Path, centres: int) -> dict[str, float]:
-    """All of it: seconds, memory, and how many choices were not the farthest."""
+    """Run our selection; return seconds, memory, and the number of wrong choices."""
     KCenterGreedy(
         torch.randn(2_000, 16), 0.1
     ).select_coreset_idxs()  # starts threads
@@ -154,7 +154,7 @@ def select_ours(path: Path, centres: int) -> dict[str, float]:
 
 
 def select_theirs(path: Path, centres: int) -> dict[str, float]:
-    """So many centres' time, from that of few and of what comes before the first."""
+    """Estimate the time of anomalib's selection from a few centres and the time before the first."""
     kind = sys.modules["anomalib.models.components.sampling"].KCenterGreedy
     started: list[float] = []
 
@@ -183,7 +183,7 @@ def select_theirs(path: Path, centres: int) -> dict[str, float]:
 
 
 def wrong_choices(points: Tensor, chosen: Sequence[int]) -> int:
-    """Choices than which a point drawn, or a centre, was farther from the centres before; in float64."""
+    """Count the choices that were not the farthest, compared with sampled points and centres, in float64."""
     drawn = torch.randperm(
         len(points), generator=torch.Generator().manual_seed(1)
     )[:DRAWN]
@@ -216,7 +216,7 @@ def _squares(x: Tensor, y: Tensor) -> Tensor:
 
 
 def gaussian(sizes: dict[str, int], theirs: bool) -> dict[str, float]:
-    """Seconds, and MB in all, of one fit of each."""
+    """Return seconds and total MB of one fit of each."""
     fit = fit_theirs if theirs else fit_ours
     fit("gaussian", {"images": 8, "features": 8, "side": 4}, Stopwatch())
     timed, memory = Stopwatch(), PeakMemory()
@@ -226,7 +226,7 @@ def gaussian(sizes: dict[str, int], theirs: bool) -> dict[str, float]:
 
 
 def cell(asked: dict[str, Any]) -> dict[str, float]:
-    """One measurement, in this very process."""
+    """Make one measurement in this process."""
     if asked["threads"] is not None:
         torch.set_num_threads(asked["threads"])
     if asked["anomalib"] is not None:
@@ -240,7 +240,7 @@ def cell(asked: dict[str, Any]) -> dict[str, float]:
 def measure(
     anomalib: Path | None, options: argparse.Namespace, **asked: Any
 ) -> dict[str, float]:
-    """One measurement, in a process of its own."""
+    """Make one measurement in a separate process."""
     asked |= {
         "threads": options.threads,
         "anomalib": None if anomalib is None else str(anomalib),
@@ -257,7 +257,7 @@ def measure(
 
 
 def selections(anomalib: Path, options: argparse.Namespace) -> str:
-    """One row a selection."""
+    """Return the table: one row per selection."""
     lines = [
         f"| greedy k-center | ours, s | anomalib, s ({TIMED} centres timed) | ratio "
         "| ours, memory | anomalib, memory | choices that are not the farthest |",
@@ -287,7 +287,7 @@ def selections(anomalib: Path, options: argparse.Namespace) -> str:
 
 
 def gaussians(anomalib: Path, options: argparse.Namespace) -> str:
-    """One row a number of images."""
+    """Return the table: one row per number of images."""
     lines = [
         "| a Gaussian a patch | ours, s | anomalib, s | ratio | ours, MB | anomalib, MB | ratio |",
         "|---|---|---|---|---|---|---|",
@@ -305,7 +305,7 @@ def gaussians(anomalib: Path, options: argparse.Namespace) -> str:
 
 
 def machine() -> str:
-    """Processor, cores, and how busy it was."""
+    """Describe processor, cores and load."""
     lines = (
         Path("/proc/cpuinfo").read_text().splitlines()
         if Path("/proc/cpuinfo").exists()
@@ -335,7 +335,7 @@ def _version(anomalib: Path) -> str:
 
 
 def main() -> int:
-    """Run, print, and keep the tables where asked to."""
+    """Run, print, and write the tables if requested."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -361,7 +361,7 @@ def main() -> int:
     if options.cell:
         print(json.dumps(cell(json.loads(options.cell))))
         return 0
-    anomalib = where_anomalib_is(options.anomalib)
+    anomalib = anomalib_folder(options.anomalib)
     if (
         anomalib is None
         or not (anomalib / "anomalib" / "models" / "components").is_dir()

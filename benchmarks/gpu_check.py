@@ -1,15 +1,15 @@
-"""One command for a machine with a GPU: parity, latency and roofline of every runtime there is.
+"""Check a machine with a GPU: parity, latency and roofline of every available runtime.
 
     python benchmarks/gpu_check.py -o benchmarks/results/gpu-NAME.md
     python benchmarks/gpu_check.py part.anomedge --model part.safetensors -o benchmarks/results/gpu-NAME.md
 
-ONNX Runtime's CUDA and TensorRT providers, TensorRT and TensorRT-RTX, in fp32, tf32 and fp16 as far as the bundle has them:
-each proven against eager Torch (against the golden frames without --model), timed in turns at each batch size, and held
-against what the machine was measured to do. A runtime that is not there is a row that says why. Without a bundle, PaDiM
-and PatchCore are fitted to the demonstration's textures first; nothing is fetched from the network.
+ONNX Runtime's CUDA and TensorRT providers, TensorRT and TensorRT-RTX are proven against eager Torch (against the golden
+frames without --model), in fp32, tf32 and fp16 if the bundle has them, timed in turns at each batch size, and compared
+with the measured peak rates of the machine. A runtime that is not available is a row with the reason. Without a bundle,
+PaDiM and PatchCore are fitted to the demonstration's textures first; nothing is downloaded.
 
-Exits with 0 where all that ran passed, 3 where a proof failed, 2 where nothing could run. `--device cpu` goes through the same
-steps on the CPU's runtimes.
+Exits with 0 if everything that ran passed, 3 if a proof failed, 2 if nothing could run. `--device cpu` takes the same
+steps with the CPU's runtimes.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ MADE = {
 
 @dataclass(frozen=True)
 class Subject:
-    """A bundle, and the model and pictures that it is proven against where there are any."""
+    """A bundle, and optionally the model and pictures of its proof."""
 
     bundle: Path
     model: Path | None = None
@@ -67,7 +67,7 @@ class Subject:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run, print, and keep the report where asked to."""
+    """Run, print, and write the report if requested."""
     asked = _parser().parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -182,7 +182,7 @@ def _report(asked: argparse.Namespace, work: Path) -> dict[str, Any]:
 
 
 def _higher(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """The higher ceilings of two measurements."""
+    """Return the higher ceilings of two measurements."""
     if first["through"] != second["through"] or not first["through"]:
         return first if first["through"] else second
     flops = {
@@ -215,7 +215,7 @@ def _not_run(
 
 
 def _made(work: Path) -> list[Subject]:
-    """PaDiM and PatchCore on the demonstration's textures, with the packaged or random weights."""
+    """Fit PaDiM and PatchCore to the demonstration's textures, with packaged or random weights."""
     from anomedge.demo.textures import PictureSet, write_pictures
     from anomedge.export.bundling import ExportOptions, export
     from anomedge.export.precision.storage import PRECISIONS as WRITTEN
@@ -322,7 +322,7 @@ def _described(bundle: Bundle, parts: dict[int, list[Part]]) -> str:
 
 
 def _alone(module: str, given: str, work: Path) -> Any:
-    """What a module of `_gpu` finds in a process of its own; None where that process ended without an answer."""
+    """Run a module of `_gpu` in a separate process; return its result, None if the process ended without one."""
     answer = work / f"{module}.json"
     answer.unlink(missing_ok=True)
     command = [sys.executable, "-m", f"_gpu.{module}", given, str(answer)]
@@ -343,7 +343,7 @@ def _alone(module: str, given: str, work: Path) -> Any:
 
 
 def _ended(asked: argparse.Namespace) -> list[dict[str, Any]]:
-    """A vendor took the process with it, or the proof could not be made at all; which one, standard error says."""
+    """Return rows for a process that crashed or could not make the proof; standard error has the cause."""
     failures = [
         "the process that checked this precision ended without an answer; see its messages"
     ]

@@ -1,4 +1,4 @@
-"""Does every copy decide alike? Both detectors, both runtimes, four batch sizes, three frame sizes: 48 cells.
+"""Prove both detectors under both runtimes, at four batch sizes and three frame sizes: 48 cells.
 
     python benchmarks/parity.py -o benchmarks/results/parity.md
 
@@ -29,7 +29,7 @@ DETECTORS = ("padim", "patchcore")
 def prove_all(
     work: Path, detectors: Sequence[str]
 ) -> dict[tuple[str, tuple[int, int]], Certificate]:
-    """A certificate for each detector and frame size."""
+    """Return a certificate for each detector and frame size."""
     write_pictures(work / "fit", PictureSet(good=1, bad=1))
     known = work / "known"
     known.mkdir()
@@ -65,7 +65,7 @@ def prove_all(
 
 
 def table(certificates: dict[tuple[str, tuple[int, int]], Certificate]) -> str:
-    """One row a cell."""
+    """Return the table: one row per cell."""
     lines = [
         "| detector | frame | runtime | batch | pictures (blended, fitted, extreme) | score | map | batches | flips "
         "| margin | pixels | pixels uint8 |",
@@ -98,7 +98,7 @@ def table(certificates: dict[tuple[str, tuple[int, int]], Certificate]) -> str:
 
 
 def main() -> int:
-    """Run, print, and keep the table where asked to."""
+    """Run, print, and write the table if requested."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

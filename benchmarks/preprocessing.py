@@ -1,9 +1,9 @@
-"""What share of a detector's time do the camera's frames take, before its backbone? Graphs for two sizes of frame, in turns.
+"""Measure the share of preprocessing in a detector's time, from graphs for two frame sizes, timed in turns.
 
     python benchmarks/preprocessing.py -o benchmarks/results/preprocessing.md
 
-Each detector is written twice: for frames of its image's own size, where nothing is resized, and for a camera's. The share is
-what the second takes longer, of all that it takes. Weights are random: speed does not depend on them.
+Each detector is exported twice: for frames of its image's size, without a resize, and for camera frames. The share is the
+time difference, divided by the time of the second. Weights are random, because speed does not depend on them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ DETECTORS = {
 
 
 def model_of(detector: str, backbone: str, own: dict[str, object]) -> Model:
-    """A detector with random numbers."""
+    """Return a detector with random weights and statistics."""
     torch.manual_seed(0)
     kind = pipelines.get(detector)
     extractor = FeatureExtractor(
@@ -103,7 +103,7 @@ def model_of(detector: str, backbone: str, own: dict[str, object]) -> Model:
 def sessions(
     model: Model, frame: tuple[int, int], folder: Path, threads: int
 ) -> Iterator[Callable[[], object]]:
-    """The graph for frames of a size, a run of one of them under each runtime."""
+    """Return a run of the graph for a frame size, for each runtime."""
     folder.mkdir(parents=True)
     graph, _ = graph_from_model(model, frame, None, 17)
     keep_shipped_outputs(graph)
@@ -123,7 +123,7 @@ def sessions(
 def medians(
     runs: list[Callable[[], object]], rounds: int
 ) -> list[tuple[float, list[float]]]:
-    """Of each run its median and its times, in milliseconds, all in turns."""
+    """Time all runs in turns; return the median and the times of each, in milliseconds."""
     taken: list[list[float]] = [[] for _ in runs]
     for turn in range(rounds + 2):
         for place, run in enumerate(runs):
@@ -137,7 +137,7 @@ def medians(
 def rows(
     frames: list[tuple[int, int]], rounds: int, threads: int
 ) -> Iterator[str]:
-    """The table's lines."""
+    """Return the lines of the table."""
     for name, given in DETECTORS.items():
         with tempfile.TemporaryDirectory() as folder:
             model = model_of(*given)
@@ -166,7 +166,7 @@ def rows(
 
 
 def main() -> int:
-    """Run, print, and keep the table where asked to."""
+    """Run, print, and write the table if requested."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

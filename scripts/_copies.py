@@ -1,4 +1,4 @@
-"""A bundle to be spoilt: a cheap copy whose files are hard links to the whole one's until they are written anew."""
+"""Copy of a bundle for mutation: files are hard links to the original until they are replaced."""
 
 import hashlib
 import json
@@ -14,9 +14,9 @@ _MANIFEST = "manifest.json"
 
 
 class Copy:
-    """A copy of `original` at `root`, and a folder `outside` it whose files nobody may read.
+    """A copy of `original` at `root`, and a folder `outside` it with files that must not be read.
 
-    Only `write` and what goes through it touch a file: a write through a hard link would spoil the original.
+    Change files through `write` only: writing through a hard link would change the original.
     """
 
     def __init__(
@@ -45,11 +45,11 @@ class Copy:
         )
 
     def read(self, name: str) -> bytes:
-        """The original's bytes."""
+        """Return the original's bytes."""
         return (self.original / name).read_bytes()
 
     def remove(self, name: str) -> Path:
-        """Remove a file or folder and return where it was; makes the folders that lead there."""
+        """Remove a file or folder and return its path; create its parent folders."""
         path = self.root / name
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -59,25 +59,25 @@ class Copy:
         return path
 
     def write(self, name: str, data: bytes) -> None:
-        """Put other bytes in the place of a file."""
+        """Replace a file by other bytes."""
         self.remove(name).write_bytes(data)
 
     def manifest(self) -> dict[str, Any]:
-        """The original's manifest, to be changed."""
+        """Return a copy of the original's manifest."""
         content: dict[str, Any] = json.loads(self.read(_MANIFEST))
         return content
 
     def put_manifest(
         self, content: Any, *, sign: bool, raw: dict[str, str] | None = None
     ) -> None:
-        """Write a manifest; `raw` replaces strings by text that no JSON writer would write, `sign` mends its digest."""
+        """Write a manifest; `raw` replaces strings by text that no JSON writer produces, `sign` recomputes the digest."""
         text = _with_raw(_dumped(content), raw)
         if sign and isinstance(content, dict):
             text = _with_raw(_dumped(content | {"digest": _digest(text)}), raw)
         self.write(_MANIFEST, text.encode("utf-8", "surrogatepass"))
 
     def sign(self, content: dict[str, Any] | None = None) -> None:
-        """List the files that are there, with their true sizes and hashes, and sign the manifest."""
+        """List all files with their true sizes and hashes, and recompute the manifest's digest."""
         content = self.manifest() if content is None else content
         content["files"] = {
             name: _record(path) for name, path in self._present()
@@ -98,14 +98,14 @@ class Copy:
 
 
 def canonical(content: Any) -> bytes:
-    """As the product writes JSON, without its refusals."""
+    """Return canonical JSON as anomedge writes it, without its checks."""
     return (_dumped(content) + "\n").encode("utf-8", "surrogatepass")
 
 
 def walk_json(
     content: Any, path: tuple[Any, ...] = ()
 ) -> list[tuple[Any, ...]]:
-    """Where every value of a JSON document is, containers included."""
+    """Yield the position of every value of a JSON document, containers included."""
     places = [path] if path else []
     children = (
         content.items()
@@ -130,7 +130,7 @@ def _with_raw(text: str, raw: dict[str, str] | None) -> str:
 
 
 def _digest(text: str) -> str:
-    """What the product will find, where it gets that far."""
+    """Return the digest that anomedge computes for a manifest."""
     try:
         parsed = json.loads(text)
         unsigned = {

@@ -1,4 +1,4 @@
-"""One fuzz trial: mutate a bundle, open, run and prove it; the outcome is "works", a refusal in words, or a violation."""
+"""Run one fuzz trial: mutate a bundle, open, run and prove it. Outcomes: "works", a refusal with a message, a violation."""
 
 import os
 import re
@@ -60,11 +60,11 @@ _ALWAYS_PROVED = frozenset({"signed: forgeries", "signed: contract"})
 
 
 class Outcome(NamedTuple):
-    """What became of a trial.
+    """Outcome of a trial.
 
     Attributes:
-        result: "works", or the class of the error that refused it, with the step it came from.
-        violations: what must not happen, in words; empty when all is well.
+        result: "works", or the class of the error, with its step.
+        violations: one line per violation.
     """
 
     index: int
@@ -75,7 +75,7 @@ class Outcome(NamedTuple):
 
 
 class State:
-    """What a worker is doing and since when, where the process that watches over it reads it after a crash."""
+    """Step and start time of a worker, readable by the supervising process after a crash."""
 
     def __init__(self, context: Any) -> None:
         self.step, self.since = (
@@ -84,17 +84,17 @@ class State:
         )
 
     def where(self) -> str:
-        """The step."""
+        """Return the step."""
         return str(self.step.value.decode())
 
 
 def kind_of(index: int) -> str:
-    """Kinds take turns, so that each gets its share whatever the count."""
+    """Return the kind of mutation of a trial; kinds take turns, so each has an equal share."""
     return list(KINDS)[index % len(KINDS)]
 
 
 def mutate(copy: Copy, seed: int, index: int) -> None:
-    """Spoil a copy in the way of that number; the same seed and number spoil alike."""
+    """Mutate a copy; the same seed and number give the same mutation."""
     KINDS[kind_of(index)](copy, Random(f"{seed}-{index}"))  # noqa: S311 - nothing secret about it
 
 
@@ -196,7 +196,7 @@ class Sandbox:
     def _changed_while_open(
         self, bundle: Bundle, kind: str, rng: Random
     ) -> tuple[str, list[str]]:
-        """Change files of a bundle under open sessions; each session must give the same scores or refuse in words."""
+        """Change files of a bundle under open sessions; each session must give the same scores or refuse with a message."""
         frames = np.stack(
             [picture.frame() for picture in read_golden(bundle).pictures[:2]]
         )
@@ -275,7 +275,7 @@ def _inspect(bundle: Bundle, runtime: str) -> None:
 
 
 class _without_rights:  # noqa: N801 - a context manager
-    """Without a superuser's rights, which no file's mode stops."""
+    """Drop superuser rights, which ignore file modes."""
 
     def __init__(self, wanted: bool) -> None:
         self.wanted = wanted and os.geteuid() == 0
@@ -297,7 +297,7 @@ def remove(root: Path) -> None:
 
 
 def _unlock(root: Path) -> None:
-    """Give back the right to enter folders, through handles that cannot be links: `chmod` follows them."""
+    """Restore the right to enter folders, through handles that cannot be links, because `chmod` follows links."""
     if root.stat(follow_symlinks=False).st_mode & 0o700 != 0o700:
         root.chmod(0o700)
     for _, folders, _, handle in os.fwalk(root):

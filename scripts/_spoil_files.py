@@ -1,4 +1,4 @@
-"""Ways to spoil a bundle that its hashes must find: bytes, files, folders, links, special files, the manifest."""
+"""Mutations that the hashes must detect: bytes, files, folders, links, special files, the manifest."""
 
 import json
 import os
@@ -35,7 +35,7 @@ HOSTILE_NAMES = (
 
 
 def hostile_value(rng: Random, depth: int = 0) -> Any:
-    """A JSON value nobody expects."""
+    """Return an unusual JSON value."""
     values: list[Any] = [
         None, True, False, 0, -1, 1, 7, 16384, 16385, 2**31, 2**63, 2**64, -(2**63), 10**400, 0.5, 1e308, -1e308, 5e-324,
         "", "x", "1", "dynamic", "fp32", "é" * 50, "x" * 100_000, [], {}, [[]], [None] * 2000, [0], {"": {}}, {"a": "b"},
@@ -50,7 +50,7 @@ def hostile_value(rng: Random, depth: int = 0) -> Any:
 
 
 def operate(content: Any, rng: Random) -> dict[str, str]:
-    """One random operation on a JSON document, in place; returns raw text to put in afterwards."""
+    """Apply one random operation to a JSON document in place; return raw text to insert afterwards."""
     places = walk_json(content)
     if not places:
         return {}
@@ -127,7 +127,7 @@ def _retype(holder: Any, key: Any, _: Any, rng: Random) -> None:
 
 
 def _graft(holder: Any, key: Any, content: Any, rng: Random) -> None:
-    """A copy of one part of the document in the place of another."""
+    """Replace a part of the document by a copy of another part."""
     found = content
     for part in rng.choice(walk_json(content)):
         found = found[part]
@@ -159,7 +159,7 @@ _OPERATIONS: tuple[Callable[[Any, Any, Any, Random], dict[str, str] | None], ...
 
 
 def _place(copy: Copy, rng: Random) -> str:
-    """Any file, small and large ones alike, the manifest more often than its share."""
+    """Pick a file, independent of its size, the manifest more often."""
     return "manifest.json" if rng.random() < 0.1 else rng.choice(copy.names)
 
 
@@ -173,7 +173,7 @@ def flip(copy: Copy, rng: Random) -> None:
 
 
 def truncate(copy: Copy, rng: Random) -> None:
-    """Cut a file."""
+    """Truncate a file."""
     name = _place(copy, rng)
     data = copy.read(name)
     copy.write(
@@ -183,7 +183,7 @@ def truncate(copy: Copy, rng: Random) -> None:
 
 
 def grow(copy: Copy, rng: Random) -> None:
-    """Add to a file."""
+    """Append to a file."""
     name = _place(copy, rng)
     copy.write(
         name, copy.read(name) + rng.randbytes(rng.choice([1, 100, 100_000]))
@@ -197,7 +197,7 @@ def delete(copy: Copy, rng: Random) -> None:
 
 
 def extra(copy: Copy, rng: Random) -> None:
-    """Add files or folders, with names that terminals and other systems stumble over."""
+    """Add files or folders with names that are problematic for terminals and other systems."""
     name = rng.choice([
         "extra.so", "x/y/z", ".hidden", "golden/999.png", "model.onnx.data", "a\nb", "a\x1b[2Jb", "a\\b", "a:b", "\u202ex", "x" * 255,
         "openvino/plugins.xml", "golden/100/x.npy", "certificates.bak", "Manifest.json", "local.json~", os.fsdecode(b"\xff\xfe"),
@@ -215,7 +215,7 @@ def extra(copy: Copy, rng: Random) -> None:
 
 
 def _nest(copy: Copy, depth: int) -> None:
-    """Folders in folders until no path leads to the last one."""
+    """Nest folders until the path exceeds the system's limit."""
     handle = os.open(copy.root, os.O_RDONLY)
     for _ in range(depth):
         os.mkdir("d" * 250, dir_fd=handle)
@@ -227,7 +227,7 @@ def _nest(copy: Copy, depth: int) -> None:
 
 
 def rename(copy: Copy, rng: Random) -> None:
-    """Move a file or folder, also onto another one's place."""
+    """Move a file or folder, also onto another one."""
     old = rng.choice([*copy.names, *copy.folders])
     new = rng.choice(
         [
@@ -252,7 +252,7 @@ def rename(copy: Copy, rng: Random) -> None:
 
 
 def link_file(copy: Copy, rng: Random) -> None:
-    """A link in the place of a file: out of the bundle, within it, to itself, to nothing."""
+    """Replace a file by a link: out of the bundle, within it, to itself, to nothing."""
     name = rng.choice([*copy.names, "local.json", "extra"])
     path = copy.remove(name)
     path.symlink_to(rng.choice([
@@ -262,7 +262,7 @@ def link_file(copy: Copy, rng: Random) -> None:
 
 
 def link_folder(copy: Copy, rng: Random) -> None:
-    """A link in the place of a folder."""
+    """Replace a folder by a link."""
     name = rng.choice([*copy.folders, "more", "golden/more"])
     path = copy.remove(name)
     path.symlink_to(
@@ -282,7 +282,7 @@ def link_folder(copy: Copy, rng: Random) -> None:
 
 
 def make_special(copy: Copy, name: str, rng: Random) -> None:
-    """A pipe, a socket or a device in the place of a file; what needs rights that are missing becomes a pipe."""
+    """Create a pipe, a socket or a device; create a pipe if rights are missing."""
     path = copy.remove(name)
     kind = rng.choice(["pipe", "pipe", "socket", "zero", "folder"])
     try:
@@ -300,7 +300,7 @@ def make_special(copy: Copy, name: str, rng: Random) -> None:
 
 
 def special(copy: Copy, rng: Random) -> None:
-    """A special file that the manifest does not expect."""
+    """Add or substitute a special file that the manifest does not list."""
     make_special(
         copy,
         rng.choice(
@@ -317,7 +317,7 @@ def special(copy: Copy, rng: Random) -> None:
 
 
 def sparse(copy: Copy, rng: Random) -> None:
-    """A huge file that takes no space."""
+    """Make a huge sparse file."""
     name = rng.choice(
         [*copy.names, "local.json", "extra", "certificates/x.json"]
     )
@@ -331,7 +331,7 @@ def sparse(copy: Copy, rng: Random) -> None:
 
 
 def rights(copy: Copy, rng: Random) -> None:
-    """A file or folder that may not be read; the trial runs without a superuser's rights."""
+    """Remove the read permission of a file or folder; the trial runs without superuser rights."""
     name = rng.choice([*copy.names, *copy.folders, "manifest.json", "."])
     if name in copy.names:
         copy.write(name, copy.read(name))
@@ -339,7 +339,7 @@ def rights(copy: Copy, rng: Random) -> None:
 
 
 def manifest_bytes(copy: Copy, rng: Random) -> None:
-    """A manifest that is no JSON of ours."""
+    """Replace the manifest by other or damaged JSON."""
     data = copy.read("manifest.json")
     kind = rng.randrange(9)
     if kind == 0:
@@ -397,7 +397,7 @@ def manifest_bytes(copy: Copy, rng: Random) -> None:
 
 
 def manifest_surgery(copy: Copy, rng: Random) -> None:
-    """Random operations on the manifest, under the old digest."""
+    """Apply random operations to the manifest and keep the old digest."""
     content, raw = copy.manifest(), {}
     for _ in range(rng.choice([1, 1, 2, 5])):
         raw |= operate(content, rng)
@@ -405,7 +405,7 @@ def manifest_surgery(copy: Copy, rng: Random) -> None:
 
 
 def several(copy: Copy, rng: Random) -> None:
-    """Two of the others at once."""
+    """Apply two other mutations."""
     for spoil in rng.sample(
         [flip, truncate, grow, extra, link_file, special], 2
     ):

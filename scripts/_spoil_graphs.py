@@ -1,4 +1,4 @@
-"""Ways to spoil the graphs of a bundle whose hashes are made right again: what reaches the vendors' parsers."""
+"""Mutations of graphs with recomputed hashes, which reach the vendors' parsers."""
 
 import re
 from collections.abc import Callable
@@ -27,7 +27,7 @@ _NUMBERS = (
 
 
 def onnx_bytes(copy: Copy, rng: Random) -> None:
-    """Damage a graph's bytes."""
+    """Damage the bytes of a graph."""
     name = rng.choice(["model.onnx", "model.onnx", "stages.onnx"])
     copy.write(name, damaged(copy.read(name), rng))
     copy.sign()
@@ -71,7 +71,7 @@ def damaged(data: bytes, rng: Random) -> bytes:
 
 
 def onnx_structure(copy: Copy, rng: Random) -> None:
-    """A well-formed file with a wrong graph in it."""
+    """Write a well-formed file with a wrong graph."""
     name = rng.choice(["model.onnx", "model.onnx", "stages.onnx"])
     model = onnx.load_from_string(copy.read(name))
     for _ in range(rng.choice([1, 1, 3])):
@@ -81,7 +81,7 @@ def onnx_structure(copy: Copy, rng: Random) -> None:
 
 
 def _external(model: Any, copy: Copy, rng: Random) -> None:
-    """Weights that lie in a file outside the bundle."""
+    """Move weights to a file outside the bundle."""
     tensor = rng.choice(list(model.graph.initializer))
     wide = [
         t
@@ -130,7 +130,7 @@ def _type(model: Any, _: Copy, rng: Random) -> None:
 
 
 def _values(model: Any, _: Copy, rng: Random) -> None:
-    """Other numbers in a small integer tensor: sizes, axes, pads, shapes."""
+    """Change the numbers of a small integer tensor: sizes, axes, pads, shapes."""
     small = [
         t
         for t in model.graph.initializer
@@ -197,7 +197,7 @@ def _operator(model: Any, _: Copy, rng: Random) -> None:
 
 
 def _interface(model: Any, _: Copy, rng: Random) -> None:
-    """Other names, types and sizes of inputs and outputs."""
+    """Change names, types and sizes of inputs and outputs."""
     value = rng.choice([*model.graph.input, *model.graph.output])
     kind = rng.randrange(3)
     if kind == 0:
@@ -212,7 +212,7 @@ def _interface(model: Any, _: Copy, rng: Random) -> None:
 
 
 def _renamed_output(model: Any, _: Copy, rng: Random) -> None:
-    """An output of another name, told by its node as well: a graph that loads, and does not keep the contract."""
+    """Rename an output and its node's output: the graph loads, but violates the contract."""
     output = rng.choice(list(model.graph.output))
     old, new = output.name, rng.choice(["other", "Score", f"{output.name}_"])
     output.name = new
@@ -222,7 +222,7 @@ def _renamed_output(model: Any, _: Copy, rng: Random) -> None:
 
 
 def _scalar_output(model: Any, _: Copy, rng: Random) -> None:
-    """Outputs that change places: types agree, ranks do not."""
+    """Swap outputs: types agree, ranks differ."""
     inner = [name for node in model.graph.node for name in node.output if name]
     output = rng.choice(list(model.graph.output))
     model.graph.node.append(
@@ -247,7 +247,7 @@ _EDITS: tuple[Callable[[Any, Copy, Random], None], ...] = (
 
 
 def ir_structure(copy: Copy, rng: Random) -> None:
-    """OpenVINO's XML with other numbers, types, names and references in it."""
+    """Change numbers, types, names and references in OpenVINO's XML."""
     text = copy.read("openvino/model.xml").decode()
     for _ in range(rng.choice([1, 1, 3])):
         text = rng.choice(
@@ -280,7 +280,7 @@ def _ir_word(text: str, rng: Random) -> str:
 
 
 def _ir_entities(text: str, rng: Random) -> str:
-    """Entities that read a file, or that swell."""
+    """Add XML entities that read a file or expand."""
     document = rng.choice([
         '<!DOCTYPE net [<!ENTITY x SYSTEM "file:///etc/hostname">]>',
         '<!DOCTYPE net [<!ENTITY a "aaaaaaaaaa">' + "".join(f'<!ENTITY x{i} "{"&a;" * 10}">' for i in range(20)) + "]>",

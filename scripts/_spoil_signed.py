@@ -1,4 +1,4 @@
-"""Ways to spoil a bundle whose hashes and digest are made right again: a digest is no signature, anybody can do this."""
+"""Mutations with recomputed hashes and digest, which need no secret."""
 
 import io
 import json
@@ -37,14 +37,14 @@ _TYPES = (
 
 
 class _Bait:
-    """Unpickled, it would run a command that any test notices."""
+    """Object whose unpickling runs a command that the tests detect."""
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return os.system, ("true",)
 
 
 def surgery(copy: Copy, rng: Random) -> None:
-    """Random operations on the manifest; the digest is right again."""
+    """Apply random operations to the manifest and recompute the digest."""
     content, raw = copy.manifest(), {}
     for _ in range(rng.choice([1, 1, 1, 2, 4])):
         raw |= operate(content, rng)
@@ -52,7 +52,7 @@ def surgery(copy: Copy, rng: Random) -> None:
 
 
 def contract(copy: Copy, rng: Random) -> None:
-    """Values that the schema allows, and that say something else than the graphs."""
+    """Set values that the schema permits but that contradict the graphs."""
     content = copy.manifest()
     height, width = rng.choice(
         [(1, 1), (96, 127), (16384, 16384), (128, 96), (1, 16384)]
@@ -81,7 +81,7 @@ def contract(copy: Copy, rng: Random) -> None:
 
 
 def paths(copy: Copy, rng: Random) -> None:
-    """Paths that lead out of the bundle, or to another of its files."""
+    """Set paths that lead out of the bundle, or to another of its files."""
     content = copy.manifest()
     record = rng.choice(
         [{"bytes": 0, "sha256": "0" * 64}, content["files"]["model.onnx"]]
@@ -104,7 +104,7 @@ def paths(copy: Copy, rng: Random) -> None:
 
 
 def swapped(copy: Copy, rng: Random) -> None:
-    """The right files in the wrong places."""
+    """Swap files."""
     one, other = rng.sample(copy.listed, 2)
     copy.write(one, copy.read(other))
     if rng.random() < 0.5:
@@ -113,7 +113,7 @@ def swapped(copy: Copy, rng: Random) -> None:
 
 
 def arrays(copy: Copy, rng: Random) -> None:
-    """Golden arrays whose header claims something else than the file holds, or that are no arrays at all."""
+    """Replace golden arrays by files with a wrong header, or without an array."""
     name = rng.choice(
         [
             "golden/score.npy",
@@ -191,7 +191,7 @@ def _with_header(dtype: str, shape: str, body: bytes, rng: Random) -> bytes:
 
 
 def _zipped(data: bytes, rng: Random) -> bytes:
-    """What numpy opens as .npz, also one that would unpack to a hundred megabytes."""
+    """Return an .npz archive, also one that unpacks to a hundred megabytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr(
@@ -201,7 +201,7 @@ def _zipped(data: bytes, rng: Random) -> bytes:
 
 
 def pictures(copy: Copy, rng: Random) -> None:
-    """Golden pictures that are bombs, damaged, or pictures of another kind."""
+    """Replace golden pictures by decompression bombs, damaged or other pictures."""
     name = rng.choice([n for n in copy.names if n.endswith(".png")])
     copy.write(name, _picture(copy.read(name), rng))
     copy.sign()
@@ -357,7 +357,7 @@ def certificates(copy: Copy, rng: Random) -> None:
 
 
 def local(copy: Copy, rng: Random) -> None:
-    """Local settings and certificates, which no digest covers."""
+    """Write local settings and certificates, which no digest covers."""
     settings: Any = {
         "bundle": copy.manifest()["digest"],
         "threshold": 1.5,
@@ -402,7 +402,7 @@ def local(copy: Copy, rng: Random) -> None:
 
 
 def claims(copy: Copy, rng: Random) -> None:
-    """Pipes, devices and huge files that the manifest lists, with the size that the system reports."""
+    """Add pipes, devices and huge files that the manifest lists with their reported size."""
     name = rng.choice(copy.listed)
     content = copy.manifest()
     if rng.random() < 0.6:
@@ -420,7 +420,7 @@ def claims(copy: Copy, rng: Random) -> None:
 
 
 def many(copy: Copy, rng: Random) -> None:
-    """More files and names than any bundle of ours has, all of them listed."""
+    """Add more files and names than any export writes, all of them listed."""
     for number in range(rng.choice([50, 50, 300, 5000])):
         copy.write(f"{rng.choice(['golden', 'more', 'x-y'])}/{number}.bin", b"")
     for name in ("a:b", "a\nb", "a\\b", "e\u0301", "\u00e9", " ", "x" * 255):

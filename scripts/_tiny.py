@@ -1,7 +1,7 @@
-"""What the robustness scripts share: the project's own Python, and one tiny detector as model and bundle.
+"""Shared by the robustness scripts: the project's interpreter, and a tiny detector as model and bundle.
 
-A backbone of 80 thousand random parameters: the graph has every kind of node that a real one has, the weights no
-meaning, and everything takes seconds.
+The backbone has 80 thousand random parameters: the graph has every kind of node of a real one, and everything takes
+seconds.
 """
 
 import importlib.util
@@ -26,7 +26,7 @@ _OWN_PYTHON = Path(__file__).parent.parent / ".venv" / "bin" / "python"
 
 
 def use_project_python() -> None:
-    """Start again under `.venv` where the Python that runs this has no anomedge; other scripts make that folder."""
+    """Restart under `.venv` if the running Python has no anomedge; other scripts create that folder."""
     if importlib.util.find_spec("anomedge") is not None:
         return
     if not _OWN_PYTHON.exists() or Path(sys.executable) == _OWN_PYTHON:
@@ -47,7 +47,7 @@ def tiny_pictures(folder: Path) -> Path:
 
 
 def tiny_options(pictures: Path, seed: int = 0) -> "FitOptions":  # noqa: F821 - imported where torch is
-    """How to fit within a second; another seed gives other bytes."""
+    """Return options of a fit that takes a second; another seed gives other bytes."""
     from anomedge.pipelines.fitting import FitOptions
     from anomedge.resample import Geometry
 
@@ -79,7 +79,7 @@ def tiny_model(
 
 
 def tiny_bundle(work: Path, detector: str = "patchcore") -> Path:
-    """Make pictures, a model and a proven bundle below `work`; returns the bundle."""
+    """Make pictures, a model and a proven bundle below `work`; return the bundle."""
     from anomedge.export.bundling import ExportOptions, export
 
     pictures = tiny_pictures(work / "pictures")
@@ -92,7 +92,7 @@ def tiny_bundle(work: Path, detector: str = "patchcore") -> Path:
 
 
 def tiny_bundle_elsewhere(work: Path) -> Path:
-    """The same in a process of its own, so that torch and its threads stay out of this one."""
+    """Make a tiny bundle in a separate process, to keep torch and its threads out of this one."""
     code = "import pathlib, sys; from _tiny import tiny_bundle; tiny_bundle(pathlib.Path(sys.argv[1]))"
     path = {"PYTHONPATH": str(Path(__file__).resolve().parent)}
     subprocess.run(

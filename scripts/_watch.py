@@ -1,4 +1,4 @@
-"""What a piece of code touches: files by Python's audit events and the kernel's, trees by a snapshot, memory by peak."""
+"""Record file access (Python's audit events, inotify), changes of folders (snapshots) and peak memory of a piece of code."""
 
 import ctypes
 import os
@@ -53,10 +53,10 @@ _library = tuple(
 
 @contextmanager
 def audited(inside: Path) -> Iterator[list[str]]:
-    """Collect what Python code does that a reader of the folder `inside` has no reason to do.
+    """Collect actions of Python code that a reader of the folder `inside` does not need.
 
-    That is: any change of a file system, any program started, any pickle's class looked up, and any file or folder read
-    that lies neither inside nor among the interpreter's own. Links are followed before that is judged.
+    These are: changes of a file system, started programs, class look-ups of pickles, and reads of files or folders that
+    are neither inside nor part of the interpreter. Links are resolved first.
     """
     global _found, _inside
     _inside, _found = os.path.realpath(inside), []
@@ -105,7 +105,7 @@ sys.addaudithook(_hook)
 
 
 class FileWatch:
-    """Whether anybody, a vendor's C++ included, opened one of some files or folders since the last look (Linux)."""
+    """Detects that any code, a vendor's C++ included, opened one of some files or folders (Linux)."""
 
     def __init__(self, paths: list[Path]) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -123,7 +123,7 @@ class FileWatch:
             )
 
     def opened(self) -> list[str]:
-        """The paths that were opened."""
+        """Return the paths opened since the last call."""
         try:
             data = os.read(self._handle, 1 << 16)
         except BlockingIOError:
@@ -137,7 +137,7 @@ class FileWatch:
 
 
 def snapshot(root: Path) -> dict[str, tuple[int, ...]]:
-    """Kind, rights, size and time of change of everything below a folder, however deep; links are not followed."""
+    """Return kind, mode, size and change time of everything below a folder; links are not followed."""
     entries = {}
     for folder, folders, files, handle in os.fwalk(root):
         for name in [*folders, *files]:
@@ -153,13 +153,13 @@ def snapshot(root: Path) -> dict[str, tuple[int, ...]]:
 
 
 def begin_peak() -> int:
-    """Forget the peak of this process's memory; returns what it holds now, in bytes (Linux)."""
+    """Reset the peak of this process's memory; return its current memory in bytes (Linux)."""
     Path("/proc/self/clear_refs").write_text("5")
     return _status("VmRSS")
 
 
 def peak_growth(before: int) -> int:
-    """How far memory rose above `before`, in bytes."""
+    """Return the rise of peak memory above `before`, in bytes."""
     return _status("VmHWM") - before
 
 

@@ -1,4 +1,4 @@
-"""Do the very files that are timed give the same raw scores and maps? Errors as shares of the range of anomalib's.
+"""Compare raw scores and maps of the timed files; errors are shares of the range of anomalib's values.
 
 score, map   our graph against anomalib's file, both under the same runtime and at the same batch; its outputs are
              brought back to raw values with the constants it was normalised by.
@@ -26,7 +26,7 @@ SIGMA, KERNEL = 4.0, 33
 
 
 def main(asked: dict[str, Any]) -> dict[str, Any]:
-    """Errors of one detector under one runtime, for every batch size."""
+    """Return the errors of a detector under a runtime, for every batch size."""
     work, runtime = Path(asked["work"]), asked["runtime"]
     fitted, precision = split(asked["case"])
     folder, frames = work / fitted, np.load(work / "frames.npy")
@@ -61,7 +61,7 @@ def compared(
     grid: Array | None,
     reference: Mapping[str, Array],
 ) -> dict[str, float]:
-    """Score and map, ours against anomalib's graph, and that against what its Torch model said."""
+    """Return the errors of our score and map against anomalib's graph, and of that graph against its Torch model."""
     return {
         "score": share(ours["score"], theirs["score"]),
         "map": _map_error(ours["anomaly_map"], theirs["map"], grid, reference),
@@ -72,7 +72,7 @@ def compared(
 
 
 def share(ours: Array, theirs: Array) -> float:
-    """The largest difference, as a share of the range of the second."""
+    """Return the largest difference, as a share of the range of the second array."""
     if ours.shape != theirs.shape:
         raise ValueError(
             f"got {ours.shape} beside {theirs.shape}; expected the same"
@@ -83,7 +83,7 @@ def share(ours: Array, theirs: Array) -> float:
 
 
 def _all(call: Any, feed: dict[str, Array], batch: int) -> dict[str, Array]:
-    """Outputs for all pictures, `batch` at a time."""
+    """Run all pictures in batches; return the outputs."""
     ((name, values),) = feed.items()
     parts = [
         {
@@ -98,7 +98,7 @@ def _all(call: Any, feed: dict[str, Array], batch: int) -> dict[str, Array]:
 
 
 def _raw(outputs: dict[str, Array], folder: Path) -> dict[str, Array]:
-    """(raw - threshold) / range + 1/2, undone."""
+    """Invert the normalisation (raw - threshold) / range + 1/2."""
     numbers = json.loads((folder / "normalisation.json").read_text())
     shown = {
         "score": outputs["pred_score"].reshape(-1),
@@ -129,6 +129,6 @@ def _map_error(
 
 
 def _spread(grid: Array, up: Array) -> Array:
-    """Distances on the grid to a map, in float64: upsampled by `up` along both axes, then blurred."""
+    """Upsample distances on the grid by `up` along both axes and blur them to a map, in float64."""
     matrix = gaussian_blur(len(up), KERNEL, SIGMA) @ up
     return np.asarray(matrix @ grid.astype(np.float64) @ matrix.T)

@@ -1,4 +1,4 @@
-"""One graph in a process of its own: seconds until it is open, its bytes, and the resident memory at its highest."""
+"""Open one graph in a separate process; measure load time, bytes and peak resident memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CALLS = 2
 
 
 def main(asked: dict[str, Any]) -> dict[str, Any]:
-    """Open, run, and look."""
+    """Open the graph, run it once and return the measurements."""
     work, batch, member = Path(asked["work"]), asked["batch"], asked["member"]
     path = graph_of(member, work, asked["case"], batch, asked["runtime"])
     feed = feed_of(member, frames_of(work, batch))

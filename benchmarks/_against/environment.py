@@ -1,4 +1,4 @@
-"""An environment of its own for anomalib: made once, used again until the project or what is wanted of it changes."""
+"""Make a virtual environment for anomalib; reuse it until the project file or the requirements change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ANOMALIB = "anomalib==2.7.0"
 
 
 def python_of(folder: Path, project: Path) -> Path:
-    """The interpreter of the environment in `folder`, with this project and anomalib installed in it."""
+    """Return the interpreter of the environment in `folder`, with this project and anomalib installed."""
     python = folder / (
         "Scripts/python.exe" if sys.platform == "win32" else "bin/python"
     )

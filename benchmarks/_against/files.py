@@ -1,4 +1,4 @@
-"""Where the graphs lie, and what each of them is fed. No torch: this is imported where memory is measured."""
+"""Locations and inputs of the graphs. Does not import torch, because processes that measure memory import this module."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Array = npt.NDArray[Any]
 def graph_of(
     member: str, work: Path, case: str, batch: int, runtime: str
 ) -> Path:
-    """The file of `ours` or `theirs`, which is the one that takes this batch, or the detector's `backbone` or `part`.
+    """Return the graph of `ours` or `theirs` for a batch size, or the detector's `backbone` or `part`.
 
-    A case is a detector, with a bank's size after a dash and a precision of ours after a dot: "padim.fp16-storage".
+    A case is a detector, with the size of its bank after a dash and our precision after a dot: "padim.fp16-storage".
     """
     fitted, precision = split(case)
     if member in {"backbone", "part"}:
@@ -38,7 +38,7 @@ def graph_of(
 
 
 def split(case: str) -> tuple[str, str]:
-    """What was fitted, which is anomalib's, and the precision of our graph.
+    """Split a case into the fitted detector and the precision of our graph.
 
     >>> split("patchcore-1000"), split("padim.fp16-storage")
     (('patchcore-1000', 'fp32'), ('padim', 'fp16-storage'))
@@ -48,7 +48,7 @@ def split(case: str) -> tuple[str, str]:
 
 
 def bytes_of(graph: Path) -> int:
-    """Of all files that a runtime reads: an IR's are two, an ONNX graph may have weights beside it."""
+    """Return the bytes of all files that a runtime reads: two for an IR; an ONNX graph may have external weights."""
     beside = {".onnx": ".onnx.data", ".xml": ".bin"}[graph.suffix]
     return sum(
         path.stat().st_size
@@ -58,20 +58,20 @@ def bytes_of(graph: Path) -> int:
 
 
 def frames_of(work: Path, batch: int) -> Array:
-    """A batch of the pictures, uint8 (batch, 256, 256, 3)."""
+    """Return a batch of the pictures, uint8 (batch, 256, 256, 3)."""
     frames: Array = np.load(work / "frames.npy")
     return np.ascontiguousarray(frames[np.arange(batch) % len(frames)])
 
 
 def feed_of(member: str, frames: Array) -> dict[str, Array]:
-    """Ours is fed camera frames, anomalib's and the backbone the floats that its users make of them."""
+    """Return the input: camera frames for our graph, float images for anomalib's graph and the backbone."""
     if member == "ours":
         return {"frames": frames}
     return {"input" if member == "theirs" else "images": floats(frames)}
 
 
 def floats(frames: Array) -> Array:
-    """Frames to float32 (n, 3, H, W) in [0, 1]."""
+    """Convert frames to float32 (n, 3, H, W) in [0, 1]."""
     return np.ascontiguousarray(frames.transpose(0, 3, 1, 2)).astype(
         np.float32
     ) / np.float32(255)

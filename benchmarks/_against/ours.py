@@ -1,4 +1,4 @@
-"""Our side: the very weights and statistics of anomalib's detector in ours, exported; and what the limit is made of."""
+"""Export our detectors with anomalib's weights and statistics, and the graphs that define the limit."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OPSET = 17
 
 
 def main(asked: dict[str, Any]) -> dict[str, Any]:
-    """Export one detector, or with `limit` its backbone alone and the graph of the rest of the limit."""
+    """Export a detector; with `limit`, export its backbone alone and the graph of the rest of the limit."""
     torch.set_num_threads(asked["threads"])
     work, case = Path(asked["work"]), asked["case"]
     fitted, precision = split(case)
@@ -51,7 +51,7 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def padim(state: dict[str, Tensor]) -> Padim:
-    """Its channels are in the order they were drawn, ours ascend: statistics are permuted, distances stay."""
+    """Return our PaDiM with anomalib's statistics, permuted from drawn to ascending channels; distances are unchanged."""
     extractor = _extractor("resnet18", ["layer1", "layer2", "layer3"], state)
     channels, order = torch.sort(state["idx"])
     inverse = state["inv_covariance"][:, order][:, :, order]
@@ -75,7 +75,7 @@ def padim(state: dict[str, Tensor]) -> Padim:
 
 
 def patchcore(state: dict[str, Tensor]) -> Patchcore:
-    """The bank in our order of columns, which is theirs."""
+    """Return our PatchCore with anomalib's memory bank; the order of columns is the same."""
     extractor = _extractor("wide_resnet50_2", ["layer2", "layer3"], state)
     bank = state["memory_bank"]
     pipeline = Patchcore(
@@ -103,7 +103,7 @@ def _extractor(
 
 
 def _export(pipeline: Pipeline, folder: Path, precision: str) -> None:
-    """As `anomedge.export` writes a bundle's graphs, without the proof: that is made against anomalib here."""
+    """Write the graphs of a bundle as `anomedge.export` does, without the proof: this benchmark compares with anomalib."""
     folder.mkdir(exist_ok=True)
     graph, _ = graph_from_model(_model(pipeline), (SIDE, SIDE), None, OPSET)
     PRECISIONS[precision].edit(
@@ -117,7 +117,7 @@ def _export(pipeline: Pipeline, folder: Path, precision: str) -> None:
 
 
 def _model(pipeline: Pipeline) -> Model:
-    """Thresholds lie beside the graph, so any will do."""
+    """Wrap a pipeline as a model with arbitrary thresholds, which are not part of the graph."""
     origin = Origin(
         rule="f1",
         source="none",
@@ -144,7 +144,7 @@ def _model(pipeline: Pipeline) -> Model:
 
 
 class _Backbone(nn.Module):
-    """Scaled images to the feature maps that a detector takes, and nothing after them."""
+    """Backbone alone: normalised images to the feature maps of a detector."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         super().__init__()
@@ -165,7 +165,7 @@ def _export_backbone(pipeline: Pipeline, path: Path) -> None:
 
 
 def _write_part(case: str, path: Path) -> None:
-    """PaDiM: a graph that reads its input once and does little else, the sums of its rows. PatchCore: one product."""
+    """Write the rest of the limit: one read of the statistics (row sums) for PaDiM, one product for PatchCore."""
     shape = shape_of_part(case)
     if case == "padim":
         node, result = (

@@ -1,4 +1,4 @@
-"""The pictures that both detectors see, at the model's own size, so that neither resizes."""
+"""Pictures for both detectors, at the model's image size, so that neither resizes."""
 
 from pathlib import Path
 
@@ -14,9 +14,9 @@ SUFFIXES = {".bmp", ".jpg", ".jpeg", ".png"}
 def load(
     work: Path, data: Path | None, train: int, test: int
 ) -> tuple[Array, Array]:
-    """Array to fit on and to compare on, uint8 (n, 256, 256, 3) each; the demo's textures unless `data` is given.
+    """Return the arrays to fit and to compare, uint8 (n, 256, 256, 3) each; the demo's textures unless `data` is given.
 
-    `data` holds `train` and `test`; where it has fewer pictures to fit on than asked for, they come mirrored as well.
+    `data` contains `train` and `test`; mirrored pictures are added if there are too few to fit.
     """
     folder = work / "pictures" if data is None else data
     if data is None and not folder.exists():
@@ -36,7 +36,7 @@ def load(
 
 
 def _frames(folder: Path, count: int) -> Array:
-    """`count` pictures spread evenly over all of a folder's."""
+    """Return `count` pictures, spread evenly over a folder."""
     paths = sorted(
         path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES
     )

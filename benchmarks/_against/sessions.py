@@ -1,4 +1,4 @@
-"""A graph under a runtime, with the same settings for all: float32, latency, so many threads. No torch here."""
+"""Open graphs with equal settings: float32, latency mode, a number of threads. Does not import torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Call = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 def open_graph(runtime: str, path: Path, threads: int) -> Call:
-    """The graph as a function of named arrays."""
+    """Return the graph as a function of named arrays."""
     return (
         _onnxruntime(path, threads)
         if runtime == "onnxruntime"

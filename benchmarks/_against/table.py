@@ -1,4 +1,4 @@
-"""The arithmetic and the words of the table: what was measured, beside what issue and limit ask for. Only the library."""
+"""Arithmetic and text of the result table: measurements beside goals and limits. Imports only the standard library."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Pair = tuple[float, float]  # ours, anomalib's
 
 
 class Goal(NamedTuple):
-    """What was aimed at: the share of anomalib's bytes; where given, ratios to it by runtime and the share of the limit."""
+    """Goals: share of anomalib's bytes; optionally ratios by runtime and the share of the limit."""
 
     bytes: float
     ratio: Mapping[str, float] = {}
@@ -30,14 +30,14 @@ GOALS = {
 
 @dataclass(frozen=True)
 class Row:
-    """One detector under one runtime at one batch size.
+    """Measurements of one detector under one runtime at one batch size.
 
     Attributes:
-        rounds: milliseconds a call of `ours`, `theirs`, `backbone` and `part`, one number a round, taken in turns.
+        rounds: milliseconds per call of `ours`, `theirs`, `backbone` and `part`, one number per round, taken in turns.
         errors: `score`, `map` and `eager`, the largest difference as a share of the range of anomalib's values.
-        tolerance: of them all, for this precision.
-        bytes: of the graph's files that this runtime reads.
-        peak, load: bytes of resident memory and seconds, of a process that opens this graph alone.
+        tolerance: largest error allowed, for this precision.
+        bytes: size of the files that this runtime reads, ours and theirs.
+        peak, load: peak resident bytes and load seconds of a process that opens this graph alone.
     """
 
     case: str
@@ -52,12 +52,12 @@ class Row:
 
     @property
     def agrees(self) -> bool:
-        """Whether raw scores and maps are the same, to the tolerance."""
+        """Whether raw scores and maps agree within the tolerance."""
         return max(self.errors.values()) <= self.tolerance
 
     @property
     def ratios(self) -> list[float]:
-        """anomalib's milliseconds over ours, round by round."""
+        """anomalib's milliseconds divided by ours, per round."""
         return [
             b / a
             for a, b in zip(
@@ -67,7 +67,7 @@ class Row:
 
     @property
     def shares_of_limit(self) -> list[float]:
-        """Our milliseconds over the limit's, round by round."""
+        """Our milliseconds divided by the limit's, per round."""
         parts = zip(self.rounds["backbone"], self.rounds["part"], strict=True)
         return [
             a / (b + c)
@@ -76,7 +76,7 @@ class Row:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """One row for each detector, runtime and batch size."""
+    """Return the table: one row for each detector, runtime and batch size."""
     return "\n".join(
         [
             "| detector | runtime | batch | ours, ms | anomalib, ms | ratio | limit, ms | ours / limit | errors: score, map "
@@ -88,7 +88,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def goals(rows: Sequence[Row]) -> str:
-    """Every goal beside what was measured for it."""
+    """Return the table of goals and measured values."""
     lines = [
         "| detector | runtime | batch | anomalib / ours | ours / limit | bytes, ours / anomalib |",
         "|---|---|---|---|---|---|",
@@ -106,7 +106,7 @@ def goals(rows: Sequence[Row]) -> str:
 
 
 class Verdict(NamedTuple):
-    """A measured figure, what was wanted of it, and whether it is that."""
+    """Measured value, goal, and whether the goal is met."""
 
     measured: float
     wanted: str
@@ -114,7 +114,7 @@ class Verdict(NamedTuple):
 
 
 def judged(row: Row) -> dict[str, Verdict]:
-    """The goals that a row has, by kind."""
+    """Return the verdict on each goal of a row, by kind."""
     goal, found = GOALS.get(row.case), {}
     if goal is None:
         return found
@@ -143,7 +143,7 @@ def _verdict(verdict: Verdict | None) -> str:
 
 
 def spread(values: Sequence[float]) -> str:
-    """The median, and the quartiles where there are enough values for them.
+    """Return the median, with the quartiles if there are at least five values.
 
     >>> spread([1.0, 2.0, 3.0, 4.0, 5.0])
     '3.00 (2.00 to 4.00)'

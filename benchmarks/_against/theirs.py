@@ -1,4 +1,4 @@
-"""anomalib's side: fit or fill a detector, write down its state and what it says, export it as its users do.
+"""Fit anomalib's detectors, store their state and outputs, and export them as its users do.
 
 A detector's thresholds are set from its own scores, as its validation would set them, but so wide that nothing is
 clipped: the files that are timed are then the files that are compared, raw values being one subtraction away.
@@ -30,7 +30,7 @@ CALIBRATED = 32  # pictures whose statistics the BatchNorms are given
 
 
 def main(asked: dict[str, Any]) -> dict[str, Any]:
-    """Make every file of one detector below `work`."""
+    """Write all files of a detector below `work`."""
     torch.set_num_threads(
         1
     )  # thousands of small matrices: threads would wait for one another
@@ -78,7 +78,7 @@ def _patchcore(
     train: Tensor,
     test: Tensor,
 ) -> None:
-    """One backbone, one collection of patches; a bank is the first of them in a random order."""
+    """Fill PatchCore: one backbone and one set of patches; a bank is a random subset."""
     lightning = Patchcore(
         backbone="wide_resnet50_2",
         layers=LAYERS["patchcore"],
@@ -111,7 +111,7 @@ def _patchcore(
 
 
 def _distinct(rows: Tensor) -> Tensor:
-    """The rows that differ from all before them."""
+    """Return the rows that differ from all rows before them."""
     first = {
         row.tobytes(): number
         for number, row in reversed(list(enumerate(rows.numpy())))
@@ -126,9 +126,9 @@ def _in_batches(lightning: nn.Module, x: Tensor) -> None:
 
 
 def _give_weights(extractor: nn.Module, x: Tensor) -> None:
-    """Random weights that pass signals on: no residual branch starts at zero, and each BatchNorm knows its input.
+    """Set random weights that pass signals on: no residual branch is zero, and each BatchNorm has its input's statistics.
 
-    Speed does not depend on weights, agreement is harder the less structure features have; there is no download.
+    Speed does not depend on weights; random features make agreement harder; nothing is downloaded.
     """
     norms = [
         module
@@ -164,7 +164,7 @@ def _finish(
         state | {f"backbone.{k}": v.contiguous() for k, v in backbone.items()},
         folder / "state.safetensors",
     )
-    said = _what_it_says(lightning, test)
+    said = _reference_outputs(lightning, test)
     np.savez(folder / "theirs.npz", **said)
     (folder / "normalisation.json").write_text(
         json.dumps(_normalise(lightning.post_processor, said))
@@ -173,8 +173,8 @@ def _finish(
         _export(lightning, folder, batch)
 
 
-def _what_it_says(lightning: Any, test: Tensor) -> dict[str, Any]:
-    """Raw score and map of its Torch model, and PatchCore's distances on the grid of patches before upsampling."""
+def _reference_outputs(lightning: Any, test: Tensor) -> dict[str, Any]:
+    """Return raw score and map of the Torch model, and PatchCore's patch distances before upsampling."""
     model, grids = lightning.model, []
     # PaDiM's generator is called with names alone, PatchCore's with the distances first.
     hook = model.anomaly_map_generator.register_forward_pre_hook(
@@ -193,7 +193,7 @@ def _what_it_says(lightning: Any, test: Tensor) -> dict[str, Any]:
 
 
 def _normalise(post: Any, said: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """Threshold midway, and a range that holds every value twice over, in the buffers that validation fills."""
+    """Set a threshold in the middle and a range of twice all values, in the buffers that validation fills."""
     numbers = {}
     for name, prefix in (("score", "image"), ("map", "pixel")):
         values = said[name]
@@ -209,7 +209,7 @@ def _normalise(post: Any, said: dict[str, Any]) -> dict[str, dict[str, float]]:
 
 
 def _export(lightning: Any, folder: Path, batch: int | str) -> None:
-    """Its own ONNX export at this batch, or at any, and the IR that its OpenVINO export makes of that."""
+    """Write anomalib's own ONNX export, for a batch size or any, and the IR of its OpenVINO export."""
     target = folder / f"theirs-{batch}"
     shapes = {} if batch == "any" else {"dynamic_shapes": ({0: batch},)}
     onnx = lightning.to_onnx(target, input_size=(SIDE, SIDE), **shapes)

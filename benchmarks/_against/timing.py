@@ -1,4 +1,4 @@
-"""Ours, anomalib's, the backbone alone and the rest of the limit, in turns within one process, so that ratios hold.
+"""Time our graph, anomalib's, the backbone and the rest of the limit in turns within one process.
 
 A machine's clock and its other jobs change from second to second, so what is compared is taken within a round, and the
 order rotates. A short call is preceded by one that is not counted and still pays for its neighbour's caches and threads.
@@ -24,7 +24,7 @@ ROWS, FEATURES, COLUMNS = 1024, 1536, 10_000
 
 
 def main(asked: dict[str, Any]) -> dict[str, Any]:
-    """Milliseconds of each member, round by round."""
+    """Return the milliseconds of each member, per round."""
     members = _members(asked, Path(asked["work"]))
     short = {
         name: _seconds(call) < SHORT for name, call in members.items()
@@ -46,7 +46,7 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def share_of_product(case: str, batch: int) -> float:
-    """The full product of a batch's patches with the bank, over the one that is timed; PaDiM's statistics are read once.
+    """Return the size of the full product of patches and bank, relative to the timed product; 1 for PaDiM.
 
     >>> share_of_product("patchcore-20000", batch=8)
     16.0
@@ -75,7 +75,7 @@ def _members(asked: dict[str, Any], work: Path) -> dict[str, Callable[[], Any]]:
 
 
 def shape_of_part(case: str) -> tuple[int, int]:
-    """What the rest of the limit is fed: PaDiM's statistics in full, or the patches of the one product."""
+    """Return the input shape of the rest of the limit: PaDiM's statistics, or the patches of one product."""
     return (4096, 100 * 100) if case.startswith("padim") else (ROWS, FEATURES)
 
 

@@ -1,4 +1,4 @@
-"""Versions of all that was compared."""
+"""Versions of the compared packages."""
 
 from importlib.metadata import version
 from typing import Any
@@ -7,5 +7,5 @@ NAMES = ("anomedge", "anomalib", "torch", "onnxruntime", "openvino")
 
 
 def main(_: dict[str, Any]) -> dict[str, str]:
-    """By name."""
+    """Return the versions by package name."""
     return {name: version(name).split("+")[0] for name in NAMES}

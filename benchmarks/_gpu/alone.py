@@ -1,7 +1,7 @@
-"""One bundle in one precision, in a process of its own: every target proven, then all of them timed in turns.
+"""Prove and time one bundle in one precision, in a separate process.
 
-A process of its own because a vendor that crashes must not take the report with it, and because the environment decides
-about TF32 once in a process.
+The process is separate because a crash of a vendor's library must not end the report, and because the environment sets
+TF32 once per process.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CALLS = 3
 
 @dataclass
 class _Cell:
-    """A target at a batch size, timed."""
+    """Timing of a target at a batch size."""
 
     row: dict[str, Any]
     session: Session
@@ -44,7 +44,7 @@ class _Cell:
     error: str = ""
 
     def turn(self) -> None:
-        """One call that still pays for the cell before, then the counted ones; results fetched, so the device is done."""
+        """Make one uncounted call, which absorbs the effects of the previous cell, then the counted calls with fetched results."""
         if self.error:
             return
         try:
@@ -57,7 +57,7 @@ class _Cell:
             self.error = _line(error)
 
     def timing(self) -> dict[str, Any]:
-        """Milliseconds a call: median and 95th percentile; frames a second."""
+        """Return median and 95th percentile of milliseconds per call, and frames per second."""
         count, times = len(self.frames), self.milliseconds
         if self.error:
             return {"batch": count, "error": self.error}
@@ -71,7 +71,7 @@ class _Cell:
 
 
 def check(asked: dict[str, Any]) -> list[dict[str, Any]]:
-    """A row for each target: not run and why, failed and how, or proven and timed."""
+    """Return a row for each target: not run, with the reason; failed, with the error; or proven and timed."""
     bundle, precision = Bundle.open(asked["bundle"]), asked["precision"]
     targets = [Target(**target) for target in asked["targets"]]
     rows: list[dict[str, Any]] = [

@@ -1,7 +1,6 @@
-"""What the machine can do at best, measured on it: products in each precision, a copy on the device, one to the device.
+"""Measure the peak rates of a machine: products in each precision, copies on the device, copies to the device.
 
-Through torch where it sees the device, else through ONNX Runtime. The best of several repeats: a ceiling is what was
-reached once.
+Uses torch if it supports the device, otherwise ONNX Runtime. A ceiling is the best of several repeats.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _BYTES = {"cuda": 256 << 20, "cpu": 16 << 20}
 
 
 def measure(device: str) -> dict[str, Any]:
-    """Operations a second by precision, bytes a second on the device (read and written) and to it; None is unknown."""
+    """Return operations per second by precision, and bytes per second on the device (read and written) and to it; None if unknown."""
     reasons = []
     for through in (_with_torch, _with_onnxruntime):
         try:
@@ -152,7 +151,7 @@ def _of_graph(
     shape: list[int],
     inputs: int,
 ) -> float:
-    """Seconds a run, with all of its buffers where it runs."""
+    """Return the seconds per run, with all buffers on the device."""
     if hasattr(vendor, "preload_dlls") and device == "cuda":
         vendor.preload_dlls()
     name = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}[

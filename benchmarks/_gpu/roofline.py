@@ -1,4 +1,4 @@
-"""The time that no runtime can beat: a graph's operations and bytes over what the machine was measured to do.
+"""Lower bound of the time of a graph: its operations and bytes, divided by the measured peak rates.
 
 t = sum over stages of max(operations / products a second, bytes / bytes copied a second) + bytes to the device / rate there
 
@@ -21,7 +21,7 @@ _BACKBONE = "features/"
 
 @dataclass(frozen=True)
 class Part:
-    """A stage's operations and bytes for a whole batch."""
+    """Operations and bytes of a stage, for a whole batch."""
 
     name: str
     flops: int
@@ -31,7 +31,7 @@ class Part:
 def parts_of(
     model: Path, frame: tuple[int, int], batches: Sequence[int]
 ) -> dict[int, list[Part]]:
-    """By batch size, the stages of a model's graph; traced, not run."""
+    """Return the stages of a model's graph by batch size; the graph is traced, not run."""
     from anomedge.budget import stage_costs
     from anomedge.budget.tracing import network_of
     from anomedge.pipelines.model import load
@@ -52,7 +52,7 @@ def limit(
     precision: str,
     ceilings: dict[str, Any],
 ) -> float | None:
-    """Milliseconds; None where a ceiling is not known.
+    """Return the lower bound in milliseconds; None if a ceiling is unknown.
 
     >>> parts = [Part("preprocessed", 1000, 50), Part("features/1", 8000, 100), Part("score", 0, 10)]
     >>> limit(parts, 0, "fp32", {"flops": {"fp32": 1e6}, "bytes": 1e5, "to_device": None})

@@ -1,4 +1,4 @@
-"""The report: every target of every precision, with its figures or with the reason why there are none."""
+"""Report: every target of every precision, with its figures or the reason for their absence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LATENCY = (
 
 
 def exit_code(report: dict[str, Any]) -> int:
-    """0: all that ran passed; 3: a proof failed; 2: nothing ran."""
+    """Return 0 if everything that ran passed, 3 if a proof failed, 2 if nothing ran."""
     ran = [
         row
         for check in report["checks"]
@@ -29,7 +29,7 @@ def exit_code(report: dict[str, Any]) -> int:
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """The whole page."""
+    """Return the page."""
     machine = "\n".join(
         f"- {name}: {value}" for name, value in report["machine"].items()
     )
@@ -151,5 +151,5 @@ def _short(value: float | None) -> str:
 
 
 def _text(line: str) -> str:
-    """What a vendor said, in one cell of a table."""
+    """Format a vendor's message for one cell of a table."""
     return " ".join(line.split()).replace("|", "\\|")[:300]

@@ -1,4 +1,4 @@
-"""What is checked: runtimes by the words that open them, and whether each can be had on this machine at all."""
+"""Targets of the check: runtimes with their options, and whether this machine supports them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _NODES = (
 
 @dataclass(frozen=True)
 class Target:
-    """A runtime on a device, in `anomedge.runtimes`' words."""
+    """A runtime on a device, as `anomedge.runtimes` names them."""
 
     label: str
     runtime: str
@@ -55,7 +55,7 @@ TARGETS = {
 
 
 def missing(device: str) -> str:
-    """Why nothing can run on a device, empty where something may: asked of the system, not of any runtime."""
+    """Return the reason why nothing can run on a device, from the system, without a runtime; empty if there is none."""
     if device != "cuda":
         return ""
     tool = shutil.which("nvidia-smi")
@@ -72,7 +72,7 @@ def missing(device: str) -> str:
 
 
 def probe_graph(folder: Path) -> Path | None:
-    """The smallest graph that every runtime takes; None without `onnx`, which a device may lack."""
+    """Return a minimal graph for all runtimes; None if `onnx` is not installed."""
     try:
         from onnx import TensorProto, helper, save
     except ModuleNotFoundError:
@@ -104,9 +104,9 @@ def probe_graph(folder: Path) -> Path | None:
 
 
 def unavailable(target: Target, precision: str, probe: Path | None) -> str:
-    """Why a target cannot run here, empty where it can: it opens the probe, or it does not.
+    """Return the reason why a target cannot open the probe graph; empty if it can.
 
-    What opens the probe and then fails with a bundle has failed; what does not open the probe is not there.
+    A target that opens the probe and then fails with a bundle has failed; one that does not open it is not available.
     """
     try:
         runtimes.get(target.runtime)
