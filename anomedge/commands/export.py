@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,8 +14,8 @@ from anomedge.commands._arguments import parse_batch, parse_size
 from anomedge.commands._certificate_tables import show_certificate
 from anomedge.commands._common_options import Runtimes
 from anomedge.commands._console import SafeConsole, wide_console
-from anomedge.errors import InputError
-from anomedge.files import canonical_json, open_plain
+from anomedge.commands._recipes import read_recipe
+from anomedge.files import canonical_json
 
 EXAMPLE = "python -m anomedge.export model.safetensors -o part.anomedge --frame 480x640 --golden pictures/"
 
@@ -38,9 +38,9 @@ def export(
     ] = None,
     opset: Annotated[int | None, Option(help="ONNX opset (17).")] = None,
     recipe: Annotated[
-        Path | None,
+        str | None,
         Option(
-            help="TOML file with options, see export/; the command line wins."
+            help="TOML file with options, or the name of one in export/; the command line wins."
         ),
     ] = None,
     golden: Annotated[
@@ -77,7 +77,7 @@ def export(
             "no pictures were given, so decisions are proven on synthetic frames only; give --golden DIR, or --golden synthetic",
             stacklevel=1,
         )
-    given = _recipe(recipe)
+    given = read_recipe(recipe)
     options = ExportOptions(
         frame=parse_size(frame),
         batch=parse_batch(batch or given.get("batch", "dynamic")),
@@ -98,25 +98,3 @@ def export(
     SafeConsole().print(
         f"{output}: {certificate.bundle[:16]}, proven in {len(certificate.cells)} cells"
     )
-
-
-def _recipe(path: Path | None) -> dict[str, Any]:
-    """The options of a recipe; a key that is none, or a value of another type, is refused."""
-    if path is None:
-        return {}
-    import tomllib
-
-    try:
-        with open_plain(path) as file:
-            content = tomllib.load(file)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path} cannot be read as TOML ({error}); give one of the files in export/"
-        ) from error
-    known = {"opset": int, "batch": str}
-    for key, value in content.items():
-        if not isinstance(value, known.get(key, ())):
-            raise InputError(
-                f'{path}: got {key} = {value!r}; expected opset = 17 or batch = "dynamic"'
-            )
-    return content

@@ -1,18 +1,14 @@
-"""Pictures: reading and labelling folders, frames given as arrays or Pillow images, checks of files, overlays."""
+"""Decode, list and label pictures; convert arrays to frames; draw overlays."""
 
+from anomedge.images.labelled import read_folder, read_folders, read_normal
+from anomedge.images.listing import Listing, list_pictures, scan_folder
+from anomedge.images.picture import Picture
 from anomedge.images.reading import (
     EIGHT_BIT_MODES,
     SUFFIXES,
     Frame,
-    Listing,
     Mask,
-    Picture,
-    list_pictures,
-    read_folder,
-    read_folders,
-    read_normal,
     read_picture,
-    scan_folder,
     stretch,
 )
 

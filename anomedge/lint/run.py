@@ -11,8 +11,9 @@ from anomedge.bundle import Bundle
 from anomedge.errors import InputError
 from anomedge.lint import vendors
 from anomedge.lint.finding import Finding
-from anomedge.lint.graph import Graph, Node, read_graph
+from anomedge.lint.graph import Graph, Node
 from anomedge.lint.ir import RULES, graph_of_ir
+from anomedge.lint.reading import read_graph
 from anomedge.lint.target import Target, available, load
 from anomedge.lint.vendors import Verdict
 from anomedge.lint.weights import SOURCE, faults_of_weights

@@ -450,20 +450,6 @@ def test_predict_skips_and_names_what_it_cannot_read(
     assert "small.png" in said.err
 
 
-def test_recipes_are_options(tmp_path):
-    from pathlib import Path
-
-    from anomedge.commands.export import _recipe
-
-    recipes = sorted((Path(__file__).parents[2] / "export").glob("*.toml"))
-    assert len(recipes) >= 2
-    assert all(_recipe(path)["opset"] == 17 for path in recipes)
-    for wrong in ("opset = '17'", "frames = 3", "not toml"):
-        (tmp_path / "r.toml").write_text(wrong)
-        with pytest.raises(InputError, match=r"r\.toml"):
-            _recipe(tmp_path / "r.toml")
-
-
 def test_modules_run_as_programs():
     for module, example in (
         ("anomedge", "fit"),

@@ -9,7 +9,7 @@ import pytest
 
 from anomedge.bundle import Bundle
 from anomedge.bundle import manifest as bundles
-from anomedge.commands.export import _recipe
+from anomedge.commands._recipes import read_recipe
 from anomedge.errors import AnomedgeError, InputError, ModelError
 from anomedge.files import open_plain, sha256_of_file
 from anomedge.lint.skim import skim
@@ -71,7 +71,7 @@ def test_a_link_is_opened_only_where_links_are_allowed(tmp_path):
         (sha256_of_file, OSError),
         (load, ModelError),
         (skim, InputError),
-        (_recipe, InputError),
+        (lambda path: read_recipe(str(path)), InputError),
         (lambda path: GraphFile(path).read(path.name), OSError),
     ],
     ids=["sha256", "model", "graph to lint", "recipe", "graph to run"],

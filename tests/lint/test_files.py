@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 from anomedge.bundle.protobuf import varint
 from anomedge.errors import InputError
 from anomedge.lint import available, examine, vendors
-from anomedge.lint.graph import read_graph
+from anomedge.lint.reading import read_graph
 from tests.lint.lint_cases import CASES, FLOAT, INT64, model, node, save
 
 GIBIBYTE = 1 << 30

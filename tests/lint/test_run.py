@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 from anomedge import lint as lint_package
 from anomedge.errors import InputError
 from anomedge.lint import available, examine, lint, load
-from anomedge.lint.graph import read_graph
+from anomedge.lint.reading import read_graph
 from anomedge.lint.skim import skim
 from tests.lint.lint_cases import (
     CASES,

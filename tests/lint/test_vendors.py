@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from anomedge.lint import examine, vendors
-from anomedge.lint.graph import read_graph
+from anomedge.lint.reading import read_graph
 from anomedge.lint.vendors import Fault, ask, node_of
 from tests.lint.lint_cases import (
     CASES,

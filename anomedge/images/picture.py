@@ -1,0 +1,59 @@
+"""A picture: a frame with a name, a label and a mask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from anomedge.errors import InputError
+from anomedge.files import sha256_of_bytes, sha256_of_file
+from anomedge.images.reading import Frame, Mask, read_picture, stretch
+
+__all__ = ["Picture"]
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A frame with a name and labels, if known; `anomalous` is None for an unlabelled picture.
+
+    `read`, if given, returns the checked content of the file; the file at `path` is then not opened.
+    """
+
+    name: str
+    path: Path | None = None
+    pixels: Frame | None = None
+    anomalous: bool | None = None
+    mask_path: Path | None = None
+    read: Callable[[], bytes] | None = None
+
+    def frame(self, size: tuple[int, int] | None = None) -> Frame:
+        """Return the frame (H, W, 3), stretched to `size` if given."""
+        frame = self.pixels
+        if frame is None and self.path is not None:
+            frame = read_picture(
+                self.path, self.read() if self.read is not None else None
+            )
+        if frame is None:
+            raise InputError(
+                f"{self.name}: got neither pixels nor a path; expected one of them"
+            )
+        return stretch(frame, size or frame.shape[:2])
+
+    def mask(self) -> Mask | None:
+        """Return the mask of anomalous pixels (H, W): all False for a normal picture, None if unknown."""
+        if self.mask_path is not None:
+            return np.asarray(read_picture(self.mask_path)[..., 0] > 127)
+        if self.anomalous is False:
+            return np.zeros(self.frame().shape[:2], dtype=np.bool_)
+        return None
+
+    @cached_property
+    def digest(self) -> str | None:
+        """SHA-256 of the file; it identifies a picture under any name. None without a file."""
+        if self.read is not None:
+            return sha256_of_bytes(self.read())
+        return sha256_of_file(self.path) if self.path is not None else None
