@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from anomedge.budget.network import Kind, Network, Operation
 from anomedge.errors import ExportError
-from anomedge.export.passes.rewrites import PACKED_BELOW, WORTH_PACKING
+from anomedge.export.passes.pack_zeros import PACKED_BELOW, WORTH_PACKING
 from anomedge.export.tracing import OUTPUTS, Deployed
 from anomedge.pipelines.model import Model
 

@@ -28,8 +28,8 @@ from anomedge.bundle.contracts import MOST_BATCH_BYTES, batch_bytes
 from anomedge.bundle.ranges import Range
 from anomedge.bundle.variants import MODEL, SEGMENTS, STAGES
 from anomedge.errors import InputError, OutputError, ProofFailed
+from anomedge.export.graphs import copy_of, cut_at_outputs, set_outputs
 from anomedge.export.layouts.anomalib import LAYOUTS, apply_anomalib, model_info
-from anomedge.export.passes.edits import copy_of, cut_at_outputs, set_outputs
 from anomedge.export.precision.half import folded_backbone, halved
 from anomedge.export.precision.preflight import (
     assert_halvable,

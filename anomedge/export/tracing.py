@@ -14,21 +14,13 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from anomedge.errors import ExportError
 from anomedge.export.frame_input import Frontend
-from anomedge.export.passes.edits import (
+from anomedge.export.graphs import (
     assert_opset,
     assert_shared_operators,
-    fix_batch_name,
-    lower_opset,
     set_outputs,
-    strip_metadata,
 )
-from anomedge.export.passes.rewrites import (
-    keep_zeros_before_pools,
-    pack_zeros,
-    plain_reshapes,
-    select_channels_early,
-)
-from anomedge.export.passes.simplify import simplify
+from anomedge.export.passes import Target, apply_passes
+from anomedge.export.simplify import simplify
 from anomedge.pipelines.model import Model
 
 __all__ = ["OUTPUTS", "Deployed", "graph_from_model", "keep_shipped_outputs"]
@@ -80,15 +72,8 @@ def graph_from_model(
         opset=max(opset, _WRITTEN_OPSET),
     )
     assert_shared_operators(proto)
-    keep_zeros_before_pools(
-        proto
-    )  # reads types, which moving a selection makes wrong
-    select_channels_early(proto)
-    pack_zeros(proto)
-    plain_reshapes(proto)
-    lower_opset(proto, opset)
-    strip_metadata(proto)
-    fix_batch_name(proto, batch, {"frames": (*frame, 3)})
+    apply_passes(proto, Target(opset, batch, frame))
+    assert_shared_operators(proto)
     assert_opset(proto, opset)
     return proto, names
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from anomedge.components import FeatureExtractor
-from anomedge.export.passes.edits import set_outputs
+from anomedge.export.graphs import set_outputs
 from anomedge.export.precision.storage import PRECISIONS
 from anomedge.export.tracing import graph_from_model, keep_shipped_outputs
 from anomedge.export.writing import write_ir, write_onnx, write_tapped

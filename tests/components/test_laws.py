@@ -37,11 +37,10 @@ from anomedge.components import (
 )
 from anomedge.components.resampling import BandedRows
 from anomedge.errors import InputError
-from anomedge.export.passes.edits import (
-    fix_batch_name,
-    lower_opset,
-    strip_metadata,
-)
+from anomedge.export.passes import Target
+from anomedge.export.passes.lower_opset import LowerOpset
+from anomedge.export.passes.name_batch import NameBatch
+from anomedge.export.passes.strip_metadata import StripMetadata
 from anomedge.resample import bilinear
 from tests.conftest import RUNTIMES
 
@@ -512,9 +511,8 @@ def test_exports_strictly_and_runs_equal_everywhere(case, tmp_path):
         verbose=False,
     )
     proto = written.model_proto
-    lower_opset(proto, 17)
-    strip_metadata(proto)
-    fix_batch_name(proto, None, {})
+    for member in (LowerOpset, StripMetadata, NameBatch):
+        member(Target(17, None, (1, 1))).apply(proto)
     onnx.save(proto, tmp_path / "model.onnx")
     onnx.checker.check_model(tmp_path / "model.onnx", full_check=True)
     for runtime in RUNTIMES:

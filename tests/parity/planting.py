@@ -10,7 +10,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from anomedge.bundle import Bundle, write_manifest
-from anomedge.export.passes.edits import cut_at_outputs, set_outputs
+from anomedge.export.graphs import cut_at_outputs, set_outputs
 from anomedge.export.tracing import keep_shipped_outputs
 from anomedge.export.writing import write_onnx, write_tapped
 from anomedge.parity.localise import GIVEN

@@ -24,7 +24,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from anomedge.export.passes.edits import assert_shared_operators, set_outputs
+from anomedge.export.graphs import assert_shared_operators, set_outputs
 from anomedge.parity.layout import INPUT
 from anomedge.threshold import Decision
 

@@ -13,11 +13,10 @@ from torch import nn
 from anomedge import runtimes
 from anomedge.components.flows.all_in_one import AllInOneBlock
 from anomedge.components.flows.sequence import SequenceINN
-from anomedge.export.passes.edits import (
-    fix_batch_name,
-    lower_opset,
-    strip_metadata,
-)
+from anomedge.export.passes import Target
+from anomedge.export.passes.lower_opset import LowerOpset
+from anomedge.export.passes.name_batch import NameBatch
+from anomedge.export.passes.strip_metadata import StripMetadata
 from tests.components.flows.cases import (
     COVER,
     GRID,
@@ -78,9 +77,8 @@ def onnx_of(program, names):
         verbose=False,
     )
     proto = written.model_proto
-    lower_opset(proto, 17)
-    strip_metadata(proto)
-    fix_batch_name(proto, None, {})
+    for member in (LowerOpset, StripMetadata, NameBatch):
+        member(Target(17, None, (1, 1))).apply(proto)
     onnx.checker.check_model(proto, full_check=True)
     return proto
 

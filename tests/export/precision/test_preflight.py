@@ -36,7 +36,7 @@ from anomedge.files import canonical_json
 from anomedge.parity.pictures import extremes, synthetic
 from anomedge.pipelines.model import save
 from tests.conftest import FRAME
-from tests.export.passes.test_rewrites import product_graph
+from tests.export.passes.graphs import product_graph
 
 
 def checked(model):

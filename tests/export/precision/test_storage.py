@@ -14,7 +14,7 @@ from anomedge.images import read_folder
 from anomedge.parity.certificate import TOLERANCES
 from anomedge.parity.compare import Outputs, compare
 from tests.conftest import FRAME
-from tests.export.passes.test_rewrites import product_graph, random, run
+from tests.export.passes.graphs import product_graph, random, run
 from tests.parity.test_compare import DECISION
 
 

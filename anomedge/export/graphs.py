@@ -1,0 +1,132 @@
+"""Checks and edits that several steps of the export share: outputs, copies, unused constants, operators, opset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx
+
+from anomedge.errors import ExportError
+
+__all__ = [
+    "assert_opset",
+    "assert_shared_operators",
+    "copy_of",
+    "cut_at_outputs",
+    "drop_unused",
+    "remove_attribute",
+    "set_outputs",
+]
+
+FORBIDDEN = frozenset(
+    {"Einsum", "If", "Loop", "NonZero", "Resize", "Scan", "Upsample"}
+)
+"""Operators that some runtimes do not have, or compute differently."""
+
+_LARGEST_COPY = 1 << 30
+"""Bytes of weights above which a graph is not copied; protobuf's limit is 2 GiB."""
+
+
+def set_outputs(
+    proto: onnx.ModelProto, outputs: Sequence[onnx.ValueInfoProto]
+) -> list[onnx.ValueInfoProto]:
+    """Replace a graph's outputs in place; return the former ones."""
+    former = [_copied(value) for value in proto.graph.output]
+    chosen = [_copied(value) for value in outputs]
+    del proto.graph.output[:]
+    proto.graph.output.extend(chosen)
+    return former
+
+
+def cut_at_outputs(proto: onnx.ModelProto, given: str) -> onnx.ModelProto:
+    """Copy the graph; replace every read of an output by an input named `<given><output>`.
+
+    Requires: the weights lie in another file, because a copy must stay below protobuf's limit of 2 GiB.
+    Ensures: each output depends on the inputs that replace earlier outputs, and on no other output.
+    """
+    cut = onnx.ModelProto()
+    cut.CopyFrom(proto)
+    for value in proto.graph.output:
+        readers = [node for node in cut.graph.node if value.name in node.input]
+        for node in readers:
+            _replace_input(node, value.name, given + value.name)
+        if readers:
+            replacement = _copied(value)
+            replacement.name = given + value.name
+            cut.graph.input.append(replacement)
+    return cut
+
+
+def copy_of(proto: onnx.ModelProto) -> onnx.ModelProto | None:
+    """Copy a graph; return None for one that is too large to copy."""
+    size = sum(len(tensor.raw_data) for tensor in proto.graph.initializer)
+    if size > _LARGEST_COPY:
+        return None
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    return copy
+
+
+def drop_unused(proto: onnx.ModelProto) -> bool:
+    """Remove the constants that no node reads; return True if there were any."""
+    used = {value.name for value in proto.graph.output}
+    for node in proto.graph.node:
+        used.update(node.input)
+    constants = proto.graph.initializer
+    count = len(constants)
+    for place in reversed(range(count)):
+        if constants[place].name not in used:
+            del constants[place]
+    return len(constants) < count
+
+
+def remove_attribute(node: onnx.NodeProto, name: str) -> bool:
+    """Remove an attribute of a node; return True if the node had it."""
+    kept = [each for each in node.attribute if each.name != name]
+    found = len(kept) < len(node.attribute)
+    del node.attribute[:]
+    node.attribute.extend(kept)
+    return found
+
+
+def assert_opset(proto: onnx.ModelProto, opset: int) -> None:
+    """Check that a graph has the opset asked for, and no other.
+
+    Exporters convert to an older opset and only warn if that fails.
+
+    Raises:
+        ExportError: it has another one, or several.
+    """
+    found = {entry.domain: entry.version for entry in proto.opset_import}
+    if found != {"": opset}:
+        raise ExportError(
+            f"got operator sets {found}; expected opset {opset} alone: give another --opset"
+        )
+
+
+def assert_shared_operators(proto: onnx.ModelProto) -> None:
+    """Check that every runtime has the operators of a graph.
+
+    Raises:
+        ExportError: a foreign domain, a local function or a forbidden operator.
+    """
+    if proto.functions:
+        raise ExportError(
+            f"got {len(proto.functions)} local functions; expected plain operators: use another backbone"
+        )
+    for node in proto.graph.node:
+        if node.domain or node.op_type in FORBIDDEN:
+            raise ExportError(
+                f"node {node.name} is a {node.domain or 'plain'} {node.op_type}; runtimes do not share it: "
+                f"use a backbone or layer without it"
+            )
+
+
+def _replace_input(node: onnx.NodeProto, old: str, new: str) -> None:
+    node.input[:] = [new if name == old else name for name in node.input]
+
+
+def _copied(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
+    copy = onnx.ValueInfoProto()
+    copy.CopyFrom(value)
+    return copy

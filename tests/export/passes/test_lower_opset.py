@@ -1,0 +1,47 @@
+import onnx
+import pytest
+from onnx import helper
+
+from anomedge.errors import ExportError
+from anomedge.export.passes.base import Target
+from anomedge.export.passes.lower_opset import LowerOpset
+from tests.export.passes.graphs import AXES, TARGET, model_of
+
+
+def test_reductions_are_lowered():
+    model = model_of(
+        helper.make_node("ReduceMax", ["frames", "axes"], ["y"], keepdims=1),
+        initializers=[AXES],
+    )
+    LowerOpset(TARGET).apply(model)
+    assert [a.name for a in model.graph.node[0].attribute] == [
+        "keepdims",
+        "axes",
+    ]
+    assert list(model.graph.node[0].input) == ["frames"]
+    assert not model.graph.initializer
+    onnx.checker.check_model(model, full_check=True)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        helper.make_node("ReduceMax", ["frames", "computed"], ["y"]),
+        helper.make_node("CenterCropPad", ["frames", "axes"], ["y"]),
+        helper.make_node("Pad", ["frames", "axes", "", "axes"], ["y"]),
+    ],
+)
+def test_operators_without_an_older_form_are_named(node):
+    with pytest.raises(ExportError, match="node"):
+        LowerOpset(TARGET).apply(model_of(node, initializers=[AXES]))
+
+
+def test_a_graph_of_the_asked_opset_is_unchanged():
+    model = model_of(helper.make_node("Relu", ["frames"], ["y"]), opset=17)
+    assert not LowerOpset(TARGET).apply(model)
+
+
+def test_other_conversions_are_refused():
+    model = model_of(helper.make_node("Relu", ["frames"], ["y"]), opset=20)
+    with pytest.raises(ExportError, match="got opset 18 from a graph of 20"):
+        LowerOpset(Target(18, None, (4, 4))).apply(model)
