@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from _copies import Copy
-from _spoil_files import BROKEN
-from _spoil_graphs import GRAPHS
-from _spoil_open import OPENED, unshared
-from _spoil_signed import SIGNED
+from _mutate_files import BROKEN
+from _mutate_graphs import GRAPHS
+from _mutate_open import OPENED, unshared
+from _mutate_signed import SIGNED
 from _verdicts import Oracle, false_certificates
 from _watch import FileWatch, audited, begin_peak, peak_growth, snapshot
 

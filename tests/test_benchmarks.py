@@ -1,4 +1,4 @@
-"""The comparison with anomalib, as far as it goes without anomalib: its arithmetic, its words, what is carried over."""
+"""The comparison with anomalib, without anomalib: arithmetic, text, and transfer of statistics."""
 
 from pathlib import Path
 
@@ -37,13 +37,13 @@ def row(**changed):
     return Row(**(given | changed))
 
 
-def test_ratios_are_those_of_rounds_not_of_medians():
-    """One slow round slows all that it holds, and only a member that was slow by itself moves its ratio."""
+def test_ratios_are_taken_per_round():
+    """A slow round slows all members alike; only a member that is slow alone changes its ratio."""
     assert row().ratios == [1.5, 1.5, 3.0, 1.5, 1.5]
     assert row().shares_of_limit == [1.0, 1.0, 1.25, 1.0, 1.0]
 
 
-def test_a_row_says_what_was_measured():
+def test_a_row_shows_the_measurements():
     from _against.table import table
 
     cells = [
@@ -79,7 +79,7 @@ def test_few_rounds_have_no_quartiles():
     assert spread([1.0, 2.0, 3.0, 4.0, 5.0]) == "3.00 (2.00 to 4.00)"
 
 
-def test_goals_are_met_or_not():
+def test_goals_are_judged():
     from _against.table import goals, judged
 
     assert {kind: found.met for kind, found in judged(row()).items()} == {
@@ -118,7 +118,7 @@ def test_below_the_limit_is_not_at_the_limit():
     assert not judged(row(rounds=within | {"ours": [11.1]}))["limit"].met
 
 
-def test_values_that_differ_are_called_out():
+def test_values_that_differ_are_marked():
     from _against.table import table
 
     wrong = row(errors={"score": 1e-6, "map": 2e-4, "eager": 0.0})
@@ -171,7 +171,7 @@ def test_each_batch_has_its_file(tmp_path):
 
 
 def by_convolution(grid, mode):
-    """As anomalib makes a map: interpolation, then a Gaussian of 33 x 33 pixels over a reflected rim."""
+    """Return a map as anomalib does: interpolation, then a Gaussian of 33 x 33 pixels with reflected borders."""
     x = torch.arange(33, dtype=torch.float64) - 16
     kernel = torch.exp(-x.square() / 32)
     kernel = torch.outer(kernel, kernel) / kernel.sum() ** 2
@@ -231,7 +231,7 @@ def test_scores_of_another_shape_are_no_agreement():
 
 
 def test_padims_statistics_are_carried_over_in_ascending_channels():
-    """The quadratic form of the channels as they were drawn, unsorted, is what ours says of the same picture."""
+    """Our distances equal the quadratic form of the drawn, unsorted channels."""
     import timm
     from _against.ours import padim
 

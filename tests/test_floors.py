@@ -1,4 +1,4 @@
-"""The lowest releases that pyproject.toml states, read out of it and, where an index answers, installed and used."""
+"""The lowest releases of pyproject.toml are read from it and, if a package index answers, installed and tested."""
 
 import os
 import runpy
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "scripts" / "check-floors"
 
 
-def test_floors_are_read_out_of_the_project_file(monkeypatch):
+def test_floors_are_read_from_the_project_file(monkeypatch):
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
     floors = runpy.run_path(str(SCRIPT))["floors_of"](("ort", "report"))
     assert set(floors) == {
@@ -42,13 +42,13 @@ def test_the_floors_of_one_python_and_runtime_work():
 
 
 def index_answers():
-    """Does the index that pip is set to, or the public one, take a connection?"""
-    told = (
+    """Return whether the package index of pip accepts a connection."""
+    setting = (
         os.environ.get("PIP_INDEX_URL")
         or pip_setting()
         or "https://pypi.org/simple"
     )
-    address = urlsplit(told)
+    address = urlsplit(setting)
     try:
         socket.create_connection(
             (address.hostname, address.port or 443), timeout=5

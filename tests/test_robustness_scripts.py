@@ -1,4 +1,4 @@
-"""The scripts that try to break anomedge, in small: each finds nothing, and would find what is planted."""
+"""The robustness scripts, in small: they find no violation, and detect planted ones."""
 
 import re
 import subprocess
@@ -21,7 +21,7 @@ def run(name, *arguments):
 
 
 @pytest.mark.slow
-def test_spoilt_bundles_work_or_are_refused(bundle_paths):
+def test_mutated_bundles_work_or_are_refused(bundle_paths):
     code, out, err = run(
         "fuzz-bundles", "--count", 192, "--bundle", bundle_paths["patchcore"]
     )
@@ -129,10 +129,10 @@ def test_killed_runs_leave_nothing_half_written():
         ),
     ],
 )
-def test_the_kill_test_sees_what_is_half_written(
+def test_the_kill_test_detects_partial_output(
     tmp_path, monkeypatch, job, files, said
 ):
-    """A judge that accepts everything proves nothing."""
+    """The checks of the kill test refuse incomplete output."""
     monkeypatch.syspath_prepend(SCRIPTS)
     import _kill_jobs
 
@@ -146,11 +146,11 @@ def test_the_kill_test_sees_what_is_half_written(
         (folder / name).write_bytes(
             picture.read_bytes() if content == "PNG" else content.encode()
         )
-    with pytest.raises(_kill_jobs.Wrong, match=re.escape(said)):
+    with pytest.raises(_kill_jobs.InvalidState, match=re.escape(said)):
         getattr(_kill_jobs, job)(made).found(folder, False)
 
 
-def test_what_is_whole_is_accepted(tmp_path, monkeypatch):
+def test_complete_output_is_accepted(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(SCRIPTS)
     import _kill_jobs
 
@@ -171,7 +171,7 @@ def test_what_is_whole_is_accepted(tmp_path, monkeypatch):
     assert predict.found(tmp_path, True) == "new"
 
 
-def test_a_fork_is_killed_where_it_should_be(tmp_path, monkeypatch):
+def test_a_fork_is_killed_at_the_requested_moment(tmp_path, monkeypatch):
     """In a process of its own: the fork needs one thread."""
     code = """
 import os, sys
@@ -203,8 +203,8 @@ if has_strace():
     assert done.returncode == 0, done.stderr
 
 
-def test_the_watch_sees_what_it_should(tmp_path, monkeypatch):
-    """A fuzzer that sees nothing finds nothing."""
+def test_file_access_is_detected(tmp_path, monkeypatch):
+    """The fuzzer detects forbidden file access."""
     monkeypatch.syspath_prepend(SCRIPTS)
     import _watch
 
@@ -233,7 +233,7 @@ def test_the_watch_sees_what_it_should(tmp_path, monkeypatch):
     }
 
 
-def test_removing_a_spoilt_copy_follows_no_link(tmp_path, monkeypatch):
+def test_removing_a_mutated_copy_follows_no_link(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(SCRIPTS)
     from _fuzz_trial import remove
 
