@@ -19,7 +19,7 @@ __all__ = ["application", "main", "run_command"]
 
 
 def application(only: str | None = None) -> typer.Typer:
-    """The command line, of every verb or of one."""
+    """Return the command line of all verbs, or of the verb `only`."""
     app = typer.Typer(
         name="anomedge",
         help="Export visual anomaly detectors to one static graph, and prove that every copy decides alike. "
@@ -54,11 +54,11 @@ def _options(
         is_eager=True,
     ),
 ) -> None:
-    del version  # its callback has done what it says
+    del version  # its callback prints and exits
 
 
 def run_command(name: str, arguments: Sequence[str]) -> int:
-    """Run one verb as a program of its own; returns the exit code."""
+    """Run one verb and return its exit code."""
     return run_to_exit_code(
         lambda given: application(name)(
             given, prog_name=f"python -m anomedge.{name}"
@@ -68,12 +68,12 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
 
 
 def main() -> None:
-    """Run the command line and leave with its exit code."""
+    """Run the command line and exit with its exit code."""
     code = run_to_exit_code(
         lambda given: application()(given, prog_name="anomedge"), sys.argv[1:]
     )
     if any(thread.name == READER_THREAD for thread in threading.enumerate()):
-        # It is inside a camera's driver. Python must not take its own parts away under it: that may abort.
+        # The thread is inside a camera driver; a normal exit would free objects that it uses, and may abort.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

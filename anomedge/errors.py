@@ -1,22 +1,22 @@
-"""Every error that anomedge raises on purpose.
+"""All errors that anomedge raises.
 
 ::
 
     AnomedgeError                 exit code 2: wrong use or bad input
-    ├── InputError                a picture, an array or an option that cannot be used
-    ├── ModelError                a model file or a backbone's weights that cannot be used
-    ├── BundleError               a bundle that cannot be used
-    │   ├── SchemaError           its manifest does not say what this version understands
-    │   └── IntegrityError        its files are not what its manifest says
-    ├── RuntimeMissing            a runtime that is not installed here
-    ├── DeviceMismatch            a runtime that runs elsewhere than it was asked to
-    ├── RuntimeFailure            a vendor's own error, with its text and its cause
+    ├── InputError                unusable picture, array or option
+    ├── ModelError                unusable model file or backbone weights
+    ├── BundleError               unusable bundle
+    │   ├── SchemaError           the manifest's schema is not supported
+    │   └── IntegrityError        the files do not match the manifest
+    ├── RuntimeMissing            a required package is not installed
+    ├── DeviceMismatch            a runtime does not run on the requested device
+    ├── RuntimeFailure            an error of a vendor's library, with its text and its cause
     ├── ExportError               a graph that must not be written
-    ├── OutputError               a target that cannot be written
-    └── ProofFailed               exit code 3: a copy does not decide as the original
-        └── TargetRefused         a graph that will not build on a target
+    ├── OutputError               a file or folder that cannot be written
+    └── ProofFailed               exit code 3: decisions differ from those of the original
+        └── TargetRefused         a graph does not build on a target
 
-A message says what was got, what was expected and what to do.
+A message states the value that was given, the value that was expected, and the remedy.
 """
 
 from anomedge.names import printable_lines
@@ -41,14 +41,14 @@ _LONGEST = 3000
 
 
 class AnomedgeError(Exception):
-    """Root of the tree; a command that ends with it exits with `exit_code`."""
+    """Base of all errors; a command that fails with one exits with `exit_code`."""
 
     exit_code = 2
 
     def __str__(self) -> str:
-        r"""The message, with what a terminal would obey or hide (names come from anywhere) as escapes such as \x1b.
+        r"""Return the message with control and invisible characters escaped, as in `\x1b`, because names are untrusted.
 
-        What is longer than anybody reads is cut in the middle: a name found in a file may be a megabyte.
+        Messages over 3,000 characters are shortened in the middle: a name found in a file may be a megabyte long.
         """
         shown = printable_lines(super().__str__())
         return (
@@ -71,23 +71,23 @@ class BundleError(AnomedgeError):
 
 
 class SchemaError(BundleError):
-    """A manifest does not say what this version understands."""
+    """A manifest has a schema that this version does not support."""
 
 
 class IntegrityError(BundleError):
-    """A bundle's files are not what its manifest says."""
+    """A bundle's files do not match its manifest."""
 
 
 class RuntimeMissing(AnomedgeError):
-    """A runtime is not installed here."""
+    """A required package is not installed."""
 
 
 class DeviceMismatch(AnomedgeError):
-    """A runtime does not run where it was asked to."""
+    """A runtime does not run on the requested device."""
 
 
 class RuntimeFailure(AnomedgeError):
-    """A vendor's own error, translated at the seam; the cause is kept."""
+    """An error of a vendor's library; `__cause__` is the original error."""
 
 
 class ExportError(AnomedgeError):
@@ -95,14 +95,14 @@ class ExportError(AnomedgeError):
 
 
 class OutputError(AnomedgeError):
-    """A target cannot be written."""
+    """A file or folder cannot be written."""
 
 
 class ProofFailed(AnomedgeError):
-    """A copy does not decide as the eager detector does."""
+    """Decisions of a copy differ from those of the eager detector."""
 
     exit_code = 3
 
 
 class TargetRefused(ProofFailed):
-    """A graph will not build on a target that was asked for."""
+    """A graph does not build on a requested target."""

@@ -1,4 +1,4 @@
-"""Progress on long work: a bar on a terminal, silence everywhere else."""
+"""Show progress of long work on a terminal; print nothing elsewhere."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +13,7 @@ T = TypeVar("T")
 def track(
     items: Iterable[T], description: str, total: int | None = None
 ) -> Iterator[T]:
-    """Yield the items, with a bar on standard error while it is a terminal.
+    """Yield the items and show a bar on standard error if it is a terminal.
 
     >>> list(track([1, 2], "counting"))
     [1, 2]
@@ -35,7 +35,7 @@ def track(
 
 @contextmanager
 def waiting(description: str) -> Iterator[Callable[[str], None]]:
-    """A line with the time passed, for work whose steps another program takes; call what it yields to say where that is.
+    """Show a line with the elapsed time during work of another program; yield a function that updates its text.
 
     >>> with waiting("building") as say:
     ...     say("step 1/2")

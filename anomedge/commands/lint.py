@@ -14,7 +14,7 @@ from anomedge.files import canonical_json
 from anomedge.names import printable_lines
 
 if TYPE_CHECKING:
-    from anomedge.lint import Finding, Report, Run, Target
+    from anomedge.lint import Finding, LintReport, Target, VendorRun
 
 EXAMPLE = "anomedge lint part.anomedge --target tensorrt-10.3 rtx openvino-npu"
 
@@ -82,7 +82,7 @@ def lint(
         )
 
 
-def _show(path: Path, report: Report) -> None:
+def _show(path: Path, report: LintReport) -> None:
     """For people, in lines that fit the terminal."""
     width = max(60, min(Console().width, 120))
     files = ", ".join(report.graphs)
@@ -98,7 +98,7 @@ def _show(path: Path, report: Report) -> None:
         _show_target(target, report, width)
 
 
-def _show_target(target: Target, report: Report, width: int) -> None:
+def _show_target(target: Target, report: LintReport, width: int) -> None:
     findings = [
         finding for finding in report.findings if finding.target == target.name
     ]
@@ -145,7 +145,7 @@ def _count(n: int, what: str) -> str:
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
-def _evidence(target: Target, runs: list[Run]) -> list[str]:
+def _evidence(target: Target, runs: list[VendorRun]) -> list[str]:
     """What was really run, and what was not."""
     done = [run for run in runs if run.steps]
     lines = []

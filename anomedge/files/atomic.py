@@ -31,7 +31,7 @@ __all__ = [
 _AT_FDCWD = -100
 _RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2
 _TEMPORARY, _ASIDE = ".tmp", ".old"
-_LEAST_AGE = 10.0  # seconds between making a temporary name and locking it, with much to spare
+_LEAST_AGE = 10.0  # generous bound on the seconds between creating a temporary file and locking it
 _LEAST_FREE = 1 << 16
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -42,7 +42,7 @@ def _read_umask() -> int:
     return mask
 
 
-_UMASK = _read_umask()  # once: while it is read it is 0, which another thread's new process would keep
+_UMASK = _read_umask()  # read once: reading sets it to 0 briefly, which a process started by another thread would inherit
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def atomic_file(
     temporary = Path(name)
     try:
         _lock(handle)
-        with _space_told(target, temporary):
+        with _space_errors_translated(target, temporary):
             yield temporary
         with _translated(target):
             temporary.chmod(0o666 & ~_UMASK)
@@ -106,7 +106,7 @@ def atomic_directory(target: Path, *, force: bool = False) -> Iterator[Path]:
         handle = os.open(temporary, os.O_RDONLY) if fcntl else None
     try:
         _lock(handle)
-        with _space_told(target, temporary):
+        with _space_errors_translated(target, temporary):
             yield temporary
         with _translated(target):
             _open_to_all(temporary)
@@ -141,7 +141,7 @@ def remove_file(target: Path) -> None:
 
 
 def check_target(target: Path, *, force: bool = False) -> None:
-    """Say before long work, not after it, that a target cannot be written.
+    """Check before long work that a target can be written.
 
     Raises:
         OutputError: the target exists and `force` is not given, or its folder cannot be written.
@@ -174,8 +174,8 @@ def _translated(target: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _space_told(target: Path, temporary: Path) -> Iterator[None]:
-    """Whatever a library says when the disk is full or its folder is gone, the user hears that."""
+def _space_errors_translated(target: Path, temporary: Path) -> Iterator[None]:
+    """Convert any library's error to an `OutputError` if the disk is full or the folder is gone."""
     try:
         yield
     except Exception as error:
@@ -213,7 +213,7 @@ def _lock(handle: int | None) -> None:
 
 
 def _sweep(target: Path) -> None:
-    """Clear away what a killed process left of its work on `target`, and put back what it had only set aside."""
+    """Remove temporary files of `target` that a killed process left; restore a target that it had set aside."""
     if not fcntl:
         return
     name = _made_for(target.name, _TEMPORARY, _ASIDE)
@@ -254,7 +254,7 @@ def sweep_folder(folder: Path, ending: str) -> None:
 
 
 def _is_abandoned(path: Path) -> bool:
-    """Nobody holds its lock, and it is old enough for its maker to have taken it."""
+    """Return whether no process holds its lock, and it is old enough that its creator would have locked it."""
     try:
         if path.is_symlink() or time.time() - path.stat().st_mtime < _LEAST_AGE:
             return False
@@ -273,7 +273,7 @@ def _is_abandoned(path: Path) -> bool:
 
 
 def _remove(path: Path) -> None:
-    """Remove a temporary file or folder, and finish doing so when a signal comes in the middle."""
+    """Remove a temporary file or folder; start again if a signal interrupts."""
     try:
         _discard(path)
     except BaseException:
@@ -300,7 +300,7 @@ def _install(temporary: Path, target: Path, force: bool) -> None:
 
 
 def _move(temporary: Path, target: Path) -> None:
-    """Rename to a name that must be free: in one step where the system has it, so that of two only one wins."""
+    """Rename to a name that must be free; atomic if the system supports it, so that only one of two processes succeeds."""
     if _rename(temporary, target, _RENAME_NOREPLACE):
         return
     if os.path.lexists(target):
@@ -311,7 +311,7 @@ def _move(temporary: Path, target: Path) -> None:
 
 
 def _rename(one: Path, other: Path, flags: int) -> bool:
-    """Linux `renameat2`; False where the system or its file system cannot, or the flags forbid."""
+    """Call Linux `renameat2`; return False if the system, the file system or the flags prevent it."""
     if not sys.platform.startswith("linux"):
         return False
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
@@ -345,7 +345,7 @@ def _replace_by_steps(temporary: Path, target: Path) -> None:
 
 
 def _open_to_all(folder: Path) -> None:
-    """The permissions that plain creation gives; some libraries write their files for the owner alone."""
+    """Set the permissions of normal file creation; some libraries create files that only the owner can read."""
     mask = ~_UMASK
     folder.chmod(0o777 & mask)
     for path in folder.rglob("*"):

@@ -14,7 +14,7 @@ from PIL import Image
 from anomedge.errors import InputError
 
 __all__ = [
-    "bits_a_channel",
+    "bits_per_channel",
     "check_stated_size",
     "refuse_many_scans",
     "wrong_size",
@@ -55,7 +55,7 @@ def refuse_many_scans(file: BinaryIO, path: Path) -> None:
 
 
 def check_stated_size(image: Image.Image, path: Path, expected: Size) -> None:
-    """Refuse a picture whose header states another size, in either orientation: EXIF may turn it.
+    """Refuse a picture if its header states another size in both orientations; EXIF may rotate it.
 
     Raises:
         InputError: the size is another one.
@@ -63,7 +63,7 @@ def check_stated_size(image: Image.Image, path: Path, expected: Size) -> None:
     width, height = image.size
     if expected in {(height, width), (width, height)}:
         return
-    # Of a PNG, Pillow decodes all pixels to find metadata behind them.
+    # For a PNG, Pillow decodes all pixels to find metadata that follow them.
     known = image.format != "PNG" or "exif" in image.info
     turned = known and image.getexif().get(_ORIENTATION, 1) >= _FIRST_TURNED
     raise wrong_size(
@@ -72,15 +72,15 @@ def check_stated_size(image: Image.Image, path: Path, expected: Size) -> None:
 
 
 def wrong_size(path: Path | str, got: Size, expected: Size) -> InputError:
-    """The error for a picture of another size than the bundle's frame."""
+    """Return the error for a picture whose size differs from the bundle's frame."""
     given, wanted = "x".join(map(str, got)), "x".join(map(str, expected))
     return InputError(
         f"{path}: got {given}; expected {wanted}, the bundle's frame: export with --frame {given}"
     )
 
 
-def bits_a_channel(image: Image.Image, file: BinaryIO) -> int:
-    """Bits a channel as the file has them: Pillow opens 16-bit colour as if it were 8."""
+def bits_per_channel(image: Image.Image, file: BinaryIO) -> int:
+    """Return the bits per channel in the file; Pillow opens 16-bit colour as 8-bit."""
     if image.format == "PNG":
         place = file.tell()
         file.seek(24)

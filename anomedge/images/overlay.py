@@ -1,4 +1,4 @@
-"""The anomaly map over the frame, for people: heat where the map is high, the mask's outline where it says anomalous."""
+"""Draw the anomaly map over a frame: a heat map, and outlines of the anomalous regions."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def overlay(
     geometry: Geometry,
     truth: Mask | None = None,
 ) -> Frame:
-    """The frame with its map: the pixel threshold is at the middle of the colours, outlined in cyan.
+    """Return the frame with its map; the pixel threshold is the middle of the colour scale, outlined in cyan.
 
     Args:
         frame: uint8 (Hf, Wf, 3).
         anomaly_map: (H, W), of the image that `geometry` cuts out of the frame.
-        decision: the thresholds.
-        geometry: where the image lies in the frame.
-        truth: the known anomaly (Hf, Wf), outlined in green.
+        decision: thresholds and score range.
+        geometry: position of the image in the frame.
+        truth: mask of the true anomaly (Hf, Wf), outlined in green; None if unknown.
     """
     level = np.full(frame.shape[:2], -np.inf, dtype=np.float32)
     top, left, bottom, right = (
@@ -67,7 +67,7 @@ def overlay(
 
 
 def _outline(mask: Mask) -> Mask:
-    """The mask's own pixels that touch its outside, two pixels wide."""
+    """Return the inner border of the mask, two pixels wide."""
     inner = mask.copy()
     for _ in range(2):
         padded = np.pad(inner, 1, constant_values=True)

@@ -20,7 +20,7 @@ from PIL import Image, ImageOps
 from anomedge.errors import InputError
 from anomedge.files import open_plain
 from anomedge.images.checks import (
-    bits_a_channel,
+    bits_per_channel,
     check_stated_size,
     refuse_many_scans,
 )
@@ -129,7 +129,7 @@ def _rgb(image: Image.Image, path: Path, file: BinaryIO) -> Frame:
         raise InputError(
             f"{path}: got {shown} frames in one file; expected one: save the frame you mean"
         )
-    if (depth := bits_a_channel(image, file)) > 8:
+    if (depth := bits_per_channel(image, file)) > 8:
         raise InputError(
             f"{path}: got {depth} bits a channel; expected 8 bits a channel: convert it the way you want it"
         )

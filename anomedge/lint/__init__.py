@@ -1,4 +1,4 @@
-"""Will a graph build on its target? Asked on the workstation: by tables with their sources, and by what is installed.
+"""Check on a workstation whether a graph builds on its target: by tables with sources, and by installed vendor parsers.
 
 ::
 
@@ -6,18 +6,18 @@
     >>> available()  # doctest: +ELLIPSIS
     ['openvino-cpu', 'openvino-gpu', 'openvino-npu', 'rtx', 'tensorrt-8.5', ..., 'tensorrt-11.4']
 
-`lint("part.anomedge", ["tensorrt-10.3"])` gives findings; `examine` also says what was really run.
+`lint("part.anomedge", ["tensorrt-10.3"])` returns findings; `examine` also reports which vendor parsers ran.
 """
 
 from anomedge.lint.finding import Finding
-from anomedge.lint.run import Report, Run, examine, lint
+from anomedge.lint.run import LintReport, VendorRun, examine, lint
 from anomedge.lint.target import Target, available, load
 
 __all__ = [
     "Finding",
-    "Report",
-    "Run",
+    "LintReport",
     "Target",
+    "VendorRun",
     "available",
     "examine",
     "lint",

@@ -1,4 +1,4 @@
-"""What the lint says: one finding, and how it reads."""
+"""A finding of the lint, and its text."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _LONGEST = 80
 
 @dataclass(frozen=True)
 class Finding:
-    """One place of a graph that a target does not take, or takes otherwise than it is meant.
+    """A place of a graph that a target refuses, or executes differently than intended.
 
     Attributes:
         target: the target's name.
         graph: the file.
-        severity: "error", it will not build or nobody promises that it does; "warning", it builds but differs or is slow.
+        severity: "error", the graph does not build, or no document promises that it does; "warning", it builds but differs or is slow.
         rule: the rule's name.
-        node: the node's name; empty where the whole graph is meant.
+        node: the node's name; empty for the whole graph.
         op: its operator.
         output: its first output.
-        message: what is wrong.
-        source: where the rule is written down, or what was really run.
-        rewrite: what to do.
+        message: description of the fault.
+        source: document that states the rule, or the vendor parser that ran.
+        rewrite: advice.
     """
 
     target: str
@@ -42,19 +42,19 @@ class Finding:
 
     @property
     def place(self) -> str:
-        """The node in words; names come out of a file, so what a terminal would obey is escaped."""
+        """Name, operator and output of the node, escaped for a terminal because names come from a file."""
         if not self.node:
             return self.graph
         made = f' -> "{_shown(self.output)}"' if self.output else ""
         return f"{_shown(self.node)} ({_shown(self.op)}{made})"
 
     def line(self) -> str:
-        """One line for people."""
+        """Return the finding as one line of text."""
         rewrite = f" -> {self.rewrite}" if self.rewrite else ""
         return f"{self.severity:<7}  {self.place}: {_plain(self.message)} ({self.source}){rewrite}"
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the finding as JSON content."""
         return asdict(self)
 
 

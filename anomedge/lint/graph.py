@@ -1,7 +1,7 @@
-"""A graph as the rules see it: nodes with their names, values with types and shapes at a batch, constants that matter.
+"""Graph model of the rules: named nodes, values with types and shapes at one batch size, and small constants.
 
-Shapes come from `onnx.shape_inference` on the graph without its weights, with every open first dimension of an input set
-to the largest batch. Nodes of subgraphs (Loop, If, Scan) are among the others, their names behind those of their owners.
+Shapes come from `onnx.shape_inference` on the graph without its weights; every open first dimension of an input is set
+to the largest batch. Nodes of subgraphs (Loop, If, Scan) are included, named "<owner>.<attribute>/<node>".
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Value:
 
     @property
     def elements(self) -> int | None:
-        """How many, None where the shape is not known."""
+        """Number of elements; None if the shape is unknown."""
         return (
             None
             if self.shape is None or None in self.shape
@@ -52,21 +52,21 @@ class Value:
 
 @dataclass
 class Scope:
-    """The names that a graph or a subgraph can see."""
+    """The names visible in a graph or subgraph."""
 
     outer: Scope | None
     values: dict[str, Value] = field(default_factory=dict)
     constants: dict[str, Array | None] = field(default_factory=dict)
 
     def value(self, name: str) -> Value:
-        """The value of a name."""
+        """Return the value of a name, searching outer scopes too."""
         found = self.values.get(name)
         if found is not None:
             return found
         return self.outer.value(name) if self.outer else Value(name, "", None)
 
     def constant(self, name: str) -> tuple[bool, Array | None]:
-        """Is it a constant, and which one where its content is at hand?"""
+        """Return whether a name is a constant, and its content if known."""
         if name in self.constants:
             return True, self.constants[name]
         if name in self.values or self.outer is None:
@@ -76,7 +76,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class Node:
-    """A node in its scope."""
+    """A node and the scope of its names."""
 
     name: str
     op: str
@@ -88,28 +88,28 @@ class Node:
 
     @property
     def standard(self) -> bool:
-        """Is it one of ONNX's own operators?"""
+        """Whether the operator is of the ONNX domain."""
         return self.domain in {"", "ai.onnx"}
 
     def given(self, place: int) -> Value | None:
-        """The value of an input, None where it is left out."""
+        """Return the value of the input at an index; None if omitted."""
         name = self.inputs[place] if place < len(self.inputs) else ""
         return self.scope.value(name) if name else None
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A graph of a file, its shapes at a batch.
+    """A graph of a file, with shapes at one batch size.
 
     Attributes:
         path: the file.
-        opset: of ONNX's own operators, None where the file does not say.
-        nodes: with those of subgraphs.
+        opset: version of the ONNX operators; None if the file states none.
+        nodes: all nodes, those of subgraphs included.
         inputs, outputs: names.
-        open_axes: of each input, which dimensions the file leaves open.
+        open_axes: indices of the open dimensions of each input.
         tensors: all stored tensors, without the content of large ones.
-        functions: domain and name of the functions that the file brings along, already written out in `nodes`.
-        batch: frames that the shapes are for.
+        functions: domain and name of the functions that the file defines; `nodes` holds them inlined.
+        batch: number of frames of the shapes.
     """
 
     path: Path
@@ -124,7 +124,7 @@ class Graph:
 
     @cached_property
     def values(self) -> tuple[tuple[Node | None, Value], ...]:
-        """Every value with the node that makes it: inputs and stored tensors first."""
+        """Every value with the node that produces it (None for inputs and stored tensors, which come first)."""
         scopes = {id(node.scope): node.scope for node in self.nodes}
         made = {
             (id(node.scope), name)
@@ -147,7 +147,7 @@ class Graph:
 
 
 def type_name(kind: int) -> str:
-    """The name of an element type.
+    """Return the name of an element type; empty if unknown.
 
     >>> type_name(TensorProto.FLOAT), type_name(TensorProto.UINT8)
     ('FP32', 'UINT8')

@@ -1,4 +1,4 @@
-"""An OpenVINO IR as the rules see it: what OpenVINO read out of it, under ONNX's names where a rule knows them."""
+"""Convert an OpenVINO IR, as OpenVINO describes it, to the graph model of the rules, with ONNX names of operators."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["RULES", "graph_of_ir"]
 RULES = frozenset(
     {"attribute", "present", "static", "volume", "dimensions", "precision"}
 )
-"""Kinds of rules that speak of an IR as well; the others are about ONNX, or what OpenVINO has read is past them."""
+"""Kinds of rules that apply to an IR; the others concern ONNX only, or are settled once OpenVINO has read the file."""
 
 _NAMES = {"Interpolate": "Resize", "TensorIterator": "Loop"}
 _TYPES = {
@@ -22,7 +22,7 @@ _TYPES = {
 
 
 def graph_of_ir(path: Path, described: dict[str, Any], batch: int) -> Graph:
-    """The graph that a worker described; shapes stay open where the IR leaves them so."""
+    """Return the graph that a worker described; open dimensions stay open."""
     scope, nodes = Scope(None), []
     for operation in described["operations"]:
         outputs = []

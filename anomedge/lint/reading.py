@@ -13,8 +13,8 @@ from onnx import AttributeProto, helper
 
 from anomedge.errors import InputError
 from anomedge.lint.graph import Graph, Node, Scope, Value, type_name
+from anomedge.lint.partial_reading import read_without_weights
 from anomedge.lint.shapes import content_of, inferred
-from anomedge.lint.skim import skim
 from anomedge.lint.well_formed import (
     assert_expandable,
     assert_names_defined,
@@ -26,12 +26,12 @@ __all__ = ["read_graph"]
 
 
 def read_graph(path: Path, batch: int) -> Graph:
-    """The graph of a file, its shapes for frames of a batch.
+    """Read the graph of a file, with shapes at a batch size.
 
     Raises:
-        InputError: the file is no ONNX graph.
+        InputError: the file is not a valid ONNX graph.
     """
-    model = skim(path)
+    model = read_without_weights(path)
     assert_ranks_small(model, path)
     functions = tuple((f.domain, f.name) for f in model.functions)
     if functions:
@@ -74,7 +74,7 @@ def _inlined(model: Any, path: Path) -> Any:
 def _close_batch(
     graph: Any, batch: int
 ) -> tuple[dict[str, tuple[int, ...]], int]:
-    """Set open first dimensions of inputs to a batch; returns which dimensions were open, and the first input's batch."""
+    """Set open first dimensions of inputs to `batch`; return the open axes of each input, and the first input's batch."""
     stored = {tensor.name for tensor in graph.initializer}
     open_axes, first = {}, 0
     for value in graph.input:
@@ -95,7 +95,7 @@ def _close_batch(
 
 
 def _fill(scope: Scope, graph: Any, tensors: Any) -> None:
-    """Take the names of a graph into its scope."""
+    """Add the values and constants of a graph to its scope."""
     for tensor in tensors:
         scope.constants[tensor.name] = content_of(tensor)
     for value in (*graph.input, *graph.value_info, *graph.output):
@@ -138,7 +138,7 @@ def _nodes(graph: Any, scope: Scope, prefix: str) -> Iterator[Node]:
 
 
 def _attribute(attribute: Any) -> Any:
-    """An attribute's value: numbers, texts, lists of them; tensors as arrays; None of what no rule reads."""
+    """Return an attribute's value, tensors as arrays; None for types that no rule reads."""
     if attribute.type == AttributeProto.TENSOR:
         return content_of(attribute.t)
     if attribute.type in {
@@ -157,7 +157,7 @@ def _attribute(attribute: Any) -> Any:
 def _note_constant(
     scope: Scope, proto: Any, attributes: dict[str, Any]
 ) -> None:
-    """A Constant node's output is a constant, and so is one that is only named anew."""
+    """Record the output of a Constant node, or of an Identity of a constant, as a constant."""
     if not proto.output:
         return
     if proto.op_type == "Constant":

@@ -1,4 +1,4 @@
-"""What every rule has: how much it weighs, what the target wants, where that is written, and what to do."""
+"""Base classes of rules: severity, reason, source and advice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from anomedge.lint.finding import Severity
 from anomedge.lint.graph import Graph, Node
 
-__all__ = ["Count", "OfOperators", "Places", "Rule", "Text"]
+__all__ = ["Count", "OperatorRule", "Places", "Rule", "Text"]
 
 Places = Iterator[tuple[Node | None, str]]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -18,13 +18,13 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class Rule(BaseModel):
-    """What every rule says.
+    """A rule of a target.
 
     Attributes:
-        severity: of a finding.
-        why: what the target wants.
-        source: where that is written down.
-        rewrite: what to do.
+        severity: severity of its findings.
+        why: requirement of the target.
+        source: document that states it.
+        rewrite: advice.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,22 +35,27 @@ class Rule(BaseModel):
     rewrite: Text
 
     def places(self, graph: Graph, operators: Mapping[str, str]) -> Places:
-        """The places that break the rule; `operators` is the target's table, which most rules do without."""
+        """Yield the violations: a node, or None for the whole graph, and a description.
+
+        Args:
+            graph: the graph.
+            operators: the target's table of operators; most rules ignore it.
+        """
         del operators
         return self.find(graph)
 
     def find(self, graph: Graph) -> Places:
-        """The places that break a rule that does without the table."""
+        """Yield the violations of a rule that ignores the table of operators."""
         raise NotImplementedError
 
 
-class OfOperators(Rule):
-    """A rule for nodes of some operators; "*" are all."""
+class OperatorRule(Rule):
+    """A rule for nodes of some operators; "*" means all."""
 
     operators: tuple[str, ...]
 
     def find(self, graph: Graph) -> Places:
-        """Ask each node of these operators."""
+        """Yield the faults of each node of these operators."""
         for node in graph.nodes:
             if node.standard and (
                 node.op in self.operators or "*" in self.operators
@@ -59,5 +64,5 @@ class OfOperators(Rule):
                     yield node, found
 
     def faults(self, node: Node) -> Iterator[str]:
-        """What is wrong with one node."""
+        """Yield a description of each fault of one node."""
         raise NotImplementedError

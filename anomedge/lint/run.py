@@ -1,4 +1,4 @@
-"""The lint: every graph of a bundle against every target, by table, and by the vendor's own parser where it is here."""
+"""Check every graph of a bundle against targets, by tables and by installed vendor parsers."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from anomedge.lint.target import Target, available, load
 from anomedge.lint.vendors import Verdict
 from anomedge.lint.weights import SOURCE, faults_of_weights
 
-__all__ = ["DEFAULT_BATCH", "Report", "Run", "examine", "lint"]
+__all__ = ["DEFAULT_BATCH", "LintReport", "VendorRun", "examine", "lint"]
 
 DEFAULT_BATCH = 8
 _TIMEOUT = 600.0
 
 
 @dataclass(frozen=True)
-class Run:
-    """What was really run, or why it was not.
+class VendorRun:
+    """A run of a vendor's parser, or the reason why there was none.
 
     Attributes:
-        target, graph: of which target, over which file.
+        target, graph: the target and the file.
         tool, version: the vendor's package.
-        steps: what it did; empty where it was not run.
-        reason: why it was not run, or not to the end.
-        seconds: that it took.
+        steps: completed steps; empty if it did not run.
+        reason: why it did not run, or not to the end.
+        seconds: run time.
     """
 
     target: str
@@ -46,20 +46,20 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Report:
-    """All of it.
+class LintReport:
+    """Result of the lint.
 
     Attributes:
-        findings: by target, then by graph.
-        runs: what was really run; every target without one was only tabulated.
-        targets: that were asked.
-        graphs: files that were read.
-        batch: frames that volumes were counted for where a graph leaves them open.
-        notes: what could not be looked at.
+        findings: sorted by target, then by graph.
+        runs: runs of vendor parsers; a target without one was checked by its table only.
+        targets: targets that were checked.
+        graphs: names of the files.
+        batch: number of frames of the volumes, for graphs with an open batch.
+        notes: parts that could not be checked.
     """
 
     findings: tuple[Finding, ...]
-    runs: tuple[Run, ...]
+    runs: tuple[VendorRun, ...]
     targets: tuple[Target, ...]
     graphs: tuple[str, ...]
     batch: int
@@ -67,11 +67,11 @@ class Report:
 
     @property
     def errors(self) -> int:
-        """Findings that stop a build."""
+        """Number of findings of severity "error"."""
         return sum(finding.severity == "error" for finding in self.findings)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the report as JSON content."""
         named = [
             {"name": t.name, "title": t.title, "source": t.source}
             for t in self.targets
@@ -91,7 +91,7 @@ class Report:
 def lint(
     path: Path | str, targets: Sequence[str] = (), *, batch: int = DEFAULT_BATCH
 ) -> list[Finding]:
-    """What stops, or changes, a bundle or an ONNX graph on some targets; see `examine`."""
+    """Return the findings of a bundle or an ONNX graph on targets; see `examine`."""
     return list(examine(path, targets, batch=batch).findings)
 
 
@@ -102,18 +102,18 @@ def examine(
     batch: int = DEFAULT_BATCH,
     real: bool = True,
     timeout: float = _TIMEOUT,
-) -> Report:
+) -> LintReport:
     """Check every graph of a bundle, or one ONNX file, against targets.
 
     Args:
         path: a bundle, or an .onnx file.
         targets: names such as "tensorrt-10.3", "10.3", "rtx", "openvino-npu"; all when empty.
-        batch: the largest number of frames, where a graph leaves it open.
-        real: ask the vendors' own parsers too, where they are installed.
-        timeout: seconds for each of them and each graph.
+        batch: largest number of frames, for graphs with an open batch.
+        real: run the installed vendor parsers too.
+        timeout: time limit of each parser for each graph, in seconds.
 
     Raises:
-        InputError: there is no such target, or the file is no ONNX graph.
+        InputError: a target is unknown, or the file is not an ONNX graph.
         BundleError: the bundle cannot be used.
     """
     if not 1 <= batch <= 4096:
@@ -127,7 +127,7 @@ def examine(
                 work.check_onnx(target, label, file)
             elif target.reads == "onnx and ir":
                 work.check_ir(target, label, file)
-    return Report(
+    return LintReport(
         findings=tuple(work.findings),
         runs=tuple(work.runs),
         targets=tuple(chosen),
@@ -138,7 +138,7 @@ def examine(
 
 
 def _files(path: Path) -> dict[str, Path]:
-    """The graphs: of a bundle all that its manifest names, of every precision."""
+    """Return the graph file, or all graphs of a bundle, by name."""
     if not path.is_dir():
         if not path.is_file():
             raise InputError(
@@ -156,19 +156,19 @@ def _files(path: Path) -> dict[str, Path]:
 
 
 class _Work:
-    """Findings as they come; a graph is read once, and a vendor asked once about each file."""
+    """Collects findings; reads each graph once, and runs each vendor once per file."""
 
     def __init__(self, batch: int, real: bool, timeout: float) -> None:
         self.batch, self.real, self.timeout = batch, real, timeout
         self.findings: list[Finding] = []
-        self.runs: list[Run] = []
+        self.runs: list[VendorRun] = []
         self.notes: list[str] = []
         self._graphs: dict[Path, Graph] = {}
         self._faults: dict[Path, list[tuple[str, str]]] = {}
         self._verdicts: dict[tuple[Path, str], Verdict] = {}
 
     def check_onnx(self, target: Target, label: str, file: Path) -> None:
-        """One ONNX file against one target."""
+        """Check one ONNX file against one target."""
         graph = self._graph(label, file)
         faults = self._faults[file]
         self.findings += _of_weights(target, label, faults)
@@ -179,11 +179,11 @@ class _Work:
             self._ask(target, label, graph, "compile", bool(faults))
 
     def check_ir(self, target: Target, label: str, file: Path) -> None:
-        """One IR against one target: what OpenVINO reads out of it."""
+        """Check one IR, as OpenVINO reads it, against one target."""
         mode = "compile" if target.real else "read"
         if not self.real or not vendors.installed("openvino"):
             self.runs.append(
-                Run(
+                VendorRun(
                     target.name,
                     label,
                     "openvino",
@@ -231,7 +231,7 @@ class _Work:
                 else self._reason(vendor)
             )
             self.runs.append(
-                Run(
+                VendorRun(
                     target.name,
                     label,
                     vendors.MODULES[vendor],
@@ -254,7 +254,7 @@ class _Work:
     def _verdict(
         self, vendor: vendors.Vendor, file: Path, argument: str
     ) -> Verdict:
-        """A file that was compiled has been read."""
+        """Return a vendor's verdict, run at most once per file; compiling includes reading."""
         compiled = (
             self._verdicts.get((file, "compile"))
             if argument == "read"
@@ -272,14 +272,14 @@ class _Work:
     def _judge(
         self, target: Target, label: str, graph: Graph, verdict: Verdict
     ) -> None:
-        """What a vendor said, as findings and as a run."""
+        """Record a vendor's verdict as a run and its faults as findings."""
         reason = (
             f"stopped after {self.timeout:g} s"
             if verdict.unfinished
             else verdict.note
         )
         self.runs.append(
-            Run(target.name, label, verdict.tool, verdict.version, verdict.steps, reason, verdict.seconds)
+            VendorRun(target.name, label, verdict.tool, verdict.version, verdict.steps, reason, verdict.seconds)
         )  # fmt: skip
         source = f"really run: {verdict.tool} {verdict.version}".strip()
         for fault in verdict.faults:
@@ -297,7 +297,7 @@ class _Work:
 def _of_table(
     target: Target, label: str, graph: Graph, kinds: frozenset[str]
 ) -> Iterator[Finding]:
-    """Findings of a target's rules; of some kinds only where they are named."""
+    """Yield the findings of a target's rules; of the given kinds only, if any are given."""
     for name, check in target.checks.items():
         if kinds and check.kind not in kinds:
             continue

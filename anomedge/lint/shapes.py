@@ -1,4 +1,4 @@
-"""The shapes of a graph's values, as far as onnx infers them within memory that somebody else's file cannot fill."""
+"""Infer the shapes of a graph's values with onnx, within bounded memory because the file is untrusted."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["SAFE_PATH", "content_of", "inferred", "inner_graphs"]
 
 Array = npt.NDArray[Any]
 
-_LONGEST = 1 << 16  # what is followed from node to node by its values
+_LONGEST = 1 << 16  # elements of a value that shape inference may propagate
 _COUNTING = frozenset({TensorProto.INT64, TensorProto.INT32})
 SAFE_PATH = {"PYTHONSAFEPATH": "1"}
-"""A worker's own folder is no place to import from; from Python 3.11 on."""
+"""Environment that keeps a worker from importing from its own folder; effective from Python 3.11."""
 
 
 def inferred(model: Any) -> Any:
-    """The model with the shapes of its values; what was written down for an open batch is forgotten before."""
+    """Return the model with the shapes of its values; shapes stated for an open batch are discarded first."""
     bare = onnx.ModelProto()
     bare.CopyFrom(model)
     del bare.graph.value_info[:]
@@ -65,10 +65,10 @@ def inferred(model: Any) -> Any:
 
 
 def _counts_are_few(graph: Any, given: Any, stored: Any) -> bool:
-    """Is all that onnx may follow by its values of a known, small size: vectors, and what is made of whole numbers alone?
+    """Return whether all values that onnx may propagate (vectors and integer results) have a known, small size.
 
-    Either may stand for dimensions, so values are followed from node to node: a Range to 2^40, or forty Concats of a value
-    with itself, in a file of a kilobyte, would fill any memory.
+    Such values may describe dimensions, so onnx propagates them from node to node. A Range to 2^40, or forty Concats of
+    a value with itself, would exhaust any memory from a file of one kilobyte.
     """
     values = (*given, *graph.value_info, *graph.output)
     shapes = {
@@ -86,9 +86,7 @@ def _counts_are_few(graph: Any, given: Any, stored: Any) -> bool:
     }
     for node in graph.node:
         if next(inner_graphs(node), None) is not None:
-            return (
-                False  # what goes in there and comes out is not looked at here
-            )
+            return False  # values of subgraphs are not analysed here
         made = [name for name in node.output if name]
         if any(
             name not in shapes or not _is_short(shapes[name]) for name in made
@@ -116,7 +114,7 @@ def _elements(dimensions: Any) -> float:
 
 
 def _inferred_apart(model: Any) -> Any:
-    """The same inference in a process with a bound on its memory; None where that is not enough."""
+    """Run the inference in a process with bounded memory; return None if it fails."""
     command = [
         sys.executable,
         str(Path(__file__).parent / "workers" / "shapes_worker.py"),
@@ -139,7 +137,7 @@ def _inferred_apart(model: Any) -> Any:
 
 
 def content_of(tensor: Any) -> Array | None:
-    """What a tensor holds, None where it is not at hand or not what its shape says."""
+    """Return the content of a tensor; None if it is stored elsewhere or does not match its shape."""
     if tensor.external_data or tensor.data_location == TensorProto.EXTERNAL:
         return None
     try:
@@ -149,7 +147,7 @@ def content_of(tensor: Any) -> Array | None:
 
 
 def inner_graphs(node: Any) -> Iterator[Any]:
-    """The graphs that a node holds: branches, the body of a loop."""
+    """Yield the subgraphs of a node: branches, the body of a loop."""
     for attribute in node.attribute:
         yield from attribute.graphs
         if attribute.HasField("g"):

@@ -1,7 +1,7 @@
-"""What deployment targets take: one JSON file each in `targets`, every rule with its source.
+"""Deployment targets: one JSON file each in the folder `targets`, or a file of the user; every rule states its source.
 
-A file may say what another one says but for some points: `"like": "tensorrt-10.3"`; an operator or a rule in it stands
-for the other's of the same name, and null takes a rule away.
+A file may extend another target: `"like": "tensorrt-10.3"`. Its operators and rules replace those of the same name, and
+null removes them.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from anomedge.errors import InputError
 from anomedge.files import JsonError, read_json, validated
-from anomedge.lint.checks import Check
 from anomedge.lint.rule import Text
+from anomedge.lint.rules import AnyRule
 
 __all__ = ["Target", "available", "is_target", "load"]
 
@@ -26,12 +26,12 @@ class Target(BaseModel):
     """One release, or one device.
 
     Attributes:
-        title: in words.
-        source: of the table of operators.
-        real: the vendor's own parser that can be asked on this machine, where there is one.
-        evidence: what it means where something was really run.
-        reads: what the target is given: "onnx", or "onnx and ir".
-        operators: ONNX's own operators, with the types of their data; "any", or "" where it is refused.
+        title: name for display.
+        source: document of the table of operators.
+        real: vendor whose parser checks graphs for this target, if installed; None for none.
+        evidence: meaning of a successful run of that parser.
+        reads: file formats of the target: "onnx", or "onnx and ir".
+        operators: data types of each ONNX operator, separated by spaces; "any", or "" if refused.
         checks: the rules by name.
     """
 
@@ -44,11 +44,11 @@ class Target(BaseModel):
     evidence: str = ""
     reads: Literal["onnx", "onnx and ir"] = "onnx"
     operators: Annotated[dict[str, str], Field(min_length=1)]
-    checks: Annotated[dict[str, Check], Field(min_length=1)]
+    checks: Annotated[dict[str, AnyRule], Field(min_length=1)]
 
 
 def available() -> list[str]:
-    """Names of the targets whose facts come along, releases in order."""
+    """Return the names of the targets of this package, releases in order."""
     return sorted((path.stem for path in _folder().glob("*.json")), key=_order)
 
 
@@ -63,13 +63,13 @@ def is_target(name: str) -> bool:
 
 
 def load(name: str) -> Target:
-    """The target of a name, of a TensorRT release's number, or of a file that somebody wrote.
+    """Return the target of a name, of a TensorRT release's number, or of a .json file.
 
     >>> load("10.3").title
     'TensorRT 10.3 (JetPack 6.1 and 6.2)'
 
     Raises:
-        InputError: there is none of that name, or the file is none of a target.
+        InputError: the name is unknown, or the file does not describe a target.
     """
     own = name.endswith(".json")
     full = name if own or name in available() else _FAMILY + name
@@ -88,7 +88,7 @@ def load(name: str) -> Target:
 
 
 def _content(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    """What a file says, with what it says to be like."""
+    """Return the content of a file, merged with the target that it extends."""
     content = _json(path)
     like = content.pop("like", None)
     if like is None:
@@ -124,7 +124,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _order(name: str) -> tuple[Any, ...]:
-    """Releases by number, not by letter."""
+    """Return a sort key that orders releases by number."""
     family, _, version = name.rpartition("-")
     numbers = version.split(".")
     return (

@@ -1,6 +1,6 @@
-"""Is the data that a graph keeps in other files there, inside its folder, and as long as the graph says?
+"""Check that external tensor data exists inside the graph's folder and has the stated length; only sizes are read.
 
-Nothing is read but sizes. ONNX's rule: a relative path below the graph's folder (ONNX, docs/ExternalData.md).
+ONNX requires a relative path below the graph's folder (ONNX, docs/ExternalData.md).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SOURCE = "ONNX, docs/ExternalData.md: a relative path below the graph's folder"
 
 
 def faults_of_weights(graph: Graph) -> Iterator[tuple[str, str]]:
-    """Name of each tensor whose data is not where the graph says, and what is wrong with it."""
+    """Yield the name of each tensor with missing or misplaced external data, and a description of the fault."""
     for tensor in graph.tensors:
         if tensor.external_data:
             fault = _fault(tensor, graph.path.parent)
@@ -67,7 +67,7 @@ def _fault_of_place(
 
 
 def _number(text: str | None) -> int | None:
-    """A number of bytes; raises ValueError where it is none."""
+    """Parse a number of bytes; raise ValueError if the text is not one."""
     if text is None:
         return None
     if not text.isascii() or not text.isdecimal() or len(text) > 19:

@@ -20,7 +20,7 @@ _MOST_DIMENSIONS, _MOST_NODES, _DEEPEST_CALLS = 64, 1_000_000, 200
 
 
 def assert_ranks_small(model: Any, path: Path) -> None:
-    """A shape of hundreds of dimensions is nobody's, and its volume a number of thousands of digits."""
+    """Refuse values of more than 64 dimensions, whose volumes have thousands of digits."""
     values = (*model.graph.input, *model.graph.output, *model.graph.value_info)
     ranks = [len(value.type.tensor_type.shape.dim) for value in values]
     ranks += [len(tensor.dims) for tensor in stored_tensors(model.graph)]
@@ -31,7 +31,7 @@ def assert_ranks_small(model: Any, path: Path) -> None:
 
 
 def assert_expandable(model: Any, path: Path) -> None:
-    """Functions that call one another twice double at every step: forty of them fill any memory when written out."""
+    """Refuse functions that expand to more than a million nodes: forty that call each other twice exhaust any memory."""
     bodies = {(f.domain, f.name): f.node for f in model.functions}
     sizes: dict[tuple[str, str], int] = {}
 
@@ -57,9 +57,9 @@ def assert_expandable(model: Any, path: Path) -> None:
 
 
 def assert_names_defined(graph: Any, path: Path, known: set[str]) -> None:
-    """What nothing makes, or two nodes make, no runtime can read; a table of operators has nothing to say of it.
+    """Refuse a graph that reads an undefined name or defines a name twice.
 
-    `known` holds the names that the graphs around this one make, and is given back as it was.
+    `known` holds the names that outer graphs define; it is unchanged on return.
     """
     stored = (
         *(t.name for t in graph.initializer),
@@ -96,7 +96,7 @@ def assert_names_defined(graph: Any, path: Path, known: set[str]) -> None:
 
 
 def stored_tensors(graph: Any) -> Iterator[Any]:
-    """Stored tensors: initialisers, and those in attributes, in subgraphs too."""
+    """Yield the stored tensors: initialisers and tensor attributes, those of subgraphs included."""
     yield from graph.initializer
     for attribute in (a for node in graph.node for a in node.attribute):
         yield from (

@@ -12,7 +12,7 @@ from anomedge.bundle import manifest as bundles
 from anomedge.commands._recipes import read_recipe
 from anomedge.errors import AnomedgeError, InputError, ModelError
 from anomedge.files import open_plain, sha256_of_file
-from anomedge.lint.skim import skim
+from anomedge.lint.partial_reading import read_without_weights
 from anomedge.pipelines.model import load
 from anomedge.runtimes.graph_file import GraphFile
 
@@ -70,7 +70,7 @@ def test_a_link_is_opened_only_where_links_are_allowed(tmp_path):
     [
         (sha256_of_file, OSError),
         (load, ModelError),
-        (skim, InputError),
+        (read_without_weights, InputError),
         (lambda path: read_recipe(str(path)), InputError),
         (lambda path: GraphFile(path).read(path.name), OSError),
     ],

@@ -11,8 +11,8 @@ from onnx import helper, numpy_helper
 from anomedge import lint as lint_package
 from anomedge.errors import InputError
 from anomedge.lint import available, examine, lint, load
+from anomedge.lint.partial_reading import read_without_weights
 from anomedge.lint.reading import read_graph
-from anomedge.lint.skim import skim
 from tests.lint.lint_cases import (
     CASES,
     FLOAT,
@@ -284,7 +284,7 @@ def test_weights_are_not_read(folder):
         {"w": weights},
     )
     path = save(case, folder / "weights.onnx")
-    left = skim(path)
+    left = read_without_weights(path)
     assert left.ByteSize() < 500 < path.stat().st_size
     assert [
         (t.name, list(t.dims), t.data_type) for t in left.graph.initializer

@@ -1,8 +1,8 @@
-"""OpenVINO's own readers and CPU plugin on graphs or IRs, as a program of its own: a crash ends this process only.
+"""Run OpenVINO's readers and CPU plugin on graphs or IRs in a process of its own, so that a crash ends only this one.
 
     openvino_worker.py read|compile FILE [FILE ...]
 
-prints one line of JSON behind the mark for each file. It imports nothing of anomedge, so that it starts soon and runs as a file.
+prints one line for each file: the mark, then JSON. It imports nothing of anomedge, to start fast and to run as a file.
 """
 
 import json
@@ -14,16 +14,15 @@ STARTED = "anomedge-lint-started"
 
 
 def main(mode: str, paths: list[str]) -> None:
-    """Read, and compile where asked for, in float32 as the adapter does."""
+    """Read the files and, in mode "compile", compile them in float32 as the runtime adapter does."""
     # Disable usage statistics as anomedge.runtimes.imports does; a worker does not import anomedge.
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     import openvino
 
     sys.stdout.write(f"{STARTED}\n")
     sys.stdout.flush()
-    core = (
-        openvino.Core()
-    )  # the only one: a second one's end spoils the signal stack
+    # One core for all files: destroying a second core corrupts the signal stack.
+    core = openvino.Core()
     for path in paths:
         sys.stdout.write(
             f"{MARK}{json.dumps(_result(openvino, core, mode, path))}\n"
@@ -56,7 +55,7 @@ def _result(openvino: Any, core: Any, mode: str, path: str) -> dict[str, Any]:
 
 
 def _described(model: Any) -> dict[str, Any]:
-    """Inputs and operations, as far as rules ask for them."""
+    """Describe inputs and operations, limited to the properties that rules read."""
     return {
         "inputs": [
             {"name": port.get_node().get_friendly_name(), "shape": _shape(port)}

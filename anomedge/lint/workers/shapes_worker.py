@@ -1,8 +1,8 @@
-"""onnx's shape inference that follows the values of vectors, as a program of its own: what it fills is this process's memory.
+"""Run onnx's shape inference with data propagation in a process of its own, with bounded memory.
 
     shapes_worker.py < MODEL > MODEL
 
-It ends without an answer where it would take more than it may have, and where the system cannot bound that.
+It fails if the inference needs more memory, or if the system cannot bound memory.
 """
 
 import resource
@@ -14,7 +14,7 @@ LIMIT = 2 << 30
 
 
 def main() -> None:
-    """Read a model, write it with the shapes of its values."""
+    """Read a model from standard input; write it with the shapes of its values to standard output."""
     resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
     model = onnx.ModelProto.FromString(sys.stdin.buffer.read())
     sys.stdout.buffer.write(

@@ -1,4 +1,4 @@
-"""Kinds of rules about nodes, one by one: operators, types, ranks, attributes, what has to be a constant."""
+"""Rules about single nodes: operators, types, ranks, attributes, constant inputs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from anomedge.lint.graph import Graph, Node, Value
-from anomedge.lint.rule import Count, OfOperators, Places, Rule
+from anomedge.lint.rule import Count, OperatorRule, Places, Rule
 
 __all__ = [
     "Attribute",
@@ -26,12 +26,12 @@ __all__ = [
 
 
 class Supported(Rule):
-    """The operator is in the table, and not as one that is refused."""
+    """The table lists the operator and does not refuse it."""
 
     kind: Literal["supported"]
 
     def places(self, graph: Graph, operators: Mapping[str, str]) -> Places:
-        """Nodes of ONNX's own operators that the table refuses or does not know."""
+        """Yield nodes of ONNX operators that the table refuses or does not list."""
         for node in graph.nodes:
             if node.standard and not operators.get(node.op):
                 yield (
@@ -43,11 +43,11 @@ class Supported(Rule):
 
 
 class Types(Rule):
-    """The first data input has a type that the table lists; "any" are all.
+    """The first data input has a type that the table lists; "any" allows all.
 
     Attributes:
-        taken_as: types that are taken as others, INT64 as INT32.
-        beside: types that another rule is about.
+        taken_as: types that the target treats as others, such as INT64 as INT32.
+        beside: types that another rule covers.
     """
 
     kind: Literal["types"]
@@ -55,7 +55,7 @@ class Types(Rule):
     beside: tuple[str, ...]
 
     def places(self, graph: Graph, operators: Mapping[str, str]) -> Places:
-        """Nodes whose data has another type."""
+        """Yield nodes with data of another type."""
         for node in graph.nodes:
             value, listed = _data(node), operators.get(node.op, "")
             if (
@@ -78,14 +78,14 @@ class Types(Rule):
 
 
 class Boundary(Rule):
-    """A type may be an input's or an output's of the network; inside, only some operators may read or make it."""
+    """Only inputs and outputs of the graph have a type; inside, only some operators may read or produce it."""
 
     kind: Literal["boundary"]
     type: str
     operators: tuple[str, ...]
 
     def find(self, graph: Graph) -> Places:
-        """Nodes that read or make it all the same."""
+        """Yield other nodes that read or produce it."""
         for node in graph.nodes:
             if not node.standard or node.op in self.operators:
                 continue
@@ -109,15 +109,15 @@ class Boundary(Rule):
                 yield node, f'makes "{made[0]}" as {self.type}'
 
 
-class Attribute(OfOperators):
-    """An attribute, where it is given, has one of some values; of a list, all of them."""
+class Attribute(OperatorRule):
+    """An attribute, if given, has an allowed value; every element of a list is checked."""
 
     kind: Literal["attribute"]
     name: str
     allowed: tuple[int | str, ...]
 
     def faults(self, node: Node) -> Iterator[str]:
-        """Another value."""
+        """Yield a value that is not allowed."""
         value = node.attributes.get(self.name)
         values = (
             value
@@ -130,8 +130,8 @@ class Attribute(OfOperators):
             yield f"{self.name} = {value}"
 
 
-class Rank(OfOperators):
-    """An input has at least, or at most, so many dimensions."""
+class Rank(OperatorRule):
+    """The rank of an input lies in a range."""
 
     kind: Literal["rank"]
     input: Count = 0
@@ -139,7 +139,7 @@ class Rank(OfOperators):
     most: Count | None = None
 
     def faults(self, node: Node) -> Iterator[str]:
-        """Another rank."""
+        """Yield a rank outside the range."""
         value = node.given(self.input)
         if value is not None and value.shape is not None:
             rank = len(value.shape)
@@ -149,20 +149,20 @@ class Rank(OfOperators):
                 yield f"rank {rank}"
 
 
-class Constant(OfOperators):
-    """An input, where it is given, is an initialiser or a Constant node."""
+class Constant(OperatorRule):
+    """An input, if given, is an initialiser or the output of a Constant node."""
 
     kind: Literal["constant"]
     input: Count
 
     def faults(self, node: Node) -> Iterator[str]:
-        """One that is computed or fed."""
+        """Yield an input that is computed or fed."""
         value = node.given(self.input)
         if value is not None and not node.scope.constant(value.name)[0]:
             yield f'input {self.input} ("{value.name}") is no initialiser'
 
 
-class Limit(OfOperators):
+class Limit(OperatorRule):
     """The numbers in a constant input lie within bounds."""
 
     kind: Literal["limit"]
@@ -171,7 +171,7 @@ class Limit(OfOperators):
     most: int = (1 << 63) - 1
 
     def faults(self, node: Node) -> Iterator[str]:
-        """A number outside."""
+        """Yield the first number outside the bounds."""
         value = node.given(self.input)
         content = (
             node.scope.constant(value.name)[1] if value is not None else None
@@ -188,36 +188,36 @@ class Limit(OfOperators):
             yield f"got {outside.flat[0]:g}"
 
 
-class Outputs(OfOperators):
-    """At most so many outputs are asked for."""
+class Outputs(OperatorRule):
+    """Largest number of outputs in use."""
 
     kind: Literal["outputs"]
     most: Count
 
     def faults(self, node: Node) -> Iterator[str]:
-        """One more."""
+        """Yield the first output beyond it."""
         asked = [name for name in node.outputs[self.most :] if name]
         if asked:
             yield f'output "{asked[0]}" is asked for as well'
 
 
-class Present(OfOperators):
-    """An operator is there at all."""
+class Present(OperatorRule):
+    """An operator must not occur."""
 
     kind: Literal["present"]
 
     def faults(self, node: Node) -> Iterator[str]:
-        """Always."""
+        """Yield every occurrence."""
         yield f"{node.op} in the graph"
 
 
-class Equation(OfOperators):
-    """An Einsum without ellipsis and without a diagonal."""
+class Equation(OperatorRule):
+    """An Einsum equation has no ellipsis and no diagonal."""
 
     kind: Literal["equation"]
 
     def faults(self, node: Node) -> Iterator[str]:
-        """One with either."""
+        """Yield an equation with either."""
         equation = str(node.attributes.get("equation", ""))
         terms = re.split(r"->|,", equation.replace(" ", ""))
         if "." in equation or any(len(set(term)) < len(term) for term in terms):
@@ -236,6 +236,6 @@ _DATA_INPUT = {
 
 
 def _data(node: Node) -> Value | None:
-    """The input whose type the tables mean."""
+    """Return the input to which the type tables refer."""
     place: Any = _DATA_INPUT.get(node.op, 0)
     return None if place is None else node.given(place)

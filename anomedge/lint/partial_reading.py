@@ -1,6 +1,6 @@
-"""Reading an ONNX file without its weights: a graph of gigabytes becomes a few kilobytes, whatever the file claims.
+"""Read an ONNX file without its weights, so that memory stays small for any file.
 
-The walk below descends into messages that may hold tensors and skips the values of large tensors.
+The reader descends into messages that may hold tensors and skips the values of large tensors.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from anomedge.bundle.protobuf import (
 from anomedge.errors import InputError
 from anomedge.files import open_plain
 
-__all__ = ["SMALL", "skim"]
+__all__ = ["SMALL", "read_without_weights"]
 
 SMALL = 4096
-"""Bytes up to which a message is taken as it is: shapes, axes, zero points and the like are read by the rules."""
+"""Largest message that is kept whole, in bytes; the rules read shapes, axes, zero points and the like."""
 
-_LIMIT = 256 << 20  # of what is left: no graph of ours comes near
+_LIMIT = 256 << 20  # bytes without weights; real graphs are far smaller
 _CONTENT = {4, 5, 6, 7, 9, 10, 11}
 """Field numbers of a tensor's values: float_data, int32_data, string_data, int64_data, raw_data, double_data, uint64_data."""
 _BLOCK = 1 << 16
 
 
-def skim(path: Path) -> Any:
-    """The model of a file, its large tensors with their types and shapes but without their content.
+def read_without_weights(path: Path) -> Any:
+    """Return the model of a file; large tensors keep their types and shapes and lose their content.
 
     Raises:
-        InputError: the file cannot be read, is no ONNX graph, or has one of an absurd size.
+        InputError: the file cannot be read, is not an ONNX graph, or exceeds 256 MiB without its weights.
     """
     try:
         with open_plain(path) as file:
             size = file.seek(0, os.SEEK_END)
-            left = _skimmed(
+            left = _without_large_tensors(
                 _File(file), Field(0, LENGTHS, 0, 0, size), "model", 0
             )
         model = onnx.ModelProto.FromString(bytes(left))
@@ -60,8 +60,10 @@ def skim(path: Path) -> Any:
     return model
 
 
-def _skimmed(data: _File, field: Field, kind: str, depth: int) -> bytearray:
-    """The content of one message without the content of large tensors in it."""
+def _without_large_tensors(
+    data: _File, field: Field, kind: str, depth: int
+) -> bytearray:
+    """Return the bytes of a message without the content of its large tensors."""
     if depth > DEEPEST:
         raise Spoilt("messages within messages without end")
     left = bytearray()
@@ -74,7 +76,7 @@ def _skimmed(data: _File, field: Field, kind: str, depth: int) -> bytearray:
                 raise Spoilt(f"over {_LIMIT >> 20} MiB without its weights")
             left += data.between(part.start, part.end)
             continue
-        content = _skimmed(data, part, inner, depth + 1)
+        content = _without_large_tensors(data, part, inner, depth + 1)
         left += (
             varint(part.number << 3 | LENGTHS) + varint(len(content)) + content
         )

@@ -1,4 +1,4 @@
-"""Kinds of rules about a whole graph: its opset, its file, its inputs, the size of its values."""
+"""Rules about a whole graph: opset, file size, inputs, sizes of values."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ __all__ = [
 
 
 class Opset(Rule):
-    """The version of ONNX's own operators."""
+    """The ONNX opset lies in a range."""
 
     kind: Literal["opset"]
     least: Count
     most: Count
 
     def find(self, graph: Graph) -> Places:
-        """A graph of another one."""
+        """Yield the graph if its opset is outside the range."""
         if graph.opset is None or not self.least <= graph.opset <= self.most:
             yield None, f"opset {graph.opset}"
 
 
 class Domain(Rule):
-    """Operators of other domains than ONNX's that the target knows, by domain."""
+    """Operators of other domains must be in a list, by domain."""
 
     kind: Literal["domain"]
     known: dict[str, tuple[str, ...]]
 
     def find(self, graph: Graph) -> Places:
-        """Nodes of others."""
+        """Yield nodes of unlisted operators."""
         for node in graph.nodes:
             if not node.standard and node.op not in self.known.get(
                 node.domain, ()
@@ -52,23 +52,23 @@ class Domain(Rule):
 
 
 class Functions(Rule):
-    """Functions that the file brings along."""
+    """The file defines no functions."""
 
     kind: Literal["functions"]
 
     def find(self, graph: Graph) -> Places:
-        """Any."""
+        """Yield each function."""
         for domain, name in graph.functions:
             yield None, f"function {domain[:80]}.{name[:80]}"
 
 
 class Volume(Rule):
-    """Elements, or bytes, of a value or a stored tensor.
+    """Largest number of elements or bytes of a value or a stored tensor.
 
     Attributes:
-        elements: at most.
-        bytes: at most.
-        below: elements from which on another rule speaks.
+        elements: largest number of elements.
+        bytes: largest number of bytes.
+        below: number of elements from which another rule applies.
     """
 
     kind: Literal["volume"]
@@ -77,11 +77,13 @@ class Volume(Rule):
     below: Count | None = None
 
     def find(self, graph: Graph) -> Places:
-        """Larger ones; of each node the first."""
-        told: set[int] = set()
+        """Yield larger values; only the first of each node."""
+        reported: set[int] = set()
         for node, value in graph.values:
-            if self._outside(value) and (node is None or id(node) not in told):
-                told.add(id(node))
+            if self._outside(value) and (
+                node is None or id(node) not in reported
+            ):
+                reported.add(id(node))
                 yield (
                     node,
                     f'"{value.name}" has {_volume(value)} at batch {graph.batch}',
@@ -98,39 +100,39 @@ class Volume(Rule):
 
 
 class Dimensions(Rule):
-    """Dimensions of a value."""
+    """Largest number of dimensions of a value."""
 
     kind: Literal["dimensions"]
     most: Count
 
     def find(self, graph: Graph) -> Places:
-        """Values of more."""
+        """Yield values of more dimensions."""
         for node, value in graph.values:
             if value.shape is not None and len(value.shape) > self.most:
                 yield node, f'"{value.name}" has {len(value.shape)} dimensions'
 
 
 class FileSize(Rule):
-    """The size of the graph's file."""
+    """Largest size of the graph's file."""
 
     kind: Literal["file-size"]
     bytes: Count
 
     def find(self, graph: Graph) -> Places:
-        """A larger file."""
+        """Yield the graph if its file is larger."""
         size = graph.path.stat().st_size
         if size > self.bytes:
             yield None, f"a file of {size:,} bytes"
 
 
 class Static(Rule):
-    """Dimensions of inputs that may be open: none, or the first alone."""
+    """Inputs have no open dimension, or only an open batch."""
 
     kind: Literal["static"]
     open: Literal["none", "batch"]
 
     def find(self, graph: Graph) -> Places:
-        """Inputs with others."""
+        """Yield inputs with other open dimensions."""
         for name, axes in graph.open_axes.items():
             if self.open == "none" or any(axis > 0 for axis in axes):
                 yield (
@@ -140,12 +142,12 @@ class Static(Rule):
 
 
 class Integers(Rule):
-    """INT64 constants fit into INT32; the ends of Slice, the largest number there is, mean "to the end"."""
+    """INT64 constants fit into INT32; the extreme values, with which Slice means "to the end", are allowed."""
 
     kind: Literal["integers"]
 
     def find(self, graph: Graph) -> Places:
-        """Nodes that read others."""
+        """Yield nodes that read a larger constant."""
         ends = np.iinfo(np.int64)
         for node in graph.nodes:
             for name in node.inputs:
@@ -162,13 +164,13 @@ class Integers(Rule):
 
 
 class Precision(Rule):
-    """The graph computes in a type; said once."""
+    """The graph does not compute in a type."""
 
     kind: Literal["precision"]
     type: str
 
     def find(self, graph: Graph) -> Places:
-        """A graph that does."""
+        """Yield the graph, once, if it does."""
         if any(
             node is not None and value.kind == self.type
             for node, value in graph.values

@@ -1,7 +1,7 @@
-"""The kinds of rules. A target's file says which of them hold there, with which numbers, and where that is written.
+"""All kinds of rules. A target's file lists the rules that apply to it, with their parameters and sources.
 
-Each kind is one class with one method: it yields the places of a graph that break it, a node or None for the whole
-graph, with what was found there. A new kind is a class in `of_nodes` or `of_graphs`, and its name below.
+Each kind is a class with one method that yields violations: a node, or None for the whole graph, and a description. A
+new kind is a class in `node_rules` or `graph_rules`, added to the union below.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from anomedge.lint.of_graphs import (
+from anomedge.lint.graph_rules import (
     Dimensions,
     Domain,
     FileSize,
@@ -21,7 +21,7 @@ from anomedge.lint.of_graphs import (
     Static,
     Volume,
 )
-from anomedge.lint.of_nodes import (
+from anomedge.lint.node_rules import (
     Attribute,
     Boundary,
     Constant,
@@ -34,9 +34,9 @@ from anomedge.lint.of_nodes import (
     Types,
 )
 
-__all__ = ["Check"]
+__all__ = ["AnyRule"]
 
-Check = Annotated[
+AnyRule = Annotated[
     Supported | Types | Boundary | Attribute | Rank | Constant | Limit | Outputs | Present | Equation
     | Opset | Domain | Functions | Volume | Dimensions | FileSize | Static | Integers | Precision,
     Field(discriminator="kind"),
