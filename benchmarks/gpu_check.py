@@ -218,13 +218,15 @@ def _made(work: Path) -> list[Subject]:
     """Fit PaDiM and PatchCore to the demonstration's textures, with packaged or random weights."""
     from anomedge.demo.textures import PictureSet, write_pictures
     from anomedge.export.bundling import ExportOptions, export
-    from anomedge.export.precision.storage import PRECISIONS as WRITTEN
     from anomedge.pipelines.fitting import FitOptions, fit
     from anomedge.pipelines.model import save
+    from anomedge.precisions import written
     from anomedge.resample import Geometry
 
     write_pictures(work / "pictures", PictureSet(good=6, bad=3))
-    precisions = [precision for precision in PRECISIONS if precision in WRITTEN]
+    precisions = [
+        precision for precision in PRECISIONS if precision in written()
+    ]
     subjects = []
     for detector, (backbone, weights) in MADE.items():
         print(f"fitting and exporting {detector}", file=sys.stderr, flush=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from anomedge.errors import InputError
@@ -87,9 +86,9 @@ def _is_runtime(text: str) -> bool:
 
 
 def _is_precision(text: str) -> bool:
-    """Return whether text is a plain word and no existing path; the precisions themselves are known only with torch."""
-    is_word = re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", text) is not None
-    return is_word and not Path(text).exists()
+    from anomedge.precisions import PRECISIONS
+
+    return text in PRECISIONS.names()
 
 
 def _is_target(text: str) -> bool:

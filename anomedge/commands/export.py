@@ -16,10 +16,16 @@ from anomedge.commands._common_options import Runtimes
 from anomedge.commands._console import SafeConsole, wide_console
 from anomedge.commands._recipes import read_recipe
 from anomedge.files import canonical_json
+from anomedge.precisions import written
 
 EXAMPLE = "python -m anomedge.export model.safetensors -o part.anomedge --frame 480x640 --golden pictures/"
 
 Option = typer.Option
+
+
+def _help_on_precisions() -> str:
+    lines = [f"{name}: {each.summary}" for name, each in written().items()]
+    return "; ".join(lines) + "."
 
 
 def export(
@@ -51,9 +57,7 @@ def export(
     ] = None,
     precision: Annotated[
         list[str] | None,
-        Option(
-            help="fp32 (the default); fp16, the backbone in float16; fp16-storage, half the bytes, computed in float32."
-        ),
+        Option(help=_help_on_precisions()),
     ] = None,
     runtime: Runtimes = None,
     layout: Annotated[

@@ -36,7 +36,6 @@ from anomedge.export.precision.preflight import (
     preflight,
     warn_of_lowering,
 )
-from anomedge.export.precision.storage import PRECISIONS, file_name
 from anomedge.export.proof import pictures_of, reference_from_model
 from anomedge.export.tracing import (
     OUTPUTS,
@@ -54,6 +53,7 @@ from anomedge.parity.pictures import extremes
 from anomedge.parity.plan import batches_of
 from anomedge.parity.prove import failure_text
 from anomedge.pipelines.model import Model, load, tool_versions
+from anomedge.precisions import PRECISIONS, written
 
 __all__ = ["ExportOptions", "export"]
 
@@ -71,7 +71,7 @@ class ExportOptions:
         batches: to prove; 1, 2, 3 and 8 when empty.
         force: replace an existing bundle.
         backbone: the module that the model was fitted with, where that was no timm architecture.
-        precisions: in which the graph is written, each proven to its own tolerance; see `anomedge.export.precision.storage`.
+        precisions: in which the graph is written, each proven to its own tolerance; see `anomedge.precisions`.
         layout: "anomalib" adds graphs with the input and outputs that anomalib 2 and OpenVINO Model API expect.
     """
 
@@ -187,10 +187,10 @@ def _check_precisions(options: ExportOptions) -> None:
     if (
         not asked
         or len(set(asked)) != len(asked)
-        or not set(asked) <= PRECISIONS.keys()
+        or not set(asked) <= written().keys()
     ):
         raise InputError(
-            f"got precision {asked}; expected each at most once, of: {', '.join(PRECISIONS)}"
+            f"got precision {asked}; expected each at most once, of: {', '.join(written())}"
         )
 
 
@@ -199,7 +199,7 @@ def _on_half_backbone(
 ) -> tuple[Model, tuple[Range, ...]]:
     """The model as float16 wants it and what the pre-flight found, where a precision asks for it."""
     if not any(
-        PRECISIONS[precision].half_backbone for precision in options.precisions
+        PRECISIONS.get(name).half_networks for name in options.precisions
     ):
         return model, ()
     backbone = folded_backbone(model, options.fixed_batch)
@@ -223,7 +223,7 @@ def _graphs(
         wanted = [
             p
             for p in options.precisions
-            if PRECISIONS[p].half_backbone is on_half
+            if PRECISIONS.get(p).half_networks is on_half
         ]
         source: Any = None
         for precision in wanted:
@@ -236,7 +236,7 @@ def _graphs(
                 if precision == wanted[-1]
                 else (source, copy_of(source))
             )
-            PRECISIONS[precision].edit(
+            PRECISIONS.get(precision).edit(
                 graph,
                 [f"pipeline.{name}" for name in model.pipeline.state_dict()],
             )
@@ -285,8 +285,9 @@ def _with_ir() -> bool:
 
 def _variant(layout: str, precision: str) -> Variant:
     """The files of a precision; anomalib's tools get float32."""
+    name_of = PRECISIONS.get(precision).file_name
     graphs = {
-        (role, "onnx"): file_name(role, precision, ".onnx")
+        (role, "onnx"): name_of(role, ".onnx")
         for role in (MODEL, STAGES, SEGMENTS)
     }
     converted = [MODEL]
@@ -295,7 +296,7 @@ def _variant(layout: str, precision: str) -> Variant:
         converted.append("anomalib")
     if _with_ir():
         for role in converted:
-            file = file_name(role, precision, ".xml")
+            file = name_of(role, ".xml")
             graphs[role, "openvino"] = f"openvino/{file}"
     return Variant.of(graphs)
 

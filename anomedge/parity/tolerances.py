@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from anomedge.bundle.contracts import Frozen
+from collections.abc import Iterator, Mapping
+
 from anomedge.errors import InputError
+from anomedge.precisions import PRECISIONS, Tolerance
+from anomedge.precisions.base import UINT8_PIXELS
 
 __all__ = [
     "TOLERANCES",
@@ -16,61 +19,21 @@ __all__ = [
 WIDEST = 100.0
 """Largest factor that a user may apply to the tolerances."""
 
-UINT8_PIXELS = 1.01 / 255
-"""Tolerance against torchvision's uint8 path, which rounds to grey levels after each axis: twice half a level, plus 1 %
-for its integer weights (1.005 levels measured on noise)."""
+
+class _Tolerances(Mapping[str, Tolerance]):
+    """The tolerances of all installed precisions, looked up when needed."""
+
+    def __getitem__(self, precision: str) -> Tolerance:
+        return PRECISIONS.members()[precision].tolerance
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(PRECISIONS.members())
+
+    def __len__(self) -> int:
+        return len(PRECISIONS.members())
 
 
-class Tolerance(Frozen):
-    """Largest errors allowed.
-
-    `score`, `map` and `batch` are shares of `anomedge.threshold.scale_of_each`, `pixels` is a share of the [0, 1] range,
-    and `stage` is a share of a stage's spread over all pictures with stages.
-    """
-
-    score: float
-    map: float
-    batch: float
-    pixels: float
-    stage: float
-
-    def at(self, stage: str) -> float:
-        """Return the largest error allowed at a stage, in the unit of `anomedge.parity.stages.scales_of`."""
-        coarser = max(
-            0.0, self.pixels - TOLERANCES["fp32"].pixels
-        )  # additional pixel error of a reduced precision
-        return {
-            "preprocessed": self.pixels,
-            "rounded": UINT8_PIXELS + coarser,
-        }.get(stage, self.stage)
-
-    def widened(self, factor: float) -> Tolerance:
-        """Return a copy with every tolerance multiplied by `factor`."""
-        return Tolerance(
-            **{
-                name: value * factor
-                for name, value in self.model_dump().items()
-            }
-        )
-
-
-TOLERANCES = {
-    "fp32": Tolerance(
-        score=1e-4, map=1e-4, batch=1e-5, pixels=1e-5, stage=1e-4
-    ),
-    # Operands rounded to ten bits, on the demonstration's pictures: 1.8e-2 of the scale, 5.3e-4 of the pixels' range.
-    "tf32": Tolerance(
-        score=3e-2, map=3e-2, batch=3e-2, pixels=1e-3, stage=3e-2
-    ),
-    # Twice the worst that was measured, an extreme frame; pictures reached a third: docs/decisions/0010-half-precision.md.
-    # A GPU uses kernels that round differently for different batch sizes.
-    "fp16": Tolerance(
-        score=1e-1, map=1e-1, batch=5e-2, pixels=1e-5, stage=5e-2
-    ),
-    "fp16-storage": Tolerance(
-        score=2e-2, map=2e-2, batch=1e-5, pixels=1e-5, stage=2e-2
-    ),
-}
+TOLERANCES: Mapping[str, Tolerance] = _Tolerances()
 """Tolerances by precision. Written into every manifest but never read from it, so a bundle cannot relax its own proof."""
 
 

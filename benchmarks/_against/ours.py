@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from anomedge.components import FeatureExtractor
 from anomedge.export.graphs import set_outputs
-from anomedge.export.precision.storage import PRECISIONS
 from anomedge.export.tracing import graph_from_model, keep_shipped_outputs
 from anomedge.export.writing import write_ir, write_onnx, write_tapped
 from anomedge.pipelines._base import Pipeline, base_config
 from anomedge.pipelines.model import Card, Model
 from anomedge.pipelines.padim import Padim, PadimConfig
 from anomedge.pipelines.patchcore import Patchcore, PatchcoreConfig
+from anomedge.precisions import PRECISIONS
 from anomedge.resample import Geometry
 from anomedge.threshold import Decision, Origin
 
@@ -106,7 +106,7 @@ def _export(pipeline: Pipeline, folder: Path, precision: str) -> None:
     """Write the graphs of a bundle as `anomedge.export` does, without the proof: this benchmark compares with anomalib."""
     folder.mkdir(exist_ok=True)
     graph, _ = graph_from_model(_model(pipeline), (SIDE, SIDE), None, OPSET)
-    PRECISIONS[precision].edit(
+    PRECISIONS.get(precision).edit(
         graph, [f"pipeline.{name}" for name in pipeline.state_dict()]
     )
     taps = keep_shipped_outputs(graph)

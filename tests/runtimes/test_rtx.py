@@ -16,7 +16,7 @@ from anomedge import runtimes
 from anomedge.bundle import Bundle
 from anomedge.errors import DeviceMismatch
 from anomedge.export.bundling import ExportOptions, export
-from anomedge.export.precision.storage import PRECISIONS, file_name
+from anomedge.precisions import PRECISIONS, written
 from anomedge.runtimes import GraphFile, Options
 from anomedge.runtimes.nvidia import gpus
 from anomedge.runtimes.tensorrt.builder import Order, build
@@ -50,7 +50,7 @@ def built(path, *arguments):
 def fixed(model_paths, tmp_path_factory):
     """A bundle of batch 2, in each precision there is."""
     path = tmp_path_factory.mktemp("fixed") / "part.anomedge"
-    precisions = tuple(PRECISIONS)
+    precisions = tuple(written())
     export(
         model_paths["padim"],
         path,
@@ -80,7 +80,9 @@ def test_graphs_parse_and_build(bundle, stages, tmp_path):
         assert made["bytes"] > 10_000
         assert made["fingerprint"]["batches"] == [1, 2, 8]
         assert (
-            file_name("stages" if stages else "model", precision, ".onnx")
+            PRECISIONS.get(precision).file_name(
+                "stages" if stages else "model", ".onnx"
+            )
             in made["fingerprint"]["graph"]
         )
 
@@ -88,16 +90,16 @@ def test_graphs_parse_and_build(bundle, stages, tmp_path):
 def test_every_precision_and_a_fixed_batch_build(fixed):
     made = {
         precision: built(fixed, "--precision", precision)
-        for precision in PRECISIONS
+        for precision in written()
     }
     assert (
         len({content["sha256"] for content in made.values()})
-        == len(PRECISIONS)
+        == len(written())
         > 1
     )
     for precision, content in made.items():
         assert list(content["fingerprint"]["graph"]) == [
-            file_name("model", precision, ".onnx")
+            PRECISIONS.get(precision).file_name("model", ".onnx")
         ]
     # Beside the bundle, which stays what its manifest says.
     Bundle.open(fixed)
@@ -105,7 +107,7 @@ def test_every_precision_and_a_fixed_batch_build(fixed):
         path.suffix
         for path in fixed.with_name("part.anomedge.engines").iterdir()
     )
-    assert kept == [".engine"] * len(PRECISIONS) + [".json"] * len(PRECISIONS)
+    assert kept == [".engine"] * len(written()) + [".json"] * len(written())
     assert not built(fixed, "--precision", "fp32")["built"]
 
 

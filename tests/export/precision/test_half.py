@@ -25,12 +25,12 @@ from anomedge.export.precision.half import (
     halved,
 )
 from anomedge.export.precision.preflight import LoweringWarning
-from anomedge.export.precision.storage import PRECISIONS
 from anomedge.export.tracing import graph_from_model, keep_shipped_outputs
 from anomedge.export.writing import write_onnx
 from anomedge.images import read_folder
 from anomedge.parity.certificate import TOLERANCES
 from anomedge.pipelines._base import map_sizes
+from anomedge.precisions import PRECISIONS
 from tests.conftest import FRAME
 
 BACKBONES = {
@@ -475,10 +475,10 @@ def test_tensorrt_rtx_parses_and_builds_it(
 ):
     pytest.importorskip("tensorrt_rtx")
     model = models[detector]
-    if PRECISIONS[precision].half_backbone:
+    if PRECISIONS.get(precision).half_networks:
         model = halved(model, folded_backbone(model, batch))
     graph, _ = graph_from_model(model, FRAME, batch, 17)
-    PRECISIONS[precision].edit(
+    PRECISIONS.get(precision).edit(
         graph, [f"pipeline.{name}" for name in model.pipeline.state_dict()]
     )
     keep_shipped_outputs(graph)

@@ -9,7 +9,7 @@ from anomedge import Inspector
 from anomedge.bundle import Bundle
 from anomedge.errors import ExportError, InputError
 from anomedge.export.bundling import ExportOptions, export
-from anomedge.export.precision.storage import PRECISIONS, store_halved
+from anomedge.export.precision.storage import store_halved
 from anomedge.images import read_folder
 from anomedge.parity.certificate import TOLERANCES
 from anomedge.parity.compare import Outputs, compare
@@ -32,10 +32,6 @@ def both(model_paths, pictures, tmp_path_factory):
         if path.exists()
         else (export(model_paths["padim"], path, options), Bundle.open(path))
     )
-
-
-def test_every_precision_has_a_tolerance():
-    assert PRECISIONS.keys() <= TOLERANCES.keys()
 
 
 def test_each_precision_is_proven_under_each_runtime(both, runtime):
