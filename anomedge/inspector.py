@@ -64,7 +64,7 @@ class Inspector:
         cls,
         bundle: Bundle | Path | str,
         runtime: str | None = None,
-        device: str = "cpu",
+        device: str | None = None,
         **options: object,
     ) -> Inspector:
         """Open a bundle; arguments as in `anomedge.runtimes.open`."""

@@ -29,7 +29,7 @@ def assert_parity(
     model: Path | str | None = None,
     batches: Sequence[int] = (),
     precision: str = "fp32",
-    device: str = "cpu",
+    device: str | None = None,
     threads: int | None = None,
     widen: float = 1.0,
 ) -> Certificate:
@@ -43,7 +43,7 @@ def assert_parity(
         model: the model file, to compare with eager Torch on this machine.
         batches: sizes; 1, 2, 3 and 8 when empty.
         precision: which of the bundle's variants.
-        device: in the vendor's words; asserted.
+        device: in the runtime's own words, asserted; its default when None.
         threads: of the CPU.
         widen: factor on this release's tolerances, 1 to 100.
 

@@ -30,7 +30,7 @@ def plan_of(
     names: Sequence[str] = (),
     batches: Sequence[int] = (),
     precision: str = "fp32",
-    device: str = "cpu",
+    device: str | None = None,
     threads: int | None = None,
     widen: float = 1.0,
 ) -> Plan:
@@ -48,9 +48,13 @@ def plan_of(
         )
     )
     release_tolerance(precision, widen)
-    return Plan(
+    runtimes.check_device(found, device)
+    plan = Plan(
         found, batches_of(bundle, batches), precision, device, threads, widen
     )
+    for runtime in found:
+        plan.options(runtime)
+    return plan
 
 
 def reference_of(

@@ -21,7 +21,7 @@ from anomedge.export.bundling import ExportOptions, export
 from anomedge.export.writing import write_onnx
 from anomedge.images import read_picture
 from anomedge.parity.golden import read_golden
-from anomedge.runtimes import GraphFile, Options, graph_file
+from anomedge.runtimes import GraphFile, graph_file, options_for
 from tests.conftest import FRAME, RUNTIMES
 from tests.runtimes.conftest import machine as machine  # a fixture
 
@@ -56,7 +56,7 @@ LAW = """
     from anomedge import runtimes
     from anomedge.bundle import Bundle, Variant
     from anomedge.errors import IntegrityError
-    from anomedge.runtimes import Options, graph_file
+    from anomedge.runtimes import graph_file, options_for
 
     root, named = Path(sys.argv[1]), sys.argv[2].split(",")
     if (root / "model.onnx.data").exists():
@@ -74,7 +74,7 @@ LAW = """
     }
 
     def opened(kind, role):
-        return kind.from_variant(bundle, ROLES[role], Options(threads=1))
+        return kind.from_variant(bundle, ROLES[role], options_for(kind, threads=1))
 
     def ran(session):
         generator = np.random.default_rng(0)
@@ -141,14 +141,15 @@ def test_the_values_of_other_files_are_those_that_the_vendor_would_read(
     layouts, runtime, monkeypatch
 ):
     """With the values put into the graph, beside it in memory, and as files of our own."""
-    bundle, options = Bundle.open(layouts), Options(threads=1, stages=True)
+    bundle, kind = Bundle.open(layouts), runtimes.get(runtime)
+    options = options_for(kind, threads=1, stages=True)
     frames = np.random.default_rng(0).integers(
         0, 256, (2, *FRAME, 3), dtype=np.uint8
     )
     found = []
     for largest in (graph_file._LARGEST, 0):
         monkeypatch.setattr(graph_file, "_LARGEST", largest)
-        with runtimes.get(runtime).from_bundle(bundle, options) as session:
+        with kind.from_bundle(bundle, options) as session:
             found.append(session.run({"frames": frames}))
     for name, values in found[0].items():
         np.testing.assert_array_equal(values, found[1][name])
@@ -163,7 +164,8 @@ def flip(path):
 def test_a_file_exchanged_between_hashing_and_reading_is_refused(copy, runtime):
     for stages in (False, True):
         bundle = Bundle.open(copy)
-        kind, options = runtimes.get(runtime), Options(stages=stages)
+        kind = runtimes.get(runtime)
+        options = options_for(kind, stages=stages)
         graph = copy / kind.file_of(bundle.variant("fp32"), options)
         read = [
             graph,
@@ -241,7 +243,7 @@ def test_an_engine_is_of_the_bytes_that_its_record_names(
         return found
 
     monkeypatch.setattr(GraphFile, "load", loaded)
-    built = runtimes.get("trt").build(graph, Options(device="gpu"))
+    built = runtimes.get("trt").build(graph, options_for(runtimes.get("trt")))
     files = {
         name: bundle.manifest.files[name].sha256
         for name in ("stages.onnx", "model.onnx")

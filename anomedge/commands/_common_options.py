@@ -1,11 +1,18 @@
-"""Options that several commands take, worded once."""
+"""Options that several commands take; those of runtimes are derived from the runtimes' classes."""
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args, get_type_hints
 
+from annotated_types import Ge
+from pydantic.fields import FieldInfo
 from typer import Option
+
+from anomedge import runtimes
 
 __all__ = [
     "Batches",
@@ -15,33 +22,159 @@ __all__ = [
     "Runtime",
     "Runtimes",
     "Threads",
+    "chosen_options",
+    "engine_builders",
+    "with_engine_options",
 ]
+
+_MIB = 1 << 20
+_PLAIN_TYPES = (bool, int, float, str, Path)
+_COMMON = {"device", "precision", "batches"}
+"""Options of runtimes that every command declares itself."""
+
+
+def _runtime_names() -> str:
+    found = runtimes.available()
+    named = [
+        f"{name} ({runtime.short})" if runtime.short else name
+        for name, runtime in found.items()
+    ]
+    return ", ".join(named)
+
+
+def _device_help() -> str:
+    takers: dict[str, list[str]] = {}
+    for name, runtime in runtimes.available().items():
+        takers.setdefault(", ".join(runtime.devices), []).append(name)
+    shown = [
+        f"{devices} ({', '.join(names)})" for devices, names in takers.items()
+    ]
+    return f"{'; '.join(shown)}. The runtime's default when not given."
+
+
+def _precision_help() -> str:
+    shown = [
+        f"{mode}: fp32's graph in that mode of {', '.join(names)}"
+        for mode, names in runtimes.precision_modes().items()
+    ]
+    return f"Variant of the bundle; or {'; '.join(shown)}."
+
 
 Batches = Annotated[
     list[int] | None,
     Option(min=1, help="Batch sizes; 1, 2, 3 and 8 when not given."),
 ]
-Device = Annotated[
-    str,
-    Option(help="cpu, gpu, cuda, cuda:1, tensorrt, ... in the vendor's words."),
-]
+Device = Annotated[str | None, Option(help=_device_help())]
 Images = Annotated[
     list[Path] | None,
     Option(
         help="Pictures to prove on. Without --model, runtimes are compared with one another."
     ),
 ]
-Precision = Annotated[
-    str,
-    Option(
-        help="Variant of the bundle; tf32: fp32's in TF32, on an NVIDIA GPU."
-    ),
-]
+Precision = Annotated[str, Option(help=_precision_help())]
 Runtime = Annotated[
-    str | None, Option(help="The first that can run here when not given.")
+    str | None,
+    Option(
+        help=f"{_runtime_names()}; the first that can run here when not given."
+    ),
 ]
 Runtimes = Annotated[
     list[str] | None,
-    Option(help="Which ones; all that can run here when not given."),
+    Option(
+        help=f"One or more of {_runtime_names()}; "
+        f"all that can run here when not given."
+    ),
 ]
-Threads = Annotated[int | None, Option(min=1, help="CPU threads.")]
+Threads = Annotated[
+    int | None,
+    Option(
+        min=1, help=runtimes.Options.model_fields["threads"].description or ""
+    ),
+]
+
+
+def engine_builders() -> dict[str, type[runtimes.Session]]:
+    """Return the runtimes that build engines ahead of time, by name."""
+    return {
+        name: runtime
+        for name, runtime in runtimes.available().items()
+        if runtime.builds_engines
+    }
+
+
+def _engine_fields() -> dict[str, FieldInfo]:
+    """Return the options that affect the build of an engine, of all runtimes."""
+    fields: dict[str, FieldInfo] = {}
+    for runtime in engine_builders().values():
+        for name, field in runtime.Options.model_fields.items():
+            if name not in _COMMON and not _extra(field, "only_runs"):
+                fields.setdefault(name, field)
+    return fields
+
+
+def with_engine_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace `**options` of a command by one option per field of the runtimes' classes."""
+    hints = get_type_hints(command, include_extras=True)
+    parameters = [
+        parameter.replace(annotation=hints[parameter.name])
+        for parameter in inspect.signature(command).parameters.values()
+        if parameter.kind is not parameter.VAR_KEYWORD
+    ]
+    parameters += [
+        _parameter(name, field) for name, field in _engine_fields().items()
+    ]
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        command(**given)
+
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    return run
+
+
+def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+    """Return the command-line parameter of a field."""
+    flag = f"--{name.replace('_', '-')}"
+    text, smallest = field.description or "", _smallest(field)
+    if _extra(field, "bytes"):
+        text, smallest = text.replace("in bytes", "in MiB"), 1
+    kind = _plain_type(field)
+    option = (
+        Option(flag, help=text)
+        if kind is bool
+        else Option(flag, help=text, min=smallest)
+    )
+    annotation: Any = Annotated[kind if kind is bool else kind | None, option]
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=False if kind is bool else None,
+        annotation=annotation,
+    )
+
+
+def chosen_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that the user gave, in the units of the runtimes."""
+    fields = _engine_fields()
+    return {
+        name: value * _MIB if _extra(fields[name], "bytes") else value
+        for name, value in given.items()
+        if value is not None and value is not False
+    }
+
+
+def _plain_type(field: FieldInfo) -> Any:
+    kinds = get_args(field.annotation) or (field.annotation,)
+    plain = [kind for kind in kinds if kind in _PLAIN_TYPES]
+    return plain[0] if plain else str
+
+
+def _smallest(field: FieldInfo) -> Any:
+    bounds = [bound.ge for bound in field.metadata if isinstance(bound, Ge)]
+    return bounds[0] if bounds else None
+
+
+def _extra(field: FieldInfo, key: str) -> bool:
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get(key))

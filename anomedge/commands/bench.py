@@ -40,7 +40,7 @@ def bench(
     rounds: Annotated[
         int, Option(min=1, help="Turns of three counted calls for each row.")
     ] = 20,
-    device: Device = "cpu",
+    device: Device = None,
     precision: Precision = "fp32",
     threads: Threads = None,
     memory: Annotated[

@@ -58,7 +58,7 @@ def predict(
     ] = True,
     batch: Annotated[int, Option(min=1, help="Pictures at once.")] = 1,
     runtime: Runtime = None,
-    device: Device = "cpu",
+    device: Device = None,
     precision: Precision = "fp32",
     threads: Threads = None,
     as_json: Annotated[

@@ -43,7 +43,7 @@ def report(
     runtime: Runtimes = None,
     batch: Batches = None,
     precision: Precision = "fp32",
-    device: Device = "cpu",
+    device: Device = None,
     threads: Threads = None,
     pictures: Annotated[
         int, Option(min=0, max=24, help="How many pictures to show.")

@@ -56,7 +56,7 @@ def threshold(
         ),
     ] = False,
     runtime: Runtime = None,
-    device: Device = "cpu",
+    device: Device = None,
     precision: Precision = "fp32",
     threads: Threads = None,
     as_json: Annotated[

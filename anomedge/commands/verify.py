@@ -48,7 +48,7 @@ def verify(
     images: Images = None,
     runtime: Runtimes = None,
     batch: Batches = None,
-    device: Device = "cpu",
+    device: Device = None,
     precision: Precision = "fp32",
     threads: Threads = None,
     stages: Annotated[

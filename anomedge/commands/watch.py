@@ -120,7 +120,7 @@ def watch(
         ),
     ] = 10,
     runtime: Runtime = None,
-    device: Device = "cpu",
+    device: Device = None,
     threads: Threads = None,
     precision: Precision = "fp32",
     as_json: Annotated[

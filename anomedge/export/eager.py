@@ -14,7 +14,7 @@ from torchvision.transforms.v2 import functional as tv
 from anomedge.pipelines.model import Model
 from anomedge.pipelines.preprocessing import to_images
 from anomedge.runtimes import Options, Session, Tensors
-from anomedge.runtimes.base import TensorSpec
+from anomedge.runtimes.specs import TensorSpec
 
 __all__ = ["EagerSession"]
 

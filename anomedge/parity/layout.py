@@ -51,7 +51,7 @@ def check_layout(
     checks: list[Check] = []
     for name in plan.runtimes:
         kind = get(name)
-        with kind.from_variant(bundle, files, plan.options()) as session:
+        with kind.from_variant(bundle, files, plan.options(name)) as session:
             checks.append(_contract(bundle, session, max(plan.batches)))
             if checks[-1].passed:
                 checks += _pictures(

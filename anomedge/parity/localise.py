@@ -127,7 +127,7 @@ def _opened(bundle: Bundle, plan: Plan, runtime: str) -> Session:
     """The graph of segments, in the place of the bundle's own."""
     kind, variant = get(runtime), bundle.variant(variant_of(plan.precision))
     return kind.from_variant(
-        bundle, variant.with_model(SEGMENTS), plan.options()
+        bundle, variant.with_model(SEGMENTS), plan.options(runtime)
     )
 
 

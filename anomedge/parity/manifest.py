@@ -71,7 +71,7 @@ def notes_on(bundle: Bundle, plan: Plan) -> Iterator[str]:
         yield f"not run: the bundle's variants {', '.join(left_out)}"
     variant = bundle.variant(variant_of(plan.precision))
     run = {
-        get(runtime).file_of(variant, plan.options())
+        get(runtime).file_of(variant, plan.options(runtime))
         for runtime in plan.runtimes
     }
     if not_run := [

@@ -13,7 +13,8 @@ from anomedge.images import Picture
 from anomedge.parity.compare import Outputs
 from anomedge.parity.tolerances import Tolerance, release_tolerance
 from anomedge.resample import Geometry
-from anomedge.runtimes import TF32, Options, Session, Tensors, variant_of
+from anomedge.runtimes import Options, Session, Tensors
+from anomedge.runtimes.options import DEFAULT_BATCHES
 from anomedge.threshold import Decision
 
 __all__ = ["GoldenOutputs", "Original", "Plan", "Reference", "batches_of"]
@@ -88,7 +89,7 @@ class Plan:
     runtimes: Sequence[str]
     batches: Sequence[int]
     precision: str = "fp32"
-    device: str = "cpu"
+    device: str | None = None
     threads: int | None = None
     widen: float = 1.0
 
@@ -97,23 +98,26 @@ class Plan:
         """The largest errors allowed by this release; the bundle's own tolerances are not used."""
         return release_tolerance(self.precision, self.widen)
 
-    def options(self, **more: Any) -> Options:
-        """How the plan wants sessions opened."""
+    def options(self, runtime: str, **more: Any) -> Options:
+        """Return the options for opening sessions of a runtime.
+
+        Raises:
+            InputError: the runtime does not take one of them.
+        """
+        largest = max(DEFAULT_BATCHES[2], *self.batches, 1)
         given = {
             "device": self.device,
-            "precision": variant_of(self.precision),
-            "tf32": self.precision == TF32,
+            "precision": self.precision,
             "threads": self.threads,
-            # The usual range where that is enough, so that the engines of other commands serve.
-            "batches": (1, 1, max(8, *self.batches))
-            if self.batches
-            else (1, 1, 8),
+            # The default range if it is enough, so that engines of other commands serve.
+            "batches": (*DEFAULT_BATCHES[:2], largest),
         }
-        return Options.checked(**(given | more))
+        return runtimes.options_for(runtimes.get(runtime), **(given | more))
 
     def open(self, bundle: Bundle, runtime: str, **more: Any) -> Session:
-        """A session as the plan wants it."""
-        return runtimes.get(runtime).from_bundle(bundle, self.options(**more))
+        """Open a session of the plan."""
+        options = self.options(runtime, **more)
+        return runtimes.get(runtime).from_bundle(bundle, options)
 
 
 def batches_of(bundle: Bundle, asked: Sequence[int] = ()) -> list[int]:

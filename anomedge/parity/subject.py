@@ -116,8 +116,8 @@ def _graphs(bundle: Bundle, plan: Plan) -> dict[str, str]:
     for runtime in plan.runtimes:
         kind = get(runtime)
         given |= {
-            kind.file_of(variant, plan.options()),
-            kind.file_of(variant, plan.options(stages=True)),
+            kind.file_of(variant, plan.options(runtime)),
+            kind.file_of(variant, plan.options(runtime, stages=True)),
         }
     if any(name.endswith(".onnx") for name in given):
         given |= {

@@ -1,136 +1,226 @@
-"""Device side: run a bundle's graph under one vendor's runtime. No torch, and no vendor before one is opened.
+"""Run a bundle's graph under one vendor's runtime; device side, without torch.
 
-Each runtime is one file beside this one that defines a `Session`; the folder is the registry.
+A runtime is a module beside this one that defines a `Session`, or an entry point
+of the group `anomedge.runtimes` of an installed distribution. A vendor is
+imported when a graph is opened.
 """
 
-import importlib
-import pkgutil
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from anomedge.bundle import Bundle
-from anomedge.errors import InputError, RuntimeMissing
-from anomedge.runtimes.base import (
-    Built,
-    Options,
-    Session,
-    Tensors,
-    how_to_install,
-    is_there,
-)
+from anomedge.errors import DeviceMismatch, InputError, RuntimeMissing
+from anomedge.registry import Registry
+from anomedge.runtimes.base import BuildResult, Session
 from anomedge.runtimes.graph_file import GraphFile
+from anomedge.runtimes.nvidia.options import TF32
+from anomedge.runtimes.options import Options
+from anomedge.runtimes.specs import Tensors
 
 __all__ = [
     "TF32",
-    "Built",
+    "BuildResult",
     "GraphFile",
     "Options",
     "Session",
     "Tensors",
     "available",
+    "check_device",
     "get",
     "installed",
     "open",
+    "options_for",
+    "precision_modes",
+    "registry",
+    "spellings",
     "usable",
     "variant_of",
 ]
 
-TF32 = "tf32"
-"""A precision with tolerances of its own, and no variant of the bundle: the float32 graph, on a GPU that multiplies with
-ten bits behind the point."""
+
+def _short_names(runtime: type[Any]) -> tuple[str, ...]:
+    return (runtime.short,) if runtime.short else ()
+
+
+registry: Registry[Session] = Registry(
+    package=__name__,
+    group="anomedge.runtimes",
+    kind="runtime",
+    base=Session,
+    aliases=_short_names,
+)
 
 
 def available() -> dict[str, type[Session]]:
-    """Every runtime anomedge has, by its full name."""
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
-    return {
-        kind.name: kind
-        for kind in sorted(_below(Session), key=lambda kind: kind.name)
-        if kind.vendor
-    }
+    """Return every runtime that anomedge or a plugin defines, by full name."""
+    return registry.members()
 
 
-def _below(kind: Any) -> Iterator[type[Session]]:
-    for child in kind.__subclasses__():
-        yield child
-        yield from _below(child)
+def spellings() -> list[str]:
+    """Return the full and short names of all runtimes."""
+    short = [runtime.short for runtime in available().values() if runtime.short]
+    return [*registry.names(), *short]
 
 
 def installed() -> list[str]:
-    """Names of the runtimes whose vendor is installed here."""
-    return [name for name, kind in available().items() if is_there(kind.vendor)]
+    """Return the names of the runtimes whose vendor is installed here."""
+    found = available().items()
+    return [name for name, runtime in found if runtime.is_installed()]
 
 
 def usable() -> list[str]:
-    """Names of the runtimes that can be expected to run here: what commands take when none is named.
+    """Return the names of the runtimes that commands use by default.
 
-    A vendor may be installed on a machine without the device that it needs.
+    Their vendor is installed and this machine has a device that they run on.
     """
-    return [name for name, kind in available().items() if kind.runs_here()]
+    found = available().items()
+    return [name for name, runtime in found if runtime.runs_here()]
 
 
 def get(name: str) -> type[Session]:
-    """The runtime of a full or short name, such as `onnxruntime` or `ort`.
+    """Return the runtime of a full or short name, in any case.
 
     Raises:
-        InputError: anomedge has none of that name.
-        RuntimeMissing: it has, but the vendor is not installed here.
+        InputError: no runtime has that name, or its plugin does not load.
+        RuntimeMissing: the vendor is not installed here.
     """
-    kinds = available()
-    for kind in kinds.values():
-        if name.lower() in {kind.name, kind.short}:
-            if not is_there(kind.vendor):
-                raise RuntimeMissing(
-                    f"runtime {kind.name} is not installed here; expected the package {kind.vendor}: "
-                    f"{how_to_install(kind.vendor, kind.extra)}"
-                )
-            return kind
-    names = ", ".join(f"{kind.name} ({kind.short})" for kind in kinds.values())
-    raise InputError(f"got runtime {name!r}; expected one of: {names}")
+    runtime = registry.get(name.lower())
+    if not runtime.is_installed():
+        raise RuntimeMissing(
+            f"runtime {runtime.name} is not installed here; expected the "
+            f"package {runtime.vendor}: {runtime.how_to_install()}"
+        )
+    return runtime
+
+
+def precision_modes() -> dict[str, list[str]]:
+    """Return the precisions that are modes of a runtime, and these runtimes.
+
+    >>> precision_modes()["tf32"][:2]
+    ['onnxruntime', 'tensorrt']
+    """
+    modes: dict[str, list[str]] = {}
+    for name, runtime in available().items():
+        for mode in runtime.Options.modes:
+            modes.setdefault(mode, []).append(name)
+    return modes
 
 
 def variant_of(precision: str) -> str:
-    """Which of a bundle's variants a precision runs.
+    """Return the bundle's variant that a precision runs.
 
     >>> variant_of("tf32"), variant_of("fp16-storage")
     ('fp32', 'fp16-storage')
     """
-    return "fp32" if precision == TF32 else precision
+    return "fp32" if precision in precision_modes() else precision
+
+
+def options_for(runtime: type[Session], **values: Any) -> Options:
+    """Return the options of a runtime from keywords.
+
+    A `precision` that is a mode of the runtime, such as "tf32", becomes the
+    variant fp32 with that mode.
+
+    Raises:
+        InputError: an unknown option, an option or a mode of other runtimes, or a
+            value out of range.
+    """
+    _refuse_foreign(runtime, values)
+    precision = values.get("precision")
+    modes = precision_modes()
+    if precision in modes:
+        if precision not in runtime.Options.modes:
+            raise InputError(
+                f"{runtime.name}: got precision {precision}, a mode of "
+                f"{', '.join(modes[precision])}; use one of these, or fp32"
+            )
+        values = values | {"precision": "fp32", precision: True}
+    return runtime.Options.checked(**values)
+
+
+def _refuse_foreign(runtime: type[Session], values: dict[str, Any]) -> None:
+    known = runtime.Options.model_fields.keys()
+    for option in sorted(values.keys() - known):
+        takers = [
+            name
+            for name, other in available().items()
+            if option in other.Options.model_fields
+        ]
+        if takers:
+            raise InputError(
+                f"{runtime.name} takes no option {option}; expected a runtime "
+                f"that takes it: {', '.join(takers)}"
+            )
+
+
+def check_device(names: Sequence[str], device: str | None) -> None:
+    """Check that every named runtime has the device, before long work.
+
+    Raises:
+        DeviceMismatch: a runtime does not have it; the message names those that do.
+    """
+    if device is None:
+        return
+    faults: dict[str, DeviceMismatch] = {}
+    for name in names:
+        try:
+            get(name).check_device(device)
+        except DeviceMismatch as error:
+            faults[name] = error
+    if not faults:
+        return
+    fault = next(iter(faults.values()))
+    takers = [name for name in names if name not in faults]
+    if not takers:
+        raise fault
+    raise DeviceMismatch(
+        f"{fault}; {', '.join(takers)} has it: run one command per device, "
+        f"with --runtime"
+    ) from fault
 
 
 def open(  # noqa: A001 - the verb of the whole package
     source: Bundle | Path | str,
     runtime: str | None = None,
-    device: str = "cpu",
+    device: str | None = None,
     **options: object,
 ) -> Session:
     """Open a bundle, or a bare `.onnx` or `.xml` file, under a runtime.
 
     Args:
-        source: a bundle, its folder, or a graph's file.
+        source: a bundle, its folder, or the file of a graph.
         runtime: full or short name; the first that can run here when None.
-        device: what to run on, in the vendor's words or ours; asserted after opening.
-        **options: fields of `Options`, such as `precision` (which may be "tf32" too), `threads`, `stages`.
+        device: a device in the runtime's own words, asserted after opening; the
+            runtime's default when None.
+        **options: fields of the runtime's `Options`, such as `precision` (a
+            variant, or a mode such as "tf32"), `threads`, `stages`.
 
     Raises:
         InputError, RuntimeMissing, DeviceMismatch, BundleError, RuntimeFailure: see `anomedge.errors`.
     """
-    names = [] if runtime else usable()
-    if runtime is None and not names:
-        raise RuntimeMissing(
-            "no runtime is installed that runs here; expected one: pip install 'anomedge[ort]' or [openvino]"
-        )
-    kind = get(runtime or names[0])
-    if options.get("precision") == TF32:
-        options |= {"precision": variant_of(TF32), "tf32": True}
-    settings = Options.checked(device=device, **options)
+    opener = get(runtime or _first_usable())
+    settings = options_for(opener, device=device, **options)
     if isinstance(source, Bundle):
-        return kind.from_bundle(source, settings)
+        return opener.from_bundle(source, settings)
     path = Path(source)
-    return (
-        kind.from_file(path, settings)
-        if path.is_file()
-        else kind.from_bundle(Bundle.open(path), settings)
-    )
+    if path.is_file():
+        return opener.from_file(path, settings)
+    return opener.from_bundle(Bundle.open(path), settings)
+
+
+def _first_usable() -> str:
+    names = usable()
+    if not names:
+        extras = [
+            f"[{runtime.extra}]"
+            for runtime in available().values()
+            if runtime.extra and not runtime.builds_engines
+        ]
+        raise RuntimeMissing(
+            "no runtime is installed that runs here; expected one: "
+            f"pip install 'anomedge{extras[0]}' or {' or '.join(extras[1:])}"
+        )
+    return names[0]

@@ -24,7 +24,7 @@ from anomedge.runtimes.external_tensors import (
     with_values,
 )
 
-__all__ = ["GraphFile", "Loaded"]
+__all__ = ["GraphContent", "GraphFile"]
 
 _LARGEST = 2**31 - 1 - (1 << 20)
 """Largest size of a graph in one piece, in bytes: the limit of protocol buffers with a margin."""
@@ -84,7 +84,7 @@ class GraphFile:
             return self._member(name) in self.bundle.manifest.files
         return (self.path.parent / name).is_file()
 
-    def load(self) -> Loaded:
+    def load(self) -> GraphContent:
         """Read the ONNX graph and the files that it refers to, each once; errors as in `read`.
 
         Raises:
@@ -95,7 +95,7 @@ class GraphFile:
         tensors = external_tensors(content)
         names = sorted({tensor.file for tensor in tensors} - {self.path.name})
         beside = {name: self.read(name) for name in names}
-        return Loaded(
+        return GraphContent(
             self.path,
             content,
             {self.path.name: content, **beside},
@@ -141,7 +141,7 @@ class GraphFile:
 
 
 @dataclass(frozen=True)
-class Loaded:
+class GraphContent:
     """A graph in memory.
 
     Args:
@@ -167,7 +167,7 @@ class Loaded:
         }
 
     @property
-    def fits(self) -> bool:
+    def fits_in_one_piece(self) -> bool:
         """Whether the graph with all values embedded is small enough for one piece."""
         return (
             len(self.content)
@@ -175,14 +175,14 @@ class Loaded:
             <= _LARGEST
         )
 
-    def whole(self) -> bytes:
+    def in_one_piece(self) -> bytes:
         """Return the graph in one piece, all values embedded.
 
         Raises:
             ValueError: the graph is too large, or a file is shorter than the graph states.
             BundleError: a bundle's graph still refers to a file, whose content the vendor would read unchecked.
         """
-        if not self.fits:
+        if not self.fits_in_one_piece:
             raise ValueError(
                 f"{self.path.name} has over {_LARGEST} bytes, which no vendor takes in one piece"
             )
@@ -198,7 +198,7 @@ class Loaded:
         return content
 
     @contextmanager
-    def private(self) -> Iterator[Path]:
+    def temporary_copy(self) -> Iterator[Path]:
         """Yield a temporary copy, accessible to this user only, for vendors that read large graphs from files only.
 
         The files are deleted afterwards; a vendor that mapped them keeps their content.

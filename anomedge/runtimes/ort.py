@@ -1,7 +1,7 @@
-"""ONNX Runtime. It lists providers it cannot use and falls back silently, so the one asked for is asserted.
+"""ONNX Runtime on the CPU, NVIDIA GPUs and other execution providers.
 
-On NVIDIA's GPUs a listed provider may not load, may leave nodes to the CPU, and may compute in TF32 unasked; see
-`anomedge.runtimes.nvidia.providers` for what is done about each.
+ONNX Runtime lists providers that it cannot load and silently falls back, so the
+provider is asserted after opening. GPUs: see `anomedge.runtimes.nvidia.providers`.
 """
 
 from __future__ import annotations
@@ -15,16 +15,23 @@ import numpy as np
 import numpy.typing as npt
 
 from anomedge.errors import DeviceMismatch, InputError
-from anomedge.runtimes.base import Session, Tensors, TensorSpec
+from anomedge.runtimes.base import Session
 from anomedge.runtimes.external_tensors import values_of
-from anomedge.runtimes.graph_file import Loaded
+from anomedge.runtimes.graph_file import GraphContent
 from anomedge.runtimes.imports import import_onnxruntime
 from anomedge.runtimes.nvidia import providers as gpu
+from anomedge.runtimes.nvidia.bindings import Bindings
+from anomedge.runtimes.nvidia.options import TF32, GpuOptions
+from anomedge.runtimes.nvidia.placement import Placement, read_placement
+from anomedge.runtimes.nvidia.tf32 import enforce_tf32
+from anomedge.runtimes.options import Options
+from anomedge.runtimes.specs import Tensors, TensorSpec
 
-__all__ = ["OrtSession"]
+__all__ = ["OrtOptions", "OrtSession"]
 
+_CPU = "CPUExecutionProvider"
 _PROVIDERS = {
-    "cpu": "CPUExecutionProvider",
+    "cpu": _CPU,
     "cuda": gpu.CUDA,
     "tensorrt": gpu.TENSORRT,
     "openvino": "OpenVINOExecutionProvider",
@@ -36,176 +43,230 @@ _TYPES = {
     "tensor(int64)": "int64",
     "tensor(uint8)": "uint8",
 }
-_WARNINGS = 2
+_LOG_WARNINGS = 2
 _FOLDER_OF_VALUES = "session.model_external_initializers_file_folder_path"
-"""Session option: folder of files that the graph refers to; the current folder without it. Older releases ignore it."""
+"""Session option: folder of the files that the graph refers to; without it, the
+current folder. Older releases ignore it."""
+
+
+class OrtOptions(GpuOptions):
+    """Options of ONNX Runtime; all but the common ones need a GPU provider."""
+
+    def refuse_gpu_options(self, provider: str) -> None:
+        """Refuse GPU options on a provider that would ignore them.
+
+        Raises:
+            InputError: such an option was set.
+        """
+        if self.tf32:
+            raise InputError(
+                f"got precision {TF32} on {provider}; TF32 is a mode of "
+                f"NVIDIA's GPUs: ask for --device cuda or tensorrt"
+            )
+        changed = [
+            name
+            for name, field in GpuOptions.model_fields.items()
+            if name not in Options.model_fields
+            and getattr(self, name) != field.default
+        ]
+        if changed:
+            raise InputError(
+                f"got {changed[0]} on {provider}, which has no such option; "
+                f"ask for the device cuda or tensorrt"
+            )
 
 
 class OrtSession(Session):
-    """A graph under ONNX Runtime; `device` is cpu, cuda, cuda:1, tensorrt, tensorrt:1 or a provider's own name.
+    """A graph under ONNX Runtime.
+
+    The device is cpu, cuda, cuda:1, tensorrt, tensorrt:1 or a provider's own name.
 
     Attributes:
-        placement: on a GPU, where each node of a first run was; None on the CPU, and where the graph's sizes are not known.
+        placement: on a GPU, the provider of each node of a first run; None on the
+            CPU, and for a graph with other free sizes than the batch.
     """
 
     name = "onnxruntime"
     short = "ort"
     vendor = "onnxruntime"
     extra = "ort"
+    devices = ("cpu", "cuda", "cuda:1", "tensorrt")
+    Options = OrtOptions
 
-    placement: gpu.Placement | None = None
+    options: OrtOptions
+    placement: Placement | None = None
+
+    @classmethod
+    def check_device(cls, device: str) -> None:
+        """Check that this build of ONNX Runtime has the device's provider.
+
+        Raises:
+            DeviceMismatch: it does not.
+        """
+        provider, _ = _provider_of(device)
+        available = import_onnxruntime().get_available_providers()
+        if provider not in available:
+            raise DeviceMismatch(
+                f"onnxruntime: got device {device!r}; "
+                f"this build has: {', '.join(available)}"
+            )
 
     @property
     def version(self) -> str:
-        """ONNX Runtime's own version."""
+        """ONNX Runtime's version."""
         return str(import_onnxruntime().__version__)
 
     def _open(self) -> None:
         onnxruntime = import_onnxruntime()
-        provider, number = _provider_of(self.options.device)
-        if provider not in onnxruntime.get_available_providers():
-            known = ", ".join(onnxruntime.get_available_providers())
-            raise DeviceMismatch(
-                f"onnxruntime: got device {self.options.device!r}; this build has: {known}"
-            )
-        settings = onnxruntime.SessionOptions()
-        settings.log_severity_level = _WARNINGS
-        if self.options.threads is not None:
-            settings.intra_op_num_threads = self.options.threads
-            settings.inter_op_num_threads = 1
-        self._bindings: gpu.Bindings | None = None
+        self.check_device(self.device)
+        provider, number = _provider_of(self.device)
+        settings = self._settings(onnxruntime)
+        self._bindings: Bindings | None = None
         self._values: dict[str, npt.NDArray[np.generic]] = {}
         if provider in {gpu.CUDA, gpu.TENSORRT}:
             self._open_on_gpu(onnxruntime, provider, number, settings)
             return
-        if self.options.tf32:
-            raise InputError(
-                f"got precision tf32 on {provider}; TF32 is a mode of NVIDIA's GPUs: ask for --device cuda or tensorrt"
-            )
+        self.options.refuse_gpu_options(provider)
         content = self._content(onnxruntime, settings, self.graph.load())
-        self._session = _opened(onnxruntime, content, settings, [provider])
+        self._session = _open_session(
+            onnxruntime, content, settings, [provider]
+        )
         self._assert_running_on(self._session.get_providers()[0], provider)
+
+    def _settings(self, vendor: Any) -> Any:
+        settings = vendor.SessionOptions()
+        settings.log_severity_level = _LOG_WARNINGS
+        if self.options.threads is not None:
+            settings.intra_op_num_threads = self.options.threads
+            settings.inter_op_num_threads = 1
+        return settings
 
     def _open_on_gpu(
         self, vendor: Any, provider: str, number: int, settings: Any
     ) -> None:
-        """Open, run once, and see in the session's own profile that the nodes were where they should be."""
+        """Open and run once; check the node placement in the session's profile."""
         gpu.preload(vendor, provider)
-        gpu.check_tf32(provider, self.options.tf32)
-        loaded = self.graph.load()
-        content = self._content(vendor, settings, loaded)
-        # Only what depends on shapes is worth reading the graph once more.
-        by_shape = provider == gpu.TENSORRT or self.options.cuda_graph
-        inputs = self._inputs(vendor, loaded) if by_shape else {}
-        listed = gpu.providers(
-            provider, number, loaded, inputs, self.options, self.version
+        enforce_tf32(provider, self.options.tf32)
+        graph = self.graph.load()
+        content = self._content(vendor, settings, graph)
+        request = gpu.ProviderRequest(
+            provider=provider,
+            gpu=number,
+            graph=graph,
+            inputs=self._inputs_if_needed(vendor, provider, graph),
+            options=self.options,
+            version=self.version,
         )
+        listed = gpu.providers(request)
         if "trt_profile_max_shapes" in listed[0][1]:
             self.largest = self.options.batches[2]
         try:
-            with tempfile.TemporaryDirectory() as folder:
-                settings.enable_profiling = True
-                settings.profile_file_prefix = str(Path(folder) / "placement")
-                self._session = _opened(
-                    vendor, content, settings, listed, enable_fallback=0
-                )
-                self._assert_running_on(
-                    self._session.get_providers()[0], provider
-                )
-                self._assert_number(provider, number)
-                self._bind(vendor, number)
-                self._assert_placed(provider)
+            self._open_and_profile(vendor, content, settings, request, listed)
         except BaseException:
-            gpu.tidy(listed)
+            gpu.remove_empty_caches(listed)
             raise
 
-    def _bind(self, vendor: Any, number: int) -> None:
-        _, outputs = self._specs()
-        self._bindings = gpu.Bindings(
-            vendor,
-            self._session,
-            outputs,
-            ("cuda", number),
-            self.options.cuda_graph,
-        )
+    def _open_and_profile(
+        self,
+        vendor: Any,
+        content: bytes,
+        settings: Any,
+        request: gpu.ProviderRequest,
+        listed: gpu.ProviderList,
+    ) -> None:
+        provider, number = request.provider, request.gpu
+        with tempfile.TemporaryDirectory() as folder:
+            settings.enable_profiling = True
+            settings.profile_file_prefix = str(Path(folder) / "placement")
+            self._session = _open_session(
+                vendor, content, settings, listed, enable_fallback=0
+            )
+            self._assert_running_on(self._session.get_providers()[0], provider)
+            self._assert_gpu(provider, number)
+            self._bindings = Bindings(
+                vendor,
+                self._session,
+                self._specs()[1],
+                ("cuda", number),
+                self.options.cuda_graph,
+            )
+            self._assert_placement(provider)
 
-    def _assert_placed(self, provider: str) -> None:
-        """Run once, and look where the nodes were; after that the session keeps no profile."""
-        feed = self._any_feed()
+    def _assert_placement(self, provider: str) -> None:
+        """Run once and check the placement of the nodes; then stop profiling."""
+        feed = self._example_feed()
         if self._bindings is not None and feed is not None:
             self._bindings.run(feed)
         profile = Path(self._session.end_profiling())
         if feed is not None:
-            self.placement = gpu.placement_of(profile)
+            self.placement = read_placement(profile)
             self.placement.check(self.name, provider)
 
-    def _inputs(self, vendor: Any, loaded: Loaded) -> dict[str, TensorSpec]:
-        """What the graph takes, before a provider is asked to build for it."""
+    def _inputs_if_needed(
+        self, vendor: Any, provider: str, graph: GraphContent
+    ) -> dict[str, TensorSpec]:
+        """Return the graph's inputs if the provider's options depend on shapes."""
+        if provider != gpu.TENSORRT and not self.options.cuda_graph:
+            return {}
         settings = vendor.SessionOptions()
-        settings.log_severity_level = _WARNINGS
+        settings.log_severity_level = _LOG_WARNINGS
         settings.graph_optimization_level = (
             vendor.GraphOptimizationLevel.ORT_DISABLE_ALL
         )
-        content = self._content(vendor, settings, loaded)
-        return _described(
-            _opened(
-                vendor, content, settings, ["CPUExecutionProvider"]
-            ).get_inputs()
-        )
+        content = self._content(vendor, settings, graph)
+        session = _open_session(vendor, content, settings, [_CPU])
+        return _specs_of(session.get_inputs())
 
-    def _content(self, vendor: Any, settings: Any, loaded: Loaded) -> bytes:
-        """Return the graph as bytes; values of a graph over the size limit are passed as initializers, without a copy."""
-        if loaded.fits:
-            return loaded.whole()
-        self._values = {
-            tensor.name: values_of(tensor, loaded.files)
-            for tensor in loaded.tensors
-        }
-        ready = [
+    def _content(
+        self, vendor: Any, settings: Any, graph: GraphContent
+    ) -> bytes:
+        """Return the graph as bytes.
+
+        Values of a graph above the size limit become initializers, without a copy.
+        """
+        if graph.fits_in_one_piece:
+            return graph.in_one_piece()
+        for tensor in graph.tensors:
+            self._values[tensor.name] = values_of(tensor, graph.files)
+        initializers = [
             vendor.OrtValue.ortvalue_from_numpy(values)
             for values in self._values.values()
         ]
-        settings.add_external_initializers(list(self._values), ready)
-        return loaded.content
+        settings.add_external_initializers(list(self._values), initializers)
+        return graph.content
 
-    def _assert_number(self, provider: str, number: int) -> None:
-        real = (
-            self._session.get_provider_options()
-            .get(provider, {})
-            .get("device_id", "0")
-        )
+    def _assert_gpu(self, provider: str, number: int) -> None:
+        options = self._session.get_provider_options().get(provider, {})
+        real = options.get("device_id", "0")
         if str(real) != str(number):
             raise DeviceMismatch(
-                f"{self.name}: asked for {self.options.device!r}, but it runs on GPU {real}"
+                f"{self.name}: asked for {self.device!r}, "
+                f"but it runs on GPU {real}"
             )
         if number:
             self.running_on = f"{provider}:{number}"
 
-    def _any_feed(self) -> Tensors | None:
-        """Zeros of the usual batch; None where more than the batch is free."""
-        inputs, usual = self._specs()[0], self.options.batches[1]
-        if any(None in spec.shape[1:] for spec in inputs.values()):
-            return None
-        return {
-            name: np.zeros(
-                [usual if n is None else n for n in spec.shape],
-                dtype=spec.dtype,
-            )
-            for name, spec in inputs.items()
-        }
+    def _example_feed(self) -> Tensors | None:
+        """Return zeros of the typical batch; None if other sizes are free."""
+        inputs, batch = self._specs()[0], self.options.batches[1]
+        feed: Tensors = {}
+        for name, spec in inputs.items():
+            if None in spec.shape[1:]:
+                return None
+            shape = [batch if size is None else size for size in spec.shape]
+            feed[name] = np.zeros(shape, dtype=spec.dtype)
+        return feed
 
     def _specs(self) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:
-        return _described(self._session.get_inputs()), _described(
-            self._session.get_outputs()
-        )
+        inputs = _specs_of(self._session.get_inputs())
+        return inputs, _specs_of(self._session.get_outputs())
 
     def _run(self, feed: Mapping[str, npt.NDArray[Any]]) -> Tensors:
         if self._bindings is not None:
             return self._bindings.run(feed)
         names = list(self.outputs)
-        return dict(
-            zip(names, self._session.run(names, dict(feed)), strict=True)
-        )
+        outputs = self._session.run(names, dict(feed))
+        return dict(zip(names, outputs, strict=True))
 
     def _close(self) -> None:
         del self._bindings
@@ -213,44 +274,43 @@ class OrtSession(Session):
         self._values.clear()
 
 
-def _opened(
+def _open_session(
     vendor: Any,
     content: bytes,
     settings: Any,
     providers: list[Any],
     **more: Any,
 ) -> Any:
-    """Open a session without fallback providers, which would need the graph's bytes again later."""
+    """Open a session without fallback providers, which need the graph's bytes later."""
     with tempfile.TemporaryDirectory() as empty:
-        # All values are in memory by now; a reference that was missed must not resolve to a file.
+        # All values are in memory; a missed reference must not resolve to a file.
         settings.add_session_config_entry(_FOLDER_OF_VALUES, empty)
-        settings.add_session_config_entry(
-            "session.load_model_format", "ONNX"
-        )  # never a guess from the bytes
+        # Do not guess the format from the bytes.
+        settings.add_session_config_entry("session.load_model_format", "ONNX")
         session = vendor.InferenceSession(
             content, settings, providers=providers, **more
         )
     session.disable_fallback()
-    session._model_bytes = (
-        b""  # kept by ONNX Runtime for the fallback only; as large as the graph
-    )
+    # ONNX Runtime keeps a copy of the graph for the fallback only.
+    session._model_bytes = b""
     return session
 
 
 def _provider_of(device: str) -> tuple[str, int]:
-    """A provider's name, and the number of the GPU where one was given."""
+    """Return the provider of a device, and the index of its GPU."""
     name, colon, number = device.partition(":")
     provider = _PROVIDERS.get(name.lower(), name)
-    if colon and provider in {gpu.CUDA, gpu.TENSORRT} and number.isdecimal():
+    if not colon:
+        return provider, 0
+    if provider in {gpu.CUDA, gpu.TENSORRT} and number.isdecimal():
         return provider, int(number)
-    return (device if colon else provider), 0
+    return device, 0
 
 
-def _described(nodes: list[Any]) -> dict[str, TensorSpec]:
-    return {
-        node.name: TensorSpec(
-            _TYPES.get(node.type, node.type),
-            tuple(n if isinstance(n, int) else None for n in node.shape),
-        )
-        for node in nodes
-    }
+def _specs_of(nodes: list[Any]) -> dict[str, TensorSpec]:
+    specs = {}
+    for node in nodes:
+        sizes = (size if isinstance(size, int) else None for size in node.shape)
+        dtype = _TYPES.get(node.type, node.type)
+        specs[node.name] = TensorSpec(dtype, tuple(sizes))
+    return specs

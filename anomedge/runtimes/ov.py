@@ -1,4 +1,8 @@
-"""OpenVINO. CPU plugins may choose bfloat16 by themselves, so the precision is hinted; devices are asserted."""
+"""OpenVINO on CPUs, Intel GPUs and NPUs.
+
+CPU plugins choose bfloat16 where the hardware has it, so float32 is requested;
+the device is asserted after opening.
+"""
 
 from __future__ import annotations
 
@@ -7,57 +11,90 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from anomedge.bundle import Variant
-from anomedge.errors import DeviceMismatch, InputError, RuntimeFailure
-from anomedge.runtimes.base import Options, Session, Tensors, TensorSpec
+from anomedge.errors import DeviceMismatch, RuntimeFailure
+from anomedge.runtimes import options as option_classes
+from anomedge.runtimes.base import Session
 from anomedge.runtimes.imports import import_openvino
+from anomedge.runtimes.specs import Tensors, TensorSpec
 
-__all__ = ["OvSession"]
+__all__ = ["OvOptions", "OvSession"]
+
+_READS_EXTERNAL_FLOAT16 = 2025
+
+
+class OvOptions(option_classes.Options):
+    """Options of OpenVINO."""
+
+    hint: Literal["latency", "throughput"] = Field(
+        "latency", description="Performance to optimise for."
+    )
 
 
 class OvSession(Session):
-    """A graph under OpenVINO; `device` is cpu, gpu, npu, or a plugin's own name such as GPU.1."""
+    """A graph under OpenVINO.
+
+    The device is cpu, gpu, npu, or a plugin's own name such as GPU.1.
+    """
 
     name = "openvino"
     short = "ov"
     vendor = "openvino"
     extra = "openvino"
+    devices = ("cpu", "gpu", "npu")
+    Options = OvOptions
+
+    options: OvOptions
 
     @classmethod
-    def file_of(cls, variant: Variant, options: Options) -> str:
-        """The IR; stages, and bundles without an IR, as ONNX."""
+    def file_of(cls, variant: Variant, options: option_classes.Options) -> str:
+        """Return the IR; stages, and bundles without an IR, are ONNX files."""
         if options.stages:
             return variant.graph("stages")
         return variant.find(format="openvino") or variant.graph()
 
+    @classmethod
+    def check_device(cls, device: str) -> None:
+        """Check that OpenVINO has a plugin and hardware for the device.
+
+        Raises:
+            DeviceMismatch: it does not.
+        """
+        available = _core().available_devices
+        families = {name.split(".")[0] for name in available}
+        if device.upper() not in {*available, *families}:
+            raise DeviceMismatch(
+                f"openvino: got device {device!r}; "
+                f"this machine has: {', '.join(available)}"
+            )
+
     @property
     def version(self) -> str:
-        """OpenVINO's own version."""
+        """OpenVINO's version."""
         return str(import_openvino().__version__).split("-")[0]
 
     def _open(self) -> None:
+        from openvino import properties
+
+        self.check_device(self.device)
+        device = self.device.upper()
+        core, settings = _core(), self._settings()
+        with self._model(core) as model:
+            self._compiled = core.compile_model(model, device, settings)
+        real = self._compiled.get_property(properties.execution_devices)
+        self._assert_running_on(str(real[0]), device, f"{device}.0")
+        self._requests = threading.local()
+
+    def _settings(self) -> dict[Any, Any]:
         openvino = import_openvino()
         from openvino import properties
 
-        if self.options.tf32:
-            raise InputError(
-                "openvino: got precision tf32; TF32 is a mode of NVIDIA's GPUs: ask for fp32"
-            )
-        core = _core()
-        device = self.options.device.upper()
-        if not any(
-            known == device or known.split(".")[0] == device
-            for known in core.available_devices
-        ):
-            known = ", ".join(core.available_devices)
-            raise DeviceMismatch(
-                f"openvino: got device {self.options.device!r}; this machine has: {known}"
-            )
         hints = properties.hint
         modes = {
             "latency": hints.PerformanceMode.LATENCY,
@@ -69,57 +106,51 @@ class OvSession(Session):
         }
         if self.options.threads is not None:
             settings[properties.inference_num_threads] = self.options.threads
-        with self._model(core) as model:
-            self._compiled = core.compile_model(model, device, settings)
-        real = self._compiled.get_property(properties.execution_devices)
-        self._assert_running_on(str(real[0]), device, f"{device}.0")
-        self._requests = threading.local()
+        return settings
 
     @contextmanager
     def _model(self, core: Any) -> Iterator[Any]:
         """Yield the OpenVINO model, read from bytes; a large ONNX graph is read from private files."""
         if self.path.suffix == ".xml":
-            weights = self.path.with_suffix(".bin").name
-            content = (
-                self.graph.read(weights) if self.graph.has(weights) else b""
-            )
-            yield core.read_model(self.graph.load_ir(), content)
+            name = self.path.with_suffix(".bin").name
+            weights = self.graph.read(name) if self.graph.has(name) else b""
+            yield core.read_model(self.graph.load_ir(), weights)
             return
-        loaded = self.graph.load()
-        if loaded.fits:
-            yield self._read(core, loaded.whole())
+        graph = self.graph.load()
+        if graph.fits_in_one_piece:
+            yield self._read(core, graph.in_one_piece())
             return
-        with loaded.private() as path:
+        with graph.temporary_copy() as path:
             yield self._read(core, path)
 
     def _read(self, core: Any, source: bytes | Path) -> Any:
         try:
             return core.read_model(source)
         except Exception as error:
-            halved = (
-                self.path.suffix == ".onnx" and self.options.precision != "fp32"
-            )
-            if not halved or int(self.version.split(".")[0]) >= 2025:
+            release = int(self.version.split(".")[0])
+            if (
+                self.options.precision == "fp32"
+                or release >= _READS_EXTERNAL_FLOAT16
+            ):
                 raise
             reason = " ".join(str(error).split())[:300]
             raise RuntimeFailure(
-                f"openvino {self.version} could not read {self.path.name} ({reason}); if its weights lie beside it, expected "
-                "2025.0 or later, as those before read no float16 out of another file: pip install -U openvino, or ask for "
-                "--precision fp32"
+                f"openvino {self.version} could not read {self.path.name} "
+                f"({reason}); if its weights lie beside it, expected 2025.0 or "
+                f"later, as those before read no float16 out of another file: "
+                f"pip install -U openvino, or ask for --precision fp32"
             ) from error
 
     def _specs(self) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:
-        return _described(self._compiled.inputs), _described(
-            self._compiled.outputs
-        )
+        inputs = _specs_of(self._compiled.inputs)
+        return inputs, _specs_of(self._compiled.outputs)
 
     def _run(self, feed: Mapping[str, npt.NDArray[Any]]) -> Tensors:
-        # One request a thread: a request must not be shared while it runs.
+        # One request per thread: a request must not be shared while it runs.
         request = getattr(self._requests, "request", None)
         if request is None:
-            request = self._requests.request = (
-                self._compiled.create_infer_request()
-            )
+            request = self._compiled.create_infer_request()
+            self._requests.request = request
         results = request.infer(dict(feed), share_inputs=True)
         return {
             name: np.array(results[i]) for i, name in enumerate(self.outputs)
@@ -132,28 +163,33 @@ class OvSession(Session):
 
 @cache
 def _core() -> Any:
-    """The process's only core, which lives as long as it does.
+    """Return the process's only core, which is never freed.
 
-    Each core's CPU plugin moves the thread's signal stack to memory of its own and frees that when it goes; after two
-    cores went in the order they came, the stack is where the first one's was, and the next signal ends the process.
+    Each core's CPU plugin moves the thread's signal stack to its own memory and
+    restores the former one when it is freed. If two cores are freed in the order
+    of their creation, the stack points to freed memory, and the next signal
+    ends the process.
     """
     return import_openvino().Core()
 
 
-def _described(ports: list[Any]) -> dict[str, TensorSpec]:
-    return {
-        _name(port): TensorSpec(
-            np.dtype(port.get_element_type().to_dtype()).name,
-            tuple(
-                n.get_length() if n.is_static else None
-                for n in port.get_partial_shape()
-            ),
-        )
-        for port in ports
-    }
+def _specs_of(ports: list[Any]) -> dict[str, TensorSpec]:
+    return {_name(port): _spec(port) for port in ports}
+
+
+def _spec(port: Any) -> TensorSpec:
+    dtype = np.dtype(port.get_element_type().to_dtype()).name
+    sizes = [
+        size.get_length() if size.is_static else None
+        for size in port.get_partial_shape()
+    ]
+    return TensorSpec(dtype, tuple(sizes))
 
 
 def _name(port: Any) -> str:
-    """The graph's own name of an input or output: tensors that OpenVINO made one carry the names of both."""
+    """Return the graph's name of an input or output.
+
+    Tensors that OpenVINO merged carry the names of both.
+    """
     own = str(port.get_node().get_friendly_name()).removesuffix("/sink_port_0")
     return own if own in port.get_names() else str(port.get_any_name())

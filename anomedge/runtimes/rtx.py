@@ -1,4 +1,4 @@
-"""TensorRT for RTX: its engines are built without a GPU, for all that it supports, and finished on the GPU they run on."""
+"""TensorRT for RTX: engines are built without a GPU and finished on the GPU that runs them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from anomedge.runtimes.tensorrt.session import TensorRTSession
 __all__ = ["RtxSession"]
 
 _TURING = (7, 5)
-_BEFORE_12 = {_TURING, (8, 0), (8, 6), (8, 9)}
+_SUPPORTED_BEFORE_12 = {_TURING, (8, 0), (8, 6), (8, 9)}
 
 
 class RtxSession(TensorRTSession):
-    """A graph under TensorRT for RTX; `device` is gpu, cuda or cuda:N.
+    """A graph under TensorRT for RTX; the device is gpu, cuda or cuda:N.
 
     References:
-        TensorRT-RTX documentation, "CPU-Only AOT and TensorRT-RTX Engines": an engine runs on compute capability 8.0, 8.6,
-        8.9, 12.0 and later, unless it was built for Turing (7.5) alone.
+        TensorRT-RTX documentation, "CPU-Only AOT and TensorRT-RTX Engines": an
+        engine runs on compute capability 8.0, 8.6, 8.9, 12.0 and later, unless it
+        was built for Turing (7.5) alone.
     """
 
     name = "tensorrt-rtx"
@@ -27,16 +28,20 @@ class RtxSession(TensorRTSession):
 
     @classmethod
     def supports(cls, gpu: Gpu) -> bool:
-        """True for an RTX-class GPU."""
-        return gpu.capability in _BEFORE_12 or gpu.capability >= (12, 0)
+        """Return whether a GPU is of the RTX class."""
+        return gpu.capability in _SUPPORTED_BEFORE_12 or gpu.capability >= (
+            12,
+            0,
+        )
 
     @classmethod
-    def _needs_its_own(cls, gpu: Gpu) -> bool:
+    def _needs_own_target(cls, gpu: Gpu) -> bool:
         return gpu.capability == _TURING
 
     @classmethod
     def _advice(cls) -> str:
         return (
-            "it needs an RTX-class GPU (compute capability 7.5, 8.0, 8.6, 8.9 or 12); an engine for one can be built here: "
+            "it needs an RTX-class GPU (compute capability 7.5, 8.0, 8.6, 8.9 "
+            "or 12); an engine for one can be built here: "
             "anomedge build BUNDLE --runtime rtx"
         )

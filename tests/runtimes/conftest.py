@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from anomedge.runtimes.nvidia import gpus
-from anomedge.runtimes.nvidia.gpus import Found, Gpu
+from anomedge.runtimes.nvidia.gpus import Gpu, GpuSearch
 from tests.runtimes.fake_cuda import FakeCuda
 from tests.runtimes.fake_tensorrt import RELEASES, FakeTensorRT
 
@@ -44,7 +44,7 @@ class Machine:
         installed = tuple(
             Gpu(i, name, capability, driver) for i, name in enumerate(names)
         )
-        found = Found(installed, "" if installed else reason)
+        found = GpuSearch(installed, "" if installed else reason)
         self.cuda.names = names
         self._patch.setattr(gpus, "find", lambda: found)
 

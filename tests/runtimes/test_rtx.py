@@ -17,9 +17,10 @@ from anomedge.bundle import Bundle
 from anomedge.errors import DeviceMismatch
 from anomedge.export.bundling import ExportOptions, export
 from anomedge.precisions import PRECISIONS, written
-from anomedge.runtimes import GraphFile, Options
+from anomedge.runtimes import GraphFile
 from anomedge.runtimes.nvidia import gpus
-from anomedge.runtimes.tensorrt.builder import Order, build
+from anomedge.runtimes.tensorrt.builder import BuildRequest, build
+from anomedge.runtimes.tensorrt.options import EngineOptions
 from tests.conftest import FRAME, RUNTIMES
 from tests.runtimes.fake_cuda import FakeCuda
 from tests.runtimes.fake_tensorrt import FakeTensorRT
@@ -141,8 +142,9 @@ RECORD = """
     import json, sys, warnings
     from pathlib import Path
     import tensorrt_rtx as real
-    from anomedge.runtimes import GraphFile, Options
-    from anomedge.runtimes.tensorrt.builder import Order, build
+    from anomedge.runtimes import GraphFile
+    from anomedge.runtimes.tensorrt.builder import BuildRequest, build
+    from anomedge.runtimes.tensorrt.options import EngineOptions
 
     journal = []
     kinds = set(json.loads(sys.argv[2]))
@@ -182,8 +184,8 @@ RECORD = """
             return make
 
     warnings.simplefilter("ignore", DeprecationWarning)  # its timing cache does nothing, and says so
-    order = Order(GraphFile(Path(sys.argv[1])).load(), Options(workspace=1 << 30), portable=sys.argv[3] == "portable")
-    assert build(Module(), order).plan
+    request = BuildRequest(GraphFile(Path(sys.argv[1])).load(), EngineOptions(workspace=1 << 30), portable=sys.argv[3] == "portable")
+    assert build(Module(), request).plan
     print(json.dumps(journal))
 """
 
@@ -210,9 +212,9 @@ def test_the_fake_hears_the_calls_that_the_real_builder_hears(
     assert done.returncode == 0, done.stderr
     build(
         fake,
-        Order(
+        BuildRequest(
             GraphFile(path).load(),
-            Options(workspace=1 << 30),
+            EngineOptions(workspace=1 << 30),
             portable=how == "portable",
         ),
     )
@@ -233,8 +235,9 @@ STOPPED = """
     import json, signal, sys, threading
     from pathlib import Path
     import tensorrt_rtx
-    from anomedge.runtimes import GraphFile, Options
+    from anomedge.runtimes import GraphFile
     from anomedge.runtimes.tensorrt import builder
+    from anomedge.runtimes.tensorrt.options import EngineOptions
 
     class Say:
         def __enter__(self):
@@ -253,7 +256,7 @@ STOPPED = """
     steps, said = [], threading.Event()
     builder.waiting = lambda text: Say()
     try:
-        builder.build(tensorrt_rtx, builder.Order(GraphFile(Path(sys.argv[1])).load(), Options(), portable=True))
+        builder.build(tensorrt_rtx, builder.BuildRequest(GraphFile(Path(sys.argv[1])).load(), EngineOptions(), portable=True))
     except KeyboardInterrupt:
         print(json.dumps(steps))
 """

@@ -17,6 +17,7 @@ from anomedge.errors import (
     RuntimeMissing,
 )
 from anomedge.images import list_pictures, read_picture
+from anomedge.runtimes import vendors
 from tests.conftest import FRAME, RUNTIMES
 
 
@@ -41,7 +42,7 @@ def test_named_in_full_and_in_short():
 
 
 def test_a_missing_vendor_names_the_extra(monkeypatch):
-    monkeypatch.setattr(runtimes.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(vendors.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(RuntimeMissing, match=r"pip install 'anomedge\[ort\]'"):
         runtimes.get("ort")
     with pytest.raises(

@@ -1,7 +1,8 @@
-"""The NVIDIA GPUs of this machine, asked in a process of its own.
+"""Find the NVIDIA GPUs of this machine, in a separate process.
 
-Some vendors' runtimes end the process when there is no driver, so nothing of theirs is touched before this has found one.
-The driver's library is asked directly (`cuInit`, `cuDeviceGetCount`, ...), which needs no package.
+Some vendors' runtimes end the process when there is no driver, so they are not
+used before this module has found one. The process calls the driver's library
+directly (`cuInit`, `cuDeviceGetCount`, ...), which needs no package.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Found", "Gpu", "find"]
+__all__ = ["Gpu", "GpuSearch", "find"]
 
 _SECONDS = 60
 _KERNEL_DRIVER = Path("/proc/driver/nvidia/version")
@@ -55,9 +56,14 @@ print(json.dumps({"cuda": driver.value, "gpus": gpus}))
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU: its place among those visible, name, compute capability, driver's release and number of multiprocessors.
+    """One GPU.
 
-    Every module of a family may have one name, as those of Jetson Orin do; the multiprocessors tell them apart.
+    Attributes:
+        index: position among the visible GPUs.
+        name: name that the driver gives; all modules of Jetson Orin share one.
+        capability: compute capability.
+        driver: release of the driver, and the CUDA version that it supports.
+        processors: number of multiprocessors, which differs between modules.
     """
 
     index: int
@@ -68,7 +74,7 @@ class Gpu:
 
     @property
     def compute(self) -> str:
-        """The compute capability as people write it.
+        """The compute capability as a version number.
 
         >>> Gpu(0, "Orin", (8, 7), "CUDA 12.6").compute
         '8.7'
@@ -80,16 +86,19 @@ class Gpu:
 
 
 @dataclass(frozen=True)
-class Found:
-    """The GPUs, or why there are none."""
+class GpuSearch:
+    """The GPUs, or the reason why there are none."""
 
     gpus: tuple[Gpu, ...]
     reason: str = ""
 
 
 @cache
-def find() -> Found:
-    """The GPUs that a process of ours may use; asked once, as `CUDA_VISIBLE_DEVICES` holds for a whole process."""
+def find() -> GpuSearch:
+    """Return the GPUs that this process may use.
+
+    The result is cached, because `CUDA_VISIBLE_DEVICES` holds for a whole process.
+    """
     command = [sys.executable, "-I", "-S", "-c", _PROBE, *map(str, _ATTRIBUTES)]
     try:
         done = subprocess.run(  # noqa: S603
@@ -100,17 +109,16 @@ def find() -> Found:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Found((), f"the driver could not be asked: {error}")
+        return GpuSearch((), f"the driver could not be asked: {error}")
     if done.returncode:
-        said = (
-            " ".join(done.stderr.split())
-            or f"asking the driver ended with {done.returncode}"
+        reason = " ".join(done.stderr.split())
+        return GpuSearch(
+            (), reason or f"asking the driver ended with {done.returncode}"
         )
-        return Found((), said)
     return _read(json.loads(done.stdout))
 
 
-def _read(answer: dict[str, Any]) -> Found:
+def _read(answer: dict[str, Any]) -> GpuSearch:
     driver = _driver(answer["cuda"])
     gpus = tuple(
         Gpu(
@@ -122,26 +130,27 @@ def _read(answer: dict[str, Any]) -> Found:
         )
         for index, gpu in enumerate(answer["gpus"])
     )
-    return Found(gpus, "" if gpus else "the driver has no GPU for this process")
+    return GpuSearch(
+        gpus, "" if gpus else "the driver has no GPU for this process"
+    )
 
 
 def _driver(cuda: int) -> str:
-    """The driver's own release where the system tells it, with the CUDA that it speaks: engines depend on both."""
+    """Format the CUDA version and, where the system states it, the driver's release.
+
+    Engines depend on both.
+    """
     parts = [f"CUDA {cuda // 1000}.{cuda % 1000 // 10}"]
     for path in (_KERNEL_DRIVER, _JETSON):
         try:
-            parts.append(
-                " ".join(
-                    path.read_text(errors="replace").splitlines()[0].split()
-                )
-            )
+            first_line = path.read_text(errors="replace").splitlines()[0]
+            parts.append(" ".join(first_line.split()))
         except (OSError, IndexError):
             continue
-    releases = [
-        re.search(r"\d+\.\d+(\.\d+)?", text) if "NVRM" in text else None
-        for text in parts
-    ]
-    return ", ".join(
-        match[0] if match else text[:120]
-        for match, text in zip(releases, parts, strict=True)
-    )
+    return ", ".join(_release(text) for text in parts)
+
+
+def _release(text: str) -> str:
+    """Return the release in the kernel driver's line; other text unchanged."""
+    match = re.search(r"\d+\.\d+(\.\d+)?", text)
+    return match[0] if match and "NVRM" in text else text[:120]

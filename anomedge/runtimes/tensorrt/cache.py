@@ -1,14 +1,14 @@
-"""Engines kept on the device that built them: beside the bundle, under a fingerprint, with a hash written beside each.
+"""Cache of engines on the device that built them, beside the bundle, under a fingerprint.
 
 ::
 
     part.anomedge.engines/
-      model.onnx.trt.4f0c...e1.1-1-8.engine        what the builder gave
-      model.onnx.trt.4f0c...e1.1-1-8.engine.json   its fingerprint in full, its hash, how long it took
-      trt.91b2...77.timing                         how fast the builder found which kernels; with a `.json` as well
+      model.onnx.trt.4f0c...e1.1-1-8.engine        serialised engine
+      model.onnx.trt.4f0c...e1.1-1-8.engine.json   fingerprint, hash, build time
+      trt.91b2...77.timing                         timing cache; with a `.json` too
 
-A folder of its own beside the bundle, as the bundle's hash covers all that is inside. An engine is code for a GPU: take
-such a folder from nobody whose programs you would not run.
+The folder lies beside the bundle because the bundle's hash covers all files
+inside. An engine is code for a GPU: do not use a cache from an untrusted source.
 """
 
 from __future__ import annotations
@@ -25,36 +25,35 @@ from typing import Any
 
 from anomedge.bundle import MANIFEST
 from anomedge.errors import OutputError
-from anomedge.files import (
-    JsonError,
-    atomic_file,
-    canonical_json,
-    open_plain,
-    read_json,
-    sha256_of_bytes,
+from anomedge.files import sha256_of_bytes
+from anomedge.runtimes.options import Batches
+from anomedge.runtimes.tensorrt.cache_records import (
+    CachedEngine,
+    batches_in_name,
+    key_of,
+    purpose_of,
+    read_entry,
+    read_record,
+    record_path,
+    write_entry,
 )
 
-__all__ = ["Batches", "Engine", "Store", "store_of"]
+__all__ = ["CachedEngine", "EngineCache", "engine_cache"]
 
-Batches = tuple[int, int, int]
-
-_RECORD_LIMIT = 1 << 20
-_KEY = 16
-_BEING_WRITTEN = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.tmp")
+_OWNER_LENGTH = 16
+_TEMPORARY_NAME = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.tmp")
 
 
 @dataclass(frozen=True)
-class Engine:
-    """A serialised engine, where it is kept, and what was written of it."""
+class EngineCache:
+    """The engines of one graph under one runtime.
 
-    path: Path
-    plan: bytes
-    record: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Store:
-    """Folders to look in, in order; an engine is written to the first that can be written to."""
+    Args:
+        folders: folders to search, in order; engines are written to the first
+            writable one.
+        graph: file name of the graph.
+        runtime: short name of the runtime.
+    """
 
     folders: tuple[Path, ...]
     graph: str
@@ -62,256 +61,201 @@ class Store:
 
     def find(
         self, facts: Mapping[str, Any], batches: Batches, *, exact: bool = False
-    ) -> Engine | None:
-        """The engine of these very facts, or None.
+    ) -> CachedEngine | None:
+        """Return the engine of these facts, or None.
 
-        Another range of batches serves where it holds the one asked for, unless `exact` or a usual size of its own was
-        asked for. One whose bytes are not those that were written is not read.
+        An engine of a wider range of batches is accepted, unless `exact` is set or
+        the typical batch differs from the smallest. An engine whose bytes have
+        changed is never returned.
         """
-        key = _key(facts)
         for folder in self.folders:
-            for path in self._candidates(folder, key, batches, exact):
-                if (
-                    engine := _read(
-                        path, {**facts, "batches": list(path_batches(path))}
-                    )
-                ) is not None:
+            for path in self._candidates(folder, facts, batches, exact):
+                built_for = list(batches_in_name(path))
+                engine = read_entry(path, {**facts, "batches": built_for})
+                if engine is not None:
                     return engine
         return None
 
     def _candidates(
-        self, folder: Path, key: str, batches: Batches, exact: bool
+        self,
+        folder: Path,
+        facts: Mapping[str, Any],
+        batches: Batches,
+        exact: bool,
     ) -> list[Path]:
+        key = key_of(facts)
         own = folder / self._name(key, batches)
         if exact or batches[1] != batches[0]:
             return [own]
-        others = folder.glob(
-            f"{_escaped(self.graph)}.{self.runtime}.{key}.*.engine"
-        )
         wider = [
             path
-            for path in others
-            if path != own and _holds(path_batches(path), batches)
+            for path in folder.glob(f"{self._pattern}.{key}.*.engine")
+            if path != own and _contains(batches_in_name(path), batches)
         ]
-        return [own, *sorted(wider, key=lambda path: path_batches(path)[2])]
+        return [own, *sorted(wider, key=_largest_batch)]
 
-    def keep(
+    def save(
         self,
         folder: Path,
         facts: Mapping[str, Any],
         batches: Batches,
         plan: bytes,
         **more: Any,
-    ) -> Engine:
-        """Write an engine, then what is known of it; one that it takes the place of goes.
+    ) -> CachedEngine:
+        """Write the engine and its record; delete superseded engines.
+
+        Args:
+            folder: folder to write to, of `writable_folder`.
+            facts: all facts that the engine depends on, except its batches.
+            batches: smallest, typical and largest batch.
+            plan: the serialised engine.
+            more: further entries of the record.
 
         Raises:
             OutputError: the folder cannot be written to.
         """
         record = {"fingerprint": {**facts, "batches": list(batches)}, **more}
-        path = folder / self._name(_key(facts), batches)
-        written = _write(path, plan, record)
-        for old in self._superseded(path, written):
-            with suppress(
-                OSError
-            ):  # somebody else's, perhaps: it is only in the way
-                old.unlink()
-                _record_of(old).unlink()
-        return Engine(path, plan, written)
+        path = folder / self._name(key_of(facts), batches)
+        written = write_entry(path, plan, record)
+        for superseded in self._superseded(path, written):
+            # Another user's file may not be deletable; it only takes space.
+            with suppress(OSError):
+                superseded.unlink()
+                record_path(superseded).unlink()
+        return CachedEngine(path, plan, written)
 
     def _superseded(self, path: Path, record: Mapping[str, Any]) -> list[Path]:
-        """Engines that differ in nothing but the driver or the state of the graph; another release's may be in use."""
-        others = path.parent.glob(
-            f"{_escaped(self.graph)}.{self.runtime}.*.engine"
-        )
-        wanted = _purpose(record)
+        """Return engines that differ only in driver or graph.
+
+        Engines of another release may be in use and are kept.
+        """
+        purpose = purpose_of(record)
+        others = path.parent.glob(f"{self._pattern}.*.engine")
         return [
             other
             for other in others
-            if other != path and _purpose(_load(_record_of(other))) == wanted
+            if other != path
+            and purpose_of(read_record(record_path(other))) == purpose
         ]
 
-    def timing(self, facts: Mapping[str, Any]) -> bytes:
-        """The timing cache of this device, nothing without one."""
-        paths = (
-            folder / f"{self.runtime}.{_key(facts)}.timing"
-            for folder in self.folders
-        )
-        found = (_read(path, facts) for path in paths)
-        return next(
-            (engine.plan for engine in found if engine is not None), b""
-        )
+    def load_timing(self, facts: Mapping[str, Any]) -> bytes:
+        """Return the timing cache of these facts; empty if there is none."""
+        for folder in self.folders:
+            entry = read_entry(folder / self._timing_name(facts), facts)
+            if entry is not None:
+                return entry.plan
+        return b""
 
-    def keep_timing(
+    def save_timing(
         self, folder: Path, facts: Mapping[str, Any], content: bytes
     ) -> None:
-        """Write a timing cache. It only saves time, so a failure to is none."""
+        """Write a timing cache; ignore a failure, because it only saves time."""
+        record = {"fingerprint": dict(facts)}
         with suppress(OutputError):
-            _write(
-                folder / f"{self.runtime}.{_key(facts)}.timing",
-                content,
-                {"fingerprint": dict(facts)},
-            )
+            write_entry(folder / self._timing_name(facts), content, record)
+
+    def _timing_name(self, facts: Mapping[str, Any]) -> str:
+        return f"{self.runtime}.{key_of(facts)}.timing"
 
     def _name(self, key: str, batches: Batches) -> str:
-        return f"{self.graph}.{self.runtime}.{key}.{'-'.join(str(n) for n in batches)}.engine"
+        sizes = "-".join(str(batch) for batch in batches)
+        return f"{self.graph}.{self.runtime}.{key}.{sizes}.engine"
+
+    @property
+    def _pattern(self) -> str:
+        """Start of the names of this cache's engines, escaped for `glob`."""
+        escaped = re.sub(r"([*?\[])", r"[\1]", self.graph)
+        return f"{escaped}.{self.runtime}"
 
     @contextmanager
-    def place(self) -> Iterator[Path]:
-        """The folder to write to, chosen before long work and not after it; without a word of it where that fails.
+    def writable_folder(self) -> Iterator[Path]:
+        """Yield a writable folder, chosen before long work; remove it if left empty.
 
         Raises:
-            OutputError: none can be written to.
+            OutputError: no folder can be written to.
         """
-        folder = self._writable()
+        folder = self._first_writable()
         try:
             yield folder
         finally:
             with suppress(OSError):
-                folder.rmdir()  # where nothing came into it
+                folder.rmdir()
 
-    def _writable(self) -> Path:
-        reasons = []
-        for place, folder in enumerate(self.folders):
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryFile(dir=folder):
-                    pass
-            except OSError as error:
-                reasons.append(f"{folder}: {error.strerror or error}")
-                continue
-            if place:
-                warnings.warn(
-                    f"{reasons[0]}; the engine is kept in {folder}",
-                    stacklevel=4,
-                )
-            return folder
+    def _first_writable(self) -> Path:
+        faults: list[str] = []
+        for folder in self.folders:
+            fault = _write_fault(folder)
+            if not fault:
+                if faults:
+                    warnings.warn(
+                        f"{faults[0]}; the engine is kept in {folder}",
+                        stacklevel=4,
+                    )
+                return folder
+            faults.append(fault)
         raise OutputError(
-            f"no place for an engine ({'; '.join(reasons)}); give a writable folder as the cache"
+            f"no place for an engine ({'; '.join(faults)}); "
+            f"give a writable folder as the cache"
         )
 
 
-def store_of(path: Path, runtime: str, cache: Path | None) -> Store:
-    """Where the engines of a graph's file are kept.
+def engine_cache(path: Path, runtime: str, cache: Path | None) -> EngineCache:
+    """Return the cache of a graph's engines.
 
-    The folder asked for; else beside its bundle, or where that cannot be written to, in the user's own cache.
+    Args:
+        path: file of the graph.
+        runtime: short name of the runtime.
+        cache: the user's folder; when None, a folder beside the bundle, or in the
+            user's cache if that cannot be written to.
     """
     if cache is not None:
-        return Store((cache,), path.name, runtime)
-    beside, users = _owner(path), _users()
-    own = (
-        ()
-        if users is None
-        else (users / sha256_of_bytes(os.fsencode(beside))[:_KEY],)
-    )
-    return Store((beside, *own), path.name, runtime)
+        return EngineCache((cache,), path.name, runtime)
+    folders = [_folder_beside(path)]
+    user_cache = _user_cache()
+    if user_cache is not None:
+        owner = sha256_of_bytes(os.fsencode(folders[0]))[:_OWNER_LENGTH]
+        folders.append(user_cache / owner)
+    return EngineCache(tuple(folders), path.name, runtime)
 
 
-def _owner(path: Path) -> Path:
-    """`X.engines` beside the bundle that holds the file, else beside the file; under its final name while it is written."""
-    whole = path.absolute()
-    bundle = next(
-        (
-            folder
-            for folder in list(whole.parents)[:2]
-            if (folder / MANIFEST).is_file()
-        ),
-        whole,
-    )
-    final = _BEING_WRITTEN.fullmatch(bundle.name)
-    return bundle.with_name(f"{final[1] if final else bundle.name}.engines")
+def _folder_beside(path: Path) -> Path:
+    """Return `X.engines` beside the bundle that contains the file, else beside the file.
+
+    A bundle that is being written has a temporary name; the final name is used.
+    """
+    owner = path.absolute()
+    for folder in list(owner.parents)[:2]:
+        if (folder / MANIFEST).is_file():
+            owner = folder
+            break
+    temporary = _TEMPORARY_NAME.fullmatch(owner.name)
+    name = temporary[1] if temporary else owner.name
+    return owner.with_name(f"{name}.engines")
 
 
-def _users() -> Path | None:
-    """The user's cache, None for a user without a home."""
+def _user_cache() -> Path | None:
+    """Return the user's cache folder; None for a user without a home."""
     given = os.environ.get("XDG_CACHE_HOME")
     try:
-        return (
-            (Path(given) if given else Path.home() / ".cache")
-            / "anomedge"
-            / "engines"
-        )
+        root = Path(given) if given else Path.home() / ".cache"
     except RuntimeError:
         return None
+    return root / "anomedge" / "engines"
 
 
-def path_batches(path: Path) -> Batches:
-    """The range in an engine's name; one that holds nothing where it has none."""
-    found = re.search(r"\.(\d+)-(\d+)-(\d+)\.engine$", path.name)
-    return (int(found[1]), int(found[2]), int(found[3])) if found else (1, 1, 0)
+def _write_fault(folder: Path) -> str:
+    """Create a folder and a file in it; return the reason of a failure, or ""."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        return f"{folder}: {error.strerror or error}"
 
 
-def _purpose(record: Mapping[str, Any] | None) -> Any:
-    """What an engine is for, whatever the driver and the graph are at the moment; None where its record does not say."""
-    fingerprint = (record or {}).get("fingerprint")
-    if not isinstance(fingerprint, dict) or not isinstance(
-        fingerprint.get("device"), dict
-    ):
-        return None
-    device = {
-        name: value
-        for name, value in fingerprint["device"].items()
-        if name != "driver"
-    }
-    owner = (record or {}).get(
-        "owner"
-    )  # in a folder of several bundles' engines, each replaces its own
-    return (
-        owner,
-        device,
-        *(fingerprint.get(name) for name in ("version", "options", "batches")),
-    )
-
-
-def _holds(wide: Batches, narrow: Batches) -> bool:
+def _contains(wide: Batches, narrow: Batches) -> bool:
     return wide[0] <= narrow[0] and narrow[2] <= wide[2]
 
 
-def _key(facts: Mapping[str, Any]) -> str:
-    return sha256_of_bytes(canonical_json(facts))[:_KEY]
-
-
-def _escaped(text: str) -> str:
-    return re.sub(r"([*?\[])", r"[\1]", text)
-
-
-def _record_of(path: Path) -> Path:
-    return path.with_name(f"{path.name}.json")
-
-
-def _write(
-    path: Path, content: bytes, record: Mapping[str, Any]
-) -> dict[str, Any]:
-    """First the content, then its record: a crash between the two leaves what nobody reads."""
-    full = {**record, "sha256": sha256_of_bytes(content), "bytes": len(content)}
-    with atomic_file(path, force=True) as temporary:
-        temporary.write_bytes(content)
-    with atomic_file(_record_of(path), force=True) as temporary:
-        temporary.write_bytes(canonical_json(full))
-    return full
-
-
-def _read(path: Path, facts: Mapping[str, Any]) -> Engine | None:
-    """What was written under these facts, whole; None where it is missing, another's or changed."""
-    record = _load(_record_of(path))
-    if record is None or record.get("fingerprint") != dict(facts):
-        return None
-    try:
-        if path.stat().st_size != record.get("bytes"):
-            return None
-        with open_plain(path) as file:
-            content = file.read()
-    except OSError:
-        return None
-    return (
-        Engine(path, content, record)
-        if sha256_of_bytes(content) == record.get("sha256")
-        else None
-    )
-
-
-def _load(path: Path) -> dict[str, Any] | None:
-    try:
-        return read_json(path, _RECORD_LIMIT, links=True)
-    except (OSError, JsonError):
-        return None
+def _largest_batch(path: Path) -> int:
+    return batches_in_name(path)[2]

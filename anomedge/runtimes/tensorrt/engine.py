@@ -1,4 +1,4 @@
-"""The engine of a graph on a device: the one kept from before, or a new one."""
+"""Find or build the engine of a graph on a device."""
 
 from __future__ import annotations
 
@@ -8,125 +8,139 @@ from dataclasses import dataclass
 from typing import Any
 
 from anomedge.files import sha256_of_bytes
-from anomedge.runtimes.base import Options
-from anomedge.runtimes.graph_file import Loaded
+from anomedge.runtimes.graph_file import GraphContent
 from anomedge.runtimes.nvidia.cuda import Cuda
 from anomedge.runtimes.nvidia.gpus import Gpu
-from anomedge.runtimes.tensorrt.builder import Order, Product, build
-from anomedge.runtimes.tensorrt.cache import Engine, Store, store_of
+from anomedge.runtimes.tensorrt.builder import (
+    BuildOutput,
+    BuildRequest,
+    build,
+)
+from anomedge.runtimes.tensorrt.cache import (
+    CachedEngine,
+    EngineCache,
+    engine_cache,
+)
+from anomedge.runtimes.tensorrt.options import EngineOptions
 
-__all__ = ["Made", "Maker"]
+__all__ = ["BuiltEngine", "EngineBuilder"]
 
-_RULES = 1
-"""Of `_building`; a change of what it tells the builder is another number, so that no older engine is taken for its own."""
+_RULES_VERSION = 1
+"""Version of the builder's configuration; raised when it changes, so that no older engine is used."""
+
+_FINGERPRINT_OPTIONS = (
+    "tf32",
+    "workspace",
+    "version_compatible",
+    "hardware_compatible",
+)
 
 
 @dataclass(frozen=True)
-class Made:
+class BuiltEngine:
     """An engine, and whether it was built just now."""
 
-    engine: Engine
+    engine: CachedEngine
     fresh: bool
 
 
 @dataclass(frozen=True)
-class Maker:
-    """Finds or builds the engine of one graph.
+class EngineBuilder:
+    """Find or build the engine of one graph.
 
     Args:
         trt: the vendor's module.
-        runtime: short name.
-        graph: the ONNX graph in memory; the engine is built from these bytes and stored under their digests.
-        options: how it is to be built.
-        gpu: what it is to run on; None where the release builds without one.
-        targets: compute capabilities of a portable engine, which then holds for every such GPU.
-        own: a portable engine for the GPU's own capability alone.
+        runtime: short name of the runtime.
+        graph: the ONNX graph in memory; the engine is built from these bytes and
+            stored under their digests.
+        options: the user's options.
+        gpu: the GPU that runs the engine; None if the release builds without one.
+        targets: compute capabilities of a portable engine, which then serves every
+            such GPU.
+        own_target: build a portable engine for the GPU's own capability only.
     """
 
     trt: Any
     runtime: str
-    graph: Loaded
-    options: Options
+    graph: GraphContent
+    options: EngineOptions
     gpu: Gpu | None
     targets: tuple[str, ...] = ()
-    own: bool = False
+    own_target: bool = False
 
-    def engine(self, *, exact: bool = False, force: bool = False) -> Made:
-        """The kept engine of these very facts, or one built now and kept.
+    def find_or_build(
+        self, *, exact: bool = False, force: bool = False
+    ) -> BuiltEngine:
+        """Return the engine from the cache, or build and store it.
+
+        Args:
+            exact: do not accept an engine of a wider range of batches.
+            force: build without looking into the cache.
 
         Raises:
-            InputError, VendorError, OutputError: it cannot be built, or not be kept.
+            InputError, VendorError, OutputError: it cannot be built or stored.
         """
-        store, facts = (
-            store_of(self.graph.path, self.runtime, self.options.cache),
-            self.facts(),
-        )
-        kept = (
-            None
-            if force
-            else store.find(facts, self.options.batches, exact=exact)
-        )
-        return (
-            Made(kept, fresh=False)
-            if kept is not None
-            else Made(self._built(store, facts), fresh=True)
-        )
+        cache = engine_cache(self.graph.path, self.runtime, self.options.cache)
+        facts = self.facts()
+        if not force:
+            found = cache.find(facts, self.options.batches, exact=exact)
+            if found is not None:
+                return BuiltEngine(found, fresh=False)
+        return BuiltEngine(self._build(cache, facts), fresh=True)
 
-    def _built(self, store: Store, facts: dict[str, Any]) -> Engine:
-        # How fast kernels are is this release's and this GPU's own, whatever else the engine may run on.
-        device = (
-            self._exact_device(self.gpu)
-            if self.gpu is not None
-            else facts["device"]
-        )
-        known = {"version": str(self.trt.__version__), "device": device}
-        with store.place() as folder:
+    def _build(self, cache: EngineCache, facts: dict[str, Any]) -> CachedEngine:
+        timing_facts = self._timing_facts(facts)
+        with cache.writable_folder() as folder:
             start = time.perf_counter()
-            product = self._product(store.timing(known))
+            output = self._output(cache.load_timing(timing_facts))
             seconds = round(time.perf_counter() - start, 3)
-            if product.timing:
-                store.keep_timing(folder, known, product.timing)
+            if output.timing:
+                cache.save_timing(folder, timing_facts, output.timing)
             owner = sha256_of_bytes(os.fsencode(self.graph.path.absolute()))
-            return store.keep(
+            return cache.save(
                 folder,
                 facts,
                 self.options.batches,
-                product.plan,
+                output.plan,
                 seconds=seconds,
                 owner=owner,
             )
 
-    def _product(self, timing: bytes) -> Product:
-        gpu = self.gpu
-        order = Order(
+    def _timing_facts(self, facts: dict[str, Any]) -> dict[str, Any]:
+        """Return the facts that kernel timings depend on: release and GPU."""
+        device = facts["device"]
+        if self.gpu is not None:
+            device = self._exact_device(self.gpu)
+        return {"version": str(self.trt.__version__), "device": device}
+
+    def _output(self, timing: bytes) -> BuildOutput:
+        request = BuildRequest(
             graph=self.graph,
             options=self.options,
             portable=bool(self.targets),
-            targets=self.targets if self.own else (),
+            targets=self.targets if self.own_target else (),
             timing=timing,
-            prepare=(lambda: None)
-            if gpu is None or self.targets
-            else (lambda: Cuda.load().use(gpu.index)),
+            select_gpu=self._select_gpu,
         )
-        return build(self.trt, order)
+        return build(self.trt, request)
+
+    def _select_gpu(self) -> None:
+        if self.gpu is not None and not self.targets:
+            Cuda.load().use(self.gpu.index)
 
     def facts(self) -> dict[str, Any]:
-        """All that an engine depends on but its batches."""
-        options = (
-            "tf32",
-            "workspace",
-            "version_compatible",
-            "hardware_compatible",
-            "dla",
-        )
+        """Return all facts that an engine depends on, except its batches."""
+        options: dict[str, Any] = {
+            name: getattr(self.options, name) for name in _FINGERPRINT_OPTIONS
+        }
+        options["dla"] = self.options.dla_core()
+        version = str(self.trt.__version__)
         return {
-            "rules": _RULES,
-            "version": "any"
-            if self.options.version_compatible
-            else str(self.trt.__version__),
+            "rules": _RULES_VERSION,
+            "version": "any" if self.options.version_compatible else version,
             "device": self._device(),
             "graph": self.graph.digests,
-            "options": {name: getattr(self.options, name) for name in options},
+            "options": options,
         }
 
     def _device(self) -> dict[str, str]:

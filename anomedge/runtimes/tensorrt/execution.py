@@ -1,7 +1,7 @@
-"""An engine at work: one context with a stream, memory for the largest batch, and where asked for a recorded run.
+"""Run an engine: one context with a stream, memory for the largest batch, and an optional CUDA graph.
 
-The host's side of the memory is pinned, so copies need no staging. A recorded run (a CUDA graph) holds addresses and
-shapes, so it is recorded again when a shape changes.
+Host memory is pinned, so copies need no staging. A CUDA graph contains addresses
+and shapes, so it is recorded again when a shape changes.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from anomedge.errors import InputError
-from anomedge.runtimes.base import Tensors, TensorSpec
 from anomedge.runtimes.nvidia.cuda import Buffer, Cuda
-from anomedge.runtimes.tensorrt.log import VendorError, listen
+from anomedge.runtimes.specs import Tensors, TensorSpec
+from anomedge.runtimes.tensorrt.log import logger_of
+from anomedge.runtimes.tensorrt.options import EngineOptions
+from anomedge.runtimes.vendors import VendorError
 
-__all__ = ["Execution", "Port", "UnreadableEngine"]
+__all__ = ["EngineTensor", "Execution", "UnreadableEngine"]
 
 _TYPES = {
     "BOOL": "bool",
@@ -31,32 +33,56 @@ _TYPES = {
     "UINT8": "uint8",
 }
 
+Shape = tuple[int, ...]
+
 
 class UnreadableEngine(VendorError):
-    """The release does not read what it is given as an engine."""
+    """The release cannot deserialise the engine."""
 
 
 @dataclass(frozen=True)
-class Port:
-    """An input or output of the engine; -1 in its shape is any size from `least` to `largest`."""
+class EngineTensor:
+    """An input or output of the engine.
+
+    Attributes:
+        shape: -1 stands for any size from `smallest` to `largest`.
+    """
 
     name: str
     dtype: str
-    shape: tuple[int, ...]
+    shape: Shape
     is_input: bool
-    least: tuple[int, ...]
-    largest: tuple[int, ...]
+    smallest: Shape
+    largest: Shape
 
     @property
     def spec(self) -> TensorSpec:
-        """As a session describes it."""
-        return TensorSpec(
-            self.dtype, tuple(None if size < 0 else size for size in self.shape)
+        """Type and shape, as a session describes them."""
+        sizes = (None if size < 0 else size for size in self.shape)
+        return TensorSpec(self.dtype, tuple(sizes))
+
+    def check(self, shape: Shape) -> None:
+        """Raise InputError unless the engine was built for a shape of this input."""
+        if self.smallest <= shape <= self.largest:
+            return
+        batch, low, high = shape[0], self.smallest[0], self.largest[0]
+        raise InputError(
+            f"input {self.name!r}: got a batch of {batch}; this engine takes "
+            f"{low} to {high}: build one for more with anomedge build --batch "
+            f"{min(batch, low)} {max(batch, high)}, or give smaller batches"
         )
 
 
 class Execution:
-    """A deserialised engine, ready to run on one GPU; to be called by one thread at a time."""
+    """A deserialised engine on one GPU; one thread at a time may call it.
+
+    Args:
+        trt: the vendor's module.
+        cuda: CUDA's runtime.
+        gpu: index of the GPU.
+        plan: the serialised engine.
+        options: the options that the engine was built with.
+    """
 
     def __init__(
         self,
@@ -64,207 +90,209 @@ class Execution:
         cuda: Cuda,
         gpu: int,
         plan: bytes,
-        *,
-        record: bool,
-        host_code: bool,
-        dla: int | None,
+        options: EngineOptions,
     ) -> None:
-        self._cuda, self._gpu, self._record = cuda, gpu, record
+        self._trt, self._cuda, self._gpu = trt, cuda, gpu
+        self._options = options
         self._stream: Any = None
         self._runtime: Any = None
         self._engine: Any = None
         self._context: Any = None
         self._graph: Any = None
         self._buffers: dict[str, Buffer] = {}
-        self._given: dict[str, tuple[int, ...]] = {}
-        self._results: dict[str, tuple[int, ...]] = {}
-        log, self._lines = listen(trt)
+        self._input_shapes: dict[str, Shape] = {}
+        self._output_shapes: dict[str, Shape] = {}
+        self.tensors: list[EngineTensor] = []
+        self._logger, self._recorder = logger_of(trt)
         try:
-            cuda.use(gpu)
-            # Apart from the default stream: a recording must not meet what others do there.
-            self._stream = cuda(
-                "cudaStreamCreateWithFlags", cuda.api.cudaStreamNonBlocking
-            )
-            self._runtime = trt.Runtime(log)
-            self._engine = self._deserialised(plan, host_code, dla)
-            names = [
-                self._engine.get_tensor_name(i)
-                for i in range(self._engine.num_io_tensors)
-            ]
-            self.ports = [self._port(trt, name) for name in names]
-            self._context = self._engine.create_execution_context()
-            if self._context is None:
-                raise self._lines.failure(
-                    "no room for the engine's activations"
-                )
-            self._allocate()
+            self._open(plan)
         except BaseException:
             self.close()
             raise
 
-    def _deserialised(
-        self, plan: bytes, host_code: bool, dla: int | None
-    ) -> Any:
-        if host_code:
-            self._runtime.engine_host_code_allowed = True  # a version-compatible engine brings the runtime that reads it
-        if dla is not None:
-            self._runtime.DLA_core = dla
+    def _open(self, plan: bytes) -> None:
+        cuda = self._cuda
+        cuda.use(self._gpu)
+        # Not the default stream: other work there would disturb a recording.
+        flags = cuda.api.cudaStreamNonBlocking
+        self._stream = cuda("cudaStreamCreateWithFlags", flags)
+        self._runtime = self._trt.Runtime(self._logger)
+        self._engine = self._deserialise(plan)
+        for i in range(self._engine.num_io_tensors):
+            name = self._engine.get_tensor_name(i)
+            self.tensors.append(self._tensor(name))
+        self._context = self._engine.create_execution_context()
+        if self._context is None:
+            raise self._recorder.error("no room for the engine's activations")
+        self._allocate()
+
+    def _deserialise(self, plan: bytes) -> Any:
+        if self._options.version_compatible:
+            # Such an engine contains the runtime that reads it.
+            self._runtime.engine_host_code_allowed = True
+        core = self._options.dla_core()
+        if core is not None:
+            self._runtime.DLA_core = core
         engine = self._runtime.deserialize_cuda_engine(plan)
         if engine is None:
-            raise self._lines.failure(
+            raise self._recorder.error(
                 "the engine cannot be read", kind=UnreadableEngine
             )
         return engine
 
-    def _port(self, trt: Any, name: str) -> Port:
-        # No local name for the engine: a traceback that holds it would keep it open after its stream.
-        kind, shape = (
-            self._engine.get_tensor_dtype(name).name,
-            tuple(self._engine.get_tensor_shape(name)),
-        )
-        if kind not in _TYPES:
+    def _tensor(self, name: str) -> EngineTensor:
+        # No local variable holds the engine: a traceback would keep it alive
+        # after its stream.
+        dtype = self._engine.get_tensor_dtype(name).name
+        shape = tuple(self._engine.get_tensor_shape(name))
+        if dtype not in _TYPES:
             raise VendorError(
-                f"{name!r} is of type {kind}; expected one of: {', '.join(_TYPES)}"
+                f"{name!r} is of type {dtype}; "
+                f"expected one of: {', '.join(_TYPES)}"
             )
-        is_input = self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
-        least = largest = shape
+        mode = self._engine.get_tensor_mode(name)
+        is_input = mode == self._trt.TensorIOMode.INPUT
+        smallest = largest = shape
         if is_input and any(size < 0 for size in shape):
             low, _, high = self._engine.get_tensor_profile_shape(name, 0)
-            least, largest = tuple(low), tuple(high)
-        return Port(name, _TYPES[kind], shape, is_input, least, largest)
+            smallest, largest = tuple(low), tuple(high)
+        return EngineTensor(
+            name, _TYPES[dtype], shape, is_input, smallest, largest
+        )
+
+    @property
+    def inputs(self) -> list[EngineTensor]:
+        """The engine's inputs."""
+        return [tensor for tensor in self.tensors if tensor.is_input]
+
+    @property
+    def outputs(self) -> list[EngineTensor]:
+        """The engine's outputs."""
+        return [tensor for tensor in self.tensors if not tensor.is_input]
 
     def _allocate(self) -> None:
-        """Memory for the largest shapes, at addresses that stay."""
-        self._shape(
-            {port.name: port.largest for port in self.ports if port.is_input}
+        """Allocate memory for the largest shapes; addresses never change."""
+        self._set_shapes(
+            {tensor.name: tensor.largest for tensor in self.inputs}
         )
-        largest = self._given | self._results
-        for port in self.ports:
-            buffer = self._buffers[port.name] = Buffer(
-                self._cuda, port.dtype, largest[port.name]
-            )
+        largest = self._input_shapes | self._output_shapes
+        for tensor in self.tensors:
+            buffer = Buffer(self._cuda, tensor.dtype, largest[tensor.name])
+            self._buffers[tensor.name] = buffer
             buffer.allocate()
-            if not self._context.set_tensor_address(port.name, buffer.device):
-                raise self._lines.failure(f"{port.name!r} takes no address")
+            address = buffer.device
+            if not self._context.set_tensor_address(tensor.name, address):
+                raise self._recorder.error(f"{tensor.name!r} takes no address")
 
     def run(self, feed: Mapping[str, npt.NDArray[Any]]) -> Tensors:
-        """Named arrays in, new arrays out.
+        """Run a feed; return new arrays by name.
 
         Raises:
-            InputError: a batch outside what the engine was built for.
+            InputError: the engine was not built for the batch.
             VendorError: the engine or CUDA failed.
         """
         self._cuda.use(self._gpu)
-        self._check(feed)
+        for tensor in self.inputs:
+            tensor.check(feed[tensor.name].shape)
         try:
-            self._shape({name: array.shape for name, array in feed.items()})
-            for name, array in feed.items():
-                np.copyto(self._buffers[name].view(array.shape), array)
-            if self._record:
-                self._replay()
-            else:
-                self._enqueue()
-            self._cuda("cudaStreamSynchronize", self._stream)
+            self._run(feed)
         except BaseException:
-            self._given = {}  # what the context holds is not known any more
+            # The state of the context is unknown; set the shapes again.
+            self._input_shapes = {}
             raise
         return {
             name: self._buffers[name].view(shape).copy()
-            for name, shape in self._results.items()
+            for name, shape in self._output_shapes.items()
         }
 
-    def _check(self, feed: Mapping[str, npt.NDArray[Any]]) -> None:
-        for port in self.ports:
-            if (
-                port.is_input
-                and not port.least <= feed[port.name].shape <= port.largest
-            ):
-                count, least, largest = (
-                    len(feed[port.name]),
-                    port.least[0],
-                    port.largest[0],
-                )
-                raise InputError(
-                    f"input {port.name!r}: got a batch of {count}; this engine takes {least} to {largest}: build one for "
-                    f"more with anomedge build --batch {min(count, least)} {max(count, largest)}, or give smaller batches"
-                )
+    def _run(self, feed: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._set_shapes({name: array.shape for name, array in feed.items()})
+        for name, array in feed.items():
+            np.copyto(self._buffers[name].view(array.shape), array)
+        if self._options.cuda_graph:
+            self._replay()
+        else:
+            self._enqueue()
+        self._cuda("cudaStreamSynchronize", self._stream)
 
-    def _shape(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        if shapes == self._given:
+    def _set_shapes(self, shapes: Mapping[str, Shape]) -> None:
+        if shapes == self._input_shapes:
             return
-        self._forget_graph()
+        self._free_graph()
         for name, shape in shapes.items():
             if not self._context.set_input_shape(name, shape):
-                raise self._lines.failure(f"{name!r} takes no {shape}")
-        self._results = {
-            port.name: tuple(self._context.get_tensor_shape(port.name))
-            for port in self.ports
-            if not port.is_input
-        }
-        if unknown := [
-            name
-            for name, shape in self._results.items()
-            if any(size < 0 for size in shape)
-        ]:
-            raise VendorError(
-                f"the size of {unknown[0]!r} depends on the data; expected one that the batch fixes"
-            )
-        self._given = dict(shapes)
+                raise self._recorder.error(f"{name!r} takes no {shape}")
+        self._output_shapes = {}
+        for tensor in self.outputs:
+            shape = tuple(self._context.get_tensor_shape(tensor.name))
+            if any(size < 0 for size in shape):
+                raise VendorError(
+                    f"the size of {tensor.name!r} depends on the data; "
+                    f"expected one that the batch fixes"
+                )
+            self._output_shapes[tensor.name] = shape
+        self._input_shapes = dict(shapes)
 
     def _enqueue(self) -> None:
-        for name, shape in self._given.items():
+        for name, shape in self._input_shapes.items():
             self._buffers[name].upload(shape, self._stream)
         if not self._context.execute_async_v3(int(self._stream)):
-            raise self._lines.failure("the engine did not run")
-        for name, shape in self._results.items():
+            raise self._recorder.error("the engine did not run")
+        for name, shape in self._output_shapes.items():
             self._buffers[name].download(shape, self._stream)
 
     def _replay(self) -> None:
         if self._graph is None:
-            self._graph = self._recorded()
+            self._graph = self._record_graph()
         self._cuda("cudaGraphLaunch", self._graph, self._stream)
 
-    def _recorded(self) -> Any:
-        """A first run outside of the recording: the context does there what a new shape needs."""
+    def _record_graph(self) -> Any:
+        """Record one run as a CUDA graph.
+
+        A first run outside the recording lets the context allocate memory for a
+        new shape.
+        """
+        cuda = self._cuda
         self._enqueue()
-        self._cuda("cudaStreamSynchronize", self._stream)
-        mode = self._cuda.api.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
-        self._cuda("cudaStreamBeginCapture", self._stream, mode)
+        cuda("cudaStreamSynchronize", self._stream)
+        modes = cuda.api.cudaStreamCaptureMode
+        cuda(
+            "cudaStreamBeginCapture",
+            self._stream,
+            modes.cudaStreamCaptureModeThreadLocal,
+        )
         try:
             self._enqueue()
         except BaseException:
             with suppress(VendorError):
-                self._cuda(
-                    "cudaGraphDestroy",
-                    self._cuda("cudaStreamEndCapture", self._stream),
-                )
+                broken = cuda("cudaStreamEndCapture", self._stream)
+                cuda("cudaGraphDestroy", broken)
             raise
-        graph = self._cuda("cudaStreamEndCapture", self._stream)
+        graph = cuda("cudaStreamEndCapture", self._stream)
         try:
-            return self._cuda("cudaGraphInstantiate", graph, 0)
+            return cuda("cudaGraphInstantiate", graph, 0)
         finally:
-            self._cuda("cudaGraphDestroy", graph)
+            cuda("cudaGraphDestroy", graph)
 
-    def _forget_graph(self) -> None:
+    def _free_graph(self) -> None:
         graph, self._graph = self._graph, None
         if graph is not None:
             self._cuda("cudaGraphExecDestroy", graph)
 
     def close(self) -> None:
-        """Free everything, what depends on others before them; may be called again."""
-        with (
-            ExitStack() as ending
-        ):  # the last one said is the first one done; one that fails stops no other
-            stream, self._stream = self._stream, None
+        """Free all objects, dependent ones first; later calls do nothing."""
+        stream, self._stream = self._stream, None
+        # Callbacks run in reverse order; a failing one does not stop the others.
+        with ExitStack() as stack:
             if stream is not None:
-                ending.callback(self._cuda, "cudaStreamDestroy", stream)
+                stack.callback(self._cuda, "cudaStreamDestroy", stream)
             for name in ("_runtime", "_engine"):
-                ending.callback(setattr, self, name, None)
+                stack.callback(setattr, self, name, None)
             for buffer in self._buffers.values():
-                ending.callback(buffer.close)
-            ending.callback(setattr, self, "_context", None)
-            ending.callback(self._forget_graph)
+                stack.callback(buffer.close)
+            stack.callback(setattr, self, "_context", None)
+            stack.callback(self._free_graph)
             if stream is not None:
-                ending.callback(self._cuda, "cudaStreamSynchronize", stream)
-                ending.callback(self._cuda.use, self._gpu)
-        self._lines.tell()
+                stack.callback(self._cuda, "cudaStreamSynchronize", stream)
+                stack.callback(self._cuda.use, self._gpu)
+        self._recorder.emit_warnings()

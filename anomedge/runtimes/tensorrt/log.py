@@ -1,7 +1,8 @@
-"""TensorRT's module and what it says: both packages, `tensorrt` and `tensorrt_rtx`, have the same calls.
+"""Import TensorRT and record its log; `tensorrt` and `tensorrt_rtx` have the same calls.
 
-TensorRT has one logger a process, so there is one here for each module. Its lines are kept as they come, on whatever
-thread; those of severity warning and worse are told to the user afterwards, each once in a process.
+TensorRT has one logger per process, so there is one here for each module. Lines
+are recorded as they arrive, on any thread; lines of severity warning and above
+become Python warnings afterwards, each once per process.
 """
 
 from __future__ import annotations
@@ -15,35 +16,38 @@ from types import ModuleType
 from typing import Any
 
 from anomedge.errors import RuntimeMissing
-from anomedge.runtimes.base import how_to_install
+from anomedge.runtimes.vendors import VendorError
 
-__all__ = ["Lines", "VendorError", "listen", "load"]
+__all__ = ["LogRecorder", "import_tensorrt", "logger_of"]
 
-_TOLD = {"INTERNAL_ERROR", "ERROR", "WARNING"}
-_BRINGS = {
+_RECORDED = {"INTERNAL_ERROR", "ERROR", "WARNING"}
+_LONGEST_TEXT = 400
+_LIBRARIES = {
     "libnvdla_compiler": "on a Jetson it comes with nvidia-l4t-dla-compiler (sudo apt install nvidia-l4t-dla-compiler)",
     "libnvinfer": "it comes with TensorRT; give its folder in LD_LIBRARY_PATH, or install TensorRT again",
     "libcuda": "it comes with NVIDIA's driver",
     "libcudart": "it comes with CUDA; install the release that this TensorRT was made for",
     "libcudnn": "it comes with cuDNN; TensorRT 8 needs it",
 }
+"""Origin of each library, by the start of its name."""
 
 
-class VendorError(RuntimeError):
-    """What the vendor or CUDA says went wrong; the session's base tells the user, with the file's name."""
-
-
-def load(name: str, extra: str) -> ModuleType:
+def import_tensorrt(name: str, how_to_install: str) -> ModuleType:
     """Import `tensorrt` or `tensorrt_rtx`.
 
+    Args:
+        name: name of the module.
+        how_to_install: instruction for the message.
+
     Raises:
-        RuntimeMissing: it is not installed, or a library that it needs is missing.
+        RuntimeMissing: the module, or a library that it needs, is missing.
     """
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise RuntimeMissing(
-            f"{error.name} is not installed here; expected it for {name}: {how_to_install(name, extra)}"
+            f"{error.name} is not installed here; "
+            f"expected it for {name}: {how_to_install}"
         ) from error
     except (ImportError, OSError, RuntimeError) as error:
         raise RuntimeMissing(
@@ -52,76 +56,94 @@ def load(name: str, extra: str) -> ModuleType:
 
 
 def _advice(text: str) -> str:
-    said = " ".join(text.split())[:400]
+    """Name the missing library and its origin."""
+    reason = " ".join(text.split())[:_LONGEST_TEXT]
     found = re.search(r"(lib[A-Za-z0-9_+-]+)\.so[.\d]*", text)
     if found is None:
-        return f"{said}; install it again"
-    brings = next(
-        (
-            advice
-            for name, advice in _BRINGS.items()
-            if found[1].startswith(name)
-        ),
-        None,
-    )
-    return f"{found[0]} is missing; {brings or f'install the package that brings {found[0]}'} ({said})"
+        return f"{reason}; install it again"
+    origin = f"install the package that brings {found[0]}"
+    for library, known_origin in _LIBRARIES.items():
+        if found[1].startswith(library):
+            origin = known_origin
+            break
+    return f"{found[0]} is missing; {origin} ({reason})"
 
 
-class Lines:
-    """What a module has said and nobody has heard yet."""
+class LogRecorder:
+    """Lines that a vendor's module logged and that were not reported yet.
+
+    Args:
+        name: name of the module, for warnings.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._new: list[tuple[str, str]] = []
-        self._known: set[str] = set()
-        self._lock = threading.RLock()  # what is freed within it may log
+        self._reported: set[str] = set()
+        # Reentrant: freeing an object inside the lock may log.
+        self._lock = threading.RLock()
 
     def add(self, severity: str, text: str) -> None:
-        """Keep a line of a severity that people must hear."""
-        if severity in _TOLD:
+        """Record a line of severity warning or above."""
+        if severity in _RECORDED:
             with self._lock:
                 self._new.append((severity, " ".join(text.split())))
 
-    def tell(self) -> None:
-        """Warn of each new line; one that was told before is not told again."""
-        for _, text in self._taken():
-            if text not in self._known:
-                self._known.add(text)
+    def emit_warnings(self) -> None:
+        """Warn of each new line, once per process."""
+        for _, text in self._take():
+            if text not in self._reported:
+                self._reported.add(text)
                 warnings.warn(f"{self._name}: {text}", stacklevel=2)
 
-    def failure(
-        self, what: str, *more: str, kind: type[VendorError] = VendorError
+    def error(
+        self,
+        message: str,
+        *details: str,
+        kind: type[VendorError] = VendorError,
     ) -> VendorError:
-        """An error with what was said of it; lines that are only warnings are told as such."""
-        taken = self._taken()
-        errors = [text for severity, text in taken if severity != "WARNING"]
-        with self._lock:
-            self._new += [line for line in taken if line[0] == "WARNING"]
-        self.tell()
-        said = list(dict.fromkeys([*more, *errors]))
-        texts = [
-            text
-            for text in said
-            if not any(text in other for other in said if other != text)
-        ]
-        return kind(f"{what}: {'; '.join(texts) or 'it gave no reason'}")
+        """Return an error with the recorded error lines; emit the warnings.
 
-    def _taken(self) -> list[tuple[str, str]]:
+        Args:
+            message: the failed action.
+            details: further reasons.
+            kind: class of the error.
+        """
+        lines = self._take()
+        errors = [text for severity, text in lines if severity != "WARNING"]
         with self._lock:
-            taken, self._new = self._new, []
-        return taken
+            self._new += [line for line in lines if line[0] == "WARNING"]
+        self.emit_warnings()
+        reasons = _without_repetitions([*details, *errors])
+        return kind(f"{message}: {'; '.join(reasons) or 'it gave no reason'}")
+
+    def _take(self) -> list[tuple[str, str]]:
+        with self._lock:
+            lines, self._new = self._new, []
+        return lines
+
+
+def _without_repetitions(texts: list[str]) -> list[str]:
+    """Drop texts that are contained in others."""
+    unique = list(dict.fromkeys(texts))
+    kept = []
+    for text in unique:
+        others = [other for other in unique if other != text]
+        if not any(text in other for other in others):
+            kept.append(text)
+    return kept
 
 
 @cache
-def listen(module: Any) -> tuple[Any, Lines]:
-    """The process's only logger of a module, and what it has heard."""
-    lines = Lines(module.__name__)
+def logger_of(module: Any) -> tuple[Any, LogRecorder]:
+    """Return the process's only logger of a module, and its recorder."""
+    recorder = LogRecorder(module.__name__)
 
-    class Log(module.ILogger):  # type: ignore[misc]
+    class Logger(module.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             module.ILogger.__init__(self)
 
         def log(self, severity: Any, msg: str) -> None:
-            lines.add(severity.name, msg)
+            recorder.add(severity.name, msg)
 
-    return Log(), lines
+    return Logger(), recorder

@@ -30,7 +30,9 @@ from anomedge.errors import DeviceMismatch, InputError, RuntimeFailure
 from anomedge.images import list_pictures, read_picture
 from anomedge.parity.certificate import TOLERANCES
 from anomedge.parity.plan import Plan
-from anomedge.runtimes.nvidia import providers as gpu
+from anomedge.runtimes.nvidia import tf32
+from anomedge.runtimes.nvidia.bindings import Bindings
+from anomedge.runtimes.nvidia.placement import read_placement
 from anomedge.verification import certify, plan_of
 from tests.conftest import FRAME
 
@@ -262,7 +264,7 @@ def machine(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "")
     monkeypatch.delenv("NVIDIA_TF32_OVERRIDE")
-    monkeypatch.setattr(gpu, "_tensorrt_uses_tf32", [])
+    monkeypatch.setattr(tf32, "_setting_in_use", [])
     return made
 
 
@@ -356,12 +358,21 @@ def test_tensorrt_is_told_what_was_asked_and_nothing_else(
         "trt_timing_cache_enable": "True",
         "trt_timing_cache_path": str(folder),
     }
-    with pytest.raises(InputError, match="no such engines"):
-        opened(padim, "tensorrt", version_compatible=True)
-    with pytest.raises(
-        InputError, match=r"got dla; .*use the runtime tensorrt"
+    for option, takers in (
+        ({"version_compatible": True}, "tensorrt, tensorrt-rtx"),
+        ({"dla": 0}, "tensorrt$"),
     ):
-        opened(padim, "tensorrt", dla=0)
+        with pytest.raises(InputError, match=f"takes no option.*: {takers}"):
+            opened(padim, "tensorrt", **option)
+    for option in (
+        {"workspace": 1 << 30},
+        {"cache": tmp_path},
+        {"hardware_compatible": True},
+    ):
+        with pytest.raises(InputError, match="ask for the device tensorrt"):
+            opened(padim, "cuda", **option)
+        with pytest.raises(InputError, match="on CPUExecutionProvider"):
+            opened(padim, "cpu", **option)
     with opened(padim, "tensorrt", hardware_compatible=True):
         assert machine.told[-1][0][1]["trt_engine_hw_compatible"] == "True"
 
@@ -516,7 +527,7 @@ def test_a_profile_of_the_real_package_is_understood(padim, frames, tmp_path):
         padim.file("model.onnx"), settings, providers=[CPU]
     )
     session.run(None, {"frames": frames})
-    placement = gpu.placement_of(Path(session.end_profiling()))
+    placement = read_placement(Path(session.end_profiling()))
     assert placement.nodes.keys() == {CPU}
     assert len(placement.strays) > 10
     assert any(node.startswith("Conv ") for node in placement.strays)
@@ -524,7 +535,7 @@ def test_a_profile_of_the_real_package_is_understood(padim, frames, tmp_path):
 
 def test_bindings_drive_the_real_package(padim, frames):
     with runtimes.open(padim, runtime="ort") as session:
-        bindings = gpu.Bindings(
+        bindings = Bindings(
             real, session._session, session.outputs, ("cpu", 0), recorded=False
         )
         before = frames.copy()
@@ -551,9 +562,9 @@ def test_tf32_is_a_matter_of_the_process_under_tensorrt(
         ):
             opened(padim, device, precision="tf32")
     monkeypatch.delenv("NVIDIA_TF32_OVERRIDE")
-    with pytest.raises(InputError, match="asks once in a process"):
+    with pytest.raises(InputError, match="once per process"):
         opened(padim, "tensorrt", precision="tf32")
-    monkeypatch.setattr(gpu, "_tensorrt_uses_tf32", [])
+    monkeypatch.setattr(tf32, "_setting_in_use", [])
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
     with pytest.raises(InputError, match="expected it unset or 0"):
         opened(padim, "tensorrt")
@@ -585,7 +596,7 @@ def test_engines_lie_beside_the_bundle_in_a_folder_for_each_graph_and_setting(
         opened(padim, "tensorrt", stages=True),
     ):
         assert len(list(kept.iterdir())) == 3
-    monkeypatch.setattr(gpu, "_tensorrt_uses_tf32", [])
+    monkeypatch.setattr(tf32, "_setting_in_use", [])
     monkeypatch.delenv("NVIDIA_TF32_OVERRIDE")
     with opened(padim, "tensorrt", precision="tf32"):
         assert len(list(kept.iterdir())) == 4
@@ -690,9 +701,9 @@ def test_engines_are_built_for_the_batches_of_a_plan(machine, padim):
 
 
 def test_a_cpu_has_no_tf32(padim, runtime):
-    with pytest.raises(InputError, match="TF32 is a mode of NVIDIA's GPUs"):
+    with pytest.raises(InputError, match=r"got precision tf32.* mode of"):
         runtimes.open(padim, runtime=runtime, precision="tf32")
-    with pytest.raises(InputError, match="TF32 is a mode of NVIDIA's GPUs"):
+    with pytest.raises(InputError, match=r"got precision tf32.* mode of"):
         certify(padim, plan_of(padim, [runtime], precision="tf32"))
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from anomedge.errors import InputError
 from anomedge.progress import waiting
-from anomedge.runtimes import GraphFile, Options, get
-from anomedge.runtimes.tensorrt.builder import Order, build
+from anomedge.runtimes import GraphFile, get, options_for
+from anomedge.runtimes.tensorrt.builder import BuildRequest, build
+from anomedge.runtimes.tensorrt.options import EngineOptions
 
 HALF = {
     "layers": [
@@ -24,9 +25,8 @@ HALF = {
 
 
 def made(path, **options):
-    return get("trt").build(
-        path, Options.checked(device="gpu", **options), force=True
-    )
+    runtime = get("trt")
+    return runtime.build(path, options_for(runtime, **options), force=True)
 
 
 def test_networks_are_strongly_typed_from_10_on(trt, graph):
@@ -137,7 +137,9 @@ def test_the_builder_is_on_the_gpu_asked_for(new, machine, graph):
     machine.gpus("First", "Second")
     (
         made(graph()),
-        get("trt").build(graph("two.onnx"), Options.checked(device="cuda:1")),
+        get("trt").build(
+            graph("two.onnx"), options_for(get("trt"), device="cuda:1")
+        ),
     )
     assert list(machine.cuda.chosen.values())[-1] == 1
 
@@ -239,6 +241,8 @@ def test_a_timing_cache_of_another_device_is_left(new, graph):
     with pytest.warns(UserWarning, match="another device's"):
         product = build(
             new,
-            Order(GraphFile(graph()).load(), Options(), timing=b"another's"),
+            BuildRequest(
+                GraphFile(graph()).load(), EngineOptions(), timing=b"another's"
+            ),
         )
     assert product.timing == b"timed "

@@ -10,8 +10,8 @@ import pytest
 from anomedge import runtimes
 from anomedge.errors import OutputError, RuntimeFailure
 from anomedge.runtimes import GraphFile
-from anomedge.runtimes.tensorrt import cache
-from anomedge.runtimes.tensorrt.cache import store_of
+from anomedge.runtimes.tensorrt import cache, cache_records
+from anomedge.runtimes.tensorrt.cache import engine_cache
 
 
 def opened(path, **options):
@@ -186,16 +186,16 @@ def test_a_user_without_a_home_has_no_second_place(monkeypatch, tmp_path):
         raise RuntimeError("no home")
 
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert len(store_of(tmp_path / "model.onnx", "trt", None).folders) == 2
+    assert len(engine_cache(tmp_path / "model.onnx", "trt", None).folders) == 2
     monkeypatch.setattr(cache.Path, "home", no_home)
-    assert len(store_of(tmp_path / "model.onnx", "trt", None).folders) == 1
+    assert len(engine_cache(tmp_path / "model.onnx", "trt", None).folders) == 1
 
 
 def test_a_failed_write_leaves_nothing(new, graph, tmp_path, monkeypatch):
     def broken(path, content, record):
         raise OutputError("no space left")
 
-    monkeypatch.setattr(cache, "_write", broken)
+    monkeypatch.setattr(cache, "write_entry", broken)
     with pytest.raises(OutputError, match="no space"):
         opened(graph())
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
@@ -204,15 +204,15 @@ def test_a_failed_write_leaves_nothing(new, graph, tmp_path, monkeypatch):
 def test_a_write_that_stops_half_way_leaves_no_engine(
     new, graph, tmp_path, monkeypatch
 ):
-    real = cache.canonical_json
+    real = cache_records.canonical_json
     monkeypatch.setattr(
-        cache,
+        cache_records,
         "canonical_json",
         lambda value: 1 / 0 if "sha256" in value else real(value),
     )
     with pytest.raises(RuntimeFailure, match="division by zero"):
         opened(graph())
-    monkeypatch.setattr(cache, "canonical_json", real)
+    monkeypatch.setattr(cache_records, "canonical_json", real)
     assert not list((tmp_path / "model.onnx.engines").glob("*.json"))
     assert not [
         name
@@ -225,7 +225,7 @@ def test_a_write_that_stops_half_way_leaves_no_engine(
 
 def test_beside_the_bundle_under_its_final_name(bundle, tmp_path):
     def folder(path):
-        return store_of(path, "trt", None).folders[0]
+        return engine_cache(path, "trt", None).folders[0]
 
     assert (
         folder(bundle.file("model.onnx"))

@@ -13,8 +13,9 @@ import pytest
 from anomedge import runtimes
 from anomedge.bundle import Bundle
 from anomedge.errors import DeviceMismatch, RuntimeFailure, RuntimeMissing
+from anomedge.runtimes import trt, vendors
 from anomedge.runtimes.nvidia import cuda, gpus
-from anomedge.runtimes.tensorrt.log import VendorError
+from anomedge.runtimes.vendors import VendorError
 from anomedge.verification import plan_of
 from tests.commands.test_commands import run
 from tests.runtimes.fake_cuda import (
@@ -84,9 +85,9 @@ def test_rtx_says_which_gpus_it_runs_on(machine, graph):
         match=r"does not run on H200 \(cuda:0\), compute capability 9\.0",
     ):
         runtimes.open(graph(), runtime="rtx")
-    assert runtimes.get("rtx").build(graph(), runtimes.Options()).fresh, (
-        "ahead of time, for others"
-    )
+    assert (
+        runtimes.get("rtx").build(graph(), runtimes.get("rtx").Options()).fresh
+    ), "ahead of time, for others"
     machine.gpus("Blackwell", capability=(12, 1))
     runtimes.open(graph(), runtime="rtx").close()
     assert machine.trt.config._capabilities == []
@@ -96,7 +97,7 @@ def test_rtx_engines_are_portable_but_for_turing(machine, graph):
     trt = machine.install("rtx-1.7.1", "tensorrt_rtx")
     machine.gpus()
     kind = runtimes.get("rtx")
-    built = kind.build(graph(), runtimes.Options())
+    built = kind.build(graph(), runtimes.get("rtx").Options())
     assert built.record["fingerprint"]["device"] == {
         "compute_capabilities": "8.0, 8.6, 8.9, 12.0 and later"
     }
@@ -161,10 +162,8 @@ def test_a_cuda_python_that_is_newer_than_the_driver_is_told_from_a_fault(
 
 
 def test_on_a_jetson_tensorrt_is_not_installed_but_seen(monkeypatch, tmp_path):
-    monkeypatch.setattr(runtimes.base, "_JETSON", tmp_path)
-    monkeypatch.setattr(
-        runtimes.base.importlib.util, "find_spec", lambda name: None
-    )
+    monkeypatch.setattr(trt, "_JETSON", tmp_path)
+    monkeypatch.setattr(vendors.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(
         RuntimeMissing, match=r"comes with JetPack; .*--system-site-packages"
     ):
@@ -174,9 +173,7 @@ def test_on_a_jetson_tensorrt_is_not_installed_but_seen(monkeypatch, tmp_path):
 
 
 def test_not_installed_names_the_extra(monkeypatch):
-    monkeypatch.setattr(
-        runtimes.base.importlib.util, "find_spec", lambda name: None
-    )
+    monkeypatch.setattr(vendors.importlib.util, "find_spec", lambda name: None)
     for short, extra in (("trt", "tensorrt"), ("rtx", "rtx")):
         with pytest.raises(
             RuntimeMissing, match=rf"pip install 'anomedge\[{extra}\]'"
@@ -375,7 +372,7 @@ def test_the_command_says_what_it_made(machine, graph, capfd):
     ("arguments", "said"),
     [
         (["--runtime", "ort"], "onnxruntime builds no engines"),
-        (["--batch", "8", "1"], "least <= usual <= largest"),
+        (["--batch", "8", "1"], "smallest <= typical <= largest"),
         (
             ["--runtime", "trt", "--batch", "1", "2", "3", "4"],
             "three numbers at most",

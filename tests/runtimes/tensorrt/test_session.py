@@ -196,7 +196,7 @@ def test_the_device_is_chosen_and_asserted(new, machine, graph):
     machine.gpus("First", "Second")
     path = graph()
     for device, name in (
-        ("cpu", "First (cuda:0)"),
+        (None, "First (cuda:0)"),
         ("gpu", "First (cuda:0)"),
         ("cuda:1", "Second (cuda:1)"),
     ):
@@ -205,7 +205,7 @@ def test_the_device_is_chosen_and_asserted(new, machine, graph):
             session.run({"frames": frames(1)})
             assert set(machine.cuda.chosen.values()) == {int(name[-2])}
         machine.cuda.chosen.clear()
-    for device in ("npu", "cuda:2", "CPUExecutionProvider"):
+    for device in ("cpu", "npu", "cuda:2", "CPUExecutionProvider"):
         with pytest.raises(DeviceMismatch, match="got device"):
             runtimes.open(path, runtime="trt", device=device)
     machine.cuda.names = ("Another", "Second")
