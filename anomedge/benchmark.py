@@ -1,8 +1,9 @@
-"""How fast, and how much memory: runtimes and batch sizes in turns within one process, so that their ratios hold.
+"""Measure latency, throughput and memory of runtimes and batch sizes.
 
-A machine's clock, its other jobs and its caches change from second to second; figures taken one after the other compare
-the seconds as much as the runtimes. So every cell gets a few calls in each round, in an order that rotates, and the
-first call of a turn, which still pays for the cell before it, is not counted. Peak memory is that of a process of its own.
+Clock, other jobs and caches of a machine change from second to second, so the
+cells take turns within one process: each gets a few calls per round, in an order
+that rotates. The first call of a turn is not counted, because it still pays for
+the cell before it. Peak memory is that of a separate process.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ _STATUS = Path("/proc/self/status")
 
 @dataclass(frozen=True)
 class Timing:
-    """One runtime at one batch size.
+    """Figures of one cell: one runtime at one batch size.
 
     Attributes:
-        median, p95: milliseconds a call, of `calls` counted ones.
-        throughput: frames a second, over all counted calls.
-        open_milliseconds: from the checked bundle to a session.
-        peak_bytes: resident memory at its highest in a process that opens the bundle and runs a few calls, None where
-            the system does not tell or nobody asked.
+        median, p95: milliseconds per call, over `calls` counted calls.
+        throughput: frames per second, over all counted calls.
+        open_milliseconds: time to open a session of a checked bundle.
+        peak_bytes: peak resident memory of a process that opens the bundle and
+            runs a few calls; None if not measured or not known to the system.
     """
 
     runtime: str
@@ -60,6 +61,8 @@ class Timing:
 
 @dataclass
 class _Cell:
+    """A session at one batch size, with its measurements so far."""
+
     session: Session
     batch: int
     frames: Frame
@@ -70,43 +73,40 @@ class _Cell:
 def measure(
     bundle: Bundle, plan: Plan, rounds: int = 20, *, memory: bool = True
 ) -> list[Timing]:
-    """Measure every runtime of the plan at every batch size.
+    """Measure every runtime of a plan at every batch size.
 
     Args:
         bundle: an opened bundle.
-        plan: which runtimes and batch sizes, where and in which precision.
-        rounds: of three counted calls each.
-        memory: start one more process for each cell, for its peak memory.
+        plan: runtimes, batch sizes, device and precision.
+        rounds: number of rounds; each cell gets three counted calls per round.
+        memory: whether to measure peak memory, in one more process per cell.
 
     Raises:
-        InputError: no runtime, no batch size or no round.
+        InputError: no runtime, batch size or round.
         RuntimeMissing, DeviceMismatch, RuntimeFailure: see `anomedge.errors`.
     """
     if not plan.runtimes or not plan.batches or rounds < 1:
         raise InputError(
-            "got no runtime, batch size or round; expected at least one of each: nothing would be measured"
+            "got no runtime, batch size or round; expected at least one of "
+            "each: nothing would be measured"
         )
     with ExitStack() as stack:
-        cells = [
-            _opened(stack, bundle, plan, name, batch)
-            for name in plan.runtimes
-            for batch in plan.batches
-        ]
+        cells = []
+        for name in plan.runtimes:
+            for batch in plan.batches:
+                cells.append(_open_cell(stack, bundle, plan, name, batch))
         for turn in track(range(rounds), "measuring in turns", total=rounds):
             start = turn % len(cells)
             for cell in cells[start:] + cells[:start]:
                 _take_turn(cell)
-        peaks = [
-            _peak_bytes(bundle, plan, cell) if memory else None
-            for cell in cells
-        ]
-        return [
-            _timing(cell, plan, peak)
-            for cell, peak in zip(cells, peaks, strict=True)
-        ]
+        timings = []
+        for cell in cells:
+            peak = _peak_bytes(bundle, plan, cell) if memory else None
+            timings.append(_timing(cell, plan, peak))
+        return timings
 
 
-def _opened(
+def _open_cell(
     stack: ExitStack, bundle: Bundle, plan: Plan, runtime: str, batch: int
 ) -> _Cell:
     start = time.perf_counter()
@@ -129,6 +129,7 @@ def _take_turn(cell: _Cell) -> None:
 
 
 def _timing(cell: _Cell, plan: Plan, peak: int | None) -> Timing:
+    frames = cell.batch * len(cell.milliseconds)
     return Timing(
         runtime=cell.session.name,
         version=cell.session.version,
@@ -138,10 +139,7 @@ def _timing(cell: _Cell, plan: Plan, peak: int | None) -> Timing:
         calls=len(cell.milliseconds),
         median=float(np.median(cell.milliseconds)),
         p95=float(np.percentile(cell.milliseconds, 95)),
-        throughput=1000
-        * cell.batch
-        * len(cell.milliseconds)
-        / sum(cell.milliseconds),
+        throughput=1000 * frames / sum(cell.milliseconds),
         open_milliseconds=cell.open_milliseconds,
         peak_bytes=peak,
     )
@@ -150,47 +148,45 @@ def _timing(cell: _Cell, plan: Plan, peak: int | None) -> Timing:
 def _peak_bytes(bundle: Bundle, plan: Plan, cell: _Cell) -> int | None:
     if not _STATUS.exists():
         return None
-    asked = {
-        "bundle": str(bundle.path),
-        "plan": asdict(plan)
-        | {"runtimes": [cell.session.name], "batches": [cell.batch]},
-    }
+    own = {"runtimes": [cell.session.name], "batches": [cell.batch]}
+    request = {"bundle": str(bundle.path), "plan": asdict(plan) | own}
     done = subprocess.run(  # noqa: S603 - this interpreter, this module
-        [sys.executable, "-m", "anomedge.benchmark", json.dumps(asked)],
+        [sys.executable, "-m", "anomedge.benchmark", json.dumps(request)],
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        reason = (
-            done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        )[-1]
+        lines = done.stderr.strip().splitlines()
+        reason = lines[-1] if lines else f"exit code {done.returncode}"
         raise RuntimeFailure(
-            f"{cell.session.name} at batch {cell.batch} failed in a process of its own: {reason}"
+            f"{cell.session.name} at batch {cell.batch} failed in a process "
+            f"of its own: {reason}"
         )
     return int(done.stdout)
 
 
-def _run_alone(asked: dict[str, Any]) -> int:
-    """In a process of its own: open, run, and say how high the resident memory got, in bytes."""
-    bundle, plan = Bundle.open(asked["bundle"]), Plan(**asked["plan"])
+def _measure_peak(request: dict[str, Any]) -> int:
+    """Open and run in this process; return its peak resident memory in bytes."""
+    bundle, plan = Bundle.open(request["bundle"]), Plan(**request["plan"])
     with plan.open(bundle, plan.runtimes[0]) as session:
         frames = _frames(bundle, plan.batches[0])
         for _ in range(_CALLS):
             session.run({"frames": frames})
-    kibibytes = next(
-        line.split()[1]
-        for line in _STATUS.read_text().splitlines()
-        if line.startswith("VmHWM")
+    for line in _STATUS.read_text().splitlines():
+        if line.startswith("VmHWM"):
+            kibibytes = int(line.split()[1])
+            return kibibytes * 1024
+    raise RuntimeFailure(
+        f"{_STATUS} states no VmHWM; expected the peak memory: use --no-memory"
     )
-    return int(kibibytes) * 1024
 
 
 def ratios(timings: Sequence[Timing]) -> list[float]:
-    """Each cell's milliseconds a frame over those of the first."""
+    """Return milliseconds per frame, relative to the first cell."""
     first = timings[0].median / timings[0].batch
     return [timing.median / timing.batch / first for timing in timings]
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"{_run_alone(json.loads(sys.argv[1]))}\n")
+    sys.stdout.write(f"{_measure_peak(json.loads(sys.argv[1]))}\n")

@@ -1,4 +1,4 @@
-"""One call for users: a frame in, a verdict out."""
+"""Inspect frames with a bundle: score, label, map and mask of each."""
 
 from __future__ import annotations
 
@@ -31,11 +31,12 @@ class Result:
     """The verdict on one frame.
 
     Attributes:
-        score: raw, unclamped.
-        label: "normal" or "anomalous": is the score above the threshold?
-        anomaly_map: float32 (H, W), raw; it covers the part of the frame that the detector looks at.
-        mask: bool (H, W), where the map is above the pixel threshold.
-        milliseconds: of the runtime's call, divided among the frames of a batch.
+        score: raw and unclamped.
+        label: "anomalous" if the score is above the threshold, else "normal".
+        anomaly_map: float32 (H, W), raw; covers the part of the frame that the
+            detector uses.
+        mask: bool (H, W), true where the map is above the pixel threshold.
+        milliseconds: time of the runtime's call, divided by the batch size.
     """
 
     score: float
@@ -77,7 +78,7 @@ class Inspector:
 
     @property
     def decision(self) -> Decision:
-        """The thresholds in force: the manifest's, or the device's own."""
+        """The thresholds in force: the manifest's, with the device's overrides."""
         return self.bundle.decision
 
     def predict(self, frames: Given | Sequence[Given]) -> Result | list[Result]:
@@ -132,7 +133,7 @@ class Inspector:
         return self._changes.ask()
 
     def close(self) -> None:
-        """Free what the runtime holds."""
+        """Free the runtime's objects."""
         self.session.close()
 
     def __enter__(self) -> Inspector:
@@ -155,29 +156,27 @@ class Inspector:
         return frame
 
     def _run(self, frames: Frame) -> runtimes.Tensors:
-        """Run a batch of any size, in pieces where graph or engine take no more; a fixed batch's last one is filled up."""
+        """Run a batch of any size, in parts if graph or engine take fewer frames.
+
+        The last part of a fixed batch is padded with its last frame.
+        """
         contract = self.bundle.manifest.input
         fixed = None if contract.batch == "dynamic" else int(contract.batch)
-        size, pieces = fixed or self.session.largest, []
+        size = fixed or self.session.largest
         if size is None or frames.ndim != 4 or len(frames) == 0:
             return self.session.run({contract.name: frames})
+        parts = []
         for start in range(0, len(frames), size):
-            piece = frames[start : start + size]
-            filled = np.concatenate(
-                [
-                    piece,
-                    np.repeat(
-                        piece[-1:], size - len(piece) if fixed else 0, axis=0
-                    ),
-                ]
-            )
-            pieces.append(self.session.run({contract.name: filled}))
-        return {
-            name: np.concatenate([piece[name] for piece in pieces])[
-                : len(frames)
-            ]
-            for name in pieces[0]
-        }
+            part = frames[start : start + size]
+            if fixed:
+                padding = np.repeat(part[-1:], size - len(part), axis=0)
+                part = np.concatenate([part, padding])
+            parts.append(self.session.run({contract.name: part}))
+        outputs = {}
+        for name in parts[0]:
+            whole = np.concatenate([part[name] for part in parts])
+            outputs[name] = whole[: len(frames)]
+        return outputs
 
     def _inspect(self, frames: Frame) -> list[Result]:
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""anomedge bench: how fast a bundle is here, in each runtime and at each batch size."""
+"""anomedge bench: measure a bundle on this machine, per runtime and batch size."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def bench(
         Option(min=1, help="Batch sizes; 1 and 8 when not given."),
     ] = None,
     rounds: Annotated[
-        int, Option(min=1, help="Turns of three counted calls for each row.")
+        int, Option(min=1, help="Rounds of three counted calls per row.")
     ] = 20,
     device: Device = None,
     precision: Precision = "fp32",
@@ -47,7 +47,7 @@ def bench(
         bool,
         Option(
             "--memory/--no-memory",
-            help="Peak memory, in a process for each row.",
+            help="Measure peak memory, in one process per row.",
         ),
     ] = True,
     plot: Annotated[
@@ -60,7 +60,7 @@ def bench(
         bool, Option("--json", help="Print the figures as JSON.")
     ] = False,
 ) -> None:
-    """Measure latency, throughput and memory, in turns within one process so that the rows compare."""
+    """Measure latency, throughput and memory; the rows take turns in one process, so that they can be compared."""
     if plot is not None:
         if plot.suffix.lower() != ".svg":
             raise InputError(
@@ -92,30 +92,40 @@ def bench(
 
 
 def _table(timings: Sequence[Timing]) -> Table:
-    where = "; ".join(
-        dict.fromkeys(
-            f"{t.runtime} {t.version} on {t.running_on}, {t.precision}"
-            for t in timings
-        )
-    )
+    places = [
+        f"{t.runtime} {t.version} on {t.running_on}, {t.precision}"
+        for t in timings
+    ]
+    where = "; ".join(dict.fromkeys(places))
     table = Table(
-        "runtime", "batch", "median ms", "p95 ms", "frames/s", "ms a frame\nover the first", "open ms", "peak memory",
-        title=f"{where}; {timings[0].calls} calls a row, in turns", title_justify="left", box=box.SIMPLE_HEAD,
-    )  # fmt: skip
+        "runtime",
+        "batch",
+        "median ms",
+        "p95 ms",
+        "frames/s",
+        "ms a frame\nover the first",
+        "open ms",
+        "peak memory",
+        title=f"{where}; {timings[0].calls} calls a row, in turns",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+    )
     for timing, ratio in zip(timings, ratios(timings), strict=True):
-        peak = (
-            "-"
-            if timing.peak_bytes is None
-            else format_bytes(timing.peak_bytes)
-        )
-        table.add_row(
-            timing.runtime,
-            str(timing.batch),
-            f"{timing.median:.2f}",
-            f"{timing.p95:.2f}",
-            f"{timing.throughput:.1f}",
-            f"{ratio:.2f}",
-            f"{timing.open_milliseconds:.0f}",
-            peak,
-        )
+        table.add_row(*_row(timing, ratio))
     return table
+
+
+def _row(timing: Timing, ratio: float) -> list[str]:
+    peak = "-"
+    if timing.peak_bytes is not None:
+        peak = format_bytes(timing.peak_bytes)
+    return [
+        timing.runtime,
+        str(timing.batch),
+        f"{timing.median:.2f}",
+        f"{timing.p95:.2f}",
+        f"{timing.throughput:.1f}",
+        f"{ratio:.2f}",
+        f"{timing.open_milliseconds:.0f}",
+        peak,
+    ]

@@ -1,4 +1,4 @@
-"""Asking the vendors' own parsers, each in a process of its own: what crashes or hangs there ends there."""
+"""Run the vendors' own parsers on graphs, each in a separate process that may crash or hang."""
 
 from __future__ import annotations
 
@@ -35,11 +35,12 @@ _MARK = "anomedge-lint:"
 _STARTED = "anomedge-lint-started"
 _LONGEST = 400
 _KILLED = 9
+_SOURCE_POSITION = re.compile(r"Exception from src|catchCudaError")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What a vendor refused: the node it named, or "", and its words."""
+    """A refusal by a vendor: the node that it named, or "", and its message."""
 
     node: str
     text: str
@@ -47,16 +48,17 @@ class Fault:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a vendor's process did with a graph.
+    """Result of a vendor's process on one graph.
 
     Attributes:
-        tool, version: of the vendor; the version is "" where the process ended before it said.
-        steps: what was done: parsed, built, read, compiled.
-        faults: what was refused; empty where nothing was.
-        unfinished: it was stopped for time.
-        note: why a step was left out.
-        seconds: that it took.
-        described: inputs and operations of what was read, where the vendor says them.
+        tool, version: module and version of the vendor; the version is "" if the
+            process ended early.
+        steps: completed steps: parsed, built, read, compiled.
+        faults: refusals; empty if there were none.
+        unfinished: whether the process was stopped at its time limit.
+        note: reason why a step was left out.
+        seconds: duration.
+        described: inputs and operations of the graph, if the vendor reports them.
     """
 
     tool: str
@@ -70,18 +72,18 @@ class Verdict:
 
 
 def installed(vendor: Vendor) -> bool:
-    """Can this vendor be asked here?"""
+    """Return whether the vendor's package is installed here."""
     return importlib.util.find_spec(MODULES[vendor]) is not None
 
 
 def ask(vendor: Vendor, path: Path, argument: str, timeout: float) -> Verdict:
-    """Run a vendor's worker over a graph.
+    """Run a vendor's worker on a graph.
 
     Args:
-        vendor: whose.
-        path: the graph or the IR.
+        vendor: the vendor.
+        path: an ONNX graph or an OpenVINO IR.
         argument: the largest batch for rtx; "read" or "compile" for openvino.
-        timeout: seconds.
+        timeout: time limit in seconds.
     """
     worker = Path(__file__).parent / "workers" / f"{vendor}_worker.py"
     command = [sys.executable, str(worker), argument, str(path.resolve())]
@@ -102,90 +104,97 @@ def ask(vendor: Vendor, path: Path, argument: str, timeout: float) -> Verdict:
 
 
 def node_of(graph: Graph, fault: Fault) -> tuple[str, str, str]:
-    """Name, operator and first output of the node that a vendor means; what it named where the graph has none such."""
-    meant = next(_meant(graph, fault), None)
-    return (
-        (fault.node, "", "")
-        if meant is None
-        else (meant.name, meant.op, next(iter(meant.outputs), ""))
-    )
+    """Return name, operator and first output of a fault's node.
+
+    If the graph has no such node, the name that the vendor gave, and "" twice.
+    """
+    node = next(_candidates(graph, fault), None)
+    if node is None:
+        return fault.node, "", ""
+    return node.name, node.op, next(iter(node.outputs), "")
 
 
-def _meant(graph: Graph, fault: Fault) -> Iterator[Node]:
-    """Nodes that a vendor named, then those whose names or operators are among its words."""
-    yield from (
-        node for node in graph.nodes if fault.node and node.name == fault.node
-    )
-    spoken = (
-        node
-        for node in graph.nodes
-        if re.search(rf"(?<!\w){re.escape(node.name)}(_\d+)?(?!\w)", fault.text)
-    )
-    yield from sorted(spoken, key=lambda node: -len(node.name))
-    operators = re.search(r"found for operations: (.+)", fault.text)
-    named = (
-        {name.split(".")[-1].split("-")[0] for name in operators[1].split(", ")}
-        if operators
-        else set()
-    )
-    yield from (node for node in graph.nodes if node.op in named)
+def _candidates(graph: Graph, fault: Fault) -> Iterator[Node]:
+    """Yield the node of the fault's name, then those whose name or operator its text contains."""
+    for node in graph.nodes:
+        if fault.node and node.name == fault.node:
+            yield node
+    mentioned = [node for node in graph.nodes if _mentions(fault.text, node)]
+    yield from sorted(mentioned, key=lambda node: -len(node.name))
+    operators = _operators_in(fault.text)
+    for node in graph.nodes:
+        if node.op in operators:
+            yield node
+
+
+def _mentions(text: str, node: Node) -> bool:
+    pattern = rf"(?<!\w){re.escape(node.name)}(_\d+)?(?!\w)"
+    return re.search(pattern, text) is not None
+
+
+def _operators_in(text: str) -> set[str]:
+    found = re.search(r"found for operations: (.+)", text)
+    if found is None:
+        return set()
+    names = found[1].split(", ")
+    return {name.split(".")[-1].split("-")[0] for name in names}
 
 
 def _verdict(
     vendor: Vendor, done: subprocess.CompletedProcess[bytes], seconds: float
 ) -> Verdict:
-    lines = [
-        line
-        for line in done.stdout.decode(errors="replace").splitlines()
-        if line.startswith(_MARK)
-    ]
+    output = done.stdout.decode(errors="replace")
+    lines = [line for line in output.splitlines() if line.startswith(_MARK)]
     if not lines:
-        # A package that does not load, or a machine without room for it, says nothing of the graph.
-        if (
-            _STARTED not in done.stdout.decode(errors="replace")
-            or done.returncode == -_KILLED
-        ):
-            return Verdict(
-                MODULES[vendor], "", (), (), False, _ending(done), seconds
-            )
-        return Verdict(
-            MODULES[vendor],
-            "",
-            (),
-            (Fault("", _ending(done)),),
-            False,
-            "",
-            seconds,
-        )
-    said = json.loads(lines[-1].removeprefix(_MARK))
-    faults = tuple(
-        Fault(fault["node"], _short(fault["text"])) for fault in said["faults"]
-    )
+        return _verdict_of_crash(vendor, done, output, seconds)
+    result = json.loads(lines[-1].removeprefix(_MARK))
+    faults = [
+        Fault(fault["node"], _one_line(fault["text"]))
+        for fault in result["faults"]
+    ]
     return Verdict(
-        tool=MODULES[vendor], version=said["version"], steps=tuple(said["steps"]), faults=faults, unfinished=False,
-        note=said["note"], seconds=seconds, described=said.get("described", {}),
-    )  # fmt: skip
-
-
-def _ending(done: subprocess.CompletedProcess[bytes]) -> str:
-    """How a process ended that said nothing."""
-    last = _short(
-        "".join(done.stderr.decode(errors="replace").strip().splitlines()[-1:])
+        tool=MODULES[vendor],
+        version=result["version"],
+        steps=tuple(result["steps"]),
+        faults=tuple(faults),
+        unfinished=False,
+        note=result["note"],
+        seconds=seconds,
+        described=result.get("described", {}),
     )
+
+
+def _verdict_of_crash(
+    vendor: Vendor,
+    done: subprocess.CompletedProcess[bytes],
+    output: str,
+    seconds: float,
+) -> Verdict:
+    """Return the verdict of a process that printed no result.
+
+    A package that does not load, or a machine without enough memory, is no fault
+    of the graph.
+    """
+    reason = _end_of(done)
+    if _STARTED not in output or done.returncode == -_KILLED:
+        return Verdict(MODULES[vendor], "", (), (), False, reason, seconds)
+    faults = (Fault("", reason),)
+    return Verdict(MODULES[vendor], "", (), faults, False, "", seconds)
+
+
+def _end_of(done: subprocess.CompletedProcess[bytes]) -> str:
+    """Format how a process without a result ended."""
+    errors = done.stderr.decode(errors="replace").strip().splitlines()
+    last = _one_line(errors[-1]) if errors else ""
     if done.returncode < 0 and os.name == "posix":
-        return (
-            f"its process ended by {signal.Signals(-done.returncode).name}"
-            + (f": {last}" if last else "")
-        )
+        name = signal.Signals(-done.returncode).name
+        return f"its process ended by {name}" + (f": {last}" if last else "")
     return f"its process ended with {done.returncode}: {last}"
 
 
-def _short(text: str) -> str:
-    """A vendor's words in one line, without the places in its own sources that say nothing of the graph."""
-    kept = [
-        line
-        for line in text.split("Summary:")[-1].splitlines()
-        if not re.search(r"Exception from src|catchCudaError", line)
-    ]
+def _one_line(text: str) -> str:
+    """Format a vendor's message in one line, without positions in the vendor's sources."""
+    lines = text.split("Summary:")[-1].splitlines()
+    kept = [line for line in lines if not _SOURCE_POSITION.search(line)]
     line = " ".join(" ".join(kept).split()).lstrip("- ")
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from anomedge.lint import examine, vendors
 from anomedge.lint.reading import read_graph
@@ -304,3 +305,28 @@ def test_what_has_no_place_in_a_graph_keeps_the_vendors_words(folder):
         "y",
     )
     assert node_of(graph, Fault("", "implanted")) == ("", "", "")
+
+
+def test_polygraphy_reports_the_nodes_that_parse(tmp_path):
+    """On TensorRT-RTX, without a GPU; the report stands in the message of the first refused node."""
+    pytest.importorskip("tensorrt_rtx")
+    polygraphy = pytest.importorskip("polygraphy")
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a"], name="first"),
+        helper.make_node("Det", ["a"], ["b"], name="refused"),
+        helper.make_node("Relu", ["b"], ["y"], name="last"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2])],
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    verdict = ask("rtx", save(model, tmp_path / "det.onnx"), "2", 120)
+    assert [fault.node for fault in verdict.faults] == ["refused"]
+    assert (
+        f"Polygraphy {polygraphy.__version__}: "
+        f"the other 2 nodes parse, in 2 groups"
+    ) in verdict.faults[0].text

@@ -1,11 +1,13 @@
-"""NVIDIA's own parser and builder on graphs, as a program of its own: a vendor's crash ends this process only.
+"""Run NVIDIA's parser and builder on graphs, as a program: a crash ends this process only.
 
     rtx_worker.py BATCH GRAPH [GRAPH ...]
 
-prints one line of JSON behind the mark for each graph. It imports nothing of anomedge, so that it starts soon and runs as a file.
+prints one line of JSON behind the mark for each graph. It does not import
+anomedge, so that it starts fast and runs as a file.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,60 +18,57 @@ _PROTOBUF_LIMIT = 2**31 - 1
 
 
 def main(batch: int, path: str) -> None:
-    """Parse, then build for batches up to `batch`."""
+    """Parse a graph, then build an engine for batches up to `batch`."""
     import tensorrt_rtx as trt
 
     sys.stdout.write(f"{STARTED}\n")
     sys.stdout.flush()
-
-    class Log(trt.ILogger):  # type: ignore[misc]
-        """Keeps what is wrong."""
-
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.errors: list[str] = []
-
-        def log(self, severity: Any, text: str) -> None:
-            if severity <= trt.ILogger.ERROR:
-                self.errors.append(text)
-
-    log = Log()
+    errors: list[str] = []
+    builder = trt.Builder(_logger(trt, errors))
+    network, parser, parsed = _parse(trt, builder, path)
     result: dict[str, Any] = {
         "version": trt.__version__,
-        "steps": [],
-        "faults": [],
+        "steps": ["parsed"],
+        "faults": [
+            _fault(parser.get_error(i)) for i in range(parser.num_errors)
+        ],
         "note": "",
     }
-    builder = trt.Builder(log)
-    network, parser, parsed = _parsed(trt, builder, log, path)
-    result["faults"] = [
-        _fault(parser.get_error(i)) for i in range(parser.num_errors)
-    ]
-    result["steps"].append("parsed")
     if parsed:
-        _build(builder, network, batch, log, result)
-    elif not result["faults"]:
-        result["faults"] = [
-            {"node": "", "op": "", "text": "refused without a reason"}
+        _build(builder, network, batch, errors, result)
+    else:
+        result["faults"] = result["faults"] or [
+            _unnamed("refused without a reason")
         ]
+        _add_capability(path, result["faults"][0])
     sys.stdout.write(f"{MARK}{json.dumps(result)}\n")
 
 
-def _parsed(
-    trt: Any, builder: Any, log: Any, path: str
-) -> tuple[Any, Any, bool]:
-    """The network, the parser with its errors, and whether it took the graph; all errors where the file allows it."""
-    strong = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
-    network = builder.create_network(strong)
-    parser = trt.OnnxParser(network, log)
-    if Path(
-        path
-    ).stat().st_size <= _PROTOBUF_LIMIT and not parser.supports_model_v2(
-        Path(path).read_bytes(), path
-    ):
-        return network, parser, False
-    network = builder.create_network(strong)
-    parser = trt.OnnxParser(network, log)
+def _logger(trt: Any, errors: list[str]) -> Any:
+    class Logger(trt.ILogger):  # type: ignore[misc]
+        """Append each error to `errors`."""
+
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: Any, text: str) -> None:
+            if severity <= trt.ILogger.ERROR:
+                errors.append(text)
+
+    return Logger()
+
+
+def _parse(trt: Any, builder: Any, path: str) -> tuple[Any, Any, bool]:
+    """Return network, parser and success; report all errors if the file's size allows it."""
+    flags = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+    network = builder.create_network(flags)
+    parser = trt.OnnxParser(network, builder.logger)
+    if Path(path).stat().st_size <= _PROTOBUF_LIMIT:
+        content = Path(path).read_bytes()
+        if not parser.supports_model_v2(content, path):
+            return network, parser, False
+    network = builder.create_network(flags)
+    parser = trt.OnnxParser(network, builder.logger)
     return network, parser, parser.parse_from_file(path)
 
 
@@ -81,38 +80,67 @@ def _fault(error: Any) -> dict[str, str]:
     }
 
 
-def _build(
-    builder: Any, network: Any, batch: int, log: Any, result: dict[str, Any]
-) -> None:
-    config = builder.create_builder_config()
-    inputs = [network.get_input(i) for i in range(network.num_inputs)]
-    others = [
-        i.name for i in inputs if i.is_shape_tensor or -1 in tuple(i.shape)[1:]
-    ]
-    if others:
-        result["note"] = (
-            f"not built: more than the batch of {', '.join(others)} is open"
-        )
+def _unnamed(text: str) -> dict[str, str]:
+    return {"node": "", "op": "", "text": text}
+
+
+def _add_capability(path: str, fault: dict[str, str]) -> None:
+    """Add Polygraphy's capability report to a fault, if Polygraphy is installed."""
+    # Polygraphy reads the variable when it is imported.
+    os.environ["POLYGRAPHY_USE_TENSORRT_RTX"] = "1"
+    try:
+        import polygraphy
+        from polygraphy.tools.inspect.subtool.capability import supports_model
+    except ImportError:
         return
-    profile = builder.create_optimization_profile()
-    for given in inputs:
-        shape = tuple(given.shape)
-        if shape and shape[0] == -1:
-            profile.set_shape(
-                given.name,
-                *((n, *shape[1:]) for n in (1, max(1, batch // 2), batch)),
-            )
-    config.add_optimization_profile(profile)
-    log.errors.clear()
+    try:
+        _, groups, _ = supports_model(path)
+    except Exception as error:  # noqa: BLE001 - the report is an addition to the fault
+        report = f"no report ({error})"
+    else:
+        count = sum(len(nodes) for nodes, _ in groups)
+        report = f"the other {count} nodes parse, in {len(groups)} groups"
+    fault["text"] += f"; Polygraphy {polygraphy.__version__}: {report}"
+
+
+def _build(
+    builder: Any,
+    network: Any,
+    batch: int,
+    errors: list[str],
+    result: dict[str, Any],
+) -> None:
+    """Build an engine; add step, faults and size to the result."""
+    inputs = [network.get_input(i) for i in range(network.num_inputs)]
+    unsupported = [
+        given.name
+        for given in inputs
+        if given.is_shape_tensor or -1 in tuple(given.shape)[1:]
+    ]
+    if unsupported:
+        names = ", ".join(unsupported)
+        result["note"] = f"not built: more than the batch of {names} is open"
+        return
+    config = builder.create_builder_config()
+    config.add_optimization_profile(_profile(builder, inputs, batch))
+    errors.clear()
     plan = builder.build_serialized_network(network, config)
     result["steps"].append("built")
     if plan is None:
-        result["faults"] = [
-            {"node": "", "op": "", "text": text}
-            for text in log.errors or ["no engine, no reason"]
-        ]
+        texts = errors or ["no engine, no reason"]
+        result["faults"] = [_unnamed(text) for text in texts]
     else:
         result["bytes"] = plan.nbytes
+
+
+def _profile(builder: Any, inputs: list[Any], batch: int) -> Any:
+    profile = builder.create_optimization_profile()
+    batches = (1, max(1, batch // 2), batch)
+    for given in inputs:
+        shape = tuple(given.shape)
+        if shape and shape[0] == -1:
+            profile.set_shape(given.name, *((n, *shape[1:]) for n in batches))
+    return profile
 
 
 if __name__ == "__main__":
