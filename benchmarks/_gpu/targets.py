@@ -115,7 +115,9 @@ def unavailable(target: Target, precision: str, probe: Path | None) -> str:
                 probe,
                 runtime=target.runtime,
                 device=target.device,
-                tf32=precision == runtimes.TF32,
+                precision=runtimes.TF32
+                if precision == runtimes.TF32
+                else "fp32",
             ).close()
         elif precision == runtimes.TF32 and target.device == "cpu":
             raise InputError("a CPU has no TF32")

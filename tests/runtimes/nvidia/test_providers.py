@@ -514,7 +514,7 @@ def test_arithmetic_on_shapes_may_stay_on_the_cpu(machine, padim):
     with opened(padim) as session:
         assert small
         assert session.placement.nodes[CPU] == len(small)
-        assert session.placement.strays == ()
+        assert session.placement.on_cpu == ()
 
 
 def test_a_profile_of_the_real_package_is_understood(padim, frames, tmp_path):
@@ -529,8 +529,8 @@ def test_a_profile_of_the_real_package_is_understood(padim, frames, tmp_path):
     session.run(None, {"frames": frames})
     placement = read_placement(Path(session.end_profiling()))
     assert placement.nodes.keys() == {CPU}
-    assert len(placement.strays) > 10
-    assert any(node.startswith("Conv ") for node in placement.strays)
+    assert len(placement.on_cpu) > 10
+    assert any(node.startswith("Conv ") for node in placement.on_cpu)
 
 
 def test_bindings_drive_the_real_package(padim, frames):

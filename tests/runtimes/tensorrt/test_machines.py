@@ -13,7 +13,7 @@ import pytest
 from anomedge import runtimes
 from anomedge.bundle import Bundle
 from anomedge.errors import DeviceMismatch, RuntimeFailure, RuntimeMissing
-from anomedge.runtimes import trt, vendors
+from anomedge.runtimes import base, trt, vendors
 from anomedge.runtimes.nvidia import cuda, gpus
 from anomedge.runtimes.vendors import VendorError
 from anomedge.verification import plan_of
@@ -388,6 +388,6 @@ def test_wrong_use_of_the_command(machine, graph, capfd, arguments, said):
 
 
 def test_nothing_that_builds_is_installed(machine, graph, capfd, monkeypatch):
-    monkeypatch.setattr(runtimes, "installed", lambda: ["onnxruntime"])
+    monkeypatch.setattr(base, "is_installed", lambda package: False)
     assert run("build", graph()) == 2
     assert "pip install 'anomedge[tensorrt]'" in capfd.readouterr().err
