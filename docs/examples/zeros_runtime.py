@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from anomedge.runtimes.specs import Tensors, TensorSpec
 
 from anomedge.runtimes.base import Session
+from anomedge.runtimes.specs import Tensors, TensorSpec
 
 __all__ = ["ZerosSession"]
 
