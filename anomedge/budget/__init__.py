@@ -1,4 +1,4 @@
-"""What a graph costs before anybody runs it: work, bytes and memory, and the time that no device can beat."""
+"""Budget of a graph before it runs: work, file sizes, memory, minimum time."""
 
 from anomedge.budget.device import Device, Figure, available, load
 from anomedge.budget.memory import Memory, memory_of

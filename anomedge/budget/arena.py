@@ -1,8 +1,10 @@
-"""What ONNX Runtime's arena takes from the system for a sequence of values, as it behaves by default.
+"""Model of ONNX Runtime's CPU arena with its default settings.
 
-The arena grows by regions, each twice the last or the power of two that holds the value; a value goes into the smallest
-free chunk that holds it, whose rest is split off where it is worth it; neighbours in a region merge when they are free;
-no region is given back. From the second run on, values lie in one block, at offsets planned from the first run.
+The arena grows by regions. A region is twice as large as the last one, or the
+power of two that holds the value. A value takes the smallest free chunk that
+holds it; the rest of the chunk is split off if it is large enough. Adjacent
+free chunks of a region are merged; no region is returned to the system. From
+the second run on, values share one block, at offsets planned in the first run.
 """
 
 from __future__ import annotations
@@ -15,20 +17,22 @@ _GRAIN = 256
 _FIRST_REGION = 1 << 20
 _LARGEST_REGION = 1 << 30
 _WASTE = 128 << 20
-"""A chunk's rest above this is split off, even when it is smaller than the value."""
+"""Bytes of a rest that is split off even if it is smaller than the value."""
 
 Chunk = tuple[int, int]
-"""Address and size."""
+"""Address and size, in bytes."""
 
 
 class Arena:
-    """Memory by address. Only what was written to counts, because a system gives no page before that.
+    """Addresses of values in regions.
+
+    Only written bytes count, because the system maps a page at the first write.
 
     Example:
         >>> arena = Arena()
         >>> first = arena.take(3 << 20)
         >>> arena.give(first)
-        >>> second = arena.take(2 << 20)  # lies where the first was
+        >>> second = arena.take(2 << 20)  # at the address of the first
         >>> arena.touched >> 20
         3
     """
@@ -42,12 +46,12 @@ class Arena:
 
     @property
     def touched(self) -> int:
-        """Bytes ever written to."""
+        """Number of bytes that were ever written."""
         return sum(written for _, written in self.regions)
 
     @property
     def regions(self) -> list[tuple[int, int]]:
-        """Of each region, in the order they were taken, its size and how many of its bytes were ever written to."""
+        """Size and number of written bytes of each region, oldest first."""
         return [
             (size, self._written_in(start, start + size))
             for start, size in self._regions
@@ -62,14 +66,13 @@ class Arena:
         return total
 
     def take(self, size: int) -> Chunk:
-        """Room for a value; give it back as it is."""
+        """Allocate a chunk for a value; pass it to `give` to free it."""
         needed = _rounded(size)
         fitting = [chunk for chunk in self._free if chunk[1] >= needed]
-        start, room = (
-            min(fitting, key=lambda chunk: (chunk[1], chunk[0]))
-            if fitting
-            else self._region(needed)
-        )
+        if fitting:
+            start, room = min(fitting, key=lambda chunk: (chunk[1], chunk[0]))
+        else:
+            start, room = self._region(needed)
         self._free.remove((start, room))
         if room >= 2 * needed or room - size >= _WASTE:
             self._free.append((start + needed, room - needed))
@@ -78,7 +81,7 @@ class Arena:
         return start, room
 
     def give(self, chunk: Chunk) -> None:
-        """Take back what `take` gave, together with free neighbours."""
+        """Free a chunk from `take` and merge it with free neighbours."""
         start, size = chunk
         for other in list(self._free):
             if other[0] + other[1] == start or start + size == other[0]:
@@ -87,7 +90,7 @@ class Arena:
         self._free.append((start, size))
 
     def _region(self, needed: int) -> Chunk:
-        """One more region; a gap keeps it apart from the one before."""
+        """Add a region; a gap keeps its chunks from merging with others."""
         grown = False
         while self._next_region < needed:
             self._next_region *= 2
@@ -107,15 +110,18 @@ class Arena:
 
 
 def planned(values: Sequence[tuple[int, int, int]]) -> int:
-    """Size of one block for values (made, last, bytes): each goes into the smallest gap between those alive.
+    """Plan one block for values (producer, last reader, bytes).
+
+    Each value takes the smallest gap between the live values. Return the size
+    of the block.
 
     >>> planned([(0, 1, 1024), (1, 2, 512), (2, 3, 1024)])
     1536
     """
     size = 0
     alive: list[tuple[int, int, int]] = []  # offset, bytes, last
-    for made, last, count in sorted(values, key=lambda value: value[0]):
-        alive = [value for value in alive if value[2] >= made]
+    for producer, last, count in sorted(values, key=lambda value: value[0]):
+        alive = [value for value in alive if value[2] >= producer]
         offset = _best_gap(alive, _rounded(count), size)
         alive = sorted([*alive, (offset, _rounded(count), last)])
         size = max(size, offset + _rounded(count))

@@ -1,7 +1,7 @@
-"""What devices can do at most, as their makers say: one JSON file each in `devices`, every figure with its source.
+"""Peak figures of devices from data sheets, one JSON file each in `devices`.
 
-The figures are peaks that no program reaches, so times from them are limits: nothing is faster. A file of the same form
-anywhere else describes a board of one's own.
+Each figure has its source. No program reaches these peaks, so times computed
+from them are lower bounds. A file of the same form describes another board.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Text = Annotated[str, Field(min_length=1, max_length=2000)]
 
 
 class Figure(BaseModel):
-    """A number, where it was found, and how it was computed where it was not found as such."""
+    """A number, its source, and its derivation if the source has no such number."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,15 +31,16 @@ class Figure(BaseModel):
 
 
 class Device(BaseModel):
-    """One device, or one processor of it.
+    """One device, or one processor of a device.
 
     Attributes:
-        title: its name, the processor and the power mode meant.
-        fp32: operations a second in float32, without TF32 (a multiplication and an addition are two).
-        fp16, int8: the same in these types, dense; None where nobody says.
-        bandwidth: bytes a second to and from memory.
-        memory: bytes; None where it is what somebody put in.
-        release: the newest system and runtime it is meant with.
+        title: name, processor and power mode.
+        fp32: operations per second in float32, without TF32; a multiplication
+            and an addition are two operations.
+        fp16, int8: the same in these types, dense; None if not published.
+        bandwidth: memory bandwidth, in bytes per second.
+        memory: bytes; None if it depends on the installed modules.
+        release: the newest system and runtime that the figures are for.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,47 +54,48 @@ class Device(BaseModel):
     release: Text
 
     def seconds(self, flops: float, moved: float) -> float:
-        """The limit: arithmetic and memory side by side, whichever takes longer."""
+        """Return the lower bound: the longer of arithmetic and traffic."""
         return max(flops / self.fp32.value, moved / self.bandwidth.value)
 
     def held_by(self, flops: float, moved: float) -> str:
-        """Which of the two it is."""
-        return (
-            "arithmetic"
-            if flops / self.fp32.value >= moved / self.bandwidth.value
-            else "memory"
-        )
+        """Name the longer of the two: "arithmetic" or "memory"."""
+        arithmetic = flops / self.fp32.value
+        memory = moved / self.bandwidth.value
+        return "arithmetic" if arithmetic >= memory else "memory"
 
 
 def available() -> list[str]:
-    """Names of the devices whose figures come along."""
+    """List the names of the packaged devices."""
     return sorted(path.stem for path in _folder().glob("*.json"))
 
 
 def load(name: str) -> Device:
-    """The device of a name, or of a file that somebody wrote.
+    """Load a packaged device by name, or the `.json` file of another one.
 
     >>> load("jetson-orin-nano").bandwidth.value
     68000000000.0
 
     Raises:
-        InputError: there is none of that name, or the file is none of a device.
+        InputError: an unknown name, or an unreadable or invalid file.
     """
     own = name.endswith(".json")
     path = Path(name) if own else _folder() / f"{name}.json"
     if not own and name not in available():
         raise InputError(
-            f"got device {name!r}; expected one of: {', '.join(available())}; or a .json file like theirs"
+            f"got device {name!r}; expected one of: "
+            f"{', '.join(available())}; or a .json file like theirs"
         )
     try:
         return validated(Device, read_json(path, _LIMIT, links=True))
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read ({error.strerror}); expected a device's figures as JSON"
+            f"{path} cannot be read ({error.strerror}); "
+            "expected a device's figures as JSON"
         ) from error
     except JsonError as error:
         raise InputError(
-            f"{path} is not a valid description of a device ({error}); see {_folder()}"
+            f"{path} is not a valid description of a device ({error}); "
+            f"see {_folder()}"
         ) from error
 
 

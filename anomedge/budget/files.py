@@ -1,4 +1,4 @@
-"""How large a bundle becomes: mostly its constants, which follow from the graph, and a little for everything else."""
+"""Estimated file sizes of a bundle: the constants of its graph, and overhead."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from anomedge.budget.network import Network
 
 __all__ = ["file_sizes"]
 
-# Bytes that a node takes in each of the formats: names, attributes, shapes; means of exported graphs.
+# Mean bytes of a node (names, attributes, shapes) in each format.
 _NODE, _TAPPED_NODE, _IR_NODE = 160, 220, 1250
 _TEXTS = 25_000  # manifest and certificate
 _GOLDEN, _GOLDEN_PICTURES, _GOLDEN_STAGES = 14, 10, 3
 _PNG = 0.5
-"""A picture's bytes as PNG, as a share of its pixels; from a third to two thirds, as smooth or grainy as it is."""
+"""Compression ratio of a PNG; one third to two thirds, depending on noise."""
 
 
 def file_sizes(
     network: Network, frame: tuple[int, int], batch: int
 ) -> dict[str, int]:
-    """Bytes of a bundle's files, in float32.
+    """Estimate the bytes of each file of a float32 bundle.
 
     Args:
-        network: of the bundle's graph.
-        frame: height and width of the camera's frames.
-        batch: the frames that the network is for.
+        network: the graph of the bundle.
+        frame: (height, width) of the camera frames.
+        batch: batch size of the network.
     """
     nodes = sum(operation.kind != "view" for operation in network.operations)
     return {
@@ -36,7 +36,7 @@ def file_sizes(
 
 
 def _golden(network: Network, frame: tuple[int, int], batch: int) -> int:
-    """Frames, a map each, and of some every stage; of the image two versions."""
+    """Estimate golden frames with maps, some of them with all stages."""
     sizes = {
         operation.name: operation.bytes // batch
         for operation in network.operations

@@ -1,9 +1,10 @@
-"""How much memory a graph takes while it is opened and run, in the way of ONNX Runtime's CPU provider.
+"""Memory of a graph during opening and running under ONNX Runtime's CPU provider.
 
-The values that are alive at once follow from the graph. What the runtime makes of them was measured: constants of
-convolutions and of products are laid out anew, while a file is opened some exist twice, values come from an arena that
-gives nothing back (`anomedge.budget.arena`), and malloc keeps what opening freed. tests/budget/test_tracing.py measures it
-again.
+Live values follow from the graph. Measurements give the rest: constants of
+convolutions and products are copied into other layouts, some exist twice while
+the file is opened, values come from an arena that returns no memory
+(`anomedge.budget.arena`), and malloc keeps memory freed after opening.
+tests/budget/test_tracing.py repeats the measurement.
 """
 
 from __future__ import annotations
@@ -18,15 +19,20 @@ __all__ = ["Life", "Memory", "lives", "memory_of"]
 
 _PROTOBUF_LIMIT = 2**31 - 1
 _KEPT_BELOW = 32 << 20
-"""What is freed and smaller than this stays with the process: the highest that glibc's own threshold for mapping rises to."""
+"""Freed blocks below this size stay with the process: the maximum of glibc's dynamic mmap threshold."""
 
 _SESSION = 5_000_000
-"""What a session was seen to take for itself from its first run on: 4 to 6 MB for graphs of 80 to 500 nodes."""
+"""Bytes of a session itself after its first run; measured 4 to 6 MB for graphs of 80 to 500 nodes."""
 
 
 @dataclass(frozen=True)
 class Life:
-    """A value's memory: the operation that takes it, and the places of that and of the last one that needs it."""
+    """Lifetime of a buffer.
+
+    Attributes:
+        operation: allocates the buffer.
+        made, last: positions of that operation and of the last reader.
+    """
 
     operation: Operation
     made: int
@@ -35,19 +41,19 @@ class Life:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of a process above those of one that runs an empty graph.
+    """Memory of a process, in bytes more than with an empty graph.
 
     Attributes:
-        constants: the graph's own.
-        copies: of constants, in the runtime's layouts.
-        freed: since the file was opened, and kept by the system's malloc.
-        opening: at its highest while the file is opened.
+        constants: of the graph.
+        copies: of constants, in the layouts of the runtime.
+        freed: after opening, but kept by the system's malloc.
+        opening: peak while the file is opened.
         inputs: the frames.
-        values: alive at once, at the worst operation.
-        largest: the operations that made those, largest first.
-        arena: what the runtime takes for all values.
-        reused: of the arena, what lies in freed memory.
-        session: the runtime's own, from the first run on.
+        values: live at once, at the worst operation.
+        largest: the operations that produce those values, largest first.
+        arena: allocated by the runtime for all values.
+        reused: part of the arena that lies in freed memory.
+        session: of the runtime itself, from the first run on.
     """
 
     constants: int
@@ -63,7 +69,7 @@ class Memory:
 
     @property
     def running(self) -> int:
-        """From the second run on."""
+        """Memory from the second run on."""
         return (
             self.constants
             + self.copies
@@ -76,12 +82,12 @@ class Memory:
 
     @property
     def peak(self) -> int:
-        """The larger of both."""
+        """Maximum of opening and running."""
         return max(self.opening, self.running)
 
 
 def memory_of(network: Network) -> Memory:
-    """How much memory a graph takes."""
+    """Estimate the memory of a graph."""
     found = lives(network)
     values, largest = _alive_at_once(found, len(network.operations))
     copies, freed = _copies(network), _freed(network)
@@ -100,7 +106,7 @@ def memory_of(network: Network) -> Memory:
 
 
 def lives(network: Network) -> list[Life]:
-    """Every value's memory; a result that lies in an operand's memory lengthens that one's life."""
+    """Return the lifetime of each buffer; an in-place result extends it."""
     end = len(network.operations)
     last = {
         name: place
@@ -108,9 +114,8 @@ def lives(network: Network) -> list[Life]:
         for name in operation.reads
     }
     last |= dict.fromkeys(network.outputs, end)
-    home: dict[str, str] = dict.fromkeys(
-        [*network.inputs, *network.constants], ""
-    )  # whose memory a value lies in
+    # Owner of the buffer of each value; inputs and constants have no buffer.
+    home = dict.fromkeys([*network.inputs, *network.constants], "")
     made: dict[str, tuple[Operation, int]] = {}
     until: dict[str, int] = {}
     for place, operation in enumerate(network.operations):
@@ -134,7 +139,7 @@ def _home_of(
     made: Mapping[str, tuple[Operation, int]],
     until: Mapping[str, int],
 ) -> str:
-    """Whose memory a result lies in: an operand's that nobody needs any more and that is as large, or its own."""
+    """Return the owner of the result's buffer: a dead operand or itself."""
     homes = [home[name] for name in operation.reads]
     if operation.kind == "view":
         return homes[0]
@@ -167,7 +172,7 @@ def _alive_at_once(
 
 
 def _regions(found: list[Life], places: int) -> list[tuple[int, int]]:
-    """The first run takes the values one by one; the later ones take what lives within the run as one block."""
+    """Simulate the first run, then the block of all later runs."""
     arena, held = Arena(), {}
     for place in range(places + 1):
         for life in found:
@@ -189,7 +194,11 @@ def _regions(found: list[Life], places: int) -> list[tuple[int, int]]:
 
 
 def _reused(regions: list[tuple[int, int]], freed: int) -> int:
-    """Freed memory lies in pieces; a region of the arena was seen to find one up to a third of what is left."""
+    """Estimate the part of the arena that lies in freed memory.
+
+    Freed memory is fragmented. In measurements a region fits if it is at most a
+    third of the remaining freed memory.
+    """
     left, reused = freed, 0
     for size, written in regions:
         if size <= left // 3:
@@ -199,9 +208,11 @@ def _reused(regions: list[tuple[int, int]], freed: int) -> int:
 
 
 def _opening(network: Network, copies: int) -> int:
-    """Estimate the peak of opening, in bytes: compact constants are expanded in two steps, then all are copied one by one.
+    """Estimate the peak of opening, in bytes.
 
-    The file's bytes stay in memory until the session is open, because the runtime gets the bytes that were hashed.
+    Compact constants are expanded in two steps, then all are copied one by one.
+    The bytes of the file stay in memory until the session is open, because the
+    runtime gets the bytes that were hashed.
     """
     constants = sum(network.constants.values())
     if _is_mapped(network):
@@ -222,7 +233,10 @@ def _opening(network: Network, copies: int) -> int:
 
 
 def _freed(network: Network) -> int:
-    """What opening took beyond what it keeps, but for large constants, which malloc maps by themselves and gives back."""
+    """Estimate the memory freed after opening that malloc keeps.
+
+    Large constants have mappings of their own, which malloc returns.
+    """
     if _is_mapped(network):
         return 0
     small = {
@@ -234,7 +248,10 @@ def _freed(network: Network) -> int:
 
 
 def _in_two_layouts(network: Network, constants: Mapping[str, int]) -> int:
-    """A convolution's constants are put into blocks one by one; about half as much again lies free between those."""
+    """Estimate the memory for copying constants of convolutions into blocks.
+
+    About half as much again is lost between the blocks.
+    """
     return (
         sum(constants[name] for name in _convolved(network) & constants.keys())
         * 3
@@ -243,9 +260,10 @@ def _in_two_layouts(network: Network, constants: Mapping[str, int]) -> int:
 
 
 def _copies(network: Network) -> int:
-    """Constants of a product are packed, once for each product.
+    """Return the bytes of constants in the layouts of the runtime.
 
-    A convolution's take the place of the file's, except where that is mapped and has no place to give.
+    Constants are packed once for each product. Packed constants of a
+    convolution replace those of the file, unless the file is mapped.
     """
     readers: dict[str, list[Kind]] = {name: [] for name in network.constants}
     for operation in network.operations:
@@ -259,9 +277,8 @@ def _copies(network: Network) -> int:
     )
     for name, kinds in readers.items():
         packed = kinds.count("product")
-        kept = int(
-            len(kinds) > packed
-        )  # where products alone read it, the packed ones take its place
+        # If only products read it, a packed copy replaces the original.
+        kept = int(len(kinds) > packed)
         copies += network.constants[name] * max(0, packed + kept - 1)
     return copies
 
@@ -277,5 +294,9 @@ def _convolved(network: Network) -> set[str]:
 
 
 def _is_mapped(network: Network) -> bool:
-    """Whether the graph exceeds one file; its constants then lie beside it and are used in place, without a copy."""
+    """Return whether constants lie in a second file, which is mapped.
+
+    That is the case if the graph exceeds the limit of one protobuf file.
+    Mapped constants are used in place, without a copy.
+    """
     return network.stored_bytes + (1 << 20) > _PROTOBUF_LIMIT

@@ -1,6 +1,7 @@
-"""A graph as a list of operations in the order they run in, each with the size of what it makes.
+"""A graph as a list of operations in execution order, with value sizes.
 
-No values and no names of operators: whoever reads a graph says what each of its nodes is to a runtime.
+It has no values and no operator types: the reader of a graph gives each node
+the kind of treatment that a runtime gives it.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ class Operation:
     """One node.
 
     Attributes:
-        name: of the value it makes.
-        kind: `convolution`, and `product` with a matrix of constants: a CPU runtime keeps these constants in a layout of
-            its own. `lookup` reads of a table only what it needs. `overwriting` may put its result where an operand was.
-            `view` makes no new value; its first operand is the value it shows.
-        reads: values and constants, by name.
-        shape, bytes: of the value.
+        name: of its output.
+        kind: a CPU runtime keeps the constants of a `convolution` and of a
+            `product` with a constant matrix in its own layout. A `lookup` reads
+            part of a table. `overwriting` may write its output into an operand.
+            A `view` has no memory of its own; it shows its first operand.
+        reads: names of the values and constants read.
+        shape, bytes: of the output.
         flops: multiplications and additions of products and convolutions.
     """
 
@@ -42,18 +44,19 @@ class Operation:
 
 @dataclass(frozen=True)
 class Network:
-    """A graph for one size of batch.
+    """A graph for one batch size.
 
     Attributes:
         inputs, constants: bytes by name.
-        stored: bytes in the graph's file of those constants that it holds in a smaller form.
-        computed: constants that are not in the file: a runtime makes them of others when it opens it.
-        operations: in the order they run in.
+        operations: in execution order.
         stages: the value that ends each stage, in order.
-        outputs: the values that the caller gets.
+        outputs: names of the graph's outputs.
+        stored: bytes in the file of constants stored in a smaller form.
+        computed: constants that are not in the file; a runtime computes them
+            from others when it opens the file.
 
     Raises:
-        InputError: something is read, or given out, that was never made.
+        InputError: a value that is read or returned has no producer.
     """
 
     inputs: Mapping[str, int]
@@ -66,29 +69,26 @@ class Network:
 
     @property
     def stored_bytes(self) -> int:
-        """What the graph's file holds of its constants."""
-        held = (
-            (name, size)
-            for name, size in self.constants.items()
-            if name not in self.computed
-        )
-        return sum(self.stored.get(name, size) for name, size in held)
+        """Bytes of the constants in the file of the graph."""
+        total = 0
+        for name, size in self.constants.items():
+            if name not in self.computed:
+                total += self.stored.get(name, size)
+        return total
 
     def __post_init__(self) -> None:
         known = {*self.inputs, *self.constants}
         for operation in self.operations:
-            if missing := [
-                name for name in operation.reads if name not in known
-            ]:
+            missing = [name for name in operation.reads if name not in known]
+            if missing:
                 raise InputError(
-                    f"{operation.name} reads {missing}; expected only what was made before it"
+                    f"{operation.name} reads {missing}; "
+                    "expected only what was made before it"
                 )
             known.add(operation.name)
-        if missing := [
-            name
-            for name in (*self.stages.values(), *self.outputs)
-            if name not in known
-        ]:
+        results = (*self.stages.values(), *self.outputs)
+        if missing := [name for name in results if name not in known]:
             raise InputError(
-                f"got a graph without {missing}; expected every stage and output to be made in it"
+                f"got a graph without {missing}; "
+                "expected every stage and output to be made in it"
             )

@@ -1,4 +1,4 @@
-"""All that is said of a graph before it is exported, and its limit on a device."""
+"""Budget of a graph: file sizes, memory, work and minimum time on a device."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PARTS = ("preprocessing", "backbone", "distances", "map and score")
 
 @dataclass(frozen=True)
 class Budget:
-    """Files, memory and work of a graph for frames of one size and a batch."""
+    """File sizes, memory and work of a graph for one frame and batch size."""
 
     frame: tuple[int, int]
     batch: int
@@ -27,20 +27,22 @@ class Budget:
     stages: tuple[StageCost, ...]
 
     def milliseconds(self, device: Device) -> float:
-        """The limit, for one frame of the batch: stages one after the other, each as fast as the device can be."""
+        """Return the minimum time per frame.
+
+        Stages run one after the other, each at the peak of the device.
+        """
         return sum(self.shares(device).values())
 
     def shares(self, device: Device) -> dict[str, float]:
-        """Milliseconds a frame of each part of the graph."""
+        """Return the milliseconds per frame of each part of the graph."""
         parts = dict.fromkeys(PARTS, 0.0)
         for stage in self.stages:
-            parts[part_of(stage.name)] += (
-                device.seconds(stage.flops, stage.bytes) * 1000 / self.batch
-            )
+            seconds = device.seconds(stage.flops, stage.bytes)
+            parts[part_of(stage.name)] += seconds * 1000 / self.batch
         return parts
 
     def without_cache(self, device: Device) -> float:
-        """The same, if every value goes through memory."""
+        """Return the minimum time per frame if no value stays in a cache."""
         seconds = [
             device.seconds(stage.flops, stage.bytes + stage.within)
             for stage in self.stages
@@ -48,18 +50,7 @@ class Budget:
         return sum(seconds) * 1000 / self.batch
 
     def to_json(self, device: Device) -> dict[str, Any]:
-        """Everything, in bytes, operations and milliseconds."""
-        stages = [
-            asdict(stage)
-            | {
-                "bytes": stage.bytes,
-                "milliseconds": device.seconds(stage.flops, stage.bytes)
-                * 1000
-                / self.batch,
-                "held_by": device.held_by(stage.flops, stage.bytes),
-            }
-            for stage in self.stages
-        ]
+        """Return all figures, in bytes, operations and milliseconds."""
         memory = asdict(self.memory) | {
             "running": self.memory.running,
             "peak": self.memory.peak,
@@ -73,14 +64,22 @@ class Budget:
             "batch": self.batch,
             "files": self.files | {"all": sum(self.files.values())},
             "memory": memory,
-            "stages": stages,
+            "stages": [self._row(stage, device) for stage in self.stages],
             "milliseconds": self.milliseconds(device),
             "milliseconds_without_cache": self.without_cache(device),
         }
 
+    def _row(self, stage: StageCost, device: Device) -> dict[str, Any]:
+        seconds = device.seconds(stage.flops, stage.bytes)
+        return asdict(stage) | {
+            "bytes": stage.bytes,
+            "milliseconds": seconds * 1000 / self.batch,
+            "held_by": device.held_by(stage.flops, stage.bytes),
+        }
+
 
 def budget_of(network: Network, frame: tuple[int, int], batch: int) -> Budget:
-    """The budget of a graph for frames (height, width) and a batch."""
+    """Compute the budget of a graph for frames (height, width) and a batch."""
     return Budget(
         frame=frame,
         batch=batch,
@@ -91,7 +90,7 @@ def budget_of(network: Network, frame: tuple[int, int], batch: int) -> Budget:
 
 
 def part_of(stage: str) -> str:
-    """The part of a detector that a stage belongs to.
+    """Return the part of a detector that a stage belongs to.
 
     >>> part_of("features/layer2")
     'backbone'
