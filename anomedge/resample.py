@@ -1,14 +1,17 @@
 r"""Linear resampling as constant matrices, exact in every runtime.
 
-Resizing, cropping, upsampling and blurring an image :math:`x` of known size are all linear and separable, so
+Resizing, cropping, upsampling and blurring an image :math:`x` of known size are
+linear and separable,
 
 .. math:: y = A\,x\,B^\top
 
-with one small matrix for the rows and one for the columns, and two steps in a row are one pair of products. The
-operator that frameworks offer for this (`Resize`) has modes that runtimes read differently; a matrix has none.
+with one small matrix for the rows and one for the columns; two steps are one
+pair of products. The operator `Resize` has modes that runtimes implement
+differently; a matrix product has none.
 
-All functions return float64 arrays of shape (n_out, n_in) whose rows sum to 1, except `crop` and `nearest`, which
-pick. Coordinates are those of `align_corners=False`: output pixel i covers the source around (i + 1/2) n_in / n_out.
+All functions return float64 arrays of shape (n_out, n_in). Rows sum to 1. `nearest`
+returns indices. Coordinates follow `align_corners=False`: output pixel i covers
+the source around (i + 1/2) n_in / n_out.
 """
 
 from __future__ import annotations
@@ -38,9 +41,12 @@ Kernel = Callable[[Matrix], Matrix]
 
 
 def bilinear(n_in: int, n_out: int, *, antialias: bool = False) -> Matrix:
-    """Linear interpolation with the triangle kernel; `antialias` widens it by the reduction factor.
+    """Interpolate linearly with the triangle kernel.
 
-    Equals `torch.nn.functional.interpolate(mode="bilinear", align_corners=False, antialias=...)` along one axis.
+    With `antialias`, the kernel is widened by the reduction factor.
+
+    Equals `torch.nn.functional.interpolate` with `mode="bilinear"` and
+    `align_corners=False` along one axis.
 
     >>> bilinear(2, 4).tolist()
     [[1.0, 0.0], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]]
@@ -49,7 +55,9 @@ def bilinear(n_in: int, n_out: int, *, antialias: bool = False) -> Matrix:
 
 
 def bicubic(n_in: int, n_out: int, *, antialias: bool = False) -> Matrix:
-    """Cubic convolution (Keys 1981), a = -3/4, or a = -1/2 when antialiased: the conventions of torch.
+    """Interpolate by cubic convolution (Keys 1981).
+
+    As in torch, a = -3/4, or a = -1/2 with `antialias`.
 
     >>> bicubic(4, 4).tolist() == np.eye(4).tolist()
     True
@@ -61,7 +69,7 @@ def bicubic(n_in: int, n_out: int, *, antialias: bool = False) -> Matrix:
 
 
 def nearest(n_in: int, n_out: int) -> npt.NDArray[np.int64]:
-    """The source index of each output pixel, floor(i n_in / n_out), in whole numbers.
+    """Return the source index of each output pixel, floor(i n_in / n_out).
 
     >>> nearest(2, 5).tolist()
     [0, 0, 0, 1, 1]
@@ -71,7 +79,7 @@ def nearest(n_in: int, n_out: int) -> npt.NDArray[np.int64]:
 
 
 def crop(n_in: int, n_out: int) -> Matrix:
-    """The n_out pixels in the middle, as torchvision's `center_crop` places them.
+    """Select the n_out central pixels, as torchvision's `center_crop`.
 
     >>> crop(5, 2).tolist()
     [[0.0, 0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0, 0.0]]
@@ -82,17 +90,25 @@ def crop(n_in: int, n_out: int) -> Matrix:
     _check(n_in, n_out)
     if n_out > n_in:
         raise InputError(
-            f"got a crop of {n_out} out of {n_in} pixels; expected at most {n_in}: enlarge --size"
+            f"got a crop of {n_out} out of {n_in} pixels; "
+            f"expected at most {n_in}: enlarge --size"
         )
     start = round((n_in - n_out) / 2)
     return np.eye(n_in)[start : start + n_out]
 
 
 def gaussian_kernel(kernel_size: int, sigma: float) -> Matrix:
-    """exp(-t^2 / 2 sigma^2) at whole distances t from the middle, normalised to sum 1; shape (kernel_size,)."""
+    """Return exp(-t^2 / 2 sigma^2), normalised to sum 1; (kernel_size,).
+
+    t is the distance from the middle, in pixels.
+
+    Raises:
+        InputError: an even size, or a sigma that is not positive.
+    """
     if kernel_size < 1 or kernel_size % 2 == 0 or not sigma > 0:
         raise InputError(
-            f"got kernel_size={kernel_size}, sigma={sigma}; expected an odd size and a positive sigma"
+            f"got kernel_size={kernel_size}, sigma={sigma}; "
+            "expected an odd size and a positive sigma"
         )
     t = np.arange(kernel_size) - kernel_size // 2
     weights = np.exp(-0.5 * (t / sigma) ** 2)
@@ -100,7 +116,9 @@ def gaussian_kernel(kernel_size: int, sigma: float) -> Matrix:
 
 
 def gaussian_blur(n: int, kernel_size: int, sigma: float) -> Matrix:
-    """Convolution with `gaussian_kernel` after reflection at the borders (the border pixel is not repeated).
+    """Convolve with `gaussian_kernel` after reflection at the borders.
+
+    The border pixel is not repeated.
 
     Raises:
         InputError: the kernel reaches past the reflection, kernel_size // 2 >= n.
@@ -108,7 +126,8 @@ def gaussian_blur(n: int, kernel_size: int, sigma: float) -> Matrix:
     kernel, half = gaussian_kernel(kernel_size, sigma), kernel_size // 2
     if half >= n:
         raise InputError(
-            f"got a blur of {kernel_size} pixels over {n}; expected kernel_size // 2 < {n}: blur less"
+            f"got a blur of {kernel_size} pixels over {n}; "
+            f"expected kernel_size // 2 < {n}: blur less"
         )
     matrix = np.zeros((n, n))
     for row in range(n):
@@ -119,10 +138,14 @@ def gaussian_blur(n: int, kernel_size: int, sigma: float) -> Matrix:
 
 
 def bands(matrix: Matrix, block: int) -> tuple[npt.NDArray[np.int64], Matrix]:
-    """A banded matrix as windows of the source, of shape (n, K), and small dense blocks, of shape (n, block, K).
+    """Split a banded matrix into windows of the source and dense blocks.
 
-    Rows i block to (i + 1) block of the product are `weights[i] @ x[indices[i]]`, with K the widest window; windows at the
-    end move inwards, and the last block is filled up with rows of zeros.
+    Rows i block to (i + 1) block of the product are `weights[i] @ x[indices[i]]`.
+    K is the widest window; windows at the end are moved inwards, and the last
+    block is padded with rows of zeros.
+
+    Returns:
+        Indices (n, K) and weights (n, block, K).
 
     >>> indices, weights = bands(bilinear(8, 4, antialias=True), 2)
     >>> indices.tolist(), weights.shape
@@ -136,58 +159,55 @@ def bands(matrix: Matrix, block: int) -> tuple[npt.NDArray[np.int64], Matrix]:
     first = used.argmax(axis=1)
     last = matrix.shape[1] - 1 - used[:, ::-1].argmax(axis=1)
     width = int((last - first).max()) + 1
-    indices = np.minimum(first, matrix.shape[1] - width)[:, None] + np.arange(
-        width
-    )
-    return indices.astype(np.int64), np.take_along_axis(
-        blocks, indices[:, None, :], axis=2
-    )
+    start = np.minimum(first, matrix.shape[1] - width)
+    indices = (start[:, None] + np.arange(width)).astype(np.int64)
+    weights = np.take_along_axis(blocks, indices[:, None, :], axis=2)
+    return indices, weights
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """From any frame to the model's image: stretch to `size`, then keep the middle `crop`; both (height, width).
+    """Resize of a frame to the image of the model; sizes are (height, width).
 
-    Stretching does not keep the aspect ratio: a part looks alike from every camera whose frames have one aspect ratio.
+    The frame is stretched to `size`, then the central `crop` is kept. Stretching
+    does not keep the aspect ratio: all cameras need the same one.
     """
 
     size: tuple[int, int]
     crop: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse sizes that no matrix can have."""
+        """Check the sizes; raise InputError."""
         for name, pair in (("size", self.size), ("crop", self.image)):
             if len(pair) != 2 or not all(1 <= n <= 16384 for n in pair):
                 raise InputError(
-                    f"got {name} {pair}; expected height and width between 1 and 16384 pixels"
+                    f"got {name} {pair}; expected height and width "
+                    "between 1 and 16384 pixels"
                 )
-        if any(
-            small > large
-            for small, large in zip(self.image, self.size, strict=True)
-        ):
+        if self.image[0] > self.size[0] or self.image[1] > self.size[1]:
             raise InputError(
-                f"got a crop of {self.crop} out of {self.size}; expected a crop inside: enlarge --size"
+                f"got a crop of {self.crop} out of {self.size}; "
+                "expected a crop inside: enlarge --size"
             )
 
     @property
     def image(self) -> tuple[int, int]:
-        """Height and width of what the backbone sees."""
+        """(height, width) of the input of the backbone."""
         return self.crop or self.size
 
     def matrices(self, frame: tuple[int, int]) -> tuple[Matrix, Matrix]:
-        """A and B that take a frame (height, width) to the image: antialiased bilinear, then centre crop."""
+        """Return A and B: antialiased bilinear resize, then central crop."""
+        axes = zip(frame, self.size, self.image, strict=True)
         rows, columns = (
             crop(n_size, n_image) @ bilinear(n_frame, n_size, antialias=True)
-            for n_frame, n_size, n_image in zip(
-                frame, self.size, self.image, strict=True
-            )
+            for n_frame, n_size, n_image in axes
         )
         return rows, columns
 
     def window(
         self, frame: tuple[int, int]
     ) -> tuple[float, float, float, float]:
-        """(top, left, bottom, right) of the image within the frame, in pixels of the frame."""
+        """Return (top, left, bottom, right) of the image, in frame pixels."""
         edges = []
         for n_frame, n_size, n_image in zip(
             frame, self.size, self.image, strict=True
@@ -217,7 +237,7 @@ def _interpolate(
         return _antialiased(
             n_in, np.asarray(centre), kernel, radius * stretch, stretch
         )
-    # Without antialiasing the border pixel stands for everything beyond it, and bilinear clamps the centre too.
+    # The border pixel is repeated beyond the border; bilinear clamps centres.
     position = centre - 0.5 if radius > 1 else np.clip(centre - 0.5, 0, None)
     matrix = np.zeros((n_out, n_in))
     base = np.floor(position).astype(np.int64)

@@ -1,8 +1,9 @@
-"""Where the line between normal and anomalous is drawn, and what is kept of how it came about.
+"""Thresholds on raw scores, and the origin of a threshold.
 
-A threshold never lies on a score: it lies midway between two neighbouring scores of the sample, or above the largest
-by a recorded margin when the sample is too small for the false-alarm rate asked for. An image is anomalous when its
-score is above the threshold, a pixel when its value in the map is above the pixel threshold.
+A threshold lies midway between two neighbouring scores of a sample, or above
+the largest score by a recorded margin if the sample is too small for the
+requested false-alarm rate. An image is anomalous if its score is above the
+threshold, a pixel if its map value is above the pixel threshold.
 """
 
 import math
@@ -30,14 +31,23 @@ __all__ = [
 Scores = npt.NDArray[np.floating]
 
 _LEAST_GAP = 4e-4
-"""Of the scale: in a narrower gap a copy that is off by the tolerance could take the other side."""
+"""Minimum gap between scores, as a fraction of the scale.
+
+In a smaller gap an error within tolerance could flip the label.
+"""
 
 _FLOOR = 0.05
-"""Of a score, the least scale for it: tolerances are 1e-4 of a scale, and float32 can honour 5e-6 of a score."""
+"""Minimum scale, as a fraction of the score.
+
+Tolerances are 1e-4 of the scale; 5e-6 of a score is feasible in float32.
+"""
 
 
 class Cut(NamedTuple):
-    """A threshold, its distance to the nearest score it was made from, and whether it was extrapolated."""
+    """A threshold, its distance to the nearest score, and its kind.
+
+    An extrapolated threshold lies above all scores.
+    """
 
     value: float
     margin: float
@@ -45,7 +55,7 @@ class Cut(NamedTuple):
 
 
 class Origin(BaseModel):
-    """How a threshold came about: the rule, the sample, and a digest of the very pictures."""
+    """Origin of a threshold: the rule, the sample and a digest of its pictures."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -60,10 +70,11 @@ class Origin(BaseModel):
 
 
 class Decision(BaseModel):
-    """What turns a raw score into a verdict, and the scale that tolerances refer to.
+    """Thresholds, and the scale that tolerances refer to.
 
-    `minimum` and `maximum` are those of the sample's scores, for display: (score - threshold) / (maximum - minimum)
-    + 1/2, clipped to [0, 1]. `scale` is the spread of the normal scores, fixed at fitting.
+    `minimum` and `maximum` are those of the scores of the sample, for display:
+    (score - threshold) / (maximum - minimum) + 1/2, clipped to [0, 1]. `scale`
+    is the spread of the normal scores, fixed at fitting.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,17 +88,17 @@ class Decision(BaseModel):
 
     @property
     def range(self) -> float:
-        """What scores are divided by to be shown; never zero, and finite where the difference overflows."""
+        """Divisor of scores for display; positive and finite."""
         return min(
             max(self.maximum - self.minimum, self.scale), sys.float_info.max
         )
 
     def is_anomalous(self, scores: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """True where a score is above the threshold."""
+        """Return whether each score is above the threshold."""
         return np.asarray(np.asarray(scores, dtype=np.float64) > self.threshold)
 
     def mask(self, anomaly_map: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """True where the map is above the pixel threshold."""
+        """Return whether each map value is above the pixel threshold."""
         return np.asarray(
             np.asarray(anomaly_map, dtype=np.float64) > self.pixel_threshold
         )
@@ -95,20 +106,22 @@ class Decision(BaseModel):
     def normalised(
         self, scores: npt.ArrayLike, threshold: float | None = None
     ) -> npt.NDArray[np.float64]:
-        """Scores in [0, 1] with the threshold at 1/2, for display only."""
-        offset = np.asarray(scores, dtype=np.float64) - (
-            self.threshold if threshold is None else threshold
-        )
+        """Map scores to [0, 1] with the threshold at 1/2, for display only."""
+        if threshold is None:
+            threshold = self.threshold
+        offset = np.asarray(scores, dtype=np.float64) - threshold
         return np.clip(offset / self.range + 0.5, 0.0, 1.0)
 
 
 def by_false_alarm_rate(normal: Scores, rate: float) -> Cut:
-    """The threshold at which a share `rate` of normal pictures is called anomalous.
+    """Compute the threshold for a false-alarm rate on normal pictures.
 
-    With n scores and k = floor(n rate) of them allowed above, the threshold lies midway between the k-th and the next
-    largest (or at the next gap upwards when the two are equal, or nearer than copies can tell). With k = 0 the sample is too small for the rate: the
-    threshold then lies one typical gap, (largest - smallest) / (n - 1), above the largest, where the next score is to
-    be expected. Of exchangeable pictures, 1 in n + 1 lies above the largest of n, so that is what can be promised.
+    With n scores, k = floor(n rate) of them may lie above the threshold. It lies
+    midway between the k-th and the next largest, or in the next larger gap if
+    that gap is below the minimum. With k = 0 the sample is too small for the
+    rate; the threshold then lies one typical gap, (largest - smallest) /
+    (n - 1), above the largest score. One in n + 1 exchangeable pictures lies
+    above the largest of n.
 
     >>> by_false_alarm_rate(np.arange(100.0), 0.01)
     Cut(value=98.5, margin=0.5, extrapolated=False)
@@ -120,15 +133,14 @@ def by_false_alarm_rate(normal: Scores, rate: float) -> Cut:
     """
     if not 0 < rate < 1:
         raise InputError(
-            f"got a false-alarm rate of {rate}; expected one between 0 and 1, such as 0.01"
+            f"got a false-alarm rate of {rate}; "
+            "expected one between 0 and 1, such as 0.01"
         )
     scores = _checked(normal, "normal", least=2)
     allowed = math.floor(scores.size * rate + 1e-9)
     for above in range(allowed, 0, -1):
-        lower, upper = (
-            scores[scores.size - above - 1],
-            scores[scores.size - above],
-        )
+        upper = scores[scores.size - above]
+        lower = scores[scores.size - above - 1]
         if upper - lower > _LEAST_GAP * spread(scores):
             return Cut(float((lower + upper) / 2), float((upper - lower) / 2))
     margin = spread(scores) / (scores.size - 1)
@@ -136,7 +148,9 @@ def by_false_alarm_rate(normal: Scores, rate: float) -> Cut:
 
 
 def by_f1(normal: Scores, anomalous: Scores) -> Cut:
-    """The threshold with the best F1 of the anomalous class, midway in the widest gap among equals.
+    """Compute the threshold with the best F1 of the anomalous class.
+
+    Among equal thresholds, choose the middle of the widest gap.
 
     >>> by_f1(np.array([1.0, 2.0]), np.array([4.0, 5.0]))
     Cut(value=3.0, margin=1.0, extrapolated=False)
@@ -144,14 +158,13 @@ def by_f1(normal: Scores, anomalous: Scores) -> Cut:
     Raises:
         InputError: one of the classes is empty, a score is not finite, or all scores are equal.
     """
-    good, bad = (
-        _checked(normal, "normal", least=1),
-        _checked(anomalous, "anomalous", least=1),
-    )
+    good = _checked(normal, "normal", least=1)
+    bad = _checked(anomalous, "anomalous", least=1)
     scores = np.unique(np.concatenate([good, bad]))
     if scores.size < 2:
         raise InputError(
-            f"got one score, {scores[0]}, for every picture; expected them to differ: fit another detector"
+            f"got one score, {scores[0]}, for every picture; "
+            "expected them to differ: fit another detector"
         )
     cuts, half_gaps = (scores[1:] + scores[:-1]) / 2, np.diff(scores) / 2
     hits = bad.size - np.searchsorted(bad, cuts)
@@ -165,12 +178,13 @@ def by_f1(normal: Scores, anomalous: Scores) -> Cut:
 def interval_of_rate(
     alarms: int, count: int, confidence: float = 0.95
 ) -> tuple[float, float]:
-    """The interval that holds the true false-alarm rate when `alarms` of `count` normal pictures lie above the threshold.
+    """Return the confidence interval of the true false-alarm rate.
 
-    Clopper and Pearson's exact interval (Biometrika 26, 1934): the rates at which so few, or so many, alarms would still
-    come up with probability (1 - confidence) / 2. It holds for a threshold that was laid between these very scores, too:
-    the rate above the (k+1)-th largest of n exchangeable scores is Beta(k + 1, n - k) distributed, above the k-th largest
-    Beta(k, n - k + 1), whatever the scores' own distribution, and those are the quantiles taken here.
+    Given `alarms` of `count` normal pictures above the threshold, this is the
+    exact interval of Clopper and Pearson (Biometrika 26, 1934). It also holds
+    for a threshold computed from these scores: the rate above the (k+1)-th
+    largest of n exchangeable scores has the distribution Beta(k + 1, n - k),
+    above the k-th largest Beta(k, n - k + 1). The limits are their quantiles.
 
     >>> [round(rate, 4) for rate in interval_of_rate(0, 100)]
     [0.0, 0.0362]
@@ -178,44 +192,35 @@ def interval_of_rate(
     [0.0003, 0.0545]
 
     Raises:
-        InputError: counts or a confidence that are none.
+        InputError: invalid counts or confidence.
     """
     if not 0 <= alarms <= count or count < 1 or not 0 < confidence < 1:
         raise InputError(
-            f"got {alarms} alarms of {count} at confidence {confidence}; expected a part of at least one, in (0, 1)"
+            f"got {alarms} alarms of {count} at confidence {confidence}; "
+            "expected a part of at least one, in (0, 1)"
         )
     tail = (1 - confidence) / 2
-    low = (
-        0.0
-        if alarms == 0
-        else _solved(lambda p: 1 - _at_most(alarms - 1, count, p) - tail)
-    )
-    high = (
-        1.0
-        if alarms == count
-        else _solved(lambda p: tail - _at_most(alarms, count, p))
-    )
+    low, high = 0.0, 1.0
+    if alarms > 0:
+        low = _root(lambda p: 1 - _at_most(alarms - 1, count, p) - tail)
+    if alarms < count:
+        high = _root(lambda p: tail - _at_most(alarms, count, p))
     return low, high
 
 
 def _at_most(successes: int, count: int, p: float) -> float:
-    """Probability of at most so many successes among `count`, each with probability p in (0, 1)."""
+    """Return the binomial probability of at most `successes` of `count`."""
     k = np.arange(successes + 1)
-    log_choose = math.lgamma(count + 1) - np.array(
-        [math.lgamma(i + 1) + math.lgamma(count - i + 1) for i in k]
-    )
-    return min(
-        1.0,
-        float(
-            np.exp(
-                log_choose + k * math.log(p) + (count - k) * math.log1p(-p)
-            ).sum()
-        ),
-    )
+    log_factorials = [
+        math.lgamma(i + 1) + math.lgamma(count - i + 1) for i in k
+    ]
+    log_choose = math.lgamma(count + 1) - np.array(log_factorials)
+    log_terms = log_choose + k * math.log(p) + (count - k) * math.log1p(-p)
+    return min(1.0, float(np.exp(log_terms).sum()))
 
 
-def _solved(rising: Callable[[float], float]) -> float:
-    """Where a rising function on (0, 1) is zero, by bisection."""
+def _root(rising: Callable[[float], float]) -> float:
+    """Find the root of an increasing function on (0, 1) by bisection."""
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2
@@ -224,7 +229,7 @@ def _solved(rising: Callable[[float], float]) -> float:
 
 
 def spread(normal: Scores) -> float:
-    """Largest minus smallest normal score, but no less than 5 % of the largest."""
+    """Return the range of normal scores, at least 5 % of the largest."""
     scores = _checked(normal, "normal", least=1)
     return max(
         float(scores[-1] - scores[0]),
@@ -236,10 +241,12 @@ def spread(normal: Scores) -> float:
 def scale_of_each(
     values: npt.ArrayLike, scale: float
 ) -> npt.NDArray[np.float64]:
-    """What an error of each score, or value of a map, is a share of: the fixed scale, or 5 % of a value far above it.
+    """Return the scale for the error of each score or map value.
 
-    A white frame may score a thousand times what normal pictures do; a ten thousandth of their scale is then less than the
-    last digit of a float32. `scale` is `spread`'s, so no value within twenty times it is held to anything else.
+    It is the fixed scale, or 5 % of a value if that is larger. A white frame may
+    score a thousand times as high as normal pictures; 1e-4 of their scale is
+    then below the precision of float32. For `scale` from `spread`, values up to
+    20 times the scale keep the fixed scale.
 
     >>> scale_of_each([0.0, 3.0, 800.0], 1.0).tolist()
     [1.0, 1.0, 40.0]
@@ -253,10 +260,12 @@ def _checked(scores: Scores, kind: str, least: int) -> npt.NDArray[np.float64]:
     values = np.sort(np.asarray(scores, dtype=np.float64).ravel())
     if values.size < least:
         raise InputError(
-            f"got {values.size} scores of {kind} pictures; expected at least {least}: give more pictures"
+            f"got {values.size} scores of {kind} pictures; "
+            f"expected at least {least}: give more pictures"
         )
     if not np.isfinite(values).all():
         raise InputError(
-            f"got a score of a {kind} picture that is not finite; expected numbers: check the weights"
+            f"got a score of a {kind} picture that is not finite; "
+            "expected numbers: check the weights"
         )
     return values
