@@ -1,6 +1,8 @@
-"""Torch components of anomaly detectors, written to be exported: static shapes, state in buffers, inputs untouched.
+"""Torch components of anomaly detectors, designed for export.
 
-`AnomalyModule` is here too, imported when it is asked for: it alone needs Lightning (`pip install 'anomedge[train]'`).
+Shapes are static, state is in buffers, and inputs are not modified.
+`AnomalyModule` is imported on first access, because only this class needs
+Lightning (`pip install 'anomedge[train]'`).
 """
 
 from typing import Any
@@ -43,7 +45,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`AnomalyModule`, which is not in `__all__` so that a star import needs no Lightning."""
+    """Import `AnomalyModule`; not in `__all__`, so `import *` works without."""
     if name == "AnomalyModule":
         from anomedge.components.lightning.module import AnomalyModule
 

@@ -2,8 +2,8 @@ r"""Gaussian blur of images, channel by channel.
 
 .. math:: y_{ij} = \sum_{u,v} k_u\, l_v\, x_{i+u,\,j+v}, \qquad k_u \propto \exp\!\left(-\frac{u^2}{2\sigma_h^2}\right)
 
-Pipelines do not call it in the graph: there the blur is a matrix, composed with the upsampling before it
-(`anomedge.resample.gaussian_blur`). This class is the definition that the matrix is held to.
+Graphs of pipelines use a matrix instead, composed with the preceding upsampling
+(`anomedge.resample.gaussian_blur`). Tests compare that matrix with this class.
 """
 
 import inspect
@@ -51,23 +51,30 @@ class _Blur:
 class GaussianBlur2d(nn.Module):
     """Blur each channel with a Gaussian of kernel_size (odd, in pixels) and sigma (in pixels).
 
-    The first three arguments may also be given in the order of anomalib 2, (sigma, channels, kernel_size), with its
-    defaults: 1 channel and a kernel that extends 4 sigmas to each side. A positional call that fits both orders with
-    different results is refused: name the arguments.
+    The first three arguments may also be given in the order of anomalib 2,
+    (sigma, channels, kernel_size), with its defaults: 1 channel and a kernel
+    that extends 4 sigmas to each side. A positional call that fits both orders
+    with different results is refused: name the arguments.
 
     Args:
-        kernel_size: whole number or (height, width), in pixels; odd. None: 4 sigmas to each side.
-        sigma: one standard deviation or (vertical, horizontal), in pixels; positive.
-        channels: C, number of channels of the images; required if kernel_size is given first, else 1 by default.
+        kernel_size: whole number or (height, width), in pixels; odd. None: 4
+            sigmas to each side.
+        sigma: one standard deviation or (vertical, horizontal), in pixels;
+            positive.
+        channels: C, number of channels of the images; required if kernel_size
+            is given first, else 1 by default.
         normalize: make the kernel sum to 1; otherwise its peak is 1.
         border_type: "reflect", "replicate", "circular" or "constant" (zeros).
-        padding: "same" keeps the size, "valid" keeps only what the whole kernel covers.
+        padding: "same" keeps the size; "valid" keeps pixels under the whole
+            kernel.
 
-    Floating-point images are blurred in their own dtype, integer images in the kernel's dtype.
+    Floating-point images are blurred in their own dtype, integer images in the
+    kernel's dtype.
 
     Raises:
-        InputError: a size that is even, not whole or not positive, neither a number nor a pair, an unknown border or
-            padding, or arguments that fit both orders or neither.
+        InputError: a size that is even, not whole or not positive, neither a
+            number nor a pair, an unknown border or padding, or arguments that
+            fit both orders or neither.
 
     Example:
         >>> blur = GaussianBlur2d(kernel_size=3, sigma=1.0, channels=1)
@@ -126,11 +133,12 @@ class GaussianBlur2d(nn.Module):
         )
 
     def forward(self, input_tensor: Tensor) -> Tensor:
-        """Shape (B, C, H, W) to the same, or to (B, C, H - kh + 1, W - kw + 1) when padding is "valid".
+        """Blur (B, C, H, W); "valid" returns (B, C, H - kh + 1, W - kw + 1).
 
         Raises:
-            InputError: other than (B, C, H, W), or an image that the kernel does not fit: reflection needs more than
-                half a kernel, "circular" half of one, "valid" all of it.
+            InputError: another shape, or an image below the minimum size: more
+                than half a kernel for "reflect", half a kernel for "circular",
+                a whole kernel for "valid".
         """
         if not is_scripting():
             self._check(input_tensor)
@@ -163,7 +171,7 @@ class GaussianBlur2d(nn.Module):
             )
 
     def _least_size(self) -> tuple[int, int]:
-        """Height and width of the smallest image that border and padding can be had for."""
+        """Return the minimum (height, width) for the border and padding."""
         if self.padding == "valid":
             return self.height, self.width
         extra = {
@@ -173,7 +181,7 @@ class GaussianBlur2d(nn.Module):
         return extra.get(self.border_type, (1, 1))
 
     def extra_repr(self) -> str:
-        """Kernel and border."""
+        """Format kernel and border."""
         return f"kernel={self.height}x{self.width}, channels={self.channels}, border={self.border_type!r}"
 
 

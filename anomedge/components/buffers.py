@@ -1,9 +1,11 @@
-"""What fitted estimators have in common: buffers of a size that only fitting or loading decides.
+"""Buffers of fitted estimators, with sizes set by fitting or loading.
 
-An unfitted estimator holds empty buffers. Loading a state_dict gives each of them the shape of what is loaded, so a
-fitted state goes into a fresh instance; other mismatches are torch's own errors.
+An unfitted estimator has empty buffers. Loading a state_dict gives each buffer
+the shape of the loaded tensor, so a fitted state loads into a new instance.
+Other mismatches raise the errors of torch.
 
-Statistics are ordinary tensors without gradients, even if the caller is in inference mode: see `plain_state`.
+Statistics are ordinary tensors without gradients, also in inference mode: see
+`plain_state`.
 """
 
 import functools
@@ -34,9 +36,10 @@ _R = TypeVar("_R")
 def plain_state(method: Callable[_P, _R]) -> Callable[_P, _R]:
     """Decorate a method that stores tensors: new tensors are neither inference tensors nor part of a gradient graph.
 
-    Lightning validates under `torch.inference_mode()`. Inference tensors cannot be written to, and tensors with a graph
-    cannot be deep-copied. The decorator affects new tensors only; a method that stores an argument or a view of it must
-    copy it.
+    Lightning validates under `torch.inference_mode()`. Inference tensors cannot
+    be written to, and tensors with a graph cannot be deep-copied. The decorator
+    affects new tensors only; a method that stores an argument or a view of it
+    must copy it.
 
     >>> @plain_state
     ... def double(x):
@@ -80,15 +83,16 @@ def checked_dtype(x: Tensor, weight: Tensor, name: str) -> None:
 
 
 class NotATensorError(InputError, ValueError):
-    """An attribute asked for as a tensor is none; a `ValueError`, as anomalib raises."""
+    """A requested attribute is not a tensor; a `ValueError`, as in anomalib."""
 
 
 class DynamicBufferModule(nn.Module):
-    """A module whose buffers take the size of what is loaded.
+    """A module with buffers that take the shape of the loaded tensors.
 
-    Only persistent buffers that are registered (not None) are resized, each to the tensor of exactly its name. A buffer
-    that is empty has no numbers to keep a precision for, so it takes the loaded dtype as well; any other keeps its own
-    dtype, as torch does. Buffers are replaced, never resized in place: who holds the old tensor keeps it as it was.
+    Persistent, registered buffers (not None) are resized to the tensor of their
+    name. An empty buffer also takes the loaded dtype; other buffers keep their
+    dtype, as in torch. Buffers are replaced, not resized in place, so a
+    reference to the old tensor stays valid.
 
     Example:
         >>> module = DynamicBufferModule()
@@ -100,11 +104,12 @@ class DynamicBufferModule(nn.Module):
     """
 
     def get_tensor_attribute(self, attribute_name: str) -> Tensor:
-        """The tensor of that name.
+        """Return the tensor with this name.
 
         Raises:
-            NotATensorError: an attribute that is no tensor; it is both an `InputError` and a `ValueError`.
-            AttributeError: no attribute of that name.
+            NotATensorError: the attribute is not a tensor; both an
+                `InputError` and a `ValueError`.
+            AttributeError: no attribute with this name.
         """
         attribute = getattr(self, attribute_name)
         if not isinstance(attribute, Tensor):
@@ -122,7 +127,7 @@ class DynamicBufferModule(nn.Module):
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        """Make room for what is loaded, then load it."""
+        """Resize the buffers, then load."""
         for name, buffer in self._buffers.items():
             loaded = state_dict.get(prefix + name)
             if (
@@ -141,13 +146,14 @@ class DynamicBufferModule(nn.Module):
 
 
 def checked_dataset(dataset: Tensor) -> Tensor:
-    """The dataset, when an estimator can be fitted to it.
+    """Return the dataset if an estimator can be fitted to it.
 
     >>> checked_dataset(torch.zeros(5, 2)).shape
     torch.Size([5, 2])
 
     Raises:
-        InputError: not (N, d) of floating point numbers with d >= 1 and N >= 2, or a value that is not finite.
+        InputError: not (N, d) of floating point numbers with d >= 1 and N >= 2,
+            or a value that is not finite.
     """
     if (
         dataset.ndim != 2
@@ -161,7 +167,7 @@ def checked_dataset(dataset: Tensor) -> Tensor:
         raise InputError(
             f"got {dataset.shape[0]} samples; expected at least 2 to have a spread: give more of them"
         )
-    # Extremes are NaN where any value is; a mask would take memory as large as the data.
+    # A NaN makes both extremes NaN; isfinite(dataset) would need a large mask.
     if not bool(torch.isfinite(torch.stack(dataset.aminmax())).all()):
         raise InputError(
             "got a dataset that is not finite; expected numbers: check pictures and weights"

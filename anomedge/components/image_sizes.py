@@ -1,7 +1,9 @@
 """Image sizes of timm architectures with a fixed input size: options to build them for another size.
 
-An architecture that accepts the size without an option gets none, so that models saved by earlier releases keep their
-tensors. Otherwise it is built with timm's `img_size`. Networks are built and run on the meta device, without arithmetic.
+An architecture that accepts the size without an option gets none, so that
+models saved by earlier releases keep their tensors. Otherwise it is built with
+timm's `img_size`. Networks are built and run on the meta device, without
+arithmetic.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ def size_options(
     ({'img_size': (96, 128)}, {})
 
     Raises:
-        ModelError: the architecture cannot be built for that size; the message lists the nearest supported sizes.
+        ModelError: the architecture cannot be built for that size; the message
+            lists the nearest supported sizes.
     """
     config = importlib.import_module("timm").get_pretrained_cfg(name)
     if (

@@ -1,9 +1,11 @@
 """Layouts of a backbone's feature maps: detect the axes of height and width.
 
-A layer of an arbitrary module may give (B, C, h, w), (B, h, w, C) or tokens (B, k + h w, C) with k prefix tokens, such
-as a class token. The output shapes at two image sizes identify the layout: height and width grow with the image,
-channels do not. For a module with a single input size, the layout is inferred from one shape: height and width must
-give the same stride. No layout, or more than one, is an error.
+A layer of an arbitrary module may give (B, C, h, w), (B, h, w, C) or tokens (B,
+k + h w, C) with k prefix tokens, such as a class token. The output shapes at
+two image sizes identify the layout: height and width grow with the image,
+channels do not. For a module with a single input size, the layout is inferred
+from one shape: height and width must give the same stride. No layout, or more
+than one, is an error.
 """
 
 from __future__ import annotations

@@ -42,17 +42,20 @@ def cut_module(
 ) -> CutModule:
     """Cut a module at named layers.
 
-    torch.fx traces the module and cuts it at the deepest of the layers; a module that cannot be traced runs with forward
-    hooks until all outputs are collected. The module given is copied, not modified.
+    torch.fx traces the module and cuts it at the deepest of the layers; a
+    module that cannot be traced runs with forward hooks until all outputs are
+    collected. The module given is copied, not modified.
 
     Args:
-        module: takes images (B, 3, H, W); must not be a wrapper, see `unwrapped`.
+        module: takes images (B, 3, H, W); must not be a wrapper, see
+            `unwrapped`.
         layers: paths in the module.
-        size: (H, W) of the images; None: try 64x64, the module's own size and 224x224.
+        size: (H, W) of the images; None: try 64x64, the module's own size and
+            224x224.
 
     Raises:
-        ModelError: an unknown layer, a module that cannot be cut or copied, a size that it does not accept, or a layer
-            output of unknown layout.
+        ModelError: an unknown layer, a module that cannot be cut or copied, a
+            size that it does not accept, or a layer output of unknown layout.
     """
     name = type(module).__name__
     _refuse_unknown_layers(module, layers)

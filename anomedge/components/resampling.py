@@ -1,7 +1,8 @@
-r"""Linear resampling of images as two constant products, :math:`y = A\,x\,B^\top`.
+r"""Linear resampling of images, :math:`y = A\,x\,B^\top`, as two products.
 
-Exact in every runtime, where the operator `Resize` is not: one ignores `antialias`, another refuses it. A product of
-two such steps is one such step, so upsampling and blurring a map costs no more than either.
+Products are exact in every runtime. The operator `Resize` is not: OpenVINO
+ignores `antialias`, TensorRT refuses it. Two consecutive steps are one step
+with multiplied matrices, so upsampling and blurring costs as much as either.
 """
 
 import torch
@@ -16,14 +17,15 @@ _BLOCK = 16
 
 
 class LinearResample2d(nn.Module):
-    """Apply a matrix to the rows and one to the columns of each channel.
+    """Apply one matrix to the rows and one to the columns of each channel.
 
     Args:
         rows: A, of shape (h, H).
         columns: B, of shape (w, W).
 
-    The buffers are derived, so they are not in the state_dict; they have the default dtype. Floating-point images are
-    resampled in their own dtype, integer images in the buffers' dtype.
+    The buffers are derived, so they are not in the state_dict; they have the
+    default dtype. Floating-point images are resampled in their own dtype,
+    integer images in the buffers' dtype.
 
     Example:
         >>> from anomedge.resample import bilinear
@@ -42,7 +44,7 @@ class LinearResample2d(nn.Module):
         self.register_buffer("columns", _constant(columns.T), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape (B, C, H, W) to (B, C, h, w); the shorter axis is reduced first when that is less work."""
+        """Resample (B, C, H, W) to (B, C, h, w), in the cheaper order."""
         h, n_rows = self.rows.shape
         n_columns, w = self.columns.shape
         x = floating(x, self.rows)
@@ -52,16 +54,17 @@ class LinearResample2d(nn.Module):
         return torch.matmul(rows, torch.matmul(x, columns))
 
     def extra_repr(self) -> str:
-        """Sizes in and out."""
+        """Format input and output sizes."""
         (h, n_rows), (n_columns, w) = self.rows.shape, self.columns.shape
         return f"{n_rows}x{n_columns} -> {h}x{w}"
 
 
 class BandedRows(nn.Module):
-    """Apply a banded matrix A (h, H) along the first axis of (B, H, M), a block of rows from the few that it reads.
+    """Apply a banded matrix A (h, H) to the first axis of (B, H, M), in blocks.
 
-    An antialiased reduction from 1,080 rows to 256 reads 10 rows for each, 72 for a block of 16: as blocks it is a
-    fifteenth of the full product, and whole rows are gathered, hardly more of them than there are.
+    Each block of rows reads a window of the input. An antialiased reduction
+    from 1,080 to 256 rows reads 10 rows per output row and 72 per block of 16:
+    a fifteenth of the work of the full product.
 
     Example:
         >>> from anomedge.resample import bilinear
@@ -85,7 +88,7 @@ class BandedRows(nn.Module):
         self.register_buffer("weights", _constant(weights), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape (B, H, M) to (B, h, M)."""
+        """Map (B, H, M) to (B, h, M)."""
         x = floating(x, self.weights)
         windows = x.index_select(1, self.indices).reshape(
             -1, self.blocks, self.width, x.shape[2]

@@ -1,6 +1,7 @@
 """Check scalar arguments of components: numbers of Python or numpy and 0-dim tensors; bools are refused.
 
-Components store Python numbers, because numpy scalars would leak into exported graphs and messages.
+Components store Python numbers, because numpy scalars would leak into exported
+graphs and messages.
 """
 
 import operator
@@ -24,7 +25,8 @@ def number(value: Any, name: str, expected: str = "a number") -> int | float:
     (3, 0.5, 3.0)
 
     Raises:
-        InputError: a bool, a string, an array with axes, or anything that is not a real number.
+        InputError: a bool, a string, an array with axes, or anything that is
+            not a real number.
     """
     if _is_scalar(value):
         for convert in (operator.index, _as_float):
@@ -62,7 +64,8 @@ def real(value: Any, name: str) -> float:
     """Convert a value to a float; infinities and NaN are accepted.
 
     Raises:
-        InputError: a bool, a string, an array with axes, or anything that is not a real number.
+        InputError: a bool, a string, an array with axes, or anything that is
+            not a real number.
     """
     return float(number(value, name))
 

@@ -1,14 +1,17 @@
 r"""Self-supervised predictive convolutional attention block.
 
-Every place is predicted from four patches around it, never from itself: with k x k kernels :math:`W_1 \ldots W_4` at
-the corners of the receptive field, at offsets :math:`\pm(d + 1)` from the middle to the patch's near edge,
+Each pixel is predicted from four patches around it, without the pixel itself.
+With k x k kernels :math:`W_1 \ldots W_4` at the corners of the receptive field,
+at offsets :math:`\pm(d + 1)` from the centre to the near edge of the patch,
 
 .. math:: z = \sum_{n=1}^4 \big(W_n * x_{\text{corner } n} + b_n\big), \qquad
           y = z \cdot \sigma\big(A_2 \max(A_1 \bar z + a_1,\, 0) + a_2\big)
 
-where :math:`\bar z` is z's mean over the image (Ristea et al. 2022, "Self-supervised predictive convolutional attentive
-block for anomaly detection", arXiv:2111.09099; the attention is squeeze and excitation, Hu et al. 2018). The paper's own
-code takes max(z, 0) before the attention; anomalib's block does not, and neither does this one, which loads its weights.
+where :math:`\bar z` is the mean of z over the image (Ristea et al. 2022,
+"Self-supervised predictive convolutional attentive block for anomaly
+detection", arXiv:2111.09099; the attention is squeeze and excitation, Hu et al.
+2018). The code of the paper applies max(z, 0) before the attention; anomalib's
+block does not, and this block follows it, so that anomalib's weights load.
 """
 
 import torch
@@ -23,7 +26,7 @@ __all__ = ["SSPCAB", "AttentionModule"]
 
 
 class AttentionModule(nn.Module):
-    """Scale each channel by a number in (0, 1) made from the means of all of them.
+    """Scale each channel by a factor in (0, 1) computed from all channel means.
 
     Args:
         in_channels: C.
@@ -53,7 +56,7 @@ class AttentionModule(nn.Module):
         self.fc2 = nn.Linear(in_channels // reduction_ratio, in_channels)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Shape (B, C, H, W) to the same."""
+        """Map (B, C, H, W) to the same shape."""
         hidden = F.relu(self.fc1(inputs.mean(dim=(2, 3))))
         return inputs * torch.sigmoid(self.fc2(hidden))[:, :, None, None]
 
@@ -108,10 +111,11 @@ class SSPCAB(nn.Module):
         self.attention_module = AttentionModule(in_channels, reduction_ratio)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Shape (B, C, H, W) to the same; zeros lie beyond the border.
+        """Map (B, C, H, W) to the same shape; the border is padded with zeros.
 
         Raises:
-            InputError: the shape is not (B, C, H, W), or the dtype is not that of the weights.
+            InputError: the shape is not (B, C, H, W), or the dtype is not that
+                of the weights.
         """
         if not is_scripting():
             self._check(inputs)

@@ -1,1 +1,1 @@
-"""Statistical estimators: densities, nearest neighbours, subspaces, projections and subset selection."""
+"""Estimators: densities, neighbours, subspaces, projections, coresets."""

@@ -1,23 +1,29 @@
-r"""Greedy k-center selection: a subset that leaves no point far from a chosen one.
+r"""Greedy k-center selection: a subset with a small covering radius.
 
 .. math:: s_{t+1} = \arg\max_i \min_{j \le t} \lVert x_i - x_{s_j} \rVert
 
-A 2-approximation of the smallest covering radius (Sener and Savarese 2018, "Active learning for convolutional neural
-networks: a core-set approach", arXiv:1708.00489); PatchCore's memory bank (Roth et al. 2022, arXiv:2106.08265).
-Selection runs on the features themselves, not on a random projection of them, and never touches the global random
-state.
+A 2-approximation of the smallest covering radius (Sener and Savarese 2018,
+"Active learning for convolutional neural networks: a core-set approach",
+arXiv:1708.00489); PatchCore's memory bank (Roth et al. 2022, arXiv:2106.08265).
+Selection runs on the features themselves, not on a random projection of them,
+and never touches the global random state.
 
-Nothing is measured before it can matter. A point's distance to its nearest centre only falls as centres are added, so
-an old one is an upper bound: a point whose bound is below the largest distance cannot be the next centre, whatever
-came since (lazy evaluation: Minoux 1978, "Accelerated greedy algorithms for maximizing submodular set functions").
-The few points with the largest bounds are brought up to date, against all centres they have missed in one matrix
-product, and are chosen from until the largest bound among the others is reached.
+Distances are evaluated lazily (Minoux 1978, "Accelerated greedy algorithms for
+maximizing submodular set functions"). The distance of a point to its nearest
+centre only decreases as centres are added, so an old distance is an upper
+bound, and a point with a bound below the largest distance cannot be the next
+centre. The points with the largest bounds are updated against all centres added
+since, in one matrix product, and centres are chosen among them down to the
+largest bound of the other points.
 
-The product selects, a subtraction measures. With :math:`y = x - c`, for any c, rounding moves a float32
-:math:`|y_i|^2 + |y_j|^2 - 2 y_i^\top y_j` by less than :math:`\eta (|y_i|^2 + |y_j|^2)`, where :math:`\eta` is d and a
-few times the precision (Higham 2002, "Accuracy and stability of numerical algorithms", section 3.1). So the product
-leaves out only centres that are no nearer than the bound; to the others the distance is taken in float64 from the
-points themselves: the choice is that of the plain algorithm in float64.
+Products exclude candidates, subtractions measure. With :math:`y = x - c` for
+any c, the rounding error of a float32
+:math:`|y_i|^2 + |y_j|^2 - 2 y_i^\top y_j` is below
+:math:`\eta (|y_i|^2 + |y_j|^2)`, with :math:`\eta` slightly above d times the
+machine precision (Higham 2002, "Accuracy and stability of numerical
+algorithms", section 3.1). So the product excludes only centres that are not
+nearer than the bound. Distances to the others are computed in float64 by
+subtraction, and the selection equals that of the plain algorithm in float64.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -35,18 +41,17 @@ from anomedge.progress import track
 
 __all__ = ["KCenterGreedy", "NoCentreError"]
 
-_BLOCK = (
-    1 << 20
-)  # numbers of the points in one product: it stays in the cache, and an interruption waits for no more
-_ROWS = 4096  # points in one product, at most
-_CENTRES = 512  # centres in one product, at most
+# Maximum number of elements in one product, which then fits the cache.
+_BLOCK = 1 << 20
+_ROWS = 4096  # maximum points in one product
+_CENTRES = 512  # maximum centres in one product
 _CANDIDATES = 1024  # points to choose from at a time
-_REFRESHED = 1 / 16  # share of the points brought up to date at a time
-_SAMPLE = 1024  # points whose median is taken
+_REFRESHED = 1 / 16  # share of the points updated at a time
+_SAMPLE = 1024  # points for the median
 
 
 class NoCentreError(InputError, TypeError):
-    """Distances were asked of a selection without a centre; a `TypeError`, as anomalib raises."""
+    """A selection has no centre yet; a `TypeError`, as in anomalib."""
 
 
 class KCenterGreedy:
@@ -55,20 +60,20 @@ class KCenterGreedy:
     Args:
         embedding: N points of d features, (N, d).
         sampling_ratio: share to select, in (0, 1].
-        seed: of the first centre, when none is given.
+        seed: of the random first centre, if none is given.
 
     Attributes:
-        embedding: the points given.
+        embedding: the points, (N, d).
         n_observations: N.
-        coreset_size: number to select.
-        features: what distances are taken between: the points themselves, (N, d).
+        coreset_size: number of points to select.
+        features: same as `embedding`; distances are computed on the points.
 
-    Distances and the coreset have no gradient. The points are not copied; additional memory is about 50 bytes per point
-    and a few tens of MB.
+    Distances and the coreset have no gradient. The points are not copied;
+    additional memory is about 50 bytes per point and a few tens of MB.
 
     Raises:
-        InputError: no points, not (N, d), a value that is not finite or too large to be squared, or a ratio outside
-            (0, 1].
+        InputError: no points, not (N, d), a value that is not finite or too
+            large to be squared, or a ratio outside (0, 1].
 
     Example:
         >>> points = torch.tensor([[0.0], [1.0], [10.0], [11.0]])
@@ -97,7 +102,7 @@ class KCenterGreedy:
         self._type = _product_type(embedding)
         limits = torch.finfo(self._type)
         self._rounding = limits.eps * (width + 32)
-        # The less a shift leaves of the points, the fewer must be measured; a median is not moved by outliers.
+        # Small shifted norms give tight bounds; a median is robust to outliers.
         self._shift = (
             self.features[:: 1 + self.n_observations // _SAMPLE]
             .to(self._type)
@@ -116,9 +121,10 @@ class KCenterGreedy:
 
     @plain_state
     def reset_distances(self) -> None:
-        """Forget every centre."""
+        """Remove all centres."""
         self._centres: list[int] = []
-        # The nearest centre's squared distance among the first `_seen` of the centres; -inf for a centre.
+        # Squared distance to the nearest of the first `_seen` centres; -inf for
+        # a centre.
         self._bounds = torch.full_like(
             self._norms, torch.inf, dtype=torch.float64
         )
@@ -127,9 +133,9 @@ class KCenterGreedy:
     @property
     @plain_state
     def min_distances(self) -> Tensor | None:
-        """Squared distance of each point to its nearest centre, (N,), float64, -inf for a centre; None without one.
+        """Squared distance of each point to its nearest centre, (N,), float64.
 
-        Points are brought up to date when this is asked for, not before.
+        -inf for a centre; None without centres. Computed on access.
         """
         if not self._centres:
             return None
@@ -143,27 +149,28 @@ class KCenterGreedy:
         *,
         cluster_center: int | Tensor | Sequence[int] | None = None,
     ) -> None:
-        """Add centres, given as row numbers: one number, several, or none at all ([] or None).
+        """Add centres by row: one, several or none ([] or None).
 
         Args:
             cluster_centers: the rows.
-            cluster_center: alias of `cluster_centers`, the argument's name in anomalib 2.7.
+            cluster_center: alias of `cluster_centers`, the argument's name in
+                anomalib 2.7.
 
         Raises:
-            InputError: a row that there is not.
+            InputError: a row out of range.
         """
         rows = self._rows(cluster_centers) + self._rows(cluster_center)
         self._centres += rows
-        self._bounds[
-            rows
-        ] = -torch.inf  # below every distance: a centre is never chosen again
+        # Below every distance: a centre is not chosen again.
+        self._bounds[rows] = -torch.inf
 
     @plain_state
     def get_new_idx(self) -> int:
-        """The row farthest from its nearest centre; the first of equals.
+        """Return the row farthest from its nearest centre; the first of equals.
 
         Raises:
-            NoCentreError: no centre yet; it is both an `InputError` and a `TypeError`.
+            NoCentreError: no centre yet; both an `InputError` and a
+                `TypeError`.
         """
         distances = self.min_distances
         if distances is None:
@@ -177,10 +184,10 @@ class KCenterGreedy:
     def select_coreset_idxs(
         self, selected_idxs: Sequence[int] | None = None
     ) -> list[int]:
-        """Row numbers of the coreset, in the order chosen, besides those already `selected_idxs` ([] or None: none).
+        """Select the rows of the coreset, in order, besides `selected_idxs`.
 
         Raises:
-            InputError: a selected row that there is not.
+            InputError: a row out of range.
         """
         taken = self._rows(selected_idxs)
         self.reset_distances()
@@ -201,16 +208,16 @@ class KCenterGreedy:
     def sample_coreset(
         self, selected_idxs: Sequence[int] | None = None
     ) -> Tensor:
-        """The coreset's rows, (coreset_size, d); errors as `select_coreset_idxs`."""
+        """Return the points of the coreset; see `select_coreset_idxs`."""
         return self.embedding[self.select_coreset_idxs(selected_idxs)]
 
     def _farthest(self) -> Iterator[int]:
-        """The row farthest from its nearest centre, which becomes one, again and again until no row is left."""
+        """Yield the farthest row, which becomes a centre, until none is left."""
         while bool((self._bounds > -torch.inf).any()):
             yield from self._chosen(*self._candidates())
 
     def _candidates(self) -> tuple[Tensor, float]:
-        """The rows with the largest bounds, up to date and in order, and the largest bound among all others."""
+        """Return updated rows with the largest bounds, and the next bound."""
         stale, limit = self._largest(
             self._every(),
             max(_CANDIDATES, int(self.n_observations * _REFRESHED)),
@@ -220,7 +227,7 @@ class KCenterGreedy:
         return rows, max(limit, others)
 
     def _largest(self, rows: Tensor, count: int) -> tuple[Tensor, float]:
-        """Those of the rows with the `count` largest bounds, the first of equals, and the largest bound left out."""
+        """Return the rows with the `count` largest bounds, and the next bound."""
         if len(rows) <= count:
             return rows, -torch.inf
         bounds = self._bounds[rows]
@@ -231,14 +238,13 @@ class KCenterGreedy:
         ).sort().values, float(limit)
 
     def _chosen(self, rows: Tensor, limit: float) -> Iterator[int]:
-        """Rows in the order chosen, as long as the farthest of them is no nearer than `limit`."""
+        """Yield chosen rows while the farthest has a bound of at least `limit`."""
         points = self._shifted(rows)
         while True:
             bounds = self._bounds[rows]
             left = bounds >= max(limit, 0.0)
-            if 2 * int(left.sum()) < len(
-                rows
-            ):  # what falls below the limit is another round's
+            # Rows below the limit are candidates of a later round.
+            if 2 * int(left.sum()) < len(rows):
                 rows, points, bounds = rows[left], points[left], bounds[left]
             if not len(rows):
                 return
@@ -249,8 +255,8 @@ class KCenterGreedy:
             self._seen[rows] = len(self._centres)
 
     def _refresh(self, rows: Tensor) -> None:
-        """Lower the bounds of the rows by all centres that they have not seen."""
-        # Neighbours in this order have missed much the same centres, and share a product.
+        """Update the bounds of the rows with all centres added since."""
+        # Neighbours in this order need similar centres and share a product.
         rows = rows[self._seen[rows].argsort(stable=True)]
         for block in torch.split(rows, self._step):
             missed = torch.tensor(
@@ -266,15 +272,16 @@ class KCenterGreedy:
             self._seen[block] = len(self._centres)
 
     def _lower(self, rows: Tensor, points: Tensor, centres: Tensor) -> None:
-        """Lower the bounds of the rows, whose shifted `points` are given, by some centres."""
+        """Update the bounds of rows, with shifted `points`, for some centres."""
         norms, others = self._norms[rows], self._norms[centres]
         errors, theirs = self._rounding * norms, self._rounding * others
-        # No more than |x - y|^2 - |x|^2 + errors, whatever was rounded.
+        # Lower bound of |x - y|^2 - |x|^2 + errors.
         least = torch.addmm(
             others - theirs, points, self._shifted(centres).mT, alpha=-2
         )
         room = (self._bounds[rows] - (norms - errors)).to(least)
-        # Most points have no centre near enough; of the others, only those centres count that may be the nearest.
+        # Most points have no centre near enough; for the others, keep centres
+        # that may be the nearest.
         hit = (least.amin(dim=1) <= room).nonzero().flatten()
         least, room = least[hit], room[hit]
         lowest, nearest = least.min(dim=1)
@@ -283,15 +290,14 @@ class KCenterGreedy:
             as_tuple=True
         )
         pairs = torch.stack([rows[hit[point]], centres[centre]])
-        for pair in torch.split(
-            pairs, max(1, self._step // 4), dim=1
-        ):  # float64, and three of them
-            self._bounds.scatter_reduce_(
-                0, pair[0], self._measured(*pair), "amin"
-            )
+        # Three float64 arrays of this size are needed.
+        size = max(1, self._step // 4)
+        for pair in torch.split(pairs, size, dim=1):
+            measured = self._measured(*pair)
+            self._bounds.scatter_reduce_(0, pair[0], measured, "amin")
 
     def _measured(self, rows: Tensor, others: Tensor) -> Tensor:
-        """Squared distances of pairs of rows, in float64."""
+        """Compute squared distances of pairs of rows, in float64."""
         return (
             self.features[rows]
             .double()
@@ -327,10 +333,10 @@ class KCenterGreedy:
 
 
 def _product_type(embedding: Tensor) -> torch.dtype:
-    """Float32 where its products are rounded as such: torch may have been told to take them in TF32 or bfloat16."""
+    """Return float32 if products have its precision, not TF32 or bfloat16."""
     try:
         rounded = torch.get_float32_matmul_precision() != "highest"
-    except RuntimeError:  # told so backend by backend
+    except RuntimeError:  # set separately for each backend
         rounded = True
     narrow = embedding.dtype in (torch.float32, torch.float16, torch.bfloat16)
     return torch.float32 if narrow and not rounded else torch.float64

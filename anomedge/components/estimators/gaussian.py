@@ -1,12 +1,14 @@
-r"""A multivariate Gaussian at every patch, and the Mahalanobis distance to it.
+r"""A multivariate Gaussian at every patch, and the Mahalanobis distance.
 
 .. math:: d(x)^2 = (x - \mu)^\top \Sigma^{-1} (x - \mu) = \lVert W (x - \mu) \rVert^2, \qquad
           \Sigma = L L^\top,\; W = L^{-1}
 
-with :math:`\Sigma` the sample covariance plus 0.01 I (Defard et al. 2020, "PaDiM: a Patch Distribution Modeling
-Framework for Anomaly Detection and Localization", arXiv:2011.08785, section III.B). Only the whitening W is stored:
-a sum of squares is never negative, so no root of rounding noise can become NaN. W is lower triangular; of its upper
-half of rows only the left half of columns is kept, so a quarter of W is neither stored nor read.
+with :math:`\Sigma` the sample covariance plus 0.01 I (Defard et al. 2020,
+"PaDiM: a Patch Distribution Modeling Framework for Anomaly Detection and
+Localization", arXiv:2011.08785, section III.B). Only the whitening W is stored:
+a sum of squares is never negative, so no root of rounding noise can become NaN.
+W is lower triangular; of its upper half of rows only the left half of columns
+is kept, so a quarter of W is neither stored nor read.
 """
 
 import warnings
@@ -26,7 +28,7 @@ __all__ = ["MultiVariateGaussian"]
 
 _REGULARISATION = 0.01
 _PATCHES_AT_ONCE = 256
-# More blocks are fewer bytes to read and more products to start; two read three quarters of W.
+# More blocks mean less memory traffic and more products; two blocks have 3/4 of W.
 _ROW_BLOCKS = 2
 
 
@@ -34,18 +36,21 @@ class MultiVariateGaussian(nn.Module):
     """Mean (d, P) and whitening (P, d, d, lower triangular) of d features at P patches.
 
     Args:
-        n_features: d; None to infer d and P from the data fitted or the state_dict loaded, as anomalib 2 does.
+        n_features: d; None to infer d and P from the data fitted or the
+            state_dict loaded, as anomalib 2 does.
         n_patches: P; None if and only if n_features is None.
 
     Attributes:
         mean: (d, P), a buffer; (0, 0) until the sizes are inferred.
-        whitening: W, (P, d, d), put together when asked for.
-        inv_covariance: W^T W, (P, d, d), computed when asked for.
+        whitening: W, (P, d, d), assembled on access.
+        inv_covariance: W^T W, (P, d, d), computed on access.
 
-    W is stored as blocks of rows, each as it is multiplied: `rows0`, `rows1`, ... of shape (P, columns, rows), without
-    the columns that are zero in all of its rows. A state_dict of anomalib loads: it has `inv_covariance` in their place.
-    Memory of a fit is 8 P d^2 bytes of sums in float64, whatever the number of images, and 3 P d^2 of W, the old and the
-    new: 330 and twice 120 MB for 100 features at 4,096 patches. A stream is fitted through `RunningMoments` and
+    W is stored as blocks of rows, transposed for the product: `rows0`, `rows1`,
+    ... of shape (P, columns, rows), without columns that are zero in all rows. A
+    state_dict of anomalib, with `inv_covariance` instead, also loads. A fit
+    needs 8 P d^2 bytes of float64 sums, independent of the number of images, and
+    3 P d^2 bytes each for the old and the new W: 330 and twice 120 MB for 100
+    features at 4,096 patches. To fit a stream, use `RunningMoments` and
     `fit_moments`.
 
     Raises:
@@ -92,7 +97,7 @@ class MultiVariateGaussian(nn.Module):
         ddof: int | None = None,
         aweights: Tensor | None = None,
     ) -> Tensor:
-        r"""Covariance of observations (N, d), or of variables in rows (d, N) with `rowvar`, as `numpy.cov` has it.
+        r"""Compute the covariance of observations (N, d), as `numpy.cov`.
 
         .. math:: C = \frac{\sum_i w_i (x_i - \bar x)(x_i - \bar x)^\top}{f}, \qquad
                   f = \sum_i w_i - \text{ddof} \frac{\sum_i w_i^2}{\sum_i w_i}
@@ -105,14 +110,17 @@ class MultiVariateGaussian(nn.Module):
             aweights: w, (N,), >= 0; all 1 when None.
 
         Returns:
-            (d, d), or () for one variable, in the observations' dtype (integers in the default dtype), from float64.
-            Without degrees of freedom left, f <= 0, it is inf or NaN, with a RuntimeWarning, as numpy has it.
+            (d, d), or () for one variable, in the observations' dtype (integers
+            in the default dtype), from float64. Without degrees of freedom
+            left, f <= 0, it is inf or NaN, with a RuntimeWarning, as numpy has
+            it.
 
         >>> MultiVariateGaussian._cov(torch.tensor([[1.0, 2.0], [2.0, 4.0], [3.0, 6.0]])).tolist()
         [[1.0, 2.0], [2.0, 4.0]]
 
         Raises:
-            InputError: more than two dimensions, a ddof that is not whole, or weights that are all 0, not N, or below 0.
+            InputError: more than two dimensions, a ddof that is not whole, or
+                weights that are all 0, not N, or below 0.
         """
         if observations.ndim > 2:
             raise InputError(
@@ -125,15 +133,8 @@ class MultiVariateGaussian(nn.Module):
         weights = _weights(aweights, x)
         off = int(not bias) if ddof is None else ddof
         total = weights.sum()
-        freedom = float(
-            total
-            - off
-            * (
-                weights.square().sum() / total
-                if aweights is not None and off
-                else 1
-            )
-        )
+        share = weights.square().sum() / total if aweights is not None else 1
+        freedom = float(total - off * share) if off else float(total)
         if freedom <= 0:
             warnings.warn(
                 "Degrees of freedom <= 0 for slice",
@@ -153,10 +154,14 @@ class MultiVariateGaussian(nn.Module):
 
     @plain_state
     def forward(self, embedding: Tensor) -> list[Tensor]:
-        """Fit to embedding (N, d, h, w), P = h w; returns [mean (d, P), inverse covariance (P, d, d)].
+        """Fit to an embedding (N, d, h, w), with P = h w.
+
+        Returns:
+            [mean (d, P), inverse covariance (P, d, d)].
 
         Raises:
-            InputError: other sizes, fewer than two images, or a value that is not finite.
+            InputError: other sizes, fewer than two images, or a value that is
+                not finite.
         """
         if embedding.ndim != 4:
             features = self.mean.shape[0] if self._sized else "d"
@@ -172,15 +177,16 @@ class MultiVariateGaussian(nn.Module):
         return [self.mean, self.inv_covariance]
 
     def fit(self, embedding: Tensor) -> list[Tensor]:
-        """Same as `forward`."""
+        """Do the same as `forward`."""
         return self.forward(embedding)
 
     @plain_state
     def fit_moments(self, moments: RunningMoments) -> None:
-        """Take mean and whitening from running sums; Cholesky factors and triangular solves, in float64.
+        """Compute mean and whitening from running sums, in float64.
 
         Raises:
-            InputError: sums of other sizes, of fewer than two images, or of features too large for float64 to tell apart.
+            InputError: sums of other sizes, of fewer than two images, or of
+                features too large for float64 to tell apart.
         """
         mean = moments.mean.T
         features, patches = mean.shape
@@ -207,7 +213,7 @@ class MultiVariateGaussian(nn.Module):
             )
             for block, part in zip(blocks, _split(whitening), strict=True):
                 block[start:stop] = part
-        # All at once, so that an interrupted fit leaves what there was.
+        # Replace all at once, so that an interrupted fit changes nothing.
         self._store(mean.to(self.mean).contiguous(), blocks)
         self._fitted = True
 
@@ -229,7 +235,7 @@ class MultiVariateGaussian(nn.Module):
         return whitening.mT @ whitening
 
     def distance(self, embedding: Tensor) -> Tensor:
-        """Mahalanobis distance, (B, d, P) to (B, P), in the features' own units of standard deviations, >= 0.
+        """Return the Mahalanobis distance (B, P) of an embedding (B, d, P).
 
         Raises:
             InputError: before `fit`, or other sizes than (B, d, P).
@@ -242,7 +248,7 @@ class MultiVariateGaussian(nn.Module):
             raise InputError(
                 f"got an embedding {tuple(embedding.shape)}; expected (B, {', '.join(map(str, self.mean.shape))})"
             )
-        # Patches first: a patch's features lie side by side, and its W is one batch of the product.
+        # (P, B, d): one batch of the product per patch.
         centred = embedding.permute(2, 0, 1) - self.mean.T[:, None, :]
         squares = [
             torch.matmul(centred[:, :, :stop], as_dtype_of(block, centred))
@@ -276,7 +282,7 @@ class MultiVariateGaussian(nn.Module):
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        """Also load anomalib's `inv_covariance`; infer the sizes if they were not given."""
+        """Also load anomalib's `inv_covariance`; infer sizes that are not given."""
         mean, inverse, own = (
             state_dict.get(prefix + name)
             for name in ("mean", "inv_covariance", "rows0")
@@ -319,7 +325,7 @@ def _split(whitening: Tensor) -> list[Tensor]:
 
 
 def _identities(features: int, patches: int) -> tuple[Tensor, list[Tensor]]:
-    """Make the initial state: mean 0 and the blocks of W = I at every patch."""
+    """Return the initial state: mean 0 and the blocks of W = I."""
     identity = torch.eye(features).expand(patches, features, features)
     return torch.zeros(features, patches), [
         block.contiguous() for block in _split(identity)
@@ -327,7 +333,7 @@ def _identities(features: int, patches: int) -> tuple[Tensor, list[Tensor]]:
 
 
 def _weights(given: Tensor | None, variables: Tensor) -> Tensor:
-    """One weight for each observation, a column of the variables; float64."""
+    """Return one weight for each observation, float64."""
     observations = variables.shape[1]
     if given is None:
         return variables.new_ones(observations)
@@ -344,11 +350,11 @@ def _weights(given: Tensor | None, variables: Tensor) -> Tensor:
 
 
 def _factor_of(covariance: Tensor) -> Tensor:
-    """Cholesky factors, of (P, d, d)."""
+    """Compute Cholesky factors (P, d, d); refuse singular covariances."""
     factor: Tensor
     factor, failed = torch.linalg.cholesky_ex(covariance)
     variances = covariance.diagonal(dim1=1, dim2=2).amax(dim=1)
-    # What is left of a variance beside the others' is rounding alone below this.
+    # Below this, the conditional variance is rounding error.
     least = covariance.shape[1] * torch.finfo(torch.float64).eps * variances
     blurred = (failed != 0) | (
         factor.diagonal(dim1=1, dim2=2).amin(dim=1).square() < least
@@ -362,6 +368,9 @@ def _factor_of(covariance: Tensor) -> Tensor:
 
 
 def _whitening_of(inverse: Tensor) -> Tensor:
-    """Lower triangular W with W^T W = P: the Cholesky factor of the reversed matrix, reversed back."""
+    """Return the lower triangular W with W^T W equal to the inverse covariance.
+
+    W is the reversed Cholesky factor of the reversed matrix.
+    """
     factor: Tensor = torch.linalg.cholesky(inverse.double().flip(-1, -2))
     return factor.flip(-1, -2).mT.to(inverse).contiguous()

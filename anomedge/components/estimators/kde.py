@@ -4,13 +4,15 @@ With N samples :math:`x_i` of d features and their covariance :math:`\Sigma`,
 
 .. math:: p(x) = \frac1N \sum_i \mathcal N\big(x;\, x_i,\, h^2 \Sigma\big), \qquad h = N^{-1/(d+4)}
 
-(Scott 1992, "Multivariate density estimation"). With a whitening B, :math:`B B^\top = (h^2 \Sigma)^{-1}`, the samples
-:math:`m_i = (x_i - \mu) B` and the query :math:`q = (x - \mu) B`, all is done in the logarithm:
+(Scott 1992, "Multivariate density estimation"). With a whitening B,
+:math:`B B^\top = (h^2 \Sigma)^{-1}`, the samples :math:`m_i = (x_i - \mu) B`
+and the query :math:`q = (x - \mu) B`, the logarithm is
 
 .. math:: \log p(x) = \log \sum_i \exp\!\Big(q \cdot m_i - \tfrac12 \lVert m_i \rVert^2\Big) - \tfrac12 \lVert q \rVert^2
           + \log \lvert B \rvert - \tfrac d2 \log 2\pi - \log N
 
-where the sum's largest term is taken out first, so that it is at least one and its logarithm never that of zero.
+The largest term is factored out of the sum, so the sum is at least 1 and its
+logarithm is finite.
 """
 
 import math
@@ -33,9 +35,12 @@ __all__ = ["GaussianKDE"]
 
 
 class GaussianKDE(DynamicBufferModule):
-    """Density of points under kernels on the samples; `log_density` for scores, `forward` for the density itself.
+    """Density of points under kernels on the samples.
 
-    Samples and queries are centred with the same mean, so nothing depends on where the data lie.
+    `log_density` gives scores, `forward` the density.
+
+    Samples and queries are centred with the same mean, so results do not depend
+    on the location of the data.
 
     Args:
         dataset: samples to fit to at once, (N, d).
@@ -43,12 +48,14 @@ class GaussianKDE(DynamicBufferModule):
     Attributes:
         bw_transform: B, (d, d).
         dataset: the whitened samples m_i, (N, d).
-        mean: (d,); zero where a state_dict of anomalib was loaded, which has none and scores with none.
-        norm: |B| (2 pi)^(-d/2), kept for others to read: in float32 it is 0 for many features.
-        log_norm: its logarithm, which is what is used.
+        mean: (d,); zero for a state_dict of anomalib, which has no mean.
+        norm: |B| (2 pi)^(-d/2), for compatibility: in float32 it underflows to
+            0 for many features.
+        log_norm: its logarithm, which is used in the density.
 
-    All are buffers in the data's dtype, empty before `fit`; queries of another dtype are computed in the wider of the two.
-    Memory of a query is B N numbers, twice.
+    All are buffers in the data's dtype, empty before `fit`; queries of another
+    dtype are computed in the wider of the two. Memory of a query is B N
+    numbers, twice.
 
     Raises:
         InputError: a dataset that `fit` refuses.
@@ -76,9 +83,10 @@ class GaussianKDE(DynamicBufferModule):
             self.fit(dataset)
 
     def forward(self, features: Tensor) -> Tensor:
-        """The density at each point, (B, d) to (B,), >= 0; exactly exp(`log_density`), NaN where a feature is NaN.
+        """Return the density at each point, (B, d) to (B,); NaN if a feature is NaN.
 
-        It underflows to 0 far from the data (below 1e-45 in float32): rank and threshold `log_density` instead.
+        It underflows to 0 far from the data (below 1e-45 in float32): rank and
+        threshold `log_density` instead.
 
         Raises:
             InputError: before `fit`, or other sizes than (B, d).
@@ -86,7 +94,9 @@ class GaussianKDE(DynamicBufferModule):
         return self.log_density(features).exp()
 
     def log_density(self, features: Tensor) -> Tensor:
-        """The density's natural logarithm, (B, d) to (B,); finite wherever |q|^2 is, NaN where a feature is NaN.
+        """Return the log-density at each point, (B, d) to (B,).
+
+        It is finite if |q|^2 is finite, and NaN if a feature is NaN.
 
         Raises:
             InputError: before `fit`, or other sizes than (B, d).
@@ -111,11 +121,12 @@ class GaussianKDE(DynamicBufferModule):
 
     @plain_state
     def fit(self, dataset: Tensor) -> None:
-        """Take samples (N, d), which are left as they are; bandwidth by Scott's rule, in float64.
+        """Fit to samples (N, d); bandwidth by Scott's rule, in float64.
 
         Raises:
-            InputError: not (N, d) of at least two finite rows, or a covariance without an inverse: no more samples
-                than features, a constant feature, or one that is a sum of others.
+            InputError: not (N, d) of at least two finite rows, or a covariance
+                without an inverse: no more samples than features, a constant
+                feature, or one that is a sum of others.
         """
         samples, features = checked_dataset(dataset).shape
         mean = dataset.mean(dim=0, dtype=torch.float64)
@@ -171,7 +182,7 @@ class GaussianKDE(DynamicBufferModule):
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        """Also take anomalib's state, which has neither mean nor log_norm."""
+        """Also load a state of anomalib, without mean and log_norm."""
         bandwidth = state_dict.get(prefix + "bw_transform")
         if isinstance(bandwidth, Tensor) and bandwidth.ndim == 2:
             derived = {
@@ -185,13 +196,19 @@ class GaussianKDE(DynamicBufferModule):
 
 
 def _log_norm(bandwidth: Tensor) -> Tensor:
-    """Log of |B| (2 pi)^(-d/2) of a triangular B."""
+    """Return log |B| - d/2 log(2 pi) of a triangular B."""
     determinant: Tensor = bandwidth.diagonal().log().sum()
     return determinant - bandwidth.shape[0] / 2 * math.log(2 * math.pi)
 
 
 def _cholesky(covariance: Tensor, samples: int) -> Tensor:
-    """The lower factor, whose squared pivots are what each feature varies beside those before it."""
+    """Return the lower Cholesky factor.
+
+    Its squared pivots are conditional variances, given the previous features.
+
+    Raises:
+        InputError: a singular covariance.
+    """
     features = covariance.shape[0]
     factor: Tensor
     factor, failed = torch.linalg.cholesky_ex(covariance)

@@ -1,26 +1,34 @@
-r"""Nearest neighbours in a memory bank, and the re-weighted image score.
+r"""Nearest neighbours in a memory bank and the re-weighted image score.
 
-A product selects and a subtraction measures. With a bank :math:`M` of N vectors and a patch :math:`x`,
+A product selects the neighbour and a subtraction measures the distance. With a
+bank :math:`M` of N vectors and a patch :math:`x`,
 
 .. math:: j^* = \arg\min_j \big(\lVert m_j \rVert^2 / 2 - x \cdot m_j\big), \qquad d = \lVert x - m_{j^*} \rVert
 
-The product's own value of :math:`d^2` cancels for patches near the bank, so it only picks; bank and patches are
-centred on the bank's mean first, which leaves distances as they are and the product with fewer digits to lose.
+The value of :math:`d^2` in the product loses digits by cancellation for patches
+near the bank, so it is used for selection only. Bank and patches are centred on
+the mean of the bank first, which keeps distances and improves the precision of
+the product.
 
-A patch is a stack of levels, :math:`x = (U_1 z_1, \dots, U_L z_L)`, of which the coarser ones were upsampled by a
-matrix :math:`U_l` whose rows sum to 1. Products are linear, so each level's are taken on its own grid,
+A patch is a stack of levels, :math:`x = (U_1 z_1, \dots, U_L z_L)`; coarse
+levels are upsampled by a matrix :math:`U_l` with row sums of 1. Products are
+linear, so each level is multiplied on its own grid,
 
 .. math:: x \cdot m_j = \sum_l U_l\, (z_l \cdot m_{j,l})
 
-a quarter of the work for a level of half the resolution; the norms join the coarsest, where they are added least often.
+which is a quarter of the work at half the resolution. The norms are added to
+the coarsest level, which has the fewest patches.
 
-The image score is that of the worst patch :math:`m^{test}`, with :math:`m^*` its neighbour and :math:`N_b(m^*)` the b
-bank vectors nearest to :math:`m^*`, itself included (Roth et al. 2022, arXiv:2106.08265, equation 7):
+The image score is that of the most distant patch :math:`m^{test}`, with
+:math:`m^*` its neighbour and :math:`N_b(m^*)` the b bank vectors nearest to
+:math:`m^*`, including :math:`m^*` (Roth et al. 2022, arXiv:2106.08265,
+equation 7):
 
 .. math:: s = \Big(1 - \frac{\exp \lVert m^{test} - m^* \rVert}
                           {\sum_{m \in N_b(m^*)} \exp \lVert m^{test} - m \rVert}\Big)\, \lVert m^{test} - m^* \rVert
 
-:math:`N_b` depends on the bank alone, so it is a table, made once in float64.
+:math:`N_b` depends on the bank only, so it is a table, computed once in
+float64.
 """
 
 from collections.abc import Sequence
@@ -38,25 +46,27 @@ from anomedge.errors import InputError
 __all__ = ["MemoryBank"]
 
 _ROWS_AT_ONCE = 1024
-# Runtimes scan an ArgMin one number at a time and a ReduceMin many, so the minimum of blocks comes first.
+# ReduceMin is vectorised in runtimes and ArgMin is not, so blocks are reduced
+# first.
 _BLOCK = 64
 _LARGE = 1024
-# The bank's products are taken part by part, so that patches x bank is never held whole.
+# Products are computed in parts of the bank to limit memory.
 _PART = 2048
 _MOST_PARTS = 32
 
 
 class MemoryBank(nn.Module):
-    """A bank of N vectors of d features with a table of the b nearest of each.
+    """A bank of N vectors of d features, with a table of b nearest neighbours.
 
     Args:
         n_vectors: N.
         n_features: d, or d_l of each level, finest first.
-        num_neighbors: b, of the re-weighting; 1 leaves the score as it is.
-        upsample: what brings each level to the finest grid; None for one that lies on it, and for all when not given.
+        num_neighbors: b, of the re-weighting; 1 leaves the score unchanged.
+        upsample: maps each level to the finest grid; None for a level on the
+            finest grid, and for all levels by default.
 
     Raises:
-        InputError: nothing to hold, or not one `upsample` a level.
+        InputError: an empty bank, or not one `upsample` per level.
 
     Example:
         >>> bank = MemoryBank(n_vectors=3, n_features=1, num_neighbors=2)
@@ -121,12 +131,12 @@ class MemoryBank(nn.Module):
 
     @property
     def vectors(self) -> Tensor:
-        """The bank, less its `centre`, (N, d)."""
+        """The bank minus its `centre`, (N, d)."""
         return torch.cat(self._levels, dim=1)
 
     @plain_state
     def fill(self, vectors: Tensor) -> None:
-        """Take the bank's vectors (N, d), in this module's dtype; centring, norms and neighbours follow in float64.
+        """Set the vectors (N, d); centring, norms and neighbours use float64.
 
         Raises:
             InputError: other sizes than (N, d), or a value that is not finite.
@@ -145,7 +155,11 @@ class MemoryBank(nn.Module):
             setattr(self, f"vectors{level}", part.contiguous())
 
     def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Feature maps (B, d_l, h_l, w_l), finest first, to distances (B, P), P = h_1 w_1, and the score (B,)."""
+        """Compute distances (B, P), P = h_1 w_1, and the score (B,).
+
+        Args:
+            levels: feature maps (B, d_l, h_l, w_l), finest first.
+        """
         offsets, locations = self._select(levels)
         distances = self._distances(offsets, locations)
         patches = levels[0].shape[2] * levels[0].shape[3]
@@ -155,7 +169,11 @@ class MemoryBank(nn.Module):
         )
 
     def nearest(self, patches: Tensor) -> tuple[Tensor, Tensor]:
-        """Distance to the nearest vector and its row, (M, d) to (M,) and (M,); for a bank whose levels share a grid."""
+        """Return the distance (M,) and row (M,) of the nearest vector.
+
+        Args:
+            patches: (M, d); all levels must share one grid.
+        """
         offsets, locations = self._select(
             [
                 part.T[None, :, :, None]
@@ -172,7 +190,7 @@ class MemoryBank(nn.Module):
         ]
 
     def _select(self, levels: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
-        """Centre less patch, (B, P, d_l) of every level, and each patch's nearest row, (B P,)."""
+        """Return centre - patch, (B, P, d_l) per level, and nearest rows (B P,)."""
         centres = torch.split(self.centre, self.widths)
         own = [
             centre.reshape(1, -1, 1, 1) - x
@@ -196,7 +214,10 @@ class MemoryBank(nn.Module):
     def _half_squares(
         self, patches: Sequence[Tensor], start: int, stop: int
     ) -> Tensor:
-        """Half the squared distance, less the patch's own norm, of every patch to a part of the bank, (B P, n)."""
+        """Return half the squared distances to a part of the bank, (B P, n).
+
+        The squared norm of the patch is left out.
+        """
         total = as_dtype_of(self.half_norms[start:stop], patches[0])
         for rows, vectors, upsample in reversed(
             list(zip(patches, self._levels, self.upsample, strict=True))
@@ -213,7 +234,7 @@ class MemoryBank(nn.Module):
     def _distances(
         self, offsets: Sequence[Tensor], locations: Tensor
     ) -> Tensor:
-        """Measured by subtraction, (B P,)."""
+        """Compute the distances by subtraction, (B P,)."""
         squares = [
             (
                 offset.reshape(-1, offset.shape[2])
@@ -232,7 +253,7 @@ class MemoryBank(nn.Module):
     def _image_score(
         self, offsets: Sequence[Tensor], distances: Tensor, locations: Tensor
     ) -> Tensor:
-        """The re-weighted score of the worst patch, (B,)."""
+        """Compute the re-weighted score of the most distant patch, (B,)."""
         worst = distances.argmax(dim=1, keepdim=True)
         score = distances.gather(1, worst).squeeze(1)
         if self.num_neighbors == 1:
@@ -261,7 +282,7 @@ class MemoryBank(nn.Module):
         ) * score
 
     def _neighbors_of(self, exact: Tensor) -> Tensor:
-        """Rows of the b - 1 vectors nearest to each, nearest first, without its own."""
+        """Return the rows of the b - 1 nearest other vectors, nearest first."""
         half_norms = exact.square().sum(dim=1) / 2
         blocks = []
         for start in range(0, exact.shape[0], _ROWS_AT_ONCE):
@@ -277,12 +298,12 @@ class MemoryBank(nn.Module):
 
 
 def _rows(x: Tensor) -> Tensor:
-    """Shape (B, d, h, w) to (B, h w, d)."""
+    """Map (B, d, h, w) to (B, h w, d)."""
     return x.flatten(2).transpose(1, 2)
 
 
 def _upsampled(products: Tensor, resample: LinearResample2d) -> Tensor:
-    """Products of a coarse grid's patches, (B h w, N), to the finest grid's, (B H W, N): the vectors lie innermost."""
+    """Upsample products of a coarse grid (B h w, N) to (B H W, N)."""
     n, h, w = (
         products.shape[1],
         resample.rows.shape[1],
@@ -297,9 +318,11 @@ def _upsampled(products: Tensor, resample: LinearResample2d) -> Tensor:
 
 
 def _bounds(n: int) -> list[tuple[int, int]]:
-    """The parts of a bank, first row and last: equal ones, so that each lies in the memory of the one before.
+    """Split a bank into parts of equal size, as row ranges [start, stop).
 
-    What is left over comes first, because ONNX Runtime begins with the last; what fills no block is a part of its own.
+    Equal parts reuse the same memory. The rest comes first, because ONNX
+    Runtime starts with the last part; rows that fill no block are a part of
+    their own.
 
     >>> _bounds(1000), _bounds(4200)
     ([(0, 1000)], [(0, 40), (40, 104), (104, 2152), (2152, 4200)])
@@ -314,7 +337,10 @@ def _bounds(n: int) -> list[tuple[int, int]]:
 
 
 def _first_minimum(values: Tensor, zeros: Tensor) -> tuple[Tensor, Tensor]:
-    """The first least value of each row and its column, (M, N) to (M,) and (M,): the least block first, then within."""
+    """Return the minimum (M,) and its first column (M,) of each row of (M, N).
+
+    The block with the minimum is selected first.
+    """
     n = values.shape[1]
     if n % _BLOCK:
         place = values.argmin(dim=1, keepdim=True)

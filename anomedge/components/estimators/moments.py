@@ -1,15 +1,17 @@
-r"""Mean and covariance of a stream, for many places at once, from running sums.
+r"""Running mean and covariance of a stream at many places.
 
 With a shift :math:`s` (the mean of the first pictures) and :math:`y = x - s`,
 
 .. math:: \mu = s + \tfrac1N \sum y, \qquad
           \Sigma = \frac{1}{N-1}\Big(\sum y y^\top - \tfrac1N \big(\sum y\big)\big(\sum y\big)^\top\Big)
 
-Sums are kept in float64; the shift keeps the two terms from cancelling (Chan, Golub and LeVeque 1983, "Algorithms for
-computing the sample variance"). Memory is P d^2, whatever the number of images.
+Sums are kept in float64; the shift keeps the two terms from cancelling (Chan,
+Golub and LeVeque 1983, "Algorithms for computing the sample variance"). Memory
+is P d^2, independent of the number of images.
 
-A product of few pictures costs more to fetch and to put back than to compute: pictures are kept until there are
-enough of them, and then go into the sums together, some places at a time, which stay in the cache.
+For few pictures, memory traffic of the sums dominates. Pictures are therefore
+buffered and added together, for a block of places at a time that fits the
+cache.
 """
 
 import torch
@@ -21,10 +23,10 @@ from anomedge.errors import InputError
 
 __all__ = ["RunningMoments"]
 
-_KEPT = 100  # pictures that go into the sums together
+_KEPT = 100  # pictures added to the sums together
 _BLOCK = (
     1 << 19
-)  # numbers of the products, or of the pictures, at the places taken at a time
+)  # maximum number of elements of a block of products or pictures
 
 
 class RunningMoments:
@@ -35,9 +37,10 @@ class RunningMoments:
         n_patches: P.
 
     Attributes:
-        count: observations taken in at each place.
+        count: observations at each place.
 
-    Memory is 8 P d^2 bytes of sums, and at most 99 pictures and a copy of the batch as they were given.
+    Memory is 8 P d^2 bytes of sums, at most 99 buffered pictures and a copy of
+    the batch.
 
     Raises:
         InputError: a size below 1.
@@ -52,10 +55,8 @@ class RunningMoments:
 
     @plain_state
     def __init__(self, n_features: int, n_patches: int) -> None:
-        n_features, n_patches = (
-            whole(n_features, "n_features"),
-            whole(n_patches, "n_patches"),
-        )
+        n_features = whole(n_features, "n_features")
+        n_patches = whole(n_patches, "n_patches")
         self.count = 0
         self._kept: list[Tensor] = []
         self._summed = 0
@@ -67,7 +68,7 @@ class RunningMoments:
 
     @plain_state
     def update(self, observations: Tensor) -> None:
-        """Take in a batch, shape (B, d, P).
+        """Add a batch of observations (B, d, P).
 
         Raises:
             InputError: other sizes than (d, P), or a value that is not finite.
@@ -80,7 +81,7 @@ class RunningMoments:
             raise InputError(
                 f"got observations {tuple(observations.shape)}; expected (B, {features}, {patches})"
             )
-        # A sum is cheaper to look at than its terms; of finite ones it may still overflow.
+        # Check the sum first; it is cheaper, but may overflow for finite terms.
         if not bool(torch.isfinite(observations.sum())) and not bool(
             torch.isfinite(observations).all()
         ):
@@ -88,7 +89,7 @@ class RunningMoments:
                 "got an embedding that is not finite; expected numbers: check pictures and weights"
             )
         for pictures in torch.split(observations.detach(), _KEPT):
-            # One place's vectors side by side, (P, B, d); turned as a matrix, which is several times faster than as this.
+            # (P, B, d): transposing as a matrix is several times faster.
             turned = pictures.flatten(0, 1).mT.clone(
                 memory_format=torch.contiguous_format
             )
@@ -100,13 +101,13 @@ class RunningMoments:
     @property
     @plain_state
     def mean(self) -> Tensor:
-        """The mean, shape (P, d), float64; NaN before the first observation."""
+        """Mean (P, d), float64; NaN before the first observation."""
         self._add()
         return self._shift + self._sum / self.count
 
     @plain_state
     def covariance(self, start: int = 0, stop: int | None = None) -> Tensor:
-        """The unbiased covariance of places start to stop, shape (stop - start, d, d), float64.
+        """Return the unbiased covariance of places [start, stop), (n, d, d), float64.
 
         Raises:
             InputError: fewer than two observations.
@@ -126,7 +127,7 @@ class RunningMoments:
         return centred.div_(self.count - 1)
 
     def _add(self) -> None:
-        """Add the pictures kept to the sums."""
+        """Add the buffered pictures to the sums."""
         patches, features = self._sum.shape
         pictures = self.count - self._summed
         if not pictures:

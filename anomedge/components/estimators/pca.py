@@ -1,15 +1,20 @@
 r"""Principal component analysis.
 
-With the mean :math:`\mu` and the singular value decomposition of the centred data,
+With the mean :math:`\mu` and the singular value decomposition of the centred
+data,
 
 .. math:: X - \mu = U S V^\top, \qquad y = (x - \mu)\, V_k, \qquad \hat x = y\, V_k^\top + \mu
 
-(Hotelling 1933, "Analysis of a complex of statistical variables into principal components"). The decomposition is
-taken in float64 from a triangle: blocks of rows are folded one after the other into the factor R of a QR decomposition
-(Demmel et al. 2012, "Communication-optimal parallel and sequential QR and LU factorizations"), and :math:`R = Q' S
-V^\top` has the data's own S and V. That keeps the accuracy of a decomposition of the data, where the covariance's
-eigenvectors would lose every singular value below 1e-8 of the largest, at the covariance's memory: besides the data
-32 d^2 numbers or so (d^2 of R, a block of max(4096, 4 d) rows and its factorisation), whatever the number of samples.
+(Hotelling 1933, "Analysis of a complex of statistical variables into principal
+components"). The decomposition is taken in float64 from a triangle: blocks of
+rows are folded one after the other into the factor R of a QR decomposition
+(Demmel et al. 2012, "Communication-optimal parallel and sequential QR and LU
+factorizations"), and :math:`R = Q' S V^\top` has the data's own S and V. That
+keeps the accuracy of a decomposition of the data, where the covariance's
+eigenvectors would lose every singular value below 1e-8 of the largest, at the
+covariance's memory: besides the data 32 d^2 numbers or so (d^2 of R, a block of
+max(4096, 4 d) rows and its factorisation), independent of the number of
+samples.
 """
 
 from collections.abc import Iterator, Mapping
@@ -37,22 +42,27 @@ class PCA(DynamicBufferModule):
     """Project onto the directions of largest variance.
 
     Args:
-        n_components: k, a whole number of at least 1, or the share of the variance to explain, in (0, 1]: then k is
-            the smallest number whose share is above it, and all of min(N, d) for 1.0. The integer 1 is one component.
-            Components past the rank of the centred data, N - 1 at most, are any that are orthogonal to the others.
+        n_components: k, a whole number of at least 1, or the share of the
+            variance to explain, in (0, 1]: then k is the smallest number whose
+            share is above it, and min(N, d) for 1.0. The integer 1 is one
+            component. Components beyond the rank of the centred data, at most N
+            - 1, are arbitrary orthogonal directions.
 
     Attributes:
-        singular_vectors: V_k, (d, k). In each column the entry of largest absolute value is positive, which is
-            scikit-learn's convention, so that the same data always have the same components.
-        singular_values: S_k, (k,), of the centred data, largest first; NaN where a state_dict without them was loaded.
+        singular_vectors: V_k, (d, k). In each column the entry of largest
+            absolute value is positive, which is scikit-learn's convention, so
+            that the same data always have the same components.
+        singular_values: S_k, (k,), of the centred data, largest first; NaN
+            after loading a state_dict without them.
         mean: (d,).
         num_components: k, (1,), int64.
 
-    All are buffers in the data's dtype, empty before `fit`, under anomalib's names: its state_dicts load. Features of
-    another dtype are computed in the wider of the two.
+    All are buffers in the data's dtype, empty before `fit`, under anomalib's
+    names: its state_dicts load. Features of another dtype are computed in the
+    wider of the two.
 
     Raises:
-        InputError: n_components that is neither of the two.
+        InputError: an invalid n_components.
 
     Example:
         >>> data = torch.tensor([[1.0, 0.0], [3.0, 0.0], [5.0, 1.0], [7.0, 1.0]])
@@ -95,11 +105,11 @@ class PCA(DynamicBufferModule):
 
     @plain_state
     def fit(self, dataset: Tensor) -> None:
-        """Take mean and components of a dataset (N, d), which is left as it is.
+        """Compute mean and components of a dataset (N, d).
 
         Raises:
-            InputError: not (N, d) of at least two finite rows; more components than min(N, d); a share of the variance
-                of data that have none.
+            InputError: not (N, d) of at least two finite rows; more components
+                than min(N, d); a share of the variance of data that have none.
         """
         checked_dataset(dataset)
         if self.n_components > min(dataset.shape):
@@ -119,12 +129,12 @@ class PCA(DynamicBufferModule):
         self.mean = mean.to(dataset.dtype)
 
     def fit_transform(self, dataset: Tensor) -> Tensor:
-        """`fit`, then `transform` of the same dataset, (N, d) to (N, k); errors as there."""
+        """Fit to a dataset and transform it, (N, d) to (N, k)."""
         self.fit(dataset)
         return self.transform(dataset)
 
     def transform(self, features: Tensor) -> Tensor:
-        """Coordinates along the components, (B, d) to (B, k); NaN stays NaN.
+        """Return coordinates along the components, (B, d) to (B, k); NaN stays NaN.
 
         Raises:
             InputError: before `fit`, or other sizes than (B, d).
@@ -137,7 +147,7 @@ class PCA(DynamicBufferModule):
         )
 
     def inverse_transform(self, features: Tensor) -> Tensor:
-        """Points in the original space, (B, k) to (B, d), the mean added again.
+        """Return points in the original space, (B, k) to (B, d).
 
         Raises:
             InputError: before `fit`, or other sizes than (B, k).
@@ -150,15 +160,15 @@ class PCA(DynamicBufferModule):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Same as `transform`."""
+        """Do the same as `transform`."""
         return self.transform(features)
 
     def extra_repr(self) -> str:
-        """Number or share asked for."""
+        """Format the number or share of components."""
         return f"n_components={self.n_components}"
 
     def _kept(self, values: Tensor) -> int:
-        """k: the number asked for, or the smallest whose share of the variance is above the one asked for."""
+        """Return k: the given number, or the smallest with more than the share."""
         if isinstance(self.n_components, int):
             return self.n_components
         shares = values.square().cumsum(dim=0) / values.square().sum()
@@ -190,7 +200,7 @@ class PCA(DynamicBufferModule):
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        """Also take a state without singular values, as anomalib stores it: they are NaN then, and nothing needs them."""
+        """Also load a state of anomalib, without singular values; they become NaN."""
         vectors, values = (
             state_dict.get(prefix + "singular_vectors"),
             prefix + "singular_values",
@@ -208,14 +218,14 @@ class PCA(DynamicBufferModule):
 
 
 def _blocks(dataset: Tensor) -> Iterator[Tensor]:
-    """The rows in float64, some at a time: a copy of all of them would be the largest thing in memory."""
+    """Yield blocks of rows in float64; a copy of all rows would need much memory."""
     at_once = max(_ROWS_AT_ONCE, 4 * dataset.shape[1])
     for start in range(0, dataset.shape[0], at_once):
         yield dataset[start : start + at_once].double()
 
 
 def _mean(dataset: Tensor) -> Tensor:
-    """The mean row, float64."""
+    """Return the mean row, float64."""
     total = torch.zeros(
         dataset.shape[1], dtype=torch.float64, device=dataset.device
     )
@@ -225,7 +235,7 @@ def _mean(dataset: Tensor) -> Tensor:
 
 
 def _triangle(dataset: Tensor, mean: Tensor) -> Tensor:
-    """R with R^T R = (X - mean)^T (X - mean), at most (d, d), from blocks of rows."""
+    """Return R with R^T R = (X - mean)^T (X - mean), at most (d, d)."""
     width = dataset.shape[1]
     triangle = mean.new_empty(0, width)
     for block in _blocks(dataset):
@@ -237,6 +247,6 @@ def _triangle(dataset: Tensor, mean: Tensor) -> Tensor:
 
 
 def _with_fixed_signs(vectors: Tensor) -> Tensor:
-    """Each column turned so that its entry of largest absolute value is positive."""
+    """Flip columns so that the entry of largest absolute value is positive."""
     largest = vectors.abs().argmax(dim=0, keepdim=True)
     return vectors * vectors.gather(0, largest).sign()

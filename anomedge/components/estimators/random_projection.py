@@ -3,14 +3,14 @@ r"""Random projection with a very sparse matrix.
 .. math:: y = R\, x, \qquad R_{ij} = \sqrt{\tfrac{s}{k}} \begin{cases} +1 & \text{with probability } 1/2s \\
           0 & 1 - 1/s \\ -1 & 1/2s \end{cases}, \qquad s = \sqrt d
 
-(Li, Hastie and Church 2006, "Very sparse random projections", KDD). Squared distances between n points change by a
-factor within :math:`1 \pm \epsilon` when
+(Li, Hastie and Church 2006, "Very sparse random projections", KDD). Squared
+distances between n points change by a factor within :math:`1 \pm \epsilon` when
 
 .. math:: k \ge \frac{4 \ln n}{\epsilon^2 / 2 - \epsilon^3 / 3}
 
-(Johnson and Lindenstrauss; the bound of Dasgupta and Gupta 2003, "An elementary proof of a theorem of Johnson and
-Lindenstrauss"). The bound knows nothing of d: for few features it asks for more components than there are features,
-and gets them.
+(Johnson and Lindenstrauss; the bound of Dasgupta and Gupta 2003, "An elementary
+proof of a theorem of Johnson and Lindenstrauss"). The bound does not depend on
+d: for few features, k may exceed d.
 """
 
 import math
@@ -33,16 +33,16 @@ __all__ = ["SparseRandomProjection"]
 
 
 class SparseRandomProjection(DynamicBufferModule):
-    """Project onto k random directions, k from the number of samples and the distortion allowed.
+    """Project onto k random directions; samples and distortion determine k.
 
     Args:
         eps: largest relative change of squared distances, in (0, 1).
-        random_state: seed of the matrix; None draws a fresh one from the system each time. The global random state
-            is neither read nor changed.
+        random_state: seed of the matrix; None draws a fresh one from the system
+            each time. The global random state is neither read nor changed.
 
     Attributes:
-        sparse_random_matrix: R, (k, d), a dense buffer in the data's dtype, empty before `fit`; about 1 / sqrt(d) of
-            it is not zero.
+        sparse_random_matrix: R, (k, d), a dense buffer in the data's dtype,
+            empty before `fit`; about 1 / sqrt(d) of it is not zero.
         n_components: k; 0 before `fit`.
 
     Raises:
@@ -77,7 +77,7 @@ class SparseRandomProjection(DynamicBufferModule):
 
     @staticmethod
     def johnson_lindenstrauss_min_dim(n_samples: int, eps: float = 0.1) -> int:
-        """Components that keep squared distances between n_samples points within 1 +- eps, rounded down.
+        """Return k for n_samples points and distortion eps, rounded down.
 
         >>> SparseRandomProjection.johnson_lindenstrauss_min_dim(1_000_000, eps=0.5)
         663
@@ -111,7 +111,7 @@ class SparseRandomProjection(DynamicBufferModule):
         return self
 
     def transform(self, embedding: Tensor) -> Tensor:
-        """Coordinates along the random directions, (B, d) to (B, k), in the embedding's dtype; NaN stays NaN.
+        """Project (B, d) to (B, k), in the dtype of the embedding; NaN stays NaN.
 
         Integers are projected in the matrix's dtype.
 
@@ -136,15 +136,15 @@ class SparseRandomProjection(DynamicBufferModule):
         )
 
     def forward(self, embedding: Tensor) -> Tensor:
-        """Same as `transform`."""
+        """Do the same as `transform`."""
         return self.transform(embedding)
 
     def extra_repr(self) -> str:
-        """Distortion and seed."""
+        """Format distortion and seed."""
         return f"eps={self.eps}, random_state={self.random_state}"
 
     def _sparse_random_matrix(self, n_features: int) -> Tensor:
-        """R for n_features, (n_components, n_features), float64: every entry drawn by itself, all at once.
+        """Draw R, (n_components, n_features), float64.
 
         Raises:
             InputError: no features, or no number of components yet.

@@ -1,11 +1,15 @@
-r"""What every invertible module promises.
+r"""Interface of invertible modules.
 
-With :math:`z = f(x)` and :math:`J = \log\lvert\det \partial f/\partial x\rvert`, one value an item of the batch,
+With :math:`z = f(x)` and
+:math:`J = \log\lvert\det \partial f/\partial x\rvert`, one value per item of
+the batch,
 
-.. math:: \mathtt{forward}(x) = (f(x),\; J), \qquad \mathtt{forward}(z, \mathtt{rev{=}True}) = (f^{-1}(z),\; -J)
+.. math:: \mathtt{forward}(x) = (f(x),\; J), \qquad
+          \mathtt{forward}(z, \mathtt{rev{=}True}) = (f^{-1}(z),\; -J)
 
-The interface is that of FrEIA 0.2 (Ardizzone et al. 2018, "Framework for Easily Invertible Architectures",
-github.com/vislearn/FrEIA), so that blocks written for it take their place here.
+The interface is that of FrEIA 0.2 (Ardizzone et al. 2018, "Framework for Easily
+Invertible Architectures", github.com/vislearn/FrEIA), so blocks written for
+FrEIA can be used.
 """
 
 import warnings
@@ -19,18 +23,20 @@ from anomedge.errors import InputError
 __all__ = ["InvertibleModule", "Shape", "tensors"]
 
 Shape = Sequence[int]
-"""Sizes of one tensor without its batch: (C,) of vectors, (C, H, W) of images."""
+"""Shape of one tensor without the batch: (C,) for vectors, (C, H, W) for images."""
 
 
 class InvertibleModule(nn.Module):
-    """A map of tensors with an inverse, both of which say their log-Jacobian.
+    """An invertible map of tensors that returns its log-Jacobian.
 
-    A subclass writes `forward` and `output_dims`. It returns J forward and -J reversed; with `jac=False` it may leave J
-    out, or return it when it costs nothing. Conditions steer the map and are not inverted.
+    A subclass implements `forward` and `output_dims`. It returns J forward and
+    -J in reverse; with `jac=False` it may omit J. Conditions are inputs that
+    are not inverted.
 
     Args:
         dims_in: the shape of each input, without the batch.
-        dims_c: the shape of each condition, without the batch; None or [] for none.
+        dims_c: the shape of each condition, without the batch; None or [] for
+            none.
     """
 
     def __init__(
@@ -47,19 +53,25 @@ class InvertibleModule(nn.Module):
         rev: bool = False,
         jac: bool = True,
     ) -> tuple[Any, Any]:
-        """Map inputs, or with `rev` outputs back, given conditions c; each tensor is (B, *its shape).
+        """Map inputs to outputs, or with `rev` outputs to inputs.
+
+        Args:
+            x_or_z: tensors (B, *shape).
+            c: conditions (B, *shape).
+            rev: apply the inverse.
+            jac: compute the log-Jacobian.
 
         Returns:
-            A tuple of tensors, and the log-Jacobian (B,) of the direction asked for.
+            A tuple of tensors, and the log-Jacobian (B,) of this direction.
         """
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
     def output_dims(self, input_dims: list[Any]) -> list[Any]:
-        """The shapes of the outputs for inputs of these shapes, both without the batch."""
+        """Return the output shapes for input shapes, without the batch."""
         raise NotImplementedError(f"{type(self).__name__} has no output_dims")
 
-    def log_jacobian(self, *args: Any, **kwargs: Any) -> None:  # noqa: ARG002 - whatever it was given
-        """Deprecated: warns and does nothing; `forward` returns the log-Jacobian beside the tensors."""
+    def log_jacobian(self, *args: Any, **kwargs: Any) -> None:  # noqa: ARG002 - arguments are ignored
+        """Warn and do nothing; deprecated: `forward` returns the log-Jacobian."""
         warnings.warn(
             "log_jacobian does nothing; forward(..., jac=True) returns (tensors, log-Jacobian)",
             DeprecationWarning,
@@ -76,23 +88,23 @@ def _listed(shapes: Iterable[Shape], name: str) -> list[Shape]:
 
 
 def tensors(
-    given: Tensor | Sequence[Tensor] | None, what: str
+    given: Tensor | Sequence[Tensor] | None, name: str
 ) -> tuple[Tensor, ...]:
-    """A tensor alone as a tuple of one, None as a tuple of none.
+    """Convert a tensor or a sequence of tensors to a tuple; None to ().
 
     Raises:
-        InputError: something else than tensors.
+        InputError: another type.
     """
     if given is None:
         return ()
     if not isinstance(given, (Tensor, list, tuple)):
         raise InputError(
-            f"got {what} of type {type(given).__name__}; expected a list of tensors: give [tensor]"
+            f"got {name} of type {type(given).__name__}; expected a list of tensors: give [tensor]"
         )
     found = (given,) if isinstance(given, Tensor) else tuple(given)
     for item in found:
         if not isinstance(item, Tensor):
             raise InputError(
-                f"got {what} of type {type(item).__name__}; expected tensors: give [tensor]"
+                f"got {name} of type {type(item).__name__}; expected tensors: give [tensor]"
             )
     return found

@@ -1,12 +1,15 @@
-r"""Orthogonal maps of channels: a permutation, a rotation drawn from SO(N), a product of reflections.
+r"""Orthogonal maps of channels: permutations, rotations and reflections.
 
 .. math:: y_{b,:,p} = W\, x_{b,:,p}, \qquad W W^\top = I, \qquad \log\lvert\det \partial y/\partial x\rvert = 0
 
-`reflected` makes :math:`W = W_0 \prod_k \big(I - 2\, v_k v_k^\top / v_k^\top v_k\big)` (Householder 1958; in flows:
-Tomczak and Welling 2016, "Improving Variational Auto-Encoders using Householder Flow", arXiv:1611.09630).
-`random_rotation` draws by the Haar measure (Mezzadri 2007, "How to generate random matrices from the classical compact
-groups", arXiv:math-ph/0609050). Both draw from torch's generator, so `torch.manual_seed` fixes them together with the
-weights drawn beside them.
+`reflected` makes
+:math:`W = W_0 \prod_k \big(I - 2\, v_k v_k^\top / v_k^\top v_k\big)`
+(Householder 1958; in flows: Tomczak and Welling 2016, "Improving Variational
+Auto-Encoders using Householder Flow", arXiv:1611.09630). `random_rotation`
+draws by the Haar measure (Mezzadri 2007, "How to generate random matrices from
+the classical compact groups", arXiv:math-ph/0609050). Both draw from torch's
+generator, so `torch.manual_seed` fixes them together with the weights drawn
+beside them.
 """
 
 import torch
@@ -19,12 +22,12 @@ _CONVOLUTIONS = (F.linear, F.conv1d, F.conv2d, F.conv3d)
 
 
 def random_permutation(size: int) -> Tensor:
-    """A permutation matrix (size, size), each equally likely."""
+    """Draw a permutation matrix (size, size), uniformly distributed."""
     return torch.eye(size)[torch.randperm(size)]
 
 
 def random_rotation(size: int) -> Tensor:
-    """An orthogonal matrix (size, size) of determinant 1, uniformly distributed; orthogonal to the last digit.
+    """Draw a rotation (size, size) with determinant 1, uniformly distributed.
 
     >>> _ = torch.manual_seed(0)
     >>> rotation = random_rotation(5)
@@ -32,14 +35,15 @@ def random_rotation(size: int) -> Tensor:
     (True, 1.0)
     """
     q, r = torch.linalg.qr(torch.randn(size, size, dtype=torch.float64))
-    # The signs make the factorisation unique, and so the distribution uniform; the last one picks the rotations.
+    # Signs make the factorisation unique and the distribution uniform; the sign
+    # of the determinant selects rotations.
     q = q * r.diagonal().sign()
     q = torch.cat([q[:, :1] * torch.linalg.det(q).sign(), q[:, 1:]], dim=1)
     return q.to(torch.get_default_dtype())
 
 
 def reflected(matrix: Tensor, vectors: Tensor) -> Tensor:
-    """Multiply matrix (C, C) from the right by the reflections along vectors (K, C), one after the other.
+    """Multiply a matrix (C, C) from the right by reflections along vectors (K, C).
 
     >>> reflected(torch.eye(2), torch.tensor([[3.0, 0.0]]))
     tensor([[-1.,  0.],
@@ -51,6 +55,6 @@ def reflected(matrix: Tensor, vectors: Tensor) -> Tensor:
 
 
 def mixed(x: Tensor, matrix: Tensor) -> Tensor:
-    """Apply matrix (C, C, 1, ...) to the channels of x (B, C, ...), with as many ones as x has spatial axes."""
+    """Apply a matrix (C, C, 1, ...), one 1 per spatial axis, to x (B, C, ...)."""
     y: Tensor = _CONVOLUTIONS[x.ndim - 2](x, matrix)
     return y

@@ -1,8 +1,9 @@
-r"""Invertible blocks one after the other.
+r"""A sequence of invertible blocks.
 
 .. math:: f = f_n \circ \dots \circ f_1, \qquad \log\lvert\det J_f\rvert = \sum_i \log\lvert\det J_{f_i}\rvert
 
-Names of parameters are those of FrEIA 0.2's `SequenceINN`: `module_list.<i>.<name>`.
+Parameters have the names of FrEIA 0.2's `SequenceINN`:
+`module_list.<i>.<name>`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,18 +23,19 @@ __all__ = ["SequenceINN"]
 
 
 class SequenceINN(InvertibleModule):
-    """A chain of invertible blocks of one input and one output each.
+    """A chain of invertible blocks with one input and one output each.
 
     Args:
-        *dims: the input's shape without the batch: `SequenceINN(8)` or `SequenceINN(8, 16, 16)`.
+        *dims: input shape without the batch: `SequenceINN(8)` or
+            `SequenceINN(8, 16, 16)`.
         force_tuple_output: return the tensor in a tuple of one.
 
     Attributes:
-        shapes: the shapes between the blocks, the input's first and the output's last.
-        conditions: of each block, the number of the condition that it takes, or None.
+        shapes: the input shape, then the output shape of each block.
+        conditions: index of the condition of each block, or None.
 
     Raises:
-        InputError: dims that are no shape; a block or a condition that does not fit.
+        InputError: an invalid shape; a block or a condition that does not fit.
 
     Example:
         >>> import torch
@@ -71,10 +73,12 @@ class SequenceINN(InvertibleModule):
         """Add a block at the end.
 
         Args:
-            module_class: called as module_class(dims_in, **kwargs), or a block instance; ours or a module of FrEIA.
-            cond: which of the conditions given to `forward` the block takes; None for none.
+            module_class: called as module_class(dims_in, **kwargs), or a block
+                instance; ours or a module of FrEIA.
+            cond: index of the block's condition in those of `forward`; None for
+                none.
             cond_shape: the shape of that condition, without the batch.
-            **kwargs: the block's own arguments.
+            **kwargs: arguments of the block.
         """
         dims_in = [self.shapes[-1]]
         ready = isinstance(module_class, nn.Module)
@@ -131,21 +135,19 @@ class SequenceINN(InvertibleModule):
         rev: bool = False,
         jac: bool = True,
     ) -> tuple[Tensor | tuple[Tensor, ...], Tensor]:
-        """Map x (B, ...) through every block, or with `rev` back, the last block first.
+        """Apply all blocks to x (B, ...), or with `rev` their inverses in reverse order.
 
         Args:
             x_or_z: the input or the output, as a tensor or in a list.
-            c: the conditions that blocks refer to by number.
-            rev: run backwards.
-            jac: passed on to the blocks.
+            c: the conditions that blocks refer to by index.
+            rev: apply the inverse.
+            jac: passed to the blocks.
 
         Returns:
             The tensor, and the log-Jacobian (B,) summed over the blocks.
         """
-        outputs, conditions = (
-            tensors(x_or_z, "an input"),
-            tensors(c, "a condition"),
-        )
+        outputs = tensors(x_or_z, "an input")
+        conditions = tensors(c, "a condition")
         if len(outputs) != 1:
             raise InputError(f"got {len(outputs)} inputs; expected one tensor")
         total: Tensor | float = 0
@@ -153,11 +155,10 @@ class SequenceINN(InvertibleModule):
         for module, cond in reversed(steps) if rev else steps:
             given = {} if cond is None else {"c": [_taken(conditions, cond)]}
             produced, own = module(outputs, rev=rev, jac=jac, **given)
-            outputs = tensors(
-                produced, "an output"
-            )  # a nested sequence may return a tensor instead of a tuple
+            # A nested sequence may return a tensor instead of a tuple.
+            outputs = tensors(produced, "an output")
             total = total + own
-        # Some blocks return a plain 0 or one number for all items; an empty sequence returns none.
+        # Some blocks return 0 or one number for all items.
         if isinstance(total, Tensor) and total.ndim:
             log_jacobian = total
         else:
@@ -165,7 +166,7 @@ class SequenceINN(InvertibleModule):
         return outputs if self.force_tuple_output else outputs[0], log_jacobian
 
     def output_dims(self, input_dims: list[Any] | None = None) -> list[Any]:
-        """The shape that the last block puts out."""
+        """Return the output shape of the last block."""
         if (
             input_dims is not None
             and [tuple(shape) for shape in input_dims] != self.shapes[:1]
@@ -196,7 +197,8 @@ def _outputs_shapes(
 ) -> bool:
     """Whether a block outputs these shapes for inputs of shapes dims_in.
 
-    FrEIA's upsamplings are inverted downsamplings; their dims_in attribute is the shape of their output.
+    FrEIA's upsamplings are inverted downsamplings; their dims_in attribute is
+    the shape of their output.
     """
     try:
         return _shapes(module.output_dims(dims_in)) == shapes
@@ -205,7 +207,7 @@ def _outputs_shapes(
 
 
 def _taken(conditions: Sequence[Tensor], cond: int) -> Tensor:
-    """A block's own among the conditions."""
+    """Return the condition with an index."""
     if cond >= len(conditions):
         raise InputError(
             f"got {len(conditions)} conditions; expected at least {cond + 1}: a block takes number {cond}"

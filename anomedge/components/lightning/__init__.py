@@ -1,1 +1,1 @@
-"""Base class of detectors that are trained with Lightning, and their evaluation; extra `train`."""
+"""Base class and evaluation of detectors for Lightning; extra `train`."""

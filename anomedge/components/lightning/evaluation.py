@@ -1,8 +1,8 @@
-"""Thresholds and metrics of raw anomaly scores, for `anomedge.components.AnomalyModule`; extra `train`.
+"""Thresholds and metrics of raw anomaly scores, for `AnomalyModule`.
 
-Scores are kept as they come and judged at the epoch's end, so that every figure is that of the whole set. Neither
-squashed into [0, 1] nor a batch at a time, which is what torchmetrics does with scores above 1: large ones then tie, and
-the figure depends on how the set was split.
+Scores are collected and evaluated at the end of the epoch, so results are
+independent of the batch size. torchmetrics maps scores outside [0, 1] through a
+sigmoid, batch by batch; large scores then tie. Needs the extra `train`.
 """
 
 import warnings
@@ -34,27 +34,31 @@ _ORIGIN = ("margin", "scale", "normal", "anomalous", "minimum", "maximum")
 
 
 class EvaluationWarning(UserWarning):
-    """A threshold or a metric could not be had from the pictures given."""
+    """The pictures do not determine a threshold or a metric."""
 
 
 class AdaptiveThreshold(Metric):
-    """The threshold that maximises F1, midway between neighbouring scores, and the sample it came from.
+    """Threshold with the best F1, and the sample that it was computed from.
 
-    It stays on the CPU and in float64 wherever its module goes: half precision would move a threshold onto a score.
+    It stays on the CPU in float64 if its module is moved or converted, because
+    half precision could move a threshold onto a score.
 
-    `update(scores, labels)` collects, `compute()` lays the threshold, `reset()` forgets the scores and keeps the
-    threshold. Without anomalous scores it lies one typical gap above the largest normal one; without normal ones, or
-    with a single value for all, it stays where it was. Both warn.
+    `update(scores, labels)` collects, `compute()` sets the threshold, `reset()`
+    removes the scores and keeps the threshold. Without anomalous scores, the
+    threshold lies one typical gap above the largest normal one; without normal
+    scores, or if all scores are equal, it is unchanged. Both cases warn.
 
     Args:
         default_value: the threshold until one is computed.
         level: "image" or "pixel", for messages.
 
     Attributes:
-        value: the threshold, float64 scalar, in the state_dict as are the following.
+        value: the threshold, a float64 scalar; all attributes are in the
+            state_dict.
         margin: distance to the nearest score; 0 until computed.
-        scale: spread of the normal scores (`anomedge.threshold.spread`); 0 until computed.
-        normal, anomalous: how many scores of each it was made from.
+        scale: spread of the normal scores (`anomedge.threshold.spread`); 0
+            until computed.
+        normal, anomalous: number of scores of each kind.
         minimum, maximum: of those scores.
 
     Raises:
@@ -97,24 +101,22 @@ class AdaptiveThreshold(Metric):
         self.labels.append(target.detach().cpu())
 
     def compute(self) -> Tensor:
-        """Lay the threshold.
+        """Compute the threshold.
 
         Raises:
             InputError: a score that is not finite.
         """
-        scores, labels = (
-            torch.cat(self.scores).double(),
-            torch.cat(self.labels).bool(),
-        )
+        scores = torch.cat(self.scores).double()
+        labels = torch.cat(self.labels).bool()
         normal, anomalous = scores[~labels].numpy(), scores[labels].numpy()
         if not np.isfinite(scores.numpy()).all():
             raise InputError(
                 "got scores that are not finite; expected numbers: check the weights and the pictures"
             )
         if normal.size and anomalous.size and scores.min() < scores.max():
-            self._lay(by_f1(normal, anomalous), normal, anomalous)
+            self._set(by_f1(normal, anomalous), normal, anomalous)
         elif normal.size > 1 and not anomalous.size:
-            self._lay(
+            self._set(
                 by_false_alarm_rate(normal, 1 / (normal.size + 1)),
                 normal,
                 anomalous,
@@ -129,14 +131,14 @@ class AdaptiveThreshold(Metric):
         return self.value
 
     def assign(self, **values: float) -> None:
-        """Set attributes by name; ordinary tensors, so that a checkpoint can be loaded after validating."""
+        """Set attributes by name, also in inference mode."""
         with torch.inference_mode(False):
             for name, value in values.items():
                 self.register_buffer(
                     name, torch.tensor(value, dtype=torch.float64)
                 )
 
-    def _lay(self, cut: Cut, normal: Scores, anomalous: Scores) -> None:
+    def _set(self, cut: Cut, normal: Scores, anomalous: Scores) -> None:
         every = np.concatenate([normal, anomalous])
         self.assign(
             value=cut.value,
@@ -157,12 +159,12 @@ class AdaptiveThreshold(Metric):
         )
 
     def _apply(self, *_: Any, **__: Any) -> "AdaptiveThreshold":
-        return self  # .to(), .half() and their like leave it where it is
+        return self  # unchanged by .to(), .half() and similar methods
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *rest: Any
     ) -> None:
-        # anomalib saved the value alone; load_state_dict works on a copy of the caller's dict.
+        # anomalib stores the value only; this dict is a copy of the caller's.
         for name in _ORIGIN:
             state_dict.setdefault(
                 prefix + name, torch.zeros((), dtype=torch.float64)
@@ -171,7 +173,7 @@ class AdaptiveThreshold(Metric):
 
 
 class _AUROC(BinaryAUROC):
-    """AUROC of raw scores: torchmetrics squashes what is outside [0, 1], each batch by itself, and ties what is large."""
+    """AUROC of raw scores, without the sigmoid of torchmetrics."""
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         self.preds.append(preds)
@@ -188,7 +190,7 @@ class _AUROC(BinaryAUROC):
 
 
 class _F1Score(BinaryF1Score):
-    """F1 of raw scores above `threshold`, not defined where nothing is anomalous."""
+    """F1 of raw scores above `threshold`; NaN without anomalous labels."""
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         super().update((preds.double() > self.threshold).int(), target)
@@ -201,7 +203,7 @@ class _F1Score(BinaryF1Score):
 
 
 class AnomalyMetrics(MetricCollection):
-    """AUROC and F1 of raw scores, under names that begin with `prefix`.
+    """AUROC and F1 of raw scores, with names that start with `prefix`.
 
     Example:
         >>> metrics = AnomalyMetrics("image_")
@@ -219,7 +221,7 @@ class AnomalyMetrics(MetricCollection):
         )
 
     def set_threshold(self, threshold: float) -> None:
-        """Above which a score counts as anomalous, in every metric that has a threshold."""
+        """Set the threshold of every metric that has one."""
         for metric in self.values():
             if hasattr(metric, "threshold"):
                 metric.threshold = threshold
