@@ -1,6 +1,7 @@
 """Session fixtures: a small picture set, one tiny fitted model and one proven bundle of each detector.
 
-`ANOMEDGE_TEST_RUNTIMES` names the runtimes that must run; one that cannot run here is an error, never a skip.
+`ANOMEDGE_TEST_RUNTIMES` names the required runtimes; a missing one is an error,
+not a skip.
 """
 
 import json
@@ -10,6 +11,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
@@ -31,6 +33,11 @@ FRAME = (96, 128)
 # Tests import vendors themselves, too; none of them sends usage statistics (see anomedge/runtimes/imports.py).
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 sys.modules.setdefault("openvino_telemetry", None)
+
+
+# A deadline measures the load of the machine.
+hypothesis.settings.register_profile("anomedge", deadline=None)
+hypothesis.settings.load_profile("anomedge")
 
 
 def pytest_configure(config):
@@ -68,7 +75,7 @@ def pictures(tmp_path_factory) -> Path:
 
 
 def tiny_options(pictures: Path, **more) -> FitOptions:
-    """A backbone of 80 thousand random parameters: the graph has every kind of node, the weights no meaning."""
+    """Options with a backbone of 80,000 random parameters and all node types."""
     given = {
         "geometry": Geometry((72, 80), (64, 72)),
         "backbone": "test_efficientnet",
@@ -112,7 +119,7 @@ def bundle_paths(model_paths, pictures, tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory) -> tuple[Path, list]:
-    """What `anomedge demo` makes and says, in the folder it was called in; minutes, so for slow tests only."""
+    """Folder and JSON output of `anomedge demo`; takes minutes, for slow tests."""
     folder = tmp_path_factory.mktemp("demo")
     program = Path(sys.executable).with_name("anomedge")
     done = subprocess.run(
