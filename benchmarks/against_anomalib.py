@@ -246,7 +246,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--work",
         type=Path,
-        help="keep the files here; what anomalib made is then used again",
+        help="folder of the files; files of anomalib in it are reused",
     )
     parser.add_argument(
         "--environment",

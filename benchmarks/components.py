@@ -134,7 +134,7 @@ def rows(samples: int, features: int) -> torch.Tensor:
     )  # in place: another copy would be the peak
 
 
-def fit_ours(what: str, sizes: dict[str, int], timed: Stopwatch) -> None:
+def fit_ours(estimator: str, sizes: dict[str, int], timed: Stopwatch) -> None:
     """Fit ours once, through the stopwatch."""
     from anomedge.components import (
         PCA,
@@ -144,7 +144,7 @@ def fit_ours(what: str, sizes: dict[str, int], timed: Stopwatch) -> None:
         RunningMoments,
     )
 
-    if what == "gaussian":
+    if estimator == "gaussian":
         patches = sizes["side"] ** 2
         gaussian, moments = (
             MultiVariateGaussian(sizes["features"], patches),
@@ -156,9 +156,9 @@ def fit_ours(what: str, sizes: dict[str, int], timed: Stopwatch) -> None:
         timed(lambda: gaussian.inv_covariance)
         return
     x = rows(sizes["samples"], sizes["features"])
-    if what == "pca":
+    if estimator == "pca":
         timed(lambda: PCA(sizes["components"]).fit(x))
-    elif what == "kcenter":
+    elif estimator == "kcenter":
         timed(
             lambda: KCenterGreedy(
                 x, sizes["selected"] / len(x)
@@ -170,11 +170,11 @@ def fit_ours(what: str, sizes: dict[str, int], timed: Stopwatch) -> None:
         timed(lambda: kde(x[: sizes["queries"]]))
 
 
-def fit_theirs(what: str, sizes: dict[str, int], timed: Stopwatch) -> None:
+def fit_theirs(estimator: str, sizes: dict[str, int], timed: Stopwatch) -> None:
     """Fit anomalib's once, through the stopwatch."""
-    module, name = CLASSES[what]
+    module, name = CLASSES[estimator]
     kind = getattr(sys.modules[module], name)
-    if what == "gaussian":
+    if estimator == "gaussian":
         embedding = torch.empty(
             sizes["images"], sizes["features"], sizes["side"], sizes["side"]
         )
@@ -183,9 +183,9 @@ def fit_theirs(what: str, sizes: dict[str, int], timed: Stopwatch) -> None:
         timed(lambda: kind().fit(embedding))
         return
     x = rows(sizes["samples"], sizes["features"])
-    if what == "pca":
+    if estimator == "pca":
         timed(lambda: kind(sizes["components"]).fit(x))
-    elif what == "kcenter":
+    elif estimator == "kcenter":
         timed(lambda: kind(x, sizes["selected"] / len(x)).select_coreset_idxs())
     else:
         kde = kind()
@@ -220,40 +220,48 @@ def anomalib_folder(given: Path | None) -> Path | None:
     )
 
 
-def measure_here(what: str, size: str, anomalib: Path | None) -> Cost:
+def measure_here(estimator: str, size: str, anomalib: Path | None) -> Cost:
     """Measure one fit in this process."""
-    sizes = SIZES[size][what]
+    sizes = SIZES[size][estimator]
     fit = fit_ours if anomalib is None else fit_theirs
     if anomalib is not None:
         load_anomalib(anomalib)
     # Loads libraries and starts threads before anything is counted.
     fit(
-        what,
-        {key: min(value, 32) for key, value in sizes.items()} | _tiny(what),
+        estimator,
+        {key: min(value, 32) for key, value in sizes.items()}
+        | _tiny(estimator),
         Stopwatch(),
     )
     timed, memory = Stopwatch(), PeakMemory()
     before = memory.now()
-    fit(what, sizes, timed)
+    fit(estimator, sizes, timed)
     return Cost(timed.seconds, memory.stop() - before)
 
 
-def _tiny(what: str) -> dict[str, int]:
+def _tiny(estimator: str) -> dict[str, int]:
     tiny = {
         "pca": {"components": 2},
         "kcenter": {"selected": 2},
         "gaussian": {"side": 4},
     }
-    return tiny.get(what, {}) | (
-        {} if what == "gaussian" else {"samples": 64, "features": 8}
+    return tiny.get(estimator, {}) | (
+        {} if estimator == "gaussian" else {"samples": 64, "features": 8}
     )
 
 
 def measure(
-    what: str, anomalib: Path | None, options: argparse.Namespace
+    estimator: str, anomalib: Path | None, options: argparse.Namespace
 ) -> Cost | None:
     """Return the shortest time and the largest memory of several fits, each in a separate process; None on failure."""
-    command = [sys.executable, __file__, "--cell", what, "--size", options.size]
+    command = [
+        sys.executable,
+        __file__,
+        "--cell",
+        estimator,
+        "--size",
+        options.size,
+    ]
     command += (
         [] if options.threads is None else ["--threads", str(options.threads)]
     )
@@ -279,19 +287,21 @@ def table(anomalib: Path | None, options: argparse.Namespace) -> str:
         "| fit | ours, s | anomalib, s | ratio | ours, MB | anomalib, MB | ratio |",
         "|---|---|---|---|---|---|---|",
     ]
-    for what, sizes in SIZES[options.size].items():
-        ours = measure(what, None, options)
+    for estimator, sizes in SIZES[options.size].items():
+        ours = measure(estimator, None, options)
         if ours is None:
             raise SystemExit(
-                f"error: {what} did not fit; expected it to: see above"
+                f"error: {estimator} did not fit; expected it to: see above"
             )
-        theirs = None if anomalib is None else measure(what, anomalib, options)
-        shown = f"{what} ({', '.join(f'{value:,} {key}' for key, value in sizes.items())})"
+        theirs = (
+            None if anomalib is None else measure(estimator, anomalib, options)
+        )
+        shown = f"{estimator} ({', '.join(f'{value:,} {key}' for key, value in sizes.items())})"
         cells = _cells(
             ours, theirs, "not installed" if anomalib is None else "failed"
         )
         lines.append(f"| {shown} | {' | '.join(cells)} |")
-        print(what, "measured", file=sys.stderr, flush=True)
+        print(estimator, "measured", file=sys.stderr, flush=True)
     return "\n".join(lines)
 
 

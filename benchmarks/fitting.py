@@ -294,7 +294,8 @@ def gaussians(anomalib: Path, options: argparse.Namespace) -> str:
     ]
     for sizes in GAUSSIANS[options.size]:
         ours, theirs = (
-            measure(whose, options, sizes=sizes) for whose in (None, anomalib)
+            measure(package, options, sizes=sizes)
+            for package in (None, anomalib)
         )
         lines.append(
             f"| {sizes['images']} images, {sizes['side'] ** 2:,} patches, {sizes['features']} features "

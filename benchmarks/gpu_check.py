@@ -155,7 +155,7 @@ def _report(asked: argparse.Namespace, work: Path) -> dict[str, Any]:
         }
         for subject in subjects:
             checks += _checks(asked, subject, work)
-        # Before and after: what was reached once can be reached, whatever the machine was doing the other time.
+        # Measured before and after, because a busy machine may miss its peak once.
         ceilings = _higher(
             ceilings, _alone("ceilings", asked.device, work) or ceilings
         )

@@ -158,9 +158,9 @@ class Sandbox:
                 ],
             )
         violations += [
-            f"touched: {what}"
-            for what in dict.fromkeys(touched)
-            if not _OWN_EMPTY_FOLDER.fullmatch(what)
+            f"touched: {action}"
+            for action in dict.fromkeys(touched)
+            if not _OWN_EMPTY_FOLDER.fullmatch(action)
         ]
         violations += [f"read: {path}" for path in read]
         violations += [f"changed: {path}" for path in changed]

@@ -133,14 +133,14 @@ def _started(
         sys.exit(
             f"error: got {count} threads before forking; expected one: set OPENBLAS_NUM_THREADS=1"
         )
-    start, told = os.pipe()
+    start, ready = os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(told)
+        os.close(ready)
         _be_child(run, start, at_change, log)
     os.close(start)
     tracer = None if strace is None else _attached(child, strace)
-    os.close(told)
+    os.close(ready)
     return child, tracer
 
 

@@ -26,7 +26,7 @@ LAYERS = {
     "patchcore": ["layer2", "layer3"],
 }
 BATCH = 8
-CALIBRATED = 32  # pictures whose statistics the BatchNorms are given
+CALIBRATED = 32  # pictures for the statistics of the BatchNorms
 
 
 def main(asked: dict[str, Any]) -> dict[str, Any]:

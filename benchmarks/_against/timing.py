@@ -1,7 +1,7 @@
 """Time our graph, anomalib's, the backbone and the rest of the limit in turns within one process.
 
-A machine's clock and its other jobs change from second to second, so what is compared is taken within a round, and the
-order rotates. A short call is preceded by one that is not counted and still pays for its neighbour's caches and threads.
+Clock rates and other jobs vary from second to second, so compared calls are timed within one round, in rotating order. A
+short call follows an uncounted one, which absorbs the effects of its neighbour on caches and threads.
 """
 
 from __future__ import annotations

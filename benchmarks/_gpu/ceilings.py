@@ -157,11 +157,11 @@ def _of_graph(
     name = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}[
         device
     ]
-    told = (
+    settings = (
         {"use_tf32": str(int(precision == "tf32"))} if device == "cuda" else {}
     )
     session = vendor.InferenceSession(
-        graph, providers=[(name, told)], enable_fallback=0
+        graph, providers=[(name, settings)], enable_fallback=0
     )
     if session.get_providers()[0] != name:
         raise RuntimeError(
