@@ -15,7 +15,7 @@ from pathlib import Path
 
 from anomedge.bundle import Bundle
 from anomedge.parity import Certificate
-from anomedge.parity.prove import failure_text
+from anomedge.parity.certificate import failure_text
 from anomedge.verification import certify, plan_of
 
 __all__ = ["assert_parity"]

@@ -16,8 +16,8 @@ from anomedge.bundle import Bundle
 from anomedge.errors import BundleError, InputError
 from anomedge.images import read_folders
 from anomedge.parity import Certificate, Plan, Reference, prove
-from anomedge.parity.compare import collect
 from anomedge.parity.golden import read_golden
+from anomedge.parity.outputs import collect
 from anomedge.parity.pictures import extremes
 from anomedge.parity.plan import batches_of
 from anomedge.parity.tolerances import release_tolerance

@@ -14,9 +14,9 @@ import numpy as np
 from anomedge.bundle import Bundle
 from anomedge.images import Picture
 from anomedge.parity import Plan, prove
-from anomedge.parity.compare import collect
 from anomedge.parity.golden import read_golden
-from anomedge.parity.plan import GoldenOutputs, Original, Reference
+from anomedge.parity.outputs import collect
+from anomedge.parity.reference import GoldenOutputs, Original, Reference
 from anomedge.parity.stored import stored_certificates
 
 __all__ = ["Oracle", "false_certificates"]

@@ -22,7 +22,7 @@ from anomedge.commands._console import SafeConsole
 from anomedge.errors import ProofFailed
 from anomedge.files import canonical_json
 from anomedge.names import storable
-from anomedge.parity.prove import failure_text
+from anomedge.parity.certificate import failure_text
 from anomedge.verification import plan_of
 
 EXAMPLE = "anomedge report part.anomedge --model model.safetensors --images test/ -o report.html"

@@ -26,9 +26,8 @@ from anomedge.commands._console import wide_console
 from anomedge.commands._threshold_lines import threshold_lines
 from anomedge.errors import InputError, OutputError, ProofFailed
 from anomedge.files import atomic_file, canonical_json, check_target
-from anomedge.parity import Certificate
+from anomedge.parity.certificate import Certificate, failure_text
 from anomedge.parity.junit import junit_xml
-from anomedge.parity.prove import failure_text
 from anomedge.parity.stored import HOST, keep_certificate, plain_name
 from anomedge.verification import certify, plan_of
 

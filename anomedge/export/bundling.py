@@ -46,12 +46,11 @@ from anomedge.export.writing import write_ir, write_onnx, write_tapped
 from anomedge.files import atomic_directory, canonical_json
 from anomedge.images import Picture
 from anomedge.parity import Certificate, Plan, Reference, prove
-from anomedge.parity.certificate import TOLERANCES, merged
+from anomedge.parity.certificate import TOLERANCES, failure_text, merged
 from anomedge.parity.golden import write_golden
-from anomedge.parity.localise import GIVEN
 from anomedge.parity.pictures import extremes
 from anomedge.parity.plan import batches_of
-from anomedge.parity.prove import failure_text
+from anomedge.parity.segments import GIVEN
 from anomedge.pipelines.model import Model, load, tool_versions
 from anomedge.precisions import PRECISIONS, written
 

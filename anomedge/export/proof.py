@@ -12,10 +12,10 @@ from anomedge.bundle import Bundle
 from anomedge.export.eager import EagerSession
 from anomedge.images import Picture, read_folders
 from anomedge.parity import Reference
-from anomedge.parity.compare import FRAMES, Outputs, collect
 from anomedge.parity.golden import places_with_stages, read_golden
+from anomedge.parity.outputs import FRAMES, Outputs, collect
 from anomedge.parity.pictures import blends, extremes, synthetic
-from anomedge.parity.plan import GoldenOutputs, Original
+from anomedge.parity.reference import GoldenOutputs, Original
 from anomedge.pipelines.model import Model
 
 __all__ = ["nothing_compared", "pictures_of", "reference_from_model"]

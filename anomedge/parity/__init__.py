@@ -1,8 +1,20 @@
-"""Device side: does a copy decide as the original? Collect outputs, compare them, judge decisions, certify."""
+"""Device side: prove that a copy decides as the original, and certify it."""
 
 from anomedge.parity.certificate import Certificate
-from anomedge.parity.compare import Outputs
-from anomedge.parity.plan import Plan, Reference
-from anomedge.parity.prove import prove
+from anomedge.parity.comparison import Comparison
+from anomedge.parity.outputs import Outputs
+from anomedge.parity.plan import Plan
+from anomedge.parity.proof import prove
+from anomedge.parity.reference import Reference
+from anomedge.parity.runtime_proof import RuntimeProof, prove_runtime
 
-__all__ = ["Certificate", "Outputs", "Plan", "Reference", "prove"]
+__all__ = [
+    "Certificate",
+    "Comparison",
+    "Outputs",
+    "Plan",
+    "Reference",
+    "RuntimeProof",
+    "prove",
+    "prove_runtime",
+]

@@ -12,15 +12,16 @@ from typing import Annotated, Any
 from pydantic import Field, computed_field, model_validator
 
 from anomedge.files import validated
-from anomedge.parity.rows import (
+from anomedge.parity.records import (
     Cell,
-    Check,
-    Finding,
+    CheckResult,
+    Diagnosis,
     Frozen,
     PictureCount,
-    StageError,
+    StageDeviation,
     Subject,
 )
+from anomedge.parity.reference import GOLDEN, ORIGINALS
 from anomedge.parity.tolerances import (
     TOLERANCES,
     UINT8_PIXELS,
@@ -37,20 +38,19 @@ __all__ = [
     "UINT8_PIXELS",
     "Cell",
     "Certificate",
-    "Check",
-    "Finding",
+    "CheckResult",
+    "Diagnosis",
     "PictureCount",
-    "StageError",
+    "StageDeviation",
     "Subject",
     "Tolerance",
+    "failure_text",
     "merged",
 ]
 
-GOLDEN = "golden frames"
-ORIGINALS = ("eager torch", GOLDEN)
-"""References that hold the original detector's results; any other reference is a runtime that replaces it."""
-
 _DERIVED = ("passed", "failures", "cautions")
+_ROWS = ("cells", "checks", "stages", "findings")
+_MOST_SHOWN = 12
 
 
 class Certificate(Frozen):
@@ -83,9 +83,9 @@ class Certificate(Frozen):
     pictures: PictureCount
     stage_names: tuple[str, ...] = ()
     cells: Annotated[tuple[Cell, ...], Field(max_length=256)]
-    checks: Annotated[tuple[Check, ...], Field(max_length=4096)]
-    stages: tuple[StageError, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    checks: Annotated[tuple[CheckResult, ...], Field(max_length=4096)]
+    stages: tuple[StageDeviation, ...] = ()
+    findings: tuple[Diagnosis, ...] = ()
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Certificate:
@@ -105,7 +105,7 @@ class Certificate(Frozen):
 
     @model_validator(mode="after")
     def _has_tolerances(self) -> Certificate:
-        rows: list[Cell | Check | StageError | Finding] = [
+        rows: list[Cell | CheckResult | StageDeviation | Diagnosis] = [
             *self.cells,
             *self.checks,
             *self.stages,
@@ -163,68 +163,65 @@ class Certificate(Frozen):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def passed(self) -> bool:
-        """Nothing failed, and nothing is missing."""
+        """Whether no row fails and no part of the proof is missing."""
         return not self.failures
 
     def without(self, places: Collection[tuple[str, str]]) -> Certificate:
-        """What it says of other runtimes and precisions than these."""
+        """Return a copy without the rows of these runtimes and precisions."""
         kept = {
             name: tuple(
                 row
                 for row in getattr(self, name)
                 if (row.runtime, row.precision) not in places
             )
-            for name in ("cells", "checks", "stages", "findings")
+            for name in _ROWS
         }
         return self.model_copy(update=kept)
 
     @property
     def places(self) -> set[tuple[str, str]]:
-        """The runtimes and precisions that it speaks of."""
+        """Pairs of runtime and precision that have cells."""
         return {(cell.runtime, cell.precision) for cell in self.cells}
 
 
+def failure_text(certificate: Certificate, consequence: str) -> str:
+    """Format the failures as one message; the first twelve are listed."""
+    failures = certificate.failures
+    shown = "\n  ".join(failures[:_MOST_SHOWN])
+    more = len(failures) - _MOST_SHOWN
+    text = f"the proof failed, {consequence}:\n  {shown}"
+    return f"{text}\n  and {more} more" if more > 0 else text
+
+
 def merged(certificates: Sequence[Certificate]) -> Certificate:
-    """Merge certificates of several precisions of one bundle, made in one run with the same pictures."""
+    """Merge certificates of several precisions of one bundle.
+
+    They must be made in one run with the same pictures.
+    """
     first = certificates[0]
     graphs: dict[str, str] = {}
+    tolerances: dict[str, Tolerance] = {}
+    rows: dict[str, tuple[Any, ...]] = dict.fromkeys(_ROWS, ())
     for certificate in certificates:
         graphs |= certificate.about.graphs
+        tolerances |= certificate.tolerances
+        for name in _ROWS:
+            rows[name] += getattr(certificate, name)
     return first.model_copy(
         update={
             "about": first.about.model_copy(update={"graphs": graphs}),
-            "notes": _notes_of_all(certificates),
-            "tolerances": {
-                name: t
-                for certificate in certificates
-                for name, t in certificate.tolerances.items()
-            },
-            "cells": tuple(
-                cell
-                for certificate in certificates
-                for cell in certificate.cells
-            ),
-            "checks": tuple(
-                check
-                for certificate in certificates
-                for check in certificate.checks
-            ),
-            "stages": tuple(
-                stage
-                for certificate in certificates
-                for stage in certificate.stages
-            ),
-            "findings": tuple(
-                finding
-                for certificate in certificates
-                for finding in certificate.findings
-            ),
+            "notes": _common_notes(certificates),
+            "tolerances": tolerances,
+            **rows,
         }
     )
 
 
-def _notes_of_all(certificates: Sequence[Certificate]) -> tuple[str, ...]:
-    """Notes that hold for the whole: a variant that one of them did not run may have been run by another."""
+def _common_notes(certificates: Sequence[Certificate]) -> tuple[str, ...]:
+    """Return the notes that all certificates share.
+
+    A variant that one of them did not run may have been run by another.
+    """
     first, *others = (certificate.notes for certificate in certificates)
     return tuple(
         note for note in first if all(note in notes for notes in others)

@@ -15,9 +15,9 @@ from PIL import Image
 from anomedge.bundle import Bundle, Golden
 from anomedge.errors import BundleError
 from anomedge.images import Picture
-from anomedge.parity.compare import Outputs
+from anomedge.parity.outputs import Outputs
 from anomedge.parity.pictures import BLENDED, EXTREME
-from anomedge.parity.plan import Reference
+from anomedge.parity.reference import GOLDEN, Reference
 from anomedge.runtimes import Tensors
 
 __all__ = [
@@ -121,7 +121,7 @@ def read_golden(bundle: Bundle) -> Reference:
         for i, entry in enumerate(entries)
         if entry.stages
     }
-    return Reference("golden frames", pictures, outputs, stages)
+    return Reference(GOLDEN, pictures, outputs, stages)
 
 
 def _check_sizes(bundle: Bundle) -> None:

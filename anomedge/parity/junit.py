@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
-from anomedge.parity.certificate import Cell, Certificate, Check, Finding
-from anomedge.parity.rows import BUNDLE
+from anomedge.parity.certificate import Certificate
+from anomedge.parity.records import BUNDLE, Cell, CheckResult, Diagnosis
 
 __all__ = ["junit_xml"]
 
@@ -39,12 +39,12 @@ def junit_xml(certificate: Certificate) -> bytes:
         ]
         suite = ET.SubElement(root, "testsuite", name=f"anomedge.{runtime}")
         _add_cautions(suite, certificate)
-        findings = [
-            _of_finding(finding)
-            for finding in certificate.findings
-            if finding.runtime == runtime
+        diagnoses = [
+            _of_diagnosis(diagnosis)
+            for diagnosis in certificate.findings
+            if diagnosis.runtime == runtime
         ]
-        suite.extend([*findings, *cells, *checks])
+        suite.extend([*diagnoses, *cells, *checks])
         cases = suite.findall("testcase")
         failed = sum(case.find("failure") is not None for case in cases)
         suite.attrib |= {
@@ -81,7 +81,7 @@ def _of_cell(cell: Cell, reference: str) -> ET.Element:
     )
 
 
-def _of_check(check: Check) -> ET.Element:
+def _of_check(check: CheckResult) -> ET.Element:
     error = (
         ""
         if check.error is None
@@ -95,13 +95,13 @@ def _of_check(check: Check) -> ET.Element:
     )
 
 
-def _of_finding(finding: Finding) -> ET.Element:
-    name = f"{finding.precision} stage by stage"
+def _of_diagnosis(diagnosis: Diagnosis) -> ET.Element:
+    name = f"{diagnosis.precision} stage by stage"
     return _case(
-        finding.runtime,
+        diagnosis.runtime,
         name,
-        finding.text,
-        [] if finding.passed else [finding.text],
+        diagnosis.text,
+        [] if diagnosis.passed else [diagnosis.text],
     )
 
 

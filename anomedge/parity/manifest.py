@@ -13,12 +13,16 @@ import numpy as np
 from anomedge.bundle import Bundle
 from anomedge.bundle.operators import faults_of_ir, faults_of_onnx
 from anomedge.bundle.variants import FORMATS
-from anomedge.parity.certificate import Check, Tolerance
-from anomedge.parity.compare import compare
-from anomedge.parity.plan import Original, Plan, Reference
-from anomedge.parity.rows import BUNDLE
-from anomedge.parity.stages import errors_between
-from anomedge.parity.tolerances import TOLERANCES, release_tolerance
+from anomedge.parity.comparison import Comparison
+from anomedge.parity.plan import Plan
+from anomedge.parity.records import BUNDLE, CheckResult
+from anomedge.parity.reference import Original, Reference
+from anomedge.parity.stages import deviations_of_stored_stages
+from anomedge.parity.tolerances import (
+    TOLERANCES,
+    Tolerance,
+    release_tolerance,
+)
 from anomedge.parity.verdict import failures_of_cell
 from anomedge.runtimes import get, variant_of
 from anomedge.threshold import Decision, spread
@@ -38,7 +42,7 @@ _LARGEST_SCALE_TO_SPREAD = 10.0
 
 def check_manifest(
     bundle: Bundle, reference: Reference, plan: Plan
-) -> list[Check]:
+) -> list[CheckResult]:
     """Check what the manifest states; a difference is a failed check.
 
     With a model file: decision, geometry, licence, stages and golden frames. Without one, only the plausibility of the
@@ -53,7 +57,7 @@ def check_manifest(
             _licence(bundle, original),
         ]
         checks += [_stages(bundle, reference)] if reference.stages else []
-        checks += _golden(original)
+        checks += _golden(bundle, original)
     else:
         checks += [_scale(bundle, reference), _stated_stages(bundle)]
     return [
@@ -87,13 +91,13 @@ def notes_on(bundle: Bundle, plan: Plan) -> Iterator[str]:
         yield f"a frame of {frame[0]}x{frame[1]} is less than half the detector's image of {image[0]}x{image[1]}"
 
 
-def _check(name: str, wrong: str) -> Check:
-    return Check(
+def _check(name: str, wrong: str) -> CheckResult:
+    return CheckResult(
         runtime=BUNDLE, kind="bundle", name=name, detail=wrong, passed=not wrong
     )
 
 
-def _tolerances(bundle: Bundle, plan: Plan) -> Check:
+def _tolerances(bundle: Bundle, plan: Plan) -> CheckResult:
     """Check that no tolerance is wider than this release's, for every precision that the release knows."""
     wider: list[str] = []
     for precision in TOLERANCES:
@@ -114,7 +118,7 @@ def _wider(bundle: Bundle, precision: str, allowed: Tolerance) -> Iterator[str]:
             yield f"{precision} {name} is {value:g}; this release allows {limits[name]:g}"
 
 
-def _graphs(bundle: Bundle) -> Check:
+def _graphs(bundle: Bundle) -> CheckResult:
     """Check that a variant names every graph in the bundle; users could take another graph for a proven one."""
     named: set[str] = set()
     wrong = []
@@ -140,12 +144,12 @@ def _graphs(bundle: Bundle) -> Check:
     return _check("graphs", ", ".join(wrong))
 
 
-def _licence(bundle: Bundle, original: Original) -> Check:
+def _licence(bundle: Bundle, original: Original) -> CheckResult:
     same = bundle.manifest.licence == original.licence
     return _check("licence", "" if same else "is not what the model file says")
 
 
-def _operators(bundle: Bundle) -> Check:
+def _operators(bundle: Bundle) -> CheckResult:
     """Check every graph of the bundle, also those that this proof does not run, against the allowed operators."""
     wrong = []
     for name in _graph_names(bundle):
@@ -167,7 +171,7 @@ def _graph_names(bundle: Bundle) -> list[str]:
     return sorted(named)
 
 
-def _decision(bundle: Bundle, expected: Decision) -> Check:
+def _decision(bundle: Bundle, expected: Decision) -> CheckResult:
     """Compare the manifest's decision with the model file's; local settings are not part of this check."""
     got, wanted = bundle.manifest.decision.model_dump(), expected.model_dump()
     origin_differs = got.pop("origin") != wanted.pop("origin")
@@ -184,7 +188,7 @@ def _decision(bundle: Bundle, expected: Decision) -> Check:
     return _check("decision", ", ".join(wrong))
 
 
-def _geometry(bundle: Bundle, original: Original) -> Check:
+def _geometry(bundle: Bundle, original: Original) -> CheckResult:
     got, wanted = bundle.manifest.geometry, original.geometry
     return _check(
         "geometry",
@@ -192,7 +196,7 @@ def _geometry(bundle: Bundle, original: Original) -> Check:
     )
 
 
-def _stages(bundle: Bundle, reference: Reference) -> Check:
+def _stages(bundle: Bundle, reference: Reference) -> CheckResult:
     wanted = set().union(*reference.stages.values()) - {"rounded"}
     got = set(bundle.manifest.stages)
     return _check(
@@ -203,7 +207,7 @@ def _stages(bundle: Bundle, reference: Reference) -> Check:
     )
 
 
-def _stated_stages(bundle: Bundle) -> Check:
+def _stated_stages(bundle: Bundle) -> CheckResult:
     """Check that the manifest names the stages that every detector has: a proof compares those that it names."""
     missing = [
         name for name in _STAGES_OF_ALL if name not in bundle.manifest.stages
@@ -211,25 +215,36 @@ def _stated_stages(bundle: Bundle) -> Check:
     return _check("stages", f"lack {', '.join(missing)}" if missing else "")
 
 
-def _golden(original: Original) -> list[Check]:
-    """Compare the stored golden outputs with eager Torch's outputs on this machine, within the fp32 tolerance."""
+def _golden(bundle: Bundle, original: Original) -> list[CheckResult]:
+    """Compare the stored golden outputs with eager Torch's on this machine.
+
+    The limits are the fp32 tolerances.
+    """
     if original.golden is None:
         return []
-    (eager, stored), tolerance = original.golden, TOLERANCES["fp32"]
-    names = [picture.name for picture in eager.pictures]
-    difference = compare(
-        eager.outputs, stored.outputs, original.decision, names
+    eager, stored = original.golden
+    comparison = Comparison(
+        reference=eager,
+        decision=original.decision,
+        exported_decision=original.decision,
+        tolerance=TOLERANCES["fp32"],
+        input=bundle.manifest.input,
+        geometry=bundle.manifest.geometry,
     )
-    wrong = list(failures_of_cell(difference, None, tolerance))
-    for name, off in errors_between(eager, stored, original.decision).items():
-        if name != "rounded" and not off.error <= tolerance.at(name):
+    difference = comparison.difference(stored.outputs)
+    wrong = list(failures_of_cell(difference, None, comparison.tolerance))
+    deviations = deviations_of_stored_stages(comparison, stored)
+    for name, deviation in deviations.items():
+        allowed = comparison.tolerance.at(name)
+        if name != "rounded" and not deviation.error <= allowed:
             wrong.append(
-                f"stage {name} off by {off.error:.2e} in {off.picture}; allowed {tolerance.at(name):.0e}"
+                f"stage {name} off by {deviation.error:.2e} in "
+                f"{deviation.picture}; allowed {allowed:.0e}"
             )
     return [_check("golden frames", "; ".join(wrong))]
 
 
-def _scale(bundle: Bundle, reference: Reference) -> Check:
+def _scale(bundle: Bundle, reference: Reference) -> CheckResult:
     """Check the scale for plausibility: errors are shares of the scale, so a huge scale would hide them."""
     scale, scores = (
         bundle.manifest.decision.scale,

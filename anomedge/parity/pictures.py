@@ -12,9 +12,20 @@ from anomedge.images import Frame, Picture
 from anomedge.progress import track
 from anomedge.threshold import Decision, scale_of_each
 
-__all__ = ["BLENDED", "EXTREME", "SYNTHETIC", "blends", "extremes", "synthetic"]
+__all__ = [
+    "BLENDED",
+    "EXTREME",
+    "GENERATED",
+    "SYNTHETIC",
+    "blends",
+    "extremes",
+    "synthetic",
+]
 
 EXTREME, BLENDED, SYNTHETIC = "extreme/", "blended/", "synthetic/"
+GENERATED = (BLENDED, EXTREME, SYNTHETIC)
+"""Prefixes of the names of generated pictures."""
+
 _NEAR = 0.01
 _UNDECIDABLE = 2e-4  # of the scale at the threshold, twice the tolerance: nearer than that, both labels are right
 _STEPS = 12

@@ -1,216 +1,139 @@
-"""How far each stage is off, in which picture and where; and, through the tapped graph, the errors as they arrive."""
+"""Accumulated deviation of each stage, from frames through the tapped graph."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
 
-from anomedge.bundle import Bundle
 from anomedge.errors import BundleError
-from anomedge.parity.certificate import Check, Tolerance
-from anomedge.parity.compare import FRAMES
-from anomedge.parity.plan import Reference
-from anomedge.runtimes import Session
-from anomedge.threshold import Decision, scale_of_each
+from anomedge.parity.comparison import Comparison
+from anomedge.parity.deviations import PIXEL_STAGES, Deviation, larger
+from anomedge.parity.outputs import FRAMES
+from anomedge.parity.records import CheckResult
+from anomedge.parity.reference import Reference
+from anomedge.runtimes import Session, Tensors
 
 __all__ = [
-    "OUTPUTS",
-    "Off",
-    "copies_of",
-    "errors_as_they_arrive",
-    "errors_between",
-    "off_by",
-    "scale_at",
-    "scales_of",
-    "stage_checks",
+    "accumulated_deviations",
+    "check_stages",
+    "deviations_of_stored_stages",
+    "grouped_by_kind",
+    "kind_of",
 ]
 
-Scale = float | npt.NDArray[np.float64]
 
-OUTPUTS = ("anomaly_map", "score")
-_PIXELS = ("preprocessed", "rounded")
-_AXES = ("channel", "y", "x")
-
-
-class Off(NamedTuple):
-    """How far off something is at its worst, with the picture's name and the place in its array."""
-
-    error: float
-    picture: str = ""
-    where: str = ""
-
-
-def stage_checks(
-    bundle: Bundle, session: Session, reference: Reference, tolerance: Tolerance
-) -> list[Check]:
-    """Each stage of the tapped graph against the original's, the worst of the pictures whose stages are known.
+def check_stages(session: Session, comparison: Comparison) -> list[CheckResult]:
+    """Check each stage of the tapped graph against the original's.
 
     Raises:
-        BundleError: a stage is missing, or of another shape than the original's.
+        BundleError: a stage is missing or its shape differs.
     """
     checks = []
-    for name, off in errors_as_they_arrive(bundle, session, reference).items():
-        allowed = tolerance.at(name)
+    deviations = accumulated_deviations(session, comparison)
+    for name, deviation in deviations.items():
+        allowed = comparison.tolerance.at(name)
+        where = f" at {deviation.where}" if deviation.where else ""
         checks.append(
-            Check(
+            CheckResult(
                 runtime=session.name,
-                kind="pixels" if name in _PIXELS else "stage",
+                kind="pixels" if name in PIXEL_STAGES else "stage",
                 name=name,
-                error=off.error,
+                error=deviation.error,
                 tolerance=allowed,
-                detail=f"off by {off.error:.2e} in {off.picture}{off.where and f' at {off.where}'}; allowed {allowed:.0e}",
-                passed=off.error <= allowed,
+                detail=f"off by {deviation.error:.2e} in {deviation.picture}"
+                f"{where}; allowed {allowed:.0e}",
+                passed=deviation.error <= allowed,
             )
         )
     return checks
 
 
-def errors_as_they_arrive(
-    bundle: Bundle,
+def accumulated_deviations(
     session: Session,
-    reference: Reference,
+    comparison: Comparison,
     names: Collection[str] | None = None,
-) -> dict[str, Off]:
-    """Of the named stages, or all that are known: made there or handed on, from frames to the stage."""
-    copies, scales = (
-        copies_of(bundle),
-        scales_of(reference.exported_decision(bundle), reference),
-    )
-    worst: dict[str, Off] = {}
-    for place, expected in reference.stages.items():
-        picture = reference.pictures[place]
-        pixels = picture.frame(bundle.manifest.input.frame)
-        got = session.run({FRAMES: np.repeat(pixels[None], copies, axis=0)})
-        for name, wanted in expected.items():
+) -> dict[str, Deviation]:
+    """Return the largest accumulated error of each stage over all pictures.
+
+    It is the stage's own error plus the error inherited from earlier stages.
+
+    Args:
+        session: a session of the shipped or of the tapped graph.
+        comparison: the comparison with the original.
+        names: stages to compare; all that the reference has if None.
+
+    Raises:
+        BundleError: a stage is missing or its shape differs.
+    """
+    worst: dict[str, Deviation] = {}
+    for place, expected in comparison.reference.stages.items():
+        outputs = _run(session, comparison, place)
+        for name, array in expected.items():
             if names is None or name in names:
-                produced = got.get(
-                    "preprocessed" if name == "rounded" else name, np.empty(0)
-                )[:1]
-                if produced.shape != wanted.shape:
-                    raise BundleError(
-                        f"{bundle.path}: stage {name} is {produced.shape}, {wanted.shape} in the golden frames: "
-                        f"export again"
-                    )
-                off = off_by(
-                    wanted,
-                    produced,
-                    scale_at(name, wanted, scales),
-                    picture.name,
-                )
-                worst[name] = max(worst.get(name, off), off, key=_error)
+                actual = _stage(session, outputs, name, array.shape)
+                deviation = comparison.stage_deviation(place, name, actual)
+                worst[name] = larger(worst.get(name), deviation)
     return worst
 
 
-def errors_between(
-    original: Reference, copy: Reference, decision: Decision
-) -> dict[str, Off]:
-    """Return the largest error of each stage over the pictures for which both references hold that stage."""
-    scales = scales_of(decision, original)
-    worst: dict[str, Off] = {}
-    for place in original.stages.keys() & copy.stages.keys():
-        for name in original.stages[place].keys() & copy.stages[place].keys():
-            wanted, produced = (
-                original.stages[place][name],
-                copy.stages[place][name],
-            )
-            off = Off(float("inf"), original.pictures[place].name)
-            if produced.shape == wanted.shape:
-                off = off_by(
-                    wanted,
-                    produced,
-                    scale_at(name, wanted, scales),
-                    original.pictures[place].name,
+def deviations_of_stored_stages(
+    comparison: Comparison, stored: Reference
+) -> dict[str, Deviation]:
+    """Return the largest error of each stage that both references hold."""
+    worst: dict[str, Deviation] = {}
+    reference = comparison.reference
+    for place in reference.stages.keys() & stored.stages.keys():
+        expected, actual = reference.stages[place], stored.stages[place]
+        for name in expected.keys() & actual.keys():
+            deviation = Deviation(float("inf"), reference.pictures[place].name)
+            if actual[name].shape == expected[name].shape:
+                deviation = comparison.stage_deviation(
+                    place, name, actual[name]
                 )
-            worst[name] = max(worst.get(name, off), off, key=_error)
+            worst[name] = larger(worst.get(name), deviation)
     return worst
 
 
-def copies_of(bundle: Bundle) -> int:
-    """How many times a picture is given at once: a graph of a fixed batch takes no less."""
-    batch = bundle.manifest.input.batch
-    return 1 if batch == "dynamic" else int(batch)
+def grouped_by_kind(names: Sequence[str]) -> list[list[str]]:
+    """Group neighbouring stages of one kind.
 
-
-def scales_of(decision: Decision, reference: Reference) -> dict[str, float]:
-    """What an error at each stage is a share of, one figure for all pictures.
-
-    The [0, 1] range for pixels, the fixed scale for map and score (more where they are far above it: `scale_at`), else
-    from the stage's least to its largest value over all pictures whose stages are known: a share of one picture's own would
-    let through in a bright one what fails in a dark one.
+    >>> grouped_by_kind(["preprocessed", "features/a", "features/b", "score"])
+    [['preprocessed'], ['features/a', 'features/b'], ['score']]
     """
-    fixed = dict.fromkeys(_PIXELS, 1.0) | dict.fromkeys(OUTPUTS, decision.scale)
-    return {
-        name: fixed.get(name) or _spread(name, reference)
-        for stages in reference.stages.values()
-        for name in stages
-    }
+    return [list(group) for _, group in groupby(names, kind_of)]
 
 
-def scale_at(
-    name: str, wanted: npt.ArrayLike, scales: Mapping[str, float]
-) -> Scale:
-    """The stage's figure of `scales_of`; of map and score, what each value is held to."""
-    return (
-        scale_of_each(wanted, scales[name]) if name in OUTPUTS else scales[name]
-    )
+def kind_of(name: str) -> str:
+    """Return the kind of a stage, without its layer.
 
-
-def off_by(
-    wanted: npt.ArrayLike, produced: npt.ArrayLike, scale: Scale, picture: str
-) -> Off:
-    """The largest difference of two arrays (1, ...), a share of the scale.
-
-    Where both are the same, NaN and infinities included, they do not differ; any other number that is not finite is
-    infinitely far off, and so is an array without numbers: nothing compared is nothing proven.
-
-    >>> off_by([[1.0, 2.0]], [[1.0, float("nan")]], 1.0, "a.png")
-    Off(error=inf, picture='a.png', where='1')
+    >>> kind_of("features/blocks.3")
+    'features'
     """
-    a, b = (
-        np.asarray(wanted, dtype=np.float64),
-        np.asarray(produced, dtype=np.float64),
-    )
-    with np.errstate(invalid="ignore"):
-        apart = np.abs(a - b) / scale
-    if not apart.size:
-        return Off(float("inf"), picture)
-    apart[np.isnan(apart)] = np.inf
-    apart[(a == b) | (np.isnan(a) & np.isnan(b))] = 0.0
-    place = np.unravel_index(int(apart.argmax()), apart.shape)
-    return Off(
-        float(apart[place]), picture, _where([int(n) for n in place[1:]])
-    )
+    return name.partition("/")[0]
 
 
-def _where(place: list[int]) -> str:
-    """Words for a place within one picture's array.
+def _run(session: Session, comparison: Comparison, place: int) -> Tensors:
+    """Run copies of one picture, as many as the smallest batch."""
+    pixels = comparison.reference.pictures[place].frame(comparison.frame)
+    frames = np.repeat(pixels[None], comparison.smallest_batch, axis=0)
+    return session.run({FRAMES: frames})
 
-    >>> _where([2, 10, 11]), _where([])
-    ('channel 2, y 10, x 11', '')
-    """
-    if len(place) == len(_AXES):
-        return ", ".join(
-            f"{axis} {n}" for axis, n in zip(_AXES, place, strict=True)
+
+def _stage(
+    session: Session,
+    outputs: Mapping[str, npt.NDArray[np.floating]],
+    name: str,
+    shape: tuple[int, ...],
+) -> npt.NDArray[np.floating]:
+    """Return the array (1, ...) of a stage after checking its shape."""
+    output = "preprocessed" if name == "rounded" else name
+    array = outputs.get(output, np.empty(0))[:1]
+    if array.shape != shape:
+        raise BundleError(
+            f"{session.path}: stage {name} is {array.shape}, {shape} in the "
+            f"golden frames: export again"
         )
-    return ", ".join(map(str, place))
-
-
-def _spread(name: str, reference: Reference) -> float:
-    values = [
-        np.asarray(stages[name], dtype=np.float64)
-        for stages in reference.stages.values()
-        if name in stages and stages[name].size
-    ]
-    if not values:
-        return 1.0
-    spread = max(float(x.max()) for x in values) - min(
-        float(x.min()) for x in values
-    )
-    return max(spread, 1e-12) if np.isfinite(spread) else 1.0
-
-
-def _error(off: Off) -> float:
-    return off.error
+    return array

@@ -21,14 +21,11 @@ from anomedge.files import (
     canonical_json,
     read_json,
 )
-from anomedge.parity.certificate import (
-    GOLDEN,
-    ORIGINALS,
-    TOLERANCES,
-    Certificate,
-)
-from anomedge.parity.rows import BUNDLE
+from anomedge.parity.certificate import Certificate
+from anomedge.parity.records import BUNDLE
+from anomedge.parity.reference import GOLDEN, ORIGINALS
 from anomedge.parity.subject import digest_of_decision, digest_of_golden
+from anomedge.parity.tolerances import TOLERANCES
 from anomedge.runtimes import variant_of
 
 __all__ = [

@@ -11,8 +11,10 @@ import numpy as np
 from anomedge.bundle import Bundle, Manifest
 from anomedge.files import canonical_json, sha256_of_bytes
 from anomedge.images import Frame
-from anomedge.parity.plan import Plan, Reference
-from anomedge.parity.rows import Subject
+from anomedge.parity.comparison import Comparison
+from anomedge.parity.plan import Plan
+from anomedge.parity.records import Subject
+from anomedge.parity.reference import Reference
 from anomedge.runtimes import get, variant_of
 from anomedge.threshold import Decision
 
@@ -37,7 +39,7 @@ class FrameDigest(NamedTuple):
 
 def subject_of(
     bundle: Bundle,
-    reference: Reference,
+    comparison: Comparison,
     plan: Plan,
     frames: Sequence[FrameDigest],
 ) -> Subject:
@@ -45,14 +47,15 @@ def subject_of(
 
     Args:
         bundle: the bundle proven.
-        reference: the original's outputs and the pictures.
+        comparison: the reference and the decision in force.
         plan: runtimes and options of the copies.
         frames: digests of the reference's pictures.
     """
+    reference = comparison.reference
     return Subject(
         graphs=_graphs(bundle, plan),
         golden=digest_of_golden(bundle.manifest),
-        decision=digest_of_decision(reference.decision_in_force(bundle)),
+        decision=digest_of_decision(comparison.decision),
         pictures=_digest_of_pictures(reference, frames),
         model=reference.original.digest if reference.original else None,
     )

@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-from anomedge.parity.rows import (
+from anomedge.parity.records import (
     BUNDLE,
     Cell,
-    Check,
-    Finding,
+    CheckResult,
+    Diagnosis,
     PictureCount,
-    StageError,
+    StageDeviation,
 )
 from anomedge.parity.tolerances import Tolerance
 
@@ -87,9 +87,9 @@ def failures_of_cell(
 
 def failures_of_rows(
     cells: Sequence[Cell],
-    checks: Sequence[Check],
-    stages: Sequence[StageError],
-    findings: Sequence[Finding],
+    checks: Sequence[CheckResult],
+    stages: Sequence[StageDeviation],
+    findings: Sequence[Diagnosis],
     tolerances: dict[str, Tolerance],
 ) -> Iterator[str]:
     """Yield one line per failed row: checks of the bundle, findings, stages, cells, then the other checks."""
@@ -119,7 +119,7 @@ def failures_of_rows(
 
 
 def incomplete(
-    cells: Sequence[Cell], checks: Sequence[Check], stages: Sequence[str]
+    cells: Sequence[Cell], checks: Sequence[CheckResult], stages: Sequence[str]
 ) -> Iterator[str]:
     """Yield one line per missing part of a proof, because a proof without comparisons proves nothing.
 
@@ -187,7 +187,7 @@ def _lines_of_cell(cell: Cell, tolerance: Tolerance) -> tuple[str, ...]:
 
 
 def _lines_of_checks(
-    checks: Iterable[Check], tolerances: dict[str, Tolerance]
+    checks: Iterable[CheckResult], tolerances: dict[str, Tolerance]
 ) -> Iterator[str]:
     for check in checks:
         if not _check_passes(check, tolerances[check.precision]):
@@ -195,7 +195,7 @@ def _lines_of_checks(
             yield f"{_place(check)} {_title(check)}: {detail}"
 
 
-def _check_passes(check: Check, tolerance: Tolerance) -> bool:
+def _check_passes(check: CheckResult, tolerance: Tolerance) -> bool:
     """Whether a check passed and its error is within this release's tolerance, or within its own for other kinds."""
     if check.kind in {"pixels", "stage"}:
         return (
@@ -208,7 +208,7 @@ def _check_passes(check: Check, tolerance: Tolerance) -> bool:
     return check.passed
 
 
-def _stage_passes(row: StageError, tolerance: Tolerance) -> bool:
+def _stage_passes(row: StageDeviation, tolerance: Tolerance) -> bool:
     if row.error is None or not row.passed:
         return False
     effect_allowed = max(tolerance.map, tolerance.score)
@@ -217,13 +217,13 @@ def _stage_passes(row: StageError, tolerance: Tolerance) -> bool:
     )
 
 
-def _place(row: Cell | Check | StageError | Finding) -> str:
+def _place(row: Cell | CheckResult | StageDeviation | Diagnosis) -> str:
     return row.runtime + (
         "" if row.precision == "fp32" else f" {row.precision}"
     )
 
 
-def _title(check: Check) -> str:
+def _title(check: CheckResult) -> str:
     return (
         check.name if check.kind == "bundle" else f"{check.kind} {check.name}"
     )

@@ -14,8 +14,8 @@ from anomedge.errors import InputError
 from anomedge.files import sha256_of_file
 from anomedge.names import storable
 from anomedge.parity import Certificate, Outputs, Plan, Reference, prove
-from anomedge.parity.certificate import ORIGINALS, Check, Tolerance
-from anomedge.parity.compare import collect
+from anomedge.parity.certificate import ORIGINALS, CheckResult, Tolerance
+from anomedge.parity.outputs import collect
 from anomedge.parity.stored import StoredCertificate, stored_certificates
 from anomedge.report.pictures import Shown, select, show
 from anomedge.report.scores import Scores, scores_of
@@ -55,7 +55,7 @@ class CheckRow:
     kind: str
     name: str
     allowed: float | None
-    checks: dict[str, Check]
+    checks: dict[str, CheckResult]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from anomedge.bundle import Bundle, write_manifest
 from anomedge.export.graphs import cut_at_outputs, set_outputs
 from anomedge.export.tracing import keep_shipped_outputs
 from anomedge.export.writing import write_onnx, write_tapped
-from anomedge.parity.localise import GIVEN
+from anomedge.parity.segments import GIVEN
 from anomedge.resample import bilinear, gaussian_blur
 
 Edit = Callable[[Any], None]

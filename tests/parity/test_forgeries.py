@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from importlib import import_module
 
 import numpy as np
 import onnx
@@ -12,12 +11,15 @@ from onnx import numpy_helper
 from anomedge.bundle import Bundle, write_manifest
 from anomedge.export.proof import reference_from_model
 from anomedge.images import read_folders
+from anomedge.parity import cells
 from anomedge.parity.certificate import Certificate
-from anomedge.parity.compare import Outputs
+from anomedge.parity.comparison import Comparison
+from anomedge.parity.contract import check_copies
 from anomedge.parity.golden import read_golden
 from anomedge.parity.manifest import notes_on
-from anomedge.parity.prove import prove
-from anomedge.parity.rows import BUNDLE, Check, PictureCount
+from anomedge.parity.outputs import Outputs
+from anomedge.parity.proof import prove
+from anomedge.parity.records import BUNDLE, CheckResult, PictureCount
 from anomedge.parity.stored import (
     keep_certificate,
     stored_certificates,
@@ -327,9 +329,7 @@ def test_a_flip_at_the_threshold_of_the_export_counts_beside_the_devices_own(
         )
         return Outputs(np.full(len(pictures), threshold * 1.01), maps)
 
-    monkeypatch.setattr(
-        import_module("anomedge.parity.prove"), "collect", moved
-    )  # the package has a function so named
+    monkeypatch.setattr(cells, "collect", moved)
     lines = [
         line
         for line in proven(Bundle.open(copy), blended=0).failures
@@ -507,7 +507,7 @@ def test_a_failed_statement_refutes_every_certificate_of_the_bundle(
     content["bundle"] = bundle.manifest.digest
     for name in ("host", "line7", *(f"a{number}" for number in range(others))):
         (copy / "certificates" / f"{name}.json").write_text(json.dumps(content))
-    failed = Check(
+    failed = CheckResult(
         runtime=BUNDLE,
         kind="bundle",
         name="decision",
@@ -566,19 +566,11 @@ def test_copies_of_a_picture_are_run_as_a_batch(bundle_paths):
                 "anomaly_map": maps,
             }
 
-    session, prove_module = (
-        KnowsCopies(),
-        import_module("anomedge.parity.prove"),
-    )
+    session = KnowsCopies()
+    plan = plan_of(bundle, [RUNTIMES[0]], [1, 8])
+    comparison = Comparison.of(bundle, reference, plan)
     for session.zeroes in (False, True):
-        checks = [
-            *prove_module._copies(
-                bundle,
-                session,
-                reference,
-                plan_of(bundle, [RUNTIMES[0]], [1, 8]),
-            )
-        ]
+        checks = check_copies(session, comparison, plan.batches)
         assert [(check.name, check.passed) for check in checks] == [
             ("copies at batch 8", not session.zeroes)
         ]

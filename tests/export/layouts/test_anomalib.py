@@ -22,18 +22,24 @@ from anomedge.export import bundling
 from anomedge.export.bundling import ExportOptions, export
 from anomedge.export.layouts.anomalib import apply_anomalib, model_info
 from anomedge.images import read_folder, read_picture
-from anomedge.parity import Plan
+from anomedge.parity import Comparison, Plan
 from anomedge.parity.golden import read_golden
 from anomedge.parity.layout import as_input, check_layout
 from anomedge.runtimes.ov import _core
 from anomedge.threshold import Decision
 from tests.conftest import FRAME, RUNTIMES
-from tests.parity.test_compare import DECISION
+from tests.parity.examples import DECISION
 
 FILES = ("anomalib.onnx", "openvino/anomalib.xml")
 SUFFIX = {"onnxruntime": FILES[0], "openvino": FILES[1]}
 # Without it a processor that can computes in bfloat16, whoever opens the file.
 PRECISION = {"INFERENCE_PRECISION_HINT": "f32"}
+
+
+def checked(bundle, runtime, batches):
+    plan = Plan([runtime], batches)
+    comparison = Comparison.of(bundle, read_golden(bundle), plan)
+    return check_layout(bundle, comparison, plan, runtime)
 
 
 @pytest.fixture(scope="module")
@@ -378,13 +384,15 @@ def test_without_it_there_is_nothing_of_it(bundle):
     assert bundle.variant("fp32").find("anomalib") is None
     assert bundle.variant("fp32").layouts() == ()
     with pytest.raises(BundleError, match="--layout anomalib"):
-        check_layout(bundle, read_golden(bundle), Plan(RUNTIMES[:1], (1,)))
+        checked(bundle, RUNTIMES[0], (1,))
 
 
 def test_the_certificate_covers_it(laid_out):
-    checks = check_layout(
-        laid_out, read_golden(laid_out), Plan(RUNTIMES, (1, 2))
-    )
+    checks = [
+        check
+        for runtime in RUNTIMES
+        for check in checked(laid_out, runtime, (1, 2))
+    ]
     assert all(check.passed for check in checks), checks
     names = ["outputs", "pred_label", "pred_mask", "pred_score", "anomaly_map"]
     assert [(c.runtime, c.name) for c in checks] == [
@@ -442,7 +450,7 @@ PLANTED = {
 @pytest.mark.parametrize("output", PLANTED)
 def test_what_is_wrong_is_found_and_named(paths, tmp_path, output, runtime):
     bundle = planted(Bundle.open(paths["patchcore"]), tmp_path, PLANTED[output])
-    checks = check_layout(bundle, read_golden(bundle), Plan([runtime], (1,)))
+    checks = checked(bundle, runtime, (1,))
     assert f"anomalib {output}" in {
         check.name for check in checks if not check.passed
     }

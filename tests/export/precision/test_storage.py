@@ -12,10 +12,8 @@ from anomedge.export.bundling import ExportOptions, export
 from anomedge.export.precision.storage import store_halved
 from anomedge.images import read_folder
 from anomedge.parity.certificate import TOLERANCES
-from anomedge.parity.compare import Outputs, compare
 from tests.conftest import FRAME
 from tests.export.passes.graphs import product_graph, random, run
-from tests.parity.test_compare import DECISION
 
 
 @pytest.fixture(scope="module")
@@ -127,17 +125,3 @@ def test_precisions_that_there_are_not(model_paths, tmp_path, precisions):
             ExportOptions(frame=FRAME, precisions=precisions),
         )
     assert not (tmp_path / "b").exists()
-
-
-def test_blends_made_for_a_finer_precision_decide_nothing():
-    """A blend 0.002 of the scale from the threshold may flip where scores may be 0.02 off; a picture may not."""
-    maps = np.zeros((2, 1, 2, 2))
-    reference = Outputs(np.array([39.98, 39.98]), maps)
-    outputs = Outputs(np.array([40.02, 40.02]), maps)
-    names = ["blended/a+b@0.5", "a"]
-    assert compare(reference, outputs, DECISION, names, allowed=0.02).flips == (
-        "a",
-    )
-    assert compare(
-        reference, outputs, DECISION, names, allowed=1e-4
-    ).flips == tuple(names)

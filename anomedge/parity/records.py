@@ -1,4 +1,4 @@
-"""Records of a certificate: cells, checks, stages, findings, picture counts and the digests of the subject."""
+"""Rows of a certificate: cells, checks, stage deviations, diagnoses, counts and digests."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ from anomedge.bundle import contracts
 __all__ = [
     "BUNDLE",
     "Cell",
-    "Check",
-    "Finding",
+    "CheckResult",
+    "Diagnosis",
     "Frozen",
     "PictureCount",
-    "StageError",
+    "StageDeviation",
     "Subject",
 ]
 
 BUNDLE = "bundle"
-"""Placeholder for the runtime's name in checks of the bundle itself, which involve no runtime."""
+"""Placeholder for the runtime's name in checks of the bundle itself."""
 
 
 class Frozen(contracts.Frozen):
-    """Immutable record that refuses unknown fields; numbers that are not finite become null in JSON."""
+    """Immutable record that refuses unknown fields.
+
+    Numbers that are not finite become null in JSON.
+    """
 
     model_config = ConfigDict(ser_json_inf_nan="null")
 
@@ -36,7 +39,10 @@ class Frozen(contracts.Frozen):
 
 
 class Cell(Frozen):
-    """One runtime at one batch size, on all pictures. Errors are shares of `anomedge.threshold.scale_of_each`."""
+    """One runtime at one batch size, on all pictures.
+
+    Errors are fractions of `anomedge.threshold.scale_of_each`.
+    """
 
     runtime: str
     version: str
@@ -58,8 +64,11 @@ class Cell(Frozen):
     failures: tuple[str, ...]
 
 
-class Check(Frozen):
-    """Check of a stage, of the pixels, of a clause of the contract, or of the bundle itself."""
+class CheckResult(Frozen):
+    """Result of one check: of a stage, the pixels, the contract or the bundle.
+
+    `error` and `tolerance` are None for checks without a number.
+    """
 
     runtime: str
     precision: str = "fp32"
@@ -71,12 +80,18 @@ class Check(Frozen):
     passed: bool
 
 
-class StageError(Frozen):
-    """Error of a single stage, given correct values of the stages before it; see `anomedge.parity.localise`.
+class StageDeviation(Frozen):
+    """Own error of one stage, given the original's values of earlier stages.
 
-    `error` is a share of the stage's spread (pixels: of the [0, 1] range; map and score: as in a cell). `effect` is the
-    resulting error of map or score, None if unknown. `picture` and `where` locate the largest error. Levels of a
-    backbone that are not cut apart share one `effect`.
+    See `anomedge.parity.localise`. Stages of a backbone that are not cut apart
+    share one `effect`.
+
+    Attributes:
+        error: fraction of the stage's spread (pixels: of the [0, 1] range; map
+            and score: as in a cell).
+        effect: resulting error of map or score; None if unknown.
+        picture: name of the picture with the largest error.
+        where: position of the largest error in the picture's array.
     """
 
     runtime: str
@@ -91,13 +106,16 @@ class StageError(Frozen):
     passed: bool
 
     @property
-    def makes_too_much(self) -> bool:
-        """Whether the error exceeds the limit or is not a number."""
+    def exceeds_limit(self) -> bool:
+        """Whether the own error exceeds the limit or is not a number."""
         return self.error is None or not self.error <= self.allowed
 
 
-class Finding(Frozen):
-    """Result of the search for a faulty stage of one runtime: the first stage over its limit, if any, and advice."""
+class Diagnosis(Frozen):
+    """Result of the search for the first faulty stage under one runtime.
+
+    `stage` is the first stage over its limit, if any; `text` adds advice.
+    """
 
     runtime: str
     precision: str
@@ -109,8 +127,8 @@ class Finding(Frozen):
 class PictureCount(Frozen):
     """Numbers of pictures compared, by kind.
 
-    `distinct` counts different pictures of the user that are not uniform, because repeated and black frames are weak
-    evidence.
+    `distinct` counts different pictures of the user that are not uniform,
+    because repeated and black frames are weak evidence.
     """
 
     total: int
@@ -132,7 +150,8 @@ class Subject(Frozen):
     """Subject of a proof: SHA-256 digests of all inputs of the verdict.
 
     Attributes:
-        graphs: digest of each file that a runtime opened, by its name in the bundle.
+        graphs: digest of each file that a runtime opened, by its name in the
+            bundle.
         golden: digest of the golden frames and their stored outputs.
         decision: digest of the decision in force, local thresholds included.
         pictures: digest of the frames compared and their names, in order.

@@ -1,0 +1,87 @@
+"""Compare all pictures under one runtime, one cell per batch size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from anomedge.parity.comparison import Comparison
+from anomedge.parity.ground_truth import AurocPair
+from anomedge.parity.outputs import Outputs, collect
+from anomedge.parity.plan import Plan
+from anomedge.parity.records import Cell
+from anomedge.parity.verdict import failures_of_cell
+from anomedge.runtimes import Session
+
+__all__ = ["cells_of"]
+
+
+def cells_of(
+    session: Session, comparison: Comparison, plan: Plan
+) -> Iterator[Cell]:
+    """Yield one cell for each batch size of the plan."""
+    reference = comparison.reference
+    original = comparison.ground_truth.auroc(reference.outputs)
+    single: Outputs | None = None
+    for batch in plan.batches:
+        outputs = collect(session, reference.pictures, comparison.frame, batch)
+        batch_error = None
+        if batch == 1:
+            single = outputs
+        else:
+            others = single or _in_shifted_batches(session, comparison, batch)
+            batch_error = comparison.batch_error(others, outputs)
+        yield _cell(
+            session, comparison, plan.precision, batch, outputs, batch_error,
+            original,
+        )  # fmt: skip
+
+
+def _cell(
+    session: Session,
+    comparison: Comparison,
+    precision: str,
+    batch: int,
+    outputs: Outputs,
+    batch_error: float | None,
+    original: AurocPair,
+) -> Cell:
+    difference = comparison.difference(outputs)
+    copy = comparison.ground_truth.auroc(outputs)
+    return Cell(
+        runtime=session.name,
+        version=session.version,
+        running_on=session.running_on,
+        precision=precision,
+        batch=batch,
+        pictures=len(comparison.reference.pictures),
+        batch_error=batch_error,
+        image_auroc=copy.image,
+        image_auroc_change=_change(original.image, copy.image),
+        pixel_auroc=copy.pixel,
+        pixel_auroc_change=_change(original.pixel, copy.pixel),
+        failures=failures_of_cell(
+            difference, batch_error, comparison.tolerance
+        ),
+        **difference._asdict(),
+    )
+
+
+def _in_shifted_batches(
+    session: Session, comparison: Comparison, batch: int
+) -> Outputs:
+    """Run the pictures shifted by one place, so that batches differ.
+
+    It replaces the run at batch 1 for a graph that refuses single pictures.
+    """
+    first, *others = comparison.reference.pictures
+    outputs = collect(session, [*others, first], comparison.frame, batch)
+    return Outputs(
+        np.roll(outputs.score, 1, axis=0),
+        np.roll(outputs.anomaly_map, 1, axis=0),
+    )
+
+
+def _change(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before

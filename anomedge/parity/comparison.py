@@ -1,0 +1,237 @@
+"""Comparison: everything by which a copy's outputs and stages are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from anomedge.bundle import Bundle, InputContract
+from anomedge.parity.deviations import (
+    Deviation,
+    deviation_between,
+    scale_at,
+    stage_scales,
+)
+from anomedge.parity.ground_truth import GroundTruth, ground_truth_of
+from anomedge.parity.metrics import mask_iou
+from anomedge.parity.outputs import Outputs
+from anomedge.parity.pictures import BLENDED
+from anomedge.parity.plan import Plan
+from anomedge.parity.reference import Reference
+from anomedge.parity.tolerances import Tolerance
+from anomedge.resample import Geometry
+from anomedge.threshold import Decision, scale_of_each
+
+__all__ = ["Comparison", "Difference"]
+
+
+class Difference(NamedTuple):
+    """Differences of two sets of outputs.
+
+    Errors and margins are fractions of `anomedge.threshold.scale_of_each`.
+    """
+
+    score_error: float
+    map_error: float
+    worst: str
+    flips: tuple[str, ...]
+    smallest_margin: float
+    mask_iou: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Reference, decisions, scales and tolerance of one proof.
+
+    Attributes:
+        reference: outputs and stages of the original.
+        decision: the decision in force.
+        exported_decision: the decision of the export; labels must not flip at
+            either threshold.
+        tolerance: largest errors allowed.
+        input: size of frames and batches of the graph.
+        geometry: mapping of a frame to the detector's image.
+        blend_margin: flips of blends nearer to the threshold than twice this
+            fraction of the scale are ignored, because the blends were made for
+            a finer precision; flips of other pictures always count.
+    """
+
+    reference: Reference
+    decision: Decision
+    exported_decision: Decision
+    tolerance: Tolerance
+    input: InputContract
+    geometry: Geometry
+    blend_margin: float = 0.0
+
+    @classmethod
+    def of(cls, bundle: Bundle, reference: Reference, plan: Plan) -> Comparison:
+        """Build the comparison of a bundle with a reference."""
+        tolerance = plan.tolerance
+        return cls(
+            reference=reference,
+            decision=reference.decision_in_force(bundle),
+            exported_decision=reference.exported_decision(bundle),
+            tolerance=tolerance,
+            input=bundle.manifest.input,
+            geometry=bundle.manifest.geometry,
+            blend_margin=0.0 if plan.precision == "fp32" else tolerance.score,
+        )
+
+    @property
+    def frame(self) -> tuple[int, int]:
+        """(height, width) of a frame in pixels."""
+        return self.input.frame
+
+    @property
+    def smallest_batch(self) -> int:
+        """Smallest batch that the graph accepts."""
+        batch = self.input.batch
+        return 1 if batch == "dynamic" else int(batch)
+
+    @cached_property
+    def scales(self) -> dict[str, float]:
+        """Scale of the errors at each stage; see `stage_scales`."""
+        return stage_scales(
+            self.exported_decision, self.reference.stages.values()
+        )
+
+    @cached_property
+    def ground_truth(self) -> GroundTruth:
+        """Labels and masks of the pictures.
+
+        Access it after a session was opened: opening checks the graph against
+        the manifest's sizes, which bounds the memory allocated here.
+        """
+        return ground_truth_of(
+            self.reference.pictures, self.geometry, self.frame
+        )
+
+    def difference(
+        self, actual: Outputs, places: Sequence[int] | None = None
+    ) -> Difference:
+        """Compare a copy's outputs with the original's.
+
+        Args:
+            actual: outputs of the copy.
+            places: indices of the pictures in the reference; all if None.
+        """
+        expected, names = self.reference.outputs, self.reference.names
+        if places is not None:
+            expected = expected.at(places)
+            names = [names[place] for place in places]
+        scores, maps = self._errors(expected, actual)
+        return Difference(
+            score_error=float(scores.max()),
+            map_error=float(maps.max()),
+            worst=names[int(np.maximum(scores, maps).argmax())],
+            flips=self._flips(expected, actual, names),
+            smallest_margin=float(
+                _margins(expected.score, self.decision).min()
+            ),
+            mask_iou=self._smallest_iou(expected, actual),
+        )
+
+    def batch_error(self, one: Outputs, other: Outputs) -> float:
+        """Return the largest difference of a copy's outputs in two batches."""
+        scores, maps = self._errors(one, other)
+        return max(float(scores.max()), float(maps.max()))
+
+    def stage_deviation(
+        self,
+        place: int,
+        name: str,
+        actual: npt.ArrayLike,
+        expected: npt.ArrayLike | None = None,
+    ) -> Deviation:
+        """Return the deviation of a stage, scaled by the original's values.
+
+        Args:
+            place: index of the picture in the reference.
+            name: name of the stage.
+            actual: values of the copy.
+            expected: values to compare with; the original's if None.
+        """
+        original = self.reference.stages[place][name]
+        return deviation_between(
+            original if expected is None else expected,
+            actual,
+            scale_at(name, original, self.scales),
+            self.reference.pictures[place].name,
+        )
+
+    def _errors(
+        self, expected: Outputs, actual: Outputs
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return the errors (N,) of scores and of maps."""
+        scale = self.decision.scale
+        scores = _relative_errors(expected.score, actual.score, scale)
+        maps = _relative_errors(expected.anomaly_map, actual.anomaly_map, scale)
+        return scores, maps.reshape(len(scores), -1).max(axis=1)
+
+    def _flips(
+        self, expected: Outputs, actual: Outputs, names: Sequence[str]
+    ) -> tuple[str, ...]:
+        """List flipped pictures at the thresholds in force and of the export."""
+        flips = self._flips_at(self.decision, expected, actual, names)
+        exported = self.exported_decision
+        if exported.threshold == self.decision.threshold:
+            return flips
+        return flips + tuple(
+            f"{name} (at the threshold of the export)"
+            for name in self._flips_at(exported, expected, actual, names)
+        )
+
+    def _flips_at(
+        self,
+        decision: Decision,
+        expected: Outputs,
+        actual: Outputs,
+        names: Sequence[str],
+    ) -> tuple[str, ...]:
+        blended = np.array([name.startswith(BLENDED) for name in names])
+        margins = _margins(expected.score, decision)
+        counted = ~blended | (margins >= 2 * self.blend_margin)
+        flipped = counted & (
+            decision.is_anomalous(expected.score)
+            != decision.is_anomalous(actual.score)
+        )
+        return tuple(
+            name for name, flip in zip(names, flipped, strict=True) if flip
+        )
+
+    def _smallest_iou(self, expected: Outputs, actual: Outputs) -> float:
+        """Return the smallest overlap of the masks of original and copy."""
+        pairs = zip(
+            self.decision.mask(expected.anomaly_map),
+            self.decision.mask(actual.anomaly_map),
+            strict=True,
+        )
+        return min(mask_iou(one, other) for one, other in pairs)
+
+
+def _relative_errors(
+    expected: npt.NDArray[np.floating],
+    actual: npt.NDArray[np.floating],
+    scale: float,
+) -> npt.NDArray[np.float64]:
+    differences = np.abs(_float64(actual) - _float64(expected))
+    return np.asarray(differences / scale_of_each(expected, scale))
+
+
+def _margins(
+    scores: npt.NDArray[np.floating], decision: Decision
+) -> npt.NDArray[np.float64]:
+    """Return distances (N,) to the threshold, as fractions of its scale."""
+    distances = np.abs(_float64(scores) - decision.threshold)
+    scale = scale_of_each(decision.threshold, decision.scale)
+    return np.asarray(distances / scale)
+
+
+def _float64(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    return np.asarray(values, dtype=np.float64)

@@ -1,0 +1,88 @@
+"""Labels and masks of pictures, and the AUROC of outputs against them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from anomedge.images import Frame, Mask, Picture, stretch
+from anomedge.parity.metrics import auroc
+from anomedge.parity.outputs import Outputs
+from anomedge.resample import Geometry
+
+__all__ = ["AurocPair", "GroundTruth", "ground_truth_of"]
+
+
+class AurocPair(NamedTuple):
+    """AUROC of images and of pixels; None without labels of both classes."""
+
+    image: float | None
+    pixel: float | None
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """Label and mask of each picture; None where unknown."""
+
+    anomalous: list[bool | None]
+    masks: list[Mask | None]
+
+    def auroc(self, outputs: Outputs) -> AurocPair:
+        """Return the AUROC of labelled images and of pixels with a mask."""
+        return AurocPair(self._image_auroc(outputs), self._pixel_auroc(outputs))
+
+    def _image_auroc(self, outputs: Outputs) -> float | None:
+        labels = [label for label in self.anomalous if label is not None]
+        labelled = [
+            i for i, label in enumerate(self.anomalous) if label is not None
+        ]
+        return auroc(outputs.score[labelled], labels)
+
+    def _pixel_auroc(self, outputs: Outputs) -> float | None:
+        values, labels = [], []
+        for anomaly_map, mask in zip(
+            outputs.anomaly_map, self.masks, strict=True
+        ):
+            if mask is not None:
+                values.append(anomaly_map.ravel())
+                labels.append(mask.ravel())
+        if not labels:
+            return None
+        return auroc(np.concatenate(values), np.concatenate(labels))
+
+
+def ground_truth_of(
+    pictures: Sequence[Picture], geometry: Geometry, frame: tuple[int, int]
+) -> GroundTruth:
+    """Return labels, and masks on the anomaly map's grid.
+
+    Args:
+        pictures: the pictures.
+        geometry: mapping of a frame to the detector's image.
+        frame: (height, width) in pixels.
+    """
+    masks = [
+        _on_map_grid(picture.mask(), geometry, frame) for picture in pictures
+    ]
+    return GroundTruth([picture.anomalous for picture in pictures], masks)
+
+
+def _on_map_grid(
+    mask: Mask | None, geometry: Geometry, frame: tuple[int, int]
+) -> Mask | None:
+    """Resample a frame's mask to the map's grid; threshold it at one half.
+
+    A mask of the whole picture is a label without a location: None.
+    """
+    if mask is None or mask.all():
+        return None
+    if not mask.any():
+        return np.zeros(geometry.image, dtype=np.bool_)
+    grey = mask[..., None].astype(np.uint8) * 255
+    pixels: Frame = stretch(np.repeat(grey, 3, axis=2), frame)
+    rows, columns = geometry.matrices(frame)
+    share = rows @ (pixels[..., 0] / 255.0) @ columns.T
+    return np.asarray(share > 0.5)

@@ -1,0 +1,70 @@
+"""Run pictures through a session and collect scores and anomaly maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from anomedge.errors import InputError
+from anomedge.images import Picture
+from anomedge.progress import track
+from anomedge.runtimes import Session
+
+__all__ = ["FRAMES", "Outputs", "collect"]
+
+FRAMES = "frames"
+"""Name of the graph's input."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Scores (N,) and maps (N, 1, H, W) of N pictures."""
+
+    score: npt.NDArray[np.floating]
+    anomaly_map: npt.NDArray[np.floating]
+
+    def at(self, places: Sequence[int]) -> Outputs:
+        """Return the outputs of the pictures at these indices."""
+        return Outputs(self.score[places], self.anomaly_map[places])
+
+
+def collect(
+    session: Session,
+    pictures: Sequence[Picture],
+    frame: tuple[int, int],
+    batch: int,
+) -> Outputs:
+    """Run every picture in batches of exactly `batch`.
+
+    The last batch is filled up with the first pictures.
+
+    Args:
+        session: an open runtime session.
+        pictures: the pictures, resized to `frame` if necessary.
+        frame: (height, width) in pixels.
+        batch: number of frames per call.
+
+    Raises:
+        InputError: there are no pictures; an empty comparison must not pass.
+    """
+    if not pictures:
+        raise InputError(
+            "got no pictures to compare; expected at least one: give "
+            "--images DIR"
+        )
+    count = len(pictures)
+    starts = range(0, count, batch)
+    scores: list[npt.NDArray[np.floating]] = []
+    maps: list[npt.NDArray[np.floating]] = []
+    for start in track(
+        starts, f"{session.name} at batch {batch}", total=len(starts)
+    ):
+        chosen = [pictures[(start + i) % count] for i in range(batch)]
+        frames = np.stack([picture.frame(frame) for picture in chosen])
+        outputs = session.run({FRAMES: frames})
+        scores.append(outputs["score"])
+        maps.append(outputs["anomaly_map"])
+    return Outputs(np.concatenate(scores)[:count], np.concatenate(maps)[:count])

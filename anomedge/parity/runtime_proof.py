@@ -1,0 +1,120 @@
+"""Prove one runtime in one precision: cells, checks, stages and a diagnosis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from anomedge.bundle import Bundle
+from anomedge.errors import AnomedgeError
+from anomedge.parity.cells import cells_of
+from anomedge.parity.comparison import Comparison
+from anomedge.parity.contract import check_contract, check_copies
+from anomedge.parity.layout import check_layout, has_layout
+from anomedge.parity.localise import localise
+from anomedge.parity.plan import Plan
+from anomedge.parity.records import (
+    Cell,
+    CheckResult,
+    Diagnosis,
+    StageDeviation,
+)
+from anomedge.parity.stages import check_stages
+
+__all__ = ["RuntimeProof", "prove_runtime"]
+
+
+@dataclass(frozen=True)
+class RuntimeProof:
+    """Results of one runtime in one precision.
+
+    Attributes:
+        cells: one row per batch size.
+        checks: contract, copies in a batch, pixels and stages.
+        layout_checks: checks of anomalib's layout, if the bundle has it.
+        stages: own error of each stage; empty if stages were not examined.
+        diagnosis: the first faulty stage; None if stages were not examined.
+    """
+
+    cells: tuple[Cell, ...]
+    checks: tuple[CheckResult, ...]
+    layout_checks: tuple[CheckResult, ...] = ()
+    stages: tuple[StageDeviation, ...] = ()
+    diagnosis: Diagnosis | None = None
+
+
+def prove_runtime(
+    bundle: Bundle,
+    comparison: Comparison,
+    plan: Plan,
+    runtime: str,
+    *,
+    stages: bool = False,
+) -> RuntimeProof:
+    """Run every comparison and check of one runtime.
+
+    Args:
+        bundle: the bundle to prove.
+        comparison: the reference, and the limits of its errors.
+        plan: batch sizes, precision and options of the sessions.
+        runtime: name of the runtime.
+        stages: examine each stage alone even if nothing failed.
+
+    Raises:
+        AnomedgeError: the runtime cannot run the bundle, or, if `stages` is
+            set, the stages cannot be examined.
+    """
+    with plan.open(bundle, runtime) as session:
+        cells = tuple(cells_of(session, comparison, plan))
+        checks = [
+            *check_contract(session, bundle.manifest),
+            *check_copies(session, comparison, plan.batches),
+        ]
+    rows: list[StageDeviation] = []
+    diagnosis: Diagnosis | None = None
+    if comparison.reference.stages:
+        with plan.open(bundle, runtime, stages=True) as session:
+            checks += check_stages(session, comparison)
+        if stages:
+            rows, diagnosis = localise(bundle, comparison, plan, runtime)
+        elif _has_numeric_failure(cells, checks):
+            rows, diagnosis = _localise_if_possible(
+                bundle, comparison, plan, runtime
+            )
+    layout_checks: list[CheckResult] = []
+    if has_layout(bundle, plan):
+        layout_checks = check_layout(bundle, comparison, plan, runtime)
+    return RuntimeProof(
+        cells=cells,
+        checks=tuple(checks),
+        layout_checks=tuple(layout_checks),
+        stages=tuple(rows),
+        diagnosis=diagnosis,
+    )
+
+
+def _has_numeric_failure(
+    cells: tuple[Cell, ...], checks: list[CheckResult]
+) -> bool:
+    """Whether an error or a decision failed, and not just the contract."""
+    if any(cell.failures for cell in cells):
+        return True
+    return any(not check.passed for check in checks if check.kind != "contract")
+
+
+def _localise_if_possible(
+    bundle: Bundle, comparison: Comparison, plan: Plan, runtime: str
+) -> tuple[list[StageDeviation], Diagnosis]:
+    """Examine the stages; turn an error into a failed diagnosis.
+
+    A failed proof must not end in another error if stages were not requested.
+    """
+    try:
+        return localise(bundle, comparison, plan, runtime)
+    except AnomedgeError as error:
+        return [], Diagnosis(
+            runtime=runtime,
+            precision=plan.precision,
+            stage=None,
+            passed=False,
+            text=f"the stage that fails could not be found: {error}",
+        )
