@@ -1,4 +1,4 @@
-"""The proof in your own tests.
+"""Assert parity in the test suite of an application.
 
 ::
 
@@ -33,26 +33,30 @@ def assert_parity(
     threads: int | None = None,
     widen: float = 1.0,
 ) -> Certificate:
-    """Assert that a bundle decides as the original: numbers, decisions, pixels, stages and contract.
+    """Assert that a bundle decides as the original.
+
+    Numbers, decisions, pixels, stages and the contract are compared.
 
     Args:
         bundle: an opened bundle or its folder.
-        runtime: one or several; all that are installed when None.
-        images: folders of pictures. With `model`, both see them; without, the runtimes are compared with one another.
-            Without images, the bundle's golden frames say what eager Torch said.
-        model: the model file, to compare with eager Torch on this machine.
-        batches: sizes; 1, 2, 3 and 8 when empty.
-        precision: which of the bundle's variants.
-        device: in the runtime's own words, asserted; its default when None.
-        threads: of the CPU.
+        runtime: name or names of runtimes; all that are installed if None.
+        images: folders of pictures. Without `model`, the runtimes are compared
+            with one another on them; without images, every runtime is compared
+            with the golden frames.
+        model: model file, to compare with eager Torch on this machine.
+        batches: batch sizes; 1, 2, 3 and 8 if empty.
+        precision: a precision of the bundle.
+        device: device in the vendor's notation, checked after opening; the
+            runtime's default if None.
+        threads: CPU threads; the runtime's default if None.
         widen: factor on this release's tolerances, 1 to 100.
 
     Returns:
-        The certificate, for tests that want to hold more than its tolerances.
+        The certificate, for further assertions.
 
     Raises:
-        AssertionError: a proof failed; the message names each.
-        AnomedgeError: the proof could not be made, see `anomedge.errors`.
+        AssertionError: the proof failed; the message lists the failures.
+        AnomedgeError: the proof could not run; see `anomedge.errors`.
     """
     opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
     names = [runtime] if isinstance(runtime, str) else list(runtime or ())

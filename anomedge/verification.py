@@ -1,7 +1,9 @@
-"""One call from a bundle to its certificate: what the command line, a user's own tests and the report all do.
+"""Verify a bundle: choose the reference, run the proof, return the certificate.
 
-The reference is eager Torch where a model is given (on the host, the only place that imports torch), else the golden
-frames, else one runtime that stands in for the original, and says so.
+Used by the command line, by `anomedge.testing` and by the report. The reference
+is eager Torch if a model is given (on the host, with torch installed), else the
+golden frames. With pictures and no model, one runtime replaces the original; the
+certificate states it.
 """
 
 from __future__ import annotations
@@ -34,12 +36,21 @@ def plan_of(
     threads: int | None = None,
     widen: float = 1.0,
 ) -> Plan:
-    """The plan of what a user asked for: all runtimes that can run here and the usual batch sizes where nothing was said.
+    """Return a checked plan.
+
+    Args:
+        bundle: the bundle to prove.
+        names: runtimes; all that can run here if empty.
+        batches: batch sizes; 1, 2, 3 and 8 if empty.
+        precision: a precision of the bundle, or "tf32".
+        device: device in the vendor's notation; the runtime's default if None.
+        threads: CPU threads; the runtime's default if None.
+        widen: factor on this release's tolerances, 1 to 100.
 
     Raises:
-        InputError, RuntimeMissing: an unknown or missing runtime, a batch size that the graph does not take, or a factor
-            `widen` outside [1, 100].
-        BundleError: a precision that the bundle does not have.
+        InputError, RuntimeMissing: an unknown or missing runtime, a batch size
+            that the graph does not accept, or `widen` outside [1, 100].
+        BundleError: the bundle lacks the precision.
     """
     bundle.variant(runtimes.variant_of(precision))
     found = list(
@@ -63,13 +74,15 @@ def reference_of(
     model: Path | None = None,
     images: Sequence[Path] = (),
 ) -> tuple[Reference, Plan]:
-    """What to compare with, and the plan of what is left to compare.
+    """Return the reference, and the plan of the runtimes to compare with it.
 
-    With a model: eager Torch on the images, or on synthetic ones. Without: the golden frames; or, with images, the
-    first runtime of the plan stands in for the original.
+    With a model, the reference is eager Torch on the images, or on synthetic
+    ones. Without a model, it is the golden frames; or, with images, the first
+    runtime of the plan, which then leaves the plan.
 
     Raises:
-        InputError: images without a model, and only one runtime; a model of another detector.
+        InputError: images without a model and with only one runtime; a model
+            of another detector.
     """
     frame = bundle.manifest.input.frame
     if model is not None:
@@ -96,9 +109,17 @@ def certify(
     *,
     stages: bool = False,
 ) -> Certificate:
-    """Run every proof of the plan; a failed one is in the certificate, not raised. Errors as in `reference_of`.
+    """Prove a bundle; record failures in the certificate, do not raise them.
 
-    With `stages`, each stage is also looked at by itself; without, only where a proof failed.
+    Args:
+        bundle: the bundle to prove.
+        plan: runtimes, batch sizes and precision.
+        model: model file to compare with; the golden frames if None.
+        images: folders of pictures.
+        stages: examine each stage alone; otherwise only after a failure.
+
+    Raises:
+        InputError: as `reference_of`.
     """
     reference, left = reference_of(bundle, plan, model, images)
     return prove(bundle, reference, left, stages=stages)
@@ -133,8 +154,8 @@ def _eager(
         for runtime in plan.runtimes[:1]:
             plan.open(
                 bundle, runtime
-            ).close()  # checks the manifest's sizes before memory of those sizes is allocated
-    except BundleError:  # the proof meets it again and names it
+            ).close()  # check the manifest's sizes before allocating arrays
+    except BundleError:  # the proof raises it again
         return nothing_compared(loaded)
     frame = manifest.input.frame
     return reference_from_model(

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from anomedge.commands._console import wide_console
-from anomedge.parity.certificate import Cell, Certificate, Check
+from anomedge.parity.certificate import Cell, Certificate, CheckResult
 
 __all__ = ["show_certificate"]
 
@@ -107,7 +107,7 @@ def _check_table(certificate: Certificate) -> Table:
     return table
 
 
-def _copy(proven: Cell | Check) -> str:
+def _copy(proven: Cell | CheckResult) -> str:
     """Which of the graphs it was."""
     return proven.runtime + (
         "" if proven.precision == "fp32" else f" {proven.precision}"

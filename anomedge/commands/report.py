@@ -1,4 +1,4 @@
-"""anomedge report: one self-contained HTML page of a bundle, to print and to hand on."""
+"""anomedge report: write the proof of a bundle as one HTML page."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def report(
     device: Device = None,
     threads: Threads = None,
     pictures: Annotated[
-        int, Option(min=0, max=24, help="How many pictures to show.")
+        int, Option(min=0, max=24, help="Number of pictures to show.")
     ] = 6,
     rounds: Annotated[
-        int, Option(min=1, help="Rounds of the measurement of latency.")
+        int, Option(min=1, help="Rounds of the latency measurement.")
     ] = 10,
     no_bench: Annotated[
-        bool, Option("--no-bench", help="Leave the measurement of latency out.")
+        bool, Option("--no-bench", help="Skip the latency measurement.")
     ] = False,
     force: Annotated[
         bool, Option("--force", help="Replace an existing file.")
@@ -61,7 +61,7 @@ def report(
         bool, Option("--json", help="Print path, outcome and size as JSON.")
     ] = False,
 ) -> None:
-    """Prove a bundle again and write it all on one HTML page: verdict, threshold, scores, pictures, latency."""
+    """Prove a bundle again and write one HTML page: verdict, threshold, scores, pictures, latency."""
     from anomedge.report import Request, write_report
 
     opened = Bundle.open(bundle)
@@ -88,12 +88,12 @@ def report(
     )
     certificate = write_report(opened, output, plan, request, force=force)
     if as_json:
-        said = {
+        summary = {
             "report": storable(str(output)),
             "passed": certificate.passed,
             "bytes": output.stat().st_size,
         }
-        typer.echo(canonical_json(said), nl=False)
+        typer.echo(canonical_json(summary), nl=False)
     else:
         size = output.stat().st_size / 1e6
         SafeConsole().print(f"{output}: {size:.1f} MB")
@@ -102,16 +102,13 @@ def report(
 
 
 def _command(bundle: Path, options: dict[str, Any]) -> str:
-    """What to type for the same report."""
+    """Return the command line that writes the same report."""
     words = ["anomedge", "report", str(bundle)]
     for name, value in options.items():
         if value is True:
             words.append(name)
         elif value is not None:
-            for one in (
-                value
-                if isinstance(value, Sequence) and not isinstance(value, str)
-                else [value]
-            ):
-                words += [name, str(one)]
+            is_list = isinstance(value, Sequence) and not isinstance(value, str)
+            for item in value if is_list else [value]:
+                words += [name, str(item)]
     return storable(shlex.join(words))

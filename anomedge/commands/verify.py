@@ -1,4 +1,4 @@
-"""anomedge verify: does a bundle still decide as the original?"""
+"""anomedge verify: prove that a bundle decides as the original."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def verify(
         bool,
         Option(
             "--stages",
-            help="Look at every stage by itself: which makes an error?",
+            help="Examine every stage alone and name the first faulty one.",
         ),
     ] = False,
     widen: Annotated[
@@ -70,7 +70,7 @@ def verify(
     ] = None,
     junit: Annotated[
         Path | None,
-        Option(help="Write the proofs as JUnit XML, for a CI server."),
+        Option(help="Write the results as JUnit XML, for a CI server."),
     ] = None,
     as_json: Annotated[
         bool, Option("--json", help="Print the certificate as JSON.")
@@ -93,11 +93,11 @@ def verify(
         with atomic_file(junit, force=True) as temporary:
             temporary.write_bytes(junit_xml(certificate))
     if device_name.lower() == HOST:
-        device_name = "device"  # a machine that is called so
+        device_name = "device"  # the machine's own name is "host"
     _keep(opened, HOST if model else device_name, certificate)
     try:
         _show(opened, certificate, as_json)
-    finally:  # a proof that failed must set the exit code even if it cannot be printed
+    finally:  # set the exit code even if printing fails
         if not certificate.passed:
             raise ProofFailed(
                 failure_text(certificate, "do not use this bundle here")
@@ -115,7 +115,7 @@ def _show(bundle: Bundle, certificate: Certificate, as_json: bool) -> None:
 
 
 def _show_local(bundle: Bundle) -> None:
-    """Print the device's own decision, which overrides the model file's."""
+    """Print the local thresholds, which override the model file's."""
     if bundle.local is not None:
         wide_console().print(
             "\n".join(threshold_lines(bundle, bundle.local)), soft_wrap=True
@@ -123,7 +123,7 @@ def _show_local(bundle: Bundle) -> None:
 
 
 def _show_stages(certificate: Certificate) -> None:
-    """Each stage by itself, where that was looked at."""
+    """Print the own error of each stage, if stages were examined."""
     if not certificate.stages:
         return
     table = Table(

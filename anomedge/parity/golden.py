@@ -1,4 +1,4 @@
-"""Golden frames: what eager Torch said of a few pictures, carried in the bundle to the device."""
+"""Golden frames: pictures in the bundle with the outputs of eager Torch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FOLDER = "golden"
 _SCORES, _MAPS = f"{_FOLDER}/score.npy", f"{_FOLDER}/anomaly_map.npy"
 _OWN, _EACH_KIND = 6, 4
 _HEADER_LIMIT = 4096
-"""Largest header of an array's file, in bytes; ours have 128."""
+"""Largest header of an array file, in bytes; NumPy writes 128."""
 _WIDEST = 8  # bytes of a float64
 _MOST_OF_MAPS, _MOST_OF_STAGES = 2 << 30, 8 << 30
 _STAGES_BASE, _STAGES_A_PIXEL = 64 << 20, 4 << 10
@@ -39,26 +39,29 @@ _STAGES_BASE, _STAGES_A_PIXEL = 64 << 20, 4 << 10
 
 
 def places_to_keep(pictures: Sequence[Picture]) -> list[int]:
-    """Places of the pictures to keep: some of the user's, evenly spread, then blends, then extremes."""
-    names = [picture.name for picture in pictures]
-    blended = [i for i, name in enumerate(names) if name.startswith(BLENDED)]
-    extreme = [i for i, name in enumerate(names) if name.startswith(EXTREME)]
-    own = sorted(set(range(len(names))) - {*blended, *extreme})
-    spread = (
-        sorted(
-            {
-                own[round(k)]
-                for k in np.linspace(0, len(own) - 1, min(_OWN, len(own)))
-            }
-        )
-        if own
-        else []
-    )
+    """Return the indices of the pictures to keep.
+
+    Up to six of the user's, evenly spread, then up to four blends and four
+    extreme frames.
+    """
+    own, blended, extreme = [], [], []
+    for place, picture in enumerate(pictures):
+        if picture.name.startswith(BLENDED):
+            blended.append(place)
+        elif picture.name.startswith(EXTREME):
+            extreme.append(place)
+        else:
+            own.append(place)
+    positions = np.linspace(0, len(own) - 1, min(_OWN, len(own)))
+    spread = sorted({own[round(position)] for position in positions})
     return spread + blended[:_EACH_KIND] + extreme[:_EACH_KIND]
 
 
 def places_with_stages(pictures: Sequence[Picture]) -> list[int]:
-    """Of those, the ones whose every stage is kept: the first two and the last, an extreme one."""
+    """Return the indices of the pictures to keep with all their stages.
+
+    They are the first two kept pictures and the last, an extreme one.
+    """
     places = places_to_keep(pictures)
     return sorted({*places[:2], places[-1]})
 
@@ -66,7 +69,7 @@ def places_with_stages(pictures: Sequence[Picture]) -> list[int]:
 def write_golden(
     root: Path, reference: Reference, frame: tuple[int, int]
 ) -> list[Golden]:
-    """Write the chosen frames and what the reference says of them."""
+    """Write golden frames and their reference outputs; return their entries."""
     (root / _FOLDER).mkdir()
     places = places_to_keep(reference.pictures)
     entries = []
@@ -91,10 +94,10 @@ def write_golden(
 
 
 def read_golden(bundle: Bundle) -> Reference:
-    """The golden frames as the reference of a proof.
+    """Read the golden frames as the reference of a proof.
 
     Raises:
-        BundleError: the arrays are not what the manifest lists.
+        BundleError: there are none, or an array differs from the manifest.
     """
     entries = bundle.manifest.golden
     if not entries:
@@ -125,13 +128,16 @@ def read_golden(bundle: Bundle) -> Reference:
 
 
 def _check_sizes(bundle: Bundle) -> None:
-    """Refuse golden files that the manifest states to be larger than any export writes, before one is read."""
+    """Refuse golden files that are larger than any export writes.
+
+    The sizes are the manifest's; no file is read.
+    """
     manifest = bundle.manifest
     image, frame = (
         math.prod(manifest.geometry.image),
         math.prod(manifest.input.frame),
     )
-    # The frame's pixels stored without compression, with room for the format's own.
+    # Pixels without compression, and 1 MiB for the PNG format.
     bounds = {entry.frame: (1 << 20) + 4 * frame for entry in manifest.golden}
     for name, values in {_SCORES: 1, _MAPS: image}.items():
         bounds[name] = min(
@@ -162,7 +168,7 @@ def _refuse_larger(path: Path, size: int, most: int) -> None:
 
 
 def _picture(bundle: Bundle, entry: Golden) -> Picture:
-    """Make a picture of a golden frame; its file is read and its hash checked on use."""
+    """Return a golden frame as a picture that is read and hashed on use."""
     path = bundle.file(entry.frame)
     return Picture(
         entry.name,
@@ -193,7 +199,7 @@ def _read_stages(bundle: Bundle, number: int) -> Tensors:
 
 
 def _array(bundle: Bundle, name: str) -> npt.NDArray[np.floating]:
-    """Read an array of floats from a file of the bundle; check the header before allocating the array."""
+    """Read a float array of the bundle; check its header before allocating."""
     path, content = bundle.file(name), bundle.read(name)
     file = io.BytesIO(content)
     try:
@@ -204,7 +210,7 @@ def _array(bundle: Bundle, name: str) -> npt.NDArray[np.floating]:
         }[major]
         shape, fortran, dtype = read_header(file)
         start = file.tell()
-    except Exception as error:  # the header is an expression, which fails in the ways of a parser
+    except Exception as error:  # the header is parsed as an expression
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise BundleError(
             f"{path} is no plain array ({reason}); export the bundle again"

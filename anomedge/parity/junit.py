@@ -1,7 +1,7 @@
-"""A certificate as JUnit XML, which every CI server shows.
+"""Write a certificate as JUnit XML for CI servers.
 
-One suite per runtime and one for the bundle; one case per cell and per check. The first case names the stage at fault,
-if stages were examined.
+One suite per runtime and one for the bundle; one case per cell and per check. If stages
+were examined, the first case names the faulty stage.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NOT_XML = re.compile(
 
 
 def junit_xml(certificate: Certificate) -> bytes:
-    """The certificate as a JUnit file, UTF-8; a case fails when its proof does."""
+    """Return the certificate as a JUnit file in UTF-8; failures are failed cases."""
     root = ET.Element("testsuites", name="anomedge")
     runtimes = [cell.runtime for cell in certificate.cells]
     runtimes += [check.runtime for check in certificate.checks]
@@ -69,14 +69,14 @@ def _add_cautions(suite: ET.Element, certificate: Certificate) -> None:
 
 
 def _of_cell(cell: Cell, reference: str) -> ET.Element:
-    said = (
+    summary = (
         f"{cell.pictures} pictures against {reference}: score off by {cell.score_error:.2e}, map by "
         f"{cell.map_error:.2e} of the scale, {len(cell.flips)} flips, smallest margin {cell.smallest_margin:.2e}"
     )
     return _case(
         cell.runtime,
         f"{cell.precision} batch {cell.batch}",
-        said,
+        summary,
         list(cell.failures),
     )
 
@@ -106,7 +106,7 @@ def _of_diagnosis(diagnosis: Diagnosis) -> ET.Element:
 
 
 def _case(
-    runtime: str, name: str, said: str, failures: list[str]
+    runtime: str, name: str, output: str, failures: list[str]
 ) -> ET.Element:
     case = ET.Element(
         "testcase", classname=f"anomedge.{runtime}", name=_clean(name)
@@ -114,11 +114,11 @@ def _case(
     if failures:
         failure = ET.SubElement(case, "failure", message=_clean(failures[0]))
         failure.text = _clean("\n".join(failures))
-    if said:
-        ET.SubElement(case, "system-out").text = _clean(said)
+    if output:
+        ET.SubElement(case, "system-out").text = _clean(output)
     return case
 
 
 def _clean(text: str) -> str:
-    """XML has no way to write most control characters; a picture may be named with one."""
+    """Replace characters that XML cannot hold; a picture's name may have some."""
     return _NOT_XML.sub("?", text)

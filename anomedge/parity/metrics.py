@@ -1,4 +1,4 @@
-"""How well scores rank anomalous above normal, and how far two masks overlap; numpy only, for devices."""
+"""AUROC of scores and intersection over union of masks, with NumPy only."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,17 +7,16 @@ __all__ = ["auroc", "mask_iou"]
 
 
 def auroc(scores: npt.ArrayLike, anomalous: npt.ArrayLike) -> float | None:
-    """Area under the ROC curve, by ranks with ties shared (Mann and Whitney 1947); None without both classes.
+    """Return the area under the ROC curve; None without both classes.
 
-    Scores may be of any size: only their order counts.
+    It is computed from ranks, with ties shared (Mann and Whitney 1947), so that
+    scores may have any magnitude.
 
     >>> auroc([30.0, 31.0, 32.0, 33.0], [False, True, False, True])
     0.75
     """
-    values, labels = (
-        np.asarray(scores, dtype=np.float64).ravel(),
-        np.asarray(anomalous, dtype=np.bool_).ravel(),
-    )
+    values = np.asarray(scores, dtype=np.float64).ravel()
+    labels = np.asarray(anomalous, dtype=np.bool_).ravel()
     positive = int(labels.sum())
     negative = labels.size - positive
     if positive == 0 or negative == 0:
@@ -31,7 +30,7 @@ def auroc(scores: npt.ArrayLike, anomalous: npt.ArrayLike) -> float | None:
 
 
 def mask_iou(one: npt.ArrayLike, other: npt.ArrayLike) -> float:
-    """Intersection over union of two masks; 1 when both are empty.
+    """Return the intersection over union of two masks; 1 if both are empty.
 
     >>> mask_iou([True, True, False], [True, False, False])
     0.5

@@ -1,4 +1,4 @@
-"""The pictures that a proof is made on: the user's, extreme ones, and blends that lie next to the threshold."""
+"""Generated pictures of a proof: extreme, synthetic, and blends near the threshold."""
 
 from __future__ import annotations
 
@@ -27,7 +27,12 @@ GENERATED = (BLENDED, EXTREME, SYNTHETIC)
 """Prefixes of the names of generated pictures."""
 
 _NEAR = 0.01
-_UNDECIDABLE = 2e-4  # of the scale at the threshold, twice the tolerance: nearer than that, both labels are right
+_UNDECIDABLE = 2e-4
+"""Smallest distance of a blend to the threshold, as a fraction of its scale.
+
+Twice the fp32 tolerance: at a smaller distance both labels are correct.
+"""
+
 _STEPS = 12
 _TRIES = 4
 
@@ -35,7 +40,7 @@ Scorer = Callable[[Frame], npt.NDArray[np.floating]]
 
 
 def extremes(frame: tuple[int, int]) -> list[Picture]:
-    """Black, constant grey, saturated white, and an edge between black and white."""
+    """Return black, grey and white frames, and an edge of black and white."""
     edge = np.zeros((*frame, 3), dtype=np.uint8)
     edge[:, frame[1] // 2 :] = 255
     constant = {"black": 0, "grey": 128, "white": 255}
@@ -51,7 +56,7 @@ def extremes(frame: tuple[int, int]) -> list[Picture]:
 def synthetic(
     frame: tuple[int, int], count: int = 4, seed: int = 0
 ) -> list[Picture]:
-    """Smooth colour fields with grain: frames for those whose pictures must not leave the house."""
+    """Return smooth colour fields with grain, for users without pictures."""
     generator = np.random.default_rng(seed)
     return [
         Picture(f"{SYNTHETIC}{i}", pixels=_field(frame, generator))
@@ -67,10 +72,22 @@ def blends(
     score_of: Scorer,
     count: int,
 ) -> list[Picture]:
-    """Up to `count` mixtures of a normal and an anomalous picture whose scores lie within 1 % of the threshold.
+    """Blend pictures so that their scores lie within 1 % of the threshold.
 
-    Pairs are mixed as (1 - t) normal + t anomalous, rounded to grey levels, with t found by bisection. Without a
-    picture on each side of the threshold there is nothing to mix, and none is returned.
+    A blend is (1 - t) normal + t anomalous, rounded to grey levels, with t
+    found by bisection.
+
+    Args:
+        pictures: the N pictures to blend.
+        scores: their scores (N,).
+        decision: the decision with the threshold.
+        frame: (height, width) in pixels.
+        score_of: maps frames, uint8 (B, H, W, 3), to scores (B,).
+        count: largest number of blends.
+
+    Returns:
+        Up to `count` blends; none if all pictures lie on one side of the
+        threshold.
     """
     anomalous = decision.is_anomalous(scores)
     below = [p for p, flag in zip(pictures, anomalous, strict=True) if not flag]
@@ -99,7 +116,10 @@ def blends(
 def _pairs(
     below: Sequence[Picture], above: Sequence[Picture]
 ) -> Iterator[tuple[Picture, Picture, float]]:
-    """Every pair once, neighbours differing in both pictures; then again with the anomalous one moved sideways."""
+    """Yield every pair; then again with the anomalous picture shifted sideways.
+
+    Consecutive pairs differ in both pictures.
+    """
     for shift in (0.0, 0.25, 0.5, 0.75):
         for turn in range(len(above)):
             for place, normal in enumerate(below):
@@ -109,7 +129,11 @@ def _pairs(
 def _bisect(
     normal: Frame, defect: Frame, decision: Decision, score_of: Scorer
 ) -> Frame | None:
-    """A mixture whose score is within 1 % of the threshold, but not so near that float32 cannot tell its side."""
+    """Return a blend near the threshold; None if bisection finds none.
+
+    Its score is within 1 % of the threshold, and far enough from it for
+    float32 to decide.
+    """
     low, high = 0.0, 1.0
     least = _UNDECIDABLE * float(
         scale_of_each(decision.threshold, decision.scale)

@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 HOST = "host"
-"""The name of eager Torch's certificate, which no proof on golden frames may take."""
+"""Name of eager Torch's certificate, reserved for proofs with a model."""
 
 _BYTES = 1 << 20
 _FILES = 100
@@ -64,18 +64,16 @@ class StoredCertificate:
     def verdict(self) -> str:
         """The verdict in words."""
         if self.certificate is None or self.objection:
-            return (
-                f"not about this bundle: {self.objection}"
-                if self.certificate
-                else f"ignored: {self.objection}"
-            )
+            ignored = self.certificate is None
+            reason = "ignored" if ignored else "not about this bundle"
+            return f"{reason}: {self.objection}"
         if not self.certificate.passed:
             return f"FAILED: {self.certificate.failures[0]}"
         return "; ".join(["passed", *self.certificate.cautions])
 
 
 def stored_certificates(bundle: Bundle) -> list[StoredCertificate]:
-    """Every certificate of the bundle, by name; the first hundred of them."""
+    """Read the certificates of the bundle, sorted by name; at most a hundred."""
     folder = bundle.path / CERTIFICATES
     if folder.is_symlink() or not folder.is_dir():
         return []

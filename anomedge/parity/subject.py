@@ -124,9 +124,8 @@ def _graphs(bundle: Bundle, plan: Plan) -> dict[str, str]:
         }
     if any(name.endswith(".onnx") for name in given):
         given |= {
-            variant.graph(),
-            f"{variant.graph()}.data",
-        }  # the graph with stages reads the weights of the main graph
+        # The tapped graph shares the main graph's weights.
+        given |= {variant.graph(), f"{variant.graph()}.data"}
     given |= {
         name.removesuffix(".xml") + ".bin"
         for name in given
