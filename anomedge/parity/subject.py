@@ -123,7 +123,6 @@ def _graphs(bundle: Bundle, plan: Plan) -> dict[str, str]:
             kind.file_of(variant, plan.options(runtime, stages=True)),
         }
     if any(name.endswith(".onnx") for name in given):
-        given |= {
         # The tapped graph shares the main graph's weights.
         given |= {variant.graph(), f"{variant.graph()}.data"}
     given |= {
