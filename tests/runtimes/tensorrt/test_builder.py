@@ -102,6 +102,13 @@ def test_options_out_of_range(new, graph, wrong):
         made(graph(), **wrong)
 
 
+def test_threads_are_those_of_the_builder(trt, graph):
+    made(graph())
+    assert "Builder.max_threads" not in trt.journal
+    made(graph(), threads=3)
+    assert "Builder.max_threads" in trt.journal
+
+
 def test_an_accelerator_is_used_where_there_is_one(trt, graph):
     fixed = {
         "inputs": {"frames": ["UINT8", [2, 4, 6, 3]]},
