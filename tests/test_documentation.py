@@ -110,3 +110,22 @@ def parse(words: list[str]) -> None:
 def test_pages_have_commands_and_python():
     assert len(COMMANDS) > 30
     assert any(block.language == "python" for block in blocks(PAGES[0]))
+
+
+def test_every_decision_is_listed():
+    folder = ROOT / "docs" / "decisions"
+    listed = (folder / "README.md").read_text(encoding="utf-8")
+    pages = [page.name for page in folder.glob("0*.md")]
+    assert len(pages) > 14
+    assert [name for name in pages if f"({name})" not in listed] == []
+
+
+@pytest.mark.parametrize(
+    "page",
+    sorted((ROOT / "docs" / "decisions").glob("0*.md")),
+    ids=lambda page: page.stem[:4],
+)
+def test_decisions_have_context_decision_and_consequences(page):
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith(f"# {page.name[:4]}: ")
+    assert {"context", "decision", "consequences"} <= headings(text)
