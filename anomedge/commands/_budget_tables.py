@@ -1,4 +1,4 @@
-"""What `anomedge inspect MODEL --device` shows."""
+"""Tables and JSON of `anomedge inspect MODEL --device`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["content", "shown"]
 def content(
     budget: Budget, device: Device, suggestions: Sequence[str]
 ) -> dict[str, Any]:
-    """As JSON."""
+    """Return the budget, the device and the suggestions as JSON content."""
     return budget.to_json(device) | {
         "device": device.model_dump(mode="json"),
         "suggestions": list(suggestions),
@@ -28,7 +28,14 @@ def content(
 def shown(
     budget: Budget, device: Device, suggestions: Sequence[str], assumed: bool
 ) -> list[Any]:
-    """For people. `assumed` says that nobody gave the frame's size."""
+    """Return the parts to print.
+
+    Args:
+        budget: costs of the model.
+        device: the device.
+        suggestions: changes that reduce the costs.
+        assumed: whether the frame size is a default.
+    """
     return [
         _device(device),
         _sources(device),
@@ -174,7 +181,7 @@ def _stages(budget: Budget, device: Device, assumed: bool) -> Table:
 
 
 def _limit(budget: Budget, device: Device) -> str:
-    """What the limit is, and what it is not."""
+    """Return the arithmetic limit and its meaning."""
     total, through = budget.milliseconds(device), budget.without_cache(device)
     return (
         f"limit: {total:.3g} ms a frame, {1000 / total:,.1f} frames a second; {through:.3g} ms where no cache keeps values.\n"

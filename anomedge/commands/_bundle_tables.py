@@ -1,4 +1,4 @@
-"""The tables of `anomedge inspect`."""
+"""Tables of `anomedge inspect` for bundles and models."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 
 
 def contract(bundle: Bundle) -> Table:
-    """What a bundle takes, gives, and is made of."""
+    """Return the table of a bundle's detector, input, outputs, variants, versions and licences."""
     manifest = bundle.manifest
     geometry = manifest.geometry
     table = _plain_table()
@@ -77,7 +77,7 @@ def contract(bundle: Bundle) -> Table:
 
 
 def files(bundle: Bundle) -> Table:
-    """Its files, the golden frames in one row."""
+    """Return the table of a bundle's files; golden frames share one row."""
     table = Table(
         "file", "size", "SHA-256", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
@@ -102,7 +102,7 @@ def files(bundle: Bundle) -> Table:
 
 
 def certificates(stored: Sequence[StoredCertificate]) -> Any:
-    """What was proven of it, and what is no proof of it."""
+    """Return the table of a bundle's certificates, invalid ones included."""
     if not stored:
         return "no certificate: nothing was proven of this copy yet (anomedge verify)"
     table = Table(
@@ -134,7 +134,7 @@ def certificates(stored: Sequence[StoredCertificate]) -> Any:
 
 
 def ranges(found: Sequence[Range]) -> Table:
-    """How far what the fp16 graph holds goes, and what it would be for float16 to hold the rest."""
+    """Return the table of value ranges of all quantities that are, or may become, float16."""
     table = Table(
         "float16", "quantity", "seen", "proven", "least", "verdict",
         title=f"seen: on pictures, or stored; proven: for features up to {SAFETY:.0f} times those seen; float16 ends at {LARGEST:.0f}",
@@ -155,7 +155,7 @@ def ranges(found: Sequence[Range]) -> Table:
 
 
 def stages(precision: str, parts: Sequence[StageAnatomy]) -> Table:
-    """What its graph is made of."""
+    """Return the table of a graph's stages: shapes, nodes, weights, operators."""
     table = Table(
         f"{precision} stage",
         "shape",
@@ -186,7 +186,7 @@ def stages(precision: str, parts: Sequence[StageAnatomy]) -> Table:
 
 
 def model(content: Mapping[str, Any]) -> Table:
-    """What a model is, from the JSON of `inspect`."""
+    """Return the table of a model's properties, given the JSON content of `inspect`."""
     config, decision, card = (
         content["config"],
         content["decision"],
@@ -233,7 +233,7 @@ def model(content: Mapping[str, Any]) -> Table:
 
 
 def tensors(found: Sequence[Mapping[str, Any]]) -> Table:
-    """The detector's own tensors one by one, the backbone's in one row."""
+    """Return the table of a model's tensors; those of the backbone share one row."""
     table = Table(
         "tensor",
         "shape",

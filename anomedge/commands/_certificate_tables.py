@@ -15,7 +15,7 @@ _CLAUSES = {"contract": "clauses kept", "bundle": "statements hold"}
 
 
 def show_certificate(certificate: Certificate) -> None:
-    """Print tables for people: one row per cell, one row per check, then the verdict."""
+    """Print a table of cells, a table of checks, and the verdict."""
     console = wide_console()
     for table in (_cell_table(certificate), _check_table(certificate)):
         console.print(table)
@@ -107,8 +107,13 @@ def _check_table(certificate: Certificate) -> Table:
     return table
 
 
+<<<<<<< HEAD
 def _copy(proven: Cell | CheckResult) -> str:
     """Which of the graphs it was."""
+=======
+def _copy(proven: Cell | Check) -> str:
+    """Return the runtime and, unless fp32, the precision."""
+>>>>>>> 01bf6e1 (Commands and demonstration in plain technical English; targets and devices in help texts come from their folders)
     return proven.runtime + (
         "" if proven.precision == "fp32" else f" {proven.precision}"
     )
@@ -137,7 +142,7 @@ def _short(value: float | None) -> str:
 
 
 def _auroc(value: float | None, change: float | None) -> str:
-    """The copy's own, and how far it moved from the original's where it did."""
+    """Format the copy's AUROC and, if it differs from the original's, the difference."""
     if value is None:
         return "-"
     return f"{value:.4f}" if not change else f"{value:.4f}\n({change:+.0e})"

@@ -9,7 +9,7 @@ __all__ = ["threshold_lines"]
 
 
 def threshold_lines(bundle: Bundle, local: LocalSettings | None) -> list[str]:
-    """For people: the thresholds in force and where they came from."""
+    """Return lines of text on the thresholds in force and their origin."""
     manifest, origin = bundle.manifest.decision, bundle.manifest.decision.origin
     rule = f"false-alarm rate {origin.rate:g}" if origin.rate else "best F1"
     aimed = f"{rule} on {origin.normal} normal and {origin.anomalous} anomalous pictures ({origin.source})"

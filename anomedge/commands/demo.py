@@ -1,9 +1,10 @@
-"""anomedge demo: the whole job on real pictures, without a network or a camera."""
+"""anomedge demo: fit, export, prove and inspect on photographs, without a network or a camera."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
@@ -12,7 +13,11 @@ from rich.table import Table
 from anomedge.commands._arguments import parse_size
 from anomedge.commands._certificate_tables import show_certificate
 from anomedge.commands._console import SafeConsole
+from anomedge.demo.textures import TEXTURES, PictureSet
 from anomedge.files import canonical_json
+
+if TYPE_CHECKING:
+    from anomedge.demo.run import Outcome
 
 EXAMPLE = "anomedge demo -o demo-out"
 
@@ -28,7 +33,9 @@ def demo(
             help="Folder for pictures, models, bundles and overlays.",
         ),
     ] = Path("demo-out"),
-    texture: Annotated[str, Option(help="brick, grass or gravel.")] = "gravel",
+    texture: Annotated[
+        str, Option(help=f"One of: {', '.join(TEXTURES)}.")
+    ] = "gravel",
     frame: Annotated[str, Option(help="HxW of the pictures.")] = "480x640",
     seed: Annotated[
         int, Option(help="The same seed makes the same pictures.")
@@ -39,7 +46,6 @@ def demo(
 ) -> None:
     """Fit, export, prove and inspect with PaDiM and PatchCore on texture photographs."""
     from anomedge.demo.run import run
-    from anomedge.demo.textures import PictureSet
 
     console = SafeConsole(stderr=as_json)
     outcomes = run(
@@ -56,6 +62,17 @@ def demo(
         ]
         typer.echo(canonical_json(rows), nl=False)
         return
+    for outcome in outcomes:
+        console.rule(outcome.detector, align="left")
+        show_certificate(outcome.certificate)
+    console.print(_table(outcomes))
+    for outcome in outcomes:
+        console.print(
+            f"look at {outcome.sheet}; try: anomedge predict {outcome.bundle} {output / 'pictures' / 'test'}"
+        )
+
+
+def _table(outcomes: Sequence[Outcome]) -> Table:
     table = Table(
         "detector",
         "runtime",
@@ -67,30 +84,30 @@ def demo(
         box=box.SIMPLE_HEAD,
     )
     for outcome in outcomes:
-        console.rule(outcome.detector, align="left")
-        show_certificate(outcome.certificate)
         for runtime, milliseconds in outcome.milliseconds.items():
-            cells = [
-                cell
-                for cell in outcome.certificate.cells
-                if cell.runtime == runtime
-            ]
-            worst = max(max(cell.score_error, cell.map_error) for cell in cells)
-            ranks = [
-                f"{rank:.4f}" if rank is not None else "-"
-                for rank in (cells[0].image_auroc, cells[0].pixel_auroc)
-            ]
-            flips = str(sum(len(cell.flips) for cell in cells))
             table.add_row(
                 outcome.detector,
                 runtime,
-                *ranks,
-                flips,
-                f"{worst:.1e}",
+                *_figures(outcome, runtime),
                 f"{milliseconds:.1f}",
             )
-    console.print(table)
-    for outcome in outcomes:
-        console.print(
-            f"look at {outcome.sheet}; try: anomedge predict {outcome.bundle} {output / 'pictures' / 'test'}"
-        )
+    return table
+
+
+def _figures(outcome: Outcome, runtime: str) -> list[str]:
+    """Return image AUROC, pixel AUROC, number of flips and worst error of a runtime."""
+    cells = [
+        cell for cell in outcome.certificate.cells if cell.runtime == runtime
+    ]
+    flips = sum(len(cell.flips) for cell in cells)
+    worst = max(max(cell.score_error, cell.map_error) for cell in cells)
+    return [
+        _auroc(cells[0].image_auroc),
+        _auroc(cells[0].pixel_auroc),
+        str(flips),
+        f"{worst:.1e}",
+    ]
+
+
+def _auroc(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

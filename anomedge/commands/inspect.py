@@ -1,4 +1,4 @@
-"""anomedge inspect: what a model or a bundle says of itself, and what a model would cost on a device."""
+"""anomedge inspect: show the content of a model or a bundle, or the estimated costs of a model on a device."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from anomedge.budget import available as available_devices
 from anomedge.budget import load as load_device
 from anomedge.budget.summary import budget_of
 from anomedge.bundle import Bundle
@@ -42,14 +43,14 @@ def inspect(
     device: Annotated[
         str | None,
         Option(
-            help="Of a model, before any export: sizes, memory, work and the arithmetic limit on jetson-orin-nano, "
-            "jetson-agx-orin, intel-n100, ... or on a board of your own, described in a .json file; and what to change."
+            help="Estimate the costs of a model before its export: sizes, memory, arithmetic and its time limit, with "
+            f"suggestions. DEVICE: {', '.join(available_devices())}; or a .json file that describes your board."
         ),
     ] = None,
     frame: Annotated[
         str | None,
         Option(
-            help="With --device: HxW of the camera's frames; 1080x1920 when not given."
+            help="With --device: HxW of the camera's frames; 1080x1920 by default."
         ),
     ] = None,
     batch: Annotated[
@@ -57,16 +58,16 @@ def inspect(
         Option(
             min=1,
             max=4096,
-            help="With --device: frames at once; 1 when not given.",
+            help="With --device: batch size; 1 by default.",
         ),
     ] = None,
     as_json: Annotated[
         bool, Option("--json", help="Print everything as JSON.")
     ] = False,
 ) -> None:
-    """Show what is inside a bundle or a model: contract, sizes, thresholds and their origin, certificates, stages.
+    """Show the content of a bundle or a model: contract, sizes, thresholds and their origin, certificates, stages.
 
-    With --device: what a model would cost there.
+    With --device, estimate the costs of a model on that device.
     """
     if device is None and (frame is not None or batch is not None):
         raise InputError(
@@ -170,9 +171,9 @@ def _budget(
         "detector": model.pipeline.name,
     } | budget_tables.content(budget, device, advice)
     config = model.pipeline.config
-    what = f"{path}: {model.pipeline.name} on {config.backbone}, layers {', '.join(config.layers)}\n"
+    title = f"{path}: {model.pipeline.name} on {config.backbone}, layers {', '.join(config.layers)}\n"
     return content, [
-        what,
+        title,
         *budget_tables.shown(budget, device, advice, assumed=frame is None),
     ]
 

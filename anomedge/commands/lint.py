@@ -1,4 +1,4 @@
-"""anomedge lint: will the graphs build on their target, before anybody touches the device?"""
+"""anomedge lint: check whether graphs build on their target, without the device."""
 
 from __future__ import annotations
 
@@ -25,41 +25,51 @@ _INDENT = " " * 11
 Option = typer.Option
 
 
+def _target_names() -> list[str]:
+    """Return the names of the target files, without importing the lint, which needs onnx."""
+    folder = Path(__file__).parents[1] / "lint" / "targets"
+    return sorted(path.stem for path in folder.glob("*.json"))
+
+
 def lint(
     path: Annotated[Path, typer.Argument(help="Bundle, or an .onnx file.")],
     target: Annotated[
         list[str] | None,
         Option(
-            help="tensorrt-8.6, -10.3, -10.13, -10.16, -11.4 (or 10.3, ...), rtx, openvino-cpu, openvino-gpu, "
-            "openvino-npu, or a .json file like theirs; several after one name; all when not given."
+            help=f"One or several of: {', '.join(_target_names())}; or a .json file in the same format. TensorRT releases "
+            "may be given as numbers, such as 10.3. All by default."
         ),
     ] = None,
     batch: Annotated[
         int,
         Option(
-            min=1, max=4096, help="Largest batch, where a graph leaves it open."
+            min=1,
+            max=4096,
+            help="Largest batch, for graphs with an open batch.",
         ),
     ] = _BATCH,
     tables: Annotated[
         bool,
         Option(
             "--tables",
-            help="Only tables: run no vendor's parser, though it is here.",
+            help="Check by tables only; run no vendor's parser.",
         ),
     ] = False,
     timeout: Annotated[
         int,
-        Option(min=1, help="Seconds for each vendor's parser and each graph."),
+        Option(
+            min=1,
+            help="Time limit of each vendor's parser for each graph, in seconds.",
+        ),
     ] = 600,
     as_json: Annotated[
         bool, Option("--json", help="Print everything as JSON.")
     ] = False,
 ) -> None:
-    """Say which nodes a target will not build or computes otherwise, by which rule, and what to write instead.
+    """List the nodes that a target refuses or computes differently, with the rule, its source and a replacement.
 
-    Rules are tabulated from the makers' documents. Where tensorrt_rtx or openvino is installed, its own parser runs
-    too, for rtx and openvino-cpu. Exit code 3: a target that was asked for refuses a graph; without --target it is an
-    overview, which ends with 0.
+    Rules come from the vendors' documents. If tensorrt_rtx or openvino is installed, its parser runs too, for rtx and
+    openvino-cpu. Exit code 3: a target given with --target refuses a graph. Without --target, the exit code is 0.
     """
     from anomedge.lint import examine
 
@@ -83,7 +93,7 @@ def lint(
 
 
 def _show(path: Path, report: LintReport) -> None:
-    """For people, in lines that fit the terminal."""
+    """Print the report, wrapped to the width of the terminal."""
     width = max(60, min(Console().width, 120))
     files = ", ".join(report.graphs)
     _write(
@@ -132,7 +142,7 @@ def _show_target(target: Target, report: LintReport, width: int) -> None:
 def _grouped(
     findings: list[Finding],
 ) -> dict[tuple[str, str], dict[str, tuple[Finding, list[str]]]]:
-    """Errors first, then by rule; what several graphs have in common once, with their names."""
+    """Group findings by severity, errors first, and rule; merge equal findings of several graphs."""
     groups: dict[tuple[str, str], dict[str, tuple[Finding, list[str]]]] = {}
     for finding in sorted(findings, key=lambda finding: finding.severity):
         group = groups.setdefault((finding.severity, finding.rule), {})
@@ -141,12 +151,12 @@ def _grouped(
     return groups
 
 
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _evidence(target: Target, runs: list[VendorRun]) -> list[str]:
-    """What was really run, and what was not."""
+    """Describe which vendor parsers ran, and why others did not."""
     done = [run for run in runs if run.steps]
     lines = []
     for tool in dict.fromkeys(f"{run.tool} {run.version}" for run in done):

@@ -1,4 +1,4 @@
-"""anomedge predict: pictures in, verdicts and heat maps out."""
+"""anomedge predict: inspect pictures; write labels, scores and heat maps."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def predict(
     pictures: Annotated[
         Path,
         typer.Argument(
-            help="A picture, or a folder of them, of the bundle's frame size."
+            help="A picture of the bundle's frame size, or a folder of such pictures."
         ),
     ],
     output: Annotated[
@@ -56,7 +56,7 @@ def predict(
             help="Draw a heat map over each picture.",
         ),
     ] = True,
-    batch: Annotated[int, Option(min=1, help="Pictures at once.")] = 1,
+    batch: Annotated[int, Option(min=1, help="Batch size.")] = 1,
     runtime: Runtime = None,
     device: Device = None,
     precision: Precision = "fp32",
@@ -73,7 +73,7 @@ def predict(
     """
     listing = _list_pictures(pictures)
     opened = Bundle.open(bundle)
-    _make(output, pictures)
+    _create_output(output, pictures)
     _print_notes(opened, listing)
     drawn = (
         Overlays(output / "overlays", map(listing.name, listing.pictures))
@@ -93,8 +93,9 @@ def predict(
         try:
             for start in track(starts, "inspecting", total=len(starts)):
                 run.inspect(listing.pictures[start : start + batch])
-                if (said := inspector.changed()) is not None:
-                    warnings.warn(said, stacklevel=2)
+                message = inspector.changed()
+                if message is not None:
+                    warnings.warn(message, stacklevel=2)
         finally:
             run.close()
             _print(run.rows, as_json)
@@ -226,7 +227,7 @@ def _local_note(bundle: Bundle, local: LocalSettings) -> str:
     )
 
 
-def _make(output: Path | None, pictures: Path) -> None:
+def _create_output(output: Path | None, pictures: Path) -> None:
     if output is None:
         return
     if pictures.is_dir() and output.resolve().is_relative_to(

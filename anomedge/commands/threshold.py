@@ -1,4 +1,4 @@
-"""anomedge threshold: see, set or recalibrate the thresholds that decide on this device."""
+"""anomedge threshold: show, set or recalibrate the thresholds of a bundle on this device."""
 
 from __future__ import annotations
 
@@ -28,16 +28,14 @@ Option = typer.Option
 
 
 def threshold(
-    bundle: Annotated[
-        Path, typer.Argument(help="Bundle whose thresholds are meant.")
-    ],
+    bundle: Annotated[Path, typer.Argument(help="Bundle.")],
     normal: Annotated[
         Path | None,
         Option(help="Recalibrate from this folder of normal pictures."),
     ] = None,
     rate: Annotated[
         float | None,
-        Option(help="False-alarm rate to aim at (0.01), with --normal."),
+        Option(help="Target false-alarm rate, with --normal; 0.01 by default."),
     ] = None,
     value: Annotated[
         float | None, Option("--set", help="Set the threshold of the score.")
@@ -47,12 +45,12 @@ def threshold(
         Option("--set-pixel", help="Set the threshold of the anomaly map."),
     ] = None,
     reset: Annotated[
-        bool, Option("--reset", help="Back to the thresholds of the manifest.")
+        bool, Option("--reset", help="Restore the thresholds of the manifest.")
     ] = False,
     dry_run: Annotated[
         bool,
         Option(
-            "--dry-run", help="Say what would be written, and write nothing."
+            "--dry-run", help="Show the new thresholds without writing them."
         ),
     ] = False,
     runtime: Runtime = None,
@@ -63,7 +61,7 @@ def threshold(
         bool, Option("--json", help="Print the thresholds as JSON.")
     ] = False,
 ) -> None:
-    """Show a bundle's thresholds, set them, or recalibrate them on normal pictures; changes go into local.json."""
+    """Show a bundle's thresholds, set them, or recalibrate them on normal pictures; changes are stored in local.json."""
     by_hand = value is not None or pixel is not None
     if (normal is not None) + by_hand + reset > 1:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Run the whole job for both detectors: make pictures, fit, export, prove, look, and time the runtimes."""
+"""Run the demonstration: write pictures; fit, export and prove both detectors; draw overlays; time the runtimes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MARKER = ".anomedge-demo"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one detector came to: its bundle, the proof, the sheet of overlays, milliseconds by runtime."""
+    """Result of one detector: bundle, certificate, sheet of overlays, and milliseconds per frame by runtime."""
 
     detector: str
     bundle: Path
@@ -43,22 +43,23 @@ class Outcome:
 
 
 def run(
-    output: Path, pictures: PictureSet, say: Callable[[str], None] = print
+    output: Path, pictures: PictureSet, report: Callable[[str], None] = print
 ) -> list[Outcome]:
-    """Do it all below `output`, replacing what an earlier run left there."""
+    """Run the demonstration in the folder `output`; replace the results of an earlier run."""
     folder = output / "pictures"
-    say(
+    report(
         f"1. pictures: crops of the photograph '{pictures.texture}', defects planted, in {folder}"
     )
     _make_room(output)
     write_pictures(folder, pictures)
     return [
-        _one(detector, output, folder, pictures, say) for detector in DETECTORS
+        _one(detector, output, folder, pictures, report)
+        for detector in DETECTORS
     ]
 
 
 def _make_room(output: Path) -> None:
-    """Remove an earlier run's pictures, and nothing that is not an earlier run's."""
+    """Remove the pictures of an earlier run; refuse a folder with other files."""
     output.mkdir(parents=True, exist_ok=True)
     marker = output / _MARKER
     if any(output.iterdir()) and not marker.is_file():
@@ -75,13 +76,13 @@ def _one(
     output: Path,
     folder: Path,
     pictures: PictureSet,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> Outcome:
     model, target = (
         output / f"{detector}.safetensors",
         output / f"{detector}.anomedge",
     )
-    say(
+    report(
         f"2. fit {detector} to {pictures.train} pictures, threshold from {pictures.held_back} others"
     )
     options = FitOptions(
@@ -92,7 +93,7 @@ def _one(
         seed=pictures.seed,
     )
     save(fit(detector, folder / "train", options), model, force=True)
-    say(
+    report(
         f"3. export {detector} for frames of {pictures.frame[0]}x{pictures.frame[1]} and prove it against eager Torch"
     )
     certificate = export(
@@ -102,7 +103,7 @@ def _one(
             frame=pictures.frame, golden=[folder / "test"], force=True
         ),
     )
-    say(f"4. inspect with {target}")
+    report(f"4. inspect with {target}")
     runtimes = list(dict.fromkeys(cell.runtime for cell in certificate.cells))
     sheet = output / f"{detector}-overlays.png"
     shown = _examples(read_folder(folder / "test"))
@@ -117,7 +118,7 @@ def _one(
 
 
 def _examples(pictures: list[Picture]) -> list[Picture]:
-    """The first picture of each kind."""
+    """Return the first picture of each kind."""
     kinds = {
         picture.name.split("/")[0]: picture for picture in reversed(pictures)
     }
@@ -127,12 +128,15 @@ def _examples(pictures: list[Picture]) -> list[Picture]:
 def _write_sheet(
     path: Path, target: Path, pictures: list[Picture], runtimes: list[str]
 ) -> None:
-    """One row a picture: the frame, then each runtime's map over it."""
+    """Write a sheet with one row per picture: the frame, then each runtime's overlay."""
     columns = [[_titled(picture.frame(), picture.name) for picture in pictures]]
     for runtime in runtimes:
         with Inspector.open(target, runtime=runtime) as inspector:
             columns.append(
-                [_seen(inspector, picture, runtime) for picture in pictures]
+                [
+                    _overlay_of(inspector, picture, runtime)
+                    for picture in pictures
+                ]
             )
     sheet = np.concatenate(
         [np.concatenate(column, axis=0) for column in columns], axis=1
@@ -140,7 +144,7 @@ def _write_sheet(
     Image.fromarray(sheet).save(path)
 
 
-def _seen(inspector: Inspector, picture: Picture, runtime: str) -> Frame:
+def _overlay_of(inspector: Inspector, picture: Picture, runtime: str) -> Frame:
     frame = picture.frame()
     (result,) = inspector.predict_batch([frame])
     geometry = inspector.bundle.manifest.geometry
@@ -168,7 +172,7 @@ def _titled(frame: Frame, text: str) -> Frame:
 def _milliseconds(
     target: Path, frame: Frame, runtimes: list[str]
 ) -> dict[str, float]:
-    """Median time of one frame, the runtimes taking turns so that their ratio holds."""
+    """Return the median time of one frame by runtime; runtimes alternate, so that their ratio is reliable."""
     bundle = Bundle.open(target)
     inspectors = {
         runtime: Inspector.open(bundle, runtime=runtime) for runtime in runtimes

@@ -25,7 +25,7 @@ _CROP_SHARE = 0.2  # of the photograph's side: the crop's height
 
 @dataclass(frozen=True)
 class Band:
-    """Rows of the photograph that one purpose may use."""
+    """Rows of the photograph that are reserved for one purpose."""
 
     name: str
     top: int
@@ -41,7 +41,7 @@ BANDS = {
 
 @dataclass(frozen=True)
 class PictureSet:
-    """How many pictures of which texture, in which size; the same seed gives the same pixels.
+    """Numbers of pictures, texture and size; the same seed gives the same pixels.
 
     Args:
         frame: height and width.
@@ -58,7 +58,7 @@ class PictureSet:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse textures that are not there."""
+        """Refuse an unknown texture."""
         if self.texture not in TEXTURES:
             raise InputError(
                 f"got texture {self.texture!r}; expected one of: {', '.join(TEXTURES)}"
@@ -134,7 +134,7 @@ def _crop(
     frame: tuple[int, int],
     generator: np.random.Generator,
 ) -> Frame:
-    """A random crop of the band, enlarged to the frame (bilinear) with a little light of its own; RGB."""
+    """Return a random crop of the band in RGB, enlarged to the frame (bilinear), with random brightness."""
     height = round(photograph.shape[0] * _CROP_SHARE)
     width = min(round(height * frame[1] / frame[0]), photograph.shape[1])
     top = int(generator.integers(band.top, band.bottom - height + 1))
@@ -150,7 +150,7 @@ def _crop(
 def _patch(
     frame: Frame, other: Frame, generator: np.random.Generator
 ) -> tuple[Frame, Mask]:
-    """Another texture within an ellipse, blended over its rim."""
+    """Blend another texture into an ellipse."""
     distance = _ellipse(frame.shape[:2], generator, 0.10, 0.18)
     share = np.clip((1.1 - distance) / 0.2, 0, 1)[..., None]
     return _mixed(frame, other.astype(np.float64), share), distance < 1
@@ -159,7 +159,7 @@ def _patch(
 def _scratch(
     frame: Frame, _: Frame, generator: np.random.Generator
 ) -> tuple[Frame, Mask]:
-    """A bright thin line across part of the frame."""
+    """Draw a thin bright line across part of the frame."""
     y, x = np.indices(frame.shape[:2]).astype(np.float64)
     side = min(frame.shape[:2])
     angle, length = (
@@ -182,7 +182,7 @@ def _scratch(
 def _blur(
     frame: Frame, _: Frame, generator: np.random.Generator
 ) -> tuple[Frame, Mask]:
-    """A region out of focus."""
+    """Blur a region."""
     distance = _ellipse(frame.shape[:2], generator, 0.16, 0.24)
     sigma = 0.035 * min(frame.shape[:2])
     size = 2 * int(3 * sigma) + 1
@@ -198,7 +198,7 @@ def _blur(
 def _hole(
     frame: Frame, _: Frame, generator: np.random.Generator
 ) -> tuple[Frame, Mask]:
-    """A dark hole with a soft rim."""
+    """Draw a dark hole with a soft rim."""
     distance = _ellipse(frame.shape[:2], generator, 0.06, 0.11)
     return _mixed(
         frame,
@@ -215,7 +215,7 @@ DEFECTS: dict[str, Plant] = {
     "blur": _blur,
     "hole": _hole,
 }
-"""Kinds of defect: from a normal frame and one of another texture to the defective frame and where it is."""
+"""Functions by kind of defect: from a normal frame and a frame of another texture to the defective frame and its mask."""
 
 
 def _ellipse(
@@ -224,7 +224,7 @@ def _ellipse(
     least: float,
     most: float,
 ) -> np.ndarray:
-    """Distance from a random ellipse's middle, 1 on its rim; half axes as shares of the shorter side."""
+    """Return each pixel's distance from the centre of a random ellipse, 1 on its rim; half axes are shares of the shorter side."""
     y, x = np.indices(shape[:2]).astype(np.float64)
     side = min(shape[:2])
     cy, cx = (generator.uniform(0.3, 0.7) * n for n in shape[:2])
