@@ -107,13 +107,8 @@ def _check_table(certificate: Certificate) -> Table:
     return table
 
 
-<<<<<<< HEAD
 def _copy(proven: Cell | CheckResult) -> str:
-    """Which of the graphs it was."""
-=======
-def _copy(proven: Cell | Check) -> str:
     """Return the runtime and, unless fp32, the precision."""
->>>>>>> 01bf6e1 (Commands and demonstration in plain technical English; targets and devices in help texts come from their folders)
     return proven.runtime + (
         "" if proven.precision == "fp32" else f" {proven.precision}"
     )
