@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from anomedge.bundle import Bundle, write_local
-from anomedge.commands import _results
+from anomedge.commands import _result_files
 from anomedge.commands._result_files import (
     Format,
     Overlays,
@@ -304,7 +304,7 @@ def test_overlays_that_cannot_be_written_are_named_and_cost_no_result(
     def full(*_, **__):
         raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
 
-    monkeypatch.setattr(_results.Image.Image, "save", full)
+    monkeypatch.setattr(_result_files.Image.Image, "save", full)
     assert run("predict", part, folder, "-o", tmp_path / "out") == 2
     said = capfd.readouterr().err
     assert (
