@@ -115,7 +115,7 @@ def node_of(graph: Graph, fault: Fault) -> tuple[str, str, str]:
 
 
 def _candidates(graph: Graph, fault: Fault) -> Iterator[Node]:
-    """Yield the node of the fault's name, then those whose name or operator its text contains."""
+    """Yield the node of the fault's name, then nodes with a name or operator in its text."""
     for node in graph.nodes:
         if fault.node and node.name == fault.node:
             yield node

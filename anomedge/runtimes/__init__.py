@@ -66,7 +66,7 @@ def spellings() -> list[str]:
 
 
 def installed() -> list[str]:
-    """Return the names of the runtimes whose vendor is installed here."""
+    """Return the names of the runtimes with an installed vendor package."""
     found = available().items()
     return [name for name, runtime in found if runtime.is_installed()]
 

@@ -1,4 +1,4 @@
-"""External tensors of an ONNX graph: find tensors whose values lie in other files and embed the values.
+"""External tensors of an ONNX graph: find tensors with values in other files and embed the values.
 
 Vendors would open such files by name and map them, without any check of their hashes. Here every file is read once, and
 the vendor gets a graph with the values embedded. Needs numpy only.
@@ -47,7 +47,7 @@ _TYPES = {
 
 
 class External(NamedTuple):
-    """A tensor whose values lie in a file.
+    """A tensor with values in a file.
 
     Attributes:
         name, type, shape: as stated by the graph; the type is ONNX's type number.

@@ -180,7 +180,7 @@ class GraphContent:
 
         Raises:
             ValueError: the graph is too large, or a file is shorter than the graph states.
-            BundleError: a bundle's graph still refers to a file, whose content the vendor would read unchecked.
+            BundleError: a bundle's graph still refers to a file, which the vendor would read unchecked.
         """
         if not self.fits_in_one_piece:
             raise ValueError(

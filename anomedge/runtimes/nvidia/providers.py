@@ -62,7 +62,7 @@ class ProviderRequest:
         inputs: inputs of the graph; TensorRT builds for a range of batches if
             the first axis is free.
         options: the user's options.
-        version: version of ONNX Runtime, whose engines no other release reads.
+        version: version of ONNX Runtime; no other release reads its engines.
     """
 
     provider: str

@@ -65,8 +65,8 @@ class EngineCache:
         """Return the engine of these facts, or None.
 
         An engine of a wider range of batches is accepted, unless `exact` is set or
-        the typical batch differs from the smallest. An engine whose bytes have
-        changed is never returned.
+        the typical batch differs from the smallest. An engine with changed
+        bytes is never returned.
         """
         for folder in self.folders:
             for path in self._candidates(folder, facts, batches, exact):
