@@ -4,8 +4,10 @@
 not a skip.
 """
 
+import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -85,17 +87,45 @@ def tiny_options(pictures: Path, **more) -> FitOptions:
     return FitOptions(**(given | more))
 
 
+def detectors_to_build() -> list[str]:
+    """Order that lets two worker processes start with different detectors."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    shift = int(worker) % len(DETECTORS)
+    return [*DETECTORS[shift:], *DETECTORS[:shift]]
+
+
+def build_once(factory, name: str, build) -> Path:
+    """Build a folder in one worker process; copy it in each.
+
+    A copy, because tests may write into their own.
+    """
+    root = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    built, complete = root / name, root / f"{name}.complete"
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not complete.exists():
+            shutil.rmtree(built, ignore_errors=True)
+            built.mkdir()
+            build(built)
+            complete.touch()
+    return Path(shutil.copytree(built, factory.mktemp("own") / name))
+
+
 @pytest.fixture(scope="session")
 def model_paths(pictures, tmp_path_factory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("models")
-    paths = {}
-    for detector in DETECTORS:
+    def build(folder):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SmallSampleWarning)
             fitted = fit(detector, pictures / "train", tiny_options(pictures))
+        save(fitted, folder / f"{detector}.safetensors")
+
+    paths = {}
+    for detector in detectors_to_build():
+        folder = build_once(tmp_path_factory, f"model-{detector}", build)
         paths[detector] = folder / f"{detector}.safetensors"
-        save(fitted, paths[detector])
-    return paths
+    return {detector: paths[detector] for detector in DETECTORS}
 
 
 @pytest.fixture(scope="session")
@@ -105,16 +135,18 @@ def models(model_paths) -> dict[str, Model]:
 
 @pytest.fixture(scope="session")
 def bundle_paths(model_paths, pictures, tmp_path_factory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("bundles")
-    for detector, path in model_paths.items():
+    def build(folder):
         export(
-            path,
+            model_paths[detector],
             folder / f"{detector}.anomedge",
             ExportOptions(frame=FRAME, golden=[pictures / "test"]),
         )
-    return {
-        detector: folder / f"{detector}.anomedge" for detector in model_paths
-    }
+
+    paths = {}
+    for detector in detectors_to_build():
+        folder = build_once(tmp_path_factory, f"bundle-{detector}", build)
+        paths[detector] = folder / f"{detector}.anomedge"
+    return {detector: paths[detector] for detector in DETECTORS}
 
 
 @pytest.fixture(scope="session")

@@ -593,16 +593,8 @@ def in_a_namespace(
     )
 
 
-@pytest.mark.parametrize(
-    "size",
-    [
-        "64k",
-        *(
-            pytest.param(size, marks=pytest.mark.slow)
-            for size in ("1m", "9m", "12800k")
-        ),
-    ],
-)
+@pytest.mark.slow  # by default test_a_limit_on_file_sizes_reads_as_no_space
+@pytest.mark.parametrize("size", ["64k", "1m", "9m", "12800k"])
 def test_a_full_disk(model_paths, tmp_path, size):
     """Sizes at which the ONNX graph, the IR or the golden frames are what no longer fits (the bundle has 13.5 MB)."""
     done = in_a_namespace(
