@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML page of a bundle, to print and to hand on. Needs the extra `report`."""
+"""Report: one self-contained HTML page about a bundle; needs extra `report`."""
 
 from anomedge.report.content import Request
 from anomedge.report.page import write_report

@@ -1,4 +1,4 @@
-"""Everything the report says, collected as plain values: the proof is run again, nothing is taken on trust."""
+"""Collect the content of a report; the proof is run again for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from anomedge.parity import Certificate, Outputs, Plan, Reference, prove
 from anomedge.parity.certificate import ORIGINALS, CheckResult, Tolerance
 from anomedge.parity.outputs import collect
 from anomedge.parity.stored import StoredCertificate, stored_certificates
-from anomedge.report.pictures import Shown, select, show
+from anomedge.report.pictures import ShownPicture, select, show
 from anomedge.report.scores import Scores, scores_of
 from anomedge.threshold import Decision
 from anomedge.verification import reference_of
@@ -29,15 +29,16 @@ MOST_PICTURES = 24
 
 @dataclass(frozen=True)
 class Request:
-    """What a report is asked for.
+    """Options of a report.
 
     Args:
         model: compare with eager Torch on this model, on the host.
-        images: folders of pictures; without them and a model, the golden frames are used.
-        pictures: how many to show, 0 to 24.
-        rounds: of the measurement of latency; 0 leaves it out.
-        command: what to type for this report, for its last line.
-        now: when the report is made; the clock's when None.
+        images: folders of pictures; without images and model, the golden frames
+            are used.
+        pictures: number of pictures to show, 0 to 24.
+        rounds: rounds of the latency measurement; 0 skips it.
+        command: command line that writes this report, for its last line.
+        now: date and time of the report; the current time if None.
     """
 
     model: Path | None = None
@@ -50,7 +51,7 @@ class Request:
 
 @dataclass(frozen=True)
 class CheckRow:
-    """One further check, of every runtime."""
+    """One check of every runtime; `checks` holds the results by runtime."""
 
     kind: str
     name: str
@@ -60,12 +61,13 @@ class CheckRow:
 
 @dataclass(frozen=True)
 class Content:
-    """The report in plain values.
+    """Content of a report as plain values.
 
     Attributes:
-        original: False where a runtime stood in for the original, so that nothing is proven of the original.
-        left_out: how many of the pictures compared are not shown.
-        local: what the device overrides, None where nothing is.
+        original: whether the reference is the original; False if a runtime
+            replaced it, which proves nothing about the original.
+        left_out: number of pictures that were compared and are not shown.
+        local: local settings of the device; None if there are none.
     """
 
     bundle: str
@@ -82,18 +84,19 @@ class Content:
     check_rows: tuple[CheckRow, ...]
     stored: tuple[StoredCertificate, ...]
     scores: Scores
-    pictures: tuple[Shown, ...]
+    pictures: tuple[ShownPicture, ...]
     left_out: int
     timings: tuple[Timing, ...]
     notes: tuple[str, ...]
 
 
 def collect_content(bundle: Bundle, plan: Plan, request: Request) -> Content:
-    """Prove, run, choose and measure.
+    """Run the proof, select pictures and measure latency.
 
     Raises:
-        InputError: a number of pictures or rounds out of range.
-        AnomedgeError: as `anomedge.verification.reference_of`, `anomedge.parity.prove` and `anomedge.benchmark.measure`.
+        InputError: the number of pictures or rounds is out of range.
+        AnomedgeError: as `anomedge.verification.reference_of`,
+            `anomedge.parity.prove` and `anomedge.benchmark.measure`.
     """
     if not 0 <= request.pictures <= MOST_PICTURES or request.rounds < 0:
         raise InputError(
@@ -135,7 +138,7 @@ def collect_content(bundle: Bundle, plan: Plan, request: Request) -> Content:
 def _outputs(
     bundle: Bundle, reference: Reference, plan: Plan
 ) -> dict[str, Outputs]:
-    """What every runtime makes of the pictures, at the plan's first batch size."""
+    """Run the pictures under every runtime, at the plan's first batch size."""
     outputs = {}
     for name in plan.runtimes:
         with plan.open(bundle, name) as session:
@@ -149,7 +152,7 @@ def _outputs(
 
 
 def _check_rows(certificate: Certificate) -> tuple[CheckRow, ...]:
-    """Make one row per check of a runtime, in order, with the clauses of the contract last."""
+    """Return one row per check, in order; contract checks come last."""
     rows: dict[tuple[str, str], CheckRow] = {}
     for check in certificate.checks:
         if check.kind == "bundle":
@@ -163,7 +166,7 @@ def _check_rows(certificate: Certificate) -> tuple[CheckRow, ...]:
 
 
 def _notes(bundle: Bundle, request: Request) -> list[str]:
-    """What a reader must know before the figures."""
+    """Return notes that a reader needs before the figures."""
     notes = []
     if (
         request.model is not None

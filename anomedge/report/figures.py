@@ -1,6 +1,7 @@
-"""Figures as SVG: readable in grey, the same bytes for the same numbers, and no text that a stranger could have chosen.
+"""Draw figures as SVG: readable in grey, deterministic, without untrusted text.
 
-Matplotlib is imported inside functions, through `Figure` alone: no window system, no state shared with the caller.
+Matplotlib is imported inside functions, and only its `Figure`, which needs no
+window system and shares no state with the caller.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["latency", "score_histogram"]
 
-# Colours that stay apart for the colour-blind; hatches and markers that stay apart in grey.
+# Colours for colour-blind readers; hatches and markers for print in grey.
 _FILLS = dict(
     zip(KINDS, ("#4477aa", "#ee8866", "#bbbbbb", "#ddcc77"), strict=True)
 )
@@ -41,16 +42,15 @@ _STYLE = {
     "axes.unicode_minus": True,
 }
 _METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
-_ROOM = (
-    0.24  # of the axis on each side of the threshold, for what is written there
-)
+_ROOM = 0.24
+"""Fraction of the axis on each side of the threshold, reserved for text."""
 
 
 def score_histogram(scores: Scores) -> str:
-    """Scores about the threshold: above how many, below how far from it in units of the tolerance.
+    """Draw a histogram of scores, and their distances in tolerances below it.
 
     Raises:
-        InputError: no finite score.
+        InputError: there is no finite score.
         RuntimeMissing: matplotlib is not installed.
     """
     if not scores.kinds:
@@ -73,10 +73,12 @@ def score_histogram(scores: Scores) -> str:
 
 
 def latency(timings: Sequence[Timing]) -> str:
-    """Median milliseconds a call, with a whisker to the 95th percentile, of each runtime and batch size.
+    """Draw the median latency and 95th percentile of each runtime and batch.
+
+    The unit is milliseconds per call.
 
     Raises:
-        InputError: no timing.
+        InputError: there is no timing.
         RuntimeMissing: matplotlib is not installed.
     """
     if not timings:
@@ -142,7 +144,7 @@ def _draw_counts(axes: Axes, scores: Scores) -> None:
 
 
 def _range(scores: Scores) -> tuple[float, float]:
-    """The axis: every counted score, and room for writing on both sides of the threshold."""
+    """Return the limits of the axis, with margins for text at the threshold."""
     values = np.concatenate(
         [np.asarray(kind) for kind in scores.counted.values()]
     )
@@ -186,12 +188,12 @@ def _draw_margins(axes: Axes, scores: Scores) -> None:
     )
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel(
-        "distance to the threshold, in tolerances; shaded: where a copy may take the other side"
+        "distance to the threshold, in tolerances; shaded: a label may flip within tolerance"
     )
 
 
 def _times(value: float) -> str:
-    """A short number for an axis.
+    """Format a short number for an axis.
 
     >>> _times(0.0), _times(-100.0), _times(10000.0)
     ('0', '\N{MINUS SIGN}100', '10k')
@@ -249,13 +251,16 @@ def _draw_bars(axes: Axes, timings: Sequence[Timing]) -> None:
     axes.tick_params(axis="y", length=0)
     axes.set(
         xlim=(0, 1.32 * float((medians + beyond).max())),
-        xlabel="milliseconds a call: median, whisker to the 95th percentile",
+        xlabel="milliseconds per call: median, whisker to the 95th percentile",
     )
 
 
 @contextmanager
 def _figure(width: float, height: float) -> Iterator[Figure]:
-    """A figure in our style, whatever the user's own settings are; sizes in inches."""
+    """Yield a figure in a fixed style, independent of the user's settings.
+
+    Width and height are in inches.
+    """
     try:
         from matplotlib import style
         from matplotlib.figure import Figure

@@ -1,6 +1,7 @@
-"""The page: content in, one HTML file out that needs nothing else: no network, no script, no font.
+"""Render a report as one HTML file without network access, scripts or fonts.
 
-Names of pictures, certificates and licences come from strangers; the template escapes every one of them.
+Names of pictures, certificates and licences are untrusted; the template escapes
+all of them.
 """
 
 from __future__ import annotations
@@ -41,18 +42,21 @@ def write_report(
     *,
     force: bool = False,
 ) -> Certificate:
-    """Prove the bundle again and write the page; a failed proof is on the page and in the certificate, not raised.
+    """Prove the bundle again and write the page; return the certificate.
+
+    A failed proof is written to the page and not raised.
 
     Args:
         bundle: an opened bundle.
         target: the HTML file to write, outside the bundle.
-        plan: which runtimes and batch sizes, where and in which precision.
-        request: on which pictures, how many of them to show, whether to measure.
+        plan: runtimes, batch sizes, precision and device.
+        request: pictures to compare and to show, and rounds of the measurement.
         force: replace an existing file.
 
     Raises:
         OutputError: the target exists or cannot be written.
-        InputError: the target lies inside the bundle, which its manifest would no longer describe.
+        InputError: the target lies inside the bundle, whose files are listed in
+            its manifest.
         RuntimeMissing: matplotlib or Jinja2 is not installed.
         AnomedgeError: as `collect_content`.
     """
@@ -70,7 +74,7 @@ def write_report(
 
 
 def render(content: Content) -> str:
-    """The page of a report's content."""
+    """Render the content of a report as HTML."""
     template = _environment().get_template(_TEMPLATE)
     page: str = template.render(
         content=content,
@@ -132,7 +136,7 @@ def _svg_uri(svg: str) -> str:
 
 
 def _picture_uri(panel: Panel) -> str:
-    """The pixels in the page itself; grey ones with one channel."""
+    """Return the pixels as a JPEG data URI."""
     image = Image.fromarray(panel.pixels)
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=_QUALITY, optimize=True)
@@ -146,7 +150,7 @@ def _short(value: float | None) -> str:
 
 
 def _power(value: float) -> str:
-    """What is allowed: one digit.
+    """Format a tolerance with one digit.
 
     >>> _power(1e-4), _power(0.00396)
     ('1e-4', '4e-3')

@@ -1,4 +1,4 @@
-"""Which pictures the report shows and why, and each of them as the original and every copy sees it."""
+"""Select the pictures of a report; draw their maps of original and copies."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from anomedge.images import Frame, Mask, stretch
 from anomedge.images.overlay import overlay
 from anomedge.parity import Outputs, Reference
 from anomedge.parity.certificate import Tolerance
-from anomedge.report.scores import is_made, kind_of
+from anomedge.report.scores import is_generated, kind_of
 from anomedge.threshold import scale_of_each
 
-__all__ = ["Panel", "Seen", "Shown", "in_words", "select", "show"]
+__all__ = ["CopyResult", "Panel", "ShownPicture", "in_words", "select", "show"]
 
 _WIDTH = 480
 _NEAREST = 2
 
-FLIPPED, WORST = "a copy took the other side", "largest error"
+FLIPPED, WORST = "label flipped", "largest error"
 FALSE_ALARM, MISS, NEAREST = "false alarm", "miss", "nearest to the threshold"
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A small picture, uint8 (h, w, 3), with what it shows in words."""
+    """Small picture, uint8 (h, w, 3), with a title and an alternative text."""
 
     pixels: Frame
     title: str
@@ -37,8 +37,8 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What one copy makes of a picture."""
+class CopyResult:
+    """Result of one copy on one picture."""
 
     runtime: str
     score: float
@@ -50,8 +50,8 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A picture of the report: why it is there, what is known of it, what the original and the copies say."""
+class ShownPicture:
+    """Picture of the report, with the results of the original and the copies."""
 
     name: str
     reasons: tuple[str, ...]
@@ -61,7 +61,7 @@ class Shown:
     distance: float
     frame: Panel
     original: Panel
-    copies: tuple[Seen, ...]
+    copies: tuple[CopyResult, ...]
 
 
 def select(
@@ -70,7 +70,10 @@ def select(
     bundle: Bundle,
     count: int,
 ) -> dict[int, list[str]]:
-    """Up to `count` places of pictures, with the reasons: each reason has its turn, the gravest first."""
+    """Select up to `count` pictures; return their indices and reasons.
+
+    The reasons take turns, the most serious first.
+    """
     decision = bundle.decision
     scores = np.asarray(reference.outputs.score, dtype=np.float64)
     verdicts = decision.is_anomalous(scores)
@@ -89,7 +92,7 @@ def select(
     own = [
         i
         for i, picture in enumerate(reference.pictures)
-        if not is_made(picture)
+        if not is_generated(picture)
     ] or list(range(len(scores)))
     near = sorted(own, key=lambda i: abs(scores[i] - decision.threshold))
     worst = np.argsort(
@@ -127,7 +130,10 @@ def _in_turns(candidates: Mapping[str, list[int]]) -> Iterator[tuple[str, int]]:
 def _errors(
     one: Outputs, other: Outputs, scale: float
 ) -> npt.NDArray[np.float64]:
-    """The larger of score's and map's error of each picture (N,), shares of what each value is held to."""
+    """Return the larger error of score and map of each picture (N,).
+
+    Errors are fractions of `anomedge.threshold.scale_of_each`.
+    """
     scores = np.abs(
         np.asarray(one.score, dtype=np.float64) - other.score
     ) / scale_of_each(one.score, scale)
@@ -146,8 +152,8 @@ def show(
     place: int,
     reasons: list[str],
     tolerance: Tolerance,
-) -> Shown:
-    """One picture as the original and every copy sees it."""
+) -> ShownPicture:
+    """Draw one picture with the results of the original and every copy."""
     picture, decision = reference.pictures[place], bundle.decision
     frame = picture.frame(bundle.manifest.input.frame)
     small = stretch(frame, _small(frame.shape[:2]))
@@ -159,10 +165,10 @@ def show(
     label = _label(bundle, score)
     original = reference.outputs.anomaly_map[place, 0]
     top = max(
-        float(np.nan_to_num(np.abs(_apart(original, c, place))).max())
+        float(np.nan_to_num(np.abs(_map_difference(original, c, place))).max())
         for c in copies.values()
     )
-    return Shown(
+    return ShownPicture(
         name=picture.name,
         reasons=tuple(reasons),
         kind=kind_of(picture),
@@ -170,7 +176,7 @@ def show(
         label=label,
         distance=score - decision.threshold,
         frame=Panel(small, "frame", f"The frame {picture.name}"),
-        original=_over(
+        original=_overlay_panel(
             bundle,
             small,
             original,
@@ -179,7 +185,7 @@ def show(
             f"{label}, {score:.6g}",
         ),
         copies=tuple(
-            _seen(
+            _copy_result(
                 bundle,
                 reference,
                 name,
@@ -195,7 +201,7 @@ def show(
     )
 
 
-def _seen(
+def _copy_result(
     bundle: Bundle,
     reference: Reference,
     runtime: str,
@@ -205,7 +211,7 @@ def _seen(
     truth: Mask | None,
     top: float,
     tolerance: Tolerance,
-) -> Seen:
+) -> CopyResult:
     scale = bundle.decision.scale
     before, score = (
         float(reference.outputs.score[place]),
@@ -213,21 +219,22 @@ def _seen(
     )
     label = _label(bundle, score)
     original = reference.outputs.anomaly_map[place, 0]
-    apart = _apart(original, outputs, place)
+    difference = _map_difference(original, outputs, place)
     score_words = in_words(
         float(abs(score - before) / scale_of_each(before, scale)),
         tolerance.score,
     )
     map_words = in_words(
-        float((apart / scale_of_each(original, scale)).max()), tolerance.map
+        float((difference / scale_of_each(original, scale)).max()),
+        tolerance.map,
     )
-    return Seen(
+    return CopyResult(
         runtime=runtime,
         score=score,
         label=label,
         flipped=label != _label(bundle, before),
         words=f"score {score_words}; map {map_words}",
-        overlay=_over(
+        overlay=_overlay_panel(
             bundle,
             small,
             outputs.anomaly_map[place, 0],
@@ -236,7 +243,7 @@ def _seen(
             f"{label}, {score:.6g}",
         ),
         difference=Panel(
-            _difference(bundle, apart, top, small.shape[:2]),
+            _draw_difference(bundle, difference, top, small.shape[:2]),
             f"maps apart, black = {top / scale:.1e} of the scale",
             f"Absolute difference of the anomaly maps of {runtime} and {reference.source}",
         ),
@@ -244,7 +251,7 @@ def _seen(
 
 
 def in_words(error: float, allowed: float) -> str:
-    """An error beside what is allowed.
+    """Describe an error relative to its limit.
 
     >>> in_words(2e-6, 1e-4)
     'off by 2.0e-06 of the scale, 50 times less than allowed'
@@ -262,7 +269,7 @@ def in_words(error: float, allowed: float) -> str:
     return f"off by {error:.1e} of the scale, {allowed / error:.0f} times less than allowed"
 
 
-def _apart(
+def _map_difference(
     original: npt.NDArray[np.floating], outputs: Outputs, place: int
 ) -> npt.NDArray[np.float64]:
     return np.asarray(
@@ -277,31 +284,37 @@ def _label(bundle: Bundle, score: float) -> str:
     return "anomalous" if bundle.decision.is_anomalous(score) else "normal"
 
 
-def _over(
+def _overlay_panel(
     bundle: Bundle,
     small: Frame,
     anomaly_map: npt.NDArray[np.floating],
     truth: Mask | None,
-    who: str,
+    source: str,
     verdict: str,
 ) -> Panel:
-    """An overlay; what is no number in a broken copy's map is drawn as if it were the lowest."""
+    """Draw an overlay; NaN in a map is drawn as the smallest value."""
     drawable = np.nan_to_num(anomaly_map, nan=bundle.decision.minimum)
     drawn = overlay(
         small, drawable, bundle.decision, bundle.manifest.geometry, truth
     )
-    return Panel(drawn, who, f"Anomaly map of {who} over the frame: {verdict}")
+    return Panel(
+        drawn, source, f"Anomaly map of {source} over the frame: {verdict}"
+    )
 
 
-def _difference(
+def _draw_difference(
     bundle: Bundle,
-    apart: npt.NDArray[np.float64],
+    difference: npt.NDArray[np.float64],
     top: float,
     size: tuple[int, int],
 ) -> Frame:
-    """White where the maps agree, black at `top`, grey around what the detector looks at."""
+    """Draw differences: white for 0, black for `top`, grey outside the image."""
     share = np.clip(
-        np.nan_to_num(apart / top if top else apart, nan=1.0, posinf=1.0), 0, 1
+        np.nan_to_num(
+            difference / top if top else difference, nan=1.0, posinf=1.0
+        ),
+        0,
+        1,
     )
     top_edge, left, bottom, right = (
         round(edge) for edge in bundle.manifest.geometry.window(size)
@@ -315,7 +328,7 @@ def _difference(
 
 
 def _small(size: tuple[int, int]) -> tuple[int, int]:
-    """No wider, and no higher, than the report has room for."""
+    """Return (height, width) reduced to fit the report."""
     share = min(1.0, _WIDTH / size[1], 1.5 * _WIDTH / size[0])
     return max(1, round(size[0] * share)), max(1, round(size[1] * share))
 

@@ -1,4 +1,4 @@
-"""The reference's scores by what is known of each picture, and how far they keep from the threshold."""
+"""Scores of the reference by kind of picture, and margins to the threshold."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 
 from anomedge.images import Picture
 from anomedge.parity import Reference
-from anomedge.parity.pictures import BLENDED, EXTREME, SYNTHETIC
+from anomedge.parity.pictures import GENERATED
 from anomedge.threshold import Decision, scale_of_each
 
-__all__ = ["KINDS", "Margin", "Scores", "is_made", "kind_of", "scores_of"]
+__all__ = ["KINDS", "Margin", "Scores", "is_generated", "kind_of", "scores_of"]
 
-KINDS = ("normal", "anomalous", "unlabelled", "made for the proof")
-_MADE = KINDS[3]
+KINDS = ("normal", "anomalous", "unlabelled", "generated for the proof")
+_GENERATED = KINDS[3]
 
 
 @dataclass(frozen=True)
 class Margin:
-    """A picture next to the threshold; `distance` is its score minus the threshold."""
+    """Picture nearest to the threshold; `distance` is score minus threshold."""
 
     name: str
     kind: str
@@ -32,11 +32,12 @@ class Scores:
     """Finite scores of the reference by kind of picture.
 
     Attributes:
-        kinds: scores of each kind of `KINDS` that there is.
-        threshold: the one in force.
-        tolerance: how far a copy's score may be off, in units of the score.
-        below, above: the nearest picture on each side of the threshold; of the user's own where there are any.
-        left_out: pictures whose score is no finite number.
+        kinds: scores by kind, one of `KINDS`; empty kinds are left out.
+        threshold: the threshold in force.
+        tolerance: largest error of a copy's score, in units of the score.
+        below, above: nearest picture on each side of the threshold; one of the
+            user's own if there are any.
+        left_out: number of pictures with a score that is not finite.
     """
 
     kinds: dict[str, list[float]]
@@ -48,22 +49,27 @@ class Scores:
 
     @property
     def counted(self) -> dict[str, list[float]]:
-        """What a histogram counts: the user's own pictures, for the made ones crowd at the threshold on purpose."""
+        """Scores for a histogram: of the user's own pictures if there are any.
+
+        Generated pictures lie near the threshold by construction.
+        """
         own = {
-            kind: values for kind, values in self.kinds.items() if kind != _MADE
+            kind: values
+            for kind, values in self.kinds.items()
+            if kind != _GENERATED
         }
         return own or self.kinds
 
 
-def is_made(picture: Picture) -> bool:
-    """True for a blended, an extreme or a synthetic frame."""
-    return picture.name.startswith((BLENDED, EXTREME, SYNTHETIC))
+def is_generated(picture: Picture) -> bool:
+    """Whether a picture is blended, extreme or synthetic."""
+    return picture.name.startswith(GENERATED)
 
 
 def kind_of(picture: Picture) -> str:
-    """One of `KINDS`."""
-    if is_made(picture):
-        return _MADE
+    """Return the kind of a picture, one of `KINDS`."""
+    if is_generated(picture):
+        return _GENERATED
     return {True: "anomalous", False: "normal", None: "unlabelled"}[
         picture.anomalous
     ]
@@ -72,13 +78,22 @@ def kind_of(picture: Picture) -> str:
 def scores_of(
     reference: Reference, decision: Decision, tolerance: float
 ) -> Scores:
-    """The reference's scores; `tolerance` is a share of what the threshold is held to."""
+    """Return the scores and margins of the reference.
+
+    Args:
+        reference: outputs and pictures.
+        decision: the decision with the threshold.
+        tolerance: largest error of a score, as a fraction of the scale at the
+            threshold.
+    """
     values = np.asarray(reference.outputs.score, dtype=np.float64)
     finite = [i for i in range(len(values)) if np.isfinite(values[i])]
     kinds: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for i in finite:
         kinds[kind_of(reference.pictures[i])].append(float(values[i]))
-    own = [i for i in finite if not is_made(reference.pictures[i])] or finite
+    own = [
+        i for i in finite if not is_generated(reference.pictures[i])
+    ] or finite
     margins = [
         Margin(
             reference.pictures[i].name,

@@ -456,7 +456,7 @@ def test_errors_in_words():
     ("kinds", "threshold"),
     [
         ({"normal": [1.0]}, 1.0),
-        ({"unlabelled": [1e-9, 5.0], "made for the proof": [1e9]}, -3.0),
+        ({"unlabelled": [1e-9, 5.0], "generated for the proof": [1e9]}, -3.0),
         ({"anomalous": [0.0]}, 1e6),
     ],
 )
