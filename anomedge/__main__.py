@@ -31,6 +31,9 @@ def application(only: str | None = None) -> typer.Typer:
     for found in pkgutil.iter_modules(commands.__path__):
         if not found.name.startswith("_") and only in (None, found.name):
             verb = importlib.import_module(f"{commands.__name__}.{found.name}")
+            if hasattr(verb, "register"):
+                verb.register(app)
+                continue
             app.command(name=found.name, epilog=f"Example: {verb.EXAMPLE}")(
                 getattr(verb, found.name)
             )

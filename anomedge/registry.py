@@ -94,6 +94,12 @@ class Registry(Generic[Member]):
             f"{', '.join(self._described()) or 'none is installed'}"
         )
 
+    def distribution(self, name: str) -> str | None:
+        """Return the distribution of a plugin; None for a module of anomedge."""
+        if name in self._own() or name not in _plugins(self.group):
+            return None
+        return _origins(_plugins(self.group)[name])
+
     def _described(self) -> Iterator[str]:
         members = self.members()
         for name in self.names():

@@ -33,7 +33,7 @@ from anomedge.components import (
 )
 from anomedge.demo.textures import PictureSet, write_pictures
 from anomedge.images import list_pictures, read_picture, stretch
-from anomedge.pipelines.patchcore import _Patches
+from anomedge.pipelines.patchcore import Patches
 from anomedge.resample import bilinear
 
 LAYERS = ["blocks.2", "blocks.4", "blocks.6"]
@@ -124,7 +124,7 @@ def patches_of(pictures: Sequence[Path]) -> list[Tensor]:
     extractor = FeatureExtractor(
         "tf_efficientnet_lite0", LAYERS, weights="efficientnet-lite0"
     ).eval()
-    patches = _Patches(extractor, (SIDE, SIDE))
+    patches = Patches(extractor, (SIDE, SIDE))
     mean, std = (
         torch.tensor(values).reshape(1, 3, 1, 1)
         for values in (extractor.mean, extractor.std)

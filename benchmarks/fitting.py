@@ -46,7 +46,7 @@ from torch import Tensor
 from anomedge.components import FeatureExtractor, KCenterGreedy
 from anomedge.demo.textures import PictureSet, write_pictures
 from anomedge.images import list_pictures, read_picture, stretch
-from anomedge.pipelines.patchcore import _Patches
+from anomedge.pipelines.patchcore import Patches
 
 LAYERS = ["blocks.2", "blocks.4", "blocks.6"]
 STRIDE = 8
@@ -105,7 +105,7 @@ def write_features(data: Path | None, wanted: Selection, path: Path) -> None:
         extractor = FeatureExtractor(
             "tf_efficientnet_lite0", LAYERS, weights="efficientnet-lite0"
         )
-        patches = _Patches(extractor, (side, side))
+        patches = Patches(extractor, (side, side))
         for picture in paths:
             rows = _patches_of(picture, side, extractor, patches)[
                 : wanted.points - filled, : wanted.features
@@ -116,7 +116,7 @@ def write_features(data: Path | None, wanted: Selection, path: Path) -> None:
 
 
 def _patches_of(
-    picture: Path, side: int, extractor: FeatureExtractor, patches: _Patches
+    picture: Path, side: int, extractor: FeatureExtractor, patches: Patches
 ) -> Tensor:
     frame = torch.from_numpy(
         np.array(stretch(read_picture(picture), (side, side)))

@@ -233,8 +233,7 @@ def _made(work: Path) -> list[Subject]:
         held_back = work / "pictures" / "held_back"
         options = FitOptions(
             Geometry((256, 256)),
-            backbone=backbone,
-            weights=weights,
+            detector={"backbone": backbone, "weights": weights},
             held_back=held_back,
         )
         model, bundle = (

@@ -40,8 +40,10 @@ def prove_all(
         model = work / f"{detector}.safetensors"
         options = FitOptions(
             Geometry((256, 256)),
-            backbone="tf_efficientnet_lite0",
-            weights="efficientnet-lite0",
+            detector={
+                "backbone": "tf_efficientnet_lite0",
+                "weights": "efficientnet-lite0",
+            },
             held_back=work / "fit" / "held_back",
         )
         save(fit(detector, work / "fit" / "train", options), model)

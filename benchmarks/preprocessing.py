@@ -25,7 +25,6 @@ from anomedge.components import FeatureExtractor
 from anomedge.components.features import layers_at_strides
 from anomedge.export.tracing import graph_from_model, keep_shipped_outputs
 from anomedge.export.writing import write_ir, write_onnx
-from anomedge.pipelines._base import base_config, checked_config
 from anomedge.pipelines.model import Card, Model
 from anomedge.resample import Geometry
 from anomedge.threshold import Decision, Origin
@@ -55,9 +54,7 @@ def model_of(detector: str, backbone: str, own: dict[str, object]) -> Model:
         pre_trained=False,
     )
     pipeline = kind(
-        checked_config(
-            kind.config_class, **base_config(extractor, IMAGE), **own
-        ),
+        kind.config_class.of(extractor, IMAGE, **own),
         extractor,
     ).eval()
     if detector == "padim":

@@ -53,8 +53,7 @@ def tiny_options(pictures: Path, seed: int = 0) -> "FitOptions":  # noqa: F821 -
 
     return FitOptions(
         geometry=Geometry((72, 80), (64, 72)),
-        backbone="test_efficientnet",
-        weights="random",
+        detector={"backbone": "test_efficientnet", "weights": "random"},
         held_back=pictures / "held_back",
         seed=seed,
     )

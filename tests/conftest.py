@@ -78,11 +78,14 @@ def pictures(tmp_path_factory) -> Path:
 
 def tiny_options(pictures: Path, **more) -> FitOptions:
     """Options with a backbone of 80,000 random parameters and all node types."""
+    own = {"backbone": "test_efficientnet", "weights": "random"}
+    for name in ("backbone", "layers", "weights"):
+        if name in more:
+            own[name] = more.pop(name)
     given = {
         "geometry": Geometry((72, 80), (64, 72)),
-        "backbone": "test_efficientnet",
-        "weights": "random",
         "held_back": pictures / "held_back",
+        "detector": own | more.pop("detector", {}),
     }
     return FitOptions(**(given | more))
 

@@ -83,6 +83,8 @@ def test_members_are_the_package_s_modules_and_plugins(sensors, install):
     assert sensors.get("heat")().read() == 1
     assert sensors.get("h") is sensors.get("heat")
     assert sensors.faults() == {}
+    assert sensors.distribution("heat") == "plugin-heat"
+    assert sensors.distribution("light") is None
 
 
 def test_a_plugin_is_loaded_only_when_needed(sensors, install):

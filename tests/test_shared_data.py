@@ -25,8 +25,10 @@ def test_real_parts_are_told_apart_and_proven(name, detector, tmp_path):
     frame, image, pixel = SETS[name]
     options = FitOptions(
         Geometry((256, 256)),
-        backbone="tf_efficientnet_lite0",
-        weights="efficientnet-lite0",
+        detector={
+            "backbone": "tf_efficientnet_lite0",
+            "weights": "efficientnet-lite0",
+        },
     )
     with pytest.warns(SmallSampleWarning):
         model = fit(detector, SHARED / name / "train", options)

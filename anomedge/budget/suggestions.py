@@ -1,23 +1,20 @@
-"""What to change where a detector does not fit a device, or one part of it takes most of the time, with its effect.
+"""Suggest cheaper detectors where a detector does not fit a device, or one part of it takes most of the time.
 
-Every proposal is a detector of its own: built without numbers, traced, and counted like the one at hand.
+Each suggestion is a detector of its own: built without data, traced, and measured like the given one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import prod
-from typing import Any
 
 import torch
 
 from anomedge.budget import Device, Network
 from anomedge.budget.summary import PARTS, Budget, budget_of
 from anomedge.budget.tracing import network_of
-from anomedge.components import FeatureExtractor
 from anomedge.errors import ExportError, InputError, ModelError
-from anomedge.pipelines._base import Config
+from anomedge.pipelines import Config, Suggestion
 from anomedge.pipelines.model import Model
 from anomedge.progress import track
 from anomedge.resample import Geometry
@@ -25,26 +22,23 @@ from anomedge.resample import Geometry
 __all__ = ["suggestions"]
 
 _DOMINANT = 0.5
+"""Share of the time above which a part is named."""
 _WORTHWHILE = 0.95
+"""Largest ratio of a cost after and before that is worth a suggestion."""
 _TIGHT = 0.5
-"""A share of the device's memory: the system, a camera's buffers and a GPU's context want the rest."""
-
-_SUBJECTS = dict(
-    zip(
-        PARTS,
-        (
-            "Preprocessing takes",
-            "The backbone takes",
-            "The distances take",
-            "Map and score take",
-        ),
-        strict=True,
-    )
+"""Usable share of the device's memory; the system, camera buffers and a GPU context need the rest."""
+_SUBJECTS = (
+    "Preprocessing takes",
+    "The backbone takes",
+    "The distances take",
+    "Map and score take",
 )
 
 
 @dataclass(frozen=True)
-class _Proposal:
+class _Candidate:
+    """A cheaper detector, or cheaper conditions for the same one."""
+
     part: str
     text: str
     model: Model
@@ -55,34 +49,39 @@ class _Proposal:
 def suggestions(
     model: Model, network: Network, budget: Budget, device: Device
 ) -> list[str]:
-    """Sentences, the effect in each; none where nothing stands out."""
-    total, shares = budget.milliseconds(device), budget.shares(device)
+    """Return sentences with the effect of each change; none if no part dominates and memory suffices.
+
+    Args:
+        model: the fitted detector.
+        network: its graph.
+        budget: the costs of that graph.
+        device: the device.
+    """
+    total = budget.milliseconds(device)
+    shares = budget.shares(device)
     part = max(shares, key=lambda name: shares[name])
     dominant = part if shares[part] > _DOMINANT * total else ""
     tight = (
         device.memory is not None
         and budget.memory.peak > _TIGHT * device.memory.value
     )
-    found = []
+    sentences = []
     if tight:
-        found.append(_memory_sentence(budget, device))
+        sentences.append(_memory_sentence(budget, device))
     if dominant:
-        found.append(
-            f"{_SUBJECTS[part]} {shares[part] / total:.0%} of the limit."
-        )
-        found += _in_float16(part, budget, device)
-    proposals = {
-        p.text: p
-        for p in _proposals(model, budget)
-        if tight or p.part == dominant
-    }
-    for proposal in track(
-        list(proposals.values()),
-        "counting lighter detectors",
-        total=len(proposals),
+        subject = _SUBJECTS[PARTS.index(part)]
+        sentences.append(f"{subject} {shares[part] / total:.0%} of the limit.")
+        sentences += _in_float16(part, budget, device)
+    wanted = {}
+    for candidate in _candidates(model, budget):
+        if tight or candidate.part == dominant:
+            wanted[candidate.text] = candidate
+    description = "counting lighter detectors"
+    for candidate in track(
+        list(wanted.values()), description, total=len(wanted)
     ):
-        found += _effect(proposal, network, budget, device)
-    return found
+        sentences += _effect(candidate, network, budget, device)
+    return sentences
 
 
 def _memory_sentence(budget: Budget, device: Device) -> str:
@@ -93,195 +92,91 @@ def _memory_sentence(budget: Budget, device: Device) -> str:
     return f"Memory: {budget.memory.peak / 1e6:,.0f} MB {verdict} the device's {memory.value / 1e6:,.0f} MB."
 
 
-def _proposals(model: Model, budget: Budget) -> Iterator[_Proposal]:
-    config, geometry = model.pipeline.config, model.geometry
-    height, width = budget.frame
-    if height > geometry.size[0] and width > geometry.size[1]:
+def _candidates(model: Model, budget: Budget) -> Iterator[_Candidate]:
+    """Yield smaller frames, a batch of 1, and the suggestions of the detector itself."""
+    height, width = model.geometry.size
+    if budget.frame[0] > height and budget.frame[1] > width:
         half = (
-            max(height // 2, geometry.size[0]),
-            max(width // 2, geometry.size[1]),
+            max(budget.frame[0] // 2, height),
+            max(budget.frame[1] // 2, width),
         )
-        yield _Proposal(
-            "preprocessing",
-            f"Frames of {_size(half)}, by the camera's own mode",
-            model,
-            half,
-            budget.batch,
-        )
+        text = f"Frames of {half[0]}x{half[1]}, by the camera's own mode"
+        yield _Candidate("preprocessing", text, model, half, budget.batch)
     if budget.batch > 1:
-        yield _Proposal("", "One frame at a time", model, budget.frame, 1)
-    for part, text, changed, shape in [
-        *_fewer_layers(config),
-        *_smaller(model),
-        *_fewer_numbers(model, budget),
-    ]:
-        try:
-            yield _Proposal(
-                part,
-                text,
-                _twin(model, changed, shape or geometry),
-                budget.frame,
-                budget.batch,
-            )
-        except (InputError, ModelError):
-            continue  # no such detector: an image too small, a backbone that is no architecture's name
+        yield _Candidate("", "One frame at a time", model, budget.frame, 1)
+    fitted = len(model.card.fitted)
+    for suggestion in model.pipeline.suggestions(model.geometry, fitted):
+        yield from _candidate(suggestion, model, budget)
 
 
-_Change = tuple[str, str, Config, Geometry | None]
-
-
-def _fewer_layers(config: Config) -> Iterator[_Change]:
-    layers = config.layers[:-1]
-    if layers:
-        text = f"Without {config.layers[-1]} (fit with --layers {','.join(layers)})"
-        yield (
-            "backbone",
-            text,
-            config.model_copy(update={"layers": layers}),
-            None,
-        )
-
-
-def _smaller(model: Model) -> Iterator[_Change]:
-    """Three quarters of the image's sides; a bank of patches shrinks with the number of patches."""
-    config, geometry = model.pipeline.config, model.geometry
-    size, crop = (
-        _three_quarters(geometry.size),
-        geometry.crop and _three_quarters(geometry.crop),
+def _candidate(
+    suggestion: Suggestion, model: Model, budget: Budget
+) -> Iterator[_Candidate]:
+    """Yield the detector of a suggestion, unless it cannot be built, as for an image too small."""
+    geometry = suggestion.geometry or model.geometry
+    try:
+        twin = _without_data(model, suggestion.config, geometry)
+    except (InputError, ModelError):
+        return
+    yield _Candidate(
+        suggestion.part, suggestion.text, twin, budget.frame, budget.batch
     )
-    shape = Geometry(size, crop)
-    text = f"Images of {_size(size)} (fit with --size {_size(size)}{f' --crop {_size(crop)}' if crop else ''})"
-    update: dict[str, Any] = {"size": shape.image}
-    if bank := getattr(config, "n_vectors", 0):
-        update["n_vectors"] = max(
-            1, round(bank * prod(shape.image) / prod(config.size))
-        )
-    for part in ("backbone", "distances"):
-        yield part, text, config.model_copy(update=update), shape
-
-
-def _fewer_numbers(model: Model, budget: Budget) -> Iterator[_Change]:
-    """Half of what the distances are taken to, or in."""
-    config = model.pipeline.config
-    if (bank := getattr(config, "n_vectors", 0)) > 1:
-        grid = next(
-            (
-                stage.shape[1:]
-                for stage in budget.stages
-                if stage.name == "distances"
-            ),
-            (0,),
-        )
-        patches = prod(grid) * len(model.card.fitted)
-        ratio = (
-            f", fit with --coreset {bank / 2 / patches:.2g}"
-            if patches >= bank
-            else ""
-        )
-        text = f"Half of the bank ({bank // 2:,} vectors{ratio})"
-        yield (
-            "distances",
-            text,
-            config.model_copy(update={"n_vectors": bank // 2}),
-            None,
-        )
-    if len(channels := getattr(config, "channels", ())) > 1:
-        text = (
-            f"Half of the channels (fit with --features {len(channels[::2])})"
-        )
-        yield (
-            "distances",
-            text,
-            config.model_copy(update={"channels": channels[::2]}),
-            None,
-        )
 
 
 def _effect(
-    proposal: _Proposal, network: Network, budget: Budget, device: Device
+    candidate: _Candidate, network: Network, budget: Budget, device: Device
 ) -> list[str]:
-    """What the proposal comes to, where that is less."""
+    """Return the sentence of a candidate with its time and memory, empty if neither is clearly less."""
     try:
-        lighter = network_of(
-            proposal.model, proposal.frame, proposal.batch, like=network
+        cheaper = network_of(
+            candidate.model, candidate.frame, candidate.batch, like=network
         )
     except (ExportError, InputError):
         return []
-    after = budget_of(lighter, proposal.frame, proposal.batch)
+    after = budget_of(cheaper, candidate.frame, candidate.batch)
     figures = (
         ("", after.milliseconds(device), budget.milliseconds(device), "ms"),
         ("memory ", after.memory.peak / 1e6, budget.memory.peak / 1e6, "MB"),
     )
-    gains = [
-        f"{what}{_shown(now)} {unit}, not {_shown(was)}"
-        for what, now, was, unit in figures
-        if now < _WORTHWHILE * was
-    ]
-    return [f"{proposal.text}: {'; '.join(gains)}."] if gains else []
+    gains = []
+    for name, now, before, unit in figures:
+        if now < _WORTHWHILE * before:
+            gains.append(
+                f"{name}{_rounded(now)} {unit}, not {_rounded(before)}"
+            )
+    return [f"{candidate.text}: {'; '.join(gains)}."] if gains else []
 
 
 def _in_float16(part: str, budget: Budget, device: Device) -> list[str]:
+    """Return the sentence on float16, if the backbone dominates and the device computes in it."""
     if part != "backbone" or device.fp16 is None:
         return []
-    peak = device.fp16.value / device.fp32.value
-    stages = [
-        stage for stage in budget.stages if stage.name.startswith("features/")
-    ]
-    after = (
-        sum(
-            device.seconds(stage.flops / peak, stage.bytes / 2)
-            for stage in stages
-        )
-        * 1000
-        / budget.batch
-    )
-    before = budget.shares(device)[part]
-    rest = budget.milliseconds(device) - before
+    speedup = device.fp16.value / device.fp32.value
+    seconds = 0.0
+    for stage in budget.stages:
+        if stage.name.startswith("features/"):
+            seconds += device.seconds(stage.flops / speedup, stage.bytes / 2)
+    after = seconds * 1000 / budget.batch
+    rest = budget.milliseconds(device) - budget.shares(device)[part]
     return [
         f"In float16 it would take {after:.3g} ms, all {after + rest:.3g} (export with --precision fp16)."
     ]
 
 
-def _twin(model: Model, config: Config, geometry: Geometry) -> Model:
-    """A detector of another configuration, with room for its tensors but without numbers."""
+def _without_data(model: Model, config: Config, geometry: Geometry) -> Model:
+    """Return a detector of another configuration on the device "meta"."""
+    kind = type(model.pipeline)
     with torch.device("meta"):
-        extractor = FeatureExtractor(
-            config.backbone, config.layers, pre_trained=False, size=config.size
-        )
-        pipeline = type(model.pipeline)(
-            _within(config, sum(extractor.channels)), extractor
-        ).eval()
-    pipeline.load_state_dict(
-        pipeline.state_dict(), assign=True
-    )  # what a state_dict brought counts as fitted
+        pipeline = kind(config, **kind.build_networks(config)).eval()
+    # Loading a state marks estimators as fitted.
+    pipeline.load_state_dict(pipeline.state_dict(), assign=True)
     return replace(model, pipeline=pipeline, geometry=geometry)
 
 
-def _within(config: Config, total: int) -> Config:
-    """Of drawn channels as many as there are, evenly spread."""
-    channels = getattr(config, "channels", ())
-    if not channels or channels[-1] < total:
-        return config
-    count = min(len(channels), total)
-    return config.model_copy(
-        update={"channels": tuple(i * total // count for i in range(count))}
-    )
+def _rounded(value: float) -> str:
+    """Format with three significant digits; without decimals from 1000.
 
-
-def _shown(value: float) -> str:
-    """Three digits that count.
-
-    >>> _shown(39.349), _shown(5470.4)
+    >>> _rounded(39.349), _rounded(5470.4)
     ('39.3', '5,470')
     """
     return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
-
-
-def _size(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
-
-
-def _three_quarters(size: tuple[int, int]) -> tuple[int, int]:
-    """In steps of 32 pixels, what backbones halve five times."""
-    height, width = (max(32, round(n * 0.75 / 32) * 32) for n in size)
-    return height, width

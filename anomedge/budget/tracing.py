@@ -1,14 +1,13 @@
-"""From a detector to the operations of its graph, with torch's tracer alone: nothing is computed, nothing is written.
+"""Operations of a detector's graph, by torch's tracer: no values are computed, no files are written.
 
-The tracer walks the very module that is exported, so the costs follow whatever the detectors become. What the export and
-every runtime do to a graph is done here too: batch normalisation and padding go into convolutions, channels that nobody
-reads are not computed, what depends on constants alone is a constant, another shape is no work.
+The traced module is the one that is exported. The simplifications of the export and of runtimes are modelled as well:
+batch normalisation and padding are folded into convolutions, unused channels are removed, expressions of constants are
+constants, and views cost nothing.
 """
 
 from __future__ import annotations
 
 import operator
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,18 +17,18 @@ from torch import Tensor, fx, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from anomedge.budget.network import Kind, Network, Operation
-from anomedge.errors import ExportError
 from anomedge.export.passes.pack_zeros import PACKED_BELOW, WORTH_PACKING
+from anomedge.export.trace_errors import traced
 from anomedge.export.tracing import OUTPUTS, Deployed
 from anomedge.pipelines.model import Model
 
 __all__ = ["network_of"]
 
 _INPUT = "frames"
-# The operand of a product that a runtime packs where it is a matrix of constants.
+# Position of the operand that a runtime packs if it is a constant matrix.
 _PACKED_OPERAND = {"matmul": 1, "mm": 1, "addmm": 2, "linear": 1}
 _LOOKUPS = {"embedding", "gather", "index", "index_select", "take_along_dim"}
-# What ONNX Runtime computes in place; it does not for Sub, Mul, Div, Pow and Sqrt.
+# Operators that ONNX Runtime computes in place, which excludes Sub, Mul, Div, Pow and Sqrt.
 _OVERWRITING = {"add", "clamp", "hardtanh", "relu", "relu6", "sigmoid"}
 _CHANNELWISE = _OVERWRITING | {
     "batch_norm",
@@ -44,7 +43,7 @@ _CHANNELWISE = _OVERWRITING | {
 _NOTHING = {"clone", "dropout", "getitem", "lift_fresh_copy"}
 _PADDINGS = {"constant_pad_nd", "pad"}
 _GROUPS = 6
-"""Place of a convolution's groups among its arguments."""
+"""Position of the groups among a convolution's arguments."""
 
 
 def network_of(
@@ -53,16 +52,16 @@ def network_of(
     batch: int,
     like: Network | None = None,
 ) -> Network:
-    """The graph of a model for frames of a size and a batch.
+    """Return the graph of a model for one frame size and batch.
 
     Args:
-        model: fitted, or with room for its tensors only (on the device "meta").
+        model: fitted, or without data on the device "meta".
         frame: height and width of the camera's frames.
-        batch: frames at once.
-        like: of a fitted model of the same kind, to tell how a model without numbers will be stored.
+        batch: frames per call.
+        like: graph of a fitted model of the same kind, for the stored sizes of a model without data.
 
     Raises:
-        ExportError: torch cannot trace it.
+        ExportError: torch cannot trace the model.
     """
     program, names = _traced(Deployed(model, frame).eval(), frame, batch)
     graph = _Graph(program, _selected(program.graph))
@@ -114,17 +113,10 @@ def _traced(
         deployed.to("meta")
     names: list[str] = []
     example = torch.zeros(batch, *frame, 3, dtype=torch.uint8, device=device)
-    try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            program = torch.export.export(
-                _Stages(deployed, names), (example,), strict=False
-            )
-    except Exception as error:
-        reason = " ".join(str(error).split())[:600]
-        raise ExportError(
-            f"torch could not trace this detector: {reason}; use another backbone or layer"
-        ) from error
+    with traced(deployed):
+        program = torch.export.export(
+            _Stages(deployed, names), (example,), strict=False
+        )
     return program, list(dict.fromkeys(names))
 
 

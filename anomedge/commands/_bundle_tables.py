@@ -43,7 +43,7 @@ def contract(bundle: Bundle) -> Table:
     )
     table.add_row(
         "detector",
-        f"{manifest.detector} on {manifest.config.get('backbone', '?')}",
+        _detector(manifest.detector, manifest.config),
     )
     table.add_row(
         "layers",
@@ -201,9 +201,9 @@ def model(content: Mapping[str, Any]) -> Table:
     table = _plain_table()
     table.add_row(
         "detector",
-        f"{content['detector']} on {config['backbone']}, weights {card['weights']}",
+        f"{_detector(content['detector'], config)}, weights {card['weights']}",
     )
-    table.add_row("layers", ", ".join(config["layers"]))
+    table.add_row("layers", ", ".join(config.get("layers", ())))
     table.add_row("image", f"stretched to {_size(geometry['size'])}{crop}")
     table.add_row(
         "threshold",
@@ -232,8 +232,10 @@ def model(content: Mapping[str, Any]) -> Table:
     return table
 
 
-def tensors(found: Sequence[Mapping[str, Any]]) -> Table:
-    """Return the table of a model's tensors; those of the backbone share one row."""
+def tensors(
+    found: Sequence[Mapping[str, Any]], networks: Sequence[str]
+) -> Table:
+    """Return the table of a model's tensors; those of a network share one row."""
     table = Table(
         "tensor",
         "shape",
@@ -242,21 +244,25 @@ def tensors(found: Sequence[Mapping[str, Any]]) -> Table:
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    backbone = [
-        tensor for tensor in found if tensor["name"].startswith("extractor.")
-    ]
+    sizes: dict[str, list[int]] = {name: [] for name in networks}
     for tensor in found:
-        if tensor not in backbone:
-            shape = "x".join(map(str, tensor["shape"]))
-            table.add_row(
-                tensor["name"],
-                shape,
-                tensor["dtype"],
-                format_bytes(tensor["bytes"]),
-            )
-    total = format_bytes(sum(tensor["bytes"] for tensor in backbone))
-    table.add_row(f"extractor ({len(backbone)} tensors)", "", "", total)
+        owner = tensor["name"].split(".")[0]
+        if owner in sizes:
+            sizes[owner].append(tensor["bytes"])
+            continue
+        shape = "x".join(map(str, tensor["shape"]))
+        size = format_bytes(tensor["bytes"])
+        table.add_row(tensor["name"], shape, tensor["dtype"], size)
+    for name, parts in sizes.items():
+        total = format_bytes(sum(parts))
+        table.add_row(f"{name} ({len(parts)} tensors)", "", "", total)
     return table
+
+
+def _detector(name: str, config: Mapping[str, Any]) -> str:
+    """Return the detector's name, and its backbone if it has one."""
+    backbone = config.get("backbone")
+    return f"{name} on {backbone}" if backbone else name
 
 
 def _plain_table() -> Table:

@@ -1,12 +1,15 @@
-"""anomedge fit: normal pictures in, a model out."""
+"""anomedge fit: fit a detector to normal pictures. The options of each detector come from its Options class."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 import typer
+from typer.core import TyperGroup
 
 from anomedge.commands._arguments import parse_size
 from anomedge.commands._console import SafeConsole
@@ -14,13 +17,19 @@ from anomedge.errors import InputError
 from anomedge.files import canonical_json, check_target
 from anomedge.resample import Geometry
 
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from anomedge.pipelines.model import Model
+
 EXAMPLE = "anomedge fit patchcore normals/ -o model.safetensors --backbone wide_resnet50_2 --size 256x256"
 
 Option = typer.Option
+_SWITCHES = {"--force", "--no-force", "--json", "--help"}
+_SIMPLE_TYPES: tuple[type, ...] = (bool, int, float)
 
 
 def fit(
-    detector: Annotated[str, typer.Argument(help="padim or patchcore")],
     folder: Annotated[
         Path, typer.Argument(help="Folder of normal pictures, of any sizes.")
     ],
@@ -31,56 +40,34 @@ def fit(
     size: Annotated[
         str,
         Option(
-            help="HxW that every picture is stretched to, whatever its aspect ratio."
+            help="HxW in pixels that pictures are resized to, without keeping the aspect ratio."
         ),
     ] = "256x256",
     crop: Annotated[
-        str | None, Option(help="HxW of the middle that is kept.")
-    ] = None,
-    backbone: Annotated[
-        str | None,
-        Option(help="A timm architecture; the detector's own when not given."),
-    ] = None,
-    layers: Annotated[
-        str | None,
-        Option(
-            help="Names with commas, finest first; by stride when not given."
-        ),
-    ] = None,
-    weights: Annotated[
-        str | None,
-        Option(
-            help="efficientnet-lite0, a .safetensors or .pth file, or random; ImageNet's when not given."
-        ),
+        str | None, Option(help="HxW in pixels of the centre crop.")
     ] = None,
     held_back: Annotated[
         Path | None,
         Option(
-            help="Normal pictures for the threshold, apart from the fitted ones."
+            help="Folder of normal pictures for the threshold; they are not fitted to."
         ),
     ] = None,
     holdout: Annotated[
         float,
-        Option(help="Share held back for the threshold, without --held-back."),
+        Option(
+            help="Share of FOLDER held back for the threshold, without --held-back."
+        ),
     ] = 0.2,
     labelled: Annotated[
         Path | None,
-        Option(help="`good` and other folders: F1-optimal threshold instead."),
+        Option(
+            help="Folder with `good` and other folders, for the F1-optimal threshold."
+        ),
     ] = None,
     rate: Annotated[
-        float, Option(help="False-alarm rate on held-back normal pictures.")
+        float,
+        Option(help="False-alarm rate aimed at on held-back normal pictures."),
     ] = 0.01,
-    features: Annotated[
-        int | None, Option(help="PaDiM: channels to keep.")
-    ] = None,
-    coreset: Annotated[
-        float | None,
-        Option(help="PatchCore: share of the patches to keep (0.1)."),
-    ] = None,
-    neighbors: Annotated[
-        int | None,
-        Option(help="PatchCore: neighbours of the re-weighting (9)."),
-    ] = None,
     seed: Annotated[
         int,
         Option(
@@ -89,61 +76,232 @@ def fit(
             help="The same seed (and number of threads) gives the same bytes.",
         ),
     ] = 0,
-    batch: Annotated[int, Option(min=1, help="Pictures at once.")] = 8,
+    batch: Annotated[int, Option(min=1, help="Pictures per batch.")] = 8,
     force: Annotated[bool, Option(help="Replace an existing model.")] = False,
     as_json: Annotated[
         bool, Option("--json", help="Print the decision as JSON.")
     ] = False,
+    *,
+    detector: str,
+    own: dict[str, Any],
 ) -> None:
-    """Fit a detector to normal pictures and place its threshold."""
+    """Fit a detector; `own` holds its own options. All other parameters are options of every detector."""
     from anomedge.pipelines import fitting, model
 
     check_target(output, force=force)
-    own = {
-        "n_features": features,
-        "coreset_ratio": coreset,
-        "num_neighbors": neighbors,
-    }
     options = fitting.FitOptions(
         geometry=Geometry(parse_size(size), parse_size(crop) if crop else None),
-        backbone=backbone,
-        layers=[name.strip() for name in layers.split(",")] if layers else None,
-        weights=weights,
         held_back=held_back,
         holdout=holdout,
         labelled=labelled,
         rate=rate,
         seed=seed,
         batch=batch,
-        detector=_own_options(detector, own),
+        detector=own,
     )
     fitted = fitting.fit(detector, folder, options)
     model.save(fitted, output, force=force)
-    if as_json:
-        typer.echo(
-            canonical_json(fitted.decision.model_dump(mode="json")), nl=False
-        )
-        return
+    _print_result(fitted, output, as_json)
+
+
+def _print_result(fitted: Model, output: Path, as_json: bool) -> None:
     decision, origin = fitted.decision, fitted.decision.origin
+    if as_json:
+        content = decision.model_dump(mode="json")
+        typer.echo(canonical_json(content), nl=False)
+        return
     SafeConsole().print(
-        f"{output}: {detector} on {fitted.pipeline.config.backbone}, layers {', '.join(fitted.pipeline.config.layers)}; "
+        f"{output}: {fitted.pipeline.describe()}; "
         f"threshold {decision.threshold:.6g} by {origin.rule} from {origin.normal + origin.anomalous} pictures "
         f"({origin.source}), scale {decision.scale:.6g}"
     )
 
 
-def _own_options(
-    detector: str, options: dict[str, float | None]
-) -> dict[str, float]:
-    """The detector's own options that were given; one that it does not take is refused, not ignored."""
+class DetectorGroup(TyperGroup):
+    """A group with one command per detector; options may also precede the detector's name."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the detectors; none without the packages of the extra `export`."""
+        del ctx
+        try:
+            return _detectors()
+        except ModuleNotFoundError:
+            return []
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return the command of a detector.
+
+        Raises:
+            InputError: no such detector.
+        """
+        del ctx
+        from anomedge import pipelines
+
+        try:
+            return command_of(cmd_name)
+        except InputError as error:
+            if cmd_name not in pipelines.available():
+                raise
+            return _failing_command(cmd_name, error)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Move the detector's name to the front, then parse."""
+        return super().parse_args(ctx, detector_first(args, _detectors))
+
+
+def register(app: typer.Typer) -> None:
+    """Add `fit` to a command line."""
+    app.add_typer(
+        typer.Typer(rich_markup_mode=None),
+        name="fit",
+        cls=DetectorGroup,
+        help="Fit a detector to normal pictures and place its threshold. "
+        "`anomedge fit DETECTOR --help` shows a detector's options.",
+        epilog=f"Example: {EXAMPLE}",
+        subcommand_metavar="DETECTOR FOLDER",
+    )
+
+
+def command_of(name: str) -> Any:
+    """Return the command that fits a detector, with the options of all detectors and its own.
+
+    Raises:
+        InputError: no such detector, a plugin that cannot be loaded, or an option with the name of a common one.
+    """
     from anomedge import pipelines
 
-    given = {
-        name: value for name, value in options.items() if value is not None
+    kind = pipelines.get(name)
+    summary = (inspect.getdoc(kind) or name).split("\n\n")[0]
+    common = _common_parameters()
+    own = _own_parameters(name, kind.options_class.model_fields, common)
+
+    def run(**values: Any) -> None:
+        given = {
+            key: values.pop(key) for key in kind.options_class.model_fields
+        }
+        fit(detector=name, own=given, **values)
+
+    run.__signature__ = inspect.Signature([*common.values(), *own])  # type: ignore[attr-defined]
+    run.__annotations__ = {}
+    return _command(name, run, summary)
+
+
+def detector_first(
+    arguments: Sequence[str], names: Callable[[], Sequence[str]]
+) -> list[str]:
+    """Move the detector's name to the front: the first argument that is one, else the first that is not an option.
+
+    >>> detector_first(["-o", "m", "padim", "normals"], lambda: ["padim"])
+    ['padim', '-o', 'm', 'normals']
+    """
+    if not arguments or not arguments[0].startswith("-"):
+        return list(arguments)
+    values = _option_values(arguments)
+    words = [i for i, word in enumerate(arguments) if not word.startswith("-")]
+    if not words:
+        return list(arguments)
+    known = names()
+    places = [i for i in words if arguments[i] in known and i not in values]
+    places += [i for i in words if i not in values] or words
+    first = places[0]
+    rest = [word for i, word in enumerate(arguments) if i != first]
+    return [arguments[first], *rest]
+
+
+def _option_values(arguments: Sequence[str]) -> set[int]:
+    """Return the positions of arguments that are the value of the option before them."""
+    return {
+        i + 1
+        for i, word in enumerate(arguments)
+        if word.startswith("-") and "=" not in word and word not in _SWITCHES
     }
-    takes = inspect.signature(pipelines.get(detector).fit).parameters
-    if foreign := sorted(given.keys() - takes.keys()):
-        raise InputError(
-            f"got {', '.join(foreign)} for {detector}; it has no such option: leave it out"
-        )
-    return given
+
+
+def _detectors() -> list[str]:
+    from anomedge import pipelines
+
+    return pipelines.available()
+
+
+def _command(name: str, function: Callable[..., None], summary: str) -> Any:
+    app = typer.Typer(
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    epilog = f"Example: anomedge fit {name} normals/ -o model.safetensors"
+    app.command(name=name, help=summary, epilog=epilog)(function)
+    return typer.main.get_command(app)
+
+
+def _failing_command(name: str, error: InputError) -> Any:
+    """Return a command that raises an error, so that the list of detectors shows it."""
+
+    def run() -> None:
+        raise error
+
+    command = _command(name, run, f"Cannot be used: {error}")
+    command.context_settings = {
+        "ignore_unknown_options": True,
+        "allow_extra_args": True,
+    }
+    return command
+
+
+def _common_parameters() -> dict[str, inspect.Parameter]:
+    """Return the parameters of `fit` that are options of every detector."""
+    parameters = dict(inspect.signature(fit, eval_str=True).parameters)
+    del parameters["detector"], parameters["own"]
+    return {
+        name: parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in parameters.items()
+    }
+
+
+def _own_parameters(
+    detector: str,
+    fields: dict[str, FieldInfo],
+    common: dict[str, inspect.Parameter],
+) -> list[inspect.Parameter]:
+    """Return one parameter per field of an Options class."""
+    parameters = []
+    for name, info in fields.items():
+        if name in common:
+            raise InputError(
+                f"the detector {detector} has the option {name!r}, which every detector has: rename it"
+            )
+        parameters.append(_parameter(name, info))
+    return parameters
+
+
+def _parameter(name: str, info: FieldInfo) -> inspect.Parameter:
+    """Return an option with the name, type, default and description of a field."""
+    flag = f"--{name.replace('_', '-')}"
+    kind = _option_type(info.annotation)
+    if kind is bool:
+        flag = f"{flag}/--no-{flag.removeprefix('--')}"
+    option = Option(flag, help=info.description)
+    default = inspect.Parameter.empty
+    if not info.is_required():
+        default = info.get_default(call_default_factory=True)
+        kind = kind | None
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=default,
+        annotation=Annotated[kind, option],
+    )
+
+
+def _option_type(annotation: Any) -> Any:
+    """Return bool, int or float for a field of that type or None; otherwise str, which the Options class parses.
+
+    >>> _option_type(int | None), _option_type(tuple[str, ...] | None)
+    (<class 'int'>, <class 'str'>)
+    """
+    if get_origin(annotation) is Annotated:
+        return _option_type(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        members = [a for a in get_args(annotation) if a is not type(None)]
+        return _option_type(members[0]) if len(members) == 1 else str
+    return annotation if annotation in _SIMPLE_TYPES else str

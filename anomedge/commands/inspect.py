@@ -170,8 +170,7 @@ def _budget(
         "path": str(path),
         "detector": model.pipeline.name,
     } | budget_tables.content(budget, device, advice)
-    config = model.pipeline.config
-    title = f"{path}: {model.pipeline.name} on {config.backbone}, layers {', '.join(config.layers)}\n"
+    title = f"{path}: {model.pipeline.describe()}\n"
     return content, [
         title,
         *budget_tables.shown(budget, device, advice, assumed=frame is None),
@@ -200,4 +199,8 @@ def _model(path: Path) -> tuple[dict[str, Any], list[Any]]:
         "card": model.card.model_dump(mode="json"),
         "tensors": tensors,
     }
-    return content, [tables.model(content), tables.tensors(tensors)]
+    networks = model.pipeline.networks
+    return content, [
+        tables.model(content),
+        tables.tensors(tensors, networks),
+    ]

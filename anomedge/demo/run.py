@@ -87,8 +87,10 @@ def _one(
     )
     options = FitOptions(
         Geometry((256, 256)),
-        backbone="tf_efficientnet_lite0",
-        weights="efficientnet-lite0",
+        detector={
+            "backbone": "tf_efficientnet_lite0",
+            "weights": "efficientnet-lite0",
+        },
         held_back=folder / "held_back",
         seed=pictures.seed,
     )

@@ -30,7 +30,7 @@ from anomedge.bundle.variants import MODEL, SEGMENTS, STAGES
 from anomedge.errors import InputError, OutputError, ProofFailed
 from anomedge.export.graphs import copy_of, cut_at_outputs, set_outputs
 from anomedge.export.layouts.anomalib import LAYOUTS, apply_anomalib, model_info
-from anomedge.export.precision.half import folded_backbone, halved
+from anomedge.export.precision.half import folded_networks, halved
 from anomedge.export.precision.preflight import (
     assert_halvable,
     preflight,
@@ -201,17 +201,17 @@ def _on_half_backbone(
         PRECISIONS.get(name).half_networks for name in options.precisions
     ):
         return model, ()
-    backbone = folded_backbone(model, options.fixed_batch)
+    networks = folded_networks(model, options.fixed_batch)
     ranges = preflight(
         model,
-        backbone,
+        networks,
         [*pictures, *extremes(options.frame)],
         options.frame,
         options.fixed_batch,
     )
     assert_halvable(ranges)
     warn_of_lowering(ranges)
-    return halved(model, backbone), ranges
+    return halved(model, networks), ranges
 
 
 def _graphs(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +20,7 @@ from anomedge.export.graphs import (
 )
 from anomedge.export.passes import Target, apply_passes
 from anomedge.export.simplify import simplify
+from anomedge.export.trace_errors import traced
 from anomedge.pipelines.model import Model
 
 __all__ = ["OUTPUTS", "Deployed", "graph_from_model", "keep_shipped_outputs"]
@@ -86,16 +86,12 @@ def keep_shipped_outputs(proto: Any) -> list[Any]:
 
 def _names(deployed: Deployed, example: Tensor) -> list[str]:
     """Of the stages; nothing is computed, which in float16 a CPU does slowly if at all."""
-    try:
-        with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
-            return list(deployed.stages(example))
-    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
-        reason = " ".join(str(error).split())[:600]
-        raise ExportError(
-            f"torch could not trace this detector: {reason}; use another backbone or layer, or another precision"
-        ) from error
-    finally:
-        deployed.eval()  # see `map_sizes`: nothing without numbers may stay remembered
+    advice = "use another backbone or layer, or another precision"
+    with (
+        traced(deployed, advice=advice),
+        FakeTensorMode(allow_non_fake_inputs=True),
+    ):
+        return list(deployed.stages(example))
 
 
 def _exported(
@@ -109,25 +105,17 @@ def _exported(
     shapes = (
         ({0: torch.export.Dim("batch", min=1, max=4096)},) if dynamic else None
     )
-    try:
-        with torch.no_grad(), _quiet():
-            # Components are held to strict export by their tests; tracing without it writes the same graph sooner.
-            program = torch.export.export(
-                deployed, (example,), dynamic_shapes=shapes, strict=False
-            )
-            written = torch.onnx.export(
-                program, (), dynamo=True, opset_version=opset, input_names=["frames"], output_names=names,
-                verbose=False, optimize=False,
-            )  # fmt: skip
-            if written is not None:
-                simplify(written.model)
-    except Exception as error:
-        reason = " ".join(str(error).split())[:600]
-        raise ExportError(
-            f"torch could not export this detector: {reason}; use another backbone or layer"
-        ) from error
-    finally:
-        deployed.eval()
+    with traced(deployed, action="export"), _quiet():
+        # Components are held to strict export by their tests; tracing without it writes the same graph sooner.
+        program = torch.export.export(
+            deployed, (example,), dynamic_shapes=shapes, strict=False
+        )
+        written = torch.onnx.export(
+            program, (), dynamo=True, opset_version=opset, input_names=["frames"], output_names=names,
+            verbose=False, optimize=False,
+        )  # fmt: skip
+        if written is not None:
+            simplify(written.model)
     if written is None:
         raise ExportError(
             "torch exported nothing; expected a graph: use another backbone or layer"
@@ -137,15 +125,13 @@ def _exported(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Torch and onnxscript narrate; what matters of it is asserted afterwards."""
+    """Silence the loggers of torch and onnxscript; the exported graph is checked instead."""
     names = ("onnxscript", "onnx_ir", "torch.onnx", "torch.export")
     before = {name: logging.getLogger(name).level for name in names}
     try:
         for name in names:
             logging.getLogger(name).setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     finally:
         for name, level in before.items():
             logging.getLogger(name).setLevel(level)

@@ -1,31 +1,46 @@
-"""Detectors: one a file, found by looking. A fitted one is an eval-only module from images to score and map."""
+"""Detectors: one module per detector, and plugins in the entry-point group `anomedge.pipelines`."""
 
-import importlib
-import pkgutil
+from typing import Any
 
-from anomedge.errors import InputError
-from anomedge.pipelines._base import Pipeline, Prediction
+from anomedge.pipelines.base import (
+    Config,
+    Options,
+    Pipeline,
+    Prediction,
+    Suggestion,
+)
+from anomedge.pipelines.data import FitData
+from anomedge.registry import Registry
 
-__all__ = ["Pipeline", "Prediction", "available", "get"]
+__all__ = [
+    "REGISTRY",
+    "Config",
+    "FitData",
+    "Options",
+    "Pipeline",
+    "Prediction",
+    "Suggestion",
+    "available",
+    "get",
+]
+
+REGISTRY: Registry[Pipeline[Any, Any]] = Registry(
+    package=__name__,
+    group="anomedge.pipelines",
+    kind="detector",
+    base=Pipeline,
+)
 
 
 def available() -> list[str]:
-    """Names of the detectors, those of the files beside this one that define a pipeline."""
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
-    return sorted(kind.name for kind in Pipeline.__subclasses__())
+    """Return the names of all detectors; plugins are not loaded."""
+    return REGISTRY.names()
 
 
-def get(name: str) -> type[Pipeline]:
-    """The detector's class.
+def get(name: str) -> type[Pipeline[Any, Any]]:
+    """Return the class of a detector.
 
     Raises:
-        InputError: there is none of that name.
+        InputError: no detector has that name, or its plugin cannot be loaded.
     """
-    known = available()
-    for kind in Pipeline.__subclasses__():
-        if kind.name == name:
-            return kind
-    raise InputError(
-        f"got detector {name!r}; expected one of: {', '.join(known)}"
-    )
+    return REGISTRY.get(name)

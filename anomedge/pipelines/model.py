@@ -1,4 +1,4 @@
-"""The model file: a fitted detector as safetensors, with canonical JSON in one metadata key. No pickle, ever."""
+"""Model file: a fitted detector as safetensors, with canonical JSON in one metadata key. No pickle is read."""
 
 import hashlib
 import struct
@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from anomedge import __version__, pipelines
-from anomedge.components import FeatureExtractor
 from anomedge.errors import AnomedgeError, ModelError
 from anomedge.files import (
     JsonError,
@@ -23,22 +22,34 @@ from anomedge.files import (
     parse_json,
     validated,
 )
-from anomedge.pipelines._base import Pipeline
-from anomedge.pipelines._stored import Stated, read_tensors, stated_tensors
+from anomedge.pipelines.base import Config, Pipeline
+from anomedge.pipelines.stored_tensors import (
+    TensorEntry,
+    read_tensors,
+    tensor_entries,
+)
 from anomedge.resample import Geometry
 from anomedge.threshold import Decision
 
 __all__ = ["Card", "Model", "load", "save", "tool_versions"]
 
 _KEY = "anomedge"
-# A header of 200 tensors and 200,000 pictures has 14 MB. Parsing takes up to a kilobyte for each separator.
+# The header of 200 tensors and 200,000 pictures has 14 MB. Parsing takes up to 1 kB per separator.
 _HEADER_LIMIT = 16 << 20
 _SEPARATORS_LIMIT = 400_000
-Pixels = Annotated[int, Field(ge=1, le=16384)]
+_TOOLS = (
+    "numpy",
+    "onnx",
+    "onnxscript",
+    "openvino",
+    "pillow",
+    "timm",
+    "torch",
+)
 
 
 class Card(BaseModel):
-    """How a detector was made: seed, digests of the pictures it was fitted to, versions, licences."""
+    """Record of a fit: seed, SHA-256 of the fitted pictures, name of the weights, tool versions, licences."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -54,21 +65,23 @@ class _Header(BaseModel):
 
     schema_version: Annotated[int, Field(ge=1, le=1)] = 1
     detector: str
+    distribution: str | None = None
+    """Distribution of a plugin's detector; None for anomedge's own."""
     config: dict[str, Any]
-    size: tuple[Pixels, Pixels]
-    crop: tuple[Pixels, Pixels] | None
+    size: tuple[int, int]
+    crop: tuple[int, int] | None
     decision: Decision
     card: Card
 
 
 @dataclass(frozen=True)
 class Model:
-    """A fitted detector with all that deciding takes: how frames become images, the threshold, how it was made.
+    """A fitted detector with its preprocessing, its thresholds and the record of its fit.
 
-    `digest` is the SHA-256 of the file that it was read from, empty where it was read from none.
+    `digest` is the SHA-256 of the model file, empty for a model that was not read from one.
     """
 
-    pipeline: Pipeline
+    pipeline: Pipeline[Any, Any]
     geometry: Geometry
     decision: Decision
     card: Card
@@ -76,16 +89,17 @@ class Model:
 
 
 def save(model: Model, path: Path, *, force: bool = False) -> None:
-    """Write a model, all or nothing; the same model gives the same bytes.
+    """Write a model file atomically; equal models give equal bytes.
 
     Raises:
-        OutputError: the file exists and `force` is not given, or cannot be written.
-        ModelError: fitted to more pictures than the file's header has room for.
+        OutputError: the file exists and `force` is not given, or it cannot be written.
+        ModelError: the model was fitted to more pictures than the file's header can hold.
     """
     from safetensors.torch import save_file
 
     header = _Header(
         detector=model.pipeline.name,
+        distribution=pipelines.REGISTRY.distribution(model.pipeline.name),
         config=model.pipeline.config.model_dump(mode="json"),
         size=model.geometry.size,
         crop=model.geometry.crop,
@@ -96,11 +110,8 @@ def save(model: Model, path: Path, *, force: bool = False) -> None:
         name: tensor.contiguous()
         for name, tensor in model.pipeline.state_dict().items()
     }
-    content = canonical_json(header.model_dump(mode="json")).decode()
-    if (
-        content.count(",") > _SEPARATORS_LIMIT // 2
-        or len(content) > _HEADER_LIMIT // 4 * 3
-    ):
+    content = _encoded(header)
+    if _too_long(content):
         raise ModelError(
             f"got a model of {len(model.card.fitted)} pictures and {len(tensors)} tensors, too many for the header of a "
             f"model file; expected up to 150,000 pictures: fit to a part of them"
@@ -114,19 +125,23 @@ def load(path: Path | str, *, backbone: nn.Module | None = None) -> Model:
 
     Args:
         path: the file.
-        backbone: the module it was fitted with, where that was no timm architecture.
+        backbone: the module that the detector was fitted with; None: a timm architecture.
 
     Raises:
-        ModelError: no model of ours, of another schema, damaged, or its tensors are not of the sizes and types it claims.
+        ModelError: not a model of anomedge, another schema, a damaged file, tensors of other sizes or types than the
+            detector's, or a detector whose plugin is not installed.
     """
     path = Path(path)
     digest = hashlib.sha256()
     try:
         with open_plain(path) as file:
             header, stated = _header(path, file, digest)
+            geometry = Geometry(header.size, header.crop)
+            kind = _detector(path, header)
+            config = validated(kind.config_class, header.config)
             if backbone is None:
-                _refuse_other_backbone(path, header, stated)
-            pipeline = _skeleton(header, backbone)
+                _refuse_other_networks(path, kind, config, stated)
+            pipeline = _skeleton(kind, config, backbone)
             _refuse_other_tensors(path, stated, pipeline.state_dict())
             pipeline.load_state_dict(
                 read_tensors(file, stated, digest), assign=True
@@ -135,7 +150,6 @@ def load(path: Path | str, *, backbone: nn.Module | None = None) -> Model:
         raise ModelError(
             f"{path} cannot be read ({error}); expected a whole model: fit or copy it again"
         ) from error
-    geometry = Geometry(header.size, header.crop)
     return Model(
         pipeline.eval(),
         geometry,
@@ -145,31 +159,68 @@ def load(path: Path | str, *, backbone: nn.Module | None = None) -> Model:
     )
 
 
-def _refuse_other_backbone(
-    path: Path, header: _Header, stated: Mapping[str, Stated]
-) -> None:
-    """Compare the backbone with the tensors that the file states, before memory is taken for one of any size."""
-    config = validated(
-        pipelines.get(header.detector).config_class, header.config
-    )
-    with torch.device("meta"):
-        extractor = FeatureExtractor(
-            config.backbone, config.layers, pre_trained=False, size=config.size
+def _encoded(header: _Header) -> str:
+    """Return the header as JSON; without the field `distribution` for anomedge's own detectors, as in older files."""
+    content = header.model_dump(mode="json")
+    if header.distribution is None:
+        del content["distribution"]
+    return canonical_json(content).decode()
+
+
+def _too_long(content: str) -> bool:
+    """Return whether a reader could refuse this header, with a margin for the tensors' entries."""
+    many = content.count(",") > _SEPARATORS_LIMIT // 2
+    return many or len(content) > _HEADER_LIMIT // 4 * 3
+
+
+def _detector(path: Path, header: _Header) -> type[Pipeline[Any, Any]]:
+    """Return the class of the file's detector.
+
+    Raises:
+        ModelError: it is not installed, or its plugin cannot be loaded.
+    """
+    available = pipelines.available()
+    if header.detector not in available and header.distribution:
+        raise ModelError(
+            f"{path} holds the detector {header.detector!r} of the distribution {header.distribution}; "
+            f"expected it to be installed: install {header.distribution}"
         )
-    expected = {
-        f"extractor.{name}": tensor
-        for name, tensor in extractor.state_dict().items()
-    }
+    if header.detector not in available:
+        raise ModelError(
+            f"{path} holds the detector {header.detector!r}; expected one of: {', '.join(available)}: "
+            f"update anomedge, or fit again"
+        )
+    try:
+        return pipelines.get(header.detector)
+    except AnomedgeError as error:
+        raise ModelError(f"{path}: {error}") from error
+
+
+def _refuse_other_networks(
+    path: Path,
+    kind: type[Pipeline[Any, Any]],
+    config: Config,
+    stated: Mapping[str, TensorEntry],
+) -> None:
+    """Compare the networks with the stated tensors before memory is allocated for networks of any size."""
+    with torch.device("meta"):
+        networks = kind.build_networks(config)
+    expected = {}
+    for network, module in networks.items():
+        for name, tensor in module.state_dict().items():
+            expected[f"{network}.{name}"] = tensor
     own = {
-        name: given
-        for name, given in stated.items()
-        if name.startswith("extractor.")
+        name: entry
+        for name, entry in stated.items()
+        if name.split(".")[0] in networks
     }
     _refuse_other_tensors(path, own, expected)
 
 
 def _refuse_other_tensors(
-    path: Path, stated: Mapping[str, Stated], expected: Mapping[str, Tensor]
+    path: Path,
+    stated: Mapping[str, TensorEntry],
+    expected: Mapping[str, Tensor],
 ) -> None:
     wrong = sorted(stated.keys() ^ expected.keys())
     wrong += [
@@ -194,17 +245,9 @@ def _refuse_other_tensors(
 
 
 def tool_versions() -> dict[str, str]:
-    """Versions of what makes a detector and its graph."""
+    """Return the versions of anomedge and of the packages that fit and export."""
     found = {"anomedge": __version__}
-    for name in (
-        "numpy",
-        "onnx",
-        "onnxscript",
-        "openvino",
-        "pillow",
-        "timm",
-        "torch",
-    ):
+    for name in _TOOLS:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -212,29 +255,24 @@ def tool_versions() -> dict[str, str]:
     return found
 
 
-def _skeleton(header: _Header, backbone: nn.Module | None) -> Pipeline:
-    """The detector with room for its tensors but no memory for them: sizes in a file are only claims."""
-    kind = pipelines.get(header.detector)
-    config = validated(kind.config_class, header.config)
-    extractor = FeatureExtractor(
-        backbone or config.backbone,
-        config.layers,
-        pre_trained=False,
-        size=config.size,
-    )
+def _skeleton(
+    kind: type[Pipeline[Any, Any]], config: Config, backbone: nn.Module | None
+) -> Pipeline[Any, Any]:
+    """Build the detector; tensors outside its networks get no memory, because a file may state any size."""
+    networks = kind.build_networks(config, backbone)
     with torch.device("meta"):
-        return kind(config, extractor)
+        return kind(config, **networks)
 
 
 def _header(
     path: Path, file: BinaryIO, digest: Any
-) -> tuple[_Header, dict[str, Stated]]:
-    """What the file says of the detector, and of its tensors, which begin where this leaves the file."""
+) -> tuple[_Header, dict[str, TensorEntry]]:
+    """Read the header: the detector and its tensors' entries; leave the file at the first tensor."""
     try:
         raw = _raw_header(path, file, digest)
         parsed = parse_json(raw)
         header = validated(_Header, parse_json(parsed["__metadata__"][_KEY]))
-        return header, stated_tensors(parsed)
+        return header, tensor_entries(parsed)
     except AnomedgeError:
         raise
     except (OSError, struct.error, JsonError, KeyError, TypeError) as error:
@@ -242,23 +280,23 @@ def _header(
             str(error).splitlines()[0] if str(error) else type(error).__name__
         )
         raise ModelError(
-            f"{path} is no model of anomedge ({reason}); expected what `anomedge fit` wrote"
+            f"{path} is no model of anomedge ({reason}); expected a file that `anomedge fit` wrote"
         ) from error
 
 
 def _raw_header(path: Path, file: BinaryIO, digest: Any) -> bytes:
-    """The header's bytes; one that would take much memory when parsed is refused."""
+    """Read the header's bytes; refuse a header whose parsing would take much memory."""
     begin = file.read(8)
     (length,) = struct.unpack("<Q", begin)
     if length > _HEADER_LIMIT:
         raise ModelError(
-            f"{path} is no model of anomedge (it does not begin as one); expected what `anomedge fit` wrote"
+            f"{path} is no model of anomedge (it does not begin as one); expected a file that `anomedge fit` wrote"
         )
     raw = file.read(length)
     digest.update(begin + raw)
     if sum(map(raw.count, (b",", b"[", b"{"))) > _SEPARATORS_LIMIT:
         raise ModelError(
             f"{path} is no model of anomedge (its header has over {_SEPARATORS_LIMIT:,} parts); "
-            f"expected what `anomedge fit` wrote"
+            f"expected a file that `anomedge fit` wrote"
         )
     return raw

@@ -1,18 +1,19 @@
-r"""PaDiM: a Gaussian at every patch (Defard et al. 2020, arXiv:2011.08785).
+r"""PaDiM: one Gaussian per patch (Defard et al. 2020, arXiv:2011.08785).
 
-Feature maps of three levels are brought to the finest one's grid (nearest neighbour) and stacked; d channels of them,
-drawn once at random, make the embedding :math:`x_p` of patch p. Its anomaly is the Mahalanobis distance
+Feature maps of three layers are upsampled to the grid of the finest one (nearest neighbour) and concatenated. d of
+their channels, drawn at random once, form the embedding :math:`x_p` of patch p. The anomaly of a patch is the
+Mahalanobis distance
 
 .. math:: M(x_p) = \sqrt{(x_p - \mu_p)^\top \Sigma_p^{-1} (x_p - \mu_p)}
 
-the map is that, upsampled bilinearly and blurred with sigma 4, and the score is the map's maximum. Drawing the
-channels first and upsampling only those gives the same embedding for less.
+The map is the distances, upsampled bilinearly and blurred with sigma 4; the score is the maximum of the map. Drawing
+channels before upsampling gives the same embedding with less work.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,50 +27,58 @@ from anomedge.components import (
     RunningMoments,
 )
 from anomedge.errors import InputError
-from anomedge.pipelines._base import (
-    Config,
-    Pipeline,
-    base_config,
-    checked_config,
-    map_resampling,
-    map_sizes,
+from anomedge.pipelines.base import Suggestion
+from anomedge.pipelines.data import FitData
+from anomedge.pipelines.features import (
+    FeatureConfig,
+    FeatureOptions,
+    FeaturePipeline,
 )
-from anomedge.resample import nearest
+from anomedge.pipelines.maps import map_resampling, map_sizes
+from anomedge.resample import Geometry, nearest
 
-__all__ = ["Padim", "PadimConfig"]
+__all__ = ["Padim", "PadimConfig", "PadimOptions"]
 
-_FEATURES = {"resnet18": 100, "wide_resnet50_2": 550}
-_FEATURES_ELSE = 100
+Integers = npt.NDArray[np.int64]
 
-
-class PadimConfig(Config):
-    """`channels` are the drawn ones, ascending, numbered through the stacked layers."""
-
-    channels: tuple[int, ...] = Field(min_length=1, max_length=16384)
+_DEFAULT_FEATURES = 100
+_FEATURES_OF_BACKBONE = {"resnet18": 100, "wide_resnet50_2": 550}
+_MOST_FEATURES = 16384
 
 
-class Padim(Pipeline):
-    """The fitted detector; `Padim.fit` makes one."""
+class PadimConfig(FeatureConfig):
+    """Configuration; `channels` are the drawn channels of the concatenated layers, ascending."""
+
+    channels: tuple[int, ...] = Field(min_length=1, max_length=_MOST_FEATURES)
+
+
+class PadimOptions(FeatureOptions):
+    """Fit options of PaDiM."""
+
+    features: Annotated[int, Field(ge=1, le=_MOST_FEATURES)] | None = Field(
+        None,
+        description="Channels to draw; default: 550 for wide_resnet50_2, else 100, at most all.",
+    )
+
+
+class Padim(FeaturePipeline[PadimConfig, PadimOptions]):
+    """PaDiM: one Gaussian per patch (Defard et al. 2020)."""
 
     name = "padim"
     config_class = PadimConfig
+    options_class = PadimOptions
     default_backbone = "resnet18"
     default_strides: ClassVar[tuple[int, ...]] = (4, 8, 16)
-
-    config: PadimConfig
 
     def __init__(
         self, config: PadimConfig, extractor: FeatureExtractor
     ) -> None:
         super().__init__(config, extractor)
-        sizes = map_sizes(extractor, config.size)
-        self.grid = sizes[0]
-        for i, level in enumerate(sizes):
-            self.register_buffer(
-                f"patches{i}",
-                torch.from_numpy(_nearest_patches(level, self.grid)),
-                persistent=False,
-            )
+        levels = map_sizes(extractor, config.size)
+        self.grid = levels[0]
+        for i, level in enumerate(levels):
+            patches = torch.from_numpy(_nearest_patches(level, self.grid))
+            self.register_buffer(f"patches{i}", patches, persistent=False)
         self._drawn = _by_layer(config.channels, extractor.channels)
         for i, drawn in enumerate(self._drawn):
             self.register_buffer(
@@ -81,59 +90,26 @@ class Padim(Pipeline):
         self.to_map = map_resampling(self.grid, config.size, config.sigma)
 
     @classmethod
-    def fit(
-        cls,
-        batches: Iterable[Tensor],
-        extractor: FeatureExtractor,
-        size: tuple[int, int],
-        seed: int = 0,
-        n_features: int | None = None,
-        sigma: float = 4.0,
-    ) -> Padim:
-        """Fit in one pass, keeping sums only: P d^2 numbers, whatever the number of images.
-
-        Args:
-            batches: images, float (B, 3, H, W) in [0, 1].
-            extractor: the backbone, finest layer first.
-            size: (H, W).
-            seed: of the draw of channels.
-            n_features: d; 100 for resnet18, 550 for wide_resnet50_2, else min(100, all).
-            sigma: of the map's blur, in pixels.
-        """
-        total = sum(extractor.channels)
-        wanted = (
-            min(_FEATURES.get(extractor.backbone, _FEATURES_ELSE), total)
-            if n_features is None
-            else n_features
-        )
-        if not 1 <= wanted <= total:
-            raise InputError(
-                f"got {wanted} features; expected 1 to {total}, all that {extractor.layers} have"
-            )
-        drawn = torch.randperm(
-            total, generator=torch.Generator().manual_seed(seed)
-        )[:wanted]
-        channels = tuple(sorted(drawn.tolist()))
-        config = checked_config(
-            PadimConfig,
-            **base_config(extractor, size),
-            channels=channels,
-            sigma=sigma,
+    def fit(cls, data: FitData, options: PadimOptions) -> Padim:
+        """Fit in one pass; memory is P d^2 numbers for P patches, for any number of images."""
+        extractor = cls.build_extractor(data, options)
+        config = PadimConfig.of(
+            extractor,
+            data.size,
+            channels=_draw(extractor, options.features, data),
+            sigma=options.sigma,
         )
         pipeline = cls(config, extractor).eval()
-        moments = RunningMoments(wanted, pipeline.grid[0] * pipeline.grid[1])
+        moments = RunningMoments(*pipeline.gaussian.mean.shape)
         with torch.no_grad():
-            for images in batches:
-                moments.update(
-                    pipeline.embedding(
-                        pipeline.drawn(pipeline.features(images))
-                    )
-                )
+            for images in data:
+                drawn = pipeline.drawn(pipeline.features(images))
+                moments.update(pipeline.embedding(drawn))
         pipeline.gaussian.fit_moments(moments)
         return pipeline
 
     def drawn(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The drawn channels alone of the layers that have some."""
+        """Return the drawn channels of each layer that has some."""
         return {
             layer: x.index_select(1, self.get_buffer(f"drawn{i}"))
             for i, (layer, x) in enumerate(features.items())
@@ -141,60 +117,91 @@ class Padim(Pipeline):
         }
 
     def embedding(self, drawn: dict[str, Tensor]) -> Tensor:
-        """Drawn channels to the embedding (B, d, P)."""
+        """Return the embedding (B, d, P) of drawn channels."""
         used = [i for i, channels in enumerate(self._drawn) if channels.size]
         levels = []
         for i, x in zip(used, drawn.values(), strict=True):
-            # Patches first: whole rows are gathered, where gathering columns would move single numbers.
+            # Patches first, so that whole rows are gathered and not single numbers.
             rows = x.flatten(2).permute(2, 0, 1)
-            same = tuple(x.shape[2:]) == self.grid
-            levels.append(
-                rows
-                if same
-                else rows.index_select(0, self.get_buffer(f"patches{i}"))
-            )
+            if tuple(x.shape[2:]) != self.grid:
+                rows = rows.index_select(0, self.get_buffer(f"patches{i}"))
+            levels.append(rows)
         return torch.cat(levels, dim=2).permute(1, 2, 0)
 
     def stages(self, images: Tensor) -> dict[str, Tensor]:
-        """`features/<layer>`, the drawn channels, `distances` (B, 1, h, w), `anomaly_map` (B, 1, H, W), `score` (B,)."""
+        """Return `features/<layer>` (drawn channels), `distances` (B, 1, h, w), `anomaly_map` and `score`."""
         drawn = self.drawn(self.features(images))
         distances = self.gaussian.distance(self.embedding(drawn)).reshape(
             -1, 1, *self.grid
         )
         anomaly_map = self.to_map(distances)
         score = anomaly_map.flatten(1).amax(dim=1)
-        named: dict[str, Tensor] = {
-            f"features/{layer}": x for layer, x in drawn.items()
-        }
+        named = {f"features/{layer}": x for layer, x in drawn.items()}
         return named | {
             "distances": distances,
             "anomaly_map": anomaly_map,
             "score": score,
         }
 
+    def config_with_layers(self, count: int) -> PadimConfig:
+        """Return the configuration with the first layers; channels beyond them are spread over the remaining ones."""
+        config = super().config_with_layers(count)
+        total = sum(self.extractor.channels[:count])
+        if config.channels[-1] < total:
+            return config
+        n = min(len(config.channels), total)
+        channels = tuple(i * total // n for i in range(n))
+        return config.model_copy(update={"channels": channels})
 
-def _nearest_patches(
-    level: tuple[int, int], grid: tuple[int, int]
-) -> npt.NDArray[np.int64]:
-    """For each patch of the grid, row by row, the nearest of a coarser level's."""
+    def suggestions(
+        self, geometry: Geometry, fitted: int
+    ) -> Iterator[Suggestion]:
+        """Yield also the detector with half of its channels."""
+        yield from super().suggestions(geometry, fitted)
+        half = self.config.channels[::2]
+        if len(self.config.channels) > 1:
+            yield Suggestion(
+                "distances",
+                f"Half of the channels (fit with --features {len(half)})",
+                self.config.model_copy(update={"channels": half}),
+            )
+
+
+def _draw(
+    extractor: FeatureExtractor, wanted: int | None, data: FitData
+) -> tuple[int, ...]:
+    """Draw channels of the concatenated layers; return them in ascending order."""
+    total = sum(extractor.channels)
+    if wanted is None:
+        usual = _FEATURES_OF_BACKBONE.get(extractor.backbone, _DEFAULT_FEATURES)
+        wanted = min(usual, total)
+    if wanted > total:
+        raise InputError(
+            f"got {wanted} features; expected 1 to {total}, all that {extractor.layers} have"
+        )
+    drawn = torch.randperm(total, generator=data.generator())[:wanted]
+    return tuple(sorted(drawn.tolist()))
+
+
+def _nearest_patches(level: tuple[int, int], grid: tuple[int, int]) -> Integers:
+    """Return the nearest patch of a coarser level for each patch of the grid, row by row."""
     rows, columns = (
         nearest(n_in, n_out) for n_in, n_out in zip(level, grid, strict=True)
     )
     return np.asarray(rows[:, None] * level[1] + columns).ravel()
 
 
-def _by_layer(channels: tuple[int, ...], widths: list[int]) -> list[Any]:
-    """The drawn channels of each layer, numbered within it."""
-    drawn, ends = np.asarray(channels, dtype=np.int64), np.cumsum(widths)
-    if (
-        drawn.min() < 0
-        or drawn.max() >= ends[-1]
-        or (np.diff(drawn) <= 0).any()
-    ):
+def _by_layer(channels: tuple[int, ...], widths: list[int]) -> list[Integers]:
+    """Split channels of the concatenated layers by layer; number them within the layer."""
+    drawn = np.asarray(channels, dtype=np.int64)
+    ends = np.cumsum(widths)
+    in_range = drawn.min() >= 0 and drawn.max() < ends[-1]
+    if not in_range or (np.diff(drawn) <= 0).any():
         raise InputError(
             f"got channels up to {drawn.max()}; expected ascending numbers below {ends[-1]}"
         )
-    return [
-        drawn[(drawn >= end - n) & (drawn < end)] - (end - n)
-        for end, n in zip(ends, widths, strict=True)
-    ]
+    layers = []
+    for end, width in zip(ends, widths, strict=True):
+        begin = end - width
+        layers.append(drawn[(drawn >= begin) & (drawn < end)] - begin)
+    return layers

@@ -1,14 +1,16 @@
 r"""PatchCore: nearest neighbours in a memory bank of normal patches (Roth et al. 2022, arXiv:2106.08265).
 
-Feature maps of two middle levels are averaged over 3x3 neighbourhoods, brought to the finer one's grid (bilinear) and
-stacked. A greedy k-center coreset of the normal patches is the bank :math:`M`; a patch's anomaly is the distance
-:math:`\min_{m \in M} \lVert x_p - m \rVert`, the map is that, upsampled bilinearly and blurred with sigma 4, and the
-score is the worst patch's distance, re-weighted by the neighbourhood of its nearest bank vector (`MemoryBank`).
+Feature maps of two middle layers are averaged over 3x3 neighbourhoods, upsampled to the grid of the finer one
+(bilinear) and concatenated. The memory bank :math:`M` is a greedy k-center coreset of the normal patches. The anomaly
+of a patch is the distance :math:`\min_{m \in M} \lVert x_p - m \rVert`. The map is the distances, upsampled bilinearly
+and blurred with sigma 4. The score is the largest distance, re-weighted by the neighbourhood of its nearest bank vector
+(`MemoryBank`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from math import prod
 from typing import Annotated, ClassVar
 
 import torch
@@ -23,41 +25,55 @@ from anomedge.components import (
     MemoryBank,
 )
 from anomedge.errors import InputError
-from anomedge.pipelines._base import (
-    Config,
-    Pipeline,
-    base_config,
-    checked_config,
-    map_resampling,
-    map_sizes,
+from anomedge.pipelines.base import Suggestion
+from anomedge.pipelines.data import FitData
+from anomedge.pipelines.features import (
+    FeatureConfig,
+    FeatureOptions,
+    FeaturePipeline,
 )
-from anomedge.resample import bilinear
+from anomedge.pipelines.maps import map_resampling, map_sizes
+from anomedge.resample import Geometry, bilinear
 
-__all__ = ["Patchcore", "PatchcoreConfig"]
+__all__ = ["Patchcore", "PatchcoreConfig", "PatchcoreOptions"]
+
+Size = tuple[int, int]
+Neighbors = Annotated[int, Field(ge=1, le=1024)]
 
 
-class PatchcoreConfig(Config):
-    """`n_vectors` is the size of the bank, `num_neighbors` the b of the re-weighting."""
+class PatchcoreConfig(FeatureConfig):
+    """Configuration; `n_vectors` is the size of the bank, `num_neighbors` the b of the re-weighting."""
 
     n_vectors: Annotated[int, Field(ge=1, le=1 << 24)]
-    num_neighbors: Annotated[int, Field(ge=1, le=1024)] = 9
+    num_neighbors: Neighbors = 9
 
 
-class Patchcore(Pipeline):
-    """The fitted detector; `Patchcore.fit` makes one."""
+class PatchcoreOptions(FeatureOptions):
+    """Fit options of PatchCore."""
+
+    coreset: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.1, description="Share of the patches to keep, in (0, 1]."
+    )
+    neighbors: Neighbors = Field(
+        9,
+        description="Neighbours of the score's re-weighting, 1 to 1024; 1 turns it off.",
+    )
+
+
+class Patchcore(FeaturePipeline[PatchcoreConfig, PatchcoreOptions]):
+    """PatchCore: nearest normal patches (Roth et al. 2022)."""
 
     name = "patchcore"
     config_class = PatchcoreConfig
+    options_class = PatchcoreOptions
     default_backbone = "wide_resnet50_2"
     default_strides: ClassVar[tuple[int, ...]] = (8, 16)
-
-    config: PatchcoreConfig
 
     def __init__(
         self, config: PatchcoreConfig, extractor: FeatureExtractor
     ) -> None:
         super().__init__(config, extractor)
-        self.patches = _Patches(extractor, config.size)
+        self.patches = Patches(extractor, config.size)
         self.bank = MemoryBank(
             config.n_vectors,
             extractor.channels,
@@ -69,111 +85,128 @@ class Patchcore(Pipeline):
         )
 
     @classmethod
-    def fit(
-        cls,
-        batches: Iterable[Tensor],
-        extractor: FeatureExtractor,
-        size: tuple[int, int],
-        seed: int = 0,
-        coreset_ratio: float = 0.1,
-        num_neighbors: int = 9,
-        sigma: float = 4.0,
-    ) -> Patchcore:
-        """Collect the patches of every image, then keep a coreset of them.
-
-        Args:
-            batches: images, float (B, 3, H, W) in [0, 1].
-            extractor: the backbone, finest layer first.
-            size: (H, W).
-            seed: of the first centre.
-            coreset_ratio: share of the patches to keep, in (0, 1].
-            num_neighbors: b of the re-weighting; 1 leaves scores as they are.
-            sigma: of the map's blur, in pixels.
-        """
-        asked = {
-            **base_config(extractor, size),
-            "num_neighbors": num_neighbors,
-            "sigma": sigma,
-        }
-        checked_config(
-            PatchcoreConfig, **asked, n_vectors=1
-        )  # before the work, not after it
-        patches = _Patches(extractor, size)
-        mean, std = (
-            torch.tensor(asked[key]).reshape(1, 3, 1, 1)
-            for key in ("mean", "std")
-        )
-        with torch.no_grad():
-            rows = [
-                patches(extractor.eval()((images - mean) / std)).flatten(0, 1)
-                for images in batches
-            ]
-        if not rows:
-            raise InputError(
-                "got no picture; expected at least one: give more pictures"
-            )
+    def fit(cls, data: FitData, options: PatchcoreOptions) -> Patchcore:
+        """Collect the patches of all images, then keep a coreset of them."""
+        extractor = cls.build_extractor(data, options)
+        rows = _patch_rows(extractor, data)
         coreset = KCenterGreedy(
-            _stacked(rows), coreset_ratio, seed=seed
+            _concatenated(rows), options.coreset, seed=data.seed
         ).sample_coreset()
-        config = checked_config(
-            PatchcoreConfig, **asked, n_vectors=len(coreset)
+        config = PatchcoreConfig.of(
+            extractor,
+            data.size,
+            n_vectors=len(coreset),
+            num_neighbors=options.neighbors,
+            sigma=options.sigma,
         )
         pipeline = cls(config, extractor).eval()
         pipeline.bank.fill(coreset)
         return pipeline
 
     def stages(self, images: Tensor) -> dict[str, Tensor]:
-        """`features/<layer>`, `distances` (B, 1, h, w), `anomaly_map` (B, 1, H, W), `score` (B,)."""
+        """Return `features/<layer>`, `distances` (B, 1, h, w), `anomaly_map` and `score`."""
         features = self.features(images)
         distances, score = self.bank(self.patches.pooled(features))
         grid = distances.reshape(-1, 1, *self.patches.grid)
-        named: dict[str, Tensor] = {
-            f"features/{layer}": x for layer, x in features.items()
-        }
+        named = {f"features/{layer}": x for layer, x in features.items()}
         return named | {
             "distances": grid,
             "anomaly_map": self.to_map(grid),
             "score": score,
         }
 
+    def config_with_size(self, size: Size) -> PatchcoreConfig:
+        """Return the configuration for another image size; the bank shrinks with the number of patches."""
+        share = prod(size) / prod(self.config.size)
+        n_vectors = max(1, round(self.config.n_vectors * share))
+        return (
+            super()
+            .config_with_size(size)
+            .model_copy(update={"n_vectors": n_vectors})
+        )
 
-def _stacked(rows: list[Tensor]) -> Tensor:
-    """One tensor of all, each let go as it is copied: what `torch.cat` would hold twice."""
-    points = rows[0].new_empty(sum(map(len, rows)), rows[0].shape[1])
-    for part in reversed(torch.split(points, [len(part) for part in rows])):
-        part.copy_(rows.pop())
-    return points
+    def suggestions(
+        self, geometry: Geometry, fitted: int
+    ) -> Iterator[Suggestion]:
+        """Yield also the detector with half of its bank."""
+        yield from super().suggestions(geometry, fitted)
+        n_vectors = self.config.n_vectors
+        if n_vectors < 2:
+            return
+        patches = prod(self.patches.grid) * fitted
+        option = (
+            f", fit with --coreset {n_vectors / 2 / patches:.2g}"
+            if patches >= n_vectors
+            else ""
+        )
+        yield Suggestion(
+            "distances",
+            f"Half of the bank ({n_vectors // 2:,} vectors{option})",
+            self.config.model_copy(update={"n_vectors": n_vectors // 2}),
+        )
 
 
-class _Patches(torch.nn.Module):
-    """Feature maps to patches: locally averaged, brought to the finest grid, stacked."""
+class Patches(torch.nn.Module):
+    """Feature maps to patches: averaged over 3x3, upsampled to the finest grid, concatenated.
 
-    def __init__(
-        self, extractor: FeatureExtractor, size: tuple[int, int]
-    ) -> None:
+    Args:
+        extractor: the backbone, finest layer first.
+        size: height and width of the images.
+    """
+
+    def __init__(self, extractor: FeatureExtractor, size: Size) -> None:
         super().__init__()
         sizes = map_sizes(extractor, size)
         self.grid = sizes[0]
-        self.upsamplings = [
-            None
-            if level == self.grid
-            else LinearResample2d(
-                *(bilinear(a, b) for a, b in zip(level, self.grid, strict=True))
-            )
-            for level in sizes
-        ]
+        self.upsamplings = [_upsampling(level, self.grid) for level in sizes]
 
     def pooled(self, features: dict[str, Tensor]) -> list[Tensor]:
-        """Each (B, C_l, h_l, w_l) averaged over 3x3."""
+        """Average each map (B, C_l, h_l, w_l) over 3x3."""
         return [
             F.avg_pool2d(x, kernel_size=3, stride=1, padding=1)
             for x in features.values()
         ]
 
     def forward(self, features: dict[str, Tensor]) -> Tensor:
-        """Each (B, C_l, h_l, w_l) to (B, h w, sum of C_l)."""
-        pooled = zip(self.upsamplings, self.pooled(features), strict=True)
-        levels = [
-            x if upsample is None else upsample(x) for upsample, x in pooled
-        ]
+        """Return patches (B, h w, sum of C_l) of maps (B, C_l, h_l, w_l)."""
+        levels = []
+        pooled = self.pooled(features)
+        for upsample, x in zip(self.upsamplings, pooled, strict=True):
+            levels.append(x if upsample is None else upsample(x))
         return torch.cat(levels, dim=1).flatten(2).transpose(1, 2)
+
+
+def _upsampling(level: Size, grid: Size) -> LinearResample2d | None:
+    if level == grid:
+        return None
+    rows, columns = (bilinear(a, b) for a, b in zip(level, grid, strict=True))
+    return LinearResample2d(rows, columns)
+
+
+def _patch_rows(extractor: FeatureExtractor, data: FitData) -> list[Tensor]:
+    """Return the patches of each batch, (B h w, C).
+
+    Raises:
+        InputError: no images.
+    """
+    patches = Patches(extractor, data.size)
+    mean = torch.tensor(extractor.mean).reshape(1, 3, 1, 1)
+    std = torch.tensor(extractor.std).reshape(1, 3, 1, 1)
+    rows = []
+    with torch.no_grad():
+        for images in data:
+            features = extractor.eval()((images - mean) / std)
+            rows.append(patches(features).flatten(0, 1))
+    if not rows:
+        raise InputError(
+            "got no picture; expected at least one: give more pictures"
+        )
+    return rows
+
+
+def _concatenated(rows: list[Tensor]) -> Tensor:
+    """Concatenate batches; release each one once it is copied, for half the peak memory of `torch.cat`."""
+    points = rows[0].new_empty(sum(map(len, rows)), rows[0].shape[1])
+    for part in reversed(torch.split(points, [len(part) for part in rows])):
+        part.copy_(rows.pop())
+    return points

@@ -1,4 +1,4 @@
-"""From a camera frame to the model's image, as torch defines it: what the exported graph's matrices are held to."""
+"""Reference preprocessing in torch, from camera frames to images; exported graphs are compared with it."""
 
 import torch
 import torch.nn.functional as F
@@ -11,10 +11,13 @@ __all__ = ["to_images"]
 
 
 def to_images(frames: Tensor, geometry: Geometry) -> Tensor:
-    """Frames, uint8 (B, Hf, Wf, 3), to images (B, 3, H, W) in [0, 1], in the default dtype.
+    """Return images (B, 3, H, W) in [0, 1] of frames, uint8 (B, Hf, Wf, 3), in torch's default dtype.
 
-    Stretched to `geometry.size` by antialiased bilinear interpolation without rounding to whole grey levels, then
-    cropped to the middle as torchvision does.
+    Frames are resized to `geometry.size` by antialiased bilinear interpolation, without rounding to whole grey levels,
+    then cropped to the centre as by torchvision.
+
+    Raises:
+        InputError: frames of another type or shape.
     """
     if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
         raise InputError(

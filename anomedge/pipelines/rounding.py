@@ -1,16 +1,19 @@
 """Effect of float32 rounding on a fitted detector, as a share of its score scale.
 
 Runtimes round differently from torch. If features barely vary, rounding errors are as large as the distances between
-features, and no export can be proven. To measure the effect, images and features are perturbed by up to one unit in
-the last place, at random with a fixed seed, and the maps are compared.
+features, and no export can be proven. To measure the effect, images and the outputs of networks are perturbed by up to
+one unit in the last place, at random with a fixed seed, and the maps are compared.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from anomedge.pipelines._base import Pipeline
+from anomedge.pipelines.base import Pipeline
+from anomedge.pipelines.networks import map_tensors
 from anomedge.threshold import scale_of_each
 
 __all__ = ["LARGEST_ROUNDING_EFFECT", "rounding_effect"]
@@ -19,42 +22,42 @@ LARGEST_ROUNDING_EFFECT = 1e-4
 """Tolerance of a float32 proof, as a share of the scale. Typical backbones have effects of 1e-6 to 1e-5."""
 
 
-def rounding_effect(pipeline: Pipeline, images: Tensor, scale: float) -> float:
+def rounding_effect(
+    pipeline: Pipeline[Any, Any], images: Tensor, scale: float
+) -> float:
     """Measure the largest change of the anomaly maps, as a share of their scale, for images (B, 3, H, W) in [0, 1]."""
     generator = torch.Generator().manual_seed(0)
-    perturbed = pipeline.with_extractor(
-        _PerturbedExtractor(pipeline.extractor, generator)
-    )
+    networks = {
+        name: _PerturbedNetwork(pipeline.get_submodule(name), generator)
+        for name in pipeline.networks
+    }
+    perturbed = pipeline.with_networks(networks)
     with torch.no_grad():
         exact = pipeline(images).anomaly_map
-        change = (
-            perturbed(_perturb(images, generator)).anomaly_map - exact
-        ).abs()
-    return float((change.numpy() / scale_of_each(exact.numpy(), scale)).max())
+        change = perturbed(_perturb(images, generator)).anomaly_map - exact
+    scales = scale_of_each(exact.numpy(), scale)
+    return float((change.abs().numpy() / scales).max())
 
 
 def _perturb(values: Tensor, generator: torch.Generator) -> Tensor:
     """Change each value by up to one unit in the last place."""
+    if not values.is_floating_point():
+        return values
     unit = torch.finfo(values.dtype).eps
-    noise = (
-        torch.rand(values.shape, generator=generator, dtype=values.dtype) * 2
-        - 1
-    )
-    return values * (1 + unit * noise)
+    noise = torch.rand(values.shape, generator=generator, dtype=values.dtype)
+    return values * (1 + unit * (noise * 2 - 1))
 
 
-class _PerturbedExtractor(nn.Module):
-    """An extractor that adds simulated rounding errors to its features."""
+class _PerturbedNetwork(nn.Module):
+    """A network with simulated rounding errors in its outputs."""
 
-    def __init__(
-        self, extractor: nn.Module, generator: torch.Generator
-    ) -> None:
+    def __init__(self, network: nn.Module, generator: torch.Generator) -> None:
         super().__init__()
-        self.extractor = extractor
+        self.network = network
         self.generator = generator
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        return {
-            layer: _perturb(features, self.generator)
-            for layer, features in self.extractor(images).items()
-        }
+    def forward(self, *inputs: Any) -> Any:
+        return map_tensors(
+            lambda values: _perturb(values, self.generator),
+            self.network(*inputs),
+        )

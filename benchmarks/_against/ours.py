@@ -19,7 +19,7 @@ from anomedge.components import FeatureExtractor
 from anomedge.export.graphs import set_outputs
 from anomedge.export.tracing import graph_from_model, keep_shipped_outputs
 from anomedge.export.writing import write_ir, write_onnx, write_tapped
-from anomedge.pipelines._base import Pipeline, base_config
+from anomedge.pipelines import Pipeline
 from anomedge.pipelines.model import Card, Model
 from anomedge.pipelines.padim import Padim, PadimConfig
 from anomedge.pipelines.patchcore import Patchcore, PatchcoreConfig
@@ -56,9 +56,8 @@ def padim(state: dict[str, Tensor]) -> Padim:
     channels, order = torch.sort(state["idx"])
     inverse = state["inv_covariance"][:, order][:, :, order]
     pipeline = Padim(
-        PadimConfig(
-            **base_config(extractor, (SIDE, SIDE)),
-            channels=tuple(channels.tolist()),
+        PadimConfig.of(
+            extractor, (SIDE, SIDE), channels=tuple(channels.tolist())
         ),
         extractor,
     )
@@ -79,9 +78,7 @@ def patchcore(state: dict[str, Tensor]) -> Patchcore:
     extractor = _extractor("wide_resnet50_2", ["layer2", "layer3"], state)
     bank = state["memory_bank"]
     pipeline = Patchcore(
-        PatchcoreConfig(
-            **base_config(extractor, (SIDE, SIDE)), n_vectors=len(bank)
-        ),
+        PatchcoreConfig.of(extractor, (SIDE, SIDE), n_vectors=len(bank)),
         extractor,
     )
     pipeline.bank.fill(bank)

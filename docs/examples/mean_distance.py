@@ -9,6 +9,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
+from torch import Tensor
+
+from anomedge.components import FeatureExtractor
 from anomedge.pipelines.data import FitData
 from anomedge.pipelines.features import (
     FeatureConfig,
@@ -16,9 +19,6 @@ from anomedge.pipelines.features import (
     FeaturePipeline,
 )
 from anomedge.pipelines.maps import map_resampling, map_sizes
-from torch import Tensor
-
-from anomedge.components import FeatureExtractor
 
 __all__ = ["MeanDistance"]
 

@@ -26,7 +26,6 @@ from anomedge.components.features import layers_at_strides
 from anomedge.errors import ExportError
 from anomedge.export.tracing import graph_from_model, keep_shipped_outputs
 from anomedge.export.writing import write_ir, write_onnx
-from anomedge.pipelines._base import base_config, checked_config
 from anomedge.pipelines.model import Card, Model
 from anomedge.resample import Geometry
 from anomedge.threshold import Decision, Origin
@@ -67,22 +66,19 @@ def random_model(detector: str, backbone: str, size: int, count: int) -> Model:
         layers_at_strides(backbone, kind.default_strides),
         pre_trained=False,
     )
-    base = base_config(extractor, (size, size))
     if detector == "patchcore":
-        pipeline = kind(
-            checked_config(kind.config_class, **base, n_vectors=count),
-            extractor,
-        ).eval()
+        config = kind.config_class.of(extractor, (size, size), n_vectors=count)
+        pipeline = kind(config, extractor).eval()
         for buffer in pipeline.bank.buffers():
             if buffer.is_floating_point():
                 buffer.normal_(generator=generator)
     else:
         total = sum(extractor.channels)
         channels = tuple(i * total // count for i in range(count))
-        pipeline = kind(
-            checked_config(kind.config_class, **base, channels=channels),
-            extractor,
-        ).eval()
+        config = kind.config_class.of(
+            extractor, (size, size), channels=channels
+        )
+        pipeline = kind(config, extractor).eval()
         patches = pipeline.gaussian.mean.shape[1]
         whitening = (
             torch.eye(count)
@@ -342,12 +338,15 @@ def test_patches_times_a_part_of_the_bank_are_the_largest_values():
 
 def test_nothing_is_computed(models, detector, monkeypatch):
     """A detector without numbers costs the same: only shapes count (and which statistics are always zero)."""
-    from anomedge.budget.suggestions import _twin
+    from anomedge.budget.suggestions import _without_data
 
     model = models[detector]
     real = network_of(model, FRAME, 2)
     empty = network_of(
-        _twin(model, model.pipeline.config, model.geometry), FRAME, 2, like=real
+        _without_data(model, model.pipeline.config, model.geometry),
+        FRAME,
+        2,
+        like=real,
     )
     assert empty.operations == real.operations
     assert empty.constants == real.constants

@@ -43,6 +43,9 @@ def test_help_shows_an_example(verb, capsys):
     assert run(verb, "--help") == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert import_module(f"anomedge.commands.{verb}").EXAMPLE in shown
+    if verb == "fit":
+        assert run("fit", "padim", "--help") == 0
+        shown = capsys.readouterr().out
     assert "--json" in shown
 
 
@@ -72,7 +75,7 @@ def test_version_and_bare_call(capsys):
         ),
         (
             ["fit", "padim", ".", "-o", "m.safetensors", "--coreset", "0.1"],
-            "coreset_ratio for padim",
+            "No such option: --coreset",
         ),
         (["fit", "padim", ".", "-o", "no/m.safetensors"], "make it first"),
         (
@@ -177,7 +180,7 @@ def test_a_graph_in_place_of_a_model_or_a_bundle_is_refused_as_what_it_is(
     for arguments, said in (
         (
             ["inspect", graph],
-            "no model of anomedge (it does not begin as one); expected what `anomedge fit` wrote",
+            "no model of anomedge (it does not begin as one); expected a file that `anomedge fit` wrote",
         ),
         (
             ["verify", str(bundle_paths["padim"]), "--model", ir],

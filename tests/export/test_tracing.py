@@ -17,10 +17,10 @@ from torch import nn
 from anomedge import runtimes
 from anomedge.errors import ExportError
 from anomedge.export.graphs import FORBIDDEN, set_outputs
-from anomedge.export.precision.half import folded_backbone
+from anomedge.export.precision.half import folded_networks
 from anomedge.export.tracing import graph_from_model, keep_shipped_outputs
 from anomedge.export.writing import write_onnx, write_tapped
-from anomedge.pipelines._base import map_sizes
+from anomedge.pipelines.maps import map_sizes
 from tests.conftest import FRAME, RUNTIMES
 
 
@@ -186,7 +186,7 @@ class Remembering(nn.Module):
     "traced",
     [
         lambda model: graph_from_model(model, FRAME, None, 17),
-        lambda model: folded_backbone(model, None),
+        lambda model: folded_networks(model, None),
         lambda model: map_sizes(model.pipeline.extractor, model.geometry.image),
     ],
 )

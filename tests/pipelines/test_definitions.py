@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from scipy import ndimage
 from scipy.spatial.distance import cdist
 
-from anomedge.components import FeatureExtractor
 from anomedge.images import list_pictures, read_picture
+from anomedge.pipelines import FitData
 from anomedge.pipelines.padim import Padim
 from anomedge.pipelines.patchcore import Patchcore
 from anomedge.pipelines.preprocessing import to_images
@@ -27,12 +27,10 @@ def images_of(folder: Path, count: int) -> torch.Tensor:
     return torch.cat([to_images(frame[None], GEOMETRY) for frame in frames])
 
 
-def extractor(layers) -> FeatureExtractor:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return FeatureExtractor(
-            "test_efficientnet", layers, pre_trained=False
-        ).eval()
+def fitted(kind, batches, size, layers, options=()):
+    backbone = {"backbone": "test_efficientnet", "weights": "random"}
+    own = kind.options_class.checked(layers=layers, **backbone, **dict(options))
+    return kind.fit(FitData(batches, size=size), own)
 
 
 def features_of(pipeline, images) -> list[np.ndarray]:
@@ -139,7 +137,7 @@ CASES = {
     "padim": (
         Padim,
         ["blocks.1", "blocks.2", "blocks.3"],
-        {"n_features": 12},
+        {"features": 12},
         padim_by_numpy,
     ),
     "patchcore": (Patchcore, ["blocks.2", "blocks.3"], {}, patchcore_by_scipy),
@@ -152,13 +150,7 @@ def fitted_and_expected(pictures, detector):
         images_of(pictures / "train", 8),
         images_of(pictures / "test", 7),
     )
-    pipeline = kind.fit(
-        train.split(3),
-        extractor(layers),
-        size=GEOMETRY.image,
-        seed=0,
-        **options,
-    )
+    pipeline = fitted(kind, train.split(3), GEOMETRY.image, layers, options)
     with torch.no_grad():
         produced = pipeline(test)
     return pipeline, produced, formula(pipeline, train, test)
@@ -184,13 +176,7 @@ def test_float32_is_the_formula_to_the_scale(pictures, detector):
 @pytest.mark.parametrize("size", [(64, 64), (72, 64), (65, 97)])
 def test_any_size_has_its_map(detector, size):
     kind, layers, options, _ = CASES[detector]
-    pipeline = kind.fit(
-        [torch.rand(6, 3, *size)],
-        extractor(layers),
-        size=size,
-        seed=0,
-        **options,
-    )
+    pipeline = fitted(kind, [torch.rand(6, 3, *size)], size, layers, options)
     with torch.no_grad():
         assert pipeline(torch.rand(2, 3, *size)).anomaly_map.shape == (
             2,
@@ -202,20 +188,15 @@ def test_any_size_has_its_map(detector, size):
 
 
 def test_paper_defaults(pictures):
-    padim = Padim.fit(
-        [torch.rand(3, 3, 64, 64)], extractor(CASES["padim"][1]), size=(64, 64)
-    )
+    images = [torch.rand(3, 3, 64, 64)]
+    padim = fitted(Padim, images, (64, 64), CASES["padim"][1])
     assert len(padim.config.channels) == 100  # of 24 + 32 + 48
     assert padim.config.sigma == 4.0
     assert (Padim.default_backbone, Padim.default_strides) == (
         "resnet18",
         (4, 8, 16),
     )
-    patchcore = Patchcore.fit(
-        [torch.rand(3, 3, 64, 64)],
-        extractor(CASES["patchcore"][1]),
-        size=(64, 64),
-    )
+    patchcore = fitted(Patchcore, images, (64, 64), CASES["patchcore"][1])
     assert (patchcore.config.num_neighbors, patchcore.config.sigma) == (9, 4.0)
     assert patchcore.config.n_vectors == int(0.1 * 3 * 8 * 8)
     assert (Patchcore.default_backbone, Patchcore.default_strides) == (

@@ -284,8 +284,8 @@ def test_folders_with_anomalous_pictures_are_not_fitted_on(pictures):
 @pytest.mark.parametrize(
     ("detector", "options"),
     [
-        ("padim", {"n_features": 0}),
-        ("patchcore", {"num_neighbors": 2000}),
+        ("padim", {"features": 0}),
+        ("patchcore", {"neighbors": 2000}),
         ("padim", {"sigma": -1.0}),
     ],
 )

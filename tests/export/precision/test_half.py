@@ -19,9 +19,9 @@ from anomedge.bundle import Bundle
 from anomedge.components import FeatureExtractor
 from anomedge.export.bundling import ExportOptions, export
 from anomedge.export.precision.half import (
-    HalfBackbone,
-    _with_sums_kept,
-    folded_backbone,
+    HalfNetwork,
+    _round_keeping_sums,
+    folded_networks,
     halved,
 )
 from anomedge.export.precision.preflight import LoweringWarning
@@ -29,7 +29,7 @@ from anomedge.export.tracing import graph_from_model, keep_shipped_outputs
 from anomedge.export.writing import write_onnx
 from anomedge.images import read_folder
 from anomedge.parity.certificate import TOLERANCES
-from anomedge.pipelines._base import map_sizes
+from anomedge.pipelines.maps import map_sizes
 from anomedge.precisions import PRECISIONS
 from tests.conftest import FRAME
 
@@ -124,7 +124,7 @@ def test_folding_leaves_the_values(models, name, batch):
     model = on(
         models["padim"], Whole() if name == "awkward" else extractor_of(name)
     )
-    graph = folded_backbone(model, batch)
+    graph = folded_networks(model, batch)["extractor"]
     images = torch.randn(
         batch or 1,
         3,
@@ -144,9 +144,9 @@ def test_folding_leaves_the_values(models, name, batch):
 def test_each_folded_weight_is_rounded_once(models):
     """Not twice, as where a weight and a scale are halved and then multiplied."""
     model = on(models["padim"], Whole())
-    half = HalfBackbone(folded_backbone(model, None)).graph.get_buffer(
-        "inner.last.weight_folded"
-    )
+    half = HalfNetwork(
+        folded_networks(model, None)["extractor"]
+    ).graph.get_buffer("inner.last.weight_folded")
     norm, kernel = (
         model.pipeline.extractor.inner.norm,
         model.pipeline.extractor.inner.last.weight.double(),
@@ -174,7 +174,7 @@ def test_sums_of_kernels_survive_rounding():
     kernel[..., 2, 2] -= kernel.sum(
         dim=(2, 3)
     )  # differences: the level of the picture must not come through
-    kept, plain = _with_sums_kept(kernel), kernel.half().float()
+    kept, plain = _round_keeping_sums(kernel), kernel.half().float()
     assert torch.equal(kept, kept.half().float())
     worst = {
         name: k.double().sum(dim=(2, 3)).abs().max()
@@ -189,7 +189,7 @@ def test_the_model_stays_as_it_is(models, detector):
     before = {
         name: x.clone() for name, x in model.pipeline.state_dict().items()
     }
-    half = halved(model, folded_backbone(model, None))
+    half = halved(model, folded_networks(model, None))
     assert all(
         torch.equal(x, before[name])
         for name, x in model.pipeline.state_dict().items()
@@ -365,7 +365,7 @@ def with_backbone(model, name, halve):
         torch.randn(50, sum(extractor.channels), generator=generator) * scale
     )
     other = replace(model, pipeline=pipeline)
-    return halved(other, folded_backbone(other, None)) if halve else other
+    return halved(other, folded_networks(other, None)) if halve else other
 
 
 class Grouped(nn.Module):
@@ -392,12 +392,12 @@ def test_norms_over_an_image_are_float32_and_a_fixed_batch_may_be_named(
     models, batch
 ):
     model = on(models["padim"], Grouped().eval().requires_grad_(False))
-    graph = folded_backbone(model, batch)
+    graph = folded_networks(model, batch)["extractor"]
     images = torch.randn(
         batch or 1, 3, 64, 64, generator=torch.Generator().manual_seed(1)
     )
     images = torch.nn.functional.interpolate(images, model.geometry.image)
-    half = HalfBackbone(graph)
+    half = HalfNetwork(graph)
     for node in half.graph.graph.nodes:
         if node.target in {
             torch.ops.aten.group_norm.default,
@@ -426,7 +426,7 @@ def test_a_backbone_that_names_its_batch_is_exported_for_that_batch(
     pipeline.bank.fill(torch.randn(50, sum(extractor.channels)))
     model = replace(models["patchcore"], pipeline=pipeline)
     graph, names = graph_from_model(
-        halved(model, folded_backbone(model, 2)), FRAME, 2, 17
+        halved(model, folded_networks(model, 2)), FRAME, 2, 17
     )
     assert names[-1] == "score"
     assert graph.graph.input[0].type.tensor_type.shape.dim[0].dim_value == 2
@@ -476,7 +476,7 @@ def test_tensorrt_rtx_parses_and_builds_it(
     pytest.importorskip("tensorrt_rtx")
     model = models[detector]
     if PRECISIONS.get(precision).half_networks:
-        model = halved(model, folded_backbone(model, batch))
+        model = halved(model, folded_networks(model, batch))
     graph, _ = graph_from_model(model, FRAME, batch, 17)
     PRECISIONS.get(precision).edit(
         graph, [f"pipeline.{name}" for name in model.pipeline.state_dict()]
@@ -503,7 +503,7 @@ def test_a_copy_of_the_model_exports_the_same_graph(models):
     graphs = []
     for model in (models["padim"], copy.deepcopy(models["padim"])):
         graph, _ = graph_from_model(
-            halved(model, folded_backbone(model, None)), FRAME, None, 17
+            halved(model, folded_networks(model, None)), FRAME, None, 17
         )
         graphs.append(graph.SerializeToString(deterministic=True))
     assert graphs[0] == graphs[1]

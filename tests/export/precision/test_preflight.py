@@ -19,15 +19,16 @@ from anomedge.commands._exit_codes import run_to_exit_code
 from anomedge.components import MemoryBank, MultiVariateGaussian
 from anomedge.errors import ExportError
 from anomedge.export.bundling import ExportOptions, export
-from anomedge.export.precision.half import folded_backbone
+from anomedge.export.precision.bounds import FeatureRange, bounds_of
+from anomedge.export.precision.constants import (
+    assert_no_constant_vanishes,
+    weight_ranges,
+)
+from anomedge.export.precision.half import folded_networks
 from anomedge.export.precision.preflight import (
     LoweringWarning,
-    Reach,
-    _assert_no_constant_vanishes,
     _statistics,
-    _weights,
     assert_halvable,
-    bounds_of,
     preflight,
     warn_of_lowering,
 )
@@ -41,7 +42,7 @@ from tests.export.passes.graphs import product_graph
 
 def checked(model):
     pictures = [*synthetic(FRAME, count=1), *extremes(FRAME)[:2]]
-    return preflight(model, folded_backbone(model, None), pictures, FRAME, None)
+    return preflight(model, folded_networks(model, None), pictures, FRAME, None)
 
 
 def by_name(found):
@@ -81,9 +82,9 @@ def test_a_constant_that_float16_does_not_have_is_refused(models, least, fits):
         models["padim"],
         pipeline=models["padim"].pipeline.with_extractor(Normalised(least)),
     )
-    backbone = folded_backbone(model, None)
+    backbone = folded_networks(model, None)["extractor"]
     if fits:
-        _assert_no_constant_vanishes(backbone)
+        assert_no_constant_vanishes(backbone)
         return
     with pytest.raises(
         ExportError,
@@ -91,7 +92,7 @@ def test_a_constant_that_float16_does_not_have_is_refused(models, least, fits):
             f"computes with {least:g}, which float16 does not have"
         ),
     ):
-        _assert_no_constant_vanishes(backbone)
+        assert_no_constant_vanishes(backbone)
 
 
 class Small(nn.Module):
@@ -120,15 +121,9 @@ STEPS = {
 
 
 def small(models, step, constant=3.7e-9):
-    return folded_backbone(
-        replace(
-            models["padim"],
-            pipeline=models["padim"].pipeline.with_extractor(
-                Small(step, constant)
-            ),
-        ),
-        None,
-    )
+    pipeline = models["padim"].pipeline.with_extractor(Small(step, constant))
+    model = replace(models["padim"], pipeline=pipeline)
+    return folded_networks(model, None)["extractor"]
 
 
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS.keys())
@@ -139,12 +134,12 @@ def test_constants_that_vanish_in_float16_are_refused_whatever_computes_with_the
         ExportError,
         match=r"computes with (3\.7e-09|1e-09|1e-10), which float16 does not have",
     ):
-        _assert_no_constant_vanishes(small(models, step))
+        assert_no_constant_vanishes(small(models, step))
 
 
 @pytest.mark.parametrize("constant", [1e-6, 0.0, 3e4])
 def test_constants_that_float16_has_are_let_through(models, constant):
-    _assert_no_constant_vanishes(
+    assert_no_constant_vanishes(
         small(
             models,
             lambda m, x: torch.clamp(x + m.constant, max=float("inf")),
@@ -155,8 +150,8 @@ def test_constants_that_float16_has_are_let_through(models, constant):
 
 def test_weights_that_vanish_in_float16_are_named(models):
     backbone = small(models, lambda m, x: nn.functional.conv2d(x, m.kernel))
-    _assert_no_constant_vanishes(backbone)
-    assert by_name(_weights(backbone))["kernel"].verdict == "underflows"
+    assert_no_constant_vanishes(backbone)
+    assert by_name(weight_ranges(backbone))["kernel"].verdict == "underflows"
 
 
 @pytest.mark.parametrize(
@@ -277,7 +272,7 @@ def test_a_gaussians_bounds_hold(seed):
     generator = torch.Generator().manual_seed(seed)
     gaussian = MultiVariateGaussian(5, 300)
     gaussian.fit(torch.randn(20, 5, 15, 20, generator=generator) * 3)
-    reach = Reach(-2 * torch.ones(5), torch.arange(5.0), 0.0, 0.01)
+    reach = FeatureRange(-2 * torch.ones(5), torch.arange(5.0), 0.0, 0.01)
     features = reach.low[:, None] + (reach.high - reach.low)[
         :, None
     ] * torch.rand(64, 5, 300, generator=generator)
@@ -302,7 +297,7 @@ def test_a_gaussians_bounds_are_no_larger_than_they_must():
         bounds_of(
             gaussian,
             "g",
-            Reach(torch.tensor([-4.0]), torch.tensor([8.0]), 0.0, 0.01),
+            FeatureRange(torch.tensor([-4.0]), torch.tensor([8.0]), 0.0, 0.01),
         )
     )
     exact = float(gaussian.distance(torch.full((1, 1, 2), -4.0)).square().max())
@@ -314,7 +309,7 @@ def test_a_banks_bounds_hold(seed):
     generator = torch.Generator().manual_seed(seed)
     bank = MemoryBank(40, 6)
     bank.fill(torch.randn(40, 6, generator=generator) * 2 + 1)
-    reach = Reach(-3 * torch.ones(6), torch.arange(6.0), 1.0, 0.01)
+    reach = FeatureRange(-3 * torch.ones(6), torch.arange(6.0), 1.0, 0.01)
     patches = reach.low + (reach.high - reach.low) * torch.rand(
         500, 6, generator=generator
     )
@@ -337,7 +332,7 @@ def test_components_that_are_not_known_have_no_bounds():
         bounds_of(
             nn.Linear(2, 2),
             "l",
-            Reach(torch.zeros(2), torch.ones(2), 0.0, 0.01),
+            FeatureRange(torch.zeros(2), torch.ones(2), 0.0, 0.01),
         )
         == []
     )

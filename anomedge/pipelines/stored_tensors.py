@@ -1,7 +1,8 @@
-"""The tensors of a safetensors file, read from the descriptor that its header was read from.
+"""Read the tensors of a safetensors file through the descriptor that its header was read from.
 
-safetensors' own reader maps a file by its name. A `fit --force` between two reads would mix two models, and a file that is
-overwritten while a detector is in use would change the detector. Here nothing stays mapped, and what was hashed is what runs.
+The reader of safetensors maps a file by its name. `fit --force` between two reads would mix two models, and a file that
+is overwritten while a detector is in use would change the detector. This reader maps nothing, and hashes the bytes that
+it returns.
 """
 
 import os
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from anomedge.files import validated
 
-__all__ = ["Stated", "read_tensors", "stated_tensors"]
+__all__ = ["TensorEntry", "read_tensors", "tensor_entries"]
 
 _FLOATS = {
     "F64": torch.float64,
@@ -23,15 +24,15 @@ _FLOATS = {
     "F16": torch.float16,
     "BF16": torch.bfloat16,
 }
-_OTHERS = {
+_NOT_FLOATS = {
     "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
 }  # fmt: skip
-_DTYPES = _FLOATS | _OTHERS
+_DTYPES = _FLOATS | _NOT_FLOATS
 Count = Annotated[int, Field(ge=0)]
 
 
-class Stated(BaseModel):
-    """Type, shape and place of a tensor as the file's header states them."""
+class TensorEntry(BaseModel):
+    """Type, shape and position of a tensor, as stated in the file's header."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,46 +41,52 @@ class Stated(BaseModel):
     data_offsets: tuple[Count, Count]
 
     def has_type_of(self, tensor: Tensor) -> bool:
-        """Floating-point tensors are float32, or of the type that this process computes in; others keep theirs."""
+        """Return whether the stored type suits a tensor of the detector.
+
+        Floating-point tensors are stored in float32 or in the tensor's own type.
+        """
         if not tensor.is_floating_point():
-            return self.dtype in _OTHERS
+            return self.dtype in _NOT_FLOATS
         return self.dtype == "F32" or _FLOATS.get(self.dtype) == tensor.dtype
 
 
-def stated_tensors(content: Mapping[str, Any]) -> dict[str, Stated]:
-    """The tensors that a parsed header states, without its `__metadata__`.
+def tensor_entries(content: Mapping[str, Any]) -> dict[str, TensorEntry]:
+    """Return the entries of a parsed header, without its `__metadata__`.
 
     Raises:
-        JsonError: an entry is no tensor's.
+        JsonError: an entry does not describe a tensor.
     """
     return {
-        name: validated(Stated, entry)
+        name: validated(TensorEntry, entry)
         for name, entry in content.items()
         if name != "__metadata__"
     }
 
 
 def read_tensors(
-    file: BinaryIO, stated: Mapping[str, Stated], digest: Any
+    file: BinaryIO, stated: Mapping[str, TensorEntry], digest: Any
 ) -> dict[str, Tensor]:
     """Read every tensor of an open file.
 
     Args:
-        file: the open file; its position is the first byte behind the header.
-        stated: what the header states, of types that `Stated.has_type_of` accepts.
-        digest: a hash of `hashlib`, to which the bytes are added in their order.
+        file: the open file, positioned at the first byte after the header.
+        stated: the header's entries, of types that `TensorEntry.has_type_of` accepts.
+        digest: a hash of `hashlib`; the bytes are added in file order.
 
     Raises:
-        ValueError: the file is not as long as its header states, or its tensors overlap or leave gaps.
-        OSError: it cannot be read.
+        ValueError: the file's length differs from its header, or its tensors overlap or leave gaps.
+        OSError: the file cannot be read.
     """
     ordered = sorted(stated.items(), key=lambda item: item[1].data_offsets)
-    # Before any memory is taken: sizes in a header are only claims.
-    _check_places(ordered, os.fstat(file.fileno()).st_size - file.tell())
+    # Checked before memory is allocated, because a header may state any size.
+    available = os.fstat(file.fileno()).st_size - file.tell()
+    _check_positions(ordered, available)
     return dict(_tensors(file, ordered, digest))
 
 
-def _check_places(ordered: list[tuple[str, Stated]], available: int) -> None:
+def _check_positions(
+    ordered: list[tuple[str, TensorEntry]], available: int
+) -> None:
     position = 0
     for name, tensor in ordered:
         begin, end = tensor.data_offsets
@@ -96,7 +103,7 @@ def _check_places(ordered: list[tuple[str, Stated]], available: int) -> None:
 
 
 def _tensors(
-    file: BinaryIO, ordered: list[tuple[str, Stated]], digest: Any
+    file: BinaryIO, ordered: list[tuple[str, TensorEntry]], digest: Any
 ) -> Iterator[tuple[str, Tensor]]:
     for name, tensor in ordered:
         begin, end = tensor.data_offsets

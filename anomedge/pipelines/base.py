@@ -1,0 +1,203 @@
+"""Contract of a detector: an eval-only module that is fitted once and maps images to a score and an anomaly map."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor, nn
+from typing_extensions import Self
+
+from anomedge.errors import InputError
+from anomedge.pipelines.data import FitData
+from anomedge.resample import Geometry
+
+__all__ = ["Config", "Options", "Pipeline", "Prediction", "Suggestion"]
+
+Pixels = Annotated[int, Field(ge=8, le=4096)]
+
+
+class Prediction(NamedTuple):
+    """Raw, unclamped outputs: score (B,) and anomaly_map (B, 1, H, W)."""
+
+    score: Tensor
+    anomaly_map: Tensor
+
+
+class _Record(BaseModel):
+    """Frozen values with range checks."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True
+    )
+
+    @classmethod
+    def checked(cls, **values: Any) -> Self:
+        """Return an instance of these values.
+
+        Raises:
+            InputError: a value out of range, of another type, or unknown.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise InputError(_first_fault(cls, error)) from error
+
+
+class Config(_Record):
+    """Everything that a fitted detector is built from, apart from its tensors.
+
+    A model file stores it. `size` is the size (H, W) of the images.
+    """
+
+    size: tuple[Pixels, Pixels]
+
+
+class Options(_Record):
+    """Options of a fit, one field each.
+
+    `anomedge fit` derives an option from each field: its name (`top_k` becomes `--top-k`), its type, its default and
+    its description as help text. Descriptions state units and ranges.
+    """
+
+    def weights_name(self) -> str:
+        """Return the name of the networks' initial weights, for the model's card."""
+        return "none"
+
+    def weights_licence(self) -> str:
+        """Return the licence of the networks' initial weights, for the model's card."""
+        return "as their publisher says"
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A cheaper detector of the same kind.
+
+    Attributes:
+        part: part of the budget that it reduces: "backbone" or "distances".
+        text: description, with the options of `anomedge fit` that give it.
+        config: its configuration.
+        geometry: its geometry; None: unchanged.
+    """
+
+    part: str
+    text: str
+    config: Config
+    geometry: Geometry | None = None
+
+
+C = TypeVar("C", bound=Config)
+O = TypeVar("O", bound=Options)  # noqa: E741 - the options
+
+
+class Pipeline(nn.Module, ABC, Generic[C, O]):
+    """A detector for images of one size.
+
+    To add a detector, subclass it in `anomedge/pipelines/<name>.py`, or in a distribution with an entry point in the
+    group `anomedge.pipelines`. A subclass defines the class attributes, `build_networks`, `fit` and `stages`.
+    `FeaturePipeline` implements `build_networks` for detectors on the feature maps of one backbone.
+
+    Attributes:
+        name: name of the detector, in commands and model files.
+        config_class: class of its configuration.
+        options_class: class of its fit options.
+        networks: names of the submodules that may run in reduced precision. Everything else, such as statistics,
+            distances, map and score, always runs in float32.
+
+    Args:
+        config: the configuration.
+        networks: the networks by name, see `build_networks`.
+    """
+
+    name: ClassVar[str]
+    config_class: ClassVar[type[Config]]
+    options_class: ClassVar[type[Options]]
+    networks: ClassVar[tuple[str, ...]] = ()
+
+    config: C
+
+    def __init__(self, config: C, **networks: nn.Module) -> None:
+        super().__init__()
+        if set(networks) != set(self.networks):
+            raise TypeError(
+                f"{type(self).__name__} got the networks {sorted(networks)}; "
+                f"expected {sorted(self.networks)}"
+            )
+        self.config = config
+        for name in self.networks:
+            self.add_module(name, networks[name].eval())
+
+    @classmethod
+    @abstractmethod
+    def build_networks(
+        cls, config: C, backbone: nn.Module | None = None
+    ) -> dict[str, nn.Module]:
+        """Return the networks of a configuration by name, without trained weights.
+
+        Args:
+            config: the configuration.
+            backbone: the module that the detector was fitted with, where a configuration cannot name it.
+        """
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, data: FitData, options: O) -> Self:
+        """Return a detector fitted to normal images; equal data, options and seed give equal tensors.
+
+        Raises:
+            InputError: options that do not suit each other or the data.
+            ModelError: a network that cannot be used.
+        """
+
+    @abstractmethod
+    def stages(self, images: Tensor) -> dict[str, Tensor]:
+        """Return the named intermediate results in order of computation, for images (B, 3, H, W) in [0, 1].
+
+        The last two are `anomaly_map` (B, 1, H, W) and `score` (B,). Outputs of networks are named
+        `features/<layer>`.
+        """
+
+    def forward(self, images: Tensor) -> Prediction:
+        """Return raw score and map of images, float (B, 3, H, W) in [0, 1]."""
+        stages = self.stages(images)
+        return Prediction(stages["score"], stages["anomaly_map"])
+
+    def with_networks(self, networks: Mapping[str, nn.Module]) -> Self:
+        """Return this detector with other networks; all other tensors are shared.
+
+        Args:
+            networks: replacements by name; each has the inputs and outputs of the network that it replaces.
+        """
+        twin = copy.copy(self)
+        twin._modules = self._modules | dict(networks)
+        return twin
+
+    def describe(self) -> str:
+        """Return the detector's name and its networks, for messages."""
+        return self.name
+
+    def suggestions(
+        self, geometry: Geometry, fitted: int
+    ) -> Iterator[Suggestion]:
+        """Yield cheaper detectors of this kind; none by default.
+
+        Args:
+            geometry: how pictures become images.
+            fitted: number of pictures that the detector was fitted to.
+        """
+        del geometry, fitted
+        yield from ()
+
+
+def _first_fault(kind: type[BaseModel], error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(kind.model_fields) or "none"
+        return f"got the option {name}; expected one of: {known}"
+    expected = first["msg"].removeprefix("Input should be ")
+    return f"got {name} = {first['input']!r}; expected {expected}"

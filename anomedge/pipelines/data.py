@@ -1,0 +1,109 @@
+"""Data of a fit: batches of images that can be iterated any number of times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from anomedge.errors import InputError
+from anomedge.images import Picture
+from anomedge.pipelines.preprocessing import to_images
+from anomedge.progress import track
+from anomedge.resample import Geometry
+
+__all__ = ["FitData", "LabelledBatches", "PictureBatches"]
+
+Labelled = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class FitData:
+    """Images that a detector is fitted to.
+
+    Iterating it yields the batches of normal images, in the same order each time: one pass for statistics, one pass
+    per epoch for training.
+
+    Args:
+        normal: batches of normal images, float (B, 3, H, W) in [0, 1]; re-iterable, so no iterator or generator.
+        size: height and width of the images.
+        seed: seed of all random choices of the fit.
+        labelled: batches (images, anomalous), anomalous being bool (B,); empty without labelled pictures. They also
+            place the threshold: use them to choose between fits, never to train.
+
+    Raises:
+        InputError: an iterator, which can be iterated only once.
+
+    >>> data = FitData([torch.zeros(2, 3, 8, 8)], size=(8, 8))
+    >>> sum(len(images) for _ in range(3) for images in data)
+    6
+    """
+
+    normal: Iterable[Tensor]
+    size: tuple[int, int]
+    seed: int = 0
+    labelled: Iterable[Labelled] = ()
+
+    def __post_init__(self) -> None:
+        for batches in (self.normal, self.labelled):
+            if isinstance(batches, Iterator):
+                raise InputError(
+                    f"got {type(batches).__name__} as batches, which can be iterated once; "
+                    f"expected a re-iterable such as a list"
+                )
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(self.normal)
+
+    def generator(self) -> torch.Generator:
+        """Return a new random generator with the seed."""
+        return torch.Generator().manual_seed(self.seed)
+
+
+@dataclass(frozen=True)
+class PictureBatches:
+    """Batches of images (B, 3, H, W) of pictures; files are read again in each iteration.
+
+    Args:
+        pictures: pictures of any sizes.
+        geometry: how pictures become images.
+        batch: images per batch; the last batch may be smaller.
+        description: text of the progress display.
+    """
+
+    pictures: Sequence[Picture]
+    geometry: Geometry
+    batch: int
+    description: str
+
+    def __iter__(self) -> Iterator[Tensor]:
+        batch: list[Tensor] = []
+        total = len(self.pictures)
+        for picture in track(self.pictures, self.description, total=total):
+            batch.append(image_of(picture, self.geometry))
+            if len(batch) == self.batch:
+                yield torch.cat(batch)
+                batch = []
+        if batch:
+            yield torch.cat(batch)
+
+
+@dataclass(frozen=True)
+class LabelledBatches:
+    """Batches (images, anomalous) of normal pictures, then of anomalous ones."""
+
+    normal: PictureBatches
+    anomalous: PictureBatches
+
+    def __iter__(self) -> Iterator[Labelled]:
+        for batches, label in ((self.normal, False), (self.anomalous, True)):
+            for images in batches:
+                yield images, torch.full((len(images),), label)
+
+
+def image_of(picture: Picture, geometry: Geometry) -> Tensor:
+    """Return the image (1, 3, H, W) of a picture, in [0, 1]."""
+    frame = torch.from_numpy(picture.frame().copy())
+    return to_images(frame[None], geometry)

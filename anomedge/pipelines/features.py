@@ -1,0 +1,284 @@
+"""Base of detectors on the feature maps of one backbone."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, TypeVar
+
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor, nn
+from typing_extensions import Self
+
+from anomedge.components import FeatureExtractor
+from anomedge.components.features import (
+    PACKAGED_WEIGHTS,
+    depth_layers,
+    layers_at_strides,
+)
+from anomedge.errors import InputError
+from anomedge.names import storable
+from anomedge.pipelines.base import Config, Options, Pipeline, Suggestion
+from anomedge.pipelines.data import FitData
+from anomedge.resample import Geometry
+
+__all__ = [
+    "DefaultLayersWarning",
+    "FeatureConfig",
+    "FeatureOptions",
+    "FeaturePipeline",
+]
+
+RANDOM = "random"
+Sigma = Annotated[float, Field(gt=0, le=1024)]
+Triple = tuple[float, float, float]
+
+
+class DefaultLayersWarning(UserWarning):
+    """The backbone has no layers at the detector's strides, so other layers are used."""
+
+
+class FeatureConfig(Config):
+    """Configuration of a detector on feature maps.
+
+    `mean` and `std` scale images in [0, 1] to the backbone's input; `sigma` is the standard deviation of the map's
+    blur, in pixels.
+    """
+
+    backbone: str
+    layers: tuple[str, ...]
+    mean: Triple
+    std: Triple
+    sigma: Sigma = 4.0
+
+    @classmethod
+    def of(
+        cls, extractor: FeatureExtractor, size: tuple[int, int], **own: Any
+    ) -> Self:
+        """Return the configuration of a detector on an extractor, for images of a size (H, W).
+
+        Raises:
+            InputError: a value out of range.
+        """
+        return cls.checked(
+            backbone=extractor.backbone,
+            layers=tuple(extractor.layers),
+            size=size,
+            mean=extractor.mean,
+            std=extractor.std,
+            **own,
+        )
+
+
+class FeatureOptions(Options):
+    """Fit options of a detector on feature maps; in Python, `backbone` may also be a module."""
+
+    backbone: str | nn.Module | None = Field(
+        None, description="timm architecture; default: the detector's own."
+    )
+    layers: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Layer names with commas, finest first; default: the layers at the detector's strides.",
+    )
+    weights: str | Path | None = Field(
+        None,
+        description="efficientnet-lite0, a .safetensors or .pth file, or random; default: ImageNet weights.",
+    )
+    sigma: Sigma = Field(
+        4.0,
+        description="Standard deviation of the anomaly map's blur, in pixels.",
+    )
+
+    @field_validator("layers", mode="before")
+    @classmethod
+    def _split_layers(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return (
+            tuple(name.strip() for name in value.split(",")) if value else None
+        )
+
+    def weights_name(self) -> str:
+        """Return the weights' name without the folder of a file."""
+        if isinstance(self.backbone, nn.Module):
+            return "module"
+        if self.weights is None:
+            return "imagenet"
+        name = str(self.weights)
+        if name == RANDOM or name in PACKAGED_WEIGHTS:
+            return name
+        return storable(Path(name).name)
+
+    def weights_licence(self) -> str:
+        """Return the licence of packaged weights."""
+        entry = PACKAGED_WEIGHTS.get(str(self.weights))
+        return str(entry["licence"]) if entry else super().weights_licence()
+
+
+FC = TypeVar("FC", bound=FeatureConfig)
+FO = TypeVar("FO", bound=FeatureOptions)
+
+
+class FeaturePipeline(Pipeline[FC, FO]):
+    """A detector on the feature maps of one backbone, its only network.
+
+    A subclass also states `default_backbone`, a timm architecture, and `default_strides`, the strides of its layers.
+
+    Args:
+        config: the configuration.
+        extractor: the backbone, finest layer first.
+    """
+
+    networks: ClassVar[tuple[str, ...]] = ("extractor",)
+    default_backbone: ClassVar[str]
+    default_strides: ClassVar[tuple[int, ...]]
+
+    extractor: FeatureExtractor
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: FC, extractor: FeatureExtractor) -> None:
+        super().__init__(config, extractor=extractor)
+        for name in ("mean", "std"):
+            values = torch.tensor(getattr(config, name), device="cpu")
+            column = values.reshape(1, 3, 1, 1)
+            self.register_buffer(name, column, persistent=False)
+
+    @classmethod
+    def build_networks(
+        cls, config: FC, backbone: nn.Module | None = None
+    ) -> dict[str, nn.Module]:
+        """Return the extractor without trained weights."""
+        extractor = FeatureExtractor(
+            backbone or config.backbone,
+            config.layers,
+            pre_trained=False,
+            size=config.size,
+        )
+        return {"extractor": extractor}
+
+    @classmethod
+    def build_extractor(
+        cls, data: FitData, options: FeatureOptions
+    ) -> FeatureExtractor:
+        """Return the extractor of the options; random weights follow from the data's seed.
+
+        Raises:
+            InputError: options that do not suit each other, or layers that are not in order.
+            ModelError: backbone, layers or weights cannot be used.
+        """
+        _refuse_incomplete_module(options)
+        backbone = options.backbone or cls.default_backbone
+        layers = options.layers or cls._default_layers(str(backbone))
+        random = options.weights == RANDOM
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(data.seed)
+            extractor = FeatureExtractor(
+                backbone,
+                layers,
+                pre_trained=not random,
+                weights=None if random else options.weights,
+                size=data.size,
+            )
+        if extractor.strides != sorted(extractor.strides):
+            raise InputError(
+                f"got layers {extractor.layers} of strides {extractor.strides}; expected the finest first"
+            )
+        return extractor
+
+    def features(self, images: Tensor) -> dict[str, Tensor]:
+        """Return the feature maps by layer, of images in [0, 1]."""
+        features: dict[str, Tensor] = self.extractor(
+            (images - self.mean) / self.std
+        )
+        return features
+
+    def with_extractor(self, extractor: nn.Module) -> Self:
+        """Return this detector on another extractor; all other tensors are shared."""
+        return self.with_networks({"extractor": extractor})
+
+    def describe(self) -> str:
+        """Return name, backbone and layers."""
+        layers = ", ".join(self.config.layers)
+        return f"{self.name} on {self.config.backbone}, layers {layers}"
+
+    def suggestions(
+        self, geometry: Geometry, fitted: int
+    ) -> Iterator[Suggestion]:
+        """Yield the detector without its coarsest layer, and with smaller images."""
+        del fitted
+        layers = self.config.layers[:-1]
+        if layers:
+            yield Suggestion(
+                "backbone",
+                f"Without {self.config.layers[-1]} (fit with --layers {','.join(layers)})",
+                self.config_with_layers(len(layers)),
+            )
+        smaller = Geometry(
+            _three_quarters(geometry.size),
+            geometry.crop and _three_quarters(geometry.crop),
+        )
+        for part in ("backbone", "distances"):
+            yield Suggestion(
+                part,
+                _size_options(smaller),
+                self.config_with_size(smaller.image),
+                smaller,
+            )
+
+    def config_with_layers(self, count: int) -> FC:
+        """Return the configuration with the first layers only."""
+        return self.config.model_copy(
+            update={"layers": self.config.layers[:count]}
+        )
+
+    def config_with_size(self, size: tuple[int, int]) -> FC:
+        """Return the configuration for images of another size (H, W)."""
+        return self.config.model_copy(update={"size": size})
+
+    @classmethod
+    def _default_layers(cls, backbone: str) -> Sequence[str]:
+        """Return the layers at the detector's strides, or spread over the depth of a single-stride backbone."""
+        layers = depth_layers(backbone, len(cls.default_strides))
+        if layers is None:
+            return layers_at_strides(backbone, cls.default_strides)
+        strides = ", ".join(map(str, cls.default_strides))
+        warnings.warn(
+            f"{backbone} has one stride in all layers, not {cls.name}'s {strides}: using layers "
+            f"{', '.join(layers)}, spread over its depth; choose others with --layers",
+            DefaultLayersWarning,
+            stacklevel=5,
+        )
+        return layers
+
+
+def _refuse_incomplete_module(options: FeatureOptions) -> None:
+    if not isinstance(options.backbone, nn.Module):
+        return
+    if options.layers is None:
+        raise InputError(
+            "got a module as backbone without layers; expected their paths: name them with layers=[...]"
+        )
+    if options.weights is not None:
+        raise InputError(
+            "got a module as backbone and weights; expected one of them: load weights into the module"
+        )
+
+
+def _size_options(geometry: Geometry) -> str:
+    size = _size(geometry.size)
+    crop = f" --crop {_size(geometry.crop)}" if geometry.crop else ""
+    return f"Images of {size} (fit with --size {size}{crop})"
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _three_quarters(size: tuple[int, int]) -> tuple[int, int]:
+    """Return about 3/4 of a size, in multiples of 32 pixels, the total stride of most backbones."""
+    height, width = (max(32, round(n * 0.75 / 32) * 32) for n in size)
+    return height, width
