@@ -3,7 +3,6 @@
 import importlib.util
 
 import numpy as np
-import pytest
 import torch
 
 from tests.documentation import ROOT
@@ -22,13 +21,14 @@ def load_example(name):
 
 
 def test_the_detector_example_gives_the_distance_to_the_mean():
-    data_module = pytest.importorskip("anomedge.pipelines.data")
+    from anomedge.pipelines.data import FitData
+
     detector = load_example("mean_distance").MeanDistance
     generator = torch.Generator().manual_seed(0)
     batches = [
         torch.rand(count, 3, 64, 64, generator=generator) for count in (2, 1)
     ]
-    data = data_module.FitData(batches, size=(64, 64))
+    data = FitData(batches, size=(64, 64))
     options = detector.options_class(weights="random")
     pipeline = detector.fit(data, options)
     images = torch.rand(2, 3, 64, 64, generator=generator)
