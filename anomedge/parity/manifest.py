@@ -100,7 +100,8 @@ def _check(name: str, wrong: str) -> CheckResult:
 def _tolerances(bundle: Bundle, plan: Plan) -> CheckResult:
     """Check that no tolerance is wider than this release's, for every precision that the release knows."""
     wider: list[str] = []
-    for precision in TOLERANCES:
+    proven_first = sorted(TOLERANCES, key=lambda name: name != plan.precision)
+    for precision in proven_first:
         wider += _wider(
             bundle, precision, release_tolerance(precision, plan.widen)
         )
