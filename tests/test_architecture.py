@@ -18,7 +18,7 @@ VENDORS = [
     "safetensors", "skimage", "scipy", "sklearn", "polygraphy", "lightning", "cv2", "matplotlib", "jinja2", "torchmetrics",
 ]  # fmt: skip
 DEVICE_SIDE = (
-    "names", "errors", "files", "registry", "precisions", "resample", "threshold", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget",
+    "names", "errors", "files", "registry", "precisions", "layouts", "resample", "threshold", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget",
 )  # fmt: skip
 # They read a model, so they need torch; everything else of the budget is device side.
 HOST_SIDE_OF_BUDGET = {"anomedge.budget.tracing", "anomedge.budget.suggestions"}
@@ -27,6 +27,7 @@ ALLOWED = {
     "names": set(),
     "errors": {"names"},
     "registry": {"errors"},
+    "layouts": {"registry", "threshold"},
     # A precision writes its graph with the export's functions, which it imports only then.
     "precisions": {"bundle", "export", "registry"},
     "progress": set(),
@@ -37,7 +38,7 @@ ALLOWED = {
     "images": {"errors", "files", "names", "resample", "threshold"},
     "runtimes": {"bundle", "errors", "files", "progress", "registry"},
     "inspector": {"bundle", "errors", "images", "runtimes", "threshold"},
-    "parity": {"bundle", "errors", "files", "images", "precisions", "progress", "resample", "runtimes", "threshold"},
+    "parity": {"bundle", "errors", "files", "images", "layouts", "precisions", "progress", "resample", "runtimes", "threshold"},
     # It compares with eager Torch where a model is given, and imports the host side only then.
     "verification": {"bundle", "errors", "export", "files", "images", "parity", "pipelines", "runtimes"},
     "testing": {"bundle", "parity", "verification"},
@@ -50,7 +51,7 @@ ALLOWED = {
     "components": {"errors", "progress", "resample", "threshold"},
     "pipelines": {"", "components", "errors", "files", "images", "names", "progress", "registry", "resample", "threshold"},
     "export": {
-        "__main__", "bundle", "components", "errors", "files", "images", "parity", "pipelines", "precisions", "progress", "registry", "resample", "runtimes", "threshold",
+        "__main__", "bundle", "components", "errors", "files", "images", "layouts", "parity", "pipelines", "precisions", "progress", "registry", "resample", "runtimes", "threshold",
     },
     "budget": {"components", "errors", "export", "files", "pipelines", "progress", "resample"},
 }  # fmt: skip

@@ -16,11 +16,18 @@ from anomedge.commands._common_options import Runtimes
 from anomedge.commands._console import SafeConsole, wide_console
 from anomedge.commands._recipes import read_recipe
 from anomedge.files import canonical_json
+from anomedge.layouts import LAYOUTS
 from anomedge.precisions import written
 
 EXAMPLE = "python -m anomedge.export model.safetensors -o part.anomedge --frame 480x640 --golden pictures/"
 
 Option = typer.Option
+
+
+def _help_on_layouts() -> str:
+    layouts = LAYOUTS.members().items()
+    lines = [f"{name}: {layout.summary}" for name, layout in layouts]
+    return "; ".join(lines) + "."
 
 
 def _help_on_precisions() -> str:
@@ -62,10 +69,8 @@ def export(
     runtime: Runtimes = None,
     layout: Annotated[
         str,
-        Option(
-            help="anomedge; or anomalib, which adds graphs for anomalib's and OpenVINO Model API's tools."
-        ),
-    ] = "anomedge",
+        Option(help=_help_on_layouts()),
+    ] = "frames",
     force: Annotated[bool, Option(help="Replace an existing bundle.")] = False,
     as_json: Annotated[
         bool, Option("--json", help="Print the certificate as JSON.")

@@ -28,8 +28,12 @@ from anomedge.bundle.contracts import MOST_BATCH_BYTES, batch_bytes
 from anomedge.bundle.ranges import Range
 from anomedge.bundle.variants import MODEL, SEGMENTS, STAGES
 from anomedge.errors import InputError, OutputError, ProofFailed
-from anomedge.export.graphs import copy_of, cut_at_outputs, set_outputs
-from anomedge.export.layouts.anomalib import LAYOUTS, apply_anomalib, model_info
+from anomedge.export.graphs import (
+    assert_shared_operators,
+    copy_of,
+    cut_at_outputs,
+    set_outputs,
+)
 from anomedge.export.precision.half import folded_networks, halved
 from anomedge.export.precision.preflight import (
     assert_halvable,
@@ -45,6 +49,7 @@ from anomedge.export.tracing import (
 from anomedge.export.writing import write_ir, write_onnx, write_tapped
 from anomedge.files import atomic_directory, canonical_json
 from anomedge.images import Picture
+from anomedge.layouts import LAYOUTS, Layout
 from anomedge.parity import Certificate, Plan, Reference, prove
 from anomedge.parity.certificate import TOLERANCES, failure_text, merged
 from anomedge.parity.golden import write_golden
@@ -83,7 +88,7 @@ class ExportOptions:
     force: bool = False
     backbone: nn.Module | None = None
     precisions: Sequence[str] = ("fp32",)
-    layout: str = "anomedge"
+    layout: str = "frames"
 
     @property
     def fixed_batch(self) -> int | None:
@@ -167,17 +172,18 @@ def _check_shape(options: ExportOptions) -> None:
 
 
 def _check_layout(options: ExportOptions) -> None:
-    if options.layout not in LAYOUTS:
+    layout = LAYOUTS.get(options.layout)
+    if not layout.adds_graph:
+        return
+    if layout.precision not in options.precisions:
         raise InputError(
-            f"got layout {options.layout!r}; expected one of: {', '.join(LAYOUTS)}"
+            f"got layout {layout.name} with precision {', '.join(options.precisions)}; expected {layout.precision} among "
+            f"them: its tools get that"
         )
-    if options.layout == "anomalib" and "fp32" not in options.precisions:
+    if not layout.accepts_batch(options.batch):
         raise InputError(
-            f"got layout anomalib with precision {', '.join(options.precisions)}; expected fp32 among them: its tools get that"
-        )
-    if options.layout == "anomalib" and options.batch not in {"dynamic", 1}:
-        raise InputError(
-            f"got batch {options.batch} with layout anomalib; expected dynamic or 1: its tools feed one picture at a time"
+            f"got batch {options.batch} with layout {layout.name}; expected dynamic or 1: its tools feed one picture at a "
+            f"time"
         )
 
 
@@ -245,7 +251,7 @@ def _graphs(
 def _write_graphs(
     root: Path, model: Model, graph: Any, options: ExportOptions, precision: str
 ) -> None:
-    variant = _variant(options.layout, precision)
+    variant = _variant(LAYOUTS.get(options.layout), precision)
     shipped = root / variant.graph()
     taps = keep_shipped_outputs(graph)
     holder = write_onnx(graph, shipped)
@@ -257,10 +263,12 @@ def _write_graphs(
         holder,
         root / variant.graph(SEGMENTS),
     )
-    laid_out = variant.find("anomalib")
+    layout = LAYOUTS.get(options.layout)
+    laid_out = variant.find(layout.name)
     if laid_out:
         keep_shipped_outputs(graph)
-        apply_anomalib(graph, model.decision)
+        layout.rewrite(graph, model.decision)
+        assert_shared_operators(graph)
         write_tapped(graph, shipped, holder, root / laid_out)
     ir = variant.find(format="openvino")
     if ir is None:
@@ -273,8 +281,8 @@ def _write_graphs(
     if laid_out:
         write_ir(
             root / laid_out,
-            root / variant.graph("anomalib", "openvino"),
-            model_info(model.decision),
+            root / variant.graph(layout.name, "openvino"),
+            layout.model_info(model.decision),
         )
 
 
@@ -282,7 +290,7 @@ def _with_ir() -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
-def _variant(layout: str, precision: str) -> Variant:
+def _variant(layout: type[Layout], precision: str) -> Variant:
     """The files of a precision; anomalib's tools get float32."""
     name_of = PRECISIONS.get(precision).file_name
     graphs = {
@@ -290,9 +298,9 @@ def _variant(layout: str, precision: str) -> Variant:
         for role in (MODEL, STAGES, SEGMENTS)
     }
     converted = [MODEL]
-    if layout == "anomalib" and precision == "fp32":
-        graphs["anomalib", "onnx"] = "anomalib.onnx"
-        converted.append("anomalib")
+    if layout.adds_graph and precision == layout.precision:
+        graphs[layout.name, "onnx"] = name_of(layout.name, ".onnx")
+        converted.append(layout.name)
     if _with_ir():
         for role in converted:
             file = name_of(role, ".xml")
@@ -326,7 +334,7 @@ def _manifest(
             for name, tolerance in TOLERANCES.items()
         },
         "variants": {
-            precision: _variant(options.layout, precision)
+            precision: _variant(LAYOUTS.get(options.layout), precision)
             for precision in options.precisions
         },
         "opset": options.opset,

@@ -21,12 +21,14 @@ from anomedge.export.graphs import (
 from anomedge.export.passes import Target, apply_passes
 from anomedge.export.simplify import simplify
 from anomedge.export.trace_errors import traced
+from anomedge.layouts import Frames
 from anomedge.pipelines.model import Model
 
 __all__ = ["OUTPUTS", "Deployed", "graph_from_model", "keep_shipped_outputs"]
 
 _WRITTEN_OPSET = 18
-OUTPUTS = ("score", "anomaly_map")
+OUTPUTS = tuple(Frames.outputs)
+"""Names of the shipped graph's outputs, in order."""
 
 
 class Deployed(nn.Module):

@@ -18,87 +18,96 @@ Reference:
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+import numpy.typing as npt
 
-from anomedge.export.graphs import assert_shared_operators, set_outputs
-from anomedge.parity.layout import INPUT
+from anomedge.layouts.base import Layout, LayoutOutput
 from anomedge.threshold import Decision
 
-__all__ = ["LAYOUTS", "ONNX_PREFIX", "apply_anomalib", "model_info"]
+if TYPE_CHECKING:
+    import onnx
 
-LAYOUTS = ("anomedge", "anomalib")
+__all__ = ["INPUT", "ONNX_PREFIX", "Anomalib"]
+
+INPUT = "input"
 ONNX_PREFIX = "model_info "
 """Model API's name for `rt_info/model_info/...` among the properties of an ONNX graph."""
 
 _LABELS = ("Normal", "Anomaly")
 
 
-def apply_anomalib(proto: onnx.ModelProto, decision: Decision) -> None:
-    """Give a graph anomalib's input, outputs and metadata, in place.
+class Anomalib(Layout):
+    """The input, outputs and metadata that anomalib 2 and OpenVINO Model API expect."""
 
-    Requires: the input `frames`, uint8 (B, H, W, 3), and tensors `score` (B,) and `anomaly_map` (B, 1, h, w).
-    Ensures: nothing between them is changed, but for the names of the raw tensors, `raw_score` and `raw_map`; weights
-    may lie outside the graph.
-    """
-    graph = proto.graph
-    shapes = {
-        value.name: _dims(value) for value in [*graph.input, *graph.output]
+    name = "anomalib"
+    summary = "adds graphs for anomalib's and OpenVINO Model API's tools"
+    outputs: ClassVar[dict[str, LayoutOutput]] = {
+        "pred_score": LayoutOutput("score", "normalised"),
+        "pred_label": LayoutOutput("score", "label"),
+        "anomaly_map": LayoutOutput("anomaly_map", "normalised"),
+        "pred_mask": LayoutOutput("anomaly_map", "label"),
     }
-    _rename(graph, {"score": "raw_score", "anomaly_map": "raw_map"})
-    nodes = [
-        *_head(),
-        *graph.node,
-        *_tail("score", "image", "pred_score", "pred_label"),
-    ]
-    nodes += _tail("map", "pixel", "anomaly_map", "pred_mask")
-    del graph.node[:]
-    graph.node.extend(nodes)
-    graph.initializer.extend(_constants(decision))
-    batch, height, width, channels = shapes["frames"]
-    graph.input[0].CopyFrom(
-        _value(INPUT, TensorProto.FLOAT, (batch, channels, height, width))
-    )
-    outputs = {
-        "pred_score": (TensorProto.FLOAT, shapes["score"]),
-        "pred_label": (TensorProto.BOOL, shapes["score"]),
-        "anomaly_map": (TensorProto.FLOAT, shapes["anomaly_map"]),
-        "pred_mask": (TensorProto.BOOL, shapes["anomaly_map"]),
-    }
-    set_outputs(proto, [_value(name, *kind) for name, kind in outputs.items()])
-    helper.set_model_props(
-        proto,
-        {
-            ONNX_PREFIX + key: value
-            for key, value in model_info(decision).items()
-        },
-    )
-    assert_shared_operators(proto)
+    any_batch = False
 
+    @classmethod
+    def feed(cls, frames: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
+        """Return float32 (B, 3, H, W) in [0, 1]."""
+        scaled = (frames / 255.0).astype(np.float32)
+        return {INPUT: np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))}
 
-def model_info(decision: Decision) -> dict[str, str]:
-    """What Model API reads under `rt_info/model_info`; thresholds are raw, in the score's own unit.
+    @classmethod
+    def rewrite(cls, model: onnx.ModelProto, decision: Decision) -> None:
+        """Add nodes before `frames` and behind the raw tensors, which are renamed `raw_score` and `raw_map`."""
+        from onnx import TensorProto, helper
 
-    Model API takes pictures as OpenCV reads them, BGR, and resizes them without keeping the aspect ratio.
-    """
-    return {
-        "image_threshold": repr(decision.threshold),
-        "labels": " ".join(_LABELS),
-        "model_type": "AnomalyDetection",
-        "normalization_scale": repr(decision.range),
-        "pixel_threshold": repr(decision.pixel_threshold),
-        "resize_type": "standard",
-        "reverse_input_channels": "True",
-        "scale_values": "255.0 255.0 255.0",
-        "task": "segmentation",
-    }
+        graph = model.graph
+        shapes = {v.name: _dims(v) for v in (*graph.input, *graph.output)}
+        _rename(graph, {"score": "raw_score", "anomaly_map": "raw_map"})
+        nodes = [
+            *_head(),
+            *graph.node,
+            *_tail("score", "image", "pred_score", "pred_label"),
+            *_tail("map", "pixel", "anomaly_map", "pred_mask"),
+        ]
+        del graph.node[:]
+        graph.node.extend(nodes)
+        graph.initializer.extend(_constants(decision))
+        batch, height, width, channels = shapes["frames"]
+        pixels = (batch, channels, height, width)
+        graph.input[0].CopyFrom(_value(INPUT, TensorProto.FLOAT, pixels))
+        del graph.output[:]
+        for name, output in cls.outputs.items():
+            is_label = output.form == "label"
+            kind = TensorProto.BOOL if is_label else TensorProto.FLOAT
+            graph.output.append(_value(name, kind, shapes[output.quantity]))
+        info = cls.model_info(decision).items()
+        helper.set_model_props(
+            model, {ONNX_PREFIX + key: value for key, value in info}
+        )
+
+    @classmethod
+    def model_info(cls, decision: Decision) -> dict[str, str]:
+        """Return the metadata of Model API; thresholds are raw, in the score's unit.
+
+        Model API reads pictures with OpenCV, as BGR, and resizes them without keeping the aspect ratio.
+        """
+        return {
+            "image_threshold": repr(decision.threshold),
+            "labels": " ".join(_LABELS),
+            "model_type": "AnomalyDetection",
+            "normalization_scale": repr(decision.range),
+            "pixel_threshold": repr(decision.pixel_threshold),
+            "resize_type": "standard",
+            "reverse_input_channels": "True",
+            "scale_values": "255.0 255.0 255.0",
+            "task": "segmentation",
+        }
 
 
 def _head() -> list[onnx.NodeProto]:
-    """From `input` to `frames` as floats; the graph's own cast, now from float32, is dropped by every runtime."""
+    """Return the nodes from `input` to `frames` as floats; runtimes drop the graph's own cast from float32 to float32."""
     return [
         _node("Mul", [INPUT, "grey_levels"], "levels"),
         _node("Round", ["levels"], "whole_levels"),
@@ -110,7 +119,7 @@ def _head() -> list[onnx.NodeProto]:
 def _tail(
     raw: str, kind: str, normalised: str, above: str
 ) -> list[onnx.NodeProto]:
-    """Decided on the raw value, so that no rounding of the normalisation can change a label."""
+    """Return the nodes behind a raw tensor; labels compare the raw value, so rounding cannot change them."""
     raw_name, threshold = f"raw_{raw}", f"{kind}_threshold"
     return [
         _node("Greater", [raw_name, threshold], above),
@@ -122,6 +131,8 @@ def _tail(
 
 
 def _constants(decision: Decision) -> list[onnx.TensorProto]:
+    from onnx import numpy_helper
+
     values = {
         "image_threshold": _float_below(decision.threshold),
         "pixel_threshold": _float_below(decision.pixel_threshold),
@@ -138,7 +149,7 @@ def _constants(decision: Decision) -> list[onnx.TensorProto]:
 
 
 def _float_below(threshold: float) -> np.float32:
-    """The largest float32 that is no more than the threshold: a float32 is above the one if above the other.
+    """Return the largest float32 up to the threshold; a float32 is above one of the two if it is above the other.
 
     >>> float(_float_below(0.1)) < 0.1 < float(np.float32(0.1))
     True
@@ -161,6 +172,8 @@ def _rename(graph: onnx.GraphProto, names: dict[str, str]) -> None:
 def _node(
     kind: str, inputs: list[str], output: str, **attributes: Any
 ) -> onnx.NodeProto:
+    from onnx import helper
+
     return helper.make_node(
         kind, inputs, [output], name=f"anomalib_{output}", **attributes
     )
@@ -169,6 +182,8 @@ def _node(
 def _value(
     name: str, kind: int, shape: tuple[int | str, ...]
 ) -> onnx.ValueInfoProto:
+    from onnx import helper
+
     return helper.make_tensor_value_info(name, kind, shape)
 
 

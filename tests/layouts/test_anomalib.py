@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import openvino
 import pytest
+from anomedge.export.layouts.anomalib import apply_anomalib, model_info
 from model_api.adapters import OpenvinoAdapter
 from model_api.models import AnomalyDetection, Model
 from onnx import TensorProto, helper, numpy_helper
@@ -20,7 +21,6 @@ from anomedge.bundle import Bundle, write_manifest
 from anomedge.errors import BundleError, InputError, ProofFailed
 from anomedge.export import bundling
 from anomedge.export.bundling import ExportOptions, export
-from anomedge.export.layouts.anomalib import apply_anomalib, model_info
 from anomedge.images import read_folder, read_picture
 from anomedge.parity import Comparison, Plan
 from anomedge.parity.golden import read_golden

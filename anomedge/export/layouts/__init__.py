@@ -1,1 +1,0 @@
-"""Input and output layouts of exported graphs."""

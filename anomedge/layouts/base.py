@@ -1,0 +1,85 @@
+"""What a layout states: its input, its outputs, and how the bundle's graph becomes its graph."""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from anomedge.threshold import Decision
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["Layout", "LayoutOutput"]
+
+
+@dataclass(frozen=True)
+class LayoutOutput:
+    """An output of a layout, as the proof compares it.
+
+    Attributes:
+        quantity: the score (B,) or the anomaly map (B, 1, h, w).
+        form: raw; normalised to [0, 1]; or a label, True above the threshold.
+    """
+
+    quantity: Literal["score", "anomaly_map"]
+    form: Literal["raw", "normalised", "label"]
+
+    @property
+    def dtype(self) -> str:
+        """The element type, in numpy's name."""
+        return "bool" if self.form == "label" else "float32"
+
+
+class Layout(abc.ABC):
+    """An input and output layout of exported graphs.
+
+    A subclass states its name, one line of help, its outputs, the conversion of frames, and the edit of the graph. The
+    proof runs every picture through the layout's graph and compares each output with the reference.
+
+    Attributes:
+        name: as users write it, and the role of its graphs in the manifest.
+        aliases: other names that users may write.
+        summary: for the help text of `anomedge export`.
+        outputs: by name, in the graph's order.
+        precision: the precision whose graph gets this layout.
+        any_batch: False if the users of this layout feed one picture at a time.
+        adds_graph: False for the layout that every bundle has.
+    """
+
+    name: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()
+    summary: ClassVar[str]
+    outputs: ClassVar[dict[str, LayoutOutput]]
+    precision: ClassVar[str] = "fp32"
+    any_batch: ClassVar[bool] = True
+    adds_graph: ClassVar[bool] = True
+
+    @classmethod
+    @abc.abstractmethod
+    def feed(cls, frames: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
+        """Return the graph's inputs for RGB frames, uint8 (B, H, W, 3)."""
+
+    @classmethod
+    @abc.abstractmethod
+    def rewrite(cls, model: onnx.ModelProto, decision: Decision) -> None:
+        """Give the graph this layout's input and outputs, in place.
+
+        The graph has the input `frames`, uint8 (B, H, W, 3), and the outputs `score` (B,) and `anomaly_map`
+        (B, 1, h, w). Its weights may lie in another file, so they must not be changed.
+        """
+
+    @classmethod
+    def model_info(cls, decision: Decision) -> dict[str, str]:
+        """Return metadata for the OpenVINO IR, under `rt_info/model_info`; empty by default."""
+        del decision
+        return {}
+
+    @classmethod
+    def accepts_batch(cls, batch: int | str) -> bool:
+        """Return True if the layout can be exported with this batch, a number or "dynamic"."""
+        return cls.any_batch or batch in {"dynamic", 1}
