@@ -9,7 +9,7 @@ from anomedge.errors import AnomedgeError
 from anomedge.parity.cells import cells_of
 from anomedge.parity.comparison import Comparison
 from anomedge.parity.contract import check_contract, check_copies
-from anomedge.parity.layout import check_layout, has_layout
+from anomedge.parity.layout import check_layouts
 from anomedge.parity.localise import localise
 from anomedge.parity.plan import Plan
 from anomedge.parity.records import (
@@ -30,7 +30,7 @@ class RuntimeProof:
     Attributes:
         cells: one row per batch size.
         checks: contract, copies in a batch, pixels and stages.
-        layout_checks: checks of anomalib's layout, if the bundle has it.
+        layout_checks: checks of the bundle's layouts.
         stages: own error of each stage; empty if stages were not examined.
         diagnosis: the first faulty stage; None if stages were not examined.
     """
@@ -80,9 +80,7 @@ def prove_runtime(
             rows, diagnosis = _localise_if_possible(
                 bundle, comparison, plan, runtime
             )
-    layout_checks: list[CheckResult] = []
-    if has_layout(bundle, plan):
-        layout_checks = check_layout(bundle, comparison, plan, runtime)
+    layout_checks = check_layouts(bundle, comparison, plan, runtime)
     return RuntimeProof(
         cells=cells,
         checks=tuple(checks),

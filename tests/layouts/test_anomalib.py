@@ -11,7 +11,6 @@ import numpy as np
 import onnx
 import openvino
 import pytest
-from anomedge.export.layouts.anomalib import apply_anomalib, model_info
 from model_api.adapters import OpenvinoAdapter
 from model_api.models import AnomalyDetection, Model
 from onnx import TensorProto, helper, numpy_helper
@@ -19,12 +18,12 @@ from onnx import TensorProto, helper, numpy_helper
 from anomedge import Inspector, runtimes
 from anomedge.bundle import Bundle, write_manifest
 from anomedge.errors import BundleError, InputError, ProofFailed
-from anomedge.export import bundling
 from anomedge.export.bundling import ExportOptions, export
 from anomedge.images import read_folder, read_picture
+from anomedge.layouts.anomalib import Anomalib
 from anomedge.parity import Comparison, Plan
 from anomedge.parity.golden import read_golden
-from anomedge.parity.layout import as_input, check_layout
+from anomedge.parity.layout import check_layout
 from anomedge.runtimes.ov import _core
 from anomedge.threshold import Decision
 from tests.conftest import FRAME, RUNTIMES
@@ -39,7 +38,7 @@ PRECISION = {"INFERENCE_PRECISION_HINT": "f32"}
 def checked(bundle, runtime, batches):
     plan = Plan([runtime], batches)
     comparison = Comparison.of(bundle, read_golden(bundle), plan)
-    return check_layout(bundle, comparison, plan, runtime)
+    return check_layout(bundle, comparison, plan, runtime, "anomalib")
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +227,7 @@ def test_metadata_says_how_to_feed_and_where_the_thresholds_lie(core, laid_out):
     graph = core.read_model(laid_out.file(FILES[1]))
     info = {
         key: graph.get_rt_info(["model_info", key]).astype(str)
-        for key in model_info(decision)
+        for key in Anomalib.model_info(decision)
     }
     assert info == {
         "image_threshold": repr(decision.threshold),
@@ -285,7 +284,7 @@ def grey_graph(decision):
     model = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
     )
-    apply_anomalib(model, decision)
+    Anomalib.rewrite(model, decision)
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -304,7 +303,7 @@ def test_on_the_threshold_is_normal_and_no_rounding_changes_a_label(
         one_each = np.repeat(levels.astype(np.uint8), 256 * 3).reshape(
             256, 1, 256, 3
         )
-        outputs = session.run({"input": as_input(one_each)})
+        outputs = session.run(Anomalib.feed(one_each))
     np.testing.assert_array_equal(
         outputs["pred_label"], decision.is_anomalous(levels)
     )
@@ -325,7 +324,7 @@ def test_a_threshold_can_be_edited_by_its_name(runtime, tmp_path):
     onnx.save(model, tmp_path / "grey.onnx")
     frames = np.full((1, 1, 256, 3), 110, np.uint8)
     with runtimes.open(tmp_path / "grey.onnx", runtime=runtime) as session:
-        outputs = session.run({"input": as_input(frames)})
+        outputs = session.run(Anomalib.feed(frames))
     assert not outputs["pred_label"].any()
     assert outputs["pred_score"].item() == pytest.approx(0.0)
 
@@ -459,13 +458,15 @@ def test_what_is_wrong_is_found_and_named(paths, tmp_path, output, runtime):
 def test_a_layout_that_decides_otherwise_is_not_published(
     model_paths, pictures, tmp_path, monkeypatch
 ):
+    rewrite = Anomalib.rewrite
+
     def wrong(graph, decision):
-        apply_anomalib(
+        rewrite(
             graph,
             decision.model_copy(update={"threshold": decision.threshold * 1.1}),
         )
 
-    monkeypatch.setattr(bundling, "apply_anomalib", wrong)
+    monkeypatch.setattr(Anomalib, "rewrite", wrong)
     options = ExportOptions(
         frame=FRAME,
         golden=[pictures / "test"],
