@@ -482,7 +482,7 @@ def test_a_layout_that_decides_otherwise_is_not_published(
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"layout": "openvino"}, "expected one of: anomedge, anomalib"),
+        ({"layout": "openvino"}, "expected one of: anomalib, frames"),
         ({"batch": 3}, "one picture"),
         ({"precisions": ["fp16-storage"]}, "expected fp32 among them"),
     ],
