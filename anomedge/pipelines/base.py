@@ -129,7 +129,8 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
             )
         self.config = config
         for name in self.networks:
-            self.add_module(name, networks[name].eval())
+            network = networks[name].eval().requires_grad_(False)
+            self.add_module(name, network)
 
     @classmethod
     @abstractmethod
