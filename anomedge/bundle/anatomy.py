@@ -1,6 +1,7 @@
-"""What a bundle's graph is made of: nodes and weights between one stage and the next.
+"""Count the nodes and weights of each stage of a bundle's graph.
 
-Read from `stages.onnx` with the package `onnx`, without its weights: a node belongs to the first stage that needs it.
+The counts come from `stages.onnx`, read by the package `onnx` without weights. A node belongs to the first stage that
+depends on it.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ class StageAnatomy:
     """One stage of a graph.
 
     Attributes:
-        name: of the tap.
-        shape: of its value; None is any batch.
-        operators: how many nodes of each kind compute it from the stages before.
-        weight_bytes: of the constants that those nodes read first.
+        name: name of the stage.
+        shape: shape of its value; None stands for any batch size.
+        operators: number of nodes of each operator between the previous stages and this one.
+        weight_bytes: bytes of the constants that those nodes are the first to read.
     """
 
     name: str
@@ -51,12 +52,12 @@ class StageAnatomy:
 
     @property
     def nodes(self) -> int:
-        """How many nodes."""
+        """Number of nodes."""
         return sum(self.operators.values())
 
 
 def anatomy_of(path: Path, names: Sequence[str]) -> list[StageAnatomy]:
-    """The stages of a graph with taps, in order.
+    """Return the stages of a graph, in order.
 
     Args:
         path: `stages.onnx`.

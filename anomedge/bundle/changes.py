@@ -46,7 +46,7 @@ class Changes:
         self._last_message = ""
 
     def ask(self) -> str | None:
-        """Return one sentence on what changed; None if nothing new did, or the poll interval has not passed."""
+        """Return one sentence on new changes; None without any, or before the poll interval has passed."""
         now = time.monotonic()
         if now < self._next_poll:
             return None

@@ -1,4 +1,4 @@
-"""What a bundle's graphs take and give, as the manifest states it."""
+"""Inputs and outputs of a bundle's graphs, as stated by the manifest."""
 
 from typing import Annotated, Literal
 
@@ -20,13 +20,13 @@ Pixels = Annotated[int, Field(ge=1, le=16384)]
 
 
 class Frozen(BaseModel):
-    """Base of a manifest's parts: unknown fields are refused, values cannot be changed."""
+    """Base of a manifest's parts: immutable, without unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class InputContract(Frozen):
-    """What the graph takes: RGB frames, uint8 (B, height, width, 3); `batch` is a number or "dynamic"."""
+    """Input of the graph: RGB frames, uint8 (B, height, width, 3); `batch` is a number or "dynamic"."""
 
     name: Literal["frames"] = "frames"
     dtype: Literal["uint8"] = "uint8"
@@ -38,7 +38,7 @@ class InputContract(Frozen):
 
     @model_validator(mode="after")
     def _fits_into_memory(self) -> "InputContract":
-        """Bound what a fixed batch makes every reader allocate."""
+        """Bound the memory that a fixed batch takes in every reader."""
         if (
             self.batch != "dynamic"
             and batch_bytes(self.batch, self.frame) > MOST_BATCH_BYTES
@@ -55,7 +55,7 @@ class InputContract(Frozen):
 
 
 class OutputContract(Frozen):
-    """What the graph gives: float32, (B,) or (B, 1, h, w)."""
+    """Output of the graph: float32, (B,) or (B, 1, h, w)."""
 
     name: str
     dtype: Literal["float32"] = "float32"

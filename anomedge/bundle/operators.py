@@ -92,7 +92,7 @@ _IR_LARGEST = 16 << 20
 
 _OPSET = re.compile(r"opset[1-9][0-9]?")
 _MARKUP = re.compile(rb"<!(?!--)")
-"""Document types, entities and CDATA; OpenVINO writes none, and parsers differ in what they make of them."""
+"""Document types, entities and CDATA; OpenVINO writes none, and parsers treat them differently."""
 
 _MOST_FIELDS = 1_000_000
 """Fields of one ONNX file; the export of a large backbone has some ten thousand, and reading a million takes a second."""

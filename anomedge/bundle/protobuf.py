@@ -72,7 +72,7 @@ def fields(data: Data, start: int, end: int) -> Iterator[Field]:
     place = start
     while place < end:
         key, body = read_varint(data, place, end)
-        # Parsers differ in what they make of longer keys: some cut them to 32 bits.
+        # Parsers treat longer keys differently: some cut them to 32 bits.
         if key > _LARGEST_KEY or body - place != len(varint(key)):
             raise Spoilt(
                 f"a field at byte {place} whose number is not in its shortest form"

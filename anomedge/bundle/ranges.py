@@ -1,4 +1,4 @@
-"""How far the quantities of a detector reach, and whether float16 could hold them."""
+"""Value ranges of all quantities that are, or may become, float16."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 __all__ = ["LARGEST", "LEAST", "SAFETY", "Part", "Range"]
 
 LARGEST = 65504.0
-"""Float16's largest number."""
+"""Largest finite number of float16."""
 LEAST = 2.0**-14
-"""Float16's least number of full precision, 6.1e-5; some kernels make zero of what is below."""
+"""Smallest normal number of float16, 6.1e-5; some kernels flush smaller numbers to zero."""
 SAFETY = 4.0
-"""How much farther than on the pictures seen a quantity may reach: two of the 30 powers of two that float16 spans."""
+"""Safety factor on observed magnitudes: two of the 30 powers of two of float16."""
 
 Part = Literal["backbone", "statistics", "head"]
 Magnitude = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -23,12 +23,13 @@ class Range(BaseModel):
     """Magnitudes of one quantity.
 
     Attributes:
-        part: where it is: a layer of the backbone, a stored tensor of the head, or what the head computes.
-        name: the layer's, the tensor's or the quantity's.
-        halved: the export itself puts it into float16; else only who lowers the graph does.
-        seen: observed, the largest on the pictures; of a stored tensor its own largest.
-        bound: proven, for features up to `SAFETY` times those seen: nothing larger can come. Of a stored tensor its largest.
-        least: the least that matters; None where nothing small does.
+        part: a layer of the backbone, a stored tensor of the head ("statistics"), or an intermediate result of the head.
+        name: name of the layer, tensor or quantity.
+        halved: True if the export writes it as float16; False if only another tool would.
+        seen: largest observed magnitude on the pictures; for a stored tensor, its largest magnitude.
+        bound: proven upper bound for features of up to `SAFETY` times the observed ones; for a stored tensor, its largest
+            magnitude.
+        least: smallest magnitude that affects the result; None if small values do not.
 
     >>> Range(part="head", name="squares", seen=9e4).verdict, Range(part="head", name="squares", bound=9e4).verdict
     ('overflows', 'may overflow')
@@ -45,14 +46,14 @@ class Range(BaseModel):
 
     @property
     def reach(self) -> float:
-        """How far it may go: what is proven, else `SAFETY` times what was seen."""
+        """Upper bound: the proven one, otherwise `SAFETY` times the observed magnitude."""
         return SAFETY * (self.seen or 0.0) if self.bound is None else self.bound
 
     @property
     def verdict(
         self,
     ) -> Literal["fits", "may overflow", "overflows", "underflows"]:
-        """In float16: it overflowed on a picture, or could, or what matters of it would lose digits, or nothing."""
+        """Overflow observed, overflow possible, precision loss of small values, or fits in float16."""
         if (self.seen or 0.0) > LARGEST:
             return "overflows"
         if self.reach > LARGEST:

@@ -1,4 +1,4 @@
-"""From a model file to a published bundle: build in a temporary folder, prove, and only then rename."""
+"""Export a model file to a bundle: build in a temporary folder, prove, then rename."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ __all__ = ["ExportOptions", "export"]
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What to export.
+    """Options of an export.
 
     Args:
         frame: height and width of the camera's frames.
-        batch: "dynamic", or the one size the graph takes.
-        opset: of the ONNX graph, 17 or later.
+        batch: "dynamic", or the fixed batch size of the graph.
+        opset: opset of the ONNX graph, 17 or later.
         golden: folders of pictures to prove on, a few of which travel along; without any, synthetic ones are made.
         runtimes: to prove under; all that can run here when empty.
         batches: to prove; 1, 2, 3 and 8 when empty.
@@ -92,7 +92,7 @@ class ExportOptions:
 
     @property
     def fixed_batch(self) -> int | None:
-        """The one size that the graph takes, None for any."""
+        """Fixed batch size of the graph; None for any."""
         return None if self.batch == "dynamic" else int(self.batch)
 
 
@@ -101,7 +101,7 @@ def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
 
     Raises:
         ModelError, InputError, ExportError, OutputError: see `anomedge.errors`.
-        ProofFailed: the graphs do not decide as eager Torch does.
+        ProofFailed: the graphs decide differently from eager Torch.
     """
     names = [
         runtimes.get(name).name for name in options.runtimes
@@ -130,7 +130,7 @@ def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
 
 
 def _check_replaced(target: Path, force: bool) -> None:
-    """What `--force` may replace: a bundle or an empty folder, never another folder of somebody's."""
+    """Allow `--force` to replace a bundle or an empty folder only, never another folder."""
     if not force or not os.path.lexists(target):
         return
     if (
@@ -202,7 +202,7 @@ def _check_precisions(options: ExportOptions) -> None:
 def _on_half_backbone(
     model: Model, pictures: Sequence[Picture], options: ExportOptions
 ) -> tuple[Model, tuple[Range, ...]]:
-    """The model as float16 wants it and what the pre-flight found, where a precision asks for it."""
+    """Return the model with float16 networks and their value ranges, if a precision needs them."""
     if not any(
         PRECISIONS.get(name).half_networks for name in options.precisions
     ):
@@ -223,7 +223,7 @@ def _on_half_backbone(
 def _graphs(
     model: Model, half: Model, options: ExportOptions
 ) -> Iterator[tuple[str, Any, list[str]]]:
-    """Each precision's graph and stages; precisions that differ in an edit of the graph alone share one trace."""
+    """Yield graph and stages of each precision; precisions that only edit the graph share one trace."""
     for traced, on_half in ((model, False), (half, True)):
         wanted = [
             p
@@ -291,7 +291,7 @@ def _with_ir() -> bool:
 
 
 def _variant(layout: type[Layout], precision: str) -> Variant:
-    """The files of a precision; anomalib's tools get float32."""
+    """Return the files of a precision; other layouts exist in float32 only."""
     name_of = PRECISIONS.get(precision).file_name
     graphs = {
         (role, "onnx"): name_of(role, ".onnx")

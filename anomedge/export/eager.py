@@ -1,4 +1,4 @@
-"""Eager Torch as one more runtime: what every copy is compared with. It resizes with torch, not with our matrices."""
+"""Eager Torch as a runtime: the reference of every comparison. It resizes with torch, not with the graph's matrices."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["EagerSession"]
 
 
 class EagerSession(Session):
-    """The fitted detector itself, one picture at a time, in float32 (TF32 is a GPU matter; this is the CPU)."""
+    """The fitted detector, one picture at a time, in float32 on the CPU (TF32 exists on GPUs only)."""
 
     name = "eager torch"
 
@@ -30,11 +30,11 @@ class EagerSession(Session):
 
     @property
     def version(self) -> str:
-        """Torch's own version."""
+        """Version of torch."""
         return str(torch.__version__)
 
     def stages(self, frames: npt.NDArray[np.uint8]) -> Tensors:
-        """Every stage, in order, and `rounded`: what torchvision's uint8 path makes of the frame."""
+        """Return every stage in order, and `rounded`: the image as resized by torchvision's uint8 path."""
         with torch.no_grad():
             images = to_images(
                 torch.from_numpy(frames.copy()), self.model.geometry

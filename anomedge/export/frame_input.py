@@ -1,8 +1,8 @@
-r"""The head of the graph: camera frames to the model's image, by constant products, :math:`y = A\,x\,B^\top / 255`.
+r"""Input of the graph: resize camera frames to the model's image by constant matrices, :math:`y = A\,x\,B^\top / 255`.
 
-The first node is the cast, because TensorRT takes uint8 only at a network's boundary. Rows are multiplied first, while
-pixels still lie as the camera sent them; then the columns stand up, and are multiplied as rows. Of either axis, only the
-few lines that each block of the image needs are read.
+The first node is a Cast, because TensorRT accepts uint8 only at a network's boundary. Rows are resized first, in the
+memory layout of the camera; then columns are transposed to rows and resized likewise. Each block of output lines reads
+only the input lines with weights other than zero.
 """
 
 import numpy as np
@@ -47,7 +47,7 @@ class Frontend(nn.Module):
         )
 
     def forward(self, frames: Tensor) -> Tensor:
-        """As the class says."""
+        """Return the images of a batch of frames."""
         (height, width), (h, w) = self.frame, self.image
         x: Tensor = self.rows(
             frames.to(torch.float32).reshape(-1, height, width * 3)
@@ -59,10 +59,10 @@ class Frontend(nn.Module):
 
 
 def _torchs_matrix(n_frame: int, n_size: int, n_image: int) -> Matrix:
-    """The very weights of torch's float32 antialiased resize, (n_image, n_frame): what it makes of unit vectors.
+    """Return the weights of torch's float32 antialiased resize, (n_image, n_frame), from its result on unit vectors.
 
-    torch computes them in float32, up to 1e-5 from the definition (`Geometry.matrices`) at awkward sizes; a network
-    can turn that into a hundred times as much. The eager detector is fitted on torch's pixels, so these are the ones.
+    torch computes the weights in float32, up to 1e-5 from the definition (`Geometry.matrices`) at some sizes. A network
+    can amplify that difference a hundred times. The eager detector is fitted on torch's pixels, so its weights are used.
     """
     start = round((n_size - n_image) / 2)
     if n_frame == n_size:

@@ -1,4 +1,4 @@
-"""The proof on the host: pictures, what eager Torch says of them, blends next to the threshold."""
+"""Reference of a proof on the host: pictures, their results in eager Torch, and blends near the threshold."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BLENDS = 20
 def pictures_of(
     folders: Sequence[Path], frame: tuple[int, int]
 ) -> list[Picture]:
-    """The user's pictures, or synthetic ones where there are none to show."""
+    """Return the pictures of the given folders; synthetic ones without folders."""
     return read_folders(folders) if folders else synthetic(frame)
 
 
@@ -38,12 +38,12 @@ def reference_from_model(
     blended: int = BLENDS,
     bundle: Bundle | None = None,
 ) -> Reference:
-    """What eager Torch says of the pictures, of extreme frames, and of blends next to the threshold.
+    """Run eager Torch on the pictures, on extreme frames and on blends near the threshold.
 
     Args:
         model: the fitted detector.
         path: its file, for messages.
-        pictures: the user's; those of another size are stretched to the frame, for the reference and the copy alike.
+        pictures: pictures to compare on; other sizes are stretched to the frame, for reference and copies alike.
         frame: height and width.
         blended: how many blends to look for.
         bundle: the bundle to prove; its local threshold is applied, and its golden frames are run as well.
@@ -108,7 +108,7 @@ def reference_from_model(
 
 
 def nothing_compared(model: Model) -> Reference:
-    """Make a reference from the model file, without pictures: for a bundle whose graphs cannot be compared."""
+    """Return a reference of the model file without pictures, for a bundle that no runtime can open."""
     original = Original(
         model.digest, model.decision, model.geometry, model.card.licence
     )

@@ -1,4 +1,4 @@
-"""From a model to one ONNX graph, frames in, every stage out; what leaves here is asserted, not assumed."""
+"""Trace a model to one ONNX graph from frames to all stages, and check the graph."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OUTPUTS = tuple(Frames.outputs)
 
 
 class Deployed(nn.Module):
-    """Front end and pipeline in one: frames, uint8 (B, Hf, Wf, 3), to every stage in order."""
+    """Frame input and pipeline in one module: frames, uint8 (B, Hf, Wf, 3), to all stages in order."""
 
     def __init__(self, model: Model, frame: tuple[int, int]) -> None:
         super().__init__()
@@ -40,19 +40,19 @@ class Deployed(nn.Module):
         self.pipeline = model.pipeline
 
     def stages(self, frames: Tensor) -> dict[str, Tensor]:
-        """`preprocessed`, then the pipeline's own stages."""
+        """Return `preprocessed`, then the stages of the pipeline."""
         images = self.frontend(frames)
         return {"preprocessed": images} | self.pipeline.stages(images)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
-        """The stages' values."""
+        """Return the values of the stages."""
         return tuple(self.stages(frames).values())
 
 
 def graph_from_model(
     model: Model, frame: tuple[int, int], batch: int | None, opset: int
 ) -> tuple[Any, list[str]]:
-    """The ONNX graph with every stage as an output, and the stages' names in order.
+    """Return the ONNX graph with every stage as an output, and the names of the stages in order.
 
     Args:
         model: the fitted detector.
@@ -81,13 +81,13 @@ def graph_from_model(
 
 
 def keep_shipped_outputs(proto: Any) -> list[Any]:
-    """Remove the taps, in place: score and map stay, as the first and only outputs. Returns the former outputs."""
+    """Remove all outputs but score and map, in place; return the former outputs."""
     by_name = {value.name: value for value in proto.graph.output}
     return set_outputs(proto, [by_name[name] for name in OUTPUTS])
 
 
 def _names(deployed: Deployed, example: Tensor) -> list[str]:
-    """Of the stages; nothing is computed, which in float16 a CPU does slowly if at all."""
+    """Return the names of the stages without computing them: float16 is slow or unsupported on CPUs."""
     advice = "use another backbone or layer, or another precision"
     with (
         traced(deployed, advice=advice),

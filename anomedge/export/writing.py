@@ -1,4 +1,4 @@
-"""Writing graphs: ONNX with weights inside or beside it, a tapped twin that reads the same weights, OpenVINO IR."""
+"""Write graphs: ONNX with embedded or external weights, graphs that share the weights of another file, OpenVINO IR."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ __all__ = ["write_ir", "write_onnx", "write_tapped"]
 _PROTOBUF_LIMIT = 2**31 - 1
 _COUNTED = re.compile(r"[A-Z][A-Za-z0-9]*_\d+")
 _SMALL = 1024
-"""Bytes up to which a tensor stays inside the graph's file: shapes and indices that readers want to see at once."""
+"""Largest tensor, in bytes, that stays embedded: shapes and indices, which readers need before the weights."""
 
 
 def write_onnx(
     proto: onnx.ModelProto, path: Path, *, limit: int = _PROTOBUF_LIMIT
 ) -> Path:
-    """Write a graph, past `limit` bytes with its weights in `<name>.data`; returns the file that holds the weights.
+    """Write a graph, with external weights in `<name>.data` above `limit` bytes; return the file of the weights.
 
-    Past the limit the weights leave `proto` as they are written.
+    Above the limit, writing removes the weights from `proto`.
 
-    Ensures: the file passes `onnx.checker` with shape inference, as it lies on disk.
+    Ensures: the written file passes `onnx.checker` with shape inference.
     """
     size = sum(len(tensor.raw_data) for tensor in proto.graph.initializer)
     beside = size + (1 << 20) > limit
@@ -45,10 +45,10 @@ def write_onnx(
 def write_tapped(
     tapped: onnx.ModelProto, shipped: Path, holder: Path, path: Path
 ) -> None:
-    """Write a graph around the shipped one's weights, read out of the file that already has them; empties `tapped`.
+    """Write a graph that reads the weights of the shipped graph from their file; remove the weights from `tapped`.
 
-    ONNX lets a tensor lie at any offset of a file in the same folder; here that file is the shipped graph itself, or
-    its weights' file. So a device can look into every stage, or another tool get its layout, for a few kilobytes.
+    An external tensor of ONNX may be any part of a file in the same folder; here that file is the shipped graph or
+    its weights. Therefore a graph of stages, or of another layout, takes a few kilobytes.
     """
     places = _places(shipped, holder)
     for tensor in tapped.graph.initializer:
@@ -74,16 +74,14 @@ def write_ir(
 ) -> None:
     """Write the graph as OpenVINO IR, uncompressed, with the input and output names of the ONNX graph.
 
-    `model_info` is what OpenVINO Model API reads; with it the input is marked as NCHW, which ONNX cannot say.
+    `model_info` is metadata for OpenVINO Model API; with it the input is marked as NCHW, which ONNX cannot express.
     """
     openvino = import_openvino()
     graph = openvino.Core().read_model(shipped)
     if model_info is not None:
         graph.get_parameters()[0].set_layout(openvino.Layout("NCHW"))
         if "framework" in (info := graph.get_rt_info()):
-            del info[
-                "framework"
-            ]  # what the ONNX graph says of itself: the same again
+            del info["framework"]  # metadata copied from the ONNX graph
         for key, value in model_info.items():
             graph.set_rt_info(value, ["model_info", key])
     graph.set_friendly_name("anomedge")
@@ -97,7 +95,7 @@ def write_ir(
 
 
 def _places(shipped: Path, holder: Path) -> dict[str, tuple[int, int]]:
-    """Offset and length of each large tensor's bytes within the file that holds them."""
+    """Return offset and length of each large tensor in the file of the weights."""
     graph = onnx.load(shipped, load_external_data=False).graph
     large = [
         tensor

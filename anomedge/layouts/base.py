@@ -1,4 +1,4 @@
-"""What a layout states: its input, its outputs, and how the bundle's graph becomes its graph."""
+"""Base class of layouts: input, outputs, and the edit of the bundle's graph."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def inferred(model: Any) -> Any:
         ):
             return onnx.shape_inference.infer_shapes(bare, data_prop=True)
         return _inferred_apart(bare) or plain
-    except Exception:  # noqa: BLE001 - onnx raises what it likes; the rules then do without shapes
+    except Exception:  # noqa: BLE001 - onnx may raise anything; the rules then work without shapes
         return model
 
 

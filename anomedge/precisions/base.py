@@ -1,4 +1,4 @@
-"""What a precision states, and the tolerances of its proof."""
+"""Base class of precisions, and the tolerances of their proofs."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from anomedge.bundle import Bundle, LocalSettings, write_local
-from anomedge.bundle import manifest as bundle_file
+from anomedge.bundle import opened as bundle_file
 from anomedge.commands import threshold
 from anomedge.errors import OutputError
 from anomedge.parity.stored import keep_certificate, stored_certificates

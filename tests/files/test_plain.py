@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from anomedge.bundle import Bundle
-from anomedge.bundle import manifest as bundles
+from anomedge.bundle import opened as bundles
 from anomedge.commands._recipes import read_recipe
 from anomedge.errors import AnomedgeError, InputError, ModelError
 from anomedge.files import open_plain, sha256_of_file
@@ -42,16 +42,16 @@ def test_a_file_exchanged_for_a_pipe_while_a_bundle_is_opened_is_refused(
 ):
     copy = tmp_path / "part.anomedge"
     shutil.copytree(bundle_paths["patchcore"], copy)
-    walk = bundles._walk
+    walk = bundles.hashed_files
 
     def walk_then_exchange(root):
         names = walk(root)
         (copy / "golden/000.png").unlink()
         os.mkfifo(copy / "golden/000.png")
-        monkeypatch.setattr(bundles, "_walk", walk)
+        monkeypatch.setattr(bundles, "hashed_files", walk)
         return names
 
-    monkeypatch.setattr(bundles, "_walk", walk_then_exchange)
+    monkeypatch.setattr(bundles, "hashed_files", walk_then_exchange)
     with no_waiting(), pytest.raises(AnomedgeError, match="pipe"):
         Bundle.open(copy)
 

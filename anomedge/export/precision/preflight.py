@@ -161,7 +161,7 @@ def _batches(
 ) -> Iterable[Tensor]:
     """Yield full batches of images; the last one is filled up with the first pictures."""
     starts = range(0, len(pictures), batch)
-    description = "looking for what float16 cannot hold"
+    description = "checking value ranges for float16"
     for start in track(starts, description, total=len(starts)):
         frames = []
         for i in range(start, start + batch):

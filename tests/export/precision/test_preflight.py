@@ -13,7 +13,7 @@ from torch import nn
 
 from anomedge.__main__ import application
 from anomedge.bundle import MANIFEST, Bundle, ranges
-from anomedge.bundle.manifest import _digest
+from anomedge.bundle.manifest import digest_of
 from anomedge.bundle.ranges import LARGEST, LEAST, SAFETY, Range
 from anomedge.commands._exit_codes import run_to_exit_code
 from anomedge.components import MemoryBank, MultiVariateGaussian
@@ -417,7 +417,7 @@ def test_bundles_without_ranges_are_still_read(bundle_paths, tmp_path):
     content = json.loads((path / MANIFEST).read_text())
     assert content.pop("ranges") == []
     (path / MANIFEST).write_bytes(
-        canonical_json(content | {"digest": _digest(content)})
+        canonical_json(content | {"digest": digest_of(content)})
     )
     assert Bundle.open(path).manifest.ranges == ()
 
