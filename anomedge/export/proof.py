@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from anomedge.bundle import Bundle
 from anomedge.export.eager import EagerSession
@@ -17,6 +18,8 @@ from anomedge.parity.outputs import FRAMES, Outputs, collect
 from anomedge.parity.pictures import blends, extremes, synthetic
 from anomedge.parity.reference import GoldenOutputs, Original
 from anomedge.pipelines.model import Model
+from anomedge.runtimes import Tensors
+from anomedge.threshold import Decision
 
 __all__ = ["nothing_compared", "pictures_of", "reference_from_model"]
 
@@ -48,91 +51,114 @@ def reference_from_model(
         blended: how many blends to look for.
         bundle: the bundle to prove; its local threshold is applied, and its golden frames are run as well.
     """
-    local = bundle.local if bundle is not None else None
-    decision = (
-        local.applied_to(model.decision)
-        if local is not None
-        else model.decision
-    )
     with EagerSession(model, path) as eager:
         given = [*pictures, *extremes(frame)]
         outputs = collect(eager, given, frame, batch=1)
-        mixed = blends(
-            given,
-            outputs.score,
-            decision,
-            frame,
-            lambda x: eager.run({FRAMES: x})["score"],
-            blended,
-        )
-        if (
-            pictures
-            and any(picture.path is not None for picture in pictures)
-            and len(mixed) < blended
-        ):
-            warnings.warn(
-                f"got {len(mixed)} pictures blended to the threshold; expected {blended}: give pictures on both sides of "
-                f"it, normal and anomalous ones",
-                stacklevel=2,
-            )
+        decision = _decision_in_force(model, bundle)
+        mixed = _blends(eager, given, outputs, decision, frame, blended)
+        _warn_of_few_blends(pictures, len(mixed), blended)
         if mixed:
             outputs = _joined(outputs, collect(eager, mixed, frame, batch=1))
-        everything = [*given, *mixed]
-        stages = {
-            i: eager.stages(everything[i].frame(frame)[None])
-            for i in places_with_stages(everything)
-        }
-        golden = (
-            _on_golden_frames(eager, bundle, frame)
-            if bundle is not None and bundle.manifest.golden
-            else None
+        compared = [*given, *mixed]
+        stages = _stages_of(
+            eager, compared, places_with_stages(compared), frame
         )
+        golden = _on_golden_frames(eager, bundle, frame)
     return Reference(
         source=eager.name,
-        pictures=everything,
+        pictures=compared,
         outputs=outputs,
         stages=stages,
-        fitted=sum(picture.digest in model.card.fitted for picture in pictures),
-        resized=sum(
-            picture.path is not None and picture.frame().shape[:2] != frame
-            for picture in pictures
-        ),
-        original=Original(
-            model.digest,
-            model.decision,
-            model.geometry,
-            model.card.licence,
-            golden,
-        ),
+        fitted=_count_fitted(model, pictures),
+        resized=_count_resized(pictures, frame),
+        original=_original(model, golden),
     )
 
 
 def nothing_compared(model: Model) -> Reference:
     """Return a reference of the model file without pictures, for a bundle that no runtime can open."""
-    original = Original(
-        model.digest, model.decision, model.geometry, model.card.licence
-    )
     return Reference(
         EagerSession.name,
         [],
         Outputs(np.empty(0), np.empty((0, 1, 1, 1))),
-        original=original,
+        original=_original(model, None),
     )
+
+
+def _original(model: Model, golden: GoldenOutputs | None) -> Original:
+    return Original(
+        model.digest,
+        model.decision,
+        model.geometry,
+        model.card.licence,
+        golden,
+    )
+
+
+def _decision_in_force(model: Model, bundle: Bundle | None) -> Decision:
+    """Return the model's decision, with the bundle's local thresholds if it has any."""
+    local = bundle.local if bundle is not None else None
+    return model.decision if local is None else local.applied_to(model.decision)
+
+
+def _blends(
+    eager: EagerSession,
+    pictures: Sequence[Picture],
+    outputs: Outputs,
+    decision: Decision,
+    frame: tuple[int, int],
+    count: int,
+) -> list[Picture]:
+    """Return up to `count` blends of two pictures whose scores lie near the threshold."""
+
+    def score_of(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.floating]:
+        return eager.run({FRAMES: frames})["score"]
+
+    return blends(pictures, outputs.score, decision, frame, score_of, count)
+
+
+def _warn_of_few_blends(
+    pictures: Sequence[Picture], found: int, expected: int
+) -> None:
+    has_files = any(picture.path is not None for picture in pictures)
+    if has_files and found < expected:
+        warnings.warn(
+            f"got {found} pictures blended to the threshold; expected {expected}: give pictures on both sides of "
+            f"it, normal and anomalous ones",
+            stacklevel=3,
+        )
+
+
+def _stages_of(
+    eager: EagerSession,
+    pictures: Sequence[Picture],
+    places: Iterable[int],
+    frame: tuple[int, int],
+) -> dict[int, Tensors]:
+    """Return every stage of the pictures at `places`."""
+    return {i: eager.stages(pictures[i].frame(frame)[None]) for i in places}
+
+
+def _count_fitted(model: Model, pictures: Sequence[Picture]) -> int:
+    return sum(picture.digest in model.card.fitted for picture in pictures)
+
+
+def _count_resized(pictures: Sequence[Picture], frame: tuple[int, int]) -> int:
+    files = [picture for picture in pictures if picture.path is not None]
+    return sum(picture.frame().shape[:2] != frame for picture in files)
 
 
 def _on_golden_frames(
-    eager: EagerSession, bundle: Bundle, frame: tuple[int, int]
-) -> GoldenOutputs:
-    """Run the bundle's golden frames through eager Torch on this machine."""
+    eager: EagerSession, bundle: Bundle | None, frame: tuple[int, int]
+) -> GoldenOutputs | None:
+    """Run a bundle's golden frames through eager Torch on this machine; None without any."""
+    if bundle is None or not bundle.manifest.golden:
+        return None
     stored = read_golden(bundle)
     outputs = collect(eager, stored.pictures, frame, batch=1)
-    stages = {
-        i: eager.stages(stored.pictures[i].frame(frame)[None])
-        for i in stored.stages
-    }
-    return GoldenOutputs(
-        Reference(eager.name, stored.pictures, outputs, stages), stored
-    )
+    stages = _stages_of(eager, stored.pictures, stored.stages, frame)
+    reference = Reference(eager.name, stored.pictures, outputs, stages)
+    return GoldenOutputs(reference, stored)
 
 
 def _joined(one: Outputs, other: Outputs) -> Outputs:
