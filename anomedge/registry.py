@@ -84,6 +84,9 @@ class Registry(Generic[Member]):
         own = self._own()
         if name in own:
             return own[name]
+        for member in own.values():
+            if name in self.aliases(member):
+                return member
         if name in _plugins(self.group):
             return self._load(name)
         for member in self.members().values():
@@ -101,9 +104,8 @@ class Registry(Generic[Member]):
         return _origins(_plugins(self.group)[name])
 
     def _described(self) -> Iterator[str]:
-        members = self.members()
-        for name in self.names():
-            aliases = self.aliases(members[name]) if name in members else ()
+        for name, member in self.members().items():
+            aliases = self.aliases(member)
             yield f"{name} ({', '.join(aliases)})" if aliases else name
 
     def _own(self) -> dict[str, type[Member]]:
@@ -138,13 +140,32 @@ class Registry(Generic[Member]):
                 f"{self.kind} {name!r} of {origins} is {member!r}; "
                 f"expected a subclass of {self.base.__module__}.{self.base.__qualname__}"
             )
+        if inspect.isabstract(member):
+            missing = ", ".join(sorted(member.__abstractmethods__))
+            raise InputError(
+                f"{self.kind} {name!r} of {origins} does not define {missing}; "
+                f"expected every abstract method: define them in {member.__qualname__}"
+            )
         stated = getattr(member, "name", None)
         if stated != name:
             raise InputError(
                 f"{self.kind} {name!r} of {origins} states the name {stated!r}; "
                 f"expected the entry point's name"
             )
+        self._check_aliases(name, member, origins)
         return member
+
+    def _check_aliases(
+        self, name: str, member: type[Member], origins: str
+    ) -> None:
+        """Refuse a plugin with an alias that one of anomedge's own members has."""
+        for own_name, own in self._own().items():
+            taken = {own_name, *self.aliases(own)} & set(self.aliases(member))
+            if taken:
+                raise InputError(
+                    f"{self.kind} {name!r} of {origins} has the short name {taken.pop()!r} of anomedge's own "
+                    f"{own_name}; expected another one: rename it"
+                )
 
 
 def _members_of_package(

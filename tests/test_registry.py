@@ -145,3 +145,21 @@ def test_an_unknown_name_lists_the_members(sensors, install):
         match=r"got sensor 'x'; expected one of: heat \(h\), light \(l\)",
     ):
         sensors.get("x")
+
+
+def test_an_incomplete_plugin_is_refused_when_loaded(sensors, install):
+    code = SENSOR.format(name="heat").replace("def read", "def write")
+    install("plugin-heat", code, {"heat": "Found"})
+    assert list(sensors.members()) == ["light"]
+    with pytest.raises(InputError, match="does not define read; expected"):
+        sensors.get("heat")
+
+
+def test_a_plugin_cannot_take_an_own_member_s_alias(sensors, install):
+    install("plugin-lux", SENSOR.format(name="lux"), {"lux": "Found"})
+    assert sensors.get("l").__module__ == "own_sensors.light"
+    assert list(sensors.members()) == ["light"]
+    with pytest.raises(
+        InputError, match="has the short name 'l' of anomedge's own light"
+    ):
+        sensors.get("lux")

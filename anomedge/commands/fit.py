@@ -6,7 +6,15 @@ import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    Union,
+    get_args,
+    get_origin,
+)
 
 import typer
 from typer.core import TyperGroup
@@ -230,7 +238,9 @@ def _command(name: str, function: Callable[..., None], summary: str) -> Any:
         rich_markup_mode=None,
     )
     epilog = f"Example: anomedge fit {name} normals/ -o model.safetensors"
-    app.command(name=name, help=summary, epilog=epilog)(function)
+    app.command(name=name, help=summary, short_help=summary, epilog=epilog)(
+        function
+    )
     return typer.main.get_command(app)
 
 
@@ -280,7 +290,7 @@ def _parameter(name: str, info: FieldInfo) -> inspect.Parameter:
     kind = _option_type(info.annotation)
     if kind is bool:
         flag = f"{flag}/--no-{flag.removeprefix('--')}"
-    option = Option(flag, help=info.description)
+    option = Option(flag, help=_help_text(info))
     default = inspect.Parameter.empty
     if not info.is_required():
         default = info.get_default(call_default_factory=True)
@@ -291,6 +301,14 @@ def _parameter(name: str, info: FieldInfo) -> inspect.Parameter:
         default=default,
         annotation=Annotated[kind, option],
     )
+
+
+def _help_text(info: FieldInfo) -> str | None:
+    """Return a field's description, with the choices of a Literal."""
+    if get_origin(info.annotation) is not Literal:
+        return info.description
+    choices = ", ".join(str(choice) for choice in get_args(info.annotation))
+    return f"{info.description or ''} One of {choices}.".strip()
 
 
 def _option_type(annotation: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from anomedge.errors import InputError
 from anomedge.pipelines.base import (
     Config,
     Options,
@@ -41,6 +42,13 @@ def get(name: str) -> type[Pipeline[Any, Any]]:
     """Return the class of a detector.
 
     Raises:
-        InputError: no detector has that name, or its plugin cannot be loaded.
+        InputError: no detector has that name, or its plugin cannot be loaded or is incomplete.
     """
-    return REGISTRY.get(name)
+    detector = REGISTRY.get(name)
+    for attribute in ("config_class", "options_class"):
+        if not hasattr(detector, attribute):
+            raise InputError(
+                f"the detector {name!r} ({detector.__module__}.{detector.__qualname__}) does not state {attribute}; "
+                f"expected a subclass of the class that anomedge.pipelines.base names for it: add it"
+            )
+    return detector

@@ -132,6 +132,21 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
             network = networks[name].eval().requires_grad_(False)
             self.add_module(name, network)
 
+    def register_buffer(
+        self, name: str, tensor: Tensor | None, persistent: bool = True
+    ) -> None:
+        """Register a buffer; refuse the name of an existing one, because a base class may use it.
+
+        Raises:
+            TypeError: the module has a buffer of that name.
+        """
+        if name in self._buffers:
+            raise TypeError(
+                f"{type(self).__name__} has a buffer {name!r} already, from its base class; "
+                f"expected another name for this one"
+            )
+        super().register_buffer(name, tensor, persistent)
+
     @classmethod
     @abstractmethod
     def build_networks(

@@ -212,6 +212,7 @@ def open(  # noqa: A001 - the verb of the whole package
 
 
 def _first_usable() -> str:
+    """Return the default runtime: a plugin only if no runtime of anomedge can run here."""
     names = usable()
     if not names:
         extras = [
@@ -223,4 +224,5 @@ def _first_usable() -> str:
             "no runtime is installed that runs here; expected one: "
             f"pip install 'anomedge{extras[0]}' or {' or '.join(extras[1:])}"
         )
-    return names[0]
+    own = [name for name in names if registry.distribution(name) is None]
+    return (own or names)[0]

@@ -7,6 +7,7 @@ base class refuses any device other than the one asked for.
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -60,9 +61,10 @@ class BuildResult:
 class Session(ABC):
     """An opened graph; use it as a context manager or `close` it.
 
-    A subclass states the class attributes and defines `_open`, `_specs`, `_run`
-    and `_close`. It passes the bytes of `self.graph` to the vendor, never a
-    path: the bytes that were hashed are the bytes that run.
+    A subclass states the class attributes and defines `_open`, `_specs` and
+    `_run`, and `_close` if the vendor needs it. It passes the bytes
+    `self.graph.load().in_one_piece()` to the vendor, never a path: the bytes
+    that were hashed are the bytes that run.
 
     Attributes:
         name, short: full and short name of the runtime.
@@ -195,8 +197,9 @@ class Session(ABC):
 
     @property
     def version(self) -> str:
-        """The vendor's version."""
-        return ""
+        """The vendor's version, as certificates show it."""
+        vendor = sys.modules.get(self.vendor)
+        return str(getattr(vendor, "__version__", ""))
 
     @property
     def device(self) -> str:
@@ -205,15 +208,15 @@ class Session(ABC):
 
     @abstractmethod
     def _open(self) -> None:
-        """Open the bytes of `self.graph`; call `_assert_running_on`."""
+        """Open `self.graph.load().in_one_piece()`, the ONNX graph as bytes; call `_assert_running_on`."""
 
     @abstractmethod
     def _specs(self) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:
-        """Return inputs and outputs of the opened graph."""
+        """Return inputs and outputs of the opened graph by name; a size of None is any."""
 
     @abstractmethod
     def _run(self, feed: Mapping[str, npt.NDArray[Any]]) -> Tensors:
-        """Run a checked feed; several threads may call this at once."""
+        """Return the outputs of a checked feed by name; several threads may call this at once."""
 
     def _close(self) -> None:  # noqa: B027 - most vendors free with the last reference
         """Free the vendor's objects."""
@@ -302,9 +305,11 @@ class Session(ABC):
         """
         self.running_on = real
         if real not in expected:
+            names = [name for name in expected if name != self.device]
+            also = f" ({', '.join(names)})" if names else ""
             raise DeviceMismatch(
-                f"{self.name}: asked for {self.device!r} "
-                f"({', '.join(expected)}) but it runs on {real!r}; "
+                f"{self.name}: asked for {self.device!r}{also} "
+                f"but it runs on {real!r}; "
                 f"install what the device needs, or ask for another"
             )
 

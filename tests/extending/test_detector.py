@@ -265,3 +265,9 @@ def test_an_option_of_another_detector_is_refused(pictures):
         InputError, match=r"got the option coreset; expected one of: .*features"
     ):
         fit("padim", pictures / "train", options)
+
+
+def test_a_buffer_of_a_base_class_cannot_be_replaced(model_paths):
+    pipeline = load(model_paths["padim"]).pipeline
+    with pytest.raises(TypeError, match="has a buffer 'mean' already"):
+        pipeline.register_buffer("mean", torch.zeros(3))

@@ -126,6 +126,15 @@ def test_it_is_found_by_full_and_short_name(site):
         runtimes.get("caffe")
 
 
+def test_it_is_the_default_only_without_a_runtime_of_anomedge(
+    site, bundle_paths, monkeypatch
+):
+    with Inspector.open(bundle_paths["padim"]) as inspector:
+        assert inspector.session.name == "onnxruntime"
+    monkeypatch.setattr(runtimes, "usable", lambda: ["mock"])
+    assert runtimes._first_usable() == "mock"
+
+
 def test_its_options_and_devices_are_its_own(site):
     mock = runtimes.get("mock")
     options = runtimes.options_for(mock, order="sorted", threads=2)
