@@ -211,3 +211,17 @@ def test_public_names_exist_and_are_sorted(file):
         assert all(hasattr(module, name) for name in names)
         # As the linter sorts: constants, classes, functions.
         assert sorted(names) == sorted(set(names))
+
+
+def test_one_module_imports_runtimes_that_send_usage_statistics():
+    """A direct import of OpenVINO or ONNX Runtime would send them."""
+    direct = re.compile(
+        r"^\s*(from|import) (openvino|onnxruntime)\b", re.MULTILINE
+    )
+    found = {
+        str(file.relative_to(PACKAGE))
+        for file in PACKAGE.rglob("*.py")
+        if direct.search(file.read_text())
+    }
+    # The worker is a process of its own that hides the package first.
+    assert found == {"lint/workers/openvino_worker.py"}

@@ -77,6 +77,7 @@ def test_another_detector_is_refused(bundle_paths, model_paths):
         )
 
 
+@pytest.mark.slow
 def test_another_fit_of_the_detector_is_said(bundle_paths, models, tmp_path):
     model = models["padim"]
     path = tmp_path / "again.safetensors"

@@ -90,7 +90,8 @@ def inspect(
         return
     console = wide_console()
     for part in shown:
-        console.print(part)
+        # A long path must not break a line of text; tables fit the width.
+        console.print(part, soft_wrap=isinstance(part, str))
 
 
 def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:

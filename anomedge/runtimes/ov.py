@@ -80,8 +80,7 @@ class OvSession(Session):
         return str(import_openvino().__version__).split("-")[0]
 
     def _open(self) -> None:
-        from openvino import properties
-
+        properties = import_openvino().properties
         self.check_device(self.device)
         device = self.device.upper()
         core, settings = _core(), self._settings()
@@ -93,8 +92,7 @@ class OvSession(Session):
 
     def _settings(self) -> dict[Any, Any]:
         openvino = import_openvino()
-        from openvino import properties
-
+        properties = openvino.properties
         hints = properties.hint
         modes = {
             "latency": hints.PerformanceMode.LATENCY,

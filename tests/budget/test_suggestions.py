@@ -34,6 +34,7 @@ def banked():
     return random_model("patchcore", "test_efficientnet", 64, 6_000)
 
 
+@pytest.mark.slow
 def test_a_bank_that_dominates(banked):
     said, budget = advice(banked, device(), frame=(64, 64))
     assert re.match(r"The distances take \d\d% of the limit", said[0])
@@ -64,6 +65,7 @@ def test_a_bank_that_dominates(banked):
     assert now == pytest.approx(smaller.milliseconds(device()), rel=0.01)
 
 
+@pytest.mark.slow
 def test_statistics_that_dominate(models):
     slow_memory = device(fp32=1e14, bandwidth=1e9)
     said, _ = advice(models["padim"], slow_memory)
@@ -94,6 +96,7 @@ def test_a_backbone_that_dominates():
     )
 
 
+@pytest.mark.slow
 def test_a_frame_that_dominates():
     model = random_model("padim", "test_efficientnet", 64, 4)
     said, _ = advice(model, device(), frame=(2160, 3840))
@@ -101,6 +104,7 @@ def test_a_frame_that_dominates():
     assert said[1].startswith("Frames of 1080x1920, by the camera's own mode: ")
 
 
+@pytest.mark.slow
 def test_memory_that_does_not_fit(banked):
     said, budget = advice(banked, device(memory=1e6), frame=(64, 64), batch=4)
     assert (

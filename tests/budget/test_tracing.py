@@ -164,6 +164,7 @@ def assert_memory(
         )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not STATUS.exists(), reason="the system does not tell a process's memory"
 )
@@ -237,6 +238,7 @@ def test_sizes_of_bundles(models, bundle_paths, detector):
     )
 
 
+@pytest.mark.slow
 def test_sizes_do_not_depend_on_the_batch(models, detector):
     one, three = (
         network_of(models[detector], FRAME, batch) for batch in (1, 3)
@@ -317,6 +319,7 @@ def test_stages_are_the_bundles(models, bundle_paths, detector):
     )
 
 
+@pytest.mark.slow
 def test_patches_times_a_part_of_the_bank_are_the_largest_values():
     model = random_model("patchcore", "test_efficientnet", 64, 3_000)
     network = network_of(model, (64, 64), 2)
@@ -336,6 +339,7 @@ def test_patches_times_a_part_of_the_bank_are_the_largest_values():
     )  # looked up in as a whole, so the parts come on top
 
 
+@pytest.mark.slow
 def test_nothing_is_computed(models, detector, monkeypatch):
     """A detector without numbers costs the same: only shapes count (and which statistics are always zero)."""
     from anomedge.budget.suggestions import _without_data

@@ -247,6 +247,7 @@ def test_several_values_after_one_option():
         parse_size("1x2x3")
 
 
+@pytest.mark.slow
 def test_verify_on_the_host(
     bundle_paths, model_paths, pictures, detector, tmp_path, capsys
 ):
@@ -384,6 +385,7 @@ def test_force_replaces_bundles_only(model_paths, pictures, tmp_path, capfd):
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
 
 
+@pytest.mark.slow
 def test_verify_blends_to_the_threshold_in_force(
     bundle_paths, model_paths, pictures, tmp_path, capsys
 ):

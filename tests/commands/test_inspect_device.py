@@ -53,6 +53,16 @@ def test_the_budget_for_people(model_paths, detector, capsys):
         assert part in shown, part
 
 
+def test_a_long_path_breaks_no_line(model_paths, tmp_path, capsys):
+    folder = tmp_path / ("long" * 25)
+    folder.mkdir()
+    model = shutil.copy(model_paths["padim"], folder / "model.safetensors")
+    command = ["inspect", model, "--device", "intel-n100", "--frame", SIZE]
+    assert run(*command) == 0
+    assert "padim on test_efficientnet" in capsys.readouterr().out
+
+
+@pytest.mark.slow
 def test_the_budget_for_machines(model_paths, detector, capsys):
     model = model_paths[detector]
     assert (
@@ -121,6 +131,7 @@ def test_a_batch_shares_the_constants(models):
     assert times[1] < times[0]
 
 
+@pytest.mark.slow
 def test_a_frame_is_assumed_and_said_so(model_paths, capsys):
     assert run("inspect", model_paths["padim"], "--device", "jetson-thor") == 0
     assert (

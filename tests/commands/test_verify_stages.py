@@ -52,6 +52,7 @@ def test_every_stage_is_shown(whole, capsys):
         assert f"{runtime}: every stage is within its share" in shown
 
 
+@pytest.mark.slow
 def test_the_first_to_exceed_is_said_in_one_line(spoilt, capfd):
     assert (
         run(
@@ -78,6 +79,7 @@ def test_the_first_to_exceed_is_said_in_one_line(spoilt, capfd):
     assert "first to exceed its share: features/blocks.3" in said.err
 
 
+@pytest.mark.slow
 def test_a_failed_proof_says_it_unasked(spoilt, capfd):
     assert run("verify", spoilt, "--batch", "1") == 3
     said = capfd.readouterr()

@@ -491,6 +491,7 @@ def test_a_batch_is_its_items_one_by_one(case, float64):
         )
 
 
+@pytest.mark.slow
 @every_case
 def test_exports_strictly_and_runs_equal_everywhere(case, tmp_path):
     module, x = case.make(True).eval(), case.inputs()

@@ -136,6 +136,7 @@ def test_a_failed_proof_publishes_nothing(
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_failed_proof_keeps_the_old_bundle(
     model_paths, pictures, tmp_path, monkeypatch, bundle_paths
 ):
@@ -169,6 +170,7 @@ def failed_certificate(bundle_paths):
     )
 
 
+@pytest.mark.slow
 def test_synthetic_frames_when_pictures_are_confidential(model_paths, tmp_path):
     certificate = export(
         model_paths["patchcore"], tmp_path / "b.anomedge",
@@ -232,6 +234,7 @@ def test_a_module_as_backbone_goes_the_whole_way(pictures, tmp_path):
     ).passed
 
 
+@pytest.mark.slow
 def test_a_fixed_batch_is_proven_among_other_neighbours(model_paths, tmp_path):
     options = ExportOptions(frame=FRAME, batch=3, runtimes=RUNTIMES)
     certificate = export(

@@ -83,6 +83,7 @@ def test_no_path_of_this_machine_is_in_any_file(bundle, pictures):
             assert path.encode() not in content, name
 
 
+@pytest.mark.slow
 def test_two_exports_are_byte_identical(
     detector, model_paths, bundle_paths, pictures, tmp_path
 ):

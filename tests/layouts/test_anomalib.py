@@ -340,6 +340,7 @@ def test_levels_between_and_beyond_become_whole_ones(runtime, tmp_path):
     assert label.tolist() == [False, True, False, True]
 
 
+@pytest.mark.slow
 def test_two_exports_are_byte_identical_and_add_to_a_bundle_without(
     paths, bundle_paths, model_paths, pictures, tmp_path
 ):

@@ -315,6 +315,7 @@ def test_the_decision_of_the_device_is_shown_and_no_failure(
     assert "in force   local.json" in said
 
 
+@pytest.mark.slow
 def test_a_flip_at_the_threshold_of_the_export_counts_beside_the_devices_own(
     copy, proven, monkeypatch
 ):

@@ -40,6 +40,7 @@ def test_directory_is_the_registry():
         get("fastflow")
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_in_any_directory_and_process(
     detector, model_paths, pictures, tmp_path
 ):

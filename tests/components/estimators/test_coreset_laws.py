@@ -234,6 +234,7 @@ class Largest(TorchDispatchMode):
         return made
 
 
+@pytest.mark.slow
 def test_the_points_are_not_copied(monkeypatch):
     monkeypatch.setattr(coreset, "_BLOCK", 1 << 14)
     points = torch.randn(20_000, 64)

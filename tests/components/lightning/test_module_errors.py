@@ -87,6 +87,7 @@ def test_what_a_subclass_must_write_is_named():
         AnomalyModule(normalization="cdf")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["lightning", "torchmetrics"])
 def test_without_the_extra_one_line_says_what_to_install(missing):
     program = f"""
@@ -108,6 +109,7 @@ except RuntimeMissing as error:
     assert missing in line and line.endswith("pip install 'anomedge[train]'")
 
 
+@pytest.mark.slow
 def test_the_components_leave_the_extra_alone():
     program = "import sys, anomedge.components; print(*{'lightning', 'torchmetrics'} & set(sys.modules))"
     result = subprocess.run(

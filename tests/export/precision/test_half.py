@@ -118,6 +118,7 @@ def on(model, extractor):
     return replace(model, pipeline=model.pipeline.with_extractor(extractor))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["awkward", *BACKBONES])
 @pytest.mark.parametrize("batch", [None, 3])
 def test_folding_leaves_the_values(models, name, batch):
@@ -321,6 +322,7 @@ def test_it_is_half_the_size(halves):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BACKBONES)
 def test_backbones_of_all_kinds(models, pictures, name, tmp_path, runtime):
     """Layer and batch norms, squeeze and excitation, response norms: every runtime takes what they come to at opset 17."""
@@ -451,6 +453,7 @@ class _Attention(nn.Module):
         return self.conv(x * weights.sigmoid())
 
 
+@pytest.mark.slow
 def test_long_sums_are_taken_in_float32(models, tmp_path):
     model = with_backbone(
         models["patchcore"], "mobilenetv3_small_050", halve=True
@@ -468,6 +471,7 @@ def test_long_sums_are_taken_in_float32(models, tmp_path):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [None, 2], ids=["dynamic", "fixed"])
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_tensorrt_rtx_parses_and_builds_it(
