@@ -16,13 +16,13 @@ COLUMNS = 80
 LONGEST_FILE = 400
 LONGEST_BODY = 40
 # Exceptions that remain from before these rules: only lower the numbers.
-MOST_LONG_FILES = 4
-MOST_LONG_BODIES = 10
-LONGEST_EXCEPTION = {"file": 520, "body": 70}
+MOST_LONG_FILES = 0
+MOST_LONG_BODIES = 8
+LONGEST_EXCEPTION = {"file": 400, "body": 50}
 
 HEADLESS = {"what", "whose", "whoever", "somebody", "nobody"}
-# Per 1000 words of docstrings and comments. The goal is 2: only lower it.
-MOST_HEADLESS = 4.0
+# Per 1000 words of docstrings and comments: only lower it.
+MOST_HEADLESS = 1.5
 
 Documented = (
     ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef,
