@@ -16,7 +16,7 @@ the source around (i + 1/2) n_in / n_out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,16 +25,21 @@ import numpy.typing as npt
 from anomedge.errors import InputError
 
 __all__ = [
+    "LARGEST_SIDE",
     "Geometry",
     "Matrix",
     "bands",
     "bicubic",
     "bilinear",
+    "check_frame",
     "crop",
     "gaussian_blur",
     "gaussian_kernel",
     "nearest",
 ]
+
+LARGEST_SIDE = 16384
+"""Largest height or width of frames and images, in pixels."""
 
 Matrix = npt.NDArray[np.float64]
 Kernel = Callable[[Matrix], Matrix]
@@ -165,6 +170,23 @@ def bands(matrix: Matrix, block: int) -> tuple[npt.NDArray[np.int64], Matrix]:
     return indices, weights
 
 
+def check_frame(frame: Sequence[int]) -> None:
+    """Check the height and width of frames.
+
+    Raises:
+        InputError: not two numbers from 1 to `LARGEST_SIDE`.
+    """
+    if not _is_size(frame):
+        raise InputError(
+            f"got a frame of {frame}; expected height and width "
+            f"between 1 and {LARGEST_SIDE}"
+        )
+
+
+def _is_size(pair: Sequence[int]) -> bool:
+    return len(pair) == 2 and all(1 <= n <= LARGEST_SIDE for n in pair)
+
+
 @dataclass(frozen=True)
 class Geometry:
     """Resize of a frame to the image of the model; sizes are (height, width).
@@ -179,10 +201,10 @@ class Geometry:
     def __post_init__(self) -> None:
         """Check the sizes; raise InputError."""
         for name, pair in (("size", self.size), ("crop", self.image)):
-            if len(pair) != 2 or not all(1 <= n <= 16384 for n in pair):
+            if not _is_size(pair):
                 raise InputError(
                     f"got {name} {pair}; expected height and width "
-                    "between 1 and 16384 pixels"
+                    f"between 1 and {LARGEST_SIDE} pixels"
                 )
         if self.image[0] > self.size[0] or self.image[1] > self.size[1]:
             raise InputError(

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from anomedge.resample import LARGEST_SIDE
+
 __all__ = [
     "MOST_BATCH_BYTES",
     "Frozen",
@@ -16,7 +18,7 @@ __all__ = [
 MOST_BATCH_BYTES = 2 << 30
 """Largest fixed batch of frames, in bytes: two frames of 16384x16384."""
 
-Pixels = Annotated[int, Field(ge=1, le=16384)]
+Pixels = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
 
 
 class Frozen(BaseModel):

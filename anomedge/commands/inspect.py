@@ -21,6 +21,7 @@ from anomedge.commands._threshold_lines import threshold_lines
 from anomedge.errors import InputError
 from anomedge.files import canonical_json
 from anomedge.parity.stored import stored_certificates
+from anomedge.resample import check_frame
 
 EXAMPLE = "anomedge inspect part.anomedge --graph"
 
@@ -155,10 +156,7 @@ def _budget(
             f"a bundle is measured: anomedge bench"
         )
     size = parse_size(frame) if frame else _FRAME
-    if not all(1 <= n <= 16384 for n in size):
-        raise InputError(
-            f"got a frame of {size}; expected height and width between 1 and 16384"
-        )
+    check_frame(size)
     from anomedge.budget.suggestions import suggestions
     from anomedge.budget.tracing import network_of
     from anomedge.pipelines.model import load

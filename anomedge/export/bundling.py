@@ -58,6 +58,7 @@ from anomedge.parity.plan import batches_of
 from anomedge.parity.segments import GIVEN
 from anomedge.pipelines.model import Model, load, tool_versions
 from anomedge.precisions import PRECISIONS, written
+from anomedge.resample import check_frame
 
 __all__ = ["ExportOptions", "export"]
 
@@ -149,10 +150,7 @@ def _check_replaced(target: Path, force: bool) -> None:
 
 
 def _check_shape(options: ExportOptions) -> None:
-    if not all(1 <= n <= 16384 for n in options.frame):
-        raise InputError(
-            f"got a frame of {options.frame}; expected height and width between 1 and 16384"
-        )
+    check_frame(options.frame)
     if options.batch != "dynamic" and not 1 <= options.batch <= 4096:
         raise InputError(
             f"got batch {options.batch}; expected 'dynamic' or a number from 1 to 4096"
