@@ -172,6 +172,27 @@ def test_another_geometry_is_a_failed_proof(copy, proven, model_paths, capfd):
     assert "bundle geometry: is " in capfd.readouterr().err
 
 
+def test_maps_of_another_size_are_a_failed_proof(copy, proven):
+    size = statement(copy, "image")["size"]
+    outputs = [dict(output) for output in statement(copy, "outputs")]
+    for output in outputs:
+        output["shape"] = [1, 60, 70] if output["shape"] else []
+    path = copy / "golden" / "anomaly_map.npy"
+    np.save(path, np.ascontiguousarray(np.load(path)[..., :60, :70]))
+    image = {"size": size, "crop": [60, 70]}
+    certificate = proven(sign(copy, image=image, outputs=outputs))
+    assert named(certificate) == {"geometry"}
+    assert not certificate.cells
+
+
+def test_a_layout_as_ir_alone_fails_and_is_named(copy, proven):
+    variant = statement(copy, "variants")["fp32"]
+    alone = {"anomalib_openvino": variant["openvino"]}
+    certificate = proven(sign(copy, variants={"fp32": variant | alone}))
+    assert named(certificate) == {"graphs"}
+    assert certificate.cells
+
+
 def test_a_graph_that_no_variant_names_fails(copy, proven):
     (copy / "anomalib.onnx").write_bytes((copy / "model.onnx").read_bytes())
     assert named(proven(sign(copy))) == {"graphs"}
