@@ -19,6 +19,8 @@ MODEL, STAGES, SEGMENTS = "model", "stages", "segments"
 
 _STAGE_ROLES = (STAGES, SEGMENTS)
 
+_MOST_GRAPHS = 64
+
 
 class Variant(RootModel[dict[str, str]]):
     """The graphs of one precision.
@@ -52,9 +54,15 @@ class Variant(RootModel[dict[str, str]]):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Variant:
-        """Refuse unknown keys, and variants without a model or its stages."""
+        """Refuse unknown keys, too many, and variants without a model or its stages."""
+        if len(self.root) > _MOST_GRAPHS:
+            raise ValueError(f"expected at most {_MOST_GRAPHS} graphs")
         for key in self.root:
-            _place(key)
+            place = _place(key)
+            if _key(*place) != key:
+                raise ValueError(
+                    f"expected the key {_key(*place)!r}, not {key!r}"
+                )
         if missing := {"onnx", "stages"} - self.root.keys():
             raise ValueError(f"expected graphs {sorted(missing)}")
         return self

@@ -66,6 +66,9 @@ def test_a_role_takes_the_models_place():
         ({"tensorrt": "model.engine"}, "<role>_<format>"),
         ({"bgr_engine": "bgr.engine"}, "<role>_<format>"),
         ({"_onnx": "model.onnx"}, "<role>_<format>"),
+        ({"segments": None, "segments_onnx": "s.onnx"}, "the key 'segments'"),
+        ({"model_onnx": "other.onnx"}, "the key 'onnx'"),
+        ({f"r{i}_onnx": "r.onnx" for i in range(64)}, "at most 64 graphs"),
     ],
 )
 def test_other_keys_and_missing_graphs_are_refused(change, message):
