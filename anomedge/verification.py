@@ -50,6 +50,7 @@ def plan_of(
     Raises:
         InputError, RuntimeMissing: an unknown or missing runtime, a batch size
             that the graph does not accept, or `widen` outside [1, 100].
+        DeviceMismatch, RuntimeFailure: as `anomedge.runtimes.check_device`.
         BundleError: the bundle lacks the precision.
     """
     bundle.variant(runtimes.variant_of(precision))

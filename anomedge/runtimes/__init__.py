@@ -19,6 +19,7 @@ from anomedge.runtimes.graph_file import GraphFile
 from anomedge.runtimes.nvidia.options import TF32
 from anomedge.runtimes.options import Options
 from anomedge.runtimes.specs import Tensors
+from anomedge.runtimes.vendors import translated_errors
 
 __all__ = [
     "TF32",
@@ -161,13 +162,16 @@ def check_device(names: Sequence[str], device: str | None) -> None:
 
     Raises:
         DeviceMismatch: a runtime does not have it; the message names those that do.
+        RuntimeFailure: a vendor is installed and does not load.
     """
     if device is None:
         return
     faults: dict[str, DeviceMismatch] = {}
     for name in names:
+        runtime = get(name)
         try:
-            get(name).check_device(device)
+            with translated_errors(runtime.name, "find", f"device {device}"):
+                runtime.check_device(device)
         except DeviceMismatch as error:
             faults[name] = error
     if not faults:

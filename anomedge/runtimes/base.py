@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy.typing as npt
@@ -289,12 +288,7 @@ class Session(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _assert_running_on(self, real: str, *expected: str) -> None:
@@ -314,4 +308,4 @@ class Session(ABC):
             )
 
     def _translated(self, verb: str) -> AbstractContextManager[None]:
-        return translated_errors(self.name, verb, self.path)
+        return translated_errors(self.name, verb, self.path.name)

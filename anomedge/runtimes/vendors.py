@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 
@@ -33,13 +32,13 @@ def is_installed(package: str) -> bool:
 
 
 @contextmanager
-def translated_errors(name: str, verb: str, path: Path) -> Iterator[None]:
+def translated_errors(name: str, verb: str, subject: str) -> Iterator[None]:
     """Within the block, raise vendor errors as RuntimeFailure; keep the cause.
 
     Args:
         name: name of the runtime.
         verb: the failed action, such as "open".
-        path: path of the graph.
+        subject: what the action is about, such as the file name of the graph.
     """
     try:
         yield
@@ -48,7 +47,7 @@ def translated_errors(name: str, verb: str, path: Path) -> Iterator[None]:
     except Exception as error:
         text = _text(name, error)
         raise RuntimeFailure(
-            f"{name} could not {verb} {path.name}: {text[:_LONGEST_TEXT]}"
+            f"{name} could not {verb} {subject}: {text[:_LONGEST_TEXT]}"
         ) from error
 
 

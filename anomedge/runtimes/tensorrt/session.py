@@ -88,7 +88,7 @@ class TensorRTSession(Session):
         """
         source = GraphFile.of(graph)
         settings = cls._own_options(options)
-        with translated_errors(cls.name, "build", source.path):
+        with translated_errors(cls.name, "build", source.path.name):
             gpu = cls._gpu_to_build_for(settings)
             builder = cls._engine_builder(source, settings, gpu)
             built = builder.find_or_build(exact=True, force=force)
