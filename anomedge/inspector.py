@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
@@ -139,12 +138,7 @@ class Inspector:
     def __enter__(self) -> Inspector:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def read(self, path: Path | str) -> Frame:
@@ -168,7 +162,7 @@ class Inspector:
         parts = []
         for start in range(0, len(frames), size):
             part = frames[start : start + size]
-            if fixed:
+            if fixed and len(part) < size:
                 padding = np.repeat(part[-1:], size - len(part), axis=0)
                 part = np.concatenate([part, padding])
             parts.append(self.session.run({contract.name: part}))

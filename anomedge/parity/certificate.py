@@ -111,8 +111,9 @@ class Certificate(Frozen):
             *self.stages,
             *self.findings,
         ]
+        known = set(TOLERANCES)
         for row in rows:
-            if row.precision not in TOLERANCES:
+            if row.precision not in known:
                 raise ValueError(
                     f"expected precisions of this release, not {row.precision[:40]!r}"
                 )

@@ -29,9 +29,8 @@ from anomedge.runtimes.specs import Tensors, TensorSpec
 
 __all__ = ["OrtOptions", "OrtSession"]
 
-_CPU = "CPUExecutionProvider"
 _PROVIDERS = {
-    "cpu": _CPU,
+    "cpu": gpu.CPU,
     "cuda": gpu.CUDA,
     "tensorrt": gpu.TENSORRT,
     "openvino": "OpenVINOExecutionProvider",
@@ -214,7 +213,7 @@ class OrtSession(Session):
             vendor.GraphOptimizationLevel.ORT_DISABLE_ALL
         )
         content = self._content(vendor, settings, graph)
-        session = _open_session(vendor, content, settings, [_CPU])
+        session = _open_session(vendor, content, settings, [gpu.CPU])
         return _specs_of(session.get_inputs())
 
     def _content(

@@ -21,11 +21,8 @@ __all__ = ["Gpu", "GpuSearch", "find"]
 _SECONDS = 60
 _KERNEL_DRIVER = Path("/proc/driver/nvidia/version")
 _JETSON = Path("/etc/nv_tegra_release")
-_ATTRIBUTES = (
-    75,
-    76,
-    16,
-)  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR, _MULTIPROCESSOR_COUNT
+# CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR, _MULTIPROCESSOR_COUNT
+_ATTRIBUTES = (75, 76, 16)
 
 _PROBE = """
 import ctypes, json, sys

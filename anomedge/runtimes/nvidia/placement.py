@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from anomedge.errors import DeviceMismatch
+from anomedge.runtimes.nvidia.providers import CPU
 
 __all__ = ["Placement", "read_placement"]
 
-_CPU = "CPUExecutionProvider"
 _LARGEST_SHAPE = 4096
 """Bytes. ONNX Runtime computes shapes on the CPU by design; larger data is no shape."""
 _SIZES = ("output_size", "activation_size", "parameter_size")
@@ -80,7 +80,7 @@ def read_placement(profile: Path) -> Placement:
         arguments = event["args"]
         node = str(event["name"]).removesuffix("_kernel_time")
         providers[node] = str(arguments["provider"])
-        if providers[node] == _CPU:
+        if providers[node] == CPU:
             moved = [int(arguments.get(key) or 0) for key in _SIZES]
             sizes[f"{arguments.get('op_name', '')} {node}"] = max(moved)
     on_cpu = [node for node, size in sizes.items() if size > _LARGEST_SHAPE]

@@ -28,6 +28,7 @@ from anomedge.runtimes.nvidia.options import GpuOptions
 from anomedge.runtimes.specs import TensorSpec
 
 __all__ = [
+    "CPU",
     "CUDA",
     "TENSORRT",
     "ProviderList",
@@ -37,6 +38,7 @@ __all__ = [
     "remove_empty_caches",
 ]
 
+CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
 

@@ -6,11 +6,11 @@ import os
 
 from anomedge.errors import InputError
 from anomedge.runtimes.nvidia.options import TF32
+from anomedge.runtimes.nvidia.providers import TENSORRT
 
 __all__ = ["enforce_tf32"]
 
 _VARIABLE = "NVIDIA_TF32_OVERRIDE"
-_TENSORRT = "TensorrtExecutionProvider"
 
 _setting_in_use: list[bool] = []
 """TF32 setting of the process's first session under the TensorRT provider; empty before it."""
@@ -32,7 +32,7 @@ def enforce_tf32(provider: str, wanted: bool) -> None:
             f"got precision {TF32}, but {_VARIABLE}=0 forbids it here; "
             f"expected it unset: use another process"
         )
-    if provider == _TENSORRT:
+    if provider == TENSORRT:
         _enforce_for_process(wanted, forbidden)
 
 
