@@ -128,13 +128,12 @@ class Registry(Generic[Member]):
             raise InputError(
                 f"got {self.kind} {name!r} from {origins}; expected it from one distribution: uninstall the others"
             )
-        try:
-            member = candidates[0].load()
-        except Exception as error:
+        member = _load_once(candidates[0], tuple(sys.path))
+        if isinstance(member, Exception):
             raise InputError(
-                f"{self.kind} {name!r} of {origins} cannot be loaded ({type(error).__name__}: {error}); "
+                f"{self.kind} {name!r} of {origins} cannot be loaded ({type(member).__name__}: {member}); "
                 f"repair or uninstall that distribution"
-            ) from error
+            ) from member
         if not (inspect.isclass(member) and issubclass(member, self.base)):
             raise InputError(
                 f"{self.kind} {name!r} of {origins} is {member!r}; "
@@ -199,22 +198,32 @@ def _plugins(group: str) -> dict[str, list[EntryPoint]]:
     return _plugins_on(group, tuple(sys.path))
 
 
+# Caches are keyed by the import path, which decides which distributions are installed.
+
+
 @lru_cache
 def _plugins_on(
     group: str, path: tuple[str, ...]
 ) -> dict[str, list[EntryPoint]]:
-    """Return the entry points of a group by name; one path may list a distribution twice."""
-    del (
-        path
-    )  # the key of the cache: it decides which distributions are installed
+    """Return the entry points of a group by name; a distribution that lies on the path twice counts once."""
+    del path
     found: dict[str, dict[tuple[str, str], EntryPoint]] = {}
     for point in entry_points(group=group):
-        found.setdefault(point.name, {})[
-            (_distribution(point), point.value)
-        ] = point
+        origin = (_distribution(point), point.value)
+        found.setdefault(point.name, {})[origin] = point
     return {
         name: list(points.values()) for name, points in sorted(found.items())
     }
+
+
+@lru_cache
+def _load_once(point: EntryPoint, path: tuple[str, ...]) -> Any:
+    """Return the value of an entry point, or the exception of its import, which is not repeated."""
+    del path
+    try:
+        return point.load()
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+        return error
 
 
 def _distribution(point: EntryPoint) -> str:

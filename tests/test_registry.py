@@ -163,3 +163,11 @@ def test_a_plugin_cannot_take_an_own_member_s_alias(sensors, install):
         InputError, match="has the short name 'l' of anomedge's own light"
     ):
         sensors.get("lux")
+
+
+def test_a_failing_import_is_not_repeated(sensors, install, tmp_path):
+    log = tmp_path / "imports"
+    code = f"with open({str(log)!r}, 'a') as f: f.write('x')\nraise RuntimeError('slow')"
+    install("plugin-heat", code, {"heat": "Found"})
+    assert [list(sensors.members()) for _ in range(3)] == [["light"]] * 3
+    assert log.read_text() == "x"

@@ -127,9 +127,8 @@ class _Hooked(nn.Module):
             self._hooks(lambda layer, _: calls.update([layer])),
             suppress(Exception),
         ):
-            self.module(
-                images
-            )  # a head behind the layers may fail at this size; its outputs are not needed
+            # A head after the layers may fail at this size; its output is unused.
+            self.module(images)
         if repeated := [layer for layer, count in calls.items() if count > 1]:
             raise ModelError(
                 f"layers {repeated} run more than once for an image; expected layers that run once"

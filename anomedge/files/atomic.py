@@ -258,9 +258,8 @@ def _is_abandoned(path: Path) -> bool:
     try:
         if path.is_symlink() or time.time() - path.stat().st_mtime < _LEAST_AGE:
             return False
-        handle = os.open(
-            path, os.O_RDONLY | os.O_NONBLOCK
-        )  # do not block if the path is a FIFO
+        # Do not block if the path is a FIFO.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return False
     try:

@@ -119,9 +119,8 @@ def _inferred_apart(model: Any) -> Any:
         sys.executable,
         str(Path(__file__).parent / "workers" / "shapes_worker.py"),
     ]
-    environment = (
-        os.environ | SAFE_PATH | {"OPENBLAS_NUM_THREADS": "1"}
-    )  # each of its threads reserves memory
+    # One thread, because each thread of OpenBLAS reserves memory.
+    environment = os.environ | SAFE_PATH | {"OPENBLAS_NUM_THREADS": "1"}
     try:
         done = subprocess.run(  # noqa: S603 - our own file
             command,

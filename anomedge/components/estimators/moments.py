@@ -23,10 +23,10 @@ from anomedge.errors import InputError
 
 __all__ = ["RunningMoments"]
 
-_KEPT = 100  # pictures added to the sums together
-_BLOCK = (
-    1 << 19
-)  # maximum number of elements of a block of products or pictures
+# Pictures added to the sums together.
+_KEPT = 100
+# Largest number of elements of a block of products or pictures.
+_BLOCK = 1 << 19
 
 
 class RunningMoments:

@@ -116,11 +116,9 @@ class AdaptiveThreshold(Metric):
         if normal.size and anomalous.size and scores.min() < scores.max():
             self._set(by_f1(normal, anomalous), normal, anomalous)
         elif normal.size > 1 and not anomalous.size:
-            self._set(
-                by_false_alarm_rate(normal, 1 / (normal.size + 1)),
-                normal,
-                anomalous,
-            )  # none is to lie above
+            # At this rate no score lies above the threshold.
+            rate = 1 / (normal.size + 1)
+            self._set(by_false_alarm_rate(normal, rate), normal, anomalous)
             self._warn(
                 "lies one typical gap above the largest score",
                 normal,
@@ -183,9 +181,8 @@ class _AUROC(BinaryAUROC):
         preds, target = torch.cat(self.preds), torch.cat(self.target)
         if target.min() == target.max():
             return torch.tensor(torch.nan)
-        values, ranks = torch.unique(
-            preds, return_inverse=True
-        )  # the same order, within [0, 1]
+        # Ranks have the order of the scores, and lie within [0, 1].
+        values, ranks = torch.unique(preds, return_inverse=True)
         return binary_auroc(ranks.double() / len(values), target)
 
 
