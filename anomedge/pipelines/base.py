@@ -135,12 +135,14 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
     def register_buffer(
         self, name: str, tensor: Tensor | None, persistent: bool = True
     ) -> None:
-        """Register a buffer; refuse the name of an existing one, because a base class may use it.
+        """Register a buffer; refuse the name of a buffer that a base class computes from the configuration.
+
+        Assigning a tensor to a buffer also calls this method, as `load_state_dict` does for the stored buffers.
 
         Raises:
-            TypeError: the module has a buffer of that name.
+            TypeError: the module has a buffer of that name that is not in its state_dict.
         """
-        if name in self._buffers:
+        if name in self._non_persistent_buffers_set:
             raise TypeError(
                 f"{type(self).__name__} has a buffer {name!r} already, from its base class; "
                 f"expected another name for this one"

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from anomedge import __version__, pipelines
-from anomedge.errors import AnomedgeError, ModelError
+from anomedge.errors import AnomedgeError, InputError, ModelError
 from anomedge.files import (
     JsonError,
     atomic_file,
@@ -146,7 +146,7 @@ def load(path: Path | str, *, backbone: nn.Module | None = None) -> Model:
             pipeline.load_state_dict(
                 read_tensors(file, stated, digest), assign=True
             )
-    except (OSError, RuntimeError, ValueError) as error:
+    except (InputError, OSError, RuntimeError, ValueError) as error:
         raise ModelError(
             f"{path} cannot be read ({error}); expected a whole model: fit or copy it again"
         ) from error

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from anomedge.errors import ModelError
+from anomedge.components.module_backbones import first_line
+from anomedge.errors import AnomedgeError, ModelError
 from anomedge.pipelines.base import Pipeline
 
 __all__ = ["map_tensors", "network_inputs", "network_of"]
@@ -19,17 +20,22 @@ Inputs = dict[str, tuple[Any, ...]]
 
 
 def map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:
-    """Apply a function to each tensor in a tensor, dict, list or tuple.
+    """Apply a function to each tensor in a tensor, dict, list, tuple or named tuple.
 
     >>> map_tensors(lambda x: x + 1, {"a": torch.zeros(1), "b": 3})
     {'a': tensor([1.]), 'b': 3}
+    >>> from anomedge.pipelines import Prediction
+    >>> map_tensors(torch.exp, Prediction(torch.zeros(1), torch.zeros(1)))
+    Prediction(score=tensor([1.]), anomaly_map=tensor([1.]))
     """
     if isinstance(value, Tensor):
         return function(value)
     if isinstance(value, dict):
         return {key: map_tensors(function, item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(map_tensors(function, item) for item in value)
+        items = [map_tensors(function, item) for item in value]
+        is_named = hasattr(value, "_fields")
+        return type(value)(*items) if is_named else type(value)(items)
     return value
 
 
@@ -47,7 +53,7 @@ def network_inputs(
     Shapes come from a run without data, which ends when each network has been reached.
 
     Raises:
-        ModelError: `stages` does not call one of the networks.
+        ModelError: `stages` does not call one of the networks, or cannot run without data.
     """
     found: Inputs = {}
     if not pipeline.networks:
@@ -60,6 +66,13 @@ def network_inputs(
             _recorded(pipeline, found),
         ):
             pipeline.stages(torch.zeros(batch, 3, *size))
+    except AnomedgeError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"{pipeline.name} cannot be run without data ({first_line(error)}); "
+            f"expected stages that do not depend on values: export without fp16"
+        ) from error
     finally:
         # Networks that cache tensors must not keep any without data; see `map_sizes`.
         pipeline.eval()

@@ -88,20 +88,31 @@ class Patchcore(FeaturePipeline[PatchcoreConfig, PatchcoreOptions]):
     def fit(cls, data: FitData, options: PatchcoreOptions) -> Patchcore:
         """Collect the patches of all images, then keep a coreset of them."""
         extractor = cls.build_extractor(data, options)
+        # Refuse sizes and options before the work.
+        cls._config(extractor, data, options, n_vectors=1)
         rows = _patch_rows(extractor, data)
         coreset = KCenterGreedy(
             _concatenated(rows), options.coreset, seed=data.seed
         ).sample_coreset()
-        config = PatchcoreConfig.of(
-            extractor,
-            data.size,
-            n_vectors=len(coreset),
-            num_neighbors=options.neighbors,
-            sigma=options.sigma,
-        )
+        config = cls._config(extractor, data, options, len(coreset))
         pipeline = cls(config, extractor).eval()
         pipeline.bank.fill(coreset)
         return pipeline
+
+    @staticmethod
+    def _config(
+        extractor: FeatureExtractor,
+        data: FitData,
+        options: PatchcoreOptions,
+        n_vectors: int,
+    ) -> PatchcoreConfig:
+        return PatchcoreConfig.of(
+            extractor,
+            data.size,
+            n_vectors=n_vectors,
+            num_neighbors=options.neighbors,
+            sigma=options.sigma,
+        )
 
     def stages(self, images: Tensor) -> dict[str, Tensor]:
         """Return `features/<layer>`, `distances` (B, 1, h, w), `anomaly_map` and `score`."""

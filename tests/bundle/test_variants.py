@@ -66,9 +66,11 @@ def test_a_role_takes_the_models_place():
         ({"tensorrt": "model.engine"}, "<role>_<format>"),
         ({"bgr_engine": "bgr.engine"}, "<role>_<format>"),
         ({"_onnx": "model.onnx"}, "<role>_<format>"),
-        ({"segments": None, "segments_onnx": "s.onnx"}, "the key 'segments'"),
-        ({"model_onnx": "other.onnx"}, "the key 'onnx'"),
+        ({"segments": None, "segments_onnx": "s.onnx"}, "<role>_<format>"),
         ({f"r{i}_onnx": "r.onnx" for i in range(64)}, "at most 64 graphs"),
+        ({"model_onnx": "other.onnx"}, "<role>_<format>"),
+        ({"stages_onnx": "other.onnx"}, "<role>_<format>"),
+        ({"segments_openvino": "other.xml"}, "<role>_<format>"),
     ],
 )
 def test_other_keys_and_missing_graphs_are_refused(change, message):

@@ -17,6 +17,7 @@ from torch import nn
 from anomedge import Inspector, runtimes
 from anomedge.bundle import Bundle
 from anomedge.components import FeatureExtractor
+from anomedge.errors import ModelError
 from anomedge.export.bundling import ExportOptions, export
 from anomedge.export.precision.half import (
     HalfNetwork,
@@ -511,3 +512,10 @@ def test_a_copy_of_the_model_exports_the_same_graph(models):
         )
         graphs.append(graph.SerializeToString(deterministic=True))
     assert graphs[0] == graphs[1]
+
+
+def test_stages_that_depend_on_values_are_refused_by_name(models):
+    pipeline = models["padim"].pipeline.with_networks({})
+    pipeline.stages = lambda images: images.sum().item()
+    with pytest.raises(ModelError, match="padim cannot be run without data"):
+        folded_networks(replace(models["padim"], pipeline=pipeline), None)
