@@ -91,7 +91,7 @@ def network_of(
 
 
 class _Stages(nn.Module):
-    """A detector whose forward gives every stage, and tells their names."""
+    """A detector with a forward that returns every stage and records their names."""
 
     def __init__(self, deployed: Deployed, names: list[str]) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ def _traced(
 
 @dataclass
 class _Graph:
-    """Operations as they are met; `names` says of each node which value or constant it is."""
+    """Operations in the order of the program; `names` maps each node to its value or constant."""
 
     program: Any
     selected: dict[fx.Node, float]
@@ -143,7 +143,7 @@ class _Graph:
                 )
 
     def add(self, node: fx.Node, counter: FlopCounterMode) -> None:
-        """Take a node as an operation, as part of the one before it, or as a constant."""
+        """Add a node as an operation, as part of the previous operation, or as a constant."""
         operands = [
             operand for operand in node.all_input_nodes if operand in self.names
         ]
@@ -184,7 +184,7 @@ class _Graph:
         )
 
     def _add_constant(self, node: fx.Node, operands: Sequence[fx.Node]) -> None:
-        """A constant in another shape or order is the same constant; a computed one is its own."""
+        """Add a computed constant; a view or transpose of a constant is the constant itself."""
         if operands and (
             _is_view(node, operands[0]) or _transposes(node, operands[0])
         ):
@@ -192,7 +192,7 @@ class _Graph:
             return
         self.names[node] = node.name
         self.constants[node.name] = _bytes(node)
-        # The exporter writes down what is small; a part of a large constant is cut when the graph is opened.
+        # The export stores small constants; a runtime computes large ones when it opens the graph.
         if _bytes(node) >= WORTH_PACKING:
             self.computed.add(node.name)
 
@@ -224,7 +224,7 @@ class _Graph:
         return "overwriting" if name in _OVERWRITING else "other"
 
     def _folds(self, node: fx.Node, values: Sequence[fx.Node]) -> bool:
-        """Is it a batch normalisation that the convolution before it takes in?"""
+        """Return whether a node is a batch normalisation that folds into the convolution before it."""
         made = next(
             (
                 o
@@ -242,7 +242,7 @@ class _Graph:
         )
 
     def _bias(self, node: fx.Node, share: float) -> str:
-        """The bias that the convolution then has."""
+        """Add the bias that the convolution gets by folding; return its name."""
         value, name = _first(node), f"{node.name}.bias"
         self.constants[name] = (
             round(share * value.shape[1]) * value.element_size()
@@ -250,7 +250,7 @@ class _Graph:
         return name
 
     def _narrow(self, node: fx.Node, share: float) -> None:
-        """Of a convolution whose channels are selected, the other channels' weights go."""
+        """Reduce the weights of a convolution to those of its selected channels."""
         for operand in node.all_input_nodes:
             if self.names[operand] in self.constants:
                 self.constants[self.names[operand]] = round(
@@ -261,7 +261,7 @@ class _Graph:
 def _needed(
     operations: Sequence[Operation], wanted: set[str]
 ) -> list[Operation]:
-    """Backbones compute layers that nobody asked for; the export leaves them out."""
+    """Return the operations that the wanted values depend on; the export removes the others."""
     needed = []
     for operation in reversed(operations):
         if operation.name in wanted:
@@ -271,7 +271,7 @@ def _needed(
 
 
 def _selected(graph: fx.Graph) -> dict[fx.Node, float]:
-    """Values of which a constant selection of channels alone is read, and the share that it is."""
+    """Return the values of which only a constant selection of channels is read, with the selected share."""
     shares: dict[fx.Node, float] = {}
     for node in graph.nodes:
         if (
@@ -302,7 +302,7 @@ def _selected(graph: fx.Graph) -> dict[fx.Node, float]:
 def _stored(
     program: Any, constants: dict[str, int], like: Network | None
 ) -> dict[str, int]:
-    """Bytes of the constants that the export packs, because they are zero at places of every patch."""
+    """Return the stored bytes of the constants that the export packs (`PackZeros`)."""
     signature = program.graph_signature
     places = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     known = {**program.constants, **program.state_dict}
@@ -326,7 +326,7 @@ def _stored(
 
 
 def _run(node: fx.Node) -> None:
-    """Call the operator on what the tracer left in place of tensors, so that torch counts its operations."""
+    """Call the operator on the tracer's fake tensors, so that torch counts its operations."""
     arguments, options = fx.map_arg(
         (node.args, node.kwargs), lambda operand: operand.meta["val"]
     )
@@ -335,7 +335,7 @@ def _run(node: fx.Node) -> None:
 
 
 def _name(node: fx.Node) -> str:
-    """The operator's plain name, `relu` for `aten.relu_.default`; empty for what is no call."""
+    """Return the operator's plain name, `relu` for `aten.relu_.default`; empty for other nodes."""
     if node.op != "call_function":
         return ""
     if node.target is operator.getitem:
@@ -364,12 +364,12 @@ def _bytes(node: fx.Node) -> int:
 
 
 def _is_view(node: fx.Node, operand: fx.Node) -> bool:
-    """The same numbers in the same order."""
+    """Return whether the result has the operand's elements in the same order."""
     return _aliases(node, operand) and not _transposes(node, operand)
 
 
 def _transposes(node: fx.Node, operand: fx.Node) -> bool:
-    """The same numbers in another order."""
+    """Return whether the result has the operand's elements in another order."""
     return (
         _aliases(node, operand)
         and _first(operand).is_contiguous()
@@ -378,7 +378,7 @@ def _transposes(node: fx.Node, operand: fx.Node) -> bool:
 
 
 def _aliases(node: fx.Node, operand: fx.Node) -> bool:
-    """Does the result show all of the operand's memory?"""
+    """Return whether the result is a view of all of the operand's elements."""
     result, given = _first(node), _first(operand)
     schema = getattr(node.target, "_schema", None)
     shown = schema is not None and any(

@@ -86,9 +86,8 @@ def read_settings(root: Path, digest: str) -> LocalSettings | None:
     try:
         with schema_errors(path, _REMEDY):
             settings = validated(LocalSettings, read_json(path, _LIMIT))
-    except (
-        FileNotFoundError
-    ):  # no check before reading: --reset may remove the file at any moment
+    except FileNotFoundError:
+        # Not checked before reading, because --reset may remove the file at any moment.
         return None
     except OSError as error:
         raise BundleError(
@@ -108,8 +107,9 @@ def write_settings(
 ) -> None:
     """Write the `local.json` of the bundle at `root` with this digest, atomically.
 
-    `check` raises where the folder at `root` is not the one that is meant. It is called with the temporary file in that
-    folder: where the folder is exchanged after it, the file is gone from `root` and cannot take its place.
+    `check` raises an error if the folder at `root` is not the bundle that was opened. It is called while the temporary
+    file is in the folder: if the folder is exchanged afterwards, the temporary file is not in the new one, and the rename
+    fails.
 
     Raises:
         OutputError: the bundle cannot be written to.

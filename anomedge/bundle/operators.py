@@ -175,9 +175,8 @@ def faults_of_onnx(content: bytes) -> Iterator[str]:
     >>> list(faults_of_onnx(bytes([0xCA, 0x01, 0x00])))
     ['has local functions']
     """
-    if (
-        content[4:8] == b"ORTM"
-    ):  # ONNX Runtime takes such bytes for its own format, which nothing here reads
+    # ONNX Runtime reads such a file in its own format, which is not checked here.
+    if content[4:8] == b"ORTM":
         yield "has the mark of ONNX Runtime's own format"
         return
     try:

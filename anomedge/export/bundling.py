@@ -249,7 +249,8 @@ def _graphs(
 def _write_graphs(
     root: Path, model: Model, graph: Any, options: ExportOptions, precision: str
 ) -> None:
-    variant = _variant(LAYOUTS.get(options.layout), precision)
+    layout = LAYOUTS.get(options.layout)
+    variant = _variant(layout, precision)
     shipped = root / variant.graph()
     taps = keep_shipped_outputs(graph)
     holder = write_onnx(graph, shipped)
@@ -261,7 +262,6 @@ def _write_graphs(
         holder,
         root / variant.graph(SEGMENTS),
     )
-    layout = LAYOUTS.get(options.layout)
     laid_out = variant.find(layout.name)
     if laid_out:
         keep_shipped_outputs(graph)
@@ -312,6 +312,7 @@ def _manifest(
     stages: list[str],
     golden: list[Golden],
 ) -> dict[str, Any]:
+    layout = LAYOUTS.get(options.layout)
     height, width = options.frame
     shapes: dict[str, tuple[int, ...]] = {
         "score": (),
@@ -332,7 +333,7 @@ def _manifest(
             for name, tolerance in TOLERANCES.items()
         },
         "variants": {
-            precision: _variant(LAYOUTS.get(options.layout), precision)
+            precision: _variant(layout, precision)
             for precision in options.precisions
         },
         "opset": options.opset,

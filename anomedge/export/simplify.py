@@ -1,8 +1,8 @@
-"""Simplification of the graph that torch writes: constants folded, steps fused, every number that computes kept.
+"""Simplify the graph that torch writes: fold constants and fuse operators without changing any value.
 
 `torch.onnx.export(optimize=True)` is not used: its rules for x + 0, x - 0, x * 1 and x / 1 compare with tolerances of
 1e-8 and 1e-5, so a detector's `x - 3.7e-9`, `sqrt(x + 1e-9)` or `x * 1.000004` loses its constant. The same rules stand
-here with exact comparisons, beside those of onnxscript's rules that compare nothing within a tolerance.
+here with exact comparisons, and onnxscript's own rules are used where they do not compare within a tolerance.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _KEPT_RULES = (
     "remove_optional_bias_from_conv_rule", "remove_optional_bias_from_conv_transpose_rule",
     "remove_optional_bias_from_qlinear_conv_rule", "remove_optional_bias_from_gemm_rule",
 )  # fmt: skip
-"""onnxscript's own rules, in its order; a release that does not have one yet does without it."""
+"""onnxscript's own rules, in its order; rules that the installed release does not have are skipped."""
 
 
 def simplify(model: Any) -> None:
     """Simplify a graph of onnx_ir in place.
 
-    Ensures: no constant is taken for zero or one that is not exactly zero or one.
+    Ensures: only constants that are exactly zero or one are treated as zero or one.
     """
     rules = RewriteRuleSet([*_exact_identities(), *_rules_of_onnxscript()])
     passes.InlinePass()(model)
@@ -68,33 +68,21 @@ def _rules_of_onnxscript() -> list[Any]:
 
 
 def _exact_identities() -> list[Any]:
-    """x + 0, x - 0, x * 1 and x / 1, of scalar constants that are exactly that; and Dropout, which does nothing here."""
-    add = RewriteRule(
-        lambda op, x, number: op.Add(x, number),
-        _identity,
-        _is(0),
-        name="exact_add_0",
-    )
-    multiply = RewriteRule(
-        lambda op, x, number: op.Mul(x, number),
-        _identity,
-        _is(1),
-        name="exact_mul_1",
-    )
-    subtract = RewriteRule(
-        lambda op, x, number: op.Sub(x, number),
-        _identity,
-        _is(0),
-        name="exact_sub_0",
-    )
-    divide = RewriteRule(
-        lambda op, x, number: op.Div(x, number),
-        _identity,
-        _is(1),
-        name="exact_div_1",
-    )
+    """Return rules that remove x + 0, x - 0, x * 1 and x / 1 for exact scalar constants, and Dropout."""
+    add, subtract = _exact_identity("Add", 0), _exact_identity("Sub", 0)
+    multiply, divide = _exact_identity("Mul", 1), _exact_identity("Div", 1)
     dropouts = [common.dropout_zero_rule, common.dropout_inference_rule]
     return [*multiply.commute(), *add.commute(), subtract, divide, *dropouts]
+
+
+def _exact_identity(operator: str, constant: int) -> RewriteRule:
+    """Return the rule that removes an operator with a constant that does not change its first operand."""
+
+    def pattern(op: Any, x: Any, number: Any) -> Any:
+        return getattr(op, operator)(x, number)
+
+    name = f"exact_{operator.lower()}_{constant}"
+    return RewriteRule(pattern, _identity, _is(constant), name=name)
 
 
 def _identity(op: Any, x: Any, **_: Any) -> Any:

@@ -80,15 +80,15 @@ def write_ir(
     graph = openvino.Core().read_model(shipped)
     if model_info is not None:
         graph.get_parameters()[0].set_layout(openvino.Layout("NCHW"))
+        # Metadata copied from the ONNX graph.
         if "framework" in (info := graph.get_rt_info()):
-            del info["framework"]  # metadata copied from the ONNX graph
+            del info["framework"]
         for key, value in model_info.items():
             graph.set_rt_info(value, ["model_info", key])
     graph.set_friendly_name("anomedge")
     for place, node in enumerate(graph.get_ordered_ops()):
-        if _COUNTED.fullmatch(
-            node.get_friendly_name()
-        ):  # by how many nodes this process has made so far
+        # Such a name counts the nodes that this process has made so far.
+        if _COUNTED.fullmatch(node.get_friendly_name()):
             node.set_friendly_name(f"{node.get_type_name()}_{place}")
     path.parent.mkdir(exist_ok=True)
     openvino.save_model(graph, path, compress_to_fp16=False)

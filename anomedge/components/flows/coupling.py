@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from anomedge.components.module_backbones import first_line
 from anomedge.errors import InputError
 
 __all__ = ["affine_coupling", "coefficients"]
@@ -78,7 +79,7 @@ def coefficients(
     except (IndexError, RuntimeError, ValueError) as error:
         raise InputError(
             f"got a subnet that fails on {tuple(given.shape)} "
-            f"({_first_line(error)}); expected one that gives {expected}: "
+            f"({first_line(error)}); expected one that gives {expected}: "
             "channels are axis 1, so torch.nn.Linear fits vectors only, and "
             "images take convolutions"
         ) from error
@@ -90,7 +91,3 @@ def coefficients(
             "padding that keeps the size"
         )
     return a
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
