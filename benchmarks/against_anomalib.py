@@ -25,7 +25,6 @@ import argparse
 import importlib
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -37,6 +36,7 @@ from typing import Any
 
 from _against.environment import python_of
 from _against.table import Row, goals, table
+from _shared.machine import processor
 
 PROJECT = Path(__file__).resolve().parent.parent
 RUNTIMES = ("onnxruntime", "openvino")
@@ -169,7 +169,7 @@ def report(
     return "\n\n".join(
         [
             "# Our graphs beside anomalib's own export",
-            f"`python benchmarks/against_anomalib.py{' --quick' if options.quick else ''}`, {_machine()}, {options.threads} threads, float32, 256x256; "
+            f"`python benchmarks/against_anomalib.py{' --quick' if options.quick else ''}`, {processor()}, {options.threads} threads, float32, 256x256; "
             + ", ".join(
                 f"{name} {version}" for name, version in versions.items()
             )
@@ -182,23 +182,6 @@ def report(
             goals(rows),
         ]
     )
-
-
-def _machine() -> str:
-    lines = (
-        Path("/proc/cpuinfo").read_text().splitlines()
-        if Path("/proc/cpuinfo").exists()
-        else []
-    )
-    model = next(
-        (
-            line.split(":", 1)[1].strip()
-            for line in lines
-            if line.startswith("model name")
-        ),
-        platform.machine(),
-    )
-    return f"{model}, {os.cpu_count()} cores"
 
 
 @contextmanager

@@ -129,9 +129,8 @@ def rows(samples: int, features: int) -> torch.Tensor:
     x = torch.randn(
         samples, features, generator=torch.Generator().manual_seed(0)
     )
-    return x.mul_(
-        torch.logspace(0, -2, features)
-    )  # in place: another copy would be the peak
+    # In place: another copy would be the peak.
+    return x.mul_(torch.logspace(0, -2, features))
 
 
 def fit_ours(estimator: str, sizes: dict[str, int], timed: Stopwatch) -> None:

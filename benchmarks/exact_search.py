@@ -47,9 +47,8 @@ class BoundedSearch(nn.Module):
 
     def __init__(self, vectors: Tensor, kept: int, candidates: int) -> None:
         super().__init__()
-        axes = torch.linalg.qr(torch.randn(vectors.shape[1], kept))[
-            0
-        ]  # the cost is any rotation's
+        # Any rotation has the same cost.
+        axes = torch.linalg.qr(torch.randn(vectors.shape[1], kept))[0]
         low = vectors @ axes
         rest = (
             (vectors.square().sum(dim=1) - low.square().sum(dim=1))

@@ -21,7 +21,6 @@ import argparse
 import json
 import math
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -33,6 +32,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from _shared.machine import processor
 from components import (
     PeakMemory,
     Stopwatch,
@@ -133,9 +133,8 @@ def _patches_of(
 
 def select_ours(path: Path, centres: int) -> dict[str, float]:
     """Run our selection; return seconds, memory, and the number of wrong choices."""
-    KCenterGreedy(
-        torch.randn(2_000, 16), 0.1
-    ).select_coreset_idxs()  # starts threads
+    # Start threads before the measurement.
+    KCenterGreedy(torch.randn(2_000, 16), 0.1).select_coreset_idxs()
     memory = PeakMemory()
     before = memory.now()
     points = torch.from_numpy(np.load(path))
@@ -307,20 +306,7 @@ def gaussians(anomalib: Path, options: argparse.Namespace) -> str:
 
 def machine() -> str:
     """Describe processor, cores and load."""
-    lines = (
-        Path("/proc/cpuinfo").read_text().splitlines()
-        if Path("/proc/cpuinfo").exists()
-        else []
-    )
-    model = next(
-        (
-            line.split(":", 1)[1].strip()
-            for line in lines
-            if line.startswith("model name")
-        ),
-        platform.machine(),
-    )
-    return f"{model}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before it started"
+    return f"{processor()}, load {os.getloadavg()[0]:.1f} before it started"
 
 
 def _version(anomalib: Path) -> str:

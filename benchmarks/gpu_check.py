@@ -224,9 +224,8 @@ def _made(work: Path) -> list[Subject]:
     from anomedge.resample import Geometry
 
     write_pictures(work / "pictures", PictureSet(good=6, bad=3))
-    precisions = [
-        precision for precision in PRECISIONS if precision in written()
-    ]
+    known = written()
+    precisions = [precision for precision in PRECISIONS if precision in known]
     subjects = []
     for detector, (backbone, weights) in MADE.items():
         print(f"fitting and exporting {detector}", file=sys.stderr, flush=True)

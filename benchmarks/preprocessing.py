@@ -19,15 +19,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from _shared.models import model_without_fit
 
 from anomedge import pipelines, runtimes
 from anomedge.components import FeatureExtractor
 from anomedge.components.features import layers_at_strides
 from anomedge.export.tracing import graph_from_model, keep_shipped_outputs
 from anomedge.export.writing import write_ir, write_onnx
-from anomedge.pipelines.model import Card, Model
-from anomedge.resample import Geometry
-from anomedge.threshold import Decision, Origin
+from anomedge.pipelines.model import Model
 
 IMAGE = (256, 256)
 DETECTORS = {
@@ -72,29 +71,7 @@ def model_of(detector: str, backbone: str, own: dict[str, object]) -> Model:
         for name, buffer in pipeline.bank.named_buffers():
             if name.startswith("vectors"):
                 buffer.normal_()
-    origin = Origin(
-        rule="f1",
-        source="none",
-        normal=0,
-        anomalous=0,
-        margin=0.0,
-        extrapolated=False,
-        pictures="none",
-    )
-    decision = Decision(
-        threshold=0.0,
-        pixel_threshold=0.0,
-        minimum=0.0,
-        maximum=1.0,
-        scale=1.0,
-        origin=origin,
-    )
-    return Model(
-        pipeline,
-        Geometry(IMAGE),
-        decision,
-        Card(seed=0, fitted=(), weights="random", tools={}, licence={}),
-    )
+    return model_without_fit(pipeline, IMAGE)
 
 
 def sessions(

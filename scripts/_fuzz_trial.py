@@ -142,9 +142,8 @@ class Sandbox:
                 Random(f"{seed}+{index}"),  # noqa: S311
             )
         seconds = time.monotonic() - start
-        read = (
-            self._watch.opened()
-        )  # before the snapshots, which read every folder
+        # Before the snapshots, which read every folder.
+        read = self._watch.opened()
         changed = _changed(
             before, (snapshot(self.root), snapshot(self.original))
         )

@@ -14,11 +14,12 @@ import warnings
 from pathlib import Path
 
 import hypothesis
+import numpy as np
 import pytest
 import torch
 
 from anomedge import runtimes
-from anomedge.bundle import Bundle
+from anomedge.bundle import Bundle, write_manifest
 from anomedge.demo.textures import PictureSet, write_pictures
 from anomedge.export.bundling import ExportOptions, export
 from anomedge.pipelines.fitting import FitOptions, SmallSampleWarning, fit
@@ -175,6 +176,20 @@ def detector(request) -> str:
 @pytest.fixture
 def bundle(detector, bundle_paths) -> Bundle:
     return Bundle.open(bundle_paths[detector])
+
+
+@pytest.fixture
+def tampered(bundle_paths, tmp_path) -> Path:
+    """A bundle with golden scores of one percent more, under a manifest that is right again."""
+    root = tmp_path / "part.anomedge"
+    shutil.copytree(bundle_paths["padim"], root)
+    scores = root / "golden" / "score.npy"
+    np.save(scores, np.load(scores) * np.float32(1.01))
+    manifest = Bundle.open(bundle_paths["padim"]).manifest
+    fields = manifest.model_dump(exclude={"files", "digest"})
+    (root / "manifest.json").unlink()
+    write_manifest(root, fields)
+    return root
 
 
 @pytest.fixture(params=RUNTIMES)

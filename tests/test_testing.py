@@ -1,36 +1,16 @@
 """The proof in a user's own tests, and as JUnit."""
 
 import dataclasses
-import shutil
 import xml.etree.ElementTree as ET
 
-import numpy as np
 import pytest
 
-from anomedge.bundle import Bundle, write_manifest
 from anomedge.errors import InputError
 from anomedge.parity.junit import junit_xml
 from anomedge.pipelines.model import save
 from anomedge.testing import assert_parity
 from tests.commands.test_commands import run
 from tests.conftest import RUNTIMES
-
-
-@pytest.fixture
-def tampered(bundle_paths, tmp_path):
-    """Golden scores of one percent more, under a manifest that is right again."""
-    root = tmp_path / "part.anomedge"
-    shutil.copytree(bundle_paths["padim"], root)
-    np.save(
-        root / "golden" / "score.npy",
-        np.load(root / "golden" / "score.npy") * np.float32(1.01),
-    )
-    fields = Bundle.open(bundle_paths["padim"]).manifest.model_dump(
-        exclude={"files", "digest"}
-    )
-    (root / "manifest.json").unlink()
-    write_manifest(root, fields)
-    return root
 
 
 def test_against_golden_frames(bundle, runtime):

@@ -83,9 +83,8 @@ class _CheckedFile(io.FileIO):
             return memoryview(data).nbytes
         try:
             return super().write(data)
-        except (
-            BrokenPipeError
-        ):  # the reader closed the pipe; the caller handles that
+        # The reader closed the pipe; the caller handles that.
+        except BrokenPipeError:
             raise
         except OSError as error:
             self.failure = error

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import signal
 import sys
-import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, requires
 from types import FrameType
 from typing import Any
@@ -22,6 +21,7 @@ from anomedge.commands._console import (
     checked_stdout,
     stdout_failure,
 )
+from anomedge.commands._signals import stop_signals_handled
 from anomedge.errors import AnomedgeError, InputError, RuntimeMissing
 from anomedge.names import printable_lines
 
@@ -50,11 +50,16 @@ def run_to_exit_code(
 ) -> int:
     """Run a command line and return its exit code; print errors in one line, with a traceback only for `--debug`."""
     debug = "--debug" in arguments
-    given = spread_values([text for text in arguments if text != "--debug"])
-    with warnings.catch_warnings(), checked_stdout(), _stop_signals_raised():
+    given = [text for text in arguments if text != "--debug"]
+    with (
+        warnings.catch_warnings(),
+        checked_stdout(),
+        stop_signals_handled(_raise_stop_signal),
+    ):
         warnings.showwarning = _print_warning  # type: ignore[assignment]
         try:
-            command(given)
+            # Within the block: it may import a package that is missing here.
+            command(spread_values(given))
             # The reader may have closed the pipe, as `head` does.
             with suppress(BrokenPipeError):
                 sys.stdout.flush()
@@ -116,25 +121,6 @@ def _extra_of(module: str) -> str:
         if name and extra and name[0].replace("-", "_") == module:
             return extra[1]
     return _DEFAULT_EXTRA
-
-
-@contextmanager
-def _stop_signals_raised() -> Iterator[None]:
-    """Raise `StopSignal` on SIGTERM and Ctrl-C within the block; does nothing outside the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    former = {
-        number: signal.signal(number, _raise_stop_signal)
-        for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(
-                number, signal.SIG_DFL if handler is None else handler
-            )
 
 
 def _raise_stop_signal(number: int, _: FrameType | None) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -21,6 +20,7 @@ from anomedge.commands._common_options import (
     Runtime,
     Threads,
 )
+from anomedge.commands._signals import stop_signals_handled
 from anomedge.errors import InputError
 from anomedge.inspector import Inspector
 from anomedge.station import (
@@ -203,17 +203,10 @@ def _run(station: Station) -> Summary:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-@contextmanager
 def _stopped_by_signals(
     stop: Callable[[], None], clean_up: Callable[[], None]
-) -> Iterator[None]:
-    """Call `stop` on the first SIGTERM or SIGINT within the block; on the second call `clean_up` and end the process.
-
-    Outside the main thread this does nothing, because Python installs signal handlers only there.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+) -> AbstractContextManager[None]:
+    """Call `stop` on the first SIGTERM or SIGINT within the block; on the second call `clean_up` and end the process."""
     stop_requested = False
 
     def handle(number: int, _: FrameType | None) -> None:
@@ -227,14 +220,4 @@ def _stopped_by_signals(
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
-    previous = {
-        number: signal.signal(number, handle)
-        for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(
-                number, signal.SIG_DFL if handler is None else handler
-            )
+    return stop_signals_handled(handle)

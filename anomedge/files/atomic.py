@@ -258,7 +258,7 @@ def _is_abandoned(path: Path) -> bool:
     try:
         if path.is_symlink() or time.time() - path.stat().st_mtime < _LEAST_AGE:
             return False
-        # Do not block if the path is a FIFO.
+        # Without O_NONBLOCK, opening a FIFO waits for its writer.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return False
@@ -362,9 +362,8 @@ def _flush(path: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if (
-            error.errno != errno.EINVAL
-        ):  # some file systems cannot sync a folder
+        # Some file systems cannot sync a folder.
+        if error.errno != errno.EINVAL:
             raise
     finally:
         os.close(handle)

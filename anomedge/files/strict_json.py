@@ -17,9 +17,8 @@ from pydantic import BaseModel, ValidationError
 __all__ = ["JsonError", "NotPlainError", "parse_json", "read_json", "validated"]
 
 _DEEPEST = 64
-_DIGITS = (
-    300  # float64 ends at 309; Python needs quadratic time to read an integer
-)
+_DIGITS = 300
+"""Largest number of digits: float64 ends at 309, and Python needs quadratic time to read an integer."""
 _SHOWN = 80
 # Without O_NONBLOCK, opening a FIFO waits for its writer.
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)

@@ -84,9 +84,8 @@ def bits_per_channel(image: Image.Image, file: BinaryIO) -> int:
     if image.format == "PNG":
         place = file.tell()
         file.seek(24)
-        depth = file.read(1)[
-            0
-        ]  # bit depth in the header chunk, which every PNG has
+        # The bit depth is in the header chunk, which every PNG has.
+        depth = file.read(1)[0]
         file.seek(place)
         return depth
     if image.format == "TIFF":

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from anomedge.lint.graph import BITS, Graph, Value
-from anomedge.lint.rule import Count, Places, Rule
+from anomedge.lint.rule import Count, GraphRule, Places
 
 __all__ = [
     "Dimensions",
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 
-class Opset(Rule):
+class Opset(GraphRule):
     """The ONNX opset lies in a range."""
 
     kind: Literal["opset"]
@@ -36,7 +36,7 @@ class Opset(Rule):
             yield None, f"opset {graph.opset}"
 
 
-class Domain(Rule):
+class Domain(GraphRule):
     """Operators of other domains must be in a list, by domain."""
 
     kind: Literal["domain"]
@@ -51,7 +51,7 @@ class Domain(Rule):
                 yield node, f"an operator of {node.domain[:80]}"
 
 
-class Functions(Rule):
+class Functions(GraphRule):
     """The file defines no functions."""
 
     kind: Literal["functions"]
@@ -62,7 +62,7 @@ class Functions(Rule):
             yield None, f"function {domain[:80]}.{name[:80]}"
 
 
-class Volume(Rule):
+class Volume(GraphRule):
     """Largest number of elements or bytes of a value or a stored tensor.
 
     Attributes:
@@ -99,7 +99,7 @@ class Volume(Rule):
         )
 
 
-class Dimensions(Rule):
+class Dimensions(GraphRule):
     """Largest number of dimensions of a value."""
 
     kind: Literal["dimensions"]
@@ -112,7 +112,7 @@ class Dimensions(Rule):
                 yield node, f'"{value.name}" has {len(value.shape)} dimensions'
 
 
-class FileSize(Rule):
+class FileSize(GraphRule):
     """Largest size of the graph's file."""
 
     kind: Literal["file-size"]
@@ -125,7 +125,7 @@ class FileSize(Rule):
             yield None, f"a file of {size:,} bytes"
 
 
-class Static(Rule):
+class Static(GraphRule):
     """Inputs have no open dimension, or only an open batch."""
 
     kind: Literal["static"]
@@ -141,7 +141,7 @@ class Static(Rule):
                 )
 
 
-class Integers(Rule):
+class Integers(GraphRule):
     """INT64 constants fit into INT32; the extreme values, with which Slice means "to the end", are allowed."""
 
     kind: Literal["integers"]
@@ -163,7 +163,7 @@ class Integers(Rule):
                     yield node, f'the constant "{name}" has {odd.flat[0]}'
 
 
-class Precision(Rule):
+class Precision(GraphRule):
     """The graph does not compute in a type."""
 
     kind: Literal["precision"]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from anomedge.lint.graph import Graph, Node, Value
-from anomedge.lint.rule import Count, OperatorRule, Places, Rule
+from anomedge.lint.rule import Count, GraphRule, OperatorRule, Places, Rule
 
 __all__ = [
     "Attribute",
@@ -77,7 +77,7 @@ class Types(Rule):
                 )
 
 
-class Boundary(Rule):
+class Boundary(GraphRule):
     """Only inputs and outputs of the graph have a type; inside, only some operators may read or produce it."""
 
     kind: Literal["boundary"]

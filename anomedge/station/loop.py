@@ -20,6 +20,7 @@ from anomedge.errors import (
     RuntimeFailure,
 )
 from anomedge.images import Frame, stretch
+from anomedge.images.checks import wrong_size
 from anomedge.images.overlay import overlay
 from anomedge.inspector import Inspector, Result
 from anomedge.station.output import EventWriter
@@ -212,13 +213,8 @@ class Station:
             return frame
         if self.options.stretch:
             return replace(frame, pixels=stretch(frame.pixels, expected))
-        got_text, expected_text = (
-            "x".join(map(str, size)) for size in (got, expected)
-        )
-        raise InputError(
-            f"{frame.name}: got {got_text}; expected {expected_text}, the bundle's frame: "
-            f"export with --frame {got_text}, or --stretch"
-        )
+        refusal = wrong_size(frame.name, got, expected)
+        raise InputError(f"{refusal}, or --stretch")
 
     def _handle_failure(
         self, frame: CapturedFrame, error: AnomedgeError

@@ -100,10 +100,11 @@ def _all(call: Any, feed: dict[str, Array], batch: int) -> dict[str, Array]:
 def _raw(outputs: dict[str, Array], folder: Path) -> dict[str, Array]:
     """Invert the normalisation (raw - threshold) / range + 1/2."""
     numbers = json.loads((folder / "normalisation.json").read_text())
+    # PaDiM's score is (B, 1).
     shown = {
         "score": outputs["pred_score"].reshape(-1),
         "map": outputs["anomaly_map"],
-    }  # PaDiM's is (B, 1)
+    }
     return {
         name: (value.astype(np.float64) - 0.5) * numbers[name]["range"]
         + numbers[name]["threshold"]

@@ -11,6 +11,7 @@ import onnx
 import torch
 from _against.files import SIDE, graph_of, split
 from _against.timing import COLUMNS, FEATURES, shape_of_part
+from _shared.models import model_without_fit
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -20,12 +21,9 @@ from anomedge.export.graphs import set_outputs
 from anomedge.export.tracing import graph_from_model, keep_shipped_outputs
 from anomedge.export.writing import write_ir, write_onnx, write_tapped
 from anomedge.pipelines import Pipeline
-from anomedge.pipelines.model import Card, Model
 from anomedge.pipelines.padim import Padim, PadimConfig
 from anomedge.pipelines.patchcore import Patchcore, PatchcoreConfig
 from anomedge.precisions import PRECISIONS
-from anomedge.resample import Geometry
-from anomedge.threshold import Decision, Origin
 
 OPSET = 17
 
@@ -102,7 +100,8 @@ def _extractor(
 def _export(pipeline: Pipeline, folder: Path, precision: str) -> None:
     """Write the graphs of a bundle as `anomedge.export` does, without the proof: this benchmark compares with anomalib."""
     folder.mkdir(exist_ok=True)
-    graph, _ = graph_from_model(_model(pipeline), (SIDE, SIDE), None, OPSET)
+    model = model_without_fit(pipeline, (SIDE, SIDE))
+    graph, _ = graph_from_model(model, (SIDE, SIDE), None, OPSET)
     PRECISIONS.get(precision).edit(
         graph, [f"pipeline.{name}" for name in pipeline.state_dict()]
     )
@@ -111,33 +110,6 @@ def _export(pipeline: Pipeline, folder: Path, precision: str) -> None:
     set_outputs(graph, taps)
     write_tapped(graph, folder / "model.onnx", holder, folder / "stages.onnx")
     write_ir(folder / "model.onnx", folder / "model.xml")
-
-
-def _model(pipeline: Pipeline) -> Model:
-    """Wrap a pipeline as a model with arbitrary thresholds, which are not part of the graph."""
-    origin = Origin(
-        rule="f1",
-        source="none",
-        normal=0,
-        anomalous=0,
-        margin=0.0,
-        extrapolated=False,
-        pictures="none",
-    )
-    decision = Decision(
-        threshold=0.0,
-        pixel_threshold=0.0,
-        minimum=0.0,
-        maximum=1.0,
-        scale=1.0,
-        origin=origin,
-    )
-    return Model(
-        pipeline,
-        Geometry((SIDE, SIDE)),
-        decision,
-        Card(seed=0, fitted=(), weights="random", tools={}, licence={}),
-    )
 
 
 class _Backbone(nn.Module):

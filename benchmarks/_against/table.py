@@ -122,10 +122,8 @@ def judged(row: Row) -> dict[str, Verdict]:
         ratio, least = median(row.ratios), goal.ratio[row.runtime]
         found["ratio"] = Verdict(ratio, f">= {least:g}", ratio >= least)
     if goal.limit is not None:
-        share, below = (
-            median(row.shares_of_limit),
-            goal.limit == 1,
-        )  # "below" it, or "within" 1.10
+        # A goal of 1 means below the limit; a goal of 1.10 includes its end.
+        share, below = median(row.shares_of_limit), goal.limit == 1
         found["limit"] = Verdict(
             share,
             f"{'<' if below else '<='} {goal.limit:g}",

@@ -31,9 +31,8 @@ CALIBRATED = 32  # pictures for the statistics of the BatchNorms
 
 def main(asked: dict[str, Any]) -> dict[str, Any]:
     """Write all files of a detector below `work`."""
-    torch.set_num_threads(
-        1
-    )  # thousands of small matrices: threads would wait for one another
+    # Fitting inverts thousands of small matrices: threads would wait for one another.
+    torch.set_num_threads(1)
     torch.manual_seed(asked["seed"])
     data = Path(asked["data"]) if asked["data"] else None
     work = Path(asked["work"])

@@ -112,9 +112,8 @@ def check(asked: dict[str, Any]) -> list[dict[str, Any]]:
             Path(model) if model else None,
             images if model else [],
         )
-    except (
-        AnomedgeError
-    ) as error:  # nothing to compare with is wrong use, not a failed proof
+    # Without a reference the use is wrong; no proof failed.
+    except AnomedgeError as error:
         for row, _ in plans:
             row["not_run"] = _line(error)
         return rows

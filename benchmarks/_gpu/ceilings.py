@@ -181,9 +181,8 @@ def _of_graph(
         binding.bind_ortvalue_input(f"in{i}", value)
     out = vendor.OrtValue.ortvalue_from_shape_and_type(shape, dtype, device, 0)
     binding.bind_ortvalue_output("out", out)
-    return _best(
-        lambda: session.run_with_iobinding(binding), lambda: None
-    )  # a run waits for the device
+    # No separate wait: a run returns after the device is done.
+    return _best(lambda: session.run_with_iobinding(binding), lambda: None)
 
 
 def _to_device(vendor: Any, size: int) -> float:

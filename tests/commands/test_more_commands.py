@@ -103,9 +103,8 @@ def test_recalibrated_on_the_device(copy, pictures, capsys):
     assert labels.count("anomalous") == 2
     assert run("threshold", copy) == 0
     assert "2 of 6 above it, aimed at 0.4" in capsys.readouterr().out
-    assert (
-        run("verify", copy, "--runtime", RUNTIMES[0], "--batch", "1") == 0
-    )  # the proof is made at the new threshold
+    # The proof is made at the new threshold.
+    assert run("verify", copy, "--runtime", RUNTIMES[0], "--batch", "1") == 0
 
 
 def test_set_by_hand_and_back(copy, capsys):

@@ -293,9 +293,8 @@ def test_a_disk_that_fills_up_leaves_what_was_decided(
         len((tmp_path / "out" / "results.csv").read_text().splitlines())
         == 1 + 1
     )
-    assert (
-        len(said.out.splitlines()) == 2
-    )  # the picture in hand was decided as well
+    # The picture in hand was decided as well.
+    assert len(said.out.splitlines()) == 2
 
 
 def test_overlays_that_cannot_be_written_are_named_and_cost_no_result(

@@ -250,9 +250,8 @@ def test_another_bundle_copied_over_a_running_one_is_said_and_changes_no_verdict
 def test_sigterm_while_a_folder_is_empty(part, tmp_path):
     code, said, seconds = end(start(part, tmp_path, "--poll", "60"))
     assert (code, said[-1]["event"], said[-1]["frames"]) == (0, "stopped", 0)
-    assert (
-        seconds < 5
-    )  # the loop's part is a tenth of a second; the rest is Python's own end on a busy machine
+    # The loop's part is a tenth of a second; the rest is Python's own end on a busy machine.
+    assert seconds < 5
 
 
 def test_ctrl_c_amid_frames_finishes_the_one_in_hand(part, folder, tmp_path):
@@ -276,9 +275,8 @@ def test_ctrl_c_amid_frames_finishes_the_one_in_hand(part, folder, tmp_path):
     frames = [first, *named(said, "frame")]
     assert code == 0
     assert said[-1]["frames"] == len(frames)
-    assert names.read_text().split() == [
-        line["name"] for line in frames
-    ]  # what was asked for was run, in order
+    # What was asked for was run, in order.
+    assert names.read_text().split() == [line["name"] for line in frames]
 
 
 def test_a_second_signal_stops_at_once_and_takes_the_command_along(

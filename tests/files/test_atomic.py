@@ -76,9 +76,8 @@ def test_steps_put_the_old_one_back(tmp_path, monkeypatch):
     (target / "a").write_text("old")
     monkeypatch.setattr(files, "_rename", lambda one, other, flags: False)
     with pytest.raises(OSError, match="No such file"):
-        files._replace_by_steps(
-            new, target
-        )  # `new` is not there, so the second rename fails
+        # `new` is not there, so the second rename fails.
+        files._replace_by_steps(new, target)
     assert (target / "a").read_text() == "old"
     assert os.listdir(tmp_path) == ["t"]
 

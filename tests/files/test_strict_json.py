@@ -101,9 +101,8 @@ def test_integers_are_numbers_and_arrays_are_tuples():
 def test_only_plain_files_of_a_bounded_size_are_read(tmp_path):
     (tmp_path / "plain").write_text("{}")
     (tmp_path / "link").symlink_to("plain")
-    os.mkfifo(
-        tmp_path / "pipe"
-    )  # an open without O_NONBLOCK would wait for ever
+    # An open without O_NONBLOCK would wait for ever.
+    os.mkfifo(tmp_path / "pipe")
     assert read_json(tmp_path / "plain", 2) == {}
     assert read_json(tmp_path / "link", 2, links=True) == {}
     for path in (tmp_path / "link", tmp_path / "pipe", tmp_path):

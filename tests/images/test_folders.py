@@ -269,9 +269,8 @@ def test_masks_are_no_pictures_for_any_reader(tmp_path):
     )
     assert [path.name for path in list_pictures(tmp_path)] == ["a.png", "b.png"]
     assert len(scan_folder(tmp_path).masks) == 2
-    assert (
-        len(list_pictures(tmp_path / "ground_truth")) == 2
-    )  # given itself, it is a folder like any other
+    # Given itself, it is a folder like any other.
+    assert len(list_pictures(tmp_path / "ground_truth")) == 2
 
 
 @pytest.mark.parametrize(

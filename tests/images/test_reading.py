@@ -87,10 +87,8 @@ def test_animations_are_refused(tmp_path):
 
 def test_bombs_are_refused(tmp_path, monkeypatch):
     Image.fromarray(gradient((64, 64))).save(tmp_path / "a.png")
-    for limit in (
-        3000,
-        1000,
-    ):  # Pillow warns above the limit, and raises above twice the limit
+    # Pillow warns above the limit, and raises above twice the limit.
+    for limit in (3000, 1000):
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
         with pytest.raises(InputError, match="scale it down"):
             read_picture(tmp_path / "a.png")

@@ -56,9 +56,8 @@ def test_a_file_past_two_gibibytes_is_named_and_still_linted(tmp_path):
         for target in available()
         if target.startswith(("tensorrt", "rtx", "openvino-gpu"))
     }
-    below = sparse(
-        tmp_path / "below.onnx", GIBIBYTE // 8
-    )  # the other factor has it at eight frames
+    # The other factor has it at eight frames.
+    below = sparse(tmp_path / "below.onnx", GIBIBYTE // 8)
     assert not [
         f
         for f in examine(below, real=False).findings
@@ -337,10 +336,8 @@ def branches(inner):
         ([relu("x", "w")], "an output reads 'y', which nothing makes"),
         ([branches([relu("q", "z")])], "'of q' reads 'q', which nothing makes"),
         ([branches([relu("x", "z")])], None),
-        (
-            [relu("w", "y"), relu("x", "w")],
-            None,
-        ),  # in another order than they run: NVIDIA's parser sorts them
+        # In another order than they run: NVIDIA's parser sorts them.
+        ([relu("w", "y"), relu("x", "w")], None),
     ],
 )
 def test_names_that_nothing_makes_or_two_nodes_make_are_refused(

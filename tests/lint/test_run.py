@@ -117,10 +117,8 @@ EXPECTED = {
     "local function": [("function", TRT8 | OPENVINO, set())],
 }
 OF_THE_GRAPH = {"opset", "opset-documented", "double", "function"}
-NEIGHBOURS = {
-    "quantize",
-    "dequantize",
-}  # what has the same zero point is meant as well
+# What has the same zero point is meant as well.
+NEIGHBOURS = {"quantize", "dequantize"}
 OPEN = {"static", "fp16"}
 
 

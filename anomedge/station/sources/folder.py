@@ -20,6 +20,7 @@ from anomedge.station.sources.base import (
     SourceOptions,
     UnusableFrame,
 )
+from anomedge.station.sources.camera import CameraSource
 
 __all__ = ["FolderSource"]
 
@@ -89,8 +90,8 @@ class FolderSource(Source):
 
     @classmethod
     def accepts(cls, address: str) -> bool:
-        """Return whether the address is an existing folder; a bare number is a camera."""
-        return Path(address).is_dir() and not address.isdecimal()
+        """Return whether the address is an existing folder and no camera's."""
+        return Path(address).is_dir() and not CameraSource.accepts(address)
 
     @classmethod
     def open(cls, address: str, options: SourceOptions) -> FolderSource:

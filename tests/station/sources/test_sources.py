@@ -39,6 +39,12 @@ def test_a_number_is_a_camera_even_if_a_folder_has_that_name(
     assert accepting("./1") == ["video"]
 
 
+def test_digits_of_other_scripts_are_a_folders_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("\N{ARABIC-INDIC DIGIT THREE}").mkdir()
+    assert accepting("\N{ARABIC-INDIC DIGIT THREE}") == ["folder"]
+
+
 def accepting(address):
     return [
         name
