@@ -28,8 +28,7 @@ ALLOWED = {
     "errors": {"names"},
     "registry": {"errors"},
     "layouts": {"registry", "threshold"},
-    # A precision writes its graph with the export's functions, which it imports only then.
-    "precisions": {"bundle", "export", "registry"},
+    "precisions": {"bundle", "registry"},
     "progress": set(),
     "files": {"errors"},
     "resample": {"errors"},

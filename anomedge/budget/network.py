@@ -83,7 +83,7 @@ class Network:
             if missing:
                 raise InputError(
                     f"{operation.name} reads {missing}; "
-                    "expected only what was made before it"
+                    "expected only inputs, constants and results of earlier operations"
                 )
             known.add(operation.name)
         results = (*self.stages.values(), *self.outputs)

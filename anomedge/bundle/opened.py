@@ -108,7 +108,7 @@ class Bundle:
             )
         if extra := sorted(found - self.manifest.files.keys()):
             raise IntegrityError(
-                f"{self.path}: {_some(extra)} not in its manifest; remove what is not the bundle's"
+                f"{self.path}: {_some(extra)} not in its manifest; remove these files"
             )
         for name, record in self.manifest.files.items():
             check_file(

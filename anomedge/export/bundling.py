@@ -40,6 +40,7 @@ from anomedge.export.precision.preflight import (
     preflight,
     warn_of_lowering,
 )
+from anomedge.export.precision.storage import store_halved
 from anomedge.export.proof import pictures_of, reference_from_model
 from anomedge.export.tracing import (
     OUTPUTS,
@@ -239,11 +240,21 @@ def _graphs(
                 if precision == wanted[-1]
                 else (source, copy_of(source))
             )
-            PRECISIONS.get(precision).edit(
-                graph,
-                [f"pipeline.{name}" for name in model.pipeline.state_dict()],
-            )
+            set_precision(graph, model, precision)
             yield precision, graph, stages
+
+
+def set_precision(graph: Any, model: Model, precision: str) -> None:
+    """Edit a traced graph in place for a precision.
+
+    Raises:
+        ExportError: the graph cannot be written in this precision.
+    """
+    member = PRECISIONS.get(precision)
+    stored = [f"pipeline.{name}" for name in model.pipeline.state_dict()]
+    if member.half_storage:
+        store_halved(graph, stored)
+    member.edit(graph, stored)
 
 
 def _write_graphs(

@@ -60,6 +60,7 @@ class Precision:
         tolerance: largest errors allowed.
         is_written: False for a mode of a runtime, which has no graph of its own.
         half_networks: trace the detector with its networks in float16, after the pre-flight of their ranges.
+        half_storage: store the model's large tensors in float16; they are converted to float32 on loading.
     """
 
     name: ClassVar[str]
@@ -67,6 +68,7 @@ class Precision:
     tolerance: ClassVar[Tolerance]
     is_written: ClassVar[bool] = True
     half_networks: ClassVar[bool] = False
+    half_storage: ClassVar[bool] = False
 
     @classmethod
     def edit(cls, graph: onnx.ModelProto, stored: Sequence[str]) -> None:

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 from anomedge.precisions.base import Precision, Tolerance
-
-if TYPE_CHECKING:
-    import onnx
 
 __all__ = ["Float16"]
 
@@ -26,10 +20,4 @@ class Float16(Precision):
         score=1e-1, map=1e-1, batch=5e-2, pixels=1e-5, stage=5e-2
     )
     half_networks = True
-
-    @classmethod
-    def edit(cls, graph: onnx.ModelProto, stored: Sequence[str]) -> None:
-        """Store the model's large tensors in float16."""
-        from anomedge.export.precision.storage import store_halved
-
-        store_halved(graph, stored)
+    half_storage = True

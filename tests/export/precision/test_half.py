@@ -18,7 +18,7 @@ from anomedge import Inspector, runtimes
 from anomedge.bundle import Bundle
 from anomedge.components import FeatureExtractor
 from anomedge.errors import ModelError
-from anomedge.export.bundling import ExportOptions, export
+from anomedge.export.bundling import ExportOptions, export, set_precision
 from anomedge.export.precision.half import (
     HalfNetwork,
     _round_keeping_sums,
@@ -483,9 +483,7 @@ def test_tensorrt_rtx_parses_and_builds_it(
     if PRECISIONS.get(precision).half_networks:
         model = halved(model, folded_networks(model, batch))
     graph, _ = graph_from_model(model, FRAME, batch, 17)
-    PRECISIONS.get(precision).edit(
-        graph, [f"pipeline.{name}" for name in model.pipeline.state_dict()]
-    )
+    set_precision(graph, model, precision)
     keep_shipped_outputs(graph)
     write_onnx(graph, tmp_path / "model.onnx")
     command = [
