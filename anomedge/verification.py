@@ -74,12 +74,14 @@ def reference_of(
     plan: Plan,
     model: Path | None = None,
     images: Sequence[Path] = (),
+    normal: str | None = None,
 ) -> tuple[Reference, Plan]:
     """Return the reference, and the plan of the runtimes to compare with it.
 
     With a model, the reference is eager Torch on the images, or on synthetic
     ones. Without a model, it is the golden frames; or, with images, the first
-    runtime of the plan, which then leaves the plan.
+    runtime of the plan, which then leaves the plan. `normal` is the label of
+    normal pictures, where it is not a known one.
 
     Raises:
         InputError: images without a model and with only one runtime; a model
@@ -87,7 +89,7 @@ def reference_of(
     """
     frame = bundle.manifest.input.frame
     if model is not None:
-        return _eager(bundle, plan, model, images), plan
+        return _eager(bundle, plan, model, images, normal), plan
     if not images:
         return read_golden(bundle), plan
     if len(plan.runtimes) < 2:
@@ -95,7 +97,7 @@ def reference_of(
             "got pictures without a model and one runtime; expected --model, or two runtimes to compare"
         )
     first, *others = plan.runtimes
-    pictures = [*read_folders(images), *extremes(frame)]
+    pictures = [*read_folders(images, normal), *extremes(frame)]
     with plan.open(bundle, first) as session:
         outputs = collect(session, pictures, frame, plan.batches[0])
     source = f"{first} (no eager Torch was asked for: runtimes only)"
@@ -109,6 +111,7 @@ def certify(
     images: Sequence[Path] = (),
     *,
     stages: bool = False,
+    normal: str | None = None,
 ) -> Certificate:
     """Prove a bundle; record failures in the certificate, do not raise them.
 
@@ -118,16 +121,21 @@ def certify(
         model: model file to compare with; the golden frames if None.
         images: folders of pictures.
         stages: examine each stage alone; otherwise only after a failure.
+        normal: label of normal pictures, where it is not a known one.
 
     Raises:
         InputError: as `reference_of`.
     """
-    reference, left = reference_of(bundle, plan, model, images)
+    reference, left = reference_of(bundle, plan, model, images, normal)
     return prove(bundle, reference, left, stages=stages)
 
 
 def _eager(
-    bundle: Bundle, plan: Plan, model: Path, images: Sequence[Path]
+    bundle: Bundle,
+    plan: Plan,
+    model: Path,
+    images: Sequence[Path],
+    normal: str | None,
 ) -> Reference:
     from anomedge.export.proof import (
         nothing_compared,
@@ -160,5 +168,9 @@ def _eager(
         return nothing_compared(loaded)
     frame = manifest.input.frame
     return reference_from_model(
-        loaded, model, pictures_of(images, frame), frame, bundle=bundle
+        loaded,
+        model,
+        pictures_of(images, frame, normal),
+        frame,
+        bundle=bundle,
     )

@@ -34,7 +34,7 @@ ALLOWED = {
     "resample": {"errors"},
     "threshold": {"errors"},
     "bundle": {"errors", "files", "resample", "threshold"},
-    "images": {"errors", "files", "names", "resample", "threshold"},
+    "images": {"errors", "files", "names", "registry", "resample", "threshold"},
     "runtimes": {"bundle", "errors", "files", "progress", "registry"},
     "inspector": {"bundle", "errors", "images", "runtimes", "threshold"},
     "parity": {"bundle", "errors", "files", "images", "layouts", "precisions", "progress", "resample", "runtimes", "threshold"},

@@ -18,6 +18,7 @@ __all__ = [
     "Batches",
     "Device",
     "Images",
+    "NormalLabel",
     "Precision",
     "Runtime",
     "Runtimes",
@@ -69,6 +70,14 @@ Images = Annotated[
     list[Path] | None,
     Option(
         help="Pictures to prove on. Without --model, runtimes are compared with one another."
+    ),
+]
+NormalLabel = Annotated[
+    str | None,
+    Option(
+        "--normal",
+        "--normal-label",
+        help="Label of the normal pictures, as their folder or the list names it; known ones, such as good and ok, when not given.",
     ),
 ]
 Precision = Annotated[str, Option(help=_precision_help())]

@@ -12,7 +12,7 @@ from anomedge.bundle import read_manifest
 from anomedge.commands import _bundle_tables as tables
 from anomedge.commands._arguments import parse_batch, parse_size
 from anomedge.commands._certificate_tables import show_certificate
-from anomedge.commands._common_options import Runtimes
+from anomedge.commands._common_options import NormalLabel, Runtimes
 from anomedge.commands._console import SafeConsole, wide_console
 from anomedge.commands._recipes import read_recipe
 from anomedge.files import canonical_json
@@ -59,9 +59,10 @@ def export(
     golden: Annotated[
         list[str] | None,
         Option(
-            help="Folder of pictures to prove on, a few of which travel along; or synthetic."
+            help="Folder or list of pictures to prove on, a few of which travel along; or synthetic."
         ),
     ] = None,
+    normal: NormalLabel = None,
     precision: Annotated[
         list[str] | None,
         Option(help=_help_on_precisions()),
@@ -96,6 +97,7 @@ def export(
         force=force,
         precisions=precision or ("fp32",),
         layout=layout,
+        normal=normal,
     )
     certificate = run(model, output, options)
     if as_json:

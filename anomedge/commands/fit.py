@@ -20,7 +20,9 @@ import typer
 from typer.core import TyperGroup
 
 from anomedge.commands._arguments import parse_size
+from anomedge.commands._common_options import NormalLabel
 from anomedge.commands._console import SafeConsole
+from anomedge.commands._counts import counts_in_words
 from anomedge.errors import InputError
 from anomedge.files import canonical_json, check_target
 from anomedge.resample import Geometry
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
     from anomedge.pipelines.model import Model
+    from anomedge.pipelines.splitting import Split
 
 EXAMPLE = "anomedge fit patchcore normals/ -o model.safetensors --backbone wide_resnet50_2 --size 256x256"
 
@@ -39,7 +42,10 @@ _SIMPLE_TYPES: tuple[type, ...] = (bool, int, float)
 
 def fit(
     folder: Annotated[
-        Path, typer.Argument(help="Folder of normal pictures, of any sizes.")
+        Path,
+        typer.Argument(
+            help="Folder of normal pictures, of any sizes; or a data set or list, whose normal pictures are fitted to."
+        ),
     ],
     output: Annotated[
         Path,
@@ -72,6 +78,7 @@ def fit(
             help="Folder with `good` and other folders, for the F1-optimal threshold."
         ),
     ] = None,
+    normal: NormalLabel = None,
     rate: Annotated[
         float,
         Option(help="False-alarm rate aimed at on held-back normal pictures."),
@@ -106,16 +113,24 @@ def fit(
         seed=seed,
         batch=batch,
         detector=own,
+        normal=normal,
     )
-    fitted = fitting.fit(detector, folder, options)
+    splits: list[Split] = []
+    fitted = fitting.fit(detector, folder, options, splits.append)
     model.save(fitted, output, force=force)
-    _print_result(fitted, output, as_json)
+    _print_result(fitted, splits[0], output, as_json)
 
 
-def _print_result(fitted: Model, output: Path, as_json: bool) -> None:
+def _print_result(
+    fitted: Model, split: Split, output: Path, as_json: bool
+) -> None:
+    """Print the decision, and last the numbers of pictures that were fitted to, held back and left out."""
     decision, origin = fitted.decision, fitted.decision.origin
+    counts = _counts_of(split)
     if as_json:
-        content = decision.model_dump(mode="json")
+        content = decision.model_dump(mode="json") | {
+            "pictures": counts | {"left_out": split.left_out}
+        }
         typer.echo(canonical_json(content), nl=False)
         return
     SafeConsole().print(
@@ -123,6 +138,20 @@ def _print_result(fitted: Model, output: Path, as_json: bool) -> None:
         f"threshold {decision.threshold:.6g} by {origin.rule} from {origin.normal + origin.anomalous} pictures "
         f"({origin.source}), scale {decision.scale:.6g}"
     )
+    used = ", ".join(
+        f"{count} {name.replace('_', ' ')}" for name, count in counts.items()
+    )
+    left_out = counts_in_words(split.left_out)
+    SafeConsole().print(f"pictures: {used}; left out: {left_out or 'none'}")
+
+
+def _counts_of(split: Split) -> dict[str, int]:
+    """Return the numbers of pictures by their use."""
+    sample = split.sample
+    if sample.anomalous:
+        labelled = len(sample.normal) + len(sample.anomalous)
+        return {"fitted": len(split.fitted), "labelled": labelled}
+    return {"fitted": len(split.fitted), "held_back": len(sample.normal)}
 
 
 class DetectorGroup(TyperGroup):

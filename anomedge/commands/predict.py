@@ -23,7 +23,7 @@ from anomedge.commands._console import SafeConsole
 from anomedge.commands._result_files import Format, Overlays, ResultsFile
 from anomedge.errors import InputError, OutputError, RuntimeFailure
 from anomedge.files import canonical_json
-from anomedge.images import Frame, Listing, scan_folder
+from anomedge.images import GROUND_TRUTH, Frame, Listing, list_for_inspection
 from anomedge.images.overlay import overlay
 from anomedge.inspector import Inspector, Result
 from anomedge.names import indented, printable, storable
@@ -39,7 +39,7 @@ def predict(
     pictures: Annotated[
         Path,
         typer.Argument(
-            help="A picture of the bundle's frame size, or a folder of such pictures."
+            help="A picture of the bundle's frame size, or a folder or list of such pictures."
         ),
     ],
     output: Annotated[
@@ -69,7 +69,7 @@ def predict(
 
     Pictures that cannot be inspected are skipped and named, and the exit code is 2; all other results are written. The
     results file is complete after every batch, so an interrupted run keeps the results so far. Masks (below a folder
-    ground_truth) are left out.
+    ground_truth, or beside pictures) are left out.
     """
     listing = _list_pictures(pictures)
     opened = Bundle.open(bundle)
@@ -196,9 +196,7 @@ def _list_pictures(pictures: Path) -> Listing:
         raise InputError(
             f"got {pictures}, which does not exist; expected a picture or a folder of them"
         )
-    if not os.path.isdir(pictures):  # noqa: PTH112 - Path.is_dir raises where a parent may not be entered
-        return Listing(pictures.parent, [pictures])
-    listing = scan_folder(pictures)
+    listing = list_for_inspection(pictures)
     if not listing.pictures:
         listing.require_complete()
         listing.require_pictures()
@@ -212,8 +210,16 @@ def _print_notes(bundle: Bundle, listing: Listing) -> None:
         console.print(printable(_local_note(bundle, bundle.local)))
     if listing.masks:
         console.print(
-            f"{len(listing.masks)} masks below ground_truth are left out"
+            f"{len(listing.masks)} masks {_place_of(listing)} are left out"
         )
+
+
+def _place_of(listing: Listing) -> str:
+    """Say where the masks lie."""
+    inner = [path.relative_to(listing.folder) for path in listing.masks]
+    if all(GROUND_TRUTH in path.parts for path in inner):
+        return "below ground_truth"
+    return "beside pictures or below ground_truth"
 
 
 def _local_note(bundle: Bundle, local: LocalSettings) -> str:

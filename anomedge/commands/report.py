@@ -14,6 +14,7 @@ from anomedge.commands._common_options import (
     Batches,
     Device,
     Images,
+    NormalLabel,
     Precision,
     Runtimes,
     Threads,
@@ -40,6 +41,7 @@ def report(
         Option(help="Compare with eager Torch on this model, on the host."),
     ] = None,
     images: Images = None,
+    normal: NormalLabel = None,
     runtime: Runtimes = None,
     batch: Batches = None,
     precision: Precision = "fp32",
@@ -72,6 +74,7 @@ def report(
         "-o": output,
         "--model": model,
         "--images": images,
+        "--normal": normal,
         "--runtime": runtime,
         "--batch": batch,
         "--precision": precision,
@@ -85,6 +88,7 @@ def report(
         pictures,
         0 if no_bench else rounds,
         _command(bundle, options),
+        normal=normal,
     )
     certificate = write_report(opened, output, plan, request, force=force)
     if as_json:

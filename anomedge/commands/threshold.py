@@ -15,10 +15,11 @@ from anomedge.commands._common_options import (
     Threads,
 )
 from anomedge.commands._console import SafeConsole
+from anomedge.commands._counts import counts_in_words
 from anomedge.commands._threshold_lines import threshold_lines
 from anomedge.errors import InputError
 from anomedge.files import canonical_json
-from anomedge.images import read_normal
+from anomedge.images import select_normal
 from anomedge.inspector import Inspector
 from anomedge.station.calibration import override_thresholds, recalibrate
 
@@ -31,7 +32,15 @@ def threshold(
     bundle: Annotated[Path, typer.Argument(help="Bundle.")],
     normal: Annotated[
         Path | None,
-        Option(help="Recalibrate from this folder of normal pictures."),
+        Option(
+            help="Recalibrate from the normal pictures of this folder or list."
+        ),
+    ] = None,
+    normal_label: Annotated[
+        str | None,
+        Option(
+            help="Label of the normal pictures, with --normal, where it is not a known one."
+        ),
     ] = None,
     rate: Annotated[
         float | None,
@@ -71,14 +80,14 @@ def threshold(
         raise InputError(
             "got --rate without --normal; expected the folder of normal pictures to calibrate on"
         )
+    if normal_label is not None and normal is None:
+        raise InputError(
+            "got --normal-label without --normal; expected the folder of pictures to calibrate on"
+        )
     opened = Bundle.open(bundle)
     settings: LocalSettings | None = None
     if normal is not None:
-        paths = [
-            picture.path
-            for picture in read_normal(normal)
-            if picture.path is not None
-        ]
+        paths = _normal_paths(normal, normal_label)
         with Inspector.open(
             opened, runtime, device, precision=precision, threads=threads
         ) as inspector:
@@ -96,6 +105,16 @@ def threshold(
     ):
         write_local(opened, settings)
     _print(opened, settings, as_json)
+
+
+def _normal_paths(folder: Path, label: str | None) -> list[Path]:
+    """Return the normal pictures of a folder; print the numbers of the files that are left out."""
+    selection = select_normal(folder, label, "test")
+    if selection.left_out:
+        SafeConsole(stderr=True).print(
+            f"left out: {counts_in_words(selection.left_out)}"
+        )
+    return [p.path for p in selection.pictures if p.path is not None]
 
 
 def _print(bundle: Bundle, local: LocalSettings | None, as_json: bool) -> None:

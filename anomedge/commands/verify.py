@@ -18,6 +18,7 @@ from anomedge.commands._common_options import (
     Batches,
     Device,
     Images,
+    NormalLabel,
     Precision,
     Runtimes,
     Threads,
@@ -45,6 +46,7 @@ def verify(
         Option(help="Compare with eager Torch on this model, on the host."),
     ] = None,
     images: Images = None,
+    normal: NormalLabel = None,
     runtime: Runtimes = None,
     batch: Batches = None,
     device: Device = None,
@@ -88,7 +90,9 @@ def verify(
     )
     if junit is not None:
         check_target(junit, force=True)
-    certificate = certify(opened, plan, model, images or (), stages=stages)
+    certificate = certify(
+        opened, plan, model, images or (), stages=stages, normal=normal
+    )
     if junit is not None:
         with atomic_file(junit, force=True) as temporary:
             temporary.write_bytes(junit_xml(certificate))

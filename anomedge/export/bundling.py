@@ -79,6 +79,7 @@ class ExportOptions:
         backbone: the module that the model was fitted with, where that was no timm architecture.
         precisions: in which the graph is written, each proven to its own tolerance; see `anomedge.precisions`.
         layout: "anomalib" adds graphs with the input and outputs that anomalib 2 and OpenVINO Model API expect.
+        normal: label of normal pictures in the folders, where it is not a known one.
     """
 
     frame: tuple[int, int]
@@ -91,6 +92,7 @@ class ExportOptions:
     backbone: nn.Module | None = None
     precisions: Sequence[str] = ("fp32",)
     layout: str = "frames"
+    normal: str | None = None
 
     @property
     def fixed_batch(self) -> int | None:
@@ -117,7 +119,7 @@ def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
     _check_precisions(options)
     _check_replaced(target, options.force)
     model = load(path, backbone=options.backbone)
-    pictures = pictures_of(options.golden, options.frame)
+    pictures = pictures_of(options.golden, options.frame, options.normal)
     with atomic_directory(target, force=options.force) as root:
         half, ranges = _on_half_backbone(model, pictures, options)
         for precision, graph, names_of_stages in _graphs(model, half, options):

@@ -27,10 +27,12 @@ BLENDS = 20
 
 
 def pictures_of(
-    folders: Sequence[Path], frame: tuple[int, int]
+    folders: Sequence[Path],
+    frame: tuple[int, int],
+    normal: str | None = None,
 ) -> list[Picture]:
     """Return the pictures of the given folders; synthetic ones without folders."""
-    return read_folders(folders) if folders else synthetic(frame)
+    return read_folders(folders, normal) if folders else synthetic(frame)
 
 
 def reference_from_model(

@@ -20,7 +20,9 @@ from anomedge.files.strict_json import (
     JsonError,
     NotPlainError,
     parse_json,
+    parse_json_array,
     read_json,
+    read_limited,
     validated,
 )
 
@@ -34,7 +36,9 @@ __all__ = [
     "is_temporary_of",
     "open_plain",
     "parse_json",
+    "parse_json_array",
     "read_json",
+    "read_limited",
     "remove_file",
     "safe_member",
     "sha256_of_bytes",

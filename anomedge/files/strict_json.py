@@ -14,7 +14,15 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-__all__ = ["JsonError", "NotPlainError", "parse_json", "read_json", "validated"]
+__all__ = [
+    "JsonError",
+    "NotPlainError",
+    "parse_json",
+    "parse_json_array",
+    "read_json",
+    "read_limited",
+    "validated",
+]
 
 _DEEPEST = 64
 _DIGITS = 300
@@ -38,8 +46,6 @@ class NotPlainError(JsonError):
 def read_json(path: Path, limit: int, *, links: bool = False) -> dict[str, Any]:
     """Read one JSON object from a plain file.
 
-    The checks are made on the open file: another process may replace or remove the path at any moment.
-
     Args:
         path: the file.
         limit: largest size, in bytes.
@@ -49,6 +55,19 @@ def read_json(path: Path, limit: int, *, links: bool = False) -> dict[str, Any]:
         OSError: the file does not exist or cannot be read.
         NotPlainError: the path is not a plain file.
         JsonError: the file is too large, or `parse_json` refuses it.
+    """
+    return parse_json(read_limited(path, limit, links=links))
+
+
+def read_limited(path: Path, limit: int, *, links: bool = False) -> bytes:
+    """Read a plain file of limited size.
+
+    The checks are made on the open file: another process may replace or remove the path at any moment.
+
+    Raises:
+        OSError: the file does not exist or cannot be read.
+        NotPlainError: the path is not a plain file.
+        JsonError: the file is too large.
     """
     if not links and path.is_symlink():
         raise NotPlainError("is a link; expected a plain file")
@@ -66,7 +85,7 @@ def read_json(path: Path, limit: int, *, links: bool = False) -> dict[str, Any]:
         raise JsonError(
             f"got {max(found.st_size, len(data))} bytes; expected at most {limit}"
         )
-    return parse_json(data)
+    return data
 
 
 def parse_json(data: bytes | str) -> dict[str, Any]:
@@ -82,6 +101,32 @@ def parse_json(data: bytes | str) -> dict[str, Any]:
         JsonError: invalid JSON, not an object, a repeated key, a number that is not finite or has more than 300 digits,
             a lone surrogate in a string, or more than 64 levels. The message names the position in the object if known.
     """
+    content = _parsed(data)
+    if not isinstance(content, dict):
+        raise JsonError(f"got a {type(content).__name__}; expected an object")
+    return content
+
+
+def parse_json_array(data: bytes | str, key: str) -> list[Any]:
+    """Parse one JSON array, or an object whose only key holds one.
+
+    >>> parse_json_array('[1, 2]', "rows"), parse_json_array('{"rows": [1]}', "rows")
+    ([1, 2], [1])
+
+    Raises:
+        JsonError: as `parse_json`, or another form.
+    """
+    content = _parsed(data)
+    if isinstance(content, dict) and list(content) == [key]:
+        content = content[key]
+    if not isinstance(content, list):
+        raise JsonError(
+            f"got a {type(content).__name__}; expected an array, or an object with the key {key!r} only"
+        )
+    return content
+
+
+def _parsed(data: bytes | str) -> Any:
     try:
         content = json.loads(
             data, object_pairs_hook=_object, parse_int=_integer
@@ -90,8 +135,6 @@ def parse_json(data: bytes | str) -> dict[str, Any]:
         raise
     except (ValueError, RecursionError) as error:
         raise JsonError(f"is not JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise JsonError(f"got a {type(content).__name__}; expected an object")
     for place, value in _leaves(content):
         _check_leaf(place, value)
     return content
@@ -135,7 +178,7 @@ def _integer(text: str) -> int:
     return int(text)
 
 
-def _leaves(content: dict[str, Any]) -> Iterator[tuple[tuple[Any, ...], Any]]:
+def _leaves(content: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:
     """Yield every key, and every value that is not a container, with its path in the object."""
     waiting: list[tuple[tuple[Any, ...], Any]] = [((), content)]
     while waiting:

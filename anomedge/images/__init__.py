@@ -1,29 +1,51 @@
 """Decode, list and label pictures; convert arrays to frames; draw overlays."""
 
-from anomedge.images.labelled import read_folder, read_folders, read_normal
-from anomedge.images.listing import Listing, list_pictures, scan_folder
+from anomedge.images.datasets import DataSet, Sample, Selection
+from anomedge.images.labelled import (
+    list_for_inspection,
+    read_data_set,
+    read_folder,
+    read_folders,
+    read_normal,
+    select_normal,
+)
+from anomedge.images.listing import (
+    GROUND_TRUTH,
+    Listing,
+    list_pictures,
+    scan_folder,
+)
 from anomedge.images.picture import Picture
 from anomedge.images.reading import (
     EIGHT_BIT_MODES,
     SUFFIXES,
     Frame,
     Mask,
+    check_picture,
     read_picture,
     stretch,
 )
 
 __all__ = [
     "EIGHT_BIT_MODES",
+    "GROUND_TRUTH",
     "SUFFIXES",
+    "DataSet",
     "Frame",
     "Listing",
     "Mask",
     "Picture",
+    "Sample",
+    "Selection",
+    "check_picture",
+    "list_for_inspection",
     "list_pictures",
+    "read_data_set",
     "read_folder",
     "read_folders",
     "read_normal",
     "read_picture",
     "scan_folder",
+    "select_normal",
     "stretch",
 ]

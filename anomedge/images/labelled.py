@@ -1,123 +1,128 @@
-"""Read folders of pictures, with labels and masks if a folder has the layout of MVTec AD."""
+"""Read data sets and folders of pictures: labels, masks and splits, whatever the layout."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from anomedge.errors import InputError
-from anomedge.images.listing import GROUND_TRUTH, list_pictures, scan_folder
+from anomedge.images.datasets import (
+    DATA_SETS,
+    DataSet,
+    DataSetLayout,
+    Selection,
+    Source,
+    Split,
+)
+from anomedge.images.datasets.listed import ListReader
+from anomedge.images.datasets.lists import is_list
+from anomedge.images.listing import Listing, scan_folder
+from anomedge.images.masks import find_pairs
 from anomedge.images.picture import Picture
+from anomedge.images.tables import read_rows
 from anomedge.names import storable
 
-__all__ = ["read_folder", "read_folders", "read_normal"]
-
-_GOOD, _TEST = "good", "test"
-
-
-def read_folder(folder: Path) -> list[Picture]:
-    """Read the pictures of a folder, with labels and masks if it has the layout of MVTec AD.
-
-    If the folder or its subfolder `test` holds a folder `good`, pictures in `good` are normal and all others anomalous,
-    and `ground_truth/<kind>/<name>_mask.png` beside or within it is a picture's mask. Otherwise the pictures are
-    unlabelled. Files below a folder `ground_truth` are masks, never pictures.
-
-    Raises:
-        InputError: as `list_pictures`, or the masks cannot be listed.
-    """
-    root = _labelled_root(folder)
-    labelled = (root / _GOOD).is_dir()
-    masks = _mask_folder(root) if labelled else None
-    return [
-        _picture(path, root, labelled, masks) for path in list_pictures(root)
-    ]
+__all__ = [
+    "list_for_inspection",
+    "read_data_set",
+    "read_folder",
+    "read_folders",
+    "read_normal",
+    "select_normal",
+]
 
 
-def read_normal(folder: Path) -> list[Picture]:
-    """Read the pictures of a folder and require that all are normal; labels and masks as in `read_folder`.
+def read_data_set(path: Path, normal: str | None = None) -> DataSet:
+    """Read a folder of pictures or a list of them; its layout is recognised.
+
+    Args:
+        path: a folder, or a CSV or JSON file.
+        normal: label of the normal pictures, as the folder or the list names them; the known ones if None.
 
     Raises:
-        InputError: as `read_folder`, or some pictures are anomalous according to the layout.
+        InputError: no pictures, unreadable entries, or labels that are not understood.
     """
-    pictures = read_folder(folder)
-    labelled = pictures[0].anomalous is not None
-    anomalous = any(picture.anomalous for picture in pictures)
-    if anomalous or (not labelled and _holds_labelled_folders(folder)):
-        kinds: set[str] = set()
-        for picture in pictures:
-            kinds.update(picture.name.split("/")[:-1])
-        raise InputError(
-            f"{folder} holds anomalous pictures ({', '.join(sorted(kinds))}); expected only normal pictures: "
-            f"give train/good, or another folder of normal pictures"
-        )
-    if _labelled_root(folder) != folder:
-        raise InputError(
-            f"{folder} holds a folder `test`; expected only normal pictures: give {folder / 'train'}"
-        )
-    return pictures
+    source = Source(path, normal)
+    return _layout_of(source).read(source)
 
 
-def read_folders(folders: Sequence[Path]) -> list[Picture]:
+def read_folder(folder: Path, normal: str | None = None) -> list[Picture]:
+    """Read the pictures of a folder or a list, with labels, masks and kinds of defects where the layout states them.
+
+    Of a data set with splits, the pictures of the split `test` are returned. Masks are never pictures.
+
+    Raises:
+        InputError: as `read_data_set`.
+    """
+    return read_data_set(folder, normal).evaluated()
+
+
+def read_normal(
+    folder: Path, normal: str | None = None, split: Split = "train"
+) -> list[Picture]:
+    """Read the normal pictures of a folder or a list, as `select_normal`."""
+    return select_normal(folder, normal, split).pictures
+
+
+def select_normal(
+    folder: Path, normal: str | None = None, split: Split = "train"
+) -> Selection:
+    """Read the normal pictures of a folder or a list, and count the files that are left out.
+
+    Args:
+        folder: a folder or a list.
+        normal: as in `read_data_set`.
+        split: the split, in a data set that has it.
+
+    Raises:
+        InputError: as `read_data_set`; no picture is normal, or normal pictures are not told from anomalous ones.
+    """
+    source = Source(folder, normal)
+    layout = _layout_of(source)
+    data = layout.read(source)
+    layout.check_normal(source, data)
+    return data.normal(split)
+
+
+def read_folders(
+    folders: Sequence[Path], normal: str | None = None
+) -> list[Picture]:
     """Read the pictures of several folders; with more than one, names start with the folder's number and name."""
     if len(folders) == 1:
-        return read_folder(folders[0])
+        return read_folder(folders[0], normal)
     pictures = []
     for number, folder in enumerate(folders, start=1):
         prefix = f"{number}-{storable(folder.name)}"
-        for picture in read_folder(folder):
+        for picture in read_folder(folder, normal):
             pictures.append(replace(picture, name=f"{prefix}/{picture.name}"))
     return pictures
 
 
-def _labelled_root(folder: Path) -> Path:
-    """Return the folder that may hold `good`: `test` in a complete data set, else the folder itself."""
-    return folder / _TEST if (folder / _TEST / _GOOD).is_dir() else folder
+def list_for_inspection(path: Path) -> Listing:
+    """List the pictures to inspect: those of a folder, of a list, or a single picture. Labels are not read.
 
+    Masks beside pictures are among the masks of the listing. Unreadable entries are listed, not refused.
 
-def _mask_folder(root: Path) -> Path | None:
-    """Return the folder of masks beside or within a labelled folder, or None; refuse one with unreadable entries."""
-    for masks in (root.parent / GROUND_TRUTH, root / GROUND_TRUTH):
-        if masks.is_dir():
-            scan_folder(masks).require_complete()
-            return masks
-    return None
-
-
-def _holds_labelled_folders(folder: Path) -> bool:
-    """Whether an unlabelled folder holds masks, or a subfolder with `good` and other folders beside it."""
-    listing = scan_folder(folder)
-    if listing.masks:
-        return True
-    paths = [path.relative_to(folder).parts for path in listing.pictures]
-    roots = {
-        parts[: parts.index(_GOOD)] for parts in paths if _GOOD in parts[:-1]
-    }
-    return any(_is_beside_good(parts, roots) for parts in paths)
-
-
-def _is_beside_good(
-    parts: tuple[str, ...], roots: Iterable[tuple[str, ...]]
-) -> bool:
-    """Whether a path lies in one of the folders that hold `good`, but not in `good` itself."""
-    return any(
-        parts[: len(root)] == root and parts[len(root)] != _GOOD
-        for root in roots
+    Raises:
+        InputError: a list that cannot be used, or a folder that cannot be listed.
+    """
+    if is_list(path):
+        names = ListReader(path, read_rows(path), path.parent).named_paths()
+        return Listing(path.parent, list(names), names=names)
+    if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where a parent may not be entered
+        return Listing(path.parent, [path])
+    listing = scan_folder(path)
+    masks = find_pairs(listing.pictures, path).masks
+    pictures = [found for found in listing.pictures if found not in masks]
+    return replace(
+        listing, pictures=pictures, masks=[*listing.masks, *sorted(masks)]
     )
 
 
-def _picture(
-    path: Path, root: Path, labelled: bool, masks: Path | None
-) -> Picture:
-    inner = path.relative_to(root)
-    name = storable(inner.as_posix())
-    if not labelled:
-        return Picture(name=name, path=path)
-    anomalous = inner.parts[0] != _GOOD
-    mask = (
-        masks / inner.parent / f"{path.stem}_mask.png"
-        if masks is not None and anomalous
-        else None
+def _layout_of(source: Source) -> type[DataSetLayout]:
+    """Return the first layout that matches a path."""
+    layouts = sorted(
+        DATA_SETS.members().values(), key=lambda layout: layout.order
     )
-    known = mask if mask is not None and mask.is_file() else None
-    return Picture(name=name, path=path, anomalous=anomalous, mask_path=known)
+    return next(layout for layout in layouts if layout.matches(source))

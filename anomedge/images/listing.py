@@ -33,6 +33,7 @@ class Listing:
         folder: the folder that was listed.
         pictures: plain files, or links to plain files, whose suffix is in `SUFFIXES`, sorted by relative path.
         masks: the same files below a folder named `ground_truth`.
+        names: names of pictures outside of the folder.
         unreadable: one line, path and reason, for each folder that cannot be listed, link to a folder, broken link,
             pipe or device with a picture's suffix, and picture in an unsupported format.
     """
@@ -41,9 +42,12 @@ class Listing:
     pictures: list[Path] = field(default_factory=list)
     masks: list[Path] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    names: dict[Path, str] = field(default_factory=dict)
 
     def name(self, path: Path) -> str:
-        """Return the path relative to the folder, with forward slashes."""
+        """Return the path relative to the folder, with forward slashes; for a path outside, its name."""
+        if path in self.names:
+            return self.names[path]
         return path.relative_to(self.folder).as_posix()
 
     def require_complete(self) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_bytes, sha256_of_file
+from anomedge.images.masks import mask_of
 from anomedge.images.reading import Frame, Mask, read_picture, stretch
 
 __all__ = ["Picture"]
@@ -20,7 +21,8 @@ __all__ = ["Picture"]
 class Picture:
     """A frame with a name and labels, if known; `anomalous` is None for an unlabelled picture.
 
-    `read`, if given, returns the checked content of the file; the file at `path` is then not opened.
+    `read`, if given, returns the checked content of the file; the file at `path` is then not opened. `kind` is the kind of
+    defect as the data set names it, empty for normal and unlabelled pictures.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Picture:
     anomalous: bool | None = None
     mask_path: Path | None = None
     read: Callable[[], bytes] | None = None
+    kind: str = ""
 
     def frame(self, size: tuple[int, int] | None = None) -> Frame:
         """Return the frame (H, W, 3), stretched to `size` if given."""
@@ -46,7 +49,7 @@ class Picture:
     def mask(self) -> Mask | None:
         """Return the mask of anomalous pixels (H, W): all False for a normal picture, None if unknown."""
         if self.mask_path is not None:
-            return np.asarray(read_picture(self.mask_path)[..., 0] > 127)
+            return mask_of(read_picture(self.mask_path), self.mask_path)
         if self.anomalous is False:
             return np.zeros(self.frame().shape[:2], dtype=np.bool_)
         return None

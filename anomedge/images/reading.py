@@ -30,6 +30,7 @@ __all__ = [
     "SUFFIXES",
     "Frame",
     "Mask",
+    "check_picture",
     "read_picture",
     "stretch",
 ]
@@ -76,29 +77,29 @@ def read_picture(
         InputError: the file is missing, not a plain file (a pipe, a device), truncated, not a picture, animated, too
             large, of another size than `size`, a JPEG of more than 200 scans, or has more than 8 bits per channel.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with _opened(path, content) as file:
-                refuse_many_scans(file, path)
-                with Image.open(file, formats=_FORMATS) as image:
-                    if size is not None:
-                        check_stated_size(image, path, size)
-                    return _rgb(image, path, file)
-    except (
-        Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
-    ) as error:
-        raise InputError(
-            f"{path}: got {error}; expected a camera picture: scale it down"
-        ) from error
-    except InputError:
-        raise
-    except Exception as error:  # decoders raise errors of any type
-        raise InputError(
-            f"{path}: cannot be read as a picture ({error}); give a whole PNG, JPEG, BMP, TIFF or WebP"
-        ) from error
+    with _opened(path, content) as file, _image_of(file, path) as image:
+        if size is not None:
+            check_stated_size(image, path, size)
+        _check_kind(image, path, file)
+        return _rgb(image)
+
+
+def check_picture(path: Path) -> None:
+    """Refuse the pictures that `read_picture` refuses, in less time where the format allows.
+
+    A PNG's checksums are compared, without decompression; a JPEG is decoded at an eighth of its size. Other formats are
+    decoded.
+
+    Raises:
+        InputError: as `read_picture`.
+    """
+    with _opened(path, None) as file, _image_of(file, path) as image:
+        _check_kind(image, path, file)
+        if image.format == "PNG":
+            image.verify()
+            return
+        image.draft(image.mode, (image.width // 8, image.height // 8))
+        image.load()
 
 
 def stretch(frame: Frame, size: tuple[int, int]) -> Frame:
@@ -115,15 +116,39 @@ def stretch(frame: Frame, size: tuple[int, int]) -> Frame:
 
 @contextmanager
 def _opened(path: Path, content: bytes | None) -> Iterator[BinaryIO]:
-    """Open a plain file, or `content` if given; refuse a pipe or device without blocking."""
-    if content is not None:
-        yield io.BytesIO(content)
-        return
-    with open_plain(path) as file:
-        yield file
+    """Open a plain file, or `content` if given; refuse a pipe or device without blocking. Translate all errors."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            if content is not None:
+                yield io.BytesIO(content)
+                return
+            with open_plain(path) as file:
+                yield file
+    except (
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ) as error:
+        raise InputError(
+            f"{path}: got {error}; expected a camera picture: scale it down"
+        ) from error
+    except InputError:
+        raise
+    except Exception as error:  # decoders raise errors of any type
+        raise InputError(
+            f"{path}: cannot be read as a picture ({error}); give a whole PNG, JPEG, BMP, TIFF or WebP"
+        ) from error
 
 
-def _rgb(image: Image.Image, path: Path, file: BinaryIO) -> Frame:
+def _image_of(file: BinaryIO, path: Path) -> Image.Image:
+    """Return the image in a file; its pixels are not decoded yet."""
+    refuse_many_scans(file, path)
+    return Image.open(file, formats=_FORMATS)
+
+
+def _check_kind(image: Image.Image, path: Path, file: BinaryIO) -> None:
+    """Refuse several frames, and more than 8 bits per channel."""
     if (frames := _count_frames(image)) > 1:
         shown = f"{frames}" if frames < _MOST_FRAMES else f"{frames} or more"
         raise InputError(
@@ -137,6 +162,9 @@ def _rgb(image: Image.Image, path: Path, file: BinaryIO) -> Frame:
         raise InputError(
             f"{path}: got mode {image.mode}; expected 8 bits a channel: convert it the way you want it"
         )
+
+
+def _rgb(image: Image.Image) -> Frame:
     upright = ImageOps.exif_transpose(image)
     return np.asarray(upright.convert("RGB"))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from anomedge.pipelines.decision import (
 from anomedge.pipelines.features import DefaultLayersWarning
 from anomedge.pipelines.model import Card, Model, tool_versions
 from anomedge.pipelines.rounding import LARGEST_ROUNDING_EFFECT, rounding_effect
-from anomedge.pipelines.splitting import split_pictures
+from anomedge.pipelines.splitting import Split, split_pictures
 from anomedge.resample import Geometry
 
 __all__ = [
@@ -58,6 +58,7 @@ class FitOptions:
         seed: seed of all random choices.
         batch: images per batch.
         detector: the detector's own options, see its `options_class`.
+        normal: label of normal pictures in the folders, where it is not a known one.
     """
 
     geometry: Geometry
@@ -68,10 +69,16 @@ class FitOptions:
     seed: int = 0
     batch: int = 8
     detector: Mapping[str, Any] = field(default_factory=dict)
+    normal: str | None = None
 
 
-def fit(detector: str, folder: Path, options: FitOptions) -> Model:
-    """Fit a detector to the normal pictures of a folder.
+def fit(
+    detector: str,
+    folder: Path,
+    options: FitOptions,
+    chosen: Callable[[Split], None] | None = None,
+) -> Model:
+    """Fit a detector to the normal pictures of a folder; `chosen`, if given, is told the pictures before the fit.
 
     The same seed gives the same bytes in any directory and process, on one machine with one number of threads: sums of
     floating-point numbers depend on the number of threads.
@@ -82,14 +89,18 @@ def fit(detector: str, folder: Path, options: FitOptions) -> Model:
     """
     kind = pipelines.get(detector)
     own = kind.options_class.checked(**options.detector)
-    fitted, sample = split_pictures(
+    split = split_pictures(
         folder,
         held_back=options.held_back,
         labelled=options.labelled,
         holdout=options.holdout,
         rate=options.rate,
         seed=options.seed,
+        normal=options.normal,
     )
+    fitted, sample, _ = split
+    if chosen is not None:
+        chosen(split)
     data = _data(detector, fitted, sample, options)
     pipeline = kind.fit(data, own).eval()
     decision = place_threshold(

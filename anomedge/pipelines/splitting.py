@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from anomedge.errors import InputError
-from anomedge.images import Picture, read_folder, read_normal
+from anomedge.images import (
+    Picture,
+    check_picture,
+    read_data_set,
+    select_normal,
+)
+from anomedge.names import indented
 from anomedge.pipelines.decision import ThresholdSample
+from anomedge.progress import track
 
 __all__ = ["Split", "split_pictures"]
 
-Split = tuple[list[Picture], ThresholdSample]
+
+class Split(NamedTuple):
+    """Pictures of a fit.
+
+    Attributes:
+        fitted: normal pictures that the detector is fitted to.
+        sample: pictures that place the threshold.
+        left_out: number of files left out, by reason, over all folders given.
+    """
+
+    fitted: list[Picture]
+    sample: ThresholdSample
+    left_out: dict[str, int]
 
 
 def split_pictures(
@@ -24,41 +45,48 @@ def split_pictures(
     holdout: float,
     rate: float,
     seed: int,
+    normal: str | None = None,
 ) -> Split:
-    """Return the pictures to fit to and the sample that places the threshold.
+    """Return the pictures to fit to and the sample that places the threshold; check that all of them can be read.
 
     Args:
-        folder: normal pictures to fit to.
+        folder: normal pictures to fit to; of a data set with splits, those of `train`.
         held_back: folder of normal pictures for the threshold; None: a share of `folder`.
         labelled: folder of normal and anomalous pictures for the threshold, in place of `held_back`.
         holdout: the share, in (0, 1).
-        rate: false-alarm rate aimed at.
+        rate: false-alarm rate aimed at, in (0, 1).
         seed: seed of the random split.
+        normal: label of normal pictures in the folders, where it is not a known one.
 
     Raises:
-        InputError: too few pictures, one that is in both parts, or folders that do not suit each other.
+        InputError: too few pictures, one that is in both parts or cannot be read, labels that are not understood, or
+            folders and shares that do not suit each other.
     """
     if held_back is not None and labelled is not None:
         raise InputError(
             "got held-back and labelled pictures; expected one of them to place the threshold by"
         )
-    pictures = read_normal(folder)
+    if not 0 < rate < 1:
+        raise InputError(
+            f"got a false-alarm rate of {rate}; expected one between 0 and 1, such as 0.01"
+        )
+    fitted, left_out = select_normal(folder, normal)
+    counts = Counter(left_out)
     if labelled is not None:
-        good, bad = _labelled(labelled)
-        fitted = pictures
+        good, bad = _labelled(labelled, normal)
         sample = ThresholdSample(good, bad, "labelled pictures", rate)
     elif held_back is not None:
-        fitted = pictures
-        normal = read_normal(held_back)
-        sample = ThresholdSample(normal, [], "pictures given for it", rate)
+        held, left_out = select_normal(held_back, normal, "test")
+        counts.update(left_out)
+        sample = ThresholdSample(held, [], "pictures given for it", rate)
     else:
-        fitted, held = _random_split(pictures, holdout, seed)
+        fitted, held = _random_split(fitted, holdout, seed)
         source = f"{holdout:g} of the fitting folder"
         sample = ThresholdSample(held, [], source, rate)
     _check_counts(folder, fitted, sample)
-    if labelled is None:
-        _refuse_overlap(fitted, sample.normal)
-    return fitted, sample
+    _refuse_unreadable([*fitted, *sample.normal, *sample.anomalous])
+    _refuse_overlap(fitted, sample)
+    return Split(fitted, sample, dict(counts))
 
 
 def _random_split(
@@ -77,9 +105,11 @@ def _random_split(
     return fitted, held
 
 
-def _labelled(folder: Path) -> tuple[list[Picture], list[Picture]]:
+def _labelled(
+    folder: Path, normal: str | None
+) -> tuple[list[Picture], list[Picture]]:
     """Read the normal and the anomalous pictures of a labelled folder; require at least one of each."""
-    pictures = read_folder(folder)
+    pictures = read_data_set(folder, normal).evaluated()
     good = [picture for picture in pictures if picture.anomalous is False]
     bad = [picture for picture in pictures if picture.anomalous]
     if not good or not bad:
@@ -103,14 +133,32 @@ def _check_counts(
         )
 
 
-def _refuse_overlap(
-    fitted: Sequence[Picture], held_back: Sequence[Picture]
-) -> None:
+def _refuse_unreadable(pictures: Sequence[Picture]) -> None:
+    """Check every picture before the fit, which may take long."""
+    faults = []
+    for picture in track(pictures, "checking pictures", total=len(pictures)):
+        try:
+            if picture.path is not None:
+                check_picture(picture.path)
+        except InputError as error:
+            faults.append(error)
+    if len(faults) == 1:
+        raise faults[0]
+    if faults:
+        raise InputError(
+            f"{len(faults)} of {len(pictures)} pictures cannot be used; expected all of them: repair, convert or move "
+            f"these away:{indented([str(fault) for fault in faults])}"
+        )
+
+
+def _refuse_overlap(fitted: Sequence[Picture], sample: ThresholdSample) -> None:
     """Refuse to place the threshold by pictures that are fitted to: their scores are too low."""
+    kind = "labelled" if sample.anomalous else "held-back"
     known = {picture.digest for picture in fitted}
-    shared = [picture.name for picture in held_back if picture.digest in known]
+    pictures = [*sample.normal, *sample.anomalous]
+    shared = [picture.name for picture in pictures if picture.digest in known]
     if shared:
         raise InputError(
-            f"got {len(shared)} held-back pictures that are fitted on as well, {shared[0]} first; expected others: "
+            f"got {len(shared)} {kind} pictures that are fitted on as well, {shared[0]} first; expected others: "
             f"keep the two folders apart, and every picture once"
         )

@@ -39,6 +39,7 @@ class Request:
         rounds: rounds of the latency measurement; 0 skips it.
         command: command line that writes this report, for its last line.
         now: date and time of the report; the current time if None.
+        normal: label of normal pictures, where it is not a known one.
     """
 
     model: Path | None = None
@@ -47,6 +48,7 @@ class Request:
     rounds: int = 10
     command: str = ""
     now: datetime | None = None
+    normal: str | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,9 @@ def collect_content(bundle: Bundle, plan: Plan, request: Request) -> Content:
             f"got {request.pictures} pictures and {request.rounds} rounds; expected 0 to {MOST_PICTURES} pictures and "
             f"no negative number of rounds"
         )
-    reference, left = reference_of(bundle, plan, request.model, request.images)
+    reference, left = reference_of(
+        bundle, plan, request.model, request.images, request.normal
+    )
     certificate = prove(bundle, reference, left)
     tolerance = left.tolerance
     copies = _outputs(bundle, reference, left)

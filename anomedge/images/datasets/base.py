@@ -1,0 +1,180 @@
+"""Base class of the layouts of data sets, and the data that they read."""
+
+from __future__ import annotations
+
+import abc
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Literal, NamedTuple
+
+from anomedge.errors import InputError
+from anomedge.images.listing import Listing, scan_folder
+from anomedge.images.masks import Pairs, find_pairs
+from anomedge.images.picture import Picture
+
+__all__ = [
+    "DataSet",
+    "DataSetLayout",
+    "Sample",
+    "Selection",
+    "Source",
+    "Split",
+]
+
+Split = Literal["train", "test", "validation"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The path of a data set that the user gave, and the label of its normal pictures, if they gave one."""
+
+    path: Path
+    normal: str | None = None
+
+    @cached_property
+    def listing(self) -> Listing:
+        """The contents of the folder.
+
+        Raises:
+            InputError: no folder, no picture, or an entry cannot be read.
+        """
+        listing = scan_folder(self.path)
+        listing.require_complete()
+        listing.require_pictures()
+        return listing
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        """The masks beside pictures."""
+        return find_pairs(self.listing.pictures, self.path)
+
+    @cached_property
+    def pictures(self) -> list[Path]:
+        """The pictures without the masks, sorted by relative path."""
+        masks = self.pairs.masks
+        return [path for path in self.listing.pictures if path not in masks]
+
+    @property
+    def masks(self) -> set[Path]:
+        """All masks below the folder."""
+        return self.pairs.masks | set(self.listing.masks)
+
+
+class Sample(NamedTuple):
+    """A picture and its split; None if the data set has no splits."""
+
+    picture: Picture
+    split: Split | None = None
+
+
+class Selection(NamedTuple):
+    """Normal pictures of a data set, and the number of files left out by reason."""
+
+    pictures: list[Picture]
+    left_out: dict[str, int]
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """The pictures of a data set.
+
+    Attributes:
+        path: the folder or list.
+        layout: name of the layout.
+        samples: pictures with labels, masks and splits, where known.
+        masks: masks found; none of them is a picture.
+    """
+
+    path: Path
+    layout: str
+    samples: list[Sample]
+    masks: set[Path] = field(default_factory=set)
+
+    def evaluated(self) -> list[Picture]:
+        """Return the pictures of the split `test`; all pictures without such a split."""
+        return [sample.picture for sample in self._of("test")]
+
+    def normal(self, split: Split) -> Selection:
+        """Return the normal pictures of a split, or of the whole data set without that split.
+
+        Unlabelled pictures count as normal if no picture is labelled.
+
+        Raises:
+            InputError: some pictures are labelled and others not, or no picture is normal.
+        """
+        chosen = self._of(split)
+        self._refuse_unknown(chosen)
+        left_out: Counter[str] = Counter()
+        if len(self.samples) > len(chosen):
+            left_out["of another split"] = len(self.samples) - len(chosen)
+        pictures = []
+        for picture, _ in chosen:
+            if picture.anomalous:
+                left_out["anomalous"] += 1
+            else:
+                pictures.append(picture)
+        if self.masks:
+            left_out["masks"] = len(self.masks)
+        if not pictures:
+            raise InputError(
+                f"{self.path}: got {len(chosen)} anomalous pictures and no normal one; expected normal pictures: "
+                f"name their label with --normal-label"
+            )
+        return Selection(pictures, dict(left_out))
+
+    def _of(self, split: Split) -> list[Sample]:
+        """Return the samples of a split, or all samples if it has none."""
+        found = [sample for sample in self.samples if sample.split == split]
+        return found or self.samples
+
+    def _refuse_unknown(self, samples: list[Sample]) -> None:
+        unknown = [s.picture for s in samples if s.picture.anomalous is None]
+        if unknown and len(unknown) < len(samples):
+            raise InputError(
+                f"{self.path}: got {len(samples) - len(unknown)} labelled pictures and {len(unknown)} without a label, "
+                f"{unknown[0].name} first; expected a label of each: keep normal pictures in a folder `good`, or give a "
+                f"list (CSV) with a column `label`"
+            )
+
+
+class DataSetLayout(abc.ABC):
+    """A layout of data sets: how it is recognised, and how labels, masks and splits are read.
+
+    Attributes:
+        name: as messages state it.
+        summary: one line for the documentation.
+        order: layouts are tried by this number; the first that matches reads the data set.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    order: ClassVar[int]
+
+    @classmethod
+    @abc.abstractmethod
+    def matches(cls, source: Source) -> bool:
+        """Return whether a path is a data set of this layout.
+
+        Raises:
+            InputError: it is one, but labels can be understood in several ways.
+        """
+
+    @classmethod
+    @abc.abstractmethod
+    def read(cls, source: Source) -> DataSet:
+        """Return the pictures of a data set.
+
+        Raises:
+            InputError: files are missing or unreadable, or labels are not understood.
+        """
+
+    @classmethod
+    def check_normal(cls, source: Source, data: DataSet) -> None:
+        """Refuse a data set that must not be used for normal pictures; accept every one by default.
+
+        Raises:
+            InputError: normal pictures are not told from anomalous ones.
+        """
+        del source, data

@@ -1,0 +1,167 @@
+"""Folders named after labels: `ok` and `ng`, `good` and `bad`, `0` and `1`, `MT_Free` and `MT_Crack`.
+
+They may lie in folders `train` and `test`, as in BTAD, and below other folders that hold nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePath
+from typing import NamedTuple
+
+from anomedge.images.datasets.base import (
+    DataSet,
+    DataSetLayout,
+    Sample,
+    Source,
+    Split,
+)
+from anomedge.images.datasets.ground_truth import GroundTruthFolder
+from anomedge.images.datasets.labels import (
+    ANOMALOUS,
+    NORMAL,
+    SPLITS,
+    canonical,
+    kind_of_label,
+    normal_label_among,
+)
+from anomedge.images.picture import Picture
+from anomedge.names import storable
+
+__all__ = ["LabelFolders", "split_of"]
+
+
+class LabelFolders(DataSetLayout):
+    """Folders named after labels, one of which is known, or given, as that of the normal pictures."""
+
+    name = "folders"
+    summary = "`ok` and `ng`, `good` and `bad`, `0` and `1`, `MT_Free` and `MT_Crack`; also in `train` and `test`, as BTAD"
+    order = 2
+
+    @classmethod
+    def matches(cls, source: Source) -> bool:
+        """Return whether one of the folders has a name of normal pictures.
+
+        Folders below others must have known names only, or be named by the user.
+        """
+        places = _places(source)
+        normal = _normal(source, places)
+        if normal is None or source.normal is not None:
+            return normal is not None
+        others = {place.label for place in places} - {None, normal}
+        known = {canonical(str(label)) for label in others} <= ANOMALOUS
+        return known or not any(place.below for place in places)
+
+    @classmethod
+    def read(cls, source: Source) -> DataSet:
+        """Return the pictures; those outside of the folders are unlabelled."""
+        places = _places(source)
+        normal = _normal(source, places)
+        truths = _GroundTruths(source)
+        samples = []
+        for path, place in zip(source.pictures, places, strict=True):
+            mask = truths.mask(path, place) or source.pairs.of.get(path)
+            picture = _picture(path, source, place.label, normal, mask)
+            samples.append(Sample(picture, place.split))
+        masks = {s.picture.mask_path for s in samples if s.picture.mask_path}
+        return DataSet(source.path, cls.name, samples, source.masks | masks)
+
+
+class _Place(NamedTuple):
+    """Place of a picture in its data set.
+
+    Attributes:
+        split: named by a folder, or None.
+        label: name of the folder of the label, or None.
+        inner: path of the picture from the folder that holds the labels.
+        below: the labels lie below another folder than a split's.
+    """
+
+    split: Split | None
+    label: str | None
+    inner: PurePath
+    below: bool
+
+
+class _GroundTruths:
+    """The masks in folders `ground_truth`, beside or within the folders that hold labels."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._folders: dict[Path, GroundTruthFolder] = {}
+
+    def mask(self, path: Path, place: _Place) -> Path | None:
+        """Return the mask of a picture, or None."""
+        root = path
+        for _ in place.inner.parts:
+            root = root.parent
+        if root not in self._folders:
+            self._folders[root] = GroundTruthFolder(root)
+        return self._folders[root].mask(place.inner)
+
+
+def split_of(inner: PurePath) -> Split | None:
+    """Return the split that the first folder of a relative path names, or None.
+
+    >>> split_of(PurePath("train/ok/1.png")), split_of(PurePath("ok/1.png"))
+    ('train', None)
+    """
+    folders = inner.parts[:-1]
+    return SPLITS.get(canonical(folders[0])) if folders else None
+
+
+def _places(source: Source) -> list[_Place]:
+    """Return the place of each picture, below the folders that hold all pictures."""
+    found = [path.relative_to(source.path) for path in source.pictures]
+    known = NORMAL | ANOMALOUS | SPLITS.keys() | {"0", "1"}
+    shared = _shared_folders(found)
+    count = 0
+    while count < len(shared) and canonical(shared[count]) not in known:
+        if shared[count] == source.normal:
+            break
+        count += 1
+    inner = [PurePath(*path.parts[count:]) for path in found]
+    splits = [split_of(path) for path in inner]
+    return [
+        _place(path, split if None not in splits else None, count > 0)
+        for path, split in zip(inner, splits, strict=True)
+    ]
+
+
+def _shared_folders(paths: Sequence[PurePath]) -> list[str]:
+    """Return the leading folders that all paths have."""
+    shared = []
+    for names in zip(*(path.parts[:-1] for path in paths), strict=False):
+        if len(set(names)) > 1:
+            break
+        shared.append(names[0])
+    return shared
+
+
+def _place(path: PurePath, split: Split | None, below: bool) -> _Place:
+    inner = PurePath(*path.parts[1:]) if split else path
+    label = inner.parts[0] if len(inner.parts) > 1 else None
+    return _Place(split, label, inner, below)
+
+
+def _normal(source: Source, places: Iterable[_Place]) -> str | None:
+    """Return the name of the folders of normal pictures, or None."""
+    labels = {place.label for place in places if place.label is not None}
+    return normal_label_among(labels, source.normal, str(source.path))
+
+
+def _picture(
+    path: Path,
+    source: Source,
+    label: str | None,
+    normal: str | None,
+    mask: Path | None,
+) -> Picture:
+    anomalous = None if label is None else label != normal
+    return Picture(
+        name=storable(path.relative_to(source.path).as_posix()),
+        path=path,
+        anomalous=anomalous,
+        mask_path=mask,
+        kind=kind_of_label(label) if label and anomalous else "",
+    )

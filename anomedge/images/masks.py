@@ -1,0 +1,216 @@
+"""Read masks, and find the masks that lie beside pictures or in a folder of masks.
+
+A mask is recognised by its name and its content. By name: `<stem>_label`, `<stem>_mask` or `<stem>_gt` beside the
+picture `<stem>`, the same path in a folder `masks` beside the picture's folder, or the same stem with another suffix.
+By content: at most 8 colours, or grey with 98 % of the pixels close to one of two levels. Both are required; of files that
+differ in the suffix only, exactly one must be no mask.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from anomedge.errors import InputError
+from anomedge.images.reading import Frame, Mask, read_picture
+
+__all__ = ["MaskContent", "Pairs", "examine", "find_pairs", "mask_of"]
+
+MASK_SUFFIXES = ("_label", "_mask", "_gt")
+"""Ends of the stems of masks that lie beside their picture."""
+MASK_FOLDERS = frozenset({"mask", "masks"})
+"""Names of folders of masks, besides `ground_truth`."""
+_LOSSY = frozenset({".jpeg", ".jpg", ".webp"})
+_MOST_COLOURS = 8
+"""A mask may number the kinds of defects."""
+_NEAR, _LEAST_SPREAD, _LEAST_SHARE = 8, 128, 0.98
+"""Grey levels that compression or smoothing adds to two levels, their smallest distance, and the share of pixels."""
+_SAMPLE = 12
+"""Pairs of one folder that are examined; without a mask among them, the others are not read."""
+
+
+@dataclass(frozen=True)
+class MaskContent:
+    """The content of a file that may be a mask.
+
+    Attributes:
+        two_level: it has the grey levels of a mask.
+        marked: it marks at least one pixel as anomalous.
+    """
+
+    two_level: bool
+    marked: bool
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Masks that lie beside pictures.
+
+    Attributes:
+        of: the mask of each picture that has one.
+        masks: all masks found, also second ones of a picture.
+        marked: the masks that mark at least one pixel as anomalous.
+    """
+
+    of: dict[Path, Path] = field(default_factory=dict)
+    masks: set[Path] = field(default_factory=set)
+    marked: set[Path] = field(default_factory=set)
+
+    def add(
+        self, mask: Path, content: MaskContent, owners: Iterable[Path]
+    ) -> None:
+        """Add a mask of pictures; a picture keeps its first mask."""
+        self.masks.add(mask)
+        if content.marked:
+            self.marked.add(mask)
+        for owner in owners:
+            self.of.setdefault(owner, mask)
+
+
+def mask_of(frame: Frame, path: Path) -> Mask:
+    """Return the anomalous pixels (H, W) of a mask that was read as a frame.
+
+    Pixels above level 127 are anomalous. A mask without such a level numbers kinds of defects, so that every level but 0
+    is anomalous; lossy formats are excepted, because their black is not exactly 0.
+    """
+    levels = frame.max(axis=2)
+    numbered = path.suffix.lower() not in _LOSSY and levels.max() <= 127
+    return np.asarray(levels > (0 if numbered else 127))
+
+
+def examine(path: Path) -> MaskContent | None:
+    """Examine a file that may be a mask; None if it cannot be read as a picture."""
+    try:
+        frame = read_picture(path)
+    except InputError:
+        return None
+    return MaskContent(
+        two_level=_has_few_levels(frame),
+        marked=bool(mask_of(frame, path).any()),
+    )
+
+
+def find_pairs(pictures: Sequence[Path], root: Path) -> Pairs:
+    """Find the masks among the files below a folder, and the pictures that they belong to.
+
+    Args:
+        pictures: plain files below `root` with a picture's suffix.
+        root: the folder.
+    """
+    pairs = Pairs()
+    _pair_by_name(pictures, root, pairs)
+    rest = [path for path in pictures if path not in pairs.masks]
+    for group in _candidates(_grouped_by_stem(rest)):
+        _pair_by_content(group, pairs)
+    return pairs
+
+
+def _pair_by_name(pictures: Sequence[Path], root: Path, pairs: Pairs) -> None:
+    """Add the masks whose own name or folder says that they are masks."""
+    places = _by_place(pictures, root)
+    for path in pictures:
+        inner = path.relative_to(root)
+        owners = [
+            other
+            for place in _places_of_picture(inner)
+            for other in places[place]
+            if other != path
+        ]
+        content = examine(path) if owners else None
+        if content is not None and content.two_level:
+            pairs.add(path, content, owners)
+    for path in pairs.masks:
+        pairs.of.pop(path, None)
+
+
+def _by_place(
+    pictures: Iterable[Path], root: Path
+) -> defaultdict[Path, list[Path]]:
+    """Return files by their relative path without suffix, also without each one of its folders."""
+    places: defaultdict[Path, list[Path]] = defaultdict(list)
+    for path in pictures:
+        inner = path.relative_to(root).with_suffix("")
+        places[inner].append(path)
+        for count in range(len(inner.parts) - 1):
+            # "*" stands for any folder in this place.
+            parts = [*inner.parts[:count], "*", *inner.parts[count + 1 :]]
+            places[Path(*parts)].append(path)
+    return places
+
+
+def _places_of_picture(inner: Path) -> list[Path]:
+    """Return where the picture of a mask may lie, by the mask's name and folder; none for other names."""
+    stems = [inner.stem]
+    for suffix in MASK_SUFFIXES:
+        if inner.stem.lower().endswith(suffix):
+            stems.insert(0, inner.stem[: -len(suffix)])
+    found = [inner.parent / stem for stem in stems[:-1] if stem]
+    folders = inner.parent.parts
+    for count, folder in enumerate(folders):
+        if folder.lower() in MASK_FOLDERS:
+            before, after = folders[:count], folders[count + 1 :]
+            for stem in stems:
+                found.append(Path(*before, "*", *after, stem))
+                found.append(Path(*before, *after, stem))
+    return found
+
+
+def _grouped_by_stem(pictures: Iterable[Path]) -> list[list[Path]]:
+    """Return the groups of several files with one folder and stem."""
+    groups: defaultdict[Path, list[Path]] = defaultdict(list)
+    for path in pictures:
+        groups[path.with_suffix("")].append(path)
+    return [sorted(group) for group in groups.values() if len(group) > 1]
+
+
+def _candidates(groups: Sequence[list[Path]]) -> list[list[Path]]:
+    """Leave out the groups of folders in which a sample of the groups has no mask."""
+    folders: defaultdict[Path, list[list[Path]]] = defaultdict(list)
+    for group in groups:
+        folders[group[0].parent].append(group)
+    found: list[list[Path]] = []
+    for inside in folders.values():
+        step = max(1, len(inside) // _SAMPLE)
+        if any(_two_level(group) for group in inside[::step]):
+            found += inside
+    return found
+
+
+def _pair_by_content(group: Sequence[Path], pairs: Pairs) -> None:
+    """Add the masks of a group if exactly one of its files is no mask."""
+    masks = _two_level(group)
+    pictures = [path for path in group if path not in masks]
+    if len(pictures) == 1:
+        for mask, content in masks.items():
+            pairs.add(mask, content, pictures)
+
+
+def _two_level(group: Sequence[Path]) -> dict[Path, MaskContent]:
+    """Return the files that have the content of a mask."""
+    contents = {path: examine(path) for path in group}
+    return {
+        path: found
+        for path, found in contents.items()
+        if found is not None and found.two_level
+    }
+
+
+def _has_few_levels(frame: Frame) -> bool:
+    """Whether a frame has at most 8 colours, or is grey with nearly all pixels close to one of two levels."""
+    if Image.fromarray(frame).getcolors(_MOST_COLOURS) is not None:
+        return True
+    if not _is_grey(frame):
+        return False
+    levels = frame[..., 0]
+    low, high = int(levels.min()), int(levels.max())
+    near = (levels <= low + _NEAR) | (levels >= high - _NEAR)
+    return high - low >= _LEAST_SPREAD and bool(near.mean() >= _LEAST_SHARE)
+
+
+def _is_grey(frame: Frame) -> bool:
+    return bool((frame == frame[..., :1]).all())
