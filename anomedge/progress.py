@@ -52,6 +52,7 @@ def waiting(description: str) -> Iterator[Callable[[str], None]]:
     if not sys.stderr.isatty():
         lines = _Lines(description)
         yield lines.say
+        # After an error this is not reached: failed work is not done.
         lines.finish()
         return
     from rich.console import Console
