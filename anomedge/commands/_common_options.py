@@ -69,7 +69,7 @@ Device = Annotated[str | None, Option(help=_device_help())]
 Images = Annotated[
     list[Path] | None,
     Option(
-        help="Pictures to prove on. Without --model, runtimes are compared with one another."
+        help="Folders or lists of pictures to prove on. Without --model, runtimes are compared with one another."
     ),
 ]
 NormalLabel = Annotated[

@@ -109,12 +109,13 @@ def _labelled(
     folder: Path, normal: str | None
 ) -> tuple[list[Picture], list[Picture]]:
     """Read the normal and the anomalous pictures of a labelled folder; require at least one of each."""
-    pictures = read_data_set(folder, normal).evaluated()
+    pictures = read_data_set(folder, normal).labelled()
     good = [picture for picture in pictures if picture.anomalous is False]
     bad = [picture for picture in pictures if picture.anomalous]
     if not good or not bad:
         raise InputError(
-            f"{folder}: got {len(good)} normal, {len(bad)} anomalous; expected `good` and others"
+            f"{folder}: got {len(good)} normal, {len(bad)} anomalous; expected `good` and others: "
+            f"name the label of the normal ones with --normal-label"
         )
     return good, bad
 

@@ -173,6 +173,18 @@ def test_pairs_of_colour_pictures_are_pictures(tmp_path):
     assert len(read_normal(tmp_path)) == 11
 
 
+def test_folders_of_masks_hold_no_pictures(tmp_path):
+    photo(tmp_path / "images/ng/a.jpg")
+    mask(tmp_path / "masks/ng/a.png")
+    mask(tmp_path / "masks/ng/of_no_picture.png")
+    photo(tmp_path / "masks/photo.png")
+    pictures = read_folder(tmp_path)
+    assert [(p.name, p.anomalous) for p in pictures] == [
+        ("images/ng/a.jpg", True),
+        ("masks/photo.png", None),
+    ]
+
+
 def test_masks_are_told_by_their_levels(tmp_path):
     photo(tmp_path / "a.png")
     grey = np.full((96, 128), 250, np.uint8)
@@ -202,8 +214,8 @@ def test_known_names_of_normal_pictures(tmp_path):
         InputError, match="'x'; expected one of def_front, ok_front"
     ):
         read_folder(tmp_path / "b", "x")
-    with pytest.raises(InputError, match="its folders; it has none"):
-        read_folder(tmp_path / "b" / "ok_front", "x")
+    # A folder without subfolders may stand beside one with labels.
+    assert len(read_normal(tmp_path / "b" / "ok_front", "ok_front")) == 4
 
 
 @pytest.mark.parametrize("names", [("good", "ok"), ("ok", "normal")])

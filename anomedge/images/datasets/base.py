@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -96,6 +97,16 @@ class DataSet:
         """Return the pictures of the split `test`; all pictures without such a split."""
         return [sample.picture for sample in self._of("test")]
 
+    def labelled(self) -> list[Picture]:
+        """Return the pictures of `evaluated`, either all labelled or none.
+
+        Raises:
+            InputError: some pictures are labelled and others not.
+        """
+        pictures = self.evaluated()
+        _refuse_unknown(self.path, pictures)
+        return pictures
+
     def normal(self, split: Split) -> Selection:
         """Return the normal pictures of a split, or of the whole data set without that split.
 
@@ -105,7 +116,7 @@ class DataSet:
             InputError: some pictures are labelled and others not, or no picture is normal.
         """
         chosen = self._of(split)
-        self._refuse_unknown(chosen)
+        _refuse_unknown(self.path, [s.picture for s in chosen])
         left_out: Counter[str] = Counter()
         if len(self.samples) > len(chosen):
             left_out["of another split"] = len(self.samples) - len(chosen)
@@ -129,14 +140,16 @@ class DataSet:
         found = [sample for sample in self.samples if sample.split == split]
         return found or self.samples
 
-    def _refuse_unknown(self, samples: list[Sample]) -> None:
-        unknown = [s.picture for s in samples if s.picture.anomalous is None]
-        if unknown and len(unknown) < len(samples):
-            raise InputError(
-                f"{self.path}: got {len(samples) - len(unknown)} labelled pictures and {len(unknown)} without a label, "
-                f"{unknown[0].name} first; expected a label of each: keep normal pictures in a folder `good`, or give a "
-                f"list (CSV) with a column `label`"
-            )
+
+def _refuse_unknown(path: Path, pictures: Sequence[Picture]) -> None:
+    """Refuse pictures of which some are labelled and others not."""
+    unknown = [picture for picture in pictures if picture.anomalous is None]
+    if unknown and len(unknown) < len(pictures):
+        raise InputError(
+            f"{path}: got {len(pictures) - len(unknown)} labelled pictures and {len(unknown)} without a label, "
+            f"{unknown[0].name} first; expected a label of each: keep normal pictures in a folder `good`, or give a "
+            f"list (CSV) with a column `label`"
+        )
 
 
 class DataSetLayout(abc.ABC):

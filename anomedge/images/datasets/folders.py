@@ -42,9 +42,12 @@ class LabelFolders(DataSetLayout):
     def matches(cls, source: Source) -> bool:
         """Return whether one of the folders has a name of normal pictures.
 
-        Folders below others must have known names only, or be named by the user.
+        Folders below others must have known names only, or be named by the user. A name that the user gives is ignored for
+        a folder without subfolders, so that it may be given beside plain folders.
         """
         places = _places(source)
+        if all(place.label is None for place in places):
+            return False
         normal = _normal(source, places)
         if normal is None or source.normal is not None:
             return normal is not None
@@ -113,12 +116,11 @@ def split_of(inner: PurePath) -> Split | None:
 def _places(source: Source) -> list[_Place]:
     """Return the place of each picture, below the folders that hold all pictures."""
     found = [path.relative_to(source.path) for path in source.pictures]
-    known = NORMAL | ANOMALOUS | SPLITS.keys() | {"0", "1"}
+    given = canonical(source.normal or "")
+    known = NORMAL | ANOMALOUS | SPLITS.keys() | {"0", "1", given}
     shared = _shared_folders(found)
     count = 0
     while count < len(shared) and canonical(shared[count]) not in known:
-        if shared[count] == source.normal:
-            break
         count += 1
     inner = [PurePath(*path.parts[count:]) for path in found]
     splits = [split_of(path) for path in inner]

@@ -87,7 +87,7 @@ def normal_label_among(
         ]
         if len(chosen) != 1:
             raise InputError(
-                f"{place}: got the normal label {given!r}; expected one of {_shown(found) or 'the names of its folders; it has none'}"
+                f"{place}: got the normal label {given!r}; expected one of {_shown(found)}"
             )
         return chosen[0]
     if set(forms.values()) == _DIGITS and len(found) == len(_DIGITS):
