@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from anomedge.images import (
     read_data_set,
     select_normal,
 )
+from anomedge.images.datasets.base import ANOMALOUS, OTHER_SPLIT
 from anomedge.names import indented
 from anomedge.pipelines.decision import ThresholdSample
 from anomedge.progress import track
@@ -71,13 +72,17 @@ def split_pictures(
             f"got a false-alarm rate of {rate}; expected one between 0 and 1, such as 0.01"
         )
     fitted, left_out = select_normal(folder, normal)
-    counts = Counter(left_out)
     if labelled is not None:
         good, bad = _labelled(labelled, normal)
         sample = ThresholdSample(good, bad, "labelled pictures", rate)
+        if labelled == folder:
+            left_out = _without_used(left_out, len(good) + len(bad), {})
     elif held_back is not None:
-        held, left_out = select_normal(held_back, normal, "test")
-        counts.update(left_out)
+        held, more = select_normal(held_back, normal, "test")
+        if held_back == folder:
+            left_out = _without_used(left_out, len(held), more)
+        else:
+            left_out = dict(Counter(left_out) + Counter(more))
         sample = ThresholdSample(held, [], "pictures given for it", rate)
     else:
         fitted, held = _random_split(fitted, holdout, seed)
@@ -86,7 +91,24 @@ def split_pictures(
     _check_counts(folder, fitted, sample)
     _refuse_unreadable([*fitted, *sample.normal, *sample.anomalous])
     _refuse_overlap(fitted, sample)
-    return Split(fitted, sample, dict(counts))
+    return Split(fitted, sample, left_out)
+
+
+def _without_used(
+    left_out: Mapping[str, int], used: int, more: Mapping[str, int]
+) -> dict[str, int]:
+    """Return what is left out of a data set of which another split places the threshold.
+
+    Args:
+        left_out: files left out of the fit, by reason.
+        used: pictures of the other split that place the threshold.
+        more: files left out of the other split, by reason.
+    """
+    anomalous = more.get(ANOMALOUS, 0)
+    counts = Counter(left_out)
+    counts[ANOMALOUS] += anomalous
+    counts[OTHER_SPLIT] -= used + anomalous
+    return dict(+counts)
 
 
 def _random_split(

@@ -77,10 +77,12 @@ def test_the_label_of_normal_pictures_may_be_given(tmp_path, model, capfd):
 def test_labelled_data_sets_place_the_threshold(tmp_path, model, capfd):
     path = listed(tmp_path / "set")
     assert fit(path, model, "--labelled", path) == 0
-    assert (
-        capfd.readouterr()
-        .out.splitlines()[-1]
-        .startswith("pictures: 4 fitted, 4 labelled; left out: ")
+    assert capfd.readouterr().out.splitlines()[-1] == (
+        "pictures: 4 fitted, 4 labelled; left out: 2 masks"
+    )
+    assert fit(path, model, "--held-back", path, "--force") == 0
+    assert capfd.readouterr().out.splitlines()[-1] == (
+        "pictures: 4 fitted, 2 held back; left out: 2 masks, 2 anomalous"
     )
     # Without splits, the same pictures would be fitted to and labelled.
     kolektor(tmp_path / "kos")

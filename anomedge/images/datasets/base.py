@@ -16,6 +16,9 @@ from anomedge.images.masks import Pairs, find_pairs
 from anomedge.images.picture import Picture
 
 __all__ = [
+    "ANOMALOUS",
+    "MASKS",
+    "OTHER_SPLIT",
     "DataSet",
     "DataSetLayout",
     "Sample",
@@ -25,6 +28,9 @@ __all__ = [
 ]
 
 Split = Literal["train", "test", "validation"]
+
+ANOMALOUS, OTHER_SPLIT, MASKS = "anomalous", "of another split", "masks"
+"""Reasons to leave files out."""
 
 
 @dataclass(frozen=True)
@@ -119,15 +125,15 @@ class DataSet:
         _refuse_unknown(self.path, [s.picture for s in chosen])
         left_out: Counter[str] = Counter()
         if len(self.samples) > len(chosen):
-            left_out["of another split"] = len(self.samples) - len(chosen)
+            left_out[OTHER_SPLIT] = len(self.samples) - len(chosen)
         pictures = []
         for picture, _ in chosen:
             if picture.anomalous:
-                left_out["anomalous"] += 1
+                left_out[ANOMALOUS] += 1
             else:
                 pictures.append(picture)
         if self.masks:
-            left_out["masks"] = len(self.masks)
+            left_out[MASKS] = len(self.masks)
         if not pictures:
             raise InputError(
                 f"{self.path}: got {len(chosen)} anomalous pictures and no normal one; expected normal pictures: "
