@@ -90,6 +90,10 @@ def test_a_json_list_may_be_named(folder):
         (",good", "line 3: got no path"),
         ("a.png,good", "a.png is listed in line 2 as well"),
         ("./a.png,good", "a.png is listed in line 2 as well"),
+        ("copy.png,good", "copy.png is listed in line 2 as well"),
+        ("loop/a.png,good", "line 3: loop/a.png does not exist"),
+        ("link/../b.png,", "line 3: got no label"),
+        ("\\\\server\\a.png,good", "outside of"),
         ("b.png,", "line 3: got no label"),
         ("b.png,nromal", "got the label 'nromal'; expected normal"),
         ("b.png", "line 3: got 1 cells; expected 2"),
@@ -101,6 +105,8 @@ def test_rows_that_cannot_be_used_are_named(folder, rows, message):
     (folder / "link").symlink_to(folder.parent)
     (folder / "folder.png").mkdir()
     (folder / "pipe").touch()
+    (folder / "copy.png").symlink_to(folder / "a.png")
+    (folder / "loop").symlink_to(folder / "loop")
     assert message in refused(folder, f"path,label\na.png,good\n{rows}\n")
 
 

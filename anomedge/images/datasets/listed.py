@@ -123,7 +123,7 @@ class ListReader:
         """
         if "\0" in text:
             raise ValueError("got a path with a zero byte")
-        path = self.root / text.replace("\\", "/")
+        path = Path(os.path.normpath(self.root / text.replace("\\", "/")))
         shown = printable(text[:200])
         if not Path(text).is_absolute() and not self._is_within(path):
             raise ValueError(
@@ -135,29 +135,31 @@ class ListReader:
             )
         if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises where a parent may not be entered
             raise ValueError(f"{shown} does not exist, or is no plain file")
-        return Path(os.path.normpath(path))
+        return path
 
     def _is_within(self, path: Path) -> bool:
         """Whether the folder of a path is the root or lies below it, with links to folders resolved."""
         for folder in (path.parent, self.root):
             if folder not in self._resolved:
-                self._resolved[folder] = folder.resolve()
+                # Path.resolve raises at a loop of links.
+                self._resolved[folder] = Path(os.path.realpath(folder))
         root = self._resolved[self.root]
         return self._resolved[path.parent].is_relative_to(root)
 
     def _note_missing(self, paths: Sequence[Path | None]) -> None:
         """Note rows without a path, and paths that are repeated."""
         column = column_of(self.path, self.rows, _PATHS)
-        first: dict[Path, str] = {}
+        first: dict[str, str] = {}
         for row, path in zip(self.rows, paths, strict=True):
             if not row.cells.get(column or ""):
                 self._faults.append(f"{row.place}: got no path")
-            elif path is not None and path in first:
+            if path is None:
+                continue
+            earlier = first.setdefault(os.path.realpath(path), row.place)
+            if earlier != row.place:
                 self._faults.append(
-                    f"{row.place}: {path} is listed in {first[path]} as well"
+                    f"{row.place}: {path} is listed in {earlier} as well"
                 )
-            elif path is not None:
-                first[path] = row.place
 
     def _labels(self) -> list[tuple[bool, str] | None]:
         """Return whether each picture is anomalous, with its kind of defect; None without a column of labels."""
