@@ -18,11 +18,13 @@ from anomedge.errors import InputError, RuntimeFailure
 from anomedge.images import Frame, read_picture
 from anomedge.images.checks import wrong_size
 from anomedge.images.frames import as_frame
+from anomedge.outside_resize import OutsideResize, stated_size
 from anomedge.threshold import Decision
 
 __all__ = ["Inspector", "Result"]
 
 Given = Frame | Path | str | Image.Image
+Inputs = Frame | npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Result:
         anomaly_map: float32 (H, W), raw; covers the part of the frame that the
             detector uses.
         mask: bool (H, W), true where the map is above the pixel threshold.
-        milliseconds: time of the runtime's call, divided by the batch size.
+        milliseconds: time of the runtime's call, divided by the batch size;
+            reading and resizing a picture before it are not counted.
     """
 
     score: float
@@ -58,6 +61,8 @@ class Inspector:
         self.bundle = bundle
         self.session = session
         self._changes = Changes(bundle)
+        framing = bundle.manifest.framing
+        self._resize = framing if isinstance(framing, OutsideResize) else None
 
     @classmethod
     def open(
@@ -86,10 +91,14 @@ class Inspector:
         A frame is an RGB array (H, W, 3), a grey array (H, W), a Pillow image or the path of a picture. A sequence of
         frames, or an array (B, H, W, 3), gives a list.
 
+        A bundle exported with `--frame any` takes frames of any sizes, also in one sequence.
+
         Raises:
             InputError: a frame that is not uint8 or not of the bundle's size, or a picture that cannot be read.
         """
         if isinstance(frames, np.ndarray) and frames.ndim == 4:
+            if self._resize is not None:
+                return self.predict_batch(list(frames))
             return self._inspect(frames)
         if isinstance(frames, Iterator):
             raise InputError(
@@ -117,6 +126,9 @@ class Inspector:
             else as_frame(frame)
             for frame in frames
         ]
+        if self._resize is not None:
+            resized = [self._resize.apply(frame) for frame in loaded]
+            return self._inspect(np.stack(resized))
         if len({frame.shape for frame in loaded}) > 1:
             raise InputError(
                 f"got frames of {sorted({f.shape for f in loaded})}; expected one size, the bundle's"
@@ -142,14 +154,14 @@ class Inspector:
         self.close()
 
     def read(self, path: Path | str) -> Frame:
-        """Read a picture of the bundle's frame size, uint8 (H, W, 3); errors as in `predict`."""
-        expected = self.bundle.manifest.input.frame
+        """Read a picture of the bundle's frame size, or of any, as uint8 (H, W, 3); errors as in `predict`."""
+        expected = stated_size(self.bundle.manifest.framing)
         frame = read_picture(Path(path), size=expected)
-        if frame.shape[:2] != expected:
+        if expected is not None and frame.shape[:2] != expected:
             raise wrong_size(path, frame.shape[:2], expected)
         return frame
 
-    def _run(self, frames: Frame) -> runtimes.Tensors:
+    def _run(self, frames: Inputs) -> runtimes.Tensors:
         """Run a batch of any size, in parts if graph or engine take fewer frames.
 
         The last part of a fixed batch is padded with its last frame.
@@ -172,7 +184,7 @@ class Inspector:
             outputs[name] = whole[: len(frames)]
         return outputs
 
-    def _inspect(self, frames: Frame) -> list[Result]:
+    def _inspect(self, frames: Inputs) -> list[Result]:
         start = time.perf_counter()
         outputs = self._run(frames)
         milliseconds = (time.perf_counter() - start) * 1000 / len(frames)

@@ -40,6 +40,7 @@ from anomedge.files import (
     sha256_of_bytes,
     validated,
 )
+from anomedge.outside_resize import Framing, OutsideResize
 from anomedge.resample import Geometry
 from anomedge.threshold import Decision
 
@@ -114,6 +115,10 @@ class Manifest(Frozen):
             (1, *self.geometry.image),
         }:
             raise ValueError("expected an anomaly_map of the image's size")
+        if self.input.resize and self.input.frame != self.geometry.image:
+            raise ValueError(
+                "expected frames of the image's size with an outside resize"
+            )
         if unknown := sorted(self.variants.keys() - self.tolerances.keys()):
             raise ValueError(f"expected tolerances of precision {unknown[0]}")
         return self
@@ -122,6 +127,13 @@ class Manifest(Frozen):
     def geometry(self) -> Geometry:
         """Resize and crop from a frame to the image."""
         return Geometry(self.image.size, self.image.crop)
+
+    @property
+    def framing(self) -> Framing:
+        """How a picture becomes the input of the graphs."""
+        if self.input.resize is None:
+            return self.input.frame
+        return OutsideResize(self.geometry)
 
 
 def read_manifest(root: Path) -> Manifest:

@@ -50,6 +50,8 @@ def contract(bundle: Bundle) -> Table:
         ", ".join(str(layer) for layer in manifest.config.get("layers", ())),
     )
     table.add_row("digest", manifest.digest)
+    if given.resize is not None:
+        frame += ", resized outside the graph from pictures of any size"
     table.add_row("input", frame)
     table.add_row(
         "image",

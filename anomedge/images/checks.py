@@ -75,7 +75,8 @@ def wrong_size(path: Path | str, got: Size, expected: Size) -> InputError:
     """Return the error for a picture whose size differs from the bundle's frame."""
     given, wanted = "x".join(map(str, got)), "x".join(map(str, expected))
     return InputError(
-        f"{path}: got {given}; expected {wanted}, the bundle's frame: export with --frame {given}"
+        f"{path}: got {given}; expected {wanted}, the bundle's frame: export with --frame {given}, or --frame any for "
+        f"pictures of several sizes"
     )
 
 

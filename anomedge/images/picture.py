@@ -6,12 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import overload
 
 import numpy as np
+import numpy.typing as npt
 
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_bytes, sha256_of_file
 from anomedge.images.reading import Frame, Mask, read_picture, stretch
+from anomedge.outside_resize import Framing, OutsideResize
 
 __all__ = ["Picture"]
 
@@ -30,8 +33,21 @@ class Picture:
     mask_path: Path | None = None
     read: Callable[[], bytes] | None = None
 
-    def frame(self, size: tuple[int, int] | None = None) -> Frame:
-        """Return the frame (H, W, 3), stretched to `size` if given."""
+    @overload
+    def frame(self, size: tuple[int, int] | None = None) -> Frame: ...
+
+    @overload
+    def frame(
+        self, size: Framing | None
+    ) -> Frame | npt.NDArray[np.float32]: ...
+
+    def frame(
+        self, size: Framing | None = None
+    ) -> Frame | npt.NDArray[np.float32]:
+        """Return the frame (H, W, 3): uint8, in its own size or stretched to `size`.
+
+        With an outside resize as `size`, return the input of its graph, float32.
+        """
         frame = self.pixels
         if frame is None and self.path is not None:
             frame = read_picture(
@@ -41,6 +57,8 @@ class Picture:
             raise InputError(
                 f"{self.name}: got neither pixels nor a path; expected one of them"
             )
+        if isinstance(size, OutsideResize):
+            return size.apply(frame)
         return stretch(frame, size or frame.shape[:2])
 
     def mask(self) -> Mask | None:

@@ -85,7 +85,7 @@ def notes_on(bundle: Bundle, plan: Plan) -> Iterator[str]:
     ]:
         yield f"not run: {', '.join(not_run)}"
     frame, image = manifest.input.frame, manifest.image.size
-    if any(
+    if manifest.input.resize is None and any(
         2 * pixels < wanted for pixels, wanted in zip(frame, image, strict=True)
     ):
         yield f"a frame of {frame[0]}x{frame[1]} is less than half the detector's image of {image[0]}x{image[1]}"

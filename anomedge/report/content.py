@@ -145,7 +145,7 @@ def _outputs(
             outputs[name] = collect(
                 session,
                 reference.pictures,
-                bundle.manifest.input.frame,
+                bundle.manifest.framing,
                 plan.batches[0],
             )
     return outputs
