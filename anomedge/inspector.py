@@ -57,12 +57,15 @@ class Inspector:
             print(inspector.predict("frame.png").label)
     """
 
+    _resize: OutsideResize | None = None
+
     def __init__(self, bundle: Bundle, session: runtimes.Session) -> None:
         self.bundle = bundle
         self.session = session
         self._changes = Changes(bundle)
         framing = bundle.manifest.framing
-        self._resize = framing if isinstance(framing, OutsideResize) else None
+        if isinstance(framing, OutsideResize):
+            self._resize = framing
 
     @classmethod
     def open(

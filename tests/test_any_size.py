@@ -1,6 +1,7 @@
 """A bundle exported with `--frame any`: pictures of several sizes through export, proof and inspection."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -13,11 +14,19 @@ from anomedge.bundle import Bundle
 from anomedge.bundle.contracts import InputContract
 from anomedge.errors import InputError
 from anomedge.export.bundling import ExportOptions, export
-from anomedge.images import list_pictures, read_picture
+from anomedge.export.checks import warn_of_sizes
+from anomedge.images import list_pictures, read_folder, read_picture
 from anomedge.parity.certificate import TOLERANCES
+from anomedge.parity.pictures import synthetic
+from anomedge.pipelines.fitting import (
+    SmallSampleWarning,
+    VaryingSizesWarning,
+    fit,
+)
 from anomedge.pipelines.preprocessing import to_images
 from anomedge.verification import certify, plan_of
-from tests.conftest import RUNTIMES, build_once
+from tests.conftest import RUNTIMES, build_once, tiny_options
+from tests.documentation import ROOT, blocks
 
 SIZES = [(96, 128), (160, 140), (61, 200), (70, 72)]
 
@@ -139,6 +148,26 @@ def test_another_resize_fails_the_proof(any_bundle, model_paths, monkeypatch):
     assert "preprocessed" in failures
 
 
+def test_the_documented_resize_gives_the_score_of_the_inspector(
+    any_bundle, folder
+):
+    page = ROOT / "docs" / "integrate.md"
+    (text,) = (b.text for b in blocks(page) if "def resize" in b.text)
+    namespace = {}
+    exec(text, namespace)  # noqa: S102
+    manifest = any_bundle.manifest
+    size, crop = manifest.image.size, manifest.image.crop
+    with Inspector.open(any_bundle, runtime="onnxruntime") as inspector:
+        for path in list_pictures(folder):
+            picture = read_picture(path)
+            frame = namespace["resize"](picture, size, crop)
+            assert frame.dtype == np.float32
+            (score,) = inspector.session.run({"frames": frame[None]})["score"]
+            expected = inspector.predict(path).score
+            error = abs(float(score) - expected) / manifest.decision.scale
+            assert error <= TOLERANCES["fp32"].score
+
+
 def test_uint8_and_other_sizes_are_refused_by_the_session(any_bundle):
     with runtimes.open(any_bundle) as session:
         for frames in (np.zeros((1, 64, 72, 3), np.uint8), np.zeros((1, 72, 80, 3), np.float32)):  # fmt: skip
@@ -167,6 +196,32 @@ def test_a_contract_that_contradicts_itself_is_refused(wrong):
         InputContract(height=8, width=8, **wrong)
 
 
+def test_a_fit_says_that_sizes_vary(folder, pictures):
+    options = tiny_options(pictures, held_back=folder / "good")
+    with (
+        warnings.catch_warnings(),
+        pytest.warns(VaryingSizesWarning, match="4 sizes, 70x72 to 160x140.*width/height from 0.88 to 3.28.*--frame any"),
+    ):  # fmt: skip
+        warnings.simplefilter("ignore", SmallSampleWarning)
+        fit("padim", pictures / "train", options)
+
+
+def test_an_export_of_fixed_frames_advises_any(folder):
+    options = ExportOptions(frame=(96, 128))
+    with pytest.warns(UserWarning, match="4 sizes.*--frame any"):
+        warn_of_sizes(read_folder(folder), options)
+    warn_of_sizes(read_folder(folder), ExportOptions(frame="any"))
+    warn_of_sizes(synthetic((8, 8)), options)
+
+
+def test_a_fixed_bundle_names_the_way_out(bundle, folder):
+    with (
+        Inspector.open(bundle) as inspector,
+        pytest.raises(InputError, match="or --frame any for"),
+    ):
+        inspector.read(list_pictures(folder)[1])
+
+
 def test_anomalibs_layout_is_refused_before_the_export(model_paths, tmp_path):
     options = ExportOptions(frame="any", layout="anomalib")
     with pytest.raises(InputError, match="expected --frame HxW"):
@@ -174,6 +229,7 @@ def test_anomalibs_layout_is_refused_before_the_export(model_paths, tmp_path):
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.slow
 def test_a_fixed_batch_is_filled_up(model_paths, folder, tmp_path):
     options = ExportOptions(frame="any", batch=2, golden=[folder], runtimes=["onnxruntime"], batches=[2], precisions=("fp32", "fp16"))  # fmt: skip
     export(model_paths["padim"], tmp_path / "two", options)

@@ -29,6 +29,7 @@ from anomedge.export.checks import (
     check_precisions,
     check_replaced,
     check_shape,
+    warn_of_sizes,
 )
 from anomedge.export.graphs import (
     assert_shared_operators,
@@ -132,6 +133,7 @@ def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
     framing = options.framing(model.geometry)
     check_batch(options, framing)
     pictures = pictures_of(options.golden, framing)
+    warn_of_sizes(pictures, options)
     with atomic_directory(target, force=options.force) as root:
         half, ranges = _on_half_backbone(model, pictures, options)
         for precision, graph, names_of_stages in _graphs(model, half, options):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ import onnx.defs
 from anomedge.bundle import LOCAL, MANIFEST
 from anomedge.bundle.contracts import MOST_BATCH_BYTES, batch_bytes
 from anomedge.errors import InputError, OutputError
+from anomedge.images import Picture
+from anomedge.images.sizes import sizes_of
 from anomedge.layouts import LAYOUTS
 from anomedge.outside_resize import Framing, OutsideResize
 from anomedge.precisions import written
@@ -26,6 +29,7 @@ __all__ = [
     "check_precisions",
     "check_replaced",
     "check_shape",
+    "warn_of_sizes",
 ]
 
 
@@ -78,6 +82,20 @@ def check_batch(options: ExportOptions, framing: Framing) -> None:
         raise InputError(
             f"got batch {options.batch} of frames of {frame}; expected at most {MOST_BATCH_BYTES >> 30} GiB of "
             "pixels: give a smaller batch or frame"
+        )
+
+
+def warn_of_sizes(pictures: Sequence[Picture], options: ExportOptions) -> None:
+    """Warn if the golden pictures have several sizes, of which the bundle would take one."""
+    if options.frame == "any":
+        return
+    sizes = sizes_of(pictures)
+    if sizes.vary:
+        height, width = options.frame
+        warnings.warn(
+            f"got golden pictures of {sizes}; the bundle will take frames of {height}x{width} alone: export with "
+            f"--frame any to inspect pictures of any size",
+            stacklevel=3,
         )
 
 

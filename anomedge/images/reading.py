@@ -27,6 +27,7 @@ from anomedge.images.checks import (
 
 __all__ = [
     "EIGHT_BIT_MODES",
+    "FORMATS",
     "SUFFIXES",
     "Frame",
     "Mask",
@@ -41,7 +42,7 @@ SUFFIXES = frozenset(
     {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 )
 # The only readers that Pillow may use, whatever the suffix: its EPS reader starts another program.
-_FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
+FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
 _MOST_FRAMES = 100
 """Largest number of frames counted in one file; a TIFF may list any number, and counting takes 1 ms per frame."""
 EIGHT_BIT_MODES = frozenset(
@@ -82,7 +83,7 @@ def read_picture(
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with _opened(path, content) as file:
                 refuse_many_scans(file, path)
-                with Image.open(file, formats=_FORMATS) as image:
+                with Image.open(file, formats=FORMATS) as image:
                     if size is not None:
                         check_stated_size(image, path, size)
                     return _rgb(image, path, file)

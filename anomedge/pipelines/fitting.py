@@ -12,6 +12,7 @@ import torch
 
 from anomedge import pipelines
 from anomedge.images import Picture
+from anomedge.images.sizes import sizes_of
 from anomedge.pipelines.base import Options, Pipeline
 from anomedge.pipelines.data import (
     FitData,
@@ -35,10 +36,15 @@ __all__ = [
     "FitOptions",
     "FlatFeaturesWarning",
     "SmallSampleWarning",
+    "VaryingSizesWarning",
     "fit",
 ]
 
 _PICTURES_ROUNDED = 2
+
+
+class VaryingSizesWarning(UserWarning):
+    """The pictures have several sizes; a bundle takes one, unless it is exported with `--frame any`."""
 
 
 class FlatFeaturesWarning(UserWarning):
@@ -90,6 +96,7 @@ def fit(detector: str, folder: Path, options: FitOptions) -> Model:
         rate=options.rate,
         seed=options.seed,
     )
+    _warn_if_sizes_vary([*fitted, *sample.normal, *sample.anomalous], options)
     data = _data(detector, fitted, sample, options)
     pipeline = kind.fit(data, own).eval()
     decision = place_threshold(
@@ -123,6 +130,24 @@ def _data(
         size=options.geometry.image,
         seed=options.seed,
         labelled=labelled if sample.anomalous else (),
+    )
+
+
+def _warn_if_sizes_vary(
+    pictures: Sequence[Picture], options: FitOptions
+) -> None:
+    sizes = sizes_of(pictures)
+    if not sizes.vary:
+        return
+    height, width = options.geometry.size
+    distorted = ""
+    if sizes.distortion:
+        distorted = f" ({sizes.distortion}, so stretching changes shapes)"
+    warnings.warn(
+        f"got pictures of {sizes}; all are stretched to {height}x{width}{distorted}: export with --frame any, or the bundle "
+        f"takes one size",
+        VaryingSizesWarning,
+        stacklevel=3,
     )
 
 
