@@ -18,6 +18,7 @@ from anomedge.errors import InputError, RuntimeFailure
 from anomedge.images import Frame, read_picture
 from anomedge.images.checks import wrong_size
 from anomedge.images.frames import as_frame
+from anomedge.levels import Levels
 from anomedge.outside_resize import OutsideResize, stated_size
 from anomedge.threshold import Decision
 
@@ -58,12 +59,13 @@ class Inspector:
     """
 
     _resize: OutsideResize | None = None
+    _levels: Levels | None = None
 
     def __init__(self, bundle: Bundle, session: runtimes.Session) -> None:
         self.bundle = bundle
         self.session = session
         self._changes = Changes(bundle)
-        framing = bundle.manifest.framing
+        framing, self._levels = bundle.manifest.framing, bundle.manifest.levels
         if isinstance(framing, OutsideResize):
             self._resize = framing
 
@@ -94,13 +96,14 @@ class Inspector:
         A frame is an RGB array (H, W, 3), a grey array (H, W), a Pillow image or the path of a picture. A sequence of
         frames, or an array (B, H, W, 3), gives a list.
 
-        A bundle exported with `--frame any` takes frames of any sizes, also in one sequence.
+        A bundle exported with `--frame any` takes frames of any sizes, also in one sequence. With the levels of a model
+        that was fitted with `--levels`, arrays of uint16 are mapped to 8 bits; arrays of uint8 are taken as they are.
 
         Raises:
             InputError: a frame that is not uint8 or not of the bundle's size, or a picture that cannot be read.
         """
         if isinstance(frames, np.ndarray) and frames.ndim == 4:
-            if self._resize is not None:
+            if self._resize is not None or self._levels is not None:
                 return self.predict_batch(list(frames))
             return self._inspect(frames)
         if isinstance(frames, Iterator):
@@ -126,7 +129,7 @@ class Inspector:
         loaded = [
             self.read(frame)
             if isinstance(frame, (str, Path))
-            else as_frame(frame)
+            else as_frame(frame, self._levels)
             for frame in frames
         ]
         if self._resize is not None:
@@ -159,7 +162,7 @@ class Inspector:
     def read(self, path: Path | str) -> Frame:
         """Read a picture of the bundle's frame size, or of any, as uint8 (H, W, 3); errors as in `predict`."""
         expected = stated_size(self.bundle.manifest.framing)
-        frame = read_picture(Path(path), size=expected)
+        frame = read_picture(Path(path), size=expected, levels=self._levels)
         if expected is not None and frame.shape[:2] != expected:
             raise wrong_size(path, frame.shape[:2], expected)
         return frame

@@ -16,7 +16,7 @@ from pathlib import Path
 from anomedge import runtimes
 from anomedge.bundle import Bundle
 from anomedge.errors import BundleError, InputError
-from anomedge.images import read_folders
+from anomedge.images import read_folders, with_levels
 from anomedge.outside_resize import generated_size
 from anomedge.parity import Certificate, Plan, Reference, prove
 from anomedge.parity.golden import read_golden
@@ -96,7 +96,8 @@ def reference_of(
             "got pictures without a model and one runtime; expected --model, or two runtimes to compare"
         )
     first, *others = plan.runtimes
-    pictures = [*read_folders(images), *extremes(generated_size(frame))]
+    given = with_levels(read_folders(images), bundle.manifest.levels)
+    pictures = [*given, *extremes(generated_size(frame))]
     with plan.open(bundle, first) as session:
         outputs = collect(session, pictures, frame, plan.batches[0])
     source = f"{first} (no eager Torch was asked for: runtimes only)"
@@ -161,5 +162,9 @@ def _eager(
         return nothing_compared(loaded)
     frame = manifest.framing
     return reference_from_model(
-        loaded, model, pictures_of(images, frame), frame, bundle=bundle
+        loaded,
+        model,
+        pictures_of(images, frame, loaded.levels),
+        frame,
+        bundle=bundle,
     )

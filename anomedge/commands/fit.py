@@ -23,6 +23,7 @@ from anomedge.commands._arguments import parse_size
 from anomedge.commands._console import SafeConsole
 from anomedge.errors import InputError
 from anomedge.files import canonical_json, check_target
+from anomedge.levels import Levels
 from anomedge.resample import Geometry
 
 if TYPE_CHECKING:
@@ -53,6 +54,14 @@ def fit(
     ] = "256x256",
     crop: Annotated[
         str | None, Option(help="HxW in pixels of the centre crop.")
+    ] = None,
+    levels: Annotated[
+        tuple[int, int] | None,
+        Option(
+            metavar="LOW HIGH",
+            help="For pictures of 9 to 16 bits a channel: the values that become 0 and 255, in the files' units; stored in "
+            "the model and applied everywhere.",
+        ),
     ] = None,
     held_back: Annotated[
         Path | None,
@@ -106,6 +115,7 @@ def fit(
         seed=seed,
         batch=batch,
         detector=own,
+        levels=Levels.checked(*levels) if levels is not None else None,
     )
     fitted = fitting.fit(detector, folder, options)
     model.save(fitted, output, force=force)

@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from anomedge.bundle import Bundle
 from anomedge.commands._common_options import (
     Device,
     Precision,
@@ -138,9 +139,16 @@ def watch(
     decodes them, without EXIF rotation.
     """
     del as_json  # there is no other output
+    opened = Bundle.open(bundle)
     frames = open_source(
         source,
-        SourceOptions(once=once, new=only_new, retries=retries, poll=poll),
+        SourceOptions(
+            once=once,
+            new=only_new,
+            retries=retries,
+            poll=poll,
+            levels=opened.manifest.levels,
+        ),
     )
     _refuse_conflicts(frames, save, on_fail)
     output = EventWriter(sys.stdout)
@@ -148,7 +156,7 @@ def watch(
         queue=queue, limit=limit, give_up=give_up, stretch=stretch
     )
     with Inspector.open(
-        bundle,
+        opened,
         runtime=runtime,
         device=device,
         threads=threads,

@@ -132,7 +132,7 @@ def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
     model = load(path, backbone=options.backbone)
     framing = options.framing(model.geometry)
     check_batch(options, framing)
-    pictures = pictures_of(options.golden, framing)
+    pictures = pictures_of(options.golden, framing, model.levels)
     warn_of_sizes(pictures, options)
     with atomic_directory(target, force=options.force) as root:
         half, ranges = _on_half_backbone(model, pictures, options)
@@ -287,7 +287,11 @@ def _manifest(
             OutputContract(name=name, shape=shapes[name]) for name in OUTPUTS
         ),
         "stages": tuple(stages),
-        "image": {"size": model.geometry.size, "crop": model.geometry.crop},
+        "image": {
+            "size": model.geometry.size,
+            "crop": model.geometry.crop,
+            "levels": model.levels,
+        },
         "decision": model.decision,
         "tolerances": {
             name: tolerance.model_dump()

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from anomedge.bundle import Bundle
 from anomedge.export.eager import EagerSession
-from anomedge.images import Picture, read_folders
+from anomedge.images import Picture, read_folders, with_levels
+from anomedge.levels import Levels
 from anomedge.outside_resize import Framing, generated_size, stated_size
 from anomedge.parity import Reference
 from anomedge.parity.golden import places_with_stages, read_golden
@@ -27,10 +28,12 @@ __all__ = ["nothing_compared", "pictures_of", "reference_from_model"]
 BLENDS = 20
 
 
-def pictures_of(folders: Sequence[Path], framing: Framing) -> list[Picture]:
-    """Return the pictures of the given folders; synthetic ones without folders."""
+def pictures_of(
+    folders: Sequence[Path], framing: Framing, levels: Levels | None = None
+) -> list[Picture]:
+    """Return the pictures of the given folders, read with levels; synthetic ones without folders."""
     if folders:
-        return read_folders(folders)
+        return with_levels(read_folders(folders), levels)
     return synthetic(generated_size(framing))
 
 
@@ -94,6 +97,7 @@ def _original(model: Model, golden: GoldenOutputs | None) -> Original:
         model.geometry,
         model.card.licence,
         golden,
+        model.levels,
     )
 
 

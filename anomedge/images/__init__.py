@@ -2,7 +2,7 @@
 
 from anomedge.images.labelled import read_folder, read_folders, read_normal
 from anomedge.images.listing import Listing, list_pictures, scan_folder
-from anomedge.images.picture import Picture
+from anomedge.images.picture import Picture, with_levels
 from anomedge.images.reading import (
     EIGHT_BIT_MODES,
     SUFFIXES,
@@ -26,4 +26,5 @@ __all__ = [
     "read_picture",
     "scan_folder",
     "stretch",
+    "with_levels",
 ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import overload
@@ -14,16 +14,18 @@ import numpy.typing as npt
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_bytes, sha256_of_file
 from anomedge.images.reading import Frame, Mask, read_picture, stretch
+from anomedge.levels import Levels
 from anomedge.outside_resize import Framing, OutsideResize
 
-__all__ = ["Picture"]
+__all__ = ["Picture", "with_levels"]
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
     """A frame with a name and labels, if known; `anomalous` is None for an unlabelled picture.
 
-    `read`, if given, returns the checked content of the file; the file at `path` is then not opened.
+    `read`, if given, returns the checked content of the file; the file at `path` is then not opened. `levels` are those
+    of a file with more than 8 bits per channel.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Picture:
     anomalous: bool | None = None
     mask_path: Path | None = None
     read: Callable[[], bytes] | None = None
+    levels: Levels | None = None
 
     @overload
     def frame(self, size: tuple[int, int] | None = None) -> Frame: ...
@@ -50,9 +53,8 @@ class Picture:
         """
         frame = self.pixels
         if frame is None and self.path is not None:
-            frame = read_picture(
-                self.path, self.read() if self.read is not None else None
-            )
+            content = self.read() if self.read is not None else None
+            frame = read_picture(self.path, content, levels=self.levels)
         if frame is None:
             raise InputError(
                 f"{self.name}: got neither pixels nor a path; expected one of them"
@@ -75,3 +77,13 @@ class Picture:
         if self.read is not None:
             return sha256_of_bytes(self.read())
         return sha256_of_file(self.path) if self.path is not None else None
+
+
+def with_levels(
+    pictures: Iterable[Picture], levels: Levels | None
+) -> list[Picture]:
+    """Return the pictures, those with a file to be read with these levels."""
+    return [
+        picture if picture.path is None else replace(picture, levels=levels)
+        for picture in pictures
+    ]

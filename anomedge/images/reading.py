@@ -2,7 +2,8 @@
 
 A frame is RGB, uint8 (H, W, 3). EXIF rotation is applied; grey pictures are repeated to three channels, palette
 pictures are looked up, an alpha channel is dropped, and CMYK is converted by Pillow. Refused, because they need a
-choice by the user: more than 8 bits per channel, several frames in one file, and more pixels than Pillow's limit.
+choice by the user: more than 8 bits per channel without levels, several frames in one file, and more pixels than
+Pillow's limit.
 Damaged pixels are refused. Metadata that Pillow cannot parse are ignored; no rotation is then applied.
 """
 
@@ -24,6 +25,8 @@ from anomedge.images.checks import (
     check_stated_size,
     refuse_many_scans,
 )
+from anomedge.images.deep import read_deep, refuse_deep
+from anomedge.levels import Levels
 
 __all__ = [
     "EIGHT_BIT_MODES",
@@ -68,14 +71,17 @@ def read_picture(
     content: bytes | None = None,
     *,
     size: tuple[int, int] | None = None,
+    levels: Levels | None = None,
 ) -> Frame:
     """Read a picture as RGB, uint8 (H, W, 3); `content` replaces reading the file.
 
     With `size`, a file whose header states another height and width, in either orientation, is refused undecoded.
+    With `levels`, the file has 9 to 16 bits per channel, and the levels are mapped to 0..255.
 
     Raises:
         InputError: the file is missing, not a plain file (a pipe, a device), truncated, not a picture, animated, too
-            large, of another size than `size`, a JPEG of more than 200 scans, or has more than 8 bits per channel.
+            large, of another size than `size`, a JPEG of more than 200 scans, or has more than 8 bits per channel
+            without levels, or 8 with levels.
     """
     try:
         with warnings.catch_warnings():
@@ -86,7 +92,7 @@ def read_picture(
                 with Image.open(file, formats=FORMATS) as image:
                     if size is not None:
                         check_stated_size(image, path, size)
-                    return _rgb(image, path, file)
+                    return _rgb(image, path, file, levels)
     except (
         Image.DecompressionBombError,
         Image.DecompressionBombWarning,
@@ -124,15 +130,22 @@ def _opened(path: Path, content: bytes | None) -> Iterator[BinaryIO]:
         yield file
 
 
-def _rgb(image: Image.Image, path: Path, file: BinaryIO) -> Frame:
+def _rgb(
+    image: Image.Image, path: Path, file: BinaryIO, levels: Levels | None
+) -> Frame:
     if (frames := _count_frames(image)) > 1:
         shown = f"{frames}" if frames < _MOST_FRAMES else f"{frames} or more"
         raise InputError(
             f"{path}: got {shown} frames in one file; expected one: save the frame you mean"
         )
     if (depth := bits_per_channel(image, file)) > 8:
+        if levels is not None:
+            return read_deep(image, path, file, depth, levels)
+        raise refuse_deep(image, path, file, depth)
+    if levels is not None:
         raise InputError(
-            f"{path}: got {depth} bits a channel; expected 8 bits a channel: convert it the way you want it"
+            f"{path}: got 8 bits a channel or less; expected 9 to 16, which the model's levels {levels.low} to {levels.high} "
+            f"are for: give pictures as the model was fitted on, or fit without --levels"
         )
     if image.mode not in EIGHT_BIT_MODES:
         raise InputError(

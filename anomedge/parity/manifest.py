@@ -191,10 +191,12 @@ def _decision(bundle: Bundle, expected: Decision) -> CheckResult:
 
 def _geometry(bundle: Bundle, original: Original) -> CheckResult:
     got, wanted = bundle.manifest.geometry, original.geometry
-    return _check(
-        "geometry",
-        "" if got == wanted else f"is {got}; {wanted} in the model file",
-    )
+    if got != wanted:
+        return _check("geometry", f"is {got}; {wanted} in the model file")
+    levels = bundle.manifest.levels
+    same = levels == original.levels
+    wrong = f"has levels {levels}; {original.levels} in the model file"
+    return _check("geometry", "" if same else wrong)
 
 
 def _stages(bundle: Bundle, reference: Reference) -> CheckResult:

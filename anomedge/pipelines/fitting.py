@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from anomedge import pipelines
-from anomedge.images import Picture
+from anomedge.images import Picture, with_levels
 from anomedge.images.sizes import sizes_of
+from anomedge.levels import Levels
 from anomedge.pipelines.base import Options, Pipeline
 from anomedge.pipelines.data import (
     FitData,
@@ -64,6 +65,7 @@ class FitOptions:
         seed: seed of all random choices.
         batch: images per batch.
         detector: the detector's own options, see its `options_class`.
+        levels: levels of pictures with more than 8 bits per channel; None for pictures of 8 bits.
     """
 
     geometry: Geometry
@@ -74,6 +76,7 @@ class FitOptions:
     seed: int = 0
     batch: int = 8
     detector: Mapping[str, Any] = field(default_factory=dict)
+    levels: Levels | None = None
 
 
 def fit(detector: str, folder: Path, options: FitOptions) -> Model:
@@ -96,6 +99,12 @@ def fit(detector: str, folder: Path, options: FitOptions) -> Model:
         rate=options.rate,
         seed=options.seed,
     )
+    fitted = with_levels(fitted, options.levels)
+    sample = replace(
+        sample,
+        normal=with_levels(sample.normal, options.levels),
+        anomalous=with_levels(sample.anomalous, options.levels),
+    )
     _warn_if_sizes_vary([*fitted, *sample.normal, *sample.anomalous], options)
     data = _data(detector, fitted, sample, options)
     pipeline = kind.fit(data, own).eval()
@@ -105,7 +114,9 @@ def fit(detector: str, folder: Path, options: FitOptions) -> Model:
     rounded = fitted[:_PICTURES_ROUNDED]
     _warn_if_flat(pipeline, rounded, options.geometry, decision.scale)
     card = _card(fitted, own, options)
-    return Model(pipeline, options.geometry, decision, card)
+    return Model(
+        pipeline, options.geometry, decision, card, levels=options.levels
+    )
 
 
 def _data(
