@@ -59,8 +59,8 @@ def fit(
         tuple[int, int] | None,
         Option(
             metavar="LOW HIGH",
-            help="For pictures of 9 to 16 bits a channel: the values that become 0 and 255, in the files' units; stored in "
-            "the model and applied everywhere.",
+            help="LOW HIGH, for pictures of 9 to 16 bits a channel: the values that become 0 and 255, in the files' units; "
+            "stored in the model and applied everywhere.",
         ),
     ] = None,
     held_back: Annotated[
