@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -140,16 +141,8 @@ def watch(
     """
     del as_json  # there is no other output
     opened = Bundle.open(bundle)
-    frames = open_source(
-        source,
-        SourceOptions(
-            once=once,
-            new=only_new,
-            retries=retries,
-            poll=poll,
-            levels=opened.manifest.levels,
-        ),
-    )
+    given = SourceOptions(once=once, new=only_new, retries=retries, poll=poll)
+    frames = open_source(source, replace(given, levels=opened.manifest.levels))
     _refuse_conflicts(frames, save, on_fail)
     output = EventWriter(sys.stdout)
     options = StationOptions(
