@@ -13,8 +13,10 @@ from anomedge import Inspector
 from anomedge.bundle import Bundle, write_manifest
 from anomedge.errors import InputError
 from anomedge.export.bundling import ExportOptions, export
+from anomedge.export.proof import pictures_of, reference_from_model
 from anomedge.images import list_pictures, read_picture
 from anomedge.levels import Levels
+from anomedge.parity import prove
 from anomedge.pipelines.fitting import SmallSampleWarning, fit
 from anomedge.pipelines.model import load, save
 from anomedge.station import SourceOptions, open_source
@@ -64,7 +66,10 @@ def model_path(deep, tmp_path_factory):
 def levels_path(model_path, deep, tmp_path_factory):
     def build(root):
         options = ExportOptions(
-            frame=(96, 128), golden=[deep / "test"], runtimes=["onnxruntime"]
+            frame=(96, 128),
+            golden=[deep / "test"],
+            runtimes=["onnxruntime"],
+            batches=[1],
         )
         export(model_path, root / "b.anomedge", options)
 
@@ -175,10 +180,15 @@ def test_the_bundle_states_the_levels_only_where_there_are_some(
     assert Bundle.open(levels_path).manifest.levels == LEVELS
 
 
+def test_a_device_proves_it_on_the_golden_frames(levels_path):
+    opened = Bundle.open(levels_path)
+    assert certify(opened, plan_of(opened, ["onnxruntime"], [1])).passed
+
+
+@pytest.mark.slow
 def test_proofs_read_pictures_with_the_levels(levels_path, model_path, deep):
     opened = Bundle.open(levels_path)
     plan = plan_of(opened, ["onnxruntime"], [1])
-    assert certify(opened, plan).passed
     certificate = certify(opened, plan, model_path, [deep / "test" / "good"])
     assert certificate.passed, certificate.failures
 
@@ -193,8 +203,12 @@ def test_a_bundle_with_other_levels_fails_the_proof(
     (root / "manifest.json").unlink()
     write_manifest(root, fields)
     opened = Bundle.open(root)
+    given = pictures_of([deep / "test" / "good"], (96, 128), LEVELS)
+    reference = reference_from_model(
+        load(model_path), model_path, given, (96, 128), 0, opened
+    )
     plan = plan_of(opened, ["onnxruntime"], [1])
-    failures = certify(opened, plan, model_path, [deep / "test"]).failures
+    failures = prove(opened, reference, plan).failures
     assert "has levels" in "".join(failures)
 
 
