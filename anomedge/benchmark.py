@@ -19,19 +19,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from anomedge.bundle import Bundle
 from anomedge.errors import InputError, RuntimeFailure
-from anomedge.images import Frame
-from anomedge.parity.pictures import synthetic
+from anomedge.outside_resize import OutsideResize, generated_size
+from anomedge.parity.golden import read_golden
+from anomedge.parity.pictures import GENERATED, synthetic
 from anomedge.parity.plan import Plan
 from anomedge.progress import track
 from anomedge.runtimes import Session
 
-__all__ = ["Timing", "measure", "ratios"]
+__all__ = ["ResizeTiming", "Timing", "measure", "ratios"]
 
 _CALLS = 3
 _STATUS = Path("/proc/self/status")
+
+
+@dataclass(frozen=True)
+class ResizeTiming:
+    """Median milliseconds to resize a picture of this height and width."""
+
+    height: int
+    width: int
+    milliseconds: float
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,8 @@ class Timing:
         open_milliseconds: time to open a session of a checked bundle.
         peak_bytes: peak resident memory of a process that opens the bundle and
             runs a few calls; None if not measured or not known to the system.
+        resize: for a bundle that takes pictures of any size, the resize of its
+            largest golden picture before the graph; the other figures exclude it.
     """
 
     runtime: str
@@ -57,6 +70,7 @@ class Timing:
     throughput: float
     open_milliseconds: float
     peak_bytes: int | None = None
+    resize: ResizeTiming | None = None
 
 
 @dataclass
@@ -65,7 +79,7 @@ class _Cell:
 
     session: Session
     batch: int
-    frames: Frame
+    frames: npt.NDArray[Any]
     open_milliseconds: float
     milliseconds: list[float]
 
@@ -99,10 +113,10 @@ def measure(
             start = turn % len(cells)
             for cell in cells[start:] + cells[:start]:
                 _take_turn(cell)
-        timings = []
+        timings, resize = [], _time_resize(bundle, rounds)
         for cell in cells:
             peak = _peak_bytes(bundle, plan, cell) if memory else None
-            timings.append(_timing(cell, plan, peak))
+            timings.append(_timing(cell, plan, peak, resize))
         return timings
 
 
@@ -115,9 +129,33 @@ def _open_cell(
     return _Cell(session, batch, _frames(bundle, batch), milliseconds, [])
 
 
-def _frames(bundle: Bundle, batch: int) -> Frame:
-    pictures = synthetic(bundle.manifest.input.frame, count=min(batch, 4))
-    return np.stack([pictures[i % len(pictures)].frame() for i in range(batch)])
+def _frames(bundle: Bundle, batch: int) -> npt.NDArray[Any]:
+    framing = bundle.manifest.framing
+    pictures = synthetic(generated_size(framing), count=min(batch, 4))
+    frames = [picture.frame(framing) for picture in pictures]
+    return np.stack([frames[i % len(frames)] for i in range(batch)])
+
+
+def _time_resize(bundle: Bundle, rounds: int) -> ResizeTiming | None:
+    """Time the resize outside the graph; None if the graph takes frames as they are."""
+    resize = bundle.manifest.framing
+    if not isinstance(resize, OutsideResize):
+        return None
+    pictures = read_golden(bundle).pictures if bundle.manifest.golden else ()
+    own = [p for p in pictures if not p.name.startswith(GENERATED)]
+    frames = [
+        picture.frame()
+        for picture in own or synthetic(generated_size(resize), 1)
+    ]
+    largest = max(frames, key=lambda frame: frame.size)
+    milliseconds = []
+    for _ in range(rounds + 1):
+        start = time.perf_counter()
+        resize.apply(largest)
+        milliseconds.append((time.perf_counter() - start) * 1000)
+    height, width, _ = largest.shape
+    # The first call computes the weights.
+    return ResizeTiming(height, width, float(np.median(milliseconds[1:])))
 
 
 def _take_turn(cell: _Cell) -> None:
@@ -128,7 +166,9 @@ def _take_turn(cell: _Cell) -> None:
         cell.milliseconds.append((time.perf_counter() - start) * 1000)
 
 
-def _timing(cell: _Cell, plan: Plan, peak: int | None) -> Timing:
+def _timing(
+    cell: _Cell, plan: Plan, peak: int | None, resize: ResizeTiming | None
+) -> Timing:
     frames = cell.batch * len(cell.milliseconds)
     return Timing(
         runtime=cell.session.name,
@@ -142,6 +182,7 @@ def _timing(cell: _Cell, plan: Plan, peak: int | None) -> Timing:
         throughput=1000 * frames / sum(cell.milliseconds),
         open_milliseconds=cell.open_milliseconds,
         peak_bytes=peak,
+        resize=resize,
     )
 
 

@@ -18,11 +18,14 @@ from anomedge.errors import InputError, RuntimeFailure
 from anomedge.images import Frame, read_picture
 from anomedge.images.checks import wrong_size
 from anomedge.images.frames import as_frame
+from anomedge.levels import Levels
+from anomedge.outside_resize import OutsideResize, stated_size
 from anomedge.threshold import Decision
 
 __all__ = ["Inspector", "Result"]
 
 Given = Frame | Path | str | Image.Image
+Inputs = Frame | npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ class Result:
         anomaly_map: float32 (H, W), raw; covers the part of the frame that the
             detector uses.
         mask: bool (H, W), true where the map is above the pixel threshold.
-        milliseconds: time of the runtime's call, divided by the batch size.
+        milliseconds: time of the runtime's call, divided by the batch size;
+            reading and resizing a picture before it are not counted.
     """
 
     score: float
@@ -54,10 +58,16 @@ class Inspector:
             print(inspector.predict("frame.png").label)
     """
 
+    _resize: OutsideResize | None = None
+    _levels: Levels | None = None
+
     def __init__(self, bundle: Bundle, session: runtimes.Session) -> None:
         self.bundle = bundle
         self.session = session
         self._changes = Changes(bundle)
+        framing, self._levels = bundle.manifest.framing, bundle.manifest.levels
+        if isinstance(framing, OutsideResize):
+            self._resize = framing
 
     @classmethod
     def open(
@@ -86,10 +96,15 @@ class Inspector:
         A frame is an RGB array (H, W, 3), a grey array (H, W), a Pillow image or the path of a picture. A sequence of
         frames, or an array (B, H, W, 3), gives a list.
 
+        A bundle exported with `--frame any` takes frames of any sizes, also in one sequence. With the levels of a model
+        that was fitted with `--levels`, arrays of uint16 are mapped to 8 bits; arrays of uint8 are taken as they are.
+
         Raises:
             InputError: a frame that is not uint8 or not of the bundle's size, or a picture that cannot be read.
         """
         if isinstance(frames, np.ndarray) and frames.ndim == 4:
+            if self._resize is not None or self._levels is not None:
+                return self.predict_batch(list(frames))
             return self._inspect(frames)
         if isinstance(frames, Iterator):
             raise InputError(
@@ -114,9 +129,12 @@ class Inspector:
         loaded = [
             self.read(frame)
             if isinstance(frame, (str, Path))
-            else as_frame(frame)
+            else as_frame(frame, self._levels)
             for frame in frames
         ]
+        if self._resize is not None:
+            resized = [self._resize.apply(frame) for frame in loaded]
+            return self._inspect(np.stack(resized))
         if len({frame.shape for frame in loaded}) > 1:
             raise InputError(
                 f"got frames of {sorted({f.shape for f in loaded})}; expected one size, the bundle's"
@@ -142,14 +160,14 @@ class Inspector:
         self.close()
 
     def read(self, path: Path | str) -> Frame:
-        """Read a picture of the bundle's frame size, uint8 (H, W, 3); errors as in `predict`."""
-        expected = self.bundle.manifest.input.frame
-        frame = read_picture(Path(path), size=expected)
-        if frame.shape[:2] != expected:
+        """Read a picture of the bundle's frame size, or of any, as uint8 (H, W, 3); errors as in `predict`."""
+        expected = stated_size(self.bundle.manifest.framing)
+        frame = read_picture(Path(path), size=expected, levels=self._levels)
+        if expected is not None and frame.shape[:2] != expected:
             raise wrong_size(path, frame.shape[:2], expected)
         return frame
 
-    def _run(self, frames: Frame) -> runtimes.Tensors:
+    def _run(self, frames: Inputs) -> runtimes.Tensors:
         """Run a batch of any size, in parts if graph or engine take fewer frames.
 
         The last part of a fixed batch is padded with its last frame.
@@ -172,7 +190,7 @@ class Inspector:
             outputs[name] = whole[: len(frames)]
         return outputs
 
-    def _inspect(self, frames: Frame) -> list[Result]:
+    def _inspect(self, frames: Inputs) -> list[Result]:
         start = time.perf_counter()
         outputs = self._run(frames)
         milliseconds = (time.perf_counter() - start) * 1000 / len(frames)

@@ -16,7 +16,8 @@ from pathlib import Path
 from anomedge import runtimes
 from anomedge.bundle import Bundle
 from anomedge.errors import BundleError, InputError
-from anomedge.images import read_folders
+from anomedge.images import read_folders, with_levels
+from anomedge.outside_resize import generated_size
 from anomedge.parity import Certificate, Plan, Reference, prove
 from anomedge.parity.golden import read_golden
 from anomedge.parity.outputs import collect
@@ -87,7 +88,7 @@ def reference_of(
         InputError: images without a model and with only one runtime; a model
             of another detector.
     """
-    frame = bundle.manifest.input.frame
+    frame = bundle.manifest.framing
     if model is not None:
         return _eager(bundle, plan, model, images, normal), plan
     if not images:
@@ -97,7 +98,8 @@ def reference_of(
             "got pictures without a model and one runtime; expected --model, or two runtimes to compare"
         )
     first, *others = plan.runtimes
-    pictures = [*read_folders(images, normal), *extremes(frame)]
+    given = with_levels(read_folders(images, normal), bundle.manifest.levels)
+    pictures = [*given, *extremes(generated_size(frame))]
     with plan.open(bundle, first) as session:
         outputs = collect(session, pictures, frame, plan.batches[0])
     source = f"{first} (no eager Torch was asked for: runtimes only)"
@@ -166,11 +168,11 @@ def _eager(
             ).close()  # check the manifest's sizes before allocating arrays
     except BundleError:  # the proof raises it again
         return nothing_compared(loaded)
-    frame = manifest.input.frame
+    frame = manifest.framing
     return reference_from_model(
         loaded,
         model,
-        pictures_of(images, frame, normal),
+        pictures_of(images, frame, loaded.levels, normal),
         frame,
         bundle=bundle,
     )

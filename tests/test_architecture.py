@@ -18,7 +18,7 @@ VENDORS = [
     "safetensors", "skimage", "scipy", "sklearn", "polygraphy", "lightning", "cv2", "matplotlib", "jinja2", "torchmetrics",
 ]  # fmt: skip
 DEVICE_SIDE = (
-    "names", "errors", "files", "registry", "precisions", "layouts", "resample", "threshold", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget",
+    "names", "errors", "files", "registry", "precisions", "layouts", "resample", "outside_resize", "levels", "threshold", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget",
 )  # fmt: skip
 # They read a model, so they need torch; everything else of the budget is device side.
 HOST_SIDE_OF_BUDGET = {"anomedge.budget.tracing", "anomedge.budget.suggestions"}
@@ -32,25 +32,27 @@ ALLOWED = {
     "progress": set(),
     "files": {"errors"},
     "resample": {"errors"},
+    "outside_resize": {"resample"},
+    "levels": {"errors"},
     "threshold": {"errors"},
-    "bundle": {"errors", "files", "resample", "threshold"},
-    "images": {"errors", "files", "names", "registry", "resample", "threshold"},
+    "bundle": {"errors", "files", "levels", "outside_resize", "resample", "threshold"},
+    "images": {"errors", "files", "levels", "names", "outside_resize", "registry", "resample", "threshold"},
     "runtimes": {"bundle", "errors", "files", "progress", "registry"},
-    "inspector": {"bundle", "errors", "images", "runtimes", "threshold"},
-    "parity": {"bundle", "errors", "files", "images", "layouts", "precisions", "progress", "resample", "runtimes", "threshold"},
+    "inspector": {"bundle", "errors", "images", "levels", "outside_resize", "runtimes", "threshold"},
+    "parity": {"bundle", "errors", "files", "images", "layouts", "levels", "outside_resize", "precisions", "progress", "resample", "runtimes", "threshold"},
     # It compares with eager Torch where a model is given, and imports the host side only then.
-    "verification": {"bundle", "errors", "export", "files", "images", "parity", "pipelines", "runtimes"},
+    "verification": {"bundle", "errors", "export", "files", "images", "outside_resize", "parity", "pipelines", "runtimes"},
     "testing": {"bundle", "parity", "verification"},
-    "benchmark": {"bundle", "errors", "images", "parity", "progress", "runtimes"},
-    "station": {"bundle", "errors", "files", "images", "inspector", "names", "progress", "registry", "threshold"},
+    "benchmark": {"bundle", "errors", "images", "outside_resize", "parity", "progress", "runtimes"},
+    "station": {"bundle", "errors", "files", "images", "inspector", "levels", "names", "outside_resize", "progress", "registry", "threshold"},
     "report": {
-        "", "benchmark", "bundle", "errors", "files", "images", "names", "parity", "resample", "runtimes", "threshold", "verification",
+        "", "benchmark", "bundle", "errors", "files", "images", "names", "outside_resize", "parity", "resample", "runtimes", "threshold", "verification",
     },
     "lint": {"bundle", "errors", "files"},
     "components": {"errors", "progress", "resample", "threshold"},
-    "pipelines": {"", "components", "errors", "files", "images", "names", "progress", "registry", "resample", "threshold"},
+    "pipelines": {"", "components", "errors", "files", "images", "levels", "names", "progress", "registry", "resample", "threshold"},
     "export": {
-        "__main__", "bundle", "components", "errors", "files", "images", "layouts", "parity", "pipelines", "precisions", "progress", "registry", "resample", "runtimes", "threshold",
+        "__main__", "bundle", "components", "errors", "files", "images", "layouts", "levels", "outside_resize", "parity", "pipelines", "precisions", "progress", "registry", "resample", "runtimes", "threshold",
     },
     "budget": {"components", "errors", "export", "files", "pipelines", "progress", "resample"},
 }  # fmt: skip

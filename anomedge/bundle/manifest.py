@@ -20,7 +20,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, FiniteFloat, model_validator
+from pydantic import (
+    Field,
+    FiniteFloat,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from anomedge.bundle.contracts import (
     Frozen,
@@ -40,6 +47,8 @@ from anomedge.files import (
     sha256_of_bytes,
     validated,
 )
+from anomedge.levels import Levels
+from anomedge.outside_resize import Framing, OutsideResize
 from anomedge.resample import Geometry
 from anomedge.threshold import Decision
 
@@ -68,10 +77,29 @@ class Golden(Frozen):
 
 
 class Image(Frozen):
-    """Geometry of the model's image: frames are stretched to `size`, then the middle `crop` is kept."""
+    """Geometry of the model's image: frames are stretched to `size`, then the middle `crop` is kept.
+
+    `levels` are those of pictures with more than 8 bits per channel, which become frames by them; only a model that was
+    fitted with levels has the field.
+    """
 
     size: tuple[Pixels, Pixels]
     crop: tuple[Pixels, Pixels] | None = None
+    levels: Levels | None = None
+
+    @field_validator("levels")
+    @classmethod
+    def _are_in_order(cls, levels: Levels | None) -> Levels | None:
+        return levels and Levels.checked(*levels)
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(
+        self, inner: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        content: dict[str, Any] = inner(self)
+        if self.levels is None:
+            del content["levels"]
+        return content
 
 
 class Manifest(Frozen):
@@ -114,6 +142,10 @@ class Manifest(Frozen):
             (1, *self.geometry.image),
         }:
             raise ValueError("expected an anomaly_map of the image's size")
+        if self.input.resize and self.input.frame != self.geometry.image:
+            raise ValueError(
+                "expected frames of the image's size with an outside resize"
+            )
         if unknown := sorted(self.variants.keys() - self.tolerances.keys()):
             raise ValueError(f"expected tolerances of precision {unknown[0]}")
         return self
@@ -122,6 +154,18 @@ class Manifest(Frozen):
     def geometry(self) -> Geometry:
         """Resize and crop from a frame to the image."""
         return Geometry(self.image.size, self.image.crop)
+
+    @property
+    def levels(self) -> Levels | None:
+        """Levels of pictures with more than 8 bits per channel; None for pictures of 8 bits."""
+        return self.image.levels
+
+    @property
+    def framing(self) -> Framing:
+        """How a picture becomes the input of the graphs."""
+        if self.input.resize is None:
+            return self.input.frame
+        return OutsideResize(self.geometry)
 
 
 def read_manifest(root: Path) -> Manifest:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from anomedge.errors import InputError
 
-__all__ = ["IS_VALUE", "parse_batch", "parse_size", "spread_values"]
+__all__ = [
+    "IS_VALUE",
+    "parse_batch",
+    "parse_frame",
+    "parse_size",
+    "spread_values",
+]
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -26,6 +32,23 @@ def parse_size(text: str) -> tuple[int, int]:
             f"got size {text!r}; expected height x width in pixels, such as 480x640"
         )
     return int(match[1]), int(match[2])
+
+
+def parse_frame(text: str) -> tuple[int, int] | Literal["any"]:
+    """Parse "HxW" or "any".
+
+    >>> parse_frame("480x640"), parse_frame("any")
+    ((480, 640), 'any')
+
+    Raises:
+        InputError: another form.
+    """
+    if text == "any":
+        return "any"
+    try:
+        return parse_size(text)
+    except InputError as error:
+        raise InputError(f"{error}, or any") from error
 
 
 def parse_batch(text: str) -> Any:

@@ -50,10 +50,12 @@ def contract(bundle: Bundle) -> Table:
         ", ".join(str(layer) for layer in manifest.config.get("layers", ())),
     )
     table.add_row("digest", manifest.digest)
+    if given.resize is not None:
+        frame += ", resized outside the graph from pictures of any size"
     table.add_row("input", frame)
     table.add_row(
         "image",
-        f"stretched to {_size(manifest.image.size)}{crop}; map {_size(geometry.image)}",
+        f"{_levels(manifest.levels)}stretched to {_size(manifest.image.size)}{crop}; map {_size(geometry.image)}",
     )
     table.add_row("output", "; ".join(outputs))
     table.add_row(
@@ -74,6 +76,12 @@ def contract(bundle: Bundle) -> Table:
         "; ".join(f"{name}: {text}" for name, text in manifest.licence.items()),
     )
     return table
+
+
+def _levels(levels: tuple[int, int] | None) -> str:
+    if levels is None:
+        return ""
+    return f"levels {levels[0]} to {levels[1]} mapped to 8 bits; "
 
 
 def files(bundle: Bundle) -> Table:
@@ -204,7 +212,10 @@ def model(content: Mapping[str, Any]) -> Table:
         f"{_detector(content['detector'], config)}, weights {card['weights']}",
     )
     table.add_row("layers", ", ".join(config.get("layers", ())))
-    table.add_row("image", f"stretched to {_size(geometry['size'])}{crop}")
+    table.add_row(
+        "image",
+        f"{_levels(geometry.get('levels'))}stretched to {_size(geometry['size'])}{crop}",
+    )
     table.add_row(
         "threshold",
         f"{decision['threshold']:.6g}, pixels {decision['pixel_threshold']:.6g}, by {origin['rule']}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich import box
@@ -83,12 +83,27 @@ def bench(
             temporary.write_text(latency(timings), encoding="utf-8")
     if as_json:
         rows = [
-            asdict(timing) | {"ratio": ratio}
+            _fields(timing) | {"ratio": ratio}
             for timing, ratio in zip(timings, ratios(timings), strict=True)
         ]
         typer.echo(canonical_json(rows), nl=False)
         return
-    wide_console().print(_table(timings))
+    console = wide_console()
+    console.print(_table(timings))
+    if (resize := timings[0].resize) is not None:
+        console.print(
+            f"before each frame: {resize.milliseconds:.2f} ms to resize a picture of {resize.height}x{resize.width}, the "
+            "largest golden one, outside the graph in one thread; the table excludes it",
+            soft_wrap=True,
+        )
+
+
+def _fields(timing: Timing) -> dict[str, Any]:
+    """Return the figures; the resize only where there is one."""
+    fields = asdict(timing)
+    if timing.resize is None:
+        del fields["resize"]
+    return fields
 
 
 def _table(timings: Sequence[Timing]) -> Table:

@@ -10,7 +10,7 @@ import typer
 
 from anomedge.bundle import read_manifest
 from anomedge.commands import _bundle_tables as tables
-from anomedge.commands._arguments import parse_batch, parse_size
+from anomedge.commands._arguments import parse_batch, parse_frame
 from anomedge.commands._certificate_tables import show_certificate
 from anomedge.commands._common_options import NormalLabel, Runtimes
 from anomedge.commands._console import SafeConsole, wide_console
@@ -42,7 +42,12 @@ def export(
     output: Annotated[
         Path, Option("--output", "-o", help="Bundle (a folder) to write.")
     ],
-    frame: Annotated[str, Option(help="HxW of the camera's frames.")],
+    frame: Annotated[
+        str,
+        Option(
+            help="HxW of the camera's frames; any: pictures of any size, which the inspecting program resizes itself."
+        ),
+    ],
     batch: Annotated[
         str | None,
         Option(
@@ -89,7 +94,7 @@ def export(
         )
     given = read_recipe(recipe)
     options = ExportOptions(
-        frame=parse_size(frame),
+        frame=parse_frame(frame),
         batch=parse_batch(batch or given.get("batch", "dynamic")),
         opset=opset or given.get("opset", 17),
         golden=folders,

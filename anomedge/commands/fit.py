@@ -25,6 +25,7 @@ from anomedge.commands._console import SafeConsole
 from anomedge.commands._counts import counts_in_words
 from anomedge.errors import InputError
 from anomedge.files import canonical_json, check_target
+from anomedge.levels import Levels
 from anomedge.resample import Geometry
 
 if TYPE_CHECKING:
@@ -59,6 +60,14 @@ def fit(
     ] = "256x256",
     crop: Annotated[
         str | None, Option(help="HxW in pixels of the centre crop.")
+    ] = None,
+    levels: Annotated[
+        tuple[int, int] | None,
+        Option(
+            metavar="LOW HIGH",
+            help="LOW HIGH, for pictures of 9 to 16 bits a channel: the values that become 0 and 255, in the files' units; "
+            "stored in the model and applied everywhere.",
+        ),
     ] = None,
     held_back: Annotated[
         Path | None,
@@ -114,6 +123,7 @@ def fit(
         batch=batch,
         detector=own,
         normal=normal,
+        levels=Levels.checked(*levels) if levels is not None else None,
     )
     splits: list[Split] = []
     fitted = fitting.fit(detector, folder, options, splits.append)

@@ -193,7 +193,8 @@ def _model(path: Path) -> tuple[dict[str, Any], list[Any]]:
         "path": str(path),
         "detector": model.pipeline.name,
         "config": model.pipeline.config.model_dump(mode="json"),
-        "geometry": {"size": model.geometry.size, "crop": model.geometry.crop},
+        "geometry": {"size": model.geometry.size, "crop": model.geometry.crop}
+        | ({"levels": model.levels} if model.levels else {}),
         "decision": model.decision.model_dump(mode="json"),
         "card": model.card.model_dump(mode="json"),
         "tensors": tensors,

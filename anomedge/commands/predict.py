@@ -39,7 +39,7 @@ def predict(
     pictures: Annotated[
         Path,
         typer.Argument(
-            help="A picture of the bundle's frame size, or a folder or list of such pictures."
+            help="A picture of the bundle's frame size (of any with --frame any at export), or a folder or list of such pictures."
         ),
     ],
     output: Annotated[

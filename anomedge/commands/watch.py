@@ -8,12 +8,14 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
 import typer
 
+from anomedge.bundle import Bundle
 from anomedge.commands._common_options import (
     Device,
     Precision,
@@ -138,17 +140,16 @@ def watch(
     decodes them, without EXIF rotation.
     """
     del as_json  # there is no other output
-    frames = open_source(
-        source,
-        SourceOptions(once=once, new=only_new, retries=retries, poll=poll),
-    )
+    opened = Bundle.open(bundle)
+    given = SourceOptions(once=once, new=only_new, retries=retries, poll=poll)
+    frames = open_source(source, replace(given, levels=opened.manifest.levels))
     _refuse_conflicts(frames, save, on_fail)
     output = EventWriter(sys.stdout)
     options = StationOptions(
         queue=queue, limit=limit, give_up=give_up, stretch=stretch
     )
     with Inspector.open(
-        bundle,
+        opened,
         runtime=runtime,
         device=device,
         threads=threads,

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import onnx.defs
 from torch import nn
 
 from anomedge import runtimes
 from anomedge.bundle import (
-    LOCAL,
-    MANIFEST,
     Bundle,
     Golden,
     InputContract,
@@ -24,10 +20,17 @@ from anomedge.bundle import (
     Variant,
     write_manifest,
 )
-from anomedge.bundle.contracts import MOST_BATCH_BYTES, batch_bytes
 from anomedge.bundle.ranges import Range
 from anomedge.bundle.variants import MODEL, SEGMENTS, STAGES
-from anomedge.errors import InputError, OutputError, ProofFailed
+from anomedge.errors import InputError, ProofFailed
+from anomedge.export.checks import (
+    check_batch,
+    check_layout,
+    check_precisions,
+    check_replaced,
+    check_shape,
+    warn_of_sizes,
+)
 from anomedge.export.graphs import (
     assert_shared_operators,
     copy_of,
@@ -51,6 +54,12 @@ from anomedge.export.writing import write_ir, write_onnx, write_tapped
 from anomedge.files import atomic_directory, canonical_json
 from anomedge.images import Picture
 from anomedge.layouts import LAYOUTS, Layout
+from anomedge.outside_resize import (
+    Framing,
+    OutsideResize,
+    generated_size,
+    stated_size,
+)
 from anomedge.parity import Certificate, Plan, Reference, prove
 from anomedge.parity.certificate import TOLERANCES, failure_text, merged
 from anomedge.parity.golden import write_golden
@@ -58,8 +67,8 @@ from anomedge.parity.pictures import extremes
 from anomedge.parity.plan import batches_of
 from anomedge.parity.segments import GIVEN
 from anomedge.pipelines.model import Model, load, tool_versions
-from anomedge.precisions import PRECISIONS, written
-from anomedge.resample import check_frame
+from anomedge.precisions import PRECISIONS
+from anomedge.resample import Geometry
 
 __all__ = ["ExportOptions", "export"]
 
@@ -69,7 +78,7 @@ class ExportOptions:
     """Options of an export.
 
     Args:
-        frame: height and width of the camera's frames.
+        frame: height and width of the camera's frames; "any" for pictures of any size, resized outside the graph.
         batch: "dynamic", or the fixed batch size of the graph.
         opset: opset of the ONNX graph, 17 or later.
         golden: folders of pictures to prove on, a few of which travel along; without any, synthetic ones are made.
@@ -82,7 +91,7 @@ class ExportOptions:
         normal: label of normal pictures in the folders, where it is not a known one.
     """
 
-    frame: tuple[int, int]
+    frame: tuple[int, int] | Literal["any"]
     batch: int | Literal["dynamic"] = "dynamic"
     opset: int = 17
     golden: Sequence[Path] = ()
@@ -99,6 +108,10 @@ class ExportOptions:
         """Fixed batch size of the graph; None for any."""
         return None if self.batch == "dynamic" else int(self.batch)
 
+    def framing(self, geometry: Geometry) -> Framing:
+        """How pictures become the input of a graph with this geometry."""
+        return OutsideResize(geometry) if self.frame == "any" else self.frame
+
 
 def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
     """Export a model to a bundle and prove it; a bundle that fails its proof is not published.
@@ -114,90 +127,28 @@ def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
         raise InputError(
             "no runtime is installed to prove under; expected one: pip install 'anomedge[ort]'"
         )
-    _check_shape(options)
-    _check_layout(options)
-    _check_precisions(options)
-    _check_replaced(target, options.force)
+    check_shape(options)
+    check_layout(options)
+    check_precisions(options)
+    check_replaced(target, options.force)
     model = load(path, backbone=options.backbone)
-    pictures = pictures_of(options.golden, options.frame, options.normal)
+    framing = options.framing(model.geometry)
+    check_batch(options, framing)
+    pictures = pictures_of(
+        options.golden, framing, model.levels, options.normal
+    )
+    warn_of_sizes(pictures, options)
     with atomic_directory(target, force=options.force) as root:
         half, ranges = _on_half_backbone(model, pictures, options)
         for precision, graph, names_of_stages in _graphs(model, half, options):
             _write_graphs(root, model, graph, options, precision)
             stages = names_of_stages
-        reference = reference_from_model(model, path, pictures, options.frame)
-        golden = write_golden(root, reference, options.frame)
+        reference = reference_from_model(model, path, pictures, framing)
+        golden = write_golden(root, reference, framing)
         write_manifest(
             root, _manifest(model, options, stages, golden) | {"ranges": ranges}
         )
         return _proven(root, reference, names, options)
-
-
-def _check_replaced(target: Path, force: bool) -> None:
-    """Allow `--force` to replace a bundle or an empty folder only, never another folder."""
-    if not force or not os.path.lexists(target):
-        return
-    if (
-        target.is_symlink()
-        or not target.is_dir()
-        or (any(target.iterdir()) and not (target / MANIFEST).is_file())
-    ):
-        raise OutputError(
-            f"{target} is no bundle; expected one to replace, or a new name: give another -o"
-        )
-    if (target / LOCAL).exists():
-        warnings.warn(
-            f"{target / LOCAL} will go with the bundle that is replaced; keep a copy",
-            stacklevel=3,
-        )
-
-
-def _check_shape(options: ExportOptions) -> None:
-    check_frame(options.frame)
-    if options.batch != "dynamic" and not 1 <= options.batch <= 4096:
-        raise InputError(
-            f"got batch {options.batch}; expected 'dynamic' or a number from 1 to 4096"
-        )
-    if (
-        options.batch != "dynamic"
-        and batch_bytes(options.batch, options.frame) > MOST_BATCH_BYTES
-    ):
-        raise InputError(
-            f"got batch {options.batch} of frames of {options.frame}; expected at most {MOST_BATCH_BYTES >> 30} GiB of "
-            "pixels: give a smaller batch or frame"
-        )
-    if not 17 <= options.opset <= onnx.defs.onnx_opset_version():
-        raise InputError(
-            f"got opset {options.opset}; expected one from 17 to {onnx.defs.onnx_opset_version()}"
-        )
-
-
-def _check_layout(options: ExportOptions) -> None:
-    layout = LAYOUTS.get(options.layout)
-    if not layout.adds_graph:
-        return
-    if layout.precision not in options.precisions:
-        raise InputError(
-            f"got layout {layout.name} with precision {', '.join(options.precisions)}; expected {layout.precision} among "
-            f"them: its tools get that"
-        )
-    if not layout.accepts_batch(options.batch):
-        raise InputError(
-            f"got batch {options.batch} with layout {layout.name}; expected dynamic or 1: its tools feed one picture at a "
-            f"time"
-        )
-
-
-def _check_precisions(options: ExportOptions) -> None:
-    asked = list(options.precisions)
-    if (
-        not asked
-        or len(set(asked)) != len(asked)
-        or not set(asked) <= written().keys()
-    ):
-        raise InputError(
-            f"got precision {asked}; expected each at most once, of: {', '.join(written())}"
-        )
 
 
 def _on_half_backbone(
@@ -208,12 +159,13 @@ def _on_half_backbone(
         PRECISIONS.get(name).half_networks for name in options.precisions
     ):
         return model, ()
+    framing = options.framing(model.geometry)
     networks = folded_networks(model, options.fixed_batch)
     ranges = preflight(
         model,
         networks,
-        [*pictures, *extremes(options.frame)],
-        options.frame,
+        [*pictures, *extremes(generated_size(framing))],
+        stated_size(framing),
         options.fixed_batch,
     )
     assert_halvable(ranges)
@@ -234,8 +186,9 @@ def _graphs(
         source: Any = None
         for precision in wanted:
             if source is None:
+                framing = options.framing(traced.geometry)
                 source, stages = graph_from_model(
-                    traced, options.frame, options.fixed_batch, options.opset
+                    traced, framing, options.fixed_batch, options.opset
                 )
             graph, source = (
                 (source, None)
@@ -326,7 +279,6 @@ def _manifest(
     golden: list[Golden],
 ) -> dict[str, Any]:
     layout = LAYOUTS.get(options.layout)
-    height, width = options.frame
     shapes: dict[str, tuple[int, ...]] = {
         "score": (),
         "anomaly_map": (1, *model.geometry.image),
@@ -334,12 +286,16 @@ def _manifest(
     return {
         "detector": model.pipeline.name,
         "config": model.pipeline.config.model_dump(mode="json"),
-        "input": InputContract(batch=options.batch, height=height, width=width),
+        "input": _input(options, model.geometry),
         "outputs": tuple(
             OutputContract(name=name, shape=shapes[name]) for name in OUTPUTS
         ),
         "stages": tuple(stages),
-        "image": {"size": model.geometry.size, "crop": model.geometry.crop},
+        "image": {
+            "size": model.geometry.size,
+            "crop": model.geometry.crop,
+            "levels": model.levels,
+        },
         "decision": model.decision,
         "tolerances": {
             name: tolerance.model_dump()
@@ -356,6 +312,21 @@ def _manifest(
         "tools": tool_versions(),
         "licence": model.card.licence,
     }
+
+
+def _input(options: ExportOptions, geometry: Geometry) -> InputContract:
+    framing = options.framing(geometry)
+    if isinstance(framing, OutsideResize):
+        height, width = framing.frame
+        return InputContract(
+            batch=options.batch,
+            height=height,
+            width=width,
+            dtype="float32",
+            resize="outside",
+        )
+    height, width = framing
+    return InputContract(batch=options.batch, height=height, width=width)
 
 
 def _proven(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from anomedge.components.resampling import BandedRows
 from anomedge.resample import Geometry, Matrix
 
-__all__ = ["Frontend"]
+__all__ = ["Frontend", "OutsideFrontend"]
 
 _COLUMNS_AT_ONCE = 512
 
@@ -56,6 +56,14 @@ class Frontend(nn.Module):
             return x.reshape(-1, h, w, 3).permute(0, 3, 1, 2) / 255
         x = self.columns(x.transpose(1, 2).reshape(-1, width, 3 * h))
         return x.reshape(-1, w, 3, h).permute(0, 2, 3, 1)
+
+
+class OutsideFrontend(nn.Module):
+    """Frames that were resized outside the graph, float32 (B, H, W, 3) in 0..255, to images (B, 3, H, W) in [0, 1]."""
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Return the images of a batch of frames."""
+        return frames.permute(0, 3, 1, 2) / 255
 
 
 def _torchs_matrix(n_frame: int, n_size: int, n_image: int) -> Matrix:

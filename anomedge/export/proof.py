@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from anomedge.bundle import Bundle
 from anomedge.export.eager import EagerSession
-from anomedge.images import Picture, read_folders
+from anomedge.images import Picture, read_folders, with_levels
+from anomedge.levels import Levels
+from anomedge.outside_resize import Framing, generated_size, stated_size
 from anomedge.parity import Reference
 from anomedge.parity.golden import places_with_stages, read_golden
 from anomedge.parity.outputs import FRAMES, Outputs, collect
@@ -28,18 +30,21 @@ BLENDS = 20
 
 def pictures_of(
     folders: Sequence[Path],
-    frame: tuple[int, int],
+    framing: Framing,
+    levels: Levels | None = None,
     normal: str | None = None,
 ) -> list[Picture]:
-    """Return the pictures of the given folders; synthetic ones without folders."""
-    return read_folders(folders, normal) if folders else synthetic(frame)
+    """Return the pictures of the given folders, read with levels; synthetic ones without folders."""
+    if folders:
+        return with_levels(read_folders(folders, normal), levels)
+    return synthetic(generated_size(framing))
 
 
 def reference_from_model(
     model: Model,
     path: Path,
     pictures: Sequence[Picture],
-    frame: tuple[int, int],
+    framing: Framing,
     blended: int = BLENDS,
     bundle: Bundle | None = None,
 ) -> Reference:
@@ -48,16 +53,17 @@ def reference_from_model(
     Args:
         model: the fitted detector.
         path: its file, for messages.
-        pictures: pictures to compare on; other sizes are stretched to the frame, for reference and copies alike.
-        frame: height and width.
+        pictures: pictures to compare on; other sizes than the frame's are stretched to it, for reference and copies.
+        framing: how they become the graph's input; eager Torch resizes by itself.
         blended: how many blends to look for.
         bundle: the bundle to prove; its local threshold is applied, and its golden frames are run as well.
     """
+    frame, generated = stated_size(framing), generated_size(framing)
     with EagerSession(model, path) as eager:
-        given = [*pictures, *extremes(frame)]
+        given = [*pictures, *extremes(generated)]
         outputs = collect(eager, given, frame, batch=1)
         decision = _decision_in_force(model, bundle)
-        mixed = _blends(eager, given, outputs, decision, frame, blended)
+        mixed = _blends(eager, given, outputs, decision, generated, blended)
         _warn_of_few_blends(pictures, len(mixed), blended)
         if mixed:
             outputs = _joined(outputs, collect(eager, mixed, frame, batch=1))
@@ -94,6 +100,7 @@ def _original(model: Model, golden: GoldenOutputs | None) -> Original:
         model.geometry,
         model.card.licence,
         golden,
+        model.levels,
     )
 
 
@@ -135,7 +142,7 @@ def _stages_of(
     eager: EagerSession,
     pictures: Sequence[Picture],
     places: Iterable[int],
-    frame: tuple[int, int],
+    frame: tuple[int, int] | None,
 ) -> dict[int, Tensors]:
     """Return every stage of the pictures at `places`."""
     return {i: eager.stages(pictures[i].frame(frame)[None]) for i in places}
@@ -145,13 +152,17 @@ def _count_fitted(model: Model, pictures: Sequence[Picture]) -> int:
     return sum(picture.digest in model.card.fitted for picture in pictures)
 
 
-def _count_resized(pictures: Sequence[Picture], frame: tuple[int, int]) -> int:
+def _count_resized(
+    pictures: Sequence[Picture], frame: tuple[int, int] | None
+) -> int:
+    if frame is None:
+        return 0
     files = [picture for picture in pictures if picture.path is not None]
     return sum(picture.frame().shape[:2] != frame for picture in files)
 
 
 def _on_golden_frames(
-    eager: EagerSession, bundle: Bundle | None, frame: tuple[int, int]
+    eager: EagerSession, bundle: Bundle | None, frame: tuple[int, int] | None
 ) -> GoldenOutputs | None:
     """Run a bundle's golden frames through eager Torch on this machine; None without any."""
     if bundle is None or not bundle.manifest.golden:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from anomedge.errors import ExportError
-from anomedge.export.frame_input import Frontend
+from anomedge.export.frame_input import Frontend, OutsideFrontend
 from anomedge.export.graphs import (
     assert_opset,
     assert_shared_operators,
@@ -22,6 +22,7 @@ from anomedge.export.passes import Target, apply_passes
 from anomedge.export.simplify import simplify
 from anomedge.export.trace_errors import traced
 from anomedge.layouts import Frames
+from anomedge.outside_resize import Framing, OutsideResize
 from anomedge.pipelines.model import Model
 
 __all__ = ["OUTPUTS", "Deployed", "graph_from_model", "keep_shipped_outputs"]
@@ -32,11 +33,18 @@ OUTPUTS = tuple(Frames.outputs)
 
 
 class Deployed(nn.Module):
-    """Frame input and pipeline in one module: frames, uint8 (B, Hf, Wf, 3), to all stages in order."""
+    """Frame input and pipeline in one module: frames, (B, Hf, Wf, 3), to all stages in order.
 
-    def __init__(self, model: Model, frame: tuple[int, int]) -> None:
+    Frames are uint8, or float32 with an outside resize.
+    """
+
+    def __init__(self, model: Model, framing: Framing) -> None:
         super().__init__()
-        self.frontend = Frontend(model.geometry, frame)
+        self.frontend: nn.Module = (
+            OutsideFrontend()
+            if isinstance(framing, OutsideResize)
+            else Frontend(model.geometry, framing)
+        )
         self.pipeline = model.pipeline
 
     def stages(self, frames: Tensor) -> dict[str, Tensor]:
@@ -50,21 +58,22 @@ class Deployed(nn.Module):
 
 
 def graph_from_model(
-    model: Model, frame: tuple[int, int], batch: int | None, opset: int
+    model: Model, framing: Framing, batch: int | None, opset: int
 ) -> tuple[Any, list[str]]:
     """Return the ONNX graph with every stage as an output, and the names of the stages in order.
 
     Args:
         model: the fitted detector.
-        frame: height and width of the camera's frames.
+        framing: height and width of the camera's frames, or their resize outside the graph.
         batch: a fixed batch size, or None for any.
         opset: 17 or later.
 
     Raises:
         ExportError: the graph was specialised to a batch, has an operator that runtimes do not share, or another opset.
     """
-    deployed = Deployed(model, frame).eval()
-    example = torch.zeros(batch or 2, *frame, 3, dtype=torch.uint8)
+    deployed = Deployed(model, framing).eval()
+    example = _example(framing, batch or 2)
+    frame = (int(example.shape[1]), int(example.shape[2]))
     names = _names(deployed, example)
     proto = _exported(
         deployed,
@@ -84,6 +93,12 @@ def keep_shipped_outputs(proto: Any) -> list[Any]:
     """Remove all outputs but score and map, in place; return the former outputs."""
     by_name = {value.name: value for value in proto.graph.output}
     return set_outputs(proto, [by_name[name] for name in OUTPUTS])
+
+
+def _example(framing: Framing, batch: int) -> Tensor:
+    if isinstance(framing, OutsideResize):
+        return torch.zeros(batch, *framing.frame, 3, dtype=torch.float32)
+    return torch.zeros(batch, *framing, 3, dtype=torch.uint8)
 
 
 def _names(deployed: Deployed, example: Tensor) -> list[str]:

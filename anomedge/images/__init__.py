@@ -15,7 +15,7 @@ from anomedge.images.listing import (
     list_pictures,
     scan_folder,
 )
-from anomedge.images.picture import Picture
+from anomedge.images.picture import Picture, with_levels
 from anomedge.images.reading import (
     EIGHT_BIT_MODES,
     SUFFIXES,
@@ -48,4 +48,5 @@ __all__ = [
     "scan_folder",
     "select_normal",
     "stretch",
+    "with_levels",
 ]

@@ -17,6 +17,7 @@ __all__ = [
     "bits_per_channel",
     "check_stated_size",
     "refuse_many_scans",
+    "upright_size",
     "wrong_size",
 ]
 
@@ -63,19 +64,24 @@ def check_stated_size(image: Image.Image, path: Path, expected: Size) -> None:
     width, height = image.size
     if expected in {(height, width), (width, height)}:
         return
+    raise wrong_size(path, upright_size(image), expected)
+
+
+def upright_size(image: Image.Image) -> Size:
+    """Return the size that a picture's header states, after the rotation that its EXIF asks for."""
+    width, height = image.size
     # For a PNG, Pillow decodes all pixels to find metadata that follow them.
     known = image.format != "PNG" or "exif" in image.info
     turned = known and image.getexif().get(_ORIENTATION, 1) >= _FIRST_TURNED
-    raise wrong_size(
-        path, (width, height) if turned else (height, width), expected
-    )
+    return (width, height) if turned else (height, width)
 
 
 def wrong_size(path: Path | str, got: Size, expected: Size) -> InputError:
     """Return the error for a picture whose size differs from the bundle's frame."""
     given, wanted = "x".join(map(str, got)), "x".join(map(str, expected))
     return InputError(
-        f"{path}: got {given}; expected {wanted}, the bundle's frame: export with --frame {given}"
+        f"{path}: got {given}; expected {wanted}, the bundle's frame: export with --frame {given}, or --frame any for "
+        f"pictures of several sizes"
     )
 
 

@@ -5,12 +5,15 @@ from PIL import Image
 
 from anomedge.errors import InputError
 from anomedge.images import EIGHT_BIT_MODES, Frame
+from anomedge.levels import Levels
 
 __all__ = ["as_frame"]
 
 
-def as_frame(value: object) -> Frame:
+def as_frame(value: object, levels: Levels | None = None) -> Frame:
     """Convert an RGB array (H, W, 3), a grey array (H, W) or a Pillow image to a frame, uint8 (H, W, 3).
+
+    With `levels`, values of 16 bits are mapped to 8; an array of uint8 is taken as it is.
 
     >>> as_frame(np.zeros((4, 6), np.uint8)).shape
     (4, 6, 3)
@@ -19,6 +22,8 @@ def as_frame(value: object) -> Frame:
         InputError: another type, dtype or shape; the message states the conversion.
     """
     if isinstance(value, Image.Image):
+        if levels is not None and value.mode.startswith("I;16"):
+            return as_frame(np.asarray(value).astype(np.uint16), levels)
         if value.mode not in EIGHT_BIT_MODES:
             raise InputError(
                 f"got a Pillow image of mode {value.mode}; expected 8 bits a channel: convert it first"
@@ -28,6 +33,8 @@ def as_frame(value: object) -> Frame:
         raise InputError(
             f"got {_type_name(value)}; expected an uint8 array (H, W, 3), a Pillow image or a path{_remedy(value)}"
         )
+    if levels is not None and value.dtype == np.uint16:
+        value = levels.apply(value)
     if value.dtype != np.uint8:
         raise InputError(
             f"got a frame of {value.dtype}; expected uint8, 0 to 255: scale, round and convert it first"

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import overload
 
 import numpy as np
+import numpy.typing as npt
 
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_bytes, sha256_of_file
 from anomedge.images.masks import mask_of
 from anomedge.images.reading import Frame, Mask, read_picture, stretch
+from anomedge.levels import Levels
+from anomedge.outside_resize import Framing, OutsideResize
 
-__all__ = ["Picture"]
+__all__ = ["Picture", "with_levels"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +26,8 @@ class Picture:
     """A frame with a name and labels, if known; `anomalous` is None for an unlabelled picture.
 
     `read`, if given, returns the checked content of the file; the file at `path` is then not opened. `kind` is the kind of
-    defect as the data set names it, empty for normal and unlabelled pictures.
+    defect as the data set names it, empty for normal and unlabelled pictures. `levels` are those of a file with more than
+    8 bits per channel.
     """
 
     name: str
@@ -32,18 +37,33 @@ class Picture:
     mask_path: Path | None = None
     read: Callable[[], bytes] | None = None
     kind: str = ""
+    levels: Levels | None = None
 
-    def frame(self, size: tuple[int, int] | None = None) -> Frame:
-        """Return the frame (H, W, 3), stretched to `size` if given."""
+    @overload
+    def frame(self, size: tuple[int, int] | None = None) -> Frame: ...
+
+    @overload
+    def frame(
+        self, size: Framing | None
+    ) -> Frame | npt.NDArray[np.float32]: ...
+
+    def frame(
+        self, size: Framing | None = None
+    ) -> Frame | npt.NDArray[np.float32]:
+        """Return the frame (H, W, 3): uint8, in its own size or stretched to `size`.
+
+        With an outside resize as `size`, return the input of its graph, float32.
+        """
         frame = self.pixels
         if frame is None and self.path is not None:
-            frame = read_picture(
-                self.path, self.read() if self.read is not None else None
-            )
+            content = self.read() if self.read is not None else None
+            frame = read_picture(self.path, content, levels=self.levels)
         if frame is None:
             raise InputError(
                 f"{self.name}: got neither pixels nor a path; expected one of them"
             )
+        if isinstance(size, OutsideResize):
+            return size.apply(frame)
         return stretch(frame, size or frame.shape[:2])
 
     def mask(self) -> Mask | None:
@@ -60,3 +80,13 @@ class Picture:
         if self.read is not None:
             return sha256_of_bytes(self.read())
         return sha256_of_file(self.path) if self.path is not None else None
+
+
+def with_levels(
+    pictures: Iterable[Picture], levels: Levels | None
+) -> list[Picture]:
+    """Return the pictures, those with a file to be read with these levels."""
+    return [
+        picture if picture.path is None else replace(picture, levels=levels)
+        for picture in pictures
+    ]

@@ -2,7 +2,8 @@
 
 A frame is RGB, uint8 (H, W, 3). EXIF rotation is applied; grey pictures are repeated to three channels, palette
 pictures are looked up, an alpha channel is dropped, and CMYK is converted by Pillow. Refused, because they need a
-choice by the user: more than 8 bits per channel, several frames in one file, and more pixels than Pillow's limit.
+choice by the user: more than 8 bits per channel without levels, several frames in one file, and more pixels than
+Pillow's limit.
 Damaged pixels are refused. Metadata that Pillow cannot parse are ignored; no rotation is then applied.
 """
 
@@ -24,9 +25,12 @@ from anomedge.images.checks import (
     check_stated_size,
     refuse_many_scans,
 )
+from anomedge.images.deep import read_deep, refuse_deep
+from anomedge.levels import Levels
 
 __all__ = [
     "EIGHT_BIT_MODES",
+    "FORMATS",
     "SUFFIXES",
     "Frame",
     "Mask",
@@ -42,7 +46,7 @@ SUFFIXES = frozenset(
     {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 )
 # The only readers that Pillow may use, whatever the suffix: its EPS reader starts another program.
-_FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
+FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
 _MOST_FRAMES = 100
 """Largest number of frames counted in one file; a TIFF may list any number, and counting takes 1 ms per frame."""
 EIGHT_BIT_MODES = frozenset(
@@ -68,23 +72,28 @@ def read_picture(
     content: bytes | None = None,
     *,
     size: tuple[int, int] | None = None,
+    levels: Levels | None = None,
 ) -> Frame:
     """Read a picture as RGB, uint8 (H, W, 3); `content` replaces reading the file.
 
     With `size`, a file whose header states another height and width, in either orientation, is refused undecoded.
+    With `levels`, the file has 9 to 16 bits per channel, and the levels are mapped to 0..255.
 
     Raises:
         InputError: the file is missing, not a plain file (a pipe, a device), truncated, not a picture, animated, too
-            large, of another size than `size`, a JPEG of more than 200 scans, or has more than 8 bits per channel.
+            large, of another size than `size`, a JPEG of more than 200 scans, or has more than 8 bits per channel
+            without levels, or 8 with levels.
     """
     with _opened(path, content) as file, _image_of(file, path) as image:
         if size is not None:
             check_stated_size(image, path, size)
-        _check_kind(image, path, file)
+        depth = _checked_depth(image, path, file, levels)
+        if depth > 8 and levels is not None:
+            return read_deep(image, path, file, depth, levels)
         return _rgb(image)
 
 
-def check_picture(path: Path) -> None:
+def check_picture(path: Path, levels: Levels | None = None) -> None:
     """Refuse the pictures that `read_picture` refuses, in less time where the format allows.
 
     A PNG's checksums are compared, without decompression; a JPEG is decoded at an eighth of its size. Other formats are
@@ -94,12 +103,14 @@ def check_picture(path: Path) -> None:
         InputError: as `read_picture`.
     """
     with _opened(path, None) as file, _image_of(file, path) as image:
-        _check_kind(image, path, file)
+        depth = _checked_depth(image, path, file, levels)
         if image.format == "PNG":
             image.verify()
-            return
-        image.draft(image.mode, (image.width // 8, image.height // 8))
-        image.load()
+        elif depth > 8 and levels is not None:
+            read_deep(image, path, file, depth, levels)
+        else:
+            image.draft(image.mode, (image.width // 8, image.height // 8))
+            image.load()
 
 
 def stretch(frame: Frame, size: tuple[int, int]) -> Frame:
@@ -144,24 +155,33 @@ def _opened(path: Path, content: bytes | None) -> Iterator[BinaryIO]:
 def _image_of(file: BinaryIO, path: Path) -> Image.Image:
     """Return the image in a file; its pixels are not decoded yet."""
     refuse_many_scans(file, path)
-    return Image.open(file, formats=_FORMATS)
+    return Image.open(file, formats=FORMATS)
 
 
-def _check_kind(image: Image.Image, path: Path, file: BinaryIO) -> None:
-    """Refuse several frames, and more than 8 bits per channel."""
+def _checked_depth(
+    image: Image.Image, path: Path, file: BinaryIO, levels: Levels | None
+) -> int:
+    """Return the bits per channel; refuse several frames, and a depth that does not suit the levels."""
     if (frames := _count_frames(image)) > 1:
         shown = f"{frames}" if frames < _MOST_FRAMES else f"{frames} or more"
         raise InputError(
             f"{path}: got {shown} frames in one file; expected one: save the frame you mean"
         )
-    if (depth := bits_per_channel(image, file)) > 8:
+    depth = bits_per_channel(image, file)
+    if depth > 8 and levels is None:
+        raise refuse_deep(image, path, file, depth)
+    if depth > 8:
+        return depth
+    if levels is not None:
         raise InputError(
-            f"{path}: got {depth} bits a channel; expected 8 bits a channel: convert it the way you want it"
+            f"{path}: got 8 bits a channel or less; expected 9 to 16, which the model's levels {levels.low} to {levels.high} "
+            f"are for: give pictures as the model was fitted on, or fit without --levels"
         )
     if image.mode not in EIGHT_BIT_MODES:
         raise InputError(
             f"{path}: got mode {image.mode}; expected 8 bits a channel: convert it the way you want it"
         )
+    return depth
 
 
 def _rgb(image: Image.Image) -> Frame:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anomedge.bundle import Bundle, InputContract
+from anomedge.outside_resize import Framing, OutsideResize
 from anomedge.parity.deviations import (
     Deviation,
     deviation_between,
@@ -84,9 +85,11 @@ class Comparison:
         )
 
     @property
-    def frame(self) -> tuple[int, int]:
-        """(height, width) of a frame in pixels."""
-        return self.input.frame
+    def frame(self) -> Framing:
+        """How a picture becomes the graph's input."""
+        if self.input.resize is None:
+            return self.input.frame
+        return OutsideResize(self.geometry)
 
     @property
     def smallest_batch(self) -> int:

@@ -23,7 +23,8 @@ def check_contract(session: Session, manifest: Manifest) -> list[CheckResult]:
     """Check output types and shapes, and that invalid inputs are refused."""
     batch = manifest.input.batch
     count = 1 if batch == "dynamic" else int(batch)
-    frames = np.zeros((count, *manifest.input.frame, 3), dtype=np.uint8)
+    shape = (count, *manifest.input.frame, 3)
+    frames = np.zeros(shape, dtype=manifest.input.dtype)
     outputs = session.run({FRAMES: frames})
     checks = []
     for promised in manifest.outputs:
@@ -77,10 +78,12 @@ def _failures_of_copies(
     return failures_of_cell(difference, None, comparison.tolerance)
 
 
-def _invalid_feeds(frames: npt.NDArray[np.uint8]) -> dict[str, Tensors]:
+def _invalid_feeds(frames: npt.NDArray[Any]) -> dict[str, Tensors]:
     """Return inputs that every session must refuse, by the contract clause."""
+    takes_floats = frames.dtype == np.float32
+    other_floats = np.float64 if takes_floats else np.float32
     feeds: dict[str, npt.NDArray[Any]] = {
-        "refuses float frames": frames.astype(np.float32),
+        "refuses float frames": frames.astype(other_floats),
         "refuses another size": frames[:, :-1],
         "refuses one channel": frames[..., :1],
         "refuses no batch axis": frames[0],

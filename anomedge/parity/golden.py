@@ -15,9 +15,11 @@ from PIL import Image
 from anomedge.bundle import Bundle, Golden
 from anomedge.errors import BundleError
 from anomedge.images import Picture
+from anomedge.outside_resize import Framing, stated_size
 from anomedge.parity.outputs import Outputs
 from anomedge.parity.pictures import BLENDED, EXTREME
 from anomedge.parity.reference import GOLDEN, Reference
+from anomedge.resample import LARGEST_SIDE
 from anomedge.runtimes import Tensors
 
 __all__ = [
@@ -67,16 +69,19 @@ def places_with_stages(pictures: Sequence[Picture]) -> list[int]:
 
 
 def write_golden(
-    root: Path, reference: Reference, frame: tuple[int, int]
+    root: Path, reference: Reference, frame: Framing
 ) -> list[Golden]:
-    """Write golden frames and their reference outputs; return their entries."""
+    """Write golden frames and their reference outputs; return their entries.
+
+    Where pictures may have any size, they are kept in their own, so that the device's resize is part of its proof.
+    """
     (root / _FOLDER).mkdir()
     places = places_to_keep(reference.pictures)
     entries = []
     for number, place in enumerate(places):
         picture = reference.pictures[place]
         name = f"{_FOLDER}/{number:03d}.png"
-        Image.fromarray(picture.frame(frame)).save(root / name)
+        Image.fromarray(picture.frame(stated_size(frame))).save(root / name)
         stages = reference.stages.get(place)
         if stages:
             _write_stages(root, number, stages)
@@ -133,9 +138,9 @@ def _check_sizes(bundle: Bundle) -> None:
     The sizes are the manifest's; no file is read.
     """
     manifest = bundle.manifest
-    image, frame = (
-        math.prod(manifest.geometry.image),
-        math.prod(manifest.input.frame),
+    image = math.prod(manifest.geometry.image)
+    frame = math.prod(
+        stated_size(manifest.framing) or (LARGEST_SIDE, LARGEST_SIDE)
     )
     # Pixels without compression, and 1 MiB for the PNG format.
     bounds = {entry.frame: (1 << 20) + 4 * frame for entry in manifest.golden}

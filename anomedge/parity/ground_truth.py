@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from anomedge.images import Frame, Mask, Picture, stretch
+from anomedge.outside_resize import Framing, stated_size
 from anomedge.parity.metrics import auroc
 from anomedge.parity.outputs import Outputs
 from anomedge.resample import Geometry
@@ -55,14 +56,14 @@ class GroundTruth:
 
 
 def ground_truth_of(
-    pictures: Sequence[Picture], geometry: Geometry, frame: tuple[int, int]
+    pictures: Sequence[Picture], geometry: Geometry, frame: Framing
 ) -> GroundTruth:
     """Return labels, and masks on the anomaly map's grid.
 
     Args:
         pictures: the pictures.
         geometry: mapping of a frame to the detector's image.
-        frame: (height, width) in pixels.
+        frame: how a picture becomes the graph's input.
     """
     masks = [
         _on_map_grid(picture.mask(), geometry, frame) for picture in pictures
@@ -71,7 +72,7 @@ def ground_truth_of(
 
 
 def _on_map_grid(
-    mask: Mask | None, geometry: Geometry, frame: tuple[int, int]
+    mask: Mask | None, geometry: Geometry, frame: Framing
 ) -> Mask | None:
     """Resample a frame's mask to the map's grid; threshold it at one half.
 
@@ -82,7 +83,8 @@ def _on_map_grid(
     if not mask.any():
         return np.zeros(geometry.image, dtype=np.bool_)
     grey = mask[..., None].astype(np.uint8) * 255
-    pixels: Frame = stretch(np.repeat(grey, 3, axis=2), frame)
-    rows, columns = geometry.matrices(frame)
+    size = stated_size(frame) or mask.shape[:2]
+    pixels: Frame = stretch(np.repeat(grey, 3, axis=2), size)
+    rows, columns = geometry.matrices(size)
     share = rows @ (pixels[..., 0] / 255.0) @ columns.T
     return np.asarray(share > 0.5)

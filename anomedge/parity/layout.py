@@ -222,7 +222,7 @@ def _measure(
     title = f"{session.name}, layout {layout.name}"
     for places in track(runs, title, total=len(runs)):
         pictures = [reference.pictures[place] for place in places]
-        frames = np.stack([p.frame(comparison.frame) for p in pictures])
+        frames = np.stack([p.frame(comparison.input.frame) for p in pictures])
         outputs = session.run(layout.feed(frames))
         expected = reference.outputs.at(places)
         names = [picture.name for picture in pictures]

@@ -85,7 +85,7 @@ def notes_on(bundle: Bundle, plan: Plan) -> Iterator[str]:
     ]:
         yield f"not run: {', '.join(not_run)}"
     frame, image = manifest.input.frame, manifest.image.size
-    if any(
+    if manifest.input.resize is None and any(
         2 * pixels < wanted for pixels, wanted in zip(frame, image, strict=True)
     ):
         yield f"a frame of {frame[0]}x{frame[1]} is less than half the detector's image of {image[0]}x{image[1]}"
@@ -191,10 +191,12 @@ def _decision(bundle: Bundle, expected: Decision) -> CheckResult:
 
 def _geometry(bundle: Bundle, original: Original) -> CheckResult:
     got, wanted = bundle.manifest.geometry, original.geometry
-    return _check(
-        "geometry",
-        "" if got == wanted else f"is {got}; {wanted} in the model file",
-    )
+    if got != wanted:
+        return _check("geometry", f"is {got}; {wanted} in the model file")
+    levels = bundle.manifest.levels
+    same = levels == original.levels
+    wrong = f"has levels {levels}; {original.levels} in the model file"
+    return _check("geometry", "" if same else wrong)
 
 
 def _stages(bundle: Bundle, reference: Reference) -> CheckResult:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from anomedge.errors import InputError
 from anomedge.images import Picture
+from anomedge.outside_resize import Framing
 from anomedge.progress import track
 from anomedge.runtimes import Session
 
@@ -34,7 +35,7 @@ class Outputs:
 def collect(
     session: Session,
     pictures: Sequence[Picture],
-    frame: tuple[int, int],
+    frame: Framing | None,
     batch: int,
 ) -> Outputs:
     """Run every picture in batches of exactly `batch`.
@@ -43,8 +44,8 @@ def collect(
 
     Args:
         session: an open runtime session.
-        pictures: the pictures, resized to `frame` if necessary.
-        frame: (height, width) in pixels.
+        pictures: the pictures.
+        frame: how they become the graph's input; None to leave them as they are.
         batch: number of frames per call.
 
     Raises:

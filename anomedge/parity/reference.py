@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from anomedge.bundle import Bundle
 from anomedge.images import Picture
+from anomedge.levels import Levels
 from anomedge.parity.outputs import Outputs
 from anomedge.resample import Geometry
 from anomedge.runtimes import Tensors
@@ -45,6 +46,7 @@ class Original:
         geometry: mapping of a frame to the detector's image.
         licence: terms of the weights and pictures.
         golden: outputs for the bundle's golden frames; None if it has none yet.
+        levels: of pictures with more than 8 bits per channel.
     """
 
     digest: str
@@ -52,6 +54,7 @@ class Original:
     geometry: Geometry
     licence: dict[str, str]
     golden: GoldenOutputs | None = None
+    levels: Levels | None = None
 
 
 @dataclass(frozen=True)

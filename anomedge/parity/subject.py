@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from anomedge.bundle import Bundle, Manifest
 from anomedge.files import canonical_json, sha256_of_bytes
 from anomedge.images import Frame
+from anomedge.outside_resize import Framing
 from anomedge.parity.comparison import Comparison
 from anomedge.parity.plan import Plan
 from anomedge.parity.records import Subject
@@ -78,20 +80,22 @@ def digest_of_golden(manifest: Manifest) -> str:
 
 
 def digests_of_frames(
-    reference: Reference, frame: tuple[int, int] | None
+    reference: Reference, frame: Framing | None
 ) -> list[FrameDigest]:
     """Read every picture once and compute its digest.
 
     Args:
         reference: the pictures.
-        frame: (height, width) that they are stretched to, in pixels; None to leave them as they are.
+        frame: how they become the graph's input; None to leave them as they are.
     """
     return [
         _digest_of_frame(picture.frame(frame)) for picture in reference.pictures
     ]
 
 
-def _digest_of_frame(pixels: Frame) -> FrameDigest:
+def _digest_of_frame(
+    pixels: Frame | npt.NDArray[np.float32],
+) -> FrameDigest:
     spread = np.ptp(pixels.reshape(-1, pixels.shape[-1]), axis=0).max()
     return FrameDigest(
         sha256_of_bytes(pixels.tobytes()), bool(spread <= _UNIFORM)

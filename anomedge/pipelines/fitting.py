@@ -12,6 +12,8 @@ import torch
 
 from anomedge import pipelines
 from anomedge.images import Picture
+from anomedge.images.sizes import sizes_of
+from anomedge.levels import Levels
 from anomedge.pipelines.base import Options, Pipeline
 from anomedge.pipelines.data import (
     FitData,
@@ -35,10 +37,15 @@ __all__ = [
     "FitOptions",
     "FlatFeaturesWarning",
     "SmallSampleWarning",
+    "VaryingSizesWarning",
     "fit",
 ]
 
 _PICTURES_ROUNDED = 2
+
+
+class VaryingSizesWarning(UserWarning):
+    """The pictures have several sizes; a bundle takes one, unless it is exported with `--frame any`."""
 
 
 class FlatFeaturesWarning(UserWarning):
@@ -59,6 +66,7 @@ class FitOptions:
         batch: images per batch.
         detector: the detector's own options, see its `options_class`.
         normal: label of normal pictures in the folders, where it is not a known one.
+        levels: levels of pictures with more than 8 bits per channel; None for pictures of 8 bits.
     """
 
     geometry: Geometry
@@ -70,6 +78,7 @@ class FitOptions:
     batch: int = 8
     detector: Mapping[str, Any] = field(default_factory=dict)
     normal: str | None = None
+    levels: Levels | None = None
 
 
 def fit(
@@ -97,10 +106,12 @@ def fit(
         rate=options.rate,
         seed=options.seed,
         normal=options.normal,
+        levels=options.levels,
     )
     fitted, sample, _ = split
     if chosen is not None:
         chosen(split)
+    _warn_if_sizes_vary([*fitted, *sample.normal, *sample.anomalous], options)
     data = _data(detector, fitted, sample, options)
     pipeline = kind.fit(data, own).eval()
     decision = place_threshold(
@@ -109,7 +120,9 @@ def fit(
     rounded = fitted[:_PICTURES_ROUNDED]
     _warn_if_flat(pipeline, rounded, options.geometry, decision.scale)
     card = _card(fitted, own, options)
-    return Model(pipeline, options.geometry, decision, card)
+    return Model(
+        pipeline, options.geometry, decision, card, levels=options.levels
+    )
 
 
 def _data(
@@ -134,6 +147,24 @@ def _data(
         size=options.geometry.image,
         seed=options.seed,
         labelled=labelled if sample.anomalous else (),
+    )
+
+
+def _warn_if_sizes_vary(
+    pictures: Sequence[Picture], options: FitOptions
+) -> None:
+    sizes = sizes_of(pictures)
+    if not sizes.vary:
+        return
+    height, width = options.geometry.size
+    distorted = ""
+    if sizes.distortion:
+        distorted = f" ({sizes.distortion}, so stretching changes shapes)"
+    warnings.warn(
+        f"got pictures of {sizes}; all are stretched to {height}x{width}{distorted}: export with --frame any, or the bundle "
+        f"takes one size",
+        VaryingSizesWarning,
+        stacklevel=3,
     )
 
 

@@ -22,6 +22,7 @@ from anomedge.files import (
     parse_json,
     validated,
 )
+from anomedge.levels import Levels
 from anomedge.pipelines.base import Config, Pipeline
 from anomedge.pipelines.stored_tensors import (
     TensorEntry,
@@ -70,6 +71,7 @@ class _Header(BaseModel):
     config: dict[str, Any]
     size: tuple[int, int]
     crop: tuple[int, int] | None
+    levels: tuple[int, int] | None = None
     decision: Decision
     card: Card
 
@@ -78,6 +80,7 @@ class _Header(BaseModel):
 class Model:
     """A fitted detector with its preprocessing, its thresholds and the record of its fit.
 
+    `levels` are those of pictures with more than 8 bits per channel; None for a detector of 8-bit pictures.
     `digest` is the SHA-256 of the model file, empty for a model that was not read from one.
     """
 
@@ -86,6 +89,7 @@ class Model:
     decision: Decision
     card: Card
     digest: str = ""
+    levels: Levels | None = None
 
 
 def save(model: Model, path: Path, *, force: bool = False) -> None:
@@ -103,6 +107,7 @@ def save(model: Model, path: Path, *, force: bool = False) -> None:
         config=model.pipeline.config.model_dump(mode="json"),
         size=model.geometry.size,
         crop=model.geometry.crop,
+        levels=model.levels,
         decision=model.decision,
         card=model.card,
     )
@@ -137,6 +142,7 @@ def load(path: Path | str, *, backbone: nn.Module | None = None) -> Model:
         with open_plain(path) as file:
             header, stated = _header(path, file, digest)
             geometry = Geometry(header.size, header.crop)
+            levels = header.levels and Levels.checked(*header.levels)
             kind = _detector(path, header)
             config = validated(kind.config_class, header.config)
             if backbone is None:
@@ -156,14 +162,16 @@ def load(path: Path | str, *, backbone: nn.Module | None = None) -> Model:
         header.decision,
         header.card,
         digest.hexdigest(),
+        levels,
     )
 
 
 def _encoded(header: _Header) -> str:
-    """Return the header as JSON; without the field `distribution` for anomedge's own detectors, as in older files."""
+    """Return the header as JSON; without the fields `distribution` and `levels` where they are None, as in older files."""
     content = header.model_dump(mode="json")
-    if header.distribution is None:
-        del content["distribution"]
+    for name in ("distribution", "levels"):
+        if content[name] is None:
+            del content[name]
     return canonical_json(content).decode()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,8 +16,10 @@ from anomedge.images import (
     check_picture,
     read_data_set,
     select_normal,
+    with_levels,
 )
 from anomedge.images.datasets.base import ANOMALOUS, OTHER_SPLIT
+from anomedge.levels import Levels
 from anomedge.names import indented
 from anomedge.pipelines.decision import ThresholdSample
 from anomedge.progress import track
@@ -47,6 +50,7 @@ def split_pictures(
     rate: float,
     seed: int,
     normal: str | None = None,
+    levels: Levels | None = None,
 ) -> Split:
     """Return the pictures to fit to and the sample that places the threshold; check that all of them can be read.
 
@@ -58,6 +62,7 @@ def split_pictures(
         rate: false-alarm rate aimed at, in (0, 1).
         seed: seed of the random split.
         normal: label of normal pictures in the folders, where it is not a known one.
+        levels: levels of pictures with more than 8 bits per channel.
 
     Raises:
         InputError: too few pictures, one that is in both parts or cannot be read, labels that are not understood, or
@@ -89,6 +94,12 @@ def split_pictures(
         source = f"{holdout:g} of the fitting folder"
         sample = ThresholdSample(held, [], source, rate)
     _check_counts(folder, fitted, sample)
+    fitted = with_levels(fitted, levels)
+    sample = replace(
+        sample,
+        normal=with_levels(sample.normal, levels),
+        anomalous=with_levels(sample.anomalous, levels),
+    )
     _refuse_unreadable([*fitted, *sample.normal, *sample.anomalous])
     _refuse_overlap(fitted, sample)
     return Split(fitted, sample, left_out)
@@ -162,7 +173,7 @@ def _refuse_unreadable(pictures: Sequence[Picture]) -> None:
     for picture in track(pictures, "checking pictures", total=len(pictures)):
         try:
             if picture.path is not None:
-                check_picture(picture.path)
+                check_picture(picture.path, picture.levels)
         except InputError as error:
             faults.append(error)
     if len(faults) == 1:

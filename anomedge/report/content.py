@@ -149,7 +149,7 @@ def _outputs(
             outputs[name] = collect(
                 session,
                 reference.pictures,
-                bundle.manifest.input.frame,
+                bundle.manifest.framing,
                 plan.batches[0],
             )
     return outputs

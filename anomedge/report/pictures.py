@@ -13,6 +13,7 @@ from PIL import Image
 from anomedge.bundle import Bundle
 from anomedge.images import Frame, Mask, stretch
 from anomedge.images.overlay import overlay
+from anomedge.outside_resize import stated_size
 from anomedge.parity import Outputs, Reference
 from anomedge.parity.certificate import Tolerance
 from anomedge.report.scores import is_generated, kind_of
@@ -155,7 +156,7 @@ def show(
 ) -> ShownPicture:
     """Draw one picture with the results of the original and every copy."""
     picture, decision = reference.pictures[place], bundle.decision
-    frame = picture.frame(bundle.manifest.input.frame)
+    frame = picture.frame(stated_size(bundle.manifest.framing))
     small = stretch(frame, _small(frame.shape[:2]))
     mask = picture.mask()
     truth = (

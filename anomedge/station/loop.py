@@ -23,6 +23,7 @@ from anomedge.images import Frame, stretch
 from anomedge.images.checks import wrong_size
 from anomedge.images.overlay import overlay
 from anomedge.inspector import Inspector, Result
+from anomedge.outside_resize import stated_size
 from anomedge.station.output import EventWriter
 from anomedge.station.queue import EventQueue
 from anomedge.station.reactions import Job, OnFail, PictureKeeper
@@ -206,10 +207,10 @@ class Station:
             self._react(frame, result, line)
 
     def _in_bundle_size(self, frame: CapturedFrame) -> CapturedFrame:
-        """Return the frame in the bundle's size; stretch it if the options allow."""
+        """Return the frame in the bundle's size, if it has one; stretch it if the options allow."""
         got = frame.pixels.shape[:2]
-        expected = self.inspector.bundle.manifest.input.frame
-        if got == expected:
+        expected = stated_size(self.inspector.bundle.manifest.framing)
+        if expected is None or got == expected:
             return frame
         if self.options.stretch:
             return replace(frame, pixels=stretch(frame.pixels, expected))

@@ -56,7 +56,7 @@ class GreyInspector:
         self.seen, self.news = [], []
         self.decision = DECISION
         manifest = SimpleNamespace(
-            input=SimpleNamespace(frame=SIZE),
+            framing=SIZE,
             geometry=Geometry(SIZE),
             digest="d",
         )

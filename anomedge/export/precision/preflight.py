@@ -14,7 +14,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -60,7 +59,7 @@ def preflight(
     model: Model,
     networks: Networks,
     pictures: Sequence[Picture],
-    frame: tuple[int, int],
+    frame: tuple[int, int] | None,
     batch: int | None,
 ) -> tuple[Range, ...]:
     """Return the value ranges of all quantities that are, or could be lowered to, float16.
@@ -69,7 +68,7 @@ def preflight(
         model: the fitted detector.
         networks: its `folded_networks`, for this batch.
         pictures: the detector runs on them.
-        frame: height and width of the camera's frames.
+        frame: height and width of the camera's frames; None for pictures of any size.
         batch: the batch size of the graph, or None for any.
 
     Raises:
@@ -156,17 +155,19 @@ def _observed(networks: Networks) -> dict[str, ObservedNetwork]:
 def _batches(
     model: Model,
     pictures: Sequence[Picture],
-    frame: tuple[int, int],
+    frame: tuple[int, int] | None,
     batch: int,
 ) -> Iterable[Tensor]:
     """Yield full batches of images; the last one is filled up with the first pictures."""
     starts = range(0, len(pictures), batch)
     description = "checking value ranges for float16"
     for start in track(starts, description, total=len(starts)):
-        frames = []
+        images = []
         for i in range(start, start + batch):
-            frames.append(pictures[i % len(pictures)].frame(frame))
-        yield to_images(torch.from_numpy(np.stack(frames)), model.geometry)
+            pixels = pictures[i % len(pictures)].frame(frame)
+            frames = torch.from_numpy(pixels[None].copy())
+            images.append(to_images(frames, model.geometry))
+        yield torch.cat(images)
 
 
 def _head(model: Model, stages: StageRanges) -> list[Range]:

@@ -1,7 +1,7 @@
 """Sources of frames: one module per kind of source; installed packages add their own.
 
 Frames are RGB, uint8 (H, W, 3). A folder's pictures are decoded by `anomedge.images` (EXIF rotation is applied, more
-than 8 bits per channel are refused). Frames of cameras and videos are taken as OpenCV decodes them: EXIF is ignored,
+than 8 bits per channel are refused unless the bundle has levels). Frames of cameras and videos are taken as OpenCV decodes them: EXIF is ignored,
 and colours went through the stream's codec, so fit a detector for a camera on frames of that camera.
 """
 
@@ -45,6 +45,11 @@ def open_source(address: str, options: SourceOptions) -> Source:
     """
     kind = _source_of(address)
     _refuse_foreign_options(kind, address, options)
+    if options.levels is not None and "levels" not in kind.takes:
+        raise InputError(
+            f"got {address}, a {kind.name}, whose frames have 8 bits a channel; expected a folder of pictures with more: the "
+            f"bundle's levels are {options.levels.low} to {options.levels.high}"
+        )
     return kind.open(address, options)
 
 

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from anomedge.images import Frame
+from anomedge.levels import Levels
 
 __all__ = [
     "CapturedFrame",
@@ -103,16 +104,21 @@ class SourceOptions:
         new: skip the pictures that are present at the start.
         retries: consecutive attempts to reconnect before giving up; None for no limit.
         poll: interval between two looks, in seconds; ignored by sources that do not poll.
+        levels: the bundle's, of pictures with more than 8 bits per channel; None for 8 bits.
     """
 
     once: bool = False
     new: bool = False
     retries: int | None = None
     poll: float = 0.5
+    levels: Levels | None = None
 
     def given(self) -> list[str]:
-        """Return the names of the options that differ from their defaults, `poll` left out."""
-        checked = [option for option in fields(self) if option.name != "poll"]
+        """Return the names of the user's options that differ from their defaults, `poll` left out."""
+        others = {"poll", "levels"}
+        checked = [
+            option for option in fields(self) if option.name not in others
+        ]
         return [
             option.name
             for option in checked
@@ -125,7 +131,7 @@ class Source(abc.ABC):
 
     Attributes:
         name: name of this kind of source, unique.
-        takes: names of the `SourceOptions` that this kind of source takes.
+        takes: names of the `SourceOptions` that this kind of source takes; with "levels", it reads deep pictures.
         address_help: forms of its addresses, for messages.
         live: frames keep coming when none are taken, so the queue has to drop old ones.
         title: address for display and logs, without user names and passwords.

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from anomedge.errors import InputError
 from anomedge.images import SUFFIXES, read_picture
+from anomedge.levels import Levels
 from anomedge.station.sources.base import (
     CapturedFrame,
     ConnectionChange,
@@ -52,13 +53,14 @@ class FolderSource(Source):
         poll: interval between listings, in seconds.
         only_new: skip the pictures that are present at the start.
         once: end after the pictures that are present at the start.
+        levels: of pictures with more than 8 bits per channel; None for pictures of 8 bits.
 
     Raises:
         InputError: the folder does not exist, or `once` and `only_new` are both given.
     """
 
     name = "folder"
-    takes = frozenset({"once", "new"})
+    takes = frozenset({"once", "new", "levels"})
     address_help = "a folder"
 
     def __init__(
@@ -68,6 +70,7 @@ class FolderSource(Source):
         poll: float = 0.5,
         only_new: bool = False,
         once: bool = False,
+        levels: Levels | None = None,
     ) -> None:
         if not folder.is_dir():
             raise InputError(
@@ -82,6 +85,7 @@ class FolderSource(Source):
         self.poll = poll
         self._only_new = only_new
         self._once = once
+        self._levels = levels
         self._number = 0
         self._lost = False
         self._first_listing: set[str] | None = None
@@ -101,6 +105,7 @@ class FolderSource(Source):
             poll=options.poll,
             only_new=options.new,
             once=options.once,
+            levels=options.levels,
         )
 
     @property
@@ -200,7 +205,8 @@ class FolderSource(Source):
         event: SourceEvent
         number = self._number + 1
         try:
-            event = CapturedFrame(number, name, read_picture(path), path)
+            pixels = read_picture(path, levels=self._levels)
+            event = CapturedFrame(number, name, pixels, path)
         except InputError as error:
             event = UnusableFrame(number, name, str(error))
         stamp_after = _stamp(path)

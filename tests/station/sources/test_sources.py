@@ -23,7 +23,7 @@ def test_every_module_of_the_package_is_a_source():
 def test_every_source_states_its_addresses_and_takes_known_options(name):
     kind = SOURCES.get(name)
     assert kind.address_help
-    assert kind.takes <= {"once", "new", "retries"}
+    assert kind.takes <= {"once", "new", "retries", "levels"}
     assert not kind.accepts("no-such-address")
 
 

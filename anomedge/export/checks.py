@@ -1,0 +1,133 @@
+"""Checks of an export's options and target, before long work."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnx.defs
+
+from anomedge.bundle import LOCAL, MANIFEST
+from anomedge.bundle.contracts import MOST_BATCH_BYTES, batch_bytes
+from anomedge.errors import InputError, OutputError
+from anomedge.images import Picture
+from anomedge.images.sizes import sizes_of
+from anomedge.layouts import LAYOUTS
+from anomedge.outside_resize import Framing, OutsideResize
+from anomedge.precisions import written
+from anomedge.resample import check_frame
+
+if TYPE_CHECKING:
+    from anomedge.export.bundling import ExportOptions
+
+__all__ = [
+    "check_batch",
+    "check_layout",
+    "check_precisions",
+    "check_replaced",
+    "check_shape",
+    "warn_of_sizes",
+]
+
+
+def check_replaced(target: Path, force: bool) -> None:
+    """Allow `--force` to replace a bundle or an empty folder only, never another folder."""
+    if not force or not os.path.lexists(target):
+        return
+    if (
+        target.is_symlink()
+        or not target.is_dir()
+        or (any(target.iterdir()) and not (target / MANIFEST).is_file())
+    ):
+        raise OutputError(
+            f"{target} is no bundle; expected one to replace, or a new name: give another -o"
+        )
+    if (target / LOCAL).exists():
+        warnings.warn(
+            f"{target / LOCAL} will go with the bundle that is replaced; keep a copy",
+            stacklevel=3,
+        )
+
+
+def check_shape(options: ExportOptions) -> None:
+    """Check frame, batch and opset."""
+    if options.frame != "any":
+        check_frame(options.frame)
+    if options.batch != "dynamic" and not 1 <= options.batch <= 4096:
+        raise InputError(
+            f"got batch {options.batch}; expected 'dynamic' or a number from 1 to 4096"
+        )
+    if options.frame != "any":
+        check_batch(options, options.frame)
+    if not 17 <= options.opset <= onnx.defs.onnx_opset_version():
+        raise InputError(
+            f"got opset {options.opset}; expected one from 17 to {onnx.defs.onnx_opset_version()}"
+        )
+
+
+def check_batch(options: ExportOptions, framing: Framing) -> None:
+    """Bound the memory of a fixed batch of the graph's input."""
+    frame, bytes_a_value = (
+        (framing.frame, 4)
+        if isinstance(framing, OutsideResize)
+        else (framing, 1)
+    )
+    if (
+        options.batch != "dynamic"
+        and batch_bytes(options.batch, frame, bytes_a_value) > MOST_BATCH_BYTES
+    ):
+        raise InputError(
+            f"got batch {options.batch} of frames of {frame}; expected at most {MOST_BATCH_BYTES >> 30} GiB of "
+            "pixels: give a smaller batch or frame"
+        )
+
+
+def warn_of_sizes(pictures: Sequence[Picture], options: ExportOptions) -> None:
+    """Warn if the golden pictures have several sizes, of which the bundle would take one."""
+    if options.frame == "any":
+        return
+    sizes = sizes_of(pictures)
+    if sizes.vary:
+        height, width = options.frame
+        warnings.warn(
+            f"got golden pictures of {sizes}; the bundle will take frames of {height}x{width} alone: export with "
+            f"--frame any to inspect pictures of any size",
+            stacklevel=3,
+        )
+
+
+def check_layout(options: ExportOptions) -> None:
+    """Check that the layout can be exported with the other options."""
+    layout = LAYOUTS.get(options.layout)
+    if not layout.adds_graph:
+        return
+    if options.frame == "any":
+        raise InputError(
+            f"got layout {layout.name} with frame any; expected --frame HxW: its tools resize pictures in their own way"
+        )
+    if layout.precision not in options.precisions:
+        raise InputError(
+            f"got layout {layout.name} with precision {', '.join(options.precisions)}; expected {layout.precision} among "
+            f"them: its tools get that"
+        )
+    if not layout.accepts_batch(options.batch):
+        raise InputError(
+            f"got batch {options.batch} with layout {layout.name}; expected dynamic or 1: its tools feed one picture at a "
+            f"time"
+        )
+
+
+def check_precisions(options: ExportOptions) -> None:
+    """Check that the precisions exist and differ from one another."""
+    asked = list(options.precisions)
+    if (
+        not asked
+        or len(set(asked)) != len(asked)
+        or not set(asked) <= written().keys()
+    ):
+        raise InputError(
+            f"got precision {asked}; expected each at most once, of: {', '.join(written())}"
+        )
