@@ -1,0 +1,248 @@
+"""Evaluate a detector on a labelled data set, picture by picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from anomedge.bundle import Bundle
+from anomedge.errors import InputError, RuntimeFailure
+from anomedge.evaluation.bootstrap import REPLICATES
+from anomedge.evaluation.changes import with_changes
+from anomedge.evaluation.collected import Bootstrap, Collected
+from anomedge.evaluation.dataset import DataSet, check_headers, read_data_set
+from anomedge.evaluation.detectors import (
+    Detector,
+    Judgement,
+    Options,
+    Subject,
+    subject_of,
+)
+from anomedge.evaluation.notes import notes_on
+from anomedge.evaluation.records import Column, Evaluation, PictureTotals
+from anomedge.images import Frame, Mask, Picture
+from anomedge.names import storable
+from anomedge.parity.ground_truth import mask_on_map_grid
+from anomedge.progress import track
+from anomedge.resample import Geometry
+
+__all__ = ["Judged", "evaluate"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One picture with the results of every detector.
+
+    Attributes:
+        picture: the picture.
+        kind: its kind of defect; "good" for a normal one.
+        frame: uint8 (Hf, Wf, 3).
+        truth: mask on the map's grid (H, W); None if unknown.
+        results: result of each detector, by its name.
+    """
+
+    picture: Picture
+    kind: str
+    frame: Frame
+    truth: Mask | None
+    results: dict[str, Judgement]
+
+
+Observer = Callable[[Judged], None]
+
+
+def evaluate(
+    subject: Bundle | Path | str,
+    dataset: Path | str,
+    *,
+    model: Path | str | None = None,
+    runtimes: Sequence[str] = (),
+    precision: str = "fp32",
+    device: str | None = None,
+    threads: int | None = None,
+    batch: int = 1,
+    seed: int = 0,
+    replicates: int = REPLICATES,
+    each: Observer | None = None,
+) -> Evaluation:
+    """Evaluate a bundle under its runtimes, or a model file in eager Torch.
+
+    Args:
+        subject: a bundle, its folder, or a model file (needs torch).
+        dataset: folder of labelled pictures, see `anomedge.images.read_folder`.
+        model: model file of the bundle; adds eager Torch, and the changes to it.
+        runtimes: names of runtimes; the first that can run here if empty.
+        precision: a precision of the bundle, or a mode of a runtime.
+        device: device in the vendor's notation; the runtime's default if None.
+        threads: CPU threads; the runtime's default if None.
+        batch: number of pictures in a call of a runtime.
+        seed: of the bootstrap; the same seed gives the same intervals.
+        replicates: replicates of the bootstrap, at least 100.
+        each: called with the results of each picture, in order.
+
+    Raises:
+        InputError: no labels, pictures that the bundle refuses, or options that
+            do not fit the subject; before any picture is inspected.
+        AnomedgeError: bundle, model or runtime cannot be opened, or a picture
+            cannot be decoded.
+    """
+    if batch < 1 or replicates < 100:
+        raise InputError(
+            f"got a batch of {batch} and {replicates} replicates; expected a batch of at least 1 and at least 100 replicates"
+        )
+    data = read_data_set(Path(dataset))
+    options = Options(tuple(runtimes), precision, device, threads)
+    original = None if model is None else Path(model)
+    with subject_of(subject, original, options) as opened:
+        run = _Run(opened, data, batch)
+        for judged in run.judged():
+            if each is not None:
+                each(judged)
+        return run.result(precision, Bootstrap(seed, replicates))
+
+
+@dataclass
+class _Run:
+    """One evaluation; checks the pictures' headers at once."""
+
+    subject: Subject
+    data: DataSet
+    batch: int
+    collected: dict[str, Collected] = field(default_factory=dict)
+    masked: int = 0
+    vanished: int = 0
+
+    def __post_init__(self) -> None:
+        check_headers(self.data.pictures, self.subject.frame)
+        for detector in self.subject.detectors:
+            self.collected[detector.name] = Collected(self.subject.decision)
+
+    def judged(self) -> Iterator[Judged]:
+        """Judge the pictures in order, and collect the results."""
+        count = len(self.data.pictures)
+        # Pictures of a model alone may differ in size.
+        size = 1 if self.subject.frame is None else self.batch
+        starts = range(0, count, size)
+        for start in track(starts, "evaluating", total=len(starts)):
+            places = range(start, min(start + size, count))
+            pictures = [self.data.pictures[place] for place in places]
+            frames = [self.subject.read(picture) for picture in pictures]
+            results = [
+                _judge(detector, frames, pictures)
+                for detector in self.subject.detectors
+            ]
+            for place, frame, *of_each in zip(
+                places, frames, *results, strict=True
+            ):
+                yield self._collect(place, frame, of_each)
+
+    def result(self, precision: str, bootstrap: Bootstrap) -> Evaluation:
+        """Compute all figures."""
+        columns = [
+            self._column(detector, bootstrap)
+            for detector in self.subject.detectors
+        ]
+        totals, subject = self._totals(), self.subject
+        local = subject.bundle is not None and subject.bundle.local is not None
+        return Evaluation(
+            subject=storable(str(subject.path)),
+            digest=subject.digest,
+            dataset=storable(str(self.data.folder)),
+            precision=precision,
+            pictures=totals,
+            local_thresholds=local,
+            seed=bootstrap.seed,
+            replicates=bootstrap.replicates,
+            columns=tuple(with_changes(columns, self._flips())),
+            notes=tuple(notes_on(totals, columns, self.vanished)),
+        )
+
+    def _flips(self) -> dict[str, tuple[str, ...]]:
+        """Return the pictures that each detector decides unlike the first."""
+        names = [storable(picture.name) for picture in self.data.pictures]
+        decided = {
+            name: np.array(collected.decided)
+            for name, collected in self.collected.items()
+        }
+        first = next(iter(decided.values()))
+        flips = {}
+        for name, decisions in decided.items():
+            places = np.flatnonzero(decisions != first)
+            flips[name] = tuple(names[place] for place in places)
+        return flips
+
+    def _collect(
+        self, place: int, frame: Frame, results: Sequence[Judgement]
+    ) -> Judged:
+        """Add the results of one picture to those of all."""
+        picture = self.data.pictures[place]
+        truth = _truth_of(picture, self.subject.geometry, frame)
+        if truth is not None:
+            self.masked += 1
+            self.vanished += bool(picture.anomalous) and not truth.any()
+        named = dict(zip(self.collected, results, strict=True))
+        for name, result in named.items():
+            _require_same_grid(name, result, truth)
+            self.collected[name].add(bool(picture.anomalous), result, truth)
+        return Judged(picture, self.data.kinds[place], frame, truth, named)
+
+    def _column(self, detector: Detector, bootstrap: Bootstrap) -> Column:
+        collected = self.collected[detector.name]
+        pixel = collected.pixel(bootstrap)
+        return Column(
+            name=detector.name,
+            version=detector.version,
+            running_on=detector.running_on,
+            image=collected.image(bootstrap),
+            pixel=pixel,
+            kinds=tuple(collected.kinds(self.data.kinds, bootstrap)),
+            map_bits=collected.map_bits,
+        )
+
+    def _totals(self) -> PictureTotals:
+        pictures, fitted = self.data.pictures, self.subject.fitted
+        known = None
+        if fitted is not None:
+            known = sum(picture.digest in fitted for picture in pictures)
+        anomalous = int(self.data.anomalous.sum())
+        return PictureTotals(
+            normal=len(pictures) - anomalous,
+            anomalous=anomalous,
+            masked=self.masked,
+            unlabelled=self.data.unlabelled,
+            fitted=known,
+        )
+
+
+def _judge(
+    detector: Detector, frames: Sequence[Frame], pictures: Sequence[Picture]
+) -> list[Judgement]:
+    """Judge frames; a failure names their pictures."""
+    try:
+        return detector.judge(frames)
+    except RuntimeFailure as error:
+        names = ", ".join(picture.name for picture in pictures)
+        raise RuntimeFailure(f"{names}: {error}") from error
+
+
+def _truth_of(
+    picture: Picture, geometry: Geometry, frame: Frame
+) -> Mask | None:
+    """Return the mask on the map's grid; None if it is unknown."""
+    if not picture.anomalous:
+        return np.zeros(geometry.image, dtype=np.bool_)
+    height, width = frame.shape[:2]
+    return mask_on_map_grid(picture.mask(), geometry, (height, width))
+
+
+def _require_same_grid(
+    name: str, result: Judgement, truth: Mask | None
+) -> None:
+    """Refuse a map of another size than the detector's image."""
+    if truth is not None and result.anomaly_map.shape != truth.shape:
+        raise RuntimeFailure(
+            f"{name} gave a map {result.anomaly_map.shape}; expected {truth.shape}, the image of the detector"
+        )
