@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from anomedge.evaluation.curve import Curve
 from anomedge.evaluation.detectors import Judgement
@@ -19,8 +18,6 @@ from anomedge.names import storable
 from anomedge.threshold import Decision
 
 __all__ = ["Bootstrap", "Collected"]
-
-Places = npt.NDArray[np.intp]
 
 
 class Bootstrap(NamedTuple):
