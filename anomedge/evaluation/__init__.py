@@ -1,6 +1,7 @@
 """Evaluate a detector on labelled pictures: AUROC, F1, AUPRO and more, each with its counts and its interval."""
 
-from anomedge.evaluation.evaluate import Judged, evaluate
+from anomedge.evaluation.detectors import Judgement, Options
+from anomedge.evaluation.evaluate import EvaluationRun, Judged, evaluate
 from anomedge.evaluation.records import (
     Column,
     Evaluation,
@@ -14,10 +15,13 @@ from anomedge.evaluation.records import (
 __all__ = [
     "Column",
     "Evaluation",
+    "EvaluationRun",
     "Figure",
     "Judged",
+    "Judgement",
     "KindFigures",
     "LevelFigures",
+    "Options",
     "PictureTotals",
     "Rate",
     "evaluate",

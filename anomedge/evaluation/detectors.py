@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from anomedge import runtimes
 from anomedge.bundle import Bundle
 from anomedge.errors import InputError, RuntimeFailure
+from anomedge.evaluation.bootstrap import REPLICATES
 from anomedge.images import Frame, Picture
 from anomedge.inspector import Inspector
 from anomedge.resample import Geometry
@@ -30,19 +31,40 @@ __all__ = ["Detector", "Judgement", "Options", "Subject", "subject_of"]
 
 @dataclass(frozen=True)
 class Options:
-    """Options of the runtimes; see `anomedge.Inspector.open`.
+    """Options of an evaluation.
 
     Attributes:
+        model: model file of the bundle; adds eager Torch, and the changes to it.
         runtimes: names; the first that can run here if empty.
         precision: a precision of the bundle, or a mode of a runtime.
         device: device in the vendor's notation; the runtime's default if None.
         threads: CPU threads; the runtime's default if None.
+        batch: number of pictures in a call of a runtime, at least 1.
+        seed: of the bootstrap; the same seed gives the same intervals.
+        replicates: replicates of the bootstrap, at least 100.
     """
 
+    model: Path | None = None
     runtimes: Sequence[str] = ()
     precision: str = "fp32"
     device: str | None = None
     threads: int | None = None
+    batch: int = 1
+    seed: int = 0
+    replicates: int = REPLICATES
+
+    def __post_init__(self) -> None:
+        """Check the numbers; raise InputError."""
+        if self.batch < 1 or self.seed < 0 or self.replicates < 100:
+            raise InputError(
+                f"got batch {self.batch}, seed {self.seed} and {self.replicates} replicates; expected at least 1, 0 and 100"
+            )
+
+    @property
+    def needs_bundle(self) -> bool:
+        """Whether an option is one of a bundle or its runtimes."""
+        plain = Options(seed=self.seed, replicates=self.replicates)
+        return self != replace(plain, batch=self.batch)
 
 
 class Judgement(NamedTuple):
@@ -117,15 +139,12 @@ class Subject:
         self._closing.close()
 
 
-def subject_of(
-    subject: Bundle | Path | str, model: Path | None, options: Options
-) -> Subject:
+def subject_of(subject: Bundle | Path | str, options: Options) -> Subject:
     """Open a bundle under its runtimes, or a model file in eager Torch.
 
     Args:
         subject: a bundle, its folder, or a model file.
-        model: the model file that the bundle was exported from, to compare with.
-        options: options of the runtimes.
+        options: model to compare with, and options of the runtimes.
 
     Raises:
         InputError: options of runtimes or a second model beside a model file, or
@@ -133,12 +152,14 @@ def subject_of(
         AnomedgeError: the bundle, the model or a runtime cannot be opened.
     """
     if not isinstance(subject, Bundle) and Path(subject).is_file():
-        return _model_alone(Path(subject), model, options)
+        return _model_alone(Path(subject), options)
     bundle = subject if isinstance(subject, Bundle) else Bundle.open(subject)
-    original = None if model is None else _original(bundle, model)
     detectors: list[Detector] = []
-    if original is not None and model is not None:
-        detectors.append(_eager(original, model, bundle.decision))
+    fitted = None
+    if options.model is not None:
+        original = _original(bundle, options.model)
+        detectors.append(_eager(original, options.model, bundle.decision))
+        fitted = set(original.card.fitted)
     with ExitStack() as stack:
         for name in _distinct(options.runtimes) or [None]:
             inspector = Inspector.open(
@@ -156,7 +177,7 @@ def subject_of(
             decision=bundle.decision,
             detectors=detectors,
             bundle=bundle,
-            fitted=None if original is None else set(original.card.fitted),
+            fitted=fitted,
             _closing=stack.pop_all(),
         )
 
@@ -215,8 +236,8 @@ class _EagerDetector(Detector):
         )
 
 
-def _model_alone(path: Path, model: Path | None, options: Options) -> Subject:
-    if model is not None or options != Options():
+def _model_alone(path: Path, options: Options) -> Subject:
+    if options.needs_bundle:
         raise InputError(
             f"got the model file {path} with --model or an option of a runtime; expected a bundle for these: a model file "
             "alone runs in eager Torch"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from anomedge.bundle import Bundle
-from anomedge.errors import InputError, RuntimeFailure
-from anomedge.evaluation.bootstrap import REPLICATES
+from anomedge.errors import RuntimeFailure
 from anomedge.evaluation.changes import with_changes
 from anomedge.evaluation.collected import Bootstrap, Collected
 from anomedge.evaluation.dataset import DataSet, check_headers, read_data_set
@@ -29,7 +30,7 @@ from anomedge.parity.ground_truth import mask_on_map_grid
 from anomedge.progress import track
 from anomedge.resample import Geometry
 
-__all__ = ["Judged", "evaluate"]
+__all__ = ["EvaluationRun", "Judged", "evaluate"]
 
 
 @dataclass(frozen=True)
@@ -51,37 +52,15 @@ class Judged:
     results: dict[str, Judgement]
 
 
-Observer = Callable[[Judged], None]
-
-
 def evaluate(
-    subject: Bundle | Path | str,
-    dataset: Path | str,
-    *,
-    model: Path | str | None = None,
-    runtimes: Sequence[str] = (),
-    precision: str = "fp32",
-    device: str | None = None,
-    threads: int | None = None,
-    batch: int = 1,
-    seed: int = 0,
-    replicates: int = REPLICATES,
-    each: Observer | None = None,
+    subject: Bundle | Path | str, dataset: Path | str, **options: Any
 ) -> Evaluation:
     """Evaluate a bundle under its runtimes, or a model file in eager Torch.
 
     Args:
         subject: a bundle, its folder, or a model file (needs torch).
         dataset: folder of labelled pictures, see `anomedge.images.read_folder`.
-        model: model file of the bundle; adds eager Torch, and the changes to it.
-        runtimes: names of runtimes; the first that can run here if empty.
-        precision: a precision of the bundle, or a mode of a runtime.
-        device: device in the vendor's notation; the runtime's default if None.
-        threads: CPU threads; the runtime's default if None.
-        batch: number of pictures in a call of a runtime.
-        seed: of the bootstrap; the same seed gives the same intervals.
-        replicates: replicates of the bootstrap, at least 100.
-        each: called with the results of each picture, in order.
+        **options: fields of `Options`, such as `runtimes=["openvino"]`.
 
     Raises:
         InputError: no labels, pictures that the bundle refuses, or options that
@@ -89,42 +68,51 @@ def evaluate(
         AnomedgeError: bundle, model or runtime cannot be opened, or a picture
             cannot be decoded.
     """
-    if batch < 1 or replicates < 100:
-        raise InputError(
-            f"got a batch of {batch} and {replicates} replicates; expected a batch of at least 1 and at least 100 replicates"
-        )
-    data = read_data_set(Path(dataset))
-    options = Options(tuple(runtimes), precision, device, threads)
-    original = None if model is None else Path(model)
-    with subject_of(subject, original, options) as opened:
-        run = _Run(opened, data, batch)
-        for judged in run.judged():
-            if each is not None:
-                each(judged)
-        return run.result(precision, Bootstrap(seed, replicates))
+    with EvaluationRun.open(subject, dataset, Options(**options)) as run:
+        for _ in run.judged():
+            pass
+        return run.result()
 
 
 @dataclass
-class _Run:
-    """One evaluation; checks the pictures' headers at once."""
+class EvaluationRun:
+    """One evaluation: iterate over `judged`, then ask for the `result`.
+
+    Attributes:
+        subject: the opened bundle or model.
+        data: the pictures.
+        options: options of the evaluation.
+    """
 
     subject: Subject
     data: DataSet
-    batch: int
-    collected: dict[str, Collected] = field(default_factory=dict)
-    masked: int = 0
-    vanished: int = 0
+    options: Options
+    _masked: int = 0
+    _vanished: int = 0
+    _collected: dict[str, Collected] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        check_headers(self.data.pictures, self.subject.frame)
-        for detector in self.subject.detectors:
-            self.collected[detector.name] = Collected(self.subject.decision)
+    @classmethod
+    @contextmanager
+    def open(
+        cls,
+        subject: Bundle | Path | str,
+        dataset: Path | str,
+        options: Options,
+    ) -> Iterator[EvaluationRun]:
+        """Open the detectors and check the data set; errors as in `evaluate`."""
+        data = read_data_set(Path(dataset))
+        with subject_of(subject, options) as opened:
+            check_headers(data.pictures, opened.frame)
+            run = cls(opened, data, options)
+            for detector in opened.detectors:
+                run._collected[detector.name] = Collected(opened.decision)
+            yield run
 
     def judged(self) -> Iterator[Judged]:
         """Judge the pictures in order, and collect the results."""
         count = len(self.data.pictures)
         # Pictures of a model alone may differ in size.
-        size = 1 if self.subject.frame is None else self.batch
+        size = 1 if self.subject.frame is None else self.options.batch
         starts = range(0, count, size)
         for start in track(starts, "evaluating", total=len(starts)):
             places = range(start, min(start + size, count))
@@ -139,8 +127,9 @@ class _Run:
             ):
                 yield self._collect(place, frame, of_each)
 
-    def result(self, precision: str, bootstrap: Bootstrap) -> Evaluation:
-        """Compute all figures."""
+    def result(self) -> Evaluation:
+        """Compute all figures of the pictures that were judged."""
+        bootstrap = Bootstrap(self.options.seed, self.options.replicates)
         columns = [
             self._column(detector, bootstrap)
             for detector in self.subject.detectors
@@ -151,13 +140,13 @@ class _Run:
             subject=storable(str(subject.path)),
             digest=subject.digest,
             dataset=storable(str(self.data.folder)),
-            precision=precision,
+            precision=self.options.precision,
             pictures=totals,
             local_thresholds=local,
             seed=bootstrap.seed,
             replicates=bootstrap.replicates,
             columns=tuple(with_changes(columns, self._flips())),
-            notes=tuple(notes_on(totals, columns, self.vanished)),
+            notes=tuple(notes_on(totals, columns, self._vanished)),
         )
 
     def _flips(self) -> dict[str, tuple[str, ...]]:
@@ -165,7 +154,7 @@ class _Run:
         names = [storable(picture.name) for picture in self.data.pictures]
         decided = {
             name: np.array(collected.decided)
-            for name, collected in self.collected.items()
+            for name, collected in self._collected.items()
         }
         first = next(iter(decided.values()))
         flips = {}
@@ -181,16 +170,16 @@ class _Run:
         picture = self.data.pictures[place]
         truth = _truth_of(picture, self.subject.geometry, frame)
         if truth is not None:
-            self.masked += 1
-            self.vanished += bool(picture.anomalous) and not truth.any()
-        named = dict(zip(self.collected, results, strict=True))
+            self._masked += 1
+            self._vanished += bool(picture.anomalous) and not truth.any()
+        named = dict(zip(self._collected, results, strict=True))
         for name, result in named.items():
             _require_same_grid(name, result, truth)
-            self.collected[name].add(bool(picture.anomalous), result, truth)
+            self._collected[name].add(bool(picture.anomalous), result, truth)
         return Judged(picture, self.data.kinds[place], frame, truth, named)
 
     def _column(self, detector: Detector, bootstrap: Bootstrap) -> Column:
-        collected = self.collected[detector.name]
+        collected = self._collected[detector.name]
         pixel = collected.pixel(bootstrap)
         return Column(
             name=detector.name,
@@ -211,7 +200,7 @@ class _Run:
         return PictureTotals(
             normal=len(pictures) - anomalous,
             anomalous=anomalous,
-            masked=self.masked,
+            masked=self._masked,
             unlabelled=self.data.unlabelled,
             fitted=known,
         )
