@@ -8,16 +8,23 @@ from rich import box
 from rich.table import Column, Table
 
 from anomedge.commands._console import wide_console
-from anomedge.evaluation import Evaluation, Figure, LevelFigures, Rate
+from anomedge.evaluation import (
+    Evaluation,
+    Figure,
+    KindFigures,
+    LevelFigures,
+    Rate,
+)
 from anomedge.evaluation.changes import METRICS
 
 __all__ = ["show_evaluation"]
 
+_ROUNDING = 1e-12
 _TITLES = {
     "auroc": "AUROC",
     "average_precision": "average precision",
-    "aupro": "AUPRO, up to a false-positive rate of 0.3",
-    "f1": "F1 at the threshold",
+    "aupro": "AUPRO (limit 0.3)",
+    "f1": "F1 at threshold",
     "best_f1": "best F1",
     "false_alarm_rate": "false-alarm rate",
     "recall": "recall",
@@ -56,13 +63,12 @@ def _head(evaluation: Evaluation) -> Iterator[str]:
 
 def _figures(evaluation: Evaluation) -> Table:
     table = Table(
-        "figure [95 % interval]",
-        title="figures; intervals from a bootstrap over pictures, of rates of pictures exact (Clopper and Pearson)",
+        Column("figure\n[95 % interval]", no_wrap=True),
+        title="Intervals: bootstrap over pictures; of rates of pictures, Clopper and Pearson's.",
         title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
     )  # fmt: skip
-    changed = any(column.change for column in evaluation.columns)
     for column in evaluation.columns:
-        table.add_column(f"{column.name}\n{column.version}")
+        table.add_column(f"{column.name}\n{column.version}", no_wrap=True)
         if column.change:
             table.add_column("change")
     for level in ("image", "pixel"):
@@ -70,8 +76,6 @@ def _figures(evaluation: Evaluation) -> Table:
             cells = list(_cells(evaluation, level, metric))
             if any(cells):
                 table.add_row(f"{level} {_TITLES[metric]}", *cells)
-    if not changed:
-        table.caption = None
     return table
 
 
@@ -82,7 +86,12 @@ def _cells(evaluation: Evaluation, level: str, metric: str) -> Iterator[str]:
         yield "" if figures is None else _cell(figures, metric)
         if column.change:
             change = column.change.get(f"{level} {metric}")
-            yield "" if change is None else f"{change:+.1e}"
+            yield "" if change is None else _change(change)
+
+
+def _change(change: float) -> str:
+    """Format a change; one by rounding of a sum is none."""
+    return "0" if abs(change) < _ROUNDING else f"{change:+.1e}"
 
 
 def _cell(figures: LevelFigures, metric: str) -> str:
@@ -91,46 +100,49 @@ def _cell(figures: LevelFigures, metric: str) -> str:
         return ""
     text = _rate(figure) if isinstance(figure, Rate) else _metric(figure)
     if metric == "best_f1" and figures.best_threshold is not None:
-        return f"{text}\nat {figures.best_threshold:.6g}"
+        first, *others = text.split("\n")
+        return "\n".join([f"{first} at {figures.best_threshold:.6g}", *others])
     return text
 
 
 def _metric(figure: Figure) -> str:
-    return f"{figure.value:.4f}{_interval(figure, '.4f')}"
+    return f"{figure.value:.4f}{_interval(figure, '.3f')}"
 
 
 def _rate(rate: Rate) -> str:
-    return f"{rate.count:,} of {rate.of:,}\n{rate.value:.2%}{_interval(rate, '.2%')}"
+    share = f"{rate.count:,} of {rate.of:,}, {rate.value:.1%}"
+    return share + _interval(rate, ".1%")
 
 
 def _interval(figure: Figure, form: str) -> str:
     if figure.low is None or figure.high is None:
         return ""
-    return f" [{figure.low:{form}}, {figure.high:{form}}]"
+    return f"\n[{figure.low:{form}}, {figure.high:{form}}]"
 
 
 def _kinds(evaluation: Evaluation) -> Table:
     table = Table(
-        Column("kind", no_wrap=True), "detector", "found", "recall", "image AUROC", "pixel AUROC", "AUPRO",
-        title="each kind of defect, with all normal pictures", title_justify="left",
-        box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
+        Column("kind", no_wrap=True), "detector", "recall", "image AUROC", "pixel AUROC", "AUPRO",
+        title="Each kind of defect, with all normal pictures; detectors with equal figures are shown once.",
+        title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
     )  # fmt: skip
-    for place in range(len(evaluation.columns[0].kinds)):
-        for number, column in enumerate(evaluation.columns):
-            found = column.kinds[place]
-            recall, pixel = found.image.recall, found.pixel
-            table.add_row(
-                "" if number else found.kind,
-                column.name,
-                f"{recall.count} of {recall.of}" if recall else "",
-                f"{recall.value:.0%}{_interval(recall, '.0%')}"
-                if recall
-                else "",
-                _cell(found.image, "auroc"),
-                _cell(pixel, "auroc") if pixel else "",
-                _cell(pixel, "aupro") if pixel else "",
-            )
+    for place, first in enumerate(evaluation.columns[0].kinds):
+        shown: list[list[str]] = []
+        for column in evaluation.columns:
+            cells = _kind_cells(column.kinds[place])
+            if cells not in shown:
+                kind = "" if shown else first.kind
+                table.add_row(kind, column.name, *cells)
+                shown.append(cells)
     return table
+
+
+def _kind_cells(figures: KindFigures) -> list[str]:
+    image, pixel = figures.image, figures.pixel
+    cells = [_cell(image, "recall"), _cell(image, "auroc")]
+    if pixel is not None:
+        cells += [_cell(pixel, "auroc"), _cell(pixel, "aupro")]
+    return cells
 
 
 def _flips(evaluation: Evaluation) -> Iterator[str]:

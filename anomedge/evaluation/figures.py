@@ -22,10 +22,13 @@ from anomedge.evaluation.samples import (
 )
 from anomedge.threshold import interval_of_rate
 
-__all__ = ["figures_of_maps", "figures_of_scores"]
+__all__ = ["LEAST", "figures_of_maps", "figures_of_scores"]
 
 Array = npt.NDArray[np.float64]
 Metric = Callable[[Counts], Array]
+
+LEAST = 5
+"""Fewest pictures of a class for an interval of the bootstrap."""
 
 _OF_COUNTS: dict[str, Metric] = {
     "auroc": auroc,
@@ -103,13 +106,16 @@ def _figures(
         _values(sample, metrics, weights)
         for weights in resampled(sample.anomalous, seed, replicates)
     ]
+    enough = _smallest_class(sample.anomalous) >= LEAST
     figures = {}
     for name, value in exact.items():
         if np.isfinite(value).all():
             replicated = np.concatenate([values[name] for values in drawn])
             # Replicates know groups of map values only: keep their deviation.
             shifted = replicated - centre[name] + float(np.squeeze(value))
-            figures[name] = _figure(float(np.squeeze(value)), shifted)
+            figures[name] = _figure(
+                float(np.squeeze(value)), shifted if enough else None
+            )
     return figures
 
 
@@ -135,8 +141,14 @@ def _rates(confusion: Confusion, weights: Array) -> dict[str, Array]:
         }
 
 
-def _figure(value: float, replicated: Array) -> Figure:
-    found = percentiles(replicated)
+def _smallest_class(anomalous: npt.NDArray[np.bool_]) -> int:
+    """Return the number of pictures of the rarer class that is present."""
+    counts = np.bincount(anomalous.astype(np.int64), minlength=2)
+    return int(counts[counts > 0].min())
+
+
+def _figure(value: float, replicated: Array | None) -> Figure:
+    found = None if replicated is None else percentiles(replicated)
     if found is None:
         return Figure(value=value)
     low, high = np.clip(found, 0, 1)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from anomedge.evaluation.records import Column, LevelFigures, PictureTotals
+from anomedge.evaluation.figures import LEAST
+from anomedge.evaluation.records import (
+    Column,
+    Figure,
+    LevelFigures,
+    PictureTotals,
+)
 
 __all__ = ["FEW", "few_pictures", "notes_on"]
 
@@ -32,6 +38,8 @@ def notes_on(
             f"{vanished} masks have no pixel on the map's grid (too small, or cut off): their pixels count as normal"
         )
     yield from few_pictures(totals.normal, totals.anomalous)
+    if any(_without_width(column.image.auroc) for column in columns):
+        yield "an interval without width says only that every replicate gave the same value; other pictures may not"
     yield from _rounded(columns)
 
 
@@ -43,8 +51,8 @@ def few_pictures(normal: int, anomalous: int) -> Iterator[str]:
     """
     if normal and anomalous and min(normal, anomalous) < FEW:
         yield (
-            f"{normal} normal and {anomalous} anomalous pictures are few: expected at least {FEW} of each; the true figures "
-            "may lie outside of their intervals"
+            f"{normal} normal and {anomalous} anomalous pictures are few: expected at least {FEW} of each; other pictures may "
+            f"give other figures; no bootstrap of fewer than {LEAST}"
         )
 
 
@@ -63,6 +71,12 @@ def _absent(totals: PictureTotals) -> Iterator[str]:
         yield (
             f"{without} of {totals.anomalous} anomalous pictures have no mask: figures of pixels leave them out"
         )
+
+
+def _without_width(figure: Figure | None) -> bool:
+    if figure is None or figure.low is None:
+        return False
+    return figure.low == figure.high
 
 
 def _rounded(columns: Sequence[Column]) -> Iterator[str]:

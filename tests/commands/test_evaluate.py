@@ -38,8 +38,8 @@ def test_table_shows_counts_intervals_changes_and_kinds(
     ) == 0  # fmt: skip
     shown = " ".join(capsys.readouterr().out.split())
     for text in (
-        "eager torch", "onnxruntime", "openvino", "change", "image AUROC", "pixel AUPRO, up to", "false-alarm rate",
-        "of 3", "0 decisions differ from eager Torch's", "are few", "regions", "the fit's", "each kind of defect",
+        "eager torch", "onnxruntime", "openvino", "change", "image AUROC", "pixel AUPRO (limit 0.3)", "false-alarm rate",
+        "of 3", "0 decisions differ from eager Torch's", "are few", "regions", "the fit's", "Each kind of defect",
     ):  # fmt: skip
         assert text in shown, text
 
@@ -131,7 +131,7 @@ def test_maps_that_cannot_be_written_end_with_2_after_the_figures(
             ["{model}", "{test}", "--runtime", "ort"],
             "expected a bundle for these",
         ),
-        (["{bundle}", "{train}"], "without a label"),
+        (["{bundle}", "{unlabelled}"], "without a label"),
         (
             ["{bundle}", "{test}", "--maps", "{test}/maps"],
             "expected another folder",
@@ -146,7 +146,7 @@ def test_wrong_use_is_one_line(
         "model": model_paths["padim"],
         "bundle": bundle_paths["padim"],
         "test": pictures / "test",
-        "train": pictures / "train",
+        "unlabelled": pictures / "held_back",
     }
     assert run("evaluate", *(a.format(**places) for a in arguments)) == 2
     error = capsys.readouterr().err

@@ -129,7 +129,7 @@ def test_pictures_of_another_size_are_refused_before_the_work(
 
 def test_unlabelled_pictures_are_refused(bundle_paths, pictures):
     with pytest.raises(InputError, match="without a label"):
-        evaluate(bundle_paths["padim"], pictures / "train")
+        evaluate(bundle_paths["padim"], pictures / "held_back")
 
 
 def test_a_set_without_masks_has_no_pixel_figures(bundle_paths, data):
