@@ -113,7 +113,7 @@ def _certificate(
         else "",
         tolerances={plan.precision: comparison.tolerance},
         pictures=_count(reference, frames).model_copy(
-            update={"masked": _count_masks(comparison) if proofs else 0}
+            update={"masked": _count_masks(comparison, proofs)}
         ),
         stage_names=bundle.manifest.stages
         if reference.source in ORIGINALS
@@ -130,8 +130,10 @@ def _certificate(
     )
 
 
-def _count_masks(comparison: Comparison) -> int:
-    """Count the pictures with a mask; sessions were opened before."""
+def _count_masks(comparison: Comparison, proofs: Sequence[RuntimeProof]) -> int:
+    """Count the pictures with a mask; 0 if no session could be opened."""
+    if not any(proof.cells for proof in proofs):
+        return 0
     masks = comparison.ground_truth.masks
     return sum(mask is not None for mask in masks)
 

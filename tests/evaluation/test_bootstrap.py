@@ -79,7 +79,7 @@ def test_one_class_has_rates_and_no_auroc():
     assert figures.false_alarm_rate.of == 30
 
 
-def map_sample(count=12, size=24):
+def map_sample(count=18, size=24):
     generator = np.random.default_rng(5)
     values = MapValues()
     sketches, rows = [], []
@@ -115,19 +115,27 @@ def test_pixel_intervals_come_from_pictures_not_from_pixels():
     # Independent pixels would give a tenth of this width.
     width = (rate.value * (1 - rate.value) / rate.of) ** 0.5 * 2 * 1.96
     assert rate.high - rate.low > 2 * width
-    assert figures.regions == 4
+    assert figures.regions == 6
     assert figures.auroc_error == 0
 
 
 def test_grouped_values_of_replicates_hardly_change_a_metric():
     pixels = map_sample()
-    whole = pixels.weighted(np.ones((1, 12)))
+    whole = pixels.weighted(np.ones((1, 18)))
     assert whole.negatives.sum() == pixels.confusion.normal.sum()
-    assert whole.coverage.sum() == pytest.approx(4)
+    assert whole.coverage.sum() == pytest.approx(6)
     from anomedge.evaluation.auroc import auroc
 
     assert float(auroc(whole)[0]) == pytest.approx(
         float(auroc(pixels.curve.counts)), abs=1e-3
     )
-    doubled = pixels.weighted(np.full((1, 12), 2.0))
+    doubled = pixels.weighted(np.full((1, 18), 2.0))
     assert (doubled.positives == 2 * whole.positives).all()
+
+
+def test_few_pictures_have_figures_without_a_bootstrap():
+    places = np.r_[0:10, 30:34]
+    figures = figures_of_scores(sample(0).at(places), 0.5, 0, 100)
+    assert figures.auroc.low is None
+    assert figures.auroc.value > 0
+    assert figures.recall.low < figures.recall.value
