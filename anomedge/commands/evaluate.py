@@ -20,7 +20,9 @@ from anomedge.commands._evaluation_files import EvaluationFiles, MapFormat
 from anomedge.commands._evaluation_tables import show_evaluation
 from anomedge.commands._result_files import create_output
 from anomedge.commands._threshold_lines import local_note
+from anomedge.errors import InputError
 from anomedge.evaluation import EvaluationRun, Options
+from anomedge.evaluation.detectors import bundle_or_model
 from anomedge.files import canonical_json, check_target
 from anomedge.names import printable
 
@@ -70,7 +72,7 @@ def evaluate(
     overlays: Annotated[
         Path | None,
         Option(
-            help="Folder for heat maps over misses and false alarms; masks are outlined in green."
+            help="New or empty folder for heat maps over misses and false alarms; masks are outlined in green."
         ),
     ] = None,
     seed: Annotated[
@@ -81,14 +83,13 @@ def evaluate(
     ] = False,
 ) -> None:
     """Measure AUROC, F1, AUPRO, false-alarm rate and recall on labelled pictures, with counts and intervals."""
-    opened: Bundle | Path = subject
-    if not subject.is_file():
-        opened = Bundle.open(subject)
-        if opened.local is not None:
-            note = local_note(opened, opened.local)
-            SafeConsole(stderr=True).print(printable(note))
+    opened = bundle_or_model(subject)
+    if isinstance(opened, Bundle) and opened.local is not None:
+        note = local_note(opened, opened.local)
+        SafeConsole(stderr=True).print(printable(note))
     for folder in (maps, overlays):
         create_output(folder, dataset)
+    _require_empty(overlays)
     if scores is not None:
         check_target(scores, force=True)
     options = Options(
@@ -107,3 +108,11 @@ def evaluate(
     else:
         show_evaluation(result)
     output.report_faults()
+
+
+def _require_empty(folder: Path | None) -> None:
+    """Refuse a folder with files: overlays of an earlier run would look like wrong decisions of this one."""
+    if folder is not None and any(folder.iterdir()):
+        raise InputError(
+            f"got {folder}, which holds files; expected a new or empty folder for overlays: remove it, or give another"
+        )

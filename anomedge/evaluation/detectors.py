@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     from anomedge.export.eager import EagerSession
     from anomedge.pipelines.model import Model
 
-__all__ = ["Detector", "Judgement", "Options", "Subject", "subject_of"]
+__all__ = [
+    "Detector",
+    "Judgement",
+    "Options",
+    "Subject",
+    "bundle_or_model",
+    "subject_of",
+]
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ class Options:
         replicates: replicates of the bootstrap, at least 100.
     """
 
-    model: Path | None = None
+    model: Path | str | None = None
     runtimes: Sequence[str] = ()
     precision: str = "fp32"
     device: str | None = None
@@ -63,8 +70,9 @@ class Options:
     @property
     def needs_bundle(self) -> bool:
         """Whether an option is one of a bundle or its runtimes."""
-        plain = Options(seed=self.seed, replicates=self.replicates)
-        return self != replace(plain, batch=self.batch)
+        modes = (self.precision, self.device, self.threads)
+        plain = modes == ("fp32", None, None)
+        return self.model is not None or bool(self.runtimes) or not plain
 
 
 class Judgement(NamedTuple):
@@ -139,11 +147,19 @@ class Subject:
         self._closing.close()
 
 
-def subject_of(subject: Bundle | Path | str, options: Options) -> Subject:
+def bundle_or_model(subject: Bundle | Path | str) -> Bundle | Path:
+    """Return the opened bundle, or the path of a model file."""
+    if isinstance(subject, Bundle):
+        return subject
+    path = Path(subject)
+    return path if path.is_file() else Bundle.open(path)
+
+
+def subject_of(subject: Bundle | Path, options: Options) -> Subject:
     """Open a bundle under its runtimes, or a model file in eager Torch.
 
     Args:
-        subject: a bundle, its folder, or a model file.
+        subject: a bundle, or the path of a model file.
         options: model to compare with, and options of the runtimes.
 
     Raises:
@@ -151,14 +167,15 @@ def subject_of(subject: Bundle | Path | str, options: Options) -> Subject:
             a model of another detector.
         AnomedgeError: the bundle, the model or a runtime cannot be opened.
     """
-    if not isinstance(subject, Bundle) and Path(subject).is_file():
-        return _model_alone(Path(subject), options)
-    bundle = subject if isinstance(subject, Bundle) else Bundle.open(subject)
+    if isinstance(subject, Path):
+        return _model_alone(subject, options)
+    bundle = subject
     detectors: list[Detector] = []
     fitted = None
     if options.model is not None:
-        original = _original(bundle, options.model)
-        detectors.append(_eager(original, options.model, bundle.decision))
+        path = Path(options.model)
+        original = _original(bundle, path)
+        detectors.append(_eager(original, path, bundle.decision))
         fitted = set(original.card.fitted)
     with ExitStack() as stack:
         for name in _distinct(options.runtimes) or [None]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from anomedge.bundle import Bundle
-from anomedge.errors import RuntimeFailure
+from anomedge.errors import InputError, RuntimeFailure
 from anomedge.evaluation.changes import with_changes
 from anomedge.evaluation.collected import Bootstrap, Collected
 from anomedge.evaluation.dataset import DataSet, check_headers, read_data_set
@@ -20,6 +20,7 @@ from anomedge.evaluation.detectors import (
     Judgement,
     Options,
     Subject,
+    bundle_or_model,
     subject_of,
 )
 from anomedge.evaluation.notes import notes_on
@@ -27,7 +28,7 @@ from anomedge.evaluation.records import Column, Evaluation, PictureTotals
 from anomedge.images import Frame, Mask, Picture
 from anomedge.names import storable
 from anomedge.parity.ground_truth import mask_on_map_grid
-from anomedge.progress import track
+from anomedge.progress import track, waiting
 from anomedge.resample import Geometry
 
 __all__ = ["EvaluationRun", "Judged", "evaluate"]
@@ -87,6 +88,7 @@ class EvaluationRun:
     subject: Subject
     data: DataSet
     options: Options
+    _judged: int = 0
     _masked: int = 0
     _vanished: int = 0
     _collected: dict[str, Collected] = field(default_factory=dict)
@@ -101,8 +103,13 @@ class EvaluationRun:
     ) -> Iterator[EvaluationRun]:
         """Open the detectors and check the data set; errors as in `evaluate`."""
         data = read_data_set(Path(dataset))
-        with subject_of(subject, options) as opened:
-            check_headers(data.pictures, opened.frame)
+        source = bundle_or_model(subject)
+        frame = None
+        if isinstance(source, Bundle):
+            frame = source.manifest.input.frame
+        # Before a runtime opens, which may build an engine for minutes.
+        check_headers(data.pictures, frame)
+        with subject_of(source, options) as opened:
             run = cls(opened, data, options)
             for detector in opened.detectors:
                 run._collected[detector.name] = Collected(opened.decision)
@@ -128,12 +135,21 @@ class EvaluationRun:
                 yield self._collect(place, frame, of_each)
 
     def result(self) -> Evaluation:
-        """Compute all figures of the pictures that were judged."""
+        """Compute all figures.
+
+        Raises:
+            InputError: not every picture was judged.
+        """
+        if self._judged < len(self.data.pictures):
+            raise InputError(
+                f"got {self._judged} of {len(self.data.pictures)} pictures judged; expected all: iterate over `judged` first"
+            )
         bootstrap = Bootstrap(self.options.seed, self.options.replicates)
-        columns = [
-            self._column(detector, bootstrap)
-            for detector in self.subject.detectors
-        ]
+        columns = []
+        with waiting("computing figures") as say:
+            for detector in self.subject.detectors:
+                say(detector.name)
+                columns.append(self._column(detector, bootstrap))
         totals, subject = self._totals(), self.subject
         local = subject.bundle is not None and subject.bundle.local is not None
         return Evaluation(
@@ -167,6 +183,7 @@ class EvaluationRun:
         self, place: int, frame: Frame, results: Sequence[Judgement]
     ) -> Judged:
         """Add the results of one picture to those of all."""
+        self._judged += 1
         picture = self.data.pictures[place]
         truth = _truth_of(picture, self.subject.geometry, frame)
         if truth is not None:

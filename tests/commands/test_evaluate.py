@@ -136,6 +136,10 @@ def test_maps_that_cannot_be_written_end_with_2_after_the_figures(
             ["{bundle}", "{test}", "--maps", "{test}/maps"],
             "expected another folder",
         ),
+        (
+            ["{bundle}", "{test}", "--overlays", "{unlabelled}"],
+            "expected a new or empty folder",
+        ),
         (["{bundle}", "{test}/missing"], "expected a folder of pictures"),
     ],
 )

@@ -199,3 +199,5 @@ def test_results_come_picture_by_picture(bundle_paths, pictures):
         assert first.picture.name == run.data.pictures[0].name
         assert first.frame.shape == (*FRAME, 3)
         assert set(first.results) == {run.subject.detectors[0].name}
+        with pytest.raises(InputError, match="got 1 of 7 pictures judged"):
+            run.result()
