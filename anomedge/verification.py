@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from anomedge import runtimes
 from anomedge.bundle import Bundle
@@ -25,7 +26,10 @@ from anomedge.parity.pictures import extremes
 from anomedge.parity.plan import batches_of
 from anomedge.parity.tolerances import release_tolerance
 
-__all__ = ["certify", "plan_of", "reference_of"]
+if TYPE_CHECKING:
+    from anomedge.pipelines.model import Model
+
+__all__ = ["certify", "load_original", "plan_of", "reference_of"]
 
 
 def plan_of(
@@ -132,6 +136,31 @@ def certify(
     return prove(bundle, reference, left, stages=stages)
 
 
+def load_original(bundle: Bundle, path: Path) -> Model:
+    """Load the model file that a bundle was exported from; warn if it is another file.
+
+    Raises:
+        InputError: a model of another detector.
+        ModelError: not a model file.
+    """
+    from anomedge.pipelines.model import load
+
+    loaded, manifest = load(path), bundle.manifest
+    if (
+        loaded.pipeline.name,
+        loaded.pipeline.config.model_dump(mode="json"),
+    ) != (manifest.detector, manifest.config):
+        raise InputError(
+            f"{path} is another detector than {bundle.path}; expected the model it was exported from"
+        )
+    if loaded.geometry == manifest.geometry and loaded.digest != manifest.model:
+        warnings.warn(
+            f"{path} is not the file that {bundle.path} was exported from",
+            stacklevel=2,
+        )
+    return loaded
+
+
 def _eager(
     bundle: Bundle,
     plan: Plan,
@@ -144,23 +173,10 @@ def _eager(
         pictures_of,
         reference_from_model,
     )
-    from anomedge.pipelines.model import load
 
-    loaded, manifest = load(model), bundle.manifest
-    if (
-        loaded.pipeline.name,
-        loaded.pipeline.config.model_dump(mode="json"),
-    ) != (manifest.detector, manifest.config):
-        raise InputError(
-            f"{model} is another detector than {bundle.path}; expected the model it was exported from"
-        )
+    loaded, manifest = load_original(bundle, model), bundle.manifest
     if loaded.geometry != manifest.geometry:
         return nothing_compared(loaded)
-    if loaded.digest != manifest.model:
-        warnings.warn(
-            f"{model} is not the file that {bundle.path} was exported from",
-            stacklevel=2,
-        )
     try:
         for runtime in plan.runtimes[:1]:
             plan.open(

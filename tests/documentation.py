@@ -8,7 +8,7 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 JOBS = tuple(
     ROOT / "docs" / f"{name}.md"
-    for name in ("fit", "export", "prove", "deploy", "station")
+    for name in ("fit", "export", "prove", "evaluate", "deploy", "station")
 )
 PAGES = (
     README,

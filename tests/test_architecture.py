@@ -18,7 +18,7 @@ VENDORS = [
     "safetensors", "skimage", "scipy", "sklearn", "polygraphy", "lightning", "cv2", "matplotlib", "jinja2", "torchmetrics",
 ]  # fmt: skip
 DEVICE_SIDE = (
-    "names", "errors", "files", "registry", "precisions", "layouts", "resample", "outside_resize", "levels", "threshold", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget",
+    "names", "errors", "files", "registry", "precisions", "layouts", "resample", "outside_resize", "levels", "threshold", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget", "evaluation",
 )  # fmt: skip
 # They read a model, so they need torch; everything else of the budget is device side.
 HOST_SIDE_OF_BUDGET = {"anomedge.budget.tracing", "anomedge.budget.suggestions"}
@@ -42,6 +42,10 @@ ALLOWED = {
     "parity": {"bundle", "errors", "files", "images", "layouts", "levels", "outside_resize", "precisions", "progress", "resample", "runtimes", "threshold"},
     # It compares with eager Torch where a model is given, and imports the host side only then.
     "verification": {"bundle", "errors", "export", "files", "images", "outside_resize", "parity", "pipelines", "runtimes"},
+    # It runs eager Torch where a model is given, as verification does.
+    "evaluation": {
+        "bundle", "errors", "export", "files", "images", "inspector", "levels", "names", "outside_resize", "parity", "pipelines", "progress", "resample", "runtimes", "threshold", "verification",
+    },
     "testing": {"bundle", "parity", "verification"},
     "benchmark": {"bundle", "errors", "images", "outside_resize", "parity", "progress", "runtimes"},
     "station": {"bundle", "errors", "files", "images", "inspector", "levels", "names", "outside_resize", "progress", "registry", "threshold"},

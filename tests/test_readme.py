@@ -14,6 +14,7 @@ RESULTS = (
     "part.safetensors",
     "part.anomedge",
     "out/results.csv",
+    "scores.csv",
     "report.html",
     "parity.xml",
 )
@@ -31,6 +32,7 @@ def test_the_pages_name_every_command():
     assert {
         "fit",
         "verify",
+        "evaluate",
         "predict",
         "bench",
         "threshold",

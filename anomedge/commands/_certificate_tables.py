@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from anomedge.commands._console import wide_console
-from anomedge.parity.certificate import Cell, Certificate, CheckResult
+from anomedge.evaluation.notes import FEW
+from anomedge.parity.certificate import (
+    Cell,
+    Certificate,
+    CheckResult,
+    PictureCount,
+)
 
-__all__ = ["show_certificate"]
+__all__ = ["auroc_headings", "show_certificate"]
 
 _CLAUSES = {"contract": "clauses kept", "bundle": "statements hold"}
 
@@ -19,7 +27,22 @@ def show_certificate(certificate: Certificate) -> None:
     console = wide_console()
     for table in (_cell_table(certificate), _check_table(certificate)):
         console.print(table)
-    console.print(_verdict_line(certificate), soft_wrap=True)
+    for line in (*_few_labels(certificate), _verdict_line(certificate)):
+        console.print(line, soft_wrap=True)
+
+
+def _few_labels(certificate: Certificate) -> Iterator[str]:
+    """Yield a caution if an AUROC comes from few pictures."""
+    count = certificate.pictures
+    shown = any(cell.image_auroc is not None for cell in certificate.cells)
+    if not shown or count.anomalous is None:
+        return
+    normal = count.labelled - count.anomalous
+    if min(normal, count.anomalous) < FEW:
+        yield (
+            f"caution: image AUROC {count.of_labels} pictures: too few to tell how well the detector separates them; "
+            "measure it on a test set: anomedge evaluate"
+        )
 
 
 def _verdict_line(certificate: Certificate) -> str:
@@ -42,7 +65,7 @@ def _cell_table(certificate: Certificate) -> Table:
         for c in certificate.cells
     }
     table = Table(
-        "runtime", "batch", "score", "map", "batches", "flips", "margin", "image\nAUROC", "pixel\nAUROC", "verdict",
+        "runtime", "batch", "score", "map", "batches", "flips", "margin", *auroc_headings(certificate.pictures), "verdict",
         title=f"{_pictures(certificate)}\nagainst {certificate.reference}: " + "; ".join(where),
         title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
     )  # fmt: skip
@@ -62,6 +85,18 @@ def _cell_table(certificate: Certificate) -> Table:
             Text("FAILED", "red") if cell.failures else "passed",
         )
     return table
+
+
+def auroc_headings(count: PictureCount) -> tuple[str, str]:
+    """Return the headings of image and pixel AUROC, with their counts.
+
+    An AUROC without its counts tells nothing.
+    """
+    labels, masks = count.of_labels, count.of_masks
+    return (
+        f"image AUROC\n{labels}".replace(", ", ",\n"),
+        f"pixel AUROC\n{masks}".replace(" with", "\nwith"),
+    )
 
 
 def _check_table(certificate: Certificate) -> Table:

@@ -16,6 +16,7 @@ from anomedge import runtimes
 
 __all__ = [
     "Batches",
+    "ComparedRuntimes",
     "Device",
     "Images",
     "NormalLabel",
@@ -92,6 +93,13 @@ Runtimes = Annotated[
     Option(
         help=f"One or more of {_runtime_names()}; "
         f"all that can run here when not given."
+    ),
+]
+ComparedRuntimes = Annotated[
+    list[str] | None,
+    Option(
+        help=f"One or more of {_runtime_names()}; "
+        f"the first that can run here when not given."
     ),
 ]
 Threads = Annotated[

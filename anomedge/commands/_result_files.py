@@ -1,4 +1,4 @@
-"""Files that `anomedge predict` writes: a results file, complete after every write, and one overlay per picture."""
+"""Files that `anomedge predict` and `evaluate` write: a results file, complete after every write, and one file per picture."""
 
 from __future__ import annotations
 
@@ -6,19 +6,31 @@ import csv
 import hashlib
 import io
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from anomedge.errors import OutputError
+from anomedge.errors import InputError, OutputError
 from anomedge.files import atomic_file, canonical_json, sweep_folder
 from anomedge.images import Frame
 from anomedge.names import storable
 
-__all__ = ["COLUMNS", "Format", "Overlays", "ResultsFile", "overlay_names"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = [
+    "COLUMNS",
+    "Format",
+    "Overlays",
+    "PictureFiles",
+    "ResultsFile",
+    "RowsFile",
+    "create_output",
+    "overlay_names",
+]
 
 COLUMNS = ("picture", "label", "score", "anomalous_pixels", "milliseconds")
 _PNG = ".png"
@@ -37,25 +49,29 @@ class Format(str, Enum):
     json = "json"
 
 
-class ResultsFile:
-    """`results.csv` or `results.json`, complete after every `add`: whole lines, or a whole JSON array.
+class RowsFile:
+    """A file of rows, complete after every `add`: whole CSV lines, or a whole JSON array.
 
     Opening replaces an earlier file of that name. If a write fails, the file is truncated to its state before the write.
 
     Args:
-        folder: output folder.
+        path: the file.
         form: CSV or JSON.
+        columns: keys of each row.
 
     Raises:
         OutputError: the file cannot be written.
     """
 
-    def __init__(self, folder: Path, form: Format) -> None:
-        self.path = folder / f"results.{form.value}"
+    def __init__(
+        self, path: Path, form: Format, columns: Sequence[str]
+    ) -> None:
+        self.path = path
         self._form = form
+        self._columns = columns
         if form is Format.csv:
-            header = dict(zip(COLUMNS, COLUMNS, strict=True))
-            self._head, self._tail = _csv_lines([header]), b""
+            header = dict(zip(columns, columns, strict=True))
+            self._head, self._tail = self._csv_lines([header]), b""
         else:
             self._head, self._tail = b"[", b"]\n"
         self._end = len(self._head)
@@ -72,7 +88,7 @@ class ResultsFile:
         if not rows:
             return
         entry = (
-            _csv_lines(rows)
+            self._csv_lines(rows)
             if self._form is Format.csv
             else self._json_entries(rows)
         )
@@ -102,11 +118,17 @@ class ResultsFile:
         finally:
             self._file.close()
 
-    def __enter__(self) -> ResultsFile:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    def _csv_lines(self, rows: Sequence[Row]) -> bytes:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self._columns, lineterminator="\n")
+        writer.writerows(rows)
+        return text.getvalue().encode()
 
     def _json_entries(self, rows: Sequence[Row]) -> bytes:
         """Format rows as `canonical_json` formats array elements, with a leading comma after earlier rows."""
@@ -132,18 +154,65 @@ class ResultsFile:
             ) from error
 
 
-class Overlays:
-    """Writes overlays into a folder, each under a unique name.
+class ResultsFile(RowsFile):
+    """`results.csv` or `results.json` of `anomedge predict`, in a folder."""
+
+    def __init__(self, folder: Path, form: Format) -> None:
+        super().__init__(folder / f"results.{form.value}", form, COLUMNS)
+
+
+class PictureFiles:
+    """Writes one file per picture into a folder, each under a unique name.
 
     Args:
-        folder: output folder; created when the first overlay is written.
+        folder: output folder; created when the first file is written.
         names: names of all pictures of the run: relative paths with forward slashes.
+        suffix: suffix of the files.
+        kind: noun for messages, such as "overlay".
     """
 
-    def __init__(self, folder: Path, names: Iterable[str]) -> None:
+    def __init__(
+        self, folder: Path, names: Iterable[str], suffix: str, kind: str
+    ) -> None:
         self.folder = folder
-        self._names = overlay_names(list(names))
+        self._suffix = suffix
+        self._kind = kind
+        self._names = _unique_names(list(names), suffix)
         self._ready: set[Path] = set()
+
+    def save(self, name: str, write: Callable[[Path], None]) -> None:
+        """Write a picture's file atomically.
+
+        Args:
+            name: the picture.
+            write: writes the content to a path.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        target = self.folder / self._names[name]
+        try:
+            self._prepare(target.parent)
+            with atomic_file(target, force=True, sweep=False) as temporary:
+                write(temporary)
+        except OSError as error:
+            raise _refused(
+                target, error, f"no {self._kind} of this picture"
+            ) from error
+
+    def _prepare(self, folder: Path) -> None:
+        """Create a folder and remove abandoned temporary files from it, once."""
+        if folder not in self._ready:
+            folder.mkdir(parents=True, exist_ok=True)
+            sweep_folder(folder, self._suffix)
+            self._ready.add(folder)
+
+
+class Overlays(PictureFiles):
+    """Writes overlays as PNG; arguments as of `PictureFiles`."""
+
+    def __init__(self, folder: Path, names: Iterable[str]) -> None:
+        super().__init__(folder, names, _PNG, "overlay")
 
     def write(self, name: str, pixels: Frame) -> None:
         """Write a picture's overlay as PNG.
@@ -151,22 +220,33 @@ class Overlays:
         Raises:
             OutputError: the overlay cannot be written.
         """
-        target = self.folder / self._names[name]
-        try:
-            self._prepare(target.parent)
-            with atomic_file(target, force=True, sweep=False) as temporary:
-                Image.fromarray(pixels).save(temporary, format="PNG")
-        except OSError as error:
-            raise _refused(
-                target, error, "no overlay of this picture"
-            ) from error
+        self.save(
+            name,
+            lambda path: Image.fromarray(pixels).save(path, format="PNG"),
+        )
 
-    def _prepare(self, folder: Path) -> None:
-        """Create a folder and remove abandoned temporary files from it, once."""
-        if folder not in self._ready:
-            folder.mkdir(parents=True, exist_ok=True)
-            sweep_folder(folder, _PNG)
-            self._ready.add(folder)
+
+def create_output(output: Path | None, pictures: Path) -> None:
+    """Create an output folder; refuse one inside the folder of pictures.
+
+    Raises:
+        InputError: the output lies in the folder of pictures.
+        OutputError: the folder cannot be made.
+    """
+    if output is None:
+        return
+    if pictures.is_dir() and output.resolve().is_relative_to(
+        pictures.resolve()
+    ):
+        raise InputError(
+            f"got {output} inside {pictures}; expected another folder: the next run would inspect it"
+        )
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot make {output}: {error.strerror or error}; give a writable folder"
+        ) from error
 
 
 def overlay_names(names: Sequence[str]) -> dict[str, str]:
@@ -180,14 +260,19 @@ def overlay_names(names: Sequence[str]) -> dict[str, str]:
     >>> overlay_names(["a.bmp", "a.bmp.png"])["a.bmp"]
     'a.bmp-21673cc95948a173.png'
     """
-    taken = {name for name in names if name.endswith(_PNG)}
+    return _unique_names(names, _PNG)
+
+
+def _unique_names(names: Sequence[str], suffix: str) -> dict[str, str]:
+    """Map each picture's path to the same path with a suffix; see `overlay_names`."""
+    taken = {name for name in names if name.endswith(suffix)}
     for name in names:
         taken.update(map(str, PurePosixPath(name).parents))
-    return {name: _overlay_name(name, taken) for name in names}
+    return {name: _unique_name(name, suffix, taken) for name in names}
 
 
-def _overlay_name(name: str, taken: set[str]) -> str:
-    plain = name if name.endswith(_PNG) else name + _PNG
+def _unique_name(name: str, suffix: str, taken: set[str]) -> str:
+    plain = name if name.endswith(suffix) else name + suffix
     free = plain == name or plain not in taken
     file = PurePosixPath(plain).name
     if (
@@ -199,13 +284,7 @@ def _overlay_name(name: str, taken: set[str]) -> str:
     path = PurePosixPath(name)
     start = storable(path.name).encode()[:_KEPT_BYTES].decode(errors="ignore")
     digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
-    return str(path.with_name(f"{start}-{digest}{_PNG}"))
-
-
-def _csv_lines(rows: Sequence[Row]) -> bytes:
-    text = io.StringIO()
-    csv.DictWriter(text, COLUMNS, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode()
+    return str(path.with_name(f"{start}-{digest}{suffix}"))
 
 
 def _refused(path: Path, error: OSError, left: str) -> OutputError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from anomedge.bundle import Bundle, LocalSettings
 from anomedge.names import printable
 
-__all__ = ["threshold_lines"]
+__all__ = ["local_note", "threshold_lines"]
 
 
 def threshold_lines(bundle: Bundle, local: LocalSettings | None) -> list[str]:
@@ -47,3 +47,15 @@ def threshold_lines(bundle: Bundle, local: LocalSettings | None) -> list[str]:
             f"in force   local.json, which moves the threshold by {moved:+.1%} of the scale"
         )
     return lines
+
+
+def local_note(bundle: Bundle, local: LocalSettings) -> str:
+    """Return one line that says that local.json is in force, and its origin."""
+    decision, made = bundle.decision, bundle.manifest.decision
+    origin = "; ".join(
+        part for part in (local.pictures, local.by, local.when) if part
+    )
+    return (
+        f"local.json is in force: threshold {decision.threshold:.6g} (the manifest's: {made.threshold:.6g}), pixels "
+        f"{decision.pixel_threshold:.6g} ({made.pixel_threshold:.6g}); {origin or 'it does not say who set it'}"
+    )

@@ -11,7 +11,10 @@ from rich import box
 from rich.table import Table
 
 from anomedge.commands._arguments import parse_size
-from anomedge.commands._certificate_tables import show_certificate
+from anomedge.commands._certificate_tables import (
+    auroc_headings,
+    show_certificate,
+)
 from anomedge.commands._console import SafeConsole
 from anomedge.demo.textures import TEXTURES, PictureSet
 from anomedge.files import canonical_json
@@ -76,8 +79,7 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
     table = Table(
         "detector",
         "runtime",
-        "image AUROC",
-        "pixel AUROC",
+        *auroc_headings(outcomes[0].certificate.pictures),
         "flips",
         "worst error",
         "ms a frame",

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from anomedge.bundle import Bundle, LocalSettings
+from anomedge.bundle import Bundle
 from anomedge.commands._common_options import (
     Device,
     Precision,
@@ -20,7 +20,13 @@ from anomedge.commands._common_options import (
     Threads,
 )
 from anomedge.commands._console import SafeConsole
-from anomedge.commands._result_files import Format, Overlays, ResultsFile
+from anomedge.commands._result_files import (
+    Format,
+    Overlays,
+    ResultsFile,
+    create_output,
+)
+from anomedge.commands._threshold_lines import local_note
 from anomedge.errors import InputError, OutputError, RuntimeFailure
 from anomedge.files import canonical_json
 from anomedge.images import GROUND_TRUTH, Frame, Listing, list_for_inspection
@@ -73,7 +79,7 @@ def predict(
     """
     listing = _list_pictures(pictures)
     opened = Bundle.open(bundle)
-    _create_output(output, pictures)
+    create_output(output, pictures)
     _print_notes(opened, listing)
     drawn = (
         Overlays(output / "overlays", map(listing.name, listing.pictures))
@@ -207,7 +213,7 @@ def _print_notes(bundle: Bundle, listing: Listing) -> None:
     """Print to standard error that a local decision is in force, and the number of masks left out."""
     console = SafeConsole(stderr=True)
     if bundle.local is not None:
-        console.print(printable(_local_note(bundle, bundle.local)))
+        console.print(printable(local_note(bundle, bundle.local)))
     if listing.masks:
         console.print(
             f"{len(listing.masks)} masks {_place_of(listing)} are left out"
@@ -220,34 +226,6 @@ def _place_of(listing: Listing) -> str:
     if all(GROUND_TRUTH in path.parts for path in inner):
         return "below ground_truth"
     return "beside pictures or below ground_truth"
-
-
-def _local_note(bundle: Bundle, local: LocalSettings) -> str:
-    decision, made = bundle.decision, bundle.manifest.decision
-    origin = "; ".join(
-        part for part in (local.pictures, local.by, local.when) if part
-    )
-    return (
-        f"local.json is in force: threshold {decision.threshold:.6g} (the manifest's: {made.threshold:.6g}), pixels "
-        f"{decision.pixel_threshold:.6g} ({made.pixel_threshold:.6g}); {origin or 'it does not say who set it'}"
-    )
-
-
-def _create_output(output: Path | None, pictures: Path) -> None:
-    if output is None:
-        return
-    if pictures.is_dir() and output.resolve().is_relative_to(
-        pictures.resolve()
-    ):
-        raise InputError(
-            f"got {output} inside {pictures}; expected another folder: the next run would inspect it"
-        )
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot make {output}: {error.strerror or error}; give a writable folder"
-        ) from error
 
 
 def _row(name: str, result: Result) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from anomedge.parity.metrics import auroc
 from anomedge.parity.outputs import Outputs
 from anomedge.resample import Geometry
 
-__all__ = ["AurocPair", "GroundTruth", "ground_truth_of"]
+__all__ = ["AurocPair", "GroundTruth", "ground_truth_of", "mask_on_map_grid"]
 
 
 class AurocPair(NamedTuple):
@@ -66,17 +66,23 @@ def ground_truth_of(
         frame: how a picture becomes the graph's input.
     """
     masks = [
-        _on_map_grid(picture.mask(), geometry, frame) for picture in pictures
+        mask_on_map_grid(picture.mask(), geometry, frame)
+        for picture in pictures
     ]
     return GroundTruth([picture.anomalous for picture in pictures], masks)
 
 
-def _on_map_grid(
+def mask_on_map_grid(
     mask: Mask | None, geometry: Geometry, frame: Framing
 ) -> Mask | None:
     """Resample a frame's mask to the map's grid; threshold it at one half.
 
     A mask of the whole picture is a label without a location: None.
+
+    Args:
+        mask: (Hm, Wm), stretched to the frame if necessary; None if unknown.
+        geometry: mapping of a frame to the detector's image.
+        frame: (height, width) in pixels.
     """
     if mask is None or mask.all():
         return None

@@ -112,7 +112,9 @@ def _certificate(
         if reference.source == GOLDEN
         else "",
         tolerances={plan.precision: comparison.tolerance},
-        pictures=_count(reference, frames),
+        pictures=_count(reference, frames).model_copy(
+            update={"masked": _count_masks(comparison, proofs)}
+        ),
         stage_names=bundle.manifest.stages
         if reference.source in ORIGINALS
         else (),
@@ -128,6 +130,14 @@ def _certificate(
     )
 
 
+def _count_masks(comparison: Comparison, proofs: Sequence[RuntimeProof]) -> int:
+    """Count the pictures with a mask; 0 if no session could be opened."""
+    if not any(proof.cells for proof in proofs):
+        return 0
+    masks = comparison.ground_truth.masks
+    return sum(mask is not None for mask in masks)
+
+
 def _count(reference: Reference, frames: Sequence[FrameDigest]) -> PictureCount:
     """Count the pictures by kind."""
     names = reference.names
@@ -140,6 +150,7 @@ def _count(reference: Reference, frames: Sequence[FrameDigest]) -> PictureCount:
     return PictureCount(
         total=len(names),
         labelled=sum(label is not None for label in labels),
+        anomalous=sum(label is True for label in labels),
         blended=sum(name.startswith(BLENDED) for name in names),
         fitted=reference.fitted,
         extreme=sum(name.startswith(EXTREME) for name in names),

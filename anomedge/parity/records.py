@@ -128,7 +128,9 @@ class PictureCount(Frozen):
     """Numbers of pictures compared, by kind.
 
     `distinct` counts different pictures of the user that are not uniform,
-    because repeated and black frames are weak evidence.
+    because repeated and black frames are weak evidence. `anomalous` counts those
+    of the labelled ones, `masked` the pictures whose pixels are labelled; both
+    are None in certificates of earlier releases.
     """
 
     total: int
@@ -139,6 +141,22 @@ class PictureCount(Frozen):
     resized: int
     synthetic: int
     distinct: int
+    anomalous: int | None = None
+    masked: int | None = None
+
+    @property
+    def of_labels(self) -> str:
+        """Text on the pictures of an image AUROC, such as "of 6 normal, 2 anomalous"."""
+        if self.anomalous is None:
+            return f"of {self.labelled} labelled"
+        normal = self.labelled - self.anomalous
+        return f"of {normal} normal, {self.anomalous} anomalous"
+
+    @property
+    def of_masks(self) -> str:
+        """Text on the pictures of a pixel AUROC, such as "of 8 with a mask"."""
+        count = "an unknown number" if self.masked is None else self.masked
+        return f"of {count} with a mask"
 
     @property
     def own(self) -> int:

@@ -1,0 +1,140 @@
+"""A labelled data set: pictures, kinds of defect, and checks before the work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from anomedge.errors import InputError
+from anomedge.files import open_plain
+from anomedge.images import SUFFIXES, Picture, read_folder
+from anomedge.images.checks import check_stated_size
+from anomedge.names import indented
+
+__all__ = ["DataSet", "check_headers", "read_data_set"]
+
+_OTHER = "anomalous"
+"""Kind of all anomalous pictures if folders do not tell kinds."""
+_NORMAL = "good"
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Labelled pictures.
+
+    Attributes:
+        folder: the folder they were read from.
+        pictures: pictures with a label.
+        kinds: kind of defect of each picture; "good" for normal ones.
+        unlabelled: number of pictures without a label, which are left out.
+    """
+
+    folder: Path
+    pictures: Sequence[Picture]
+    kinds: Sequence[str]
+    unlabelled: int
+
+    @property
+    def anomalous(self) -> npt.NDArray[np.bool_]:
+        """Label of each picture, (n,)."""
+        return np.array([bool(picture.anomalous) for picture in self.pictures])
+
+    @property
+    def defects(self) -> list[str]:
+        """Kinds of defect, sorted."""
+        pairs = zip(self.pictures, self.kinds, strict=True)
+        return sorted({kind for picture, kind in pairs if picture.anomalous})
+
+
+def read_data_set(folder: Path) -> DataSet:
+    """Read a folder of labelled pictures.
+
+    The first folder of a picture's name is its kind, unless that folder holds
+    normal and anomalous pictures.
+
+    Raises:
+        InputError: the folder cannot be read, or no picture has a label.
+    """
+    found = read_folder(folder)
+    pictures = [each for each in found if each.anomalous is not None]
+    if not pictures:
+        raise InputError(
+            f"{folder}: got {len(found)} pictures without a label; expected a folder `good` of normal pictures and one "
+            f"folder for each kind of defect, as in MVTec AD"
+        )
+    return DataSet(
+        folder, pictures, _kinds_of(pictures), len(found) - len(pictures)
+    )
+
+
+def check_headers(
+    pictures: Sequence[Picture], frame: tuple[int, int] | None
+) -> None:
+    """Check the headers of pictures and masks; none is decoded.
+
+    Args:
+        pictures: pictures of a data set.
+        frame: (height, width) that a bundle takes; None for any size.
+
+    Raises:
+        InputError: files that are no pictures, or pictures of another size.
+    """
+    faults: list[str] = []
+    for picture in pictures:
+        faults += _faults_of(picture, frame)
+    if faults:
+        wanted = "any size" if frame is None else "x".join(map(str, frame))
+        raise InputError(
+            f"got {len(faults)} of {len(pictures)} pictures that cannot be evaluated; expected whole pictures of {wanted}: "
+            f"leave these out, or evaluate the model file, which takes any size:{indented(faults, _SHOWN)}"
+        )
+
+
+def _faults_of(
+    picture: Picture, frame: tuple[int, int] | None
+) -> Iterator[str]:
+    """Yield a line for each fault of a picture and its mask."""
+    if picture.path is not None and picture.pixels is None:
+        yield from _fault_of(picture.path, frame)
+    if picture.mask_path is not None:
+        yield from _fault_of(picture.mask_path, None)
+
+
+def _fault_of(path: Path, size: tuple[int, int] | None) -> Iterator[str]:
+    try:
+        with (
+            open_plain(path) as file,
+            Image.open(file, formats=_formats()) as image,
+        ):
+            if size is not None:
+                check_stated_size(image, path, size)
+    except InputError as error:
+        yield str(error)
+    # Decoders raise errors of any type.
+    except Exception as error:  # noqa: BLE001
+        yield f"{path}: cannot be read as a picture ({error})"
+
+
+def _formats() -> list[str]:
+    known = Image.registered_extensions()
+    return sorted({known[suffix] for suffix in SUFFIXES if suffix in known})
+
+
+def _kinds_of(pictures: Sequence[Picture]) -> list[str]:
+    folders = [picture.name.rpartition("/")[0] for picture in pictures]
+    kinds = [folder.partition("/")[0] for folder in folders]
+    pairs = list(zip(pictures, kinds, strict=True))
+    mixed = {kind for picture, kind in pairs if not picture.anomalous}
+    return [_kind(picture, kind, kind in mixed) for picture, kind in pairs]
+
+
+def _kind(picture: Picture, folder: str, mixed: bool) -> str:
+    if not picture.anomalous:
+        return _NORMAL
+    return _OTHER if mixed or not folder else folder

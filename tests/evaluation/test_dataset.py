@@ -1,0 +1,84 @@
+"""Kinds of defect and checks of headers."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from anomedge.errors import InputError
+from anomedge.evaluation.dataset import check_headers, read_data_set
+from anomedge.evaluation.notes import notes_on
+from anomedge.evaluation.records import PictureTotals
+from anomedge.images import Picture
+
+
+def write(path, size=(6, 8)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.zeros((*size, 3), np.uint8)).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("good/1.png", "good/2.png", "hole/1.png", "hole/deep/2.png"):
+        write(tmp_path / "test" / name)
+    write(tmp_path / "test" / "scratch" / "1.png")
+    write(tmp_path / "ground_truth" / "hole" / "1_mask.png")
+    return tmp_path
+
+
+def test_kinds_are_the_first_folders(folder):
+    data = read_data_set(folder)
+    assert list(data.kinds) == ["good", "good", "hole", "hole", "scratch"]
+    assert data.defects == ["hole", "scratch"]
+    assert data.anomalous.tolist() == [False, False, True, True, True]
+
+
+def test_a_folder_of_both_labels_is_no_kind(folder, monkeypatch):
+    mixed = [
+        Picture("a/1.png", anomalous=False),
+        Picture("a/2.png", anomalous=True),
+        Picture("b/3.png", anomalous=True),
+        Picture("4.png", anomalous=True),
+        Picture("5.png"),
+    ]
+    monkeypatch.setattr(
+        "anomedge.evaluation.dataset.read_folder", lambda _: mixed
+    )
+    data = read_data_set(folder)
+    assert list(data.kinds) == ["good", "anomalous", "b", "anomalous"]
+    assert data.unlabelled == 1
+
+
+def test_faults_are_counted_and_shown(folder):
+    pictures = read_data_set(folder).pictures
+    check_headers(pictures, (6, 8))
+    check_headers(pictures, None)
+    with pytest.raises(InputError, match=r"got 5 of 5 pictures.*of 9x9"):
+        check_headers(pictures, (9, 9))
+    (folder / "ground_truth" / "hole" / "1_mask.png").write_bytes(b"no")
+    with pytest.raises(InputError, match=r"1_mask\.png: cannot be read"):
+        check_headers(pictures, None)
+
+
+@pytest.mark.parametrize(
+    ("totals", "note"),
+    [
+        ({"unlabelled": 3}, "3 pictures without a label are left out"),
+        ({"fitted": 2}, "2 pictures were fitted on"),
+        ({"masked": 45}, "15 of 30 anomalous pictures have no mask"),
+        ({"masked": 30}, "no anomalous picture has a mask"),
+        ({"normal": 0, "masked": 30}, "all 30 pictures are anomalous"),
+        ({"anomalous": 4, "masked": 34}, "30 normal and 4 anomalous"),
+    ],
+)
+def test_notes_state_the_limits_of_the_pictures(totals, note):
+    plain = {"normal": 30, "anomalous": 30, "masked": 60, "unlabelled": 0}
+    notes = list(notes_on(PictureTotals(**(plain | totals)), [], 0))
+    assert len(notes) == 1
+    assert notes[0].startswith(note)
+
+
+def test_masks_that_vanish_on_the_map_are_said():
+    plain = PictureTotals(normal=30, anomalous=30, masked=60, unlabelled=0)
+    assert list(notes_on(plain, [], 0)) == []
+    (note,) = notes_on(plain, [], 2)
+    assert note.startswith("2 masks have no pixel on the map's grid")
