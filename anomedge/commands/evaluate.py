@@ -12,6 +12,7 @@ from anomedge.bundle import Bundle
 from anomedge.commands._common_options import (
     ComparedRuntimes,
     Device,
+    NormalLabel,
     Precision,
     Threads,
 )
@@ -39,7 +40,7 @@ def evaluate(
     dataset: Annotated[
         Path,
         typer.Argument(
-            help="Folder of labelled pictures: good and one folder per kind of defect, masks in ground_truth."
+            help="Folder or list of labelled pictures; see the page on data sets."
         ),
     ],
     model: Annotated[
@@ -48,6 +49,7 @@ def evaluate(
             help="Model file of the bundle: show eager Torch's figures, and the changes, on the host."
         ),
     ] = None,
+    normal: NormalLabel = None,
     runtime: ComparedRuntimes = None,
     batch: Annotated[int, Option(min=1, help="Batch size.")] = 1,
     device: Device = None,
@@ -93,7 +95,14 @@ def evaluate(
     if scores is not None:
         check_target(scores, force=True)
     options = Options(
-        model, tuple(runtime or ()), precision, device, threads, batch, seed
+        model,
+        tuple(runtime or ()),
+        precision,
+        device,
+        threads,
+        batch,
+        seed,
+        normal=normal,
     )
     with EvaluationRun.open(opened, dataset, options) as run:
         output = EvaluationFiles(run, scores, maps, map_format, overlays)

@@ -52,21 +52,26 @@ class DataSet:
         return sorted({kind for picture, kind in pairs if picture.anomalous})
 
 
-def read_data_set(folder: Path) -> DataSet:
-    """Read a folder of labelled pictures.
+def read_data_set(folder: Path, normal: str | None = None) -> DataSet:
+    """Read a folder or list of labelled pictures.
 
-    The first folder of a picture's name is its kind, unless that folder holds
-    normal and anomalous pictures.
+    A kind of defect is the one that the data set states. Without any, it is the
+    first folder of a picture's name, unless that folder holds normal and
+    anomalous pictures.
+
+    Args:
+        folder: as for `anomedge.images.read_folder`.
+        normal: label of the normal pictures; the known ones if None.
 
     Raises:
         InputError: the folder cannot be read, or no picture has a label.
     """
-    found = read_folder(folder)
+    found = read_folder(folder, normal)
     pictures = [each for each in found if each.anomalous is not None]
     if not pictures:
         raise InputError(
             f"{folder}: got {len(found)} pictures without a label; expected a folder `good` of normal pictures and one "
-            f"folder for each kind of defect, as in MVTec AD"
+            f"folder for each kind of defect, as in MVTec AD, or the label of normal pictures with --normal"
         )
     return DataSet(
         folder, pictures, _kinds_of(pictures), len(found) - len(pictures)
@@ -127,6 +132,8 @@ def _formats() -> list[str]:
 
 
 def _kinds_of(pictures: Sequence[Picture]) -> list[str]:
+    if any(picture.kind for picture in pictures):
+        return [_kind(picture, picture.kind, False) for picture in pictures]
     folders = [picture.name.rpartition("/")[0] for picture in pictures]
     kinds = [folder.partition("/")[0] for folder in folders]
     pairs = list(zip(pictures, kinds, strict=True))

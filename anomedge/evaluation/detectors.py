@@ -16,8 +16,10 @@ from anomedge import runtimes
 from anomedge.bundle import Bundle
 from anomedge.errors import InputError, RuntimeFailure
 from anomedge.evaluation.bootstrap import REPLICATES
-from anomedge.images import Frame, Picture
+from anomedge.images import Frame, Picture, with_levels
 from anomedge.inspector import Inspector
+from anomedge.levels import Levels
+from anomedge.outside_resize import stated_size
 from anomedge.resample import Geometry
 from anomedge.threshold import Decision
 from anomedge.verification import load_original
@@ -49,6 +51,7 @@ class Options:
         batch: number of pictures in a call of a runtime, at least 1.
         seed: of the bootstrap; the same seed gives the same intervals.
         replicates: replicates of the bootstrap, at least 100.
+        normal: label of the normal pictures; the known ones if None.
     """
 
     model: Path | str | None = None
@@ -59,6 +62,7 @@ class Options:
     batch: int = 1
     seed: int = 0
     replicates: int = REPLICATES
+    normal: str | None = None
 
     def __post_init__(self) -> None:
         """Check the numbers; raise InputError."""
@@ -115,6 +119,7 @@ class Subject:
         detectors: eager Torch first, if there is a model.
         bundle: the bundle; None for a model alone, which takes any frame.
         fitted: SHA-256 of the pictures of the fit; None without a model.
+        levels: levels of pictures with more than 8 bits per channel.
     """
 
     path: Path
@@ -124,6 +129,7 @@ class Subject:
     detectors: Sequence[Detector]
     bundle: Bundle | None = None
     fitted: Collection[str] | None = None
+    levels: Levels | None = None
     _closing: ExitStack = field(default_factory=ExitStack)
 
     @property
@@ -131,14 +137,15 @@ class Subject:
         """(height, width) of the frames that it takes; None for any."""
         if self.bundle is None:
             return None
-        return self.bundle.manifest.input.frame
+        return stated_size(self.bundle.manifest.framing)
 
     def read(self, picture: Picture) -> Frame:
         """Read a picture as the detectors take it: as `predict`, unchanged."""
         for detector in self.detectors:
             if isinstance(detector, _RuntimeDetector) and picture.path:
                 return detector.inspector.read(picture.path)
-        return picture.frame()
+        (leveled,) = with_levels([picture], self.levels)
+        return leveled.frame()
 
     def __enter__(self) -> Subject:
         return self
@@ -195,6 +202,7 @@ def subject_of(subject: Bundle | Path, options: Options) -> Subject:
             detectors=detectors,
             bundle=bundle,
             fitted=fitted,
+            levels=bundle.manifest.levels,
             _closing=stack.pop_all(),
         )
 
@@ -269,6 +277,7 @@ def _model_alone(path: Path, options: Options) -> Subject:
         decision=loaded.decision,
         detectors=[_eager(loaded, path, loaded.decision)],
         fitted=set(loaded.card.fitted),
+        levels=loaded.levels,
     )
 
 

@@ -27,6 +27,7 @@ from anomedge.evaluation.notes import notes_on
 from anomedge.evaluation.records import Column, Evaluation, PictureTotals
 from anomedge.images import Frame, Mask, Picture
 from anomedge.names import storable
+from anomedge.outside_resize import stated_size
 from anomedge.parity.ground_truth import mask_on_map_grid
 from anomedge.progress import track, waiting
 from anomedge.resample import Geometry
@@ -102,11 +103,11 @@ class EvaluationRun:
         options: Options,
     ) -> Iterator[EvaluationRun]:
         """Open the detectors and check the data set; errors as in `evaluate`."""
-        data = read_data_set(Path(dataset))
+        data = read_data_set(Path(dataset), options.normal)
         source = bundle_or_model(subject)
         frame = None
         if isinstance(source, Bundle):
-            frame = source.manifest.input.frame
+            frame = stated_size(source.manifest.framing)
         # Before a runtime opens, which may build an engine for minutes.
         check_headers(data.pictures, frame)
         with subject_of(source, options) as opened:
