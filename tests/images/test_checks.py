@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from anomedge.errors import InputError
-from anomedge.images import read_picture
+from anomedge.images import SUFFIXES, check_picture, read_picture
 from anomedge.images.checks import refuse_many_scans
 
 NOISE = np.random.default_rng(0).integers(0, 256, (64, 96, 3)).astype(np.uint8)
@@ -111,3 +111,38 @@ def test_a_turned_picture_is_of_its_upright_size(suffix, tmp_path):
     assert read_picture(path, size=(96, 64)).shape == (96, 64, 3)
     with pytest.raises(InputError, match="got 96x64"):
         read_picture(path, size=(8, 8))
+
+
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+def test_a_check_refuses_a_picture_that_is_not_whole(tmp_path, suffix):
+    path = tmp_path / f"x{suffix}"
+    Image.fromarray(NOISE).save(path)
+    check_picture(path)
+    whole = path.read_bytes()
+    for share in (0.02, 0.5, 0.95):
+        path.write_bytes(whole[: int(share * len(whole))])
+        with pytest.raises(InputError, match="cannot be read as a picture"):
+            check_picture(path)
+
+
+def test_a_check_refuses_several_frames_and_deep_pictures(tmp_path):
+    frames = [Image.fromarray(NOISE), Image.fromarray(NOISE[::-1])]
+    frames[0].save(tmp_path / "x.tif", save_all=True, append_images=frames[1:])
+    with pytest.raises(InputError, match="2 frames in one file"):
+        check_picture(tmp_path / "x.tif")
+    Image.fromarray(NOISE[..., 0].astype(np.uint16)).save(tmp_path / "x.png")
+    with pytest.raises(InputError, match="16 bits a channel"):
+        check_picture(tmp_path / "x.png")
+    with pytest.raises(InputError, match="more than 200 scans"):
+        check_picture(progressive(tmp_path / "x.jpg", 201))
+    with pytest.raises(InputError, match=r"none\.png"):
+        check_picture(tmp_path / "none.png")
+
+
+def test_a_check_of_a_damaged_png_compares_checksums(tmp_path):
+    path = saved(tmp_path / "x.png")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="cannot be read as a picture"):
+        check_picture(path)
