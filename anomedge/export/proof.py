@@ -11,7 +11,7 @@ import numpy as np
 from anomedge.bundle import Bundle
 from anomedge.export.eager import EagerSession
 from anomedge.export.eager_runs import EagerRuns, joined
-from anomedge.images import Picture, read_folders
+from anomedge.images import Picture, held, read_folders
 from anomedge.parity import Reference
 from anomedge.parity.blends import blends
 from anomedge.parity.golden import places_with_stages, read_golden
@@ -53,7 +53,7 @@ def reference_from_model(
     """
     with EagerSession(model, path) as eager:
         runs = EagerRuns(eager, frame)
-        given = [*pictures, *extremes(frame)]
+        given = [*held(pictures), *extremes(frame)]
         staged = places_with_stages(given)
         outputs = runs.of_pictures(given, eager.name, staged)
         decision = _decision_in_force(model, bundle)
@@ -73,7 +73,7 @@ def reference_from_model(
         outputs=outputs,
         stages=stages,
         fitted=_count_fitted(model, pictures),
-        resized=_count_resized(pictures, frame),
+        resized=_count_resized(given, frame),
         original=_original(model, golden),
     )
 

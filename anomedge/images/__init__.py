@@ -1,5 +1,6 @@
 """Decode, list and label pictures; convert arrays to frames; draw overlays."""
 
+from anomedge.images.held import held
 from anomedge.images.labelled import read_folder, read_folders, read_normal
 from anomedge.images.listing import Listing, list_pictures, scan_folder
 from anomedge.images.picture import Picture
@@ -19,6 +20,7 @@ __all__ = [
     "Listing",
     "Mask",
     "Picture",
+    "held",
     "list_pictures",
     "read_folder",
     "read_folders",
