@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from anomedge.bundle import Bundle
 from anomedge.export.eager import EagerSession
-from anomedge.images import Picture, read_folders, with_levels
+from anomedge.export.eager_runs import EagerRuns, joined
+from anomedge.images import Picture, held, read_folders, with_levels
 from anomedge.levels import Levels
 from anomedge.outside_resize import Framing, generated_size, stated_size
 from anomedge.parity import Reference
+from anomedge.parity.blends import blends
 from anomedge.parity.golden import places_with_stages, read_golden
-from anomedge.parity.outputs import FRAMES, Outputs, collect
-from anomedge.parity.pictures import blends, extremes, synthetic
+from anomedge.parity.outputs import Outputs
+from anomedge.parity.pictures import extremes, synthetic
 from anomedge.parity.reference import GoldenOutputs, Original
 from anomedge.pipelines.model import Model
-from anomedge.runtimes import Tensors
 from anomedge.threshold import Decision
 
 __all__ = ["nothing_compared", "pictures_of", "reference_from_model"]
@@ -60,25 +60,28 @@ def reference_from_model(
     """
     frame, generated = stated_size(framing), generated_size(framing)
     with EagerSession(model, path) as eager:
-        given = [*pictures, *extremes(generated)]
-        outputs = collect(eager, given, frame, batch=1)
+        runs = EagerRuns(eager, frame)
+        given = [*held(pictures), *extremes(generated)]
+        staged = places_with_stages(given)
+        outputs = runs.of_pictures(given, eager.name, staged)
         decision = _decision_in_force(model, bundle)
-        mixed = _blends(eager, given, outputs, decision, generated, blended)
-        _warn_of_few_blends(pictures, len(mixed), blended)
-        if mixed:
-            outputs = _joined(outputs, collect(eager, mixed, frame, batch=1))
-        compared = [*given, *mixed]
-        stages = _stages_of(
-            eager, compared, places_with_stages(compared), frame
+        found = blends(
+            given, outputs.score, decision, generated, runs.of_frames, blended
         )
-        golden = _on_golden_frames(eager, bundle, frame)
+        _warn_of_few_blends(pictures, len(found), blended)
+        for blend in found:
+            runs.keep(*blend)
+        outputs = joined([outputs, *(blend.outputs for blend in found)])
+        compared = [*given, *(blend.picture for blend in found)]
+        stages = runs.stages(compared, places_with_stages(compared))
+        golden = _on_golden_frames(runs, bundle)
     return Reference(
         source=eager.name,
         pictures=compared,
         outputs=outputs,
         stages=stages,
         fitted=_count_fitted(model, pictures),
-        resized=_count_resized(pictures, frame),
+        resized=_count_resized(given, frame),
         original=_original(model, golden),
     )
 
@@ -110,22 +113,6 @@ def _decision_in_force(model: Model, bundle: Bundle | None) -> Decision:
     return model.decision if local is None else local.applied_to(model.decision)
 
 
-def _blends(
-    eager: EagerSession,
-    pictures: Sequence[Picture],
-    outputs: Outputs,
-    decision: Decision,
-    frame: tuple[int, int],
-    count: int,
-) -> list[Picture]:
-    """Return up to `count` blends of two pictures whose scores lie near the threshold."""
-
-    def score_of(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.floating]:
-        return eager.run({FRAMES: frames})["score"]
-
-    return blends(pictures, outputs.score, decision, frame, score_of, count)
-
-
 def _warn_of_few_blends(
     pictures: Sequence[Picture], found: int, expected: int
 ) -> None:
@@ -136,16 +123,6 @@ def _warn_of_few_blends(
             f"it, normal and anomalous ones",
             stacklevel=3,
         )
-
-
-def _stages_of(
-    eager: EagerSession,
-    pictures: Sequence[Picture],
-    places: Iterable[int],
-    frame: tuple[int, int] | None,
-) -> dict[int, Tensors]:
-    """Return every stage of the pictures at `places`."""
-    return {i: eager.stages(pictures[i].frame(frame)[None]) for i in places}
 
 
 def _count_fitted(model: Model, pictures: Sequence[Picture]) -> int:
@@ -162,20 +139,15 @@ def _count_resized(
 
 
 def _on_golden_frames(
-    eager: EagerSession, bundle: Bundle | None, frame: tuple[int, int] | None
+    runs: EagerRuns, bundle: Bundle | None
 ) -> GoldenOutputs | None:
     """Run a bundle's golden frames through eager Torch on this machine; None without any."""
     if bundle is None or not bundle.manifest.golden:
         return None
     stored = read_golden(bundle)
-    outputs = collect(eager, stored.pictures, frame, batch=1)
-    stages = _stages_of(eager, stored.pictures, stored.stages, frame)
-    reference = Reference(eager.name, stored.pictures, outputs, stages)
-    return GoldenOutputs(reference, stored)
-
-
-def _joined(one: Outputs, other: Outputs) -> Outputs:
-    return Outputs(
-        np.concatenate([one.score, other.score]),
-        np.concatenate([one.anomaly_map, other.anomaly_map]),
+    outputs = runs.of_pictures(
+        stored.pictures, "golden frames", stored.stages.keys()
     )
+    stages = runs.stages(stored.pictures, list(stored.stages))
+    reference = Reference(runs.eager.name, stored.pictures, outputs, stages)
+    return GoldenOutputs(reference, stored)

@@ -1,6 +1,7 @@
 """Decode, list and label pictures; convert arrays to frames; draw overlays."""
 
 from anomedge.images.datasets import DataSet, Sample, Selection
+from anomedge.images.held import held
 from anomedge.images.labelled import (
     list_for_inspection,
     read_data_set,
@@ -38,6 +39,7 @@ __all__ = [
     "Sample",
     "Selection",
     "check_picture",
+    "held",
     "list_for_inspection",
     "list_pictures",
     "read_data_set",

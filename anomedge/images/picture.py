@@ -18,7 +18,7 @@ from anomedge.images.reading import Frame, Mask, read_picture, stretch
 from anomedge.levels import Levels
 from anomedge.outside_resize import Framing, OutsideResize
 
-__all__ = ["Picture", "with_levels"]
+__all__ = ["Picture", "framed", "with_levels"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +62,7 @@ class Picture:
             raise InputError(
                 f"{self.name}: got neither pixels nor a path; expected one of them"
             )
-        if isinstance(size, OutsideResize):
-            return size.apply(frame)
-        return stretch(frame, size or frame.shape[:2])
+        return framed(frame, size)
 
     def mask(self) -> Mask | None:
         """Return the mask of anomalous pixels (H, W): all False for a normal picture, None if unknown."""
@@ -80,6 +78,15 @@ class Picture:
         if self.read is not None:
             return sha256_of_bytes(self.read())
         return sha256_of_file(self.path) if self.path is not None else None
+
+
+def framed(
+    frame: Frame, size: Framing | None
+) -> Frame | npt.NDArray[np.float32]:
+    """Return a frame (H, W, 3) in its own size, stretched, or resized for a graph without a resize."""
+    if isinstance(size, OutsideResize):
+        return size.apply(frame)
+    return frame if size is None else stretch(frame, size)
 
 
 def with_levels(

@@ -14,6 +14,7 @@ from anomedge.parity.comparison import Comparison
 from anomedge.parity.outputs import FRAMES, Outputs
 from anomedge.parity.records import CheckResult
 from anomedge.parity.verdict import CLAUSES, copies_at, failures_of_cell
+from anomedge.progress import track
 from anomedge.runtimes import Session, Tensors
 
 __all__ = ["check_contract", "check_copies"]
@@ -55,9 +56,9 @@ def check_copies(
     """
     scores = np.asarray(comparison.reference.outputs.score, dtype=np.float64)
     places = {int(scores.argmin()), int(scores.argmax())}
-    for batch in batches:
-        if batch == 1:
-            continue
+    larger = [batch for batch in batches if batch > 1]
+    title = f"{session.name}, copies in a batch"
+    for batch in track(larger, title, total=len(larger)):
         failures: list[str] = []
         for place in places:
             failures += _failures_of_copies(session, comparison, place, batch)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import platform
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 
 from anomedge.bundle import Bundle
 from anomedge.errors import InputError
+from anomedge.images import held
 from anomedge.parity.certificate import Certificate
 from anomedge.parity.comparison import Comparison
 from anomedge.parity.manifest import OPERATORS, check_manifest, notes_on
@@ -45,6 +47,7 @@ def prove(
             and the reference has none; an empty comparison must not pass.
     """
     _check_request(reference, plan, stages=stages)
+    reference = replace(reference, pictures=held(reference.pictures))
     comparison = Comparison.of(bundle, reference, plan)
     checks = check_manifest(bundle, reference, plan)
     proofs: list[RuntimeProof] = []

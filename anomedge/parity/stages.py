@@ -14,6 +14,7 @@ from anomedge.parity.deviations import PIXEL_STAGES, Deviation, larger
 from anomedge.parity.outputs import FRAMES
 from anomedge.parity.records import CheckResult
 from anomedge.parity.reference import Reference
+from anomedge.progress import track
 from anomedge.runtimes import Session, Tensors
 
 __all__ = [
@@ -69,7 +70,10 @@ def accumulated_deviations(
         BundleError: a stage is missing or its shape differs.
     """
     worst: dict[str, Deviation] = {}
-    for place, expected in comparison.reference.stages.items():
+    staged = comparison.reference.stages
+    for place, expected in track(
+        staged.items(), f"{session.name}, stages", total=len(staged)
+    ):
         outputs = _run(session, comparison, place)
         for name, array in expected.items():
             if names is None or name in names:

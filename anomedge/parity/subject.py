@@ -17,6 +17,7 @@ from anomedge.parity.comparison import Comparison
 from anomedge.parity.plan import Plan
 from anomedge.parity.records import Subject
 from anomedge.parity.reference import Reference
+from anomedge.progress import track
 from anomedge.runtimes import get, variant_of
 from anomedge.threshold import Decision
 
@@ -88,8 +89,12 @@ def digests_of_frames(
         reference: the pictures.
         frame: how they become the graph's input; None to leave them as they are.
     """
+    pictures = reference.pictures
     return [
-        _digest_of_frame(picture.frame(frame)) for picture in reference.pictures
+        _digest_of_frame(picture.frame(frame))
+        for picture in track(
+            pictures, "digests of the pictures", total=len(pictures)
+        )
     ]
 
 

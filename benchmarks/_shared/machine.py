@@ -1,10 +1,48 @@
-"""Describe the machine of a measurement."""
+"""Describe the machine and the code of a measurement."""
 
 import os
 import platform
+import shutil
+import subprocess
+from datetime import datetime, timezone
 from pathlib import Path
 
-__all__ = ["processor"]
+__all__ = ["conditions", "processor"]
+
+_SETS = ("avx2", "avx512f", "avx512_vnni", "amx_int8", "asimd", "sve")
+
+
+def conditions() -> str:
+    """Return date, commit, processor, instruction sets and load."""
+    day = datetime.now(timezone.utc).date().isoformat()
+    load = os.getloadavg()[0]
+    return (
+        f"{day}, commit {_commit()}, {processor()}, {_instruction_sets()}, "
+        f"load {load:.1f} before it started"
+    )
+
+
+def _commit() -> str:
+    """Return the commit of the code, marked if files differ from it."""
+    folder, git = Path(__file__).parent, shutil.which("git") or "git"
+    try:
+        done = subprocess.run(
+            [git, "describe", "--always", "--dirty", "--exclude=*"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+def _instruction_sets() -> str:
+    """Return the instruction sets that matter for inference, as Linux names them."""
+    file = Path("/proc/cpuinfo")
+    words = set(file.read_text().split()) if file.exists() else set()
+    return " ".join(name for name in _SETS if name in words) or "unknown sets"
 
 
 def processor() -> str:
