@@ -41,7 +41,7 @@ def test_a_folder_of_both_labels_is_no_kind(folder, monkeypatch):
         Picture("5.png"),
     ]
     monkeypatch.setattr(
-        "anomedge.evaluation.dataset.read_folder", lambda _: mixed
+        "anomedge.evaluation.dataset.read_folder", lambda *_: mixed
     )
     data = read_data_set(folder)
     assert list(data.kinds) == ["good", "anomalous", "b", "anomalous"]
