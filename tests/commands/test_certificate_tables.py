@@ -33,7 +33,7 @@ def test_certificates_of_earlier_releases_have_fewer_counts():
         counts(labelled=8, anomalous=None, masked=None)
     )
     assert "of 8 labelled" in image
-    assert "unknown number" in pixel
+    assert "uncounted" in pixel
 
 
 def test_a_proof_of_few_labelled_pictures_carries_a_caution(
