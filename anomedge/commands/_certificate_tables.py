@@ -95,7 +95,7 @@ def auroc_headings(count: PictureCount) -> tuple[str, str]:
     labels, masks = count.of_labels, count.of_masks
     return (
         f"image AUROC\n{labels}".replace(", ", ",\n"),
-        f"pixel AUROC\n{masks}".replace(" with", "\nwith"),
+        f"pixel AUROC\n{masks}",
     )
 
 

@@ -19,6 +19,8 @@ from anomedge.evaluation.changes import METRICS
 
 __all__ = ["show_evaluation"]
 
+_INTERVALS = "intervals: bootstrap over pictures; of rates of pictures, Clopper and Pearson's"
+_KINDS = "each kind of defect, with all normal pictures; detectors with equal figures are shown once"
 _ROUNDING = 1e-12
 _TITLES = {
     "auroc": "AUROC",
@@ -35,8 +37,10 @@ def show_evaluation(evaluation: Evaluation) -> None:
     """Print the counts, the figures, the kinds of defect and the notes."""
     console = wide_console()
     console.print("\n".join(_head(evaluation)), soft_wrap=True)
+    console.print(_INTERVALS, soft_wrap=True)
     console.print(_figures(evaluation))
     if any(column.kinds for column in evaluation.columns):
+        console.print(_KINDS, soft_wrap=True)
         console.print(_kinds(evaluation))
     for line in (*_flips(evaluation), *evaluation.notes):
         console.print(line, soft_wrap=True)
@@ -64,8 +68,7 @@ def _head(evaluation: Evaluation) -> Iterator[str]:
 def _figures(evaluation: Evaluation) -> Table:
     table = Table(
         Column("figure\n[95 % interval]", no_wrap=True),
-        title="Intervals: bootstrap over pictures; of rates of pictures, Clopper and Pearson's.",
-        title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
+        box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
     )  # fmt: skip
     for column in evaluation.columns:
         table.add_column(f"{column.name}\n{column.version}", no_wrap=True)
@@ -123,8 +126,7 @@ def _interval(figure: Figure, form: str) -> str:
 def _kinds(evaluation: Evaluation) -> Table:
     table = Table(
         Column("kind", no_wrap=True), "detector", "recall", "image AUROC", "pixel AUROC", "AUPRO",
-        title="Each kind of defect, with all normal pictures; detectors with equal figures are shown once.",
-        title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
+        box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
     )  # fmt: skip
     for place, first in enumerate(evaluation.columns[0].kinds):
         shown: list[list[str]] = []

@@ -3,9 +3,9 @@
 A float32 value has a key, an integer of 32 bits in the same order. All values are
 kept exactly as long as at most `MOST_VALUES` of them differ; beyond, the lowest
 bits of all keys are dropped until they fit. Values within a factor of 16 of each
-other, as those of most maps, then keep 20 significant bits.
+other, as those of most maps, then keep 19 significant bits.
 
-Each picture also leaves a sketch: its counts over keys of 10 significant bits of
+Each picture also leaves a sketch: its counts over keys of 8 significant bits of
 the distance to the pixel threshold. Intervals and figures by kind of defect are
 computed from sketches.
 """
@@ -30,12 +30,13 @@ __all__ = [
     "sketch_of",
 ]
 
-MOST_VALUES = 4_000_000
-"""Number of different values that are told apart; 100 MB of memory."""
-SKETCH_BITS = 10
+MOST_VALUES = 2_000_000
+"""Number of different values that are told apart."""
+SKETCH_BITS = 8
 """Significant bits of the distance to the threshold in a sketch."""
 _SIGNIFICAND = 24
 """Significant bits of float32, the leading one included."""
+_DROPPED = _SIGNIFICAND - SKETCH_BITS
 _SIGN = np.uint32(1 << 31)
 
 Keys = npt.NDArray[np.uint32]
@@ -77,8 +78,7 @@ class MapValues:
     def add(self, values: Values, mask: Mask) -> None:
         """Add the map (H, W) of one picture and its mask (H, W)."""
         keys = _without_bits(_keys_of(values), self._dropped)
-        normal = keys[~mask]
-        self._negatives.add(normal, np.ones((1, normal.size)))
+        self._negatives.add(keys[~mask])
         if mask.any():
             shares = 1 / regions_of(mask).sizes
             columns = np.stack([np.ones(shares.size), shares])
@@ -90,12 +90,10 @@ class MapValues:
         """Return the counts at each kept value, in descending order."""
         self._compress()
         negatives, positives = self._negatives, self._positives
-        columns = np.zeros((3, negatives.keys.size + positives.keys.size))
-        columns[0, : negatives.keys.size] = negatives.columns[0]
-        columns[1:, negatives.keys.size :] = positives.columns
-        keys, columns = grouped(
-            np.concatenate([negatives.keys, positives.keys]), columns
-        )
+        keys = np.union1d(negatives.keys, positives.keys)
+        columns = np.zeros((3, keys.size))
+        columns[0, np.searchsorted(keys, negatives.keys)] = negatives.columns
+        columns[1:, np.searchsorted(keys, positives.keys)] = positives.columns
         return _curve(keys, columns, self._dropped)
 
     @property
@@ -119,24 +117,35 @@ class _Tally:
     def __init__(self, rows: int) -> None:
         self.keys: Keys = np.empty(0, dtype=np.uint32)
         self.columns: Array = np.empty((rows, 0))
-        self._added: list[tuple[Keys, Array]] = []
+        self.pending = 0
+        self._counted: list[Keys] = []
+        self._weighted: list[tuple[Keys, Array]] = []
 
-    @property
-    def pending(self) -> int:
-        """Number of values that are not merged yet."""
-        return sum(keys.size for keys, _ in self._added)
-
-    def add(self, keys: Keys, columns: Array) -> None:
-        """Add the values of one picture."""
-        self._added.append(grouped(keys, columns))
+    def add(self, keys: Keys, columns: Array | None = None) -> None:
+        """Add keys (n,) with columns (rows, n); without columns, count them."""
+        self.pending += keys.size
+        if columns is None:
+            self._counted.append(keys)
+        else:
+            self._weighted.append((keys, columns))
 
     def merge(self, dropped: int) -> None:
         """Merge all values, without their `dropped` lowest bits."""
-        parts = [(self.keys, self.columns), *self._added]
-        self._added = []
+        parts = [(self.keys, self.columns), *self._weighted]
+        if self._counted:
+            parts.append(_counts_of(np.concatenate(self._counted), dropped))
+        self._counted, self._weighted, self.pending = [], [], 0
         keys = np.concatenate([keys for keys, _ in parts])
         columns = np.concatenate([columns for _, columns in parts], axis=1)
         self.keys, self.columns = grouped(_without_bits(keys, dropped), columns)
+
+
+def _counts_of(keys: Keys, dropped: int) -> tuple[Keys, Array]:
+    """Count equal keys, without their `dropped` lowest bits."""
+    ordered = np.sort(_without_bits(keys, dropped))
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    counts = np.diff(np.append(starts, ordered.size))
+    return ordered[starts], counts[None].astype(np.float64)
 
 
 def sketch_of(values: Values, mask: Mask, threshold: float) -> Sketch:
@@ -147,16 +156,21 @@ def sketch_of(values: Values, mask: Mask, threshold: float) -> Sketch:
         mask: true pixels are anomalous.
         threshold: value near which the sketch is finest.
     """
-    dropped = _SIGNIFICAND - SKETCH_BITS
     distance = (values - np.float64(threshold)).astype(np.float32)
-    keys = _without_bits(_keys_of(distance).ravel(), dropped)
-    columns = np.zeros((3, keys.size), dtype=np.float64)
-    columns[0] = ~mask.ravel()
-    if mask.any():
-        columns[1] = mask.ravel()
-        columns[2, mask.ravel()] = 1 / regions_of(mask).sizes
-    found, sums = grouped(keys, columns)
-    return Sketch(found, sums.astype(np.float32))
+    keys = _keys_of(distance) >> np.uint32(_DROPPED)
+    anomalous = keys[mask]
+    columns = np.zeros((3, 1 << (32 - _DROPPED)))
+    for row, chosen, weights in (
+        (0, keys[~mask], None),
+        (1, anomalous, None),
+        (2, anomalous, 1 / regions_of(mask).sizes),
+    ):
+        columns[row] = np.bincount(chosen, weights, columns.shape[1])
+    found = np.flatnonzero(columns.any(axis=0))
+    return Sketch(
+        found.astype(np.uint32) << np.uint32(_DROPPED),
+        columns[:, found].astype(np.float32),
+    )
 
 
 def merged_sketches(sketches: list[Sketch], threshold: float) -> Curve:
@@ -167,7 +181,7 @@ def merged_sketches(sketches: list[Sketch], threshold: float) -> Curve:
             np.float64
         ),
     )
-    plain = _curve(keys, columns, _SIGNIFICAND - SKETCH_BITS)
+    plain = _curve(keys, columns, _DROPPED)
     return Curve(plain.counts, plain.lower + threshold, plain.upper + threshold)
 
 

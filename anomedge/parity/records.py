@@ -154,9 +154,9 @@ class PictureCount(Frozen):
 
     @property
     def of_masks(self) -> str:
-        """Text on the pictures of a pixel AUROC, such as "of 8 with a mask"."""
-        count = "an unknown number" if self.masked is None else self.masked
-        return f"of {count} with a mask"
+        """Text on the pictures of a pixel AUROC, such as "of 8 pictures"."""
+        count = "uncounted" if self.masked is None else self.masked
+        return f"of {count} pictures"
 
     @property
     def own(self) -> int:

@@ -39,7 +39,7 @@ def test_table_shows_counts_intervals_changes_and_kinds(
     shown = " ".join(capsys.readouterr().out.split())
     for text in (
         "eager torch", "onnxruntime", "openvino", "change", "image AUROC", "pixel AUPRO (limit 0.3)", "false-alarm rate",
-        "of 3", "0 decisions differ from eager Torch's", "are few", "regions", "the fit's", "Each kind of defect",
+        "of 3", "0 decisions differ from eager Torch's", "are few", "regions", "the fit's", "each kind of defect",
     ):  # fmt: skip
         assert text in shown, text
 

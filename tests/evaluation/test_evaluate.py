@@ -153,6 +153,18 @@ def test_normal_pictures_alone_have_a_false_alarm_rate(bundle_paths, data):
     assert any("AUROC, are absent" in note for note in result.notes)
 
 
+def test_defects_alone_without_masks_have_a_recall(bundle_paths, data):
+    shutil.rmtree(data / "ground_truth")
+    for path in (data / "test" / "good").iterdir():
+        path.unlink()
+    result = evaluate(bundle_paths["padim"], data, replicates=100)
+    (column,) = result.columns
+    assert column.pixel is column.image.auroc is None
+    assert column.image.false_alarm_rate is None
+    assert column.image.recall.of == result.pictures.anomalous == 4
+    assert len(result.notes) == 2
+
+
 def test_local_thresholds_are_in_force(bundle_paths, data, tmp_path):
     root = shutil.copytree(bundle_paths["padim"], tmp_path / "part.anomedge")
     bundle = Bundle.open(root)
