@@ -5,7 +5,8 @@ no pickle is executed.
 """
 
 import importlib
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from anomedge.components.module_backbones import first_line
+from anomedge.components.weights_by_order import (
+    OrderMismatch,
+    matched_by_order,
+)
 from anomedge.errors import ModelError
 
 __all__ = ["PACKAGED_WEIGHTS", "matching_state_dict"]
@@ -35,41 +40,110 @@ _COUNTER = "num_batches_tracked"
 
 
 def matching_state_dict(
-    weights: str | Path, name: str, model: nn.Module
+    weights: str | Path,
+    name: str,
+    model: nn.Module,
+    used: Collection[str] | None = None,
 ) -> dict[str, Tensor]:
     """Read weights as a state_dict for a whole timm model.
 
-    Tensors of the classifier may be missing or of another shape; missing ones
-    become zeros. A prefix that all keys share, such as `model.`, is removed.
+    Only the tensors that are used must be there; others become zeros. A prefix
+    that all keys share, such as `model.`, is removed. If no key is the
+    architecture's, tensors are matched by their order.
 
     Args:
         weights: a key of `PACKAGED_WEIGHTS`, or the path of a file.
         name: architecture of the model.
         model: the whole model, which gives the expected keys and shapes.
+        used: keys that the features depend on; all outside the classifier if
+            None.
 
     Raises:
-        ModelError: a missing or unreadable file, or weights of another
-            architecture.
+        ModelError: a missing or unreadable file, weights of another
+            architecture, or tensors that fit in several orders.
     """
     expected = model.state_dict()
     if str(weights) in PACKAGED_WEIGHTS:
         return _packaged(str(weights), name, expected)
+    outside_head = _required_keys(model, expected)
+    required = [key for key in outside_head if used is None or key in used]
     given = _without_prefix(_read(Path(weights)), expected)
-    wrong = [
+    by_order = bool(given) and not given.keys() & set(required)
+    if by_order:
+        given = _by_order(Path(weights), name, expected, given, required)
+    fits = [
         key
-        for key in _required_keys(model, expected)
-        if key not in given or given[key].shape != expected[key].shape
+        for key, tensor in expected.items()
+        if key in given and given[key].shape == tensor.shape
     ]
-    if wrong:
-        raise ModelError(
-            f"{weights} does not fit {name}: {len(wrong)} of its "
-            f"{len(expected)} tensors are missing or of another shape, "
-            f"{wrong[0]} first; expected the weights of this architecture"
-        )
+    if wrong := [key for key in required if key not in fits]:
+        raise ModelError(_misfit(weights, name, wrong, given, expected))
+    if not by_order:
+        missing = [key for key in outside_head if key not in fits]
+        _warn_of_missing(weights, missing)
     return {
-        key: given.get(key, torch.zeros(tensor.shape))
+        key: given[key] if key in fits else torch.zeros(tensor.shape)
         for key, tensor in expected.items()
     }
+
+
+def _misfit(
+    weights: str | Path,
+    name: str,
+    wrong: Sequence[str],
+    given: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
+) -> str:
+    """Return the message of weights that lack used tensors."""
+    first = wrong[0]
+    got = f"shape {tuple(given[first].shape)}" if first in given else "none"
+    return (
+        f"{weights} does not fit {name}: {len(wrong)} of the tensors that are "
+        f"used are missing or of another shape, {first} first (got {got}; "
+        f"expected {tuple(expected[first].shape)}): give the weights of this "
+        "architecture"
+    )
+
+
+def _warn_of_missing(weights: str | Path, missing: Sequence[str]) -> None:
+    if missing:
+        warnings.warn(
+            f"{weights} lacks {len(missing)} tensors that the chosen layers do "
+            f"not use, {missing[0]} first",
+            stacklevel=2,
+        )
+
+
+def _by_order(
+    path: Path,
+    name: str,
+    expected: Mapping[str, Tensor],
+    given: Mapping[str, Tensor],
+    required: Sequence[str],
+) -> dict[str, Tensor]:
+    """Rename tensors by order, up to the last one that is used."""
+    keys = _without_counters(expected)
+    count = 1 + max(keys.index(key) for key in required)
+    try:
+        renamed = matched_by_order(
+            {key: expected[key] for key in keys[:count]},
+            {key: given[key] for key in _without_counters(given)},
+            in_order_of_names=path.suffix == ".safetensors",
+        )
+    except OrderMismatch as error:
+        hint = ": give a .pth, whose tensors keep their order, or rename them"
+        raise ModelError(
+            f"{path} does not fit {name}: none of its keys is that "
+            f"architecture's, such as {next(iter(given))}, and by order {error}; "
+            f"expected the weights of this architecture{hint}"
+        ) from error
+    warnings.warn(
+        f"{path}: matched the {count} tensors up to the last layer that is used "
+        f"to {name} by their order, such as {next(iter(given))} to {keys[0]}; "
+        "make sure that they are this network's",
+        stacklevel=3,
+    )
+    return renamed
 
 
 def _required_keys(model: Any, expected: Mapping[str, Tensor]) -> list[str]:

@@ -16,6 +16,7 @@ from anomedge.components.backbone_weights import (
     matching_state_dict,
 )
 from anomedge.components.module_backbones import first_line, silenced
+from anomedge.components.used_weights import used_keys
 from anomedge.errors import ModelError
 
 __all__ = [
@@ -165,7 +166,9 @@ def create_backbone(
     if pre_trained and weights is not None:
         with torch.device("meta"):
             whole = _timm().create_model(name, pretrained=False)
-        state = matching_state_dict(weights, name, whole)
+            features = _timm().create_model(name, pretrained=False, **options)
+        used = used_keys(features, whole.state_dict())
+        state = matching_state_dict(weights, name, whole, used)
         overlay = {"state_dict": state, "source": ""}
         options = options | {"pretrained_cfg_overlay": overlay}
     if pre_trained and weights is None and not _weights_available(name):

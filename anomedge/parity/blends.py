@@ -105,6 +105,8 @@ def blends(
     if window.most < window.least:
         return []
     distances = np.asarray(scores, dtype=np.float64) - decision.threshold
+    # NaN lies on neither side of the threshold.
+    distances[~np.isfinite(distances)] = np.nan
     if not (distances <= 0).any() or not (distances > 0).any():
         return []
     pairs = _pairs([p.name for p in pictures], distances, window)

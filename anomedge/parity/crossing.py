@@ -10,6 +10,7 @@ steep the score is there.
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -109,8 +110,8 @@ class Experience:
     def add(self, search: Search) -> None:
         """Add a search that found a blend."""
         share, slope = search.crossing()
-        self._of_pictures.append(search.above * share / (1 - share))
-        if slope > 0:
+        if 0 < share < 1 and 0 < slope < math.inf:
+            self._of_pictures.append(search.above * share / (1 - share))
             self._of_tangents.append(slope * share)
 
 

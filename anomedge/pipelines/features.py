@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 import torch
 from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 from typing_extensions import Self
 
@@ -34,6 +35,8 @@ __all__ = [
 RANDOM = "random"
 Sigma = Annotated[float, Field(gt=0, le=1024)]
 Triple = tuple[float, float, float]
+Mean = Annotated[float, Field(ge=0, le=1)]
+Deviation = Annotated[float, Field(ge=1e-4, le=1)]
 
 
 class DefaultLayersWarning(UserWarning):
@@ -87,6 +90,14 @@ class FeatureOptions(Options):
         None,
         description="efficientnet-lite0, a .safetensors or .pth file, or random; default: ImageNet weights.",
     )
+    mean: tuple[Mean, Mean, Mean] | None = Field(
+        None,
+        description="Mean of the backbone's images, 0 to 1, red, green and blue with commas; default: the architecture's.",
+    )
+    std: tuple[Deviation, Deviation, Deviation] | None = Field(
+        None,
+        description="Standard deviation of the backbone's images, up to 1, with commas; default: the architecture's.",
+    )
     sigma: Sigma = Field(
         4.0,
         description="Standard deviation of the anomaly map's blur, in pixels.",
@@ -100,6 +111,16 @@ class FeatureOptions(Options):
         return (
             tuple(name.strip() for name in value.split(",")) if value else None
         )
+
+    @field_validator("mean", "std", mode="before")
+    @classmethod
+    def _split_numbers(cls, value: Any) -> Any:
+        numbers = value.split(",") if isinstance(value, str) else value
+        if numbers is not None and len(numbers) != 3:
+            raise PydanticCustomError(
+                "three", "three numbers with commas, such as 0.485,0.456,0.406"
+            )
+        return numbers
 
     def weights_name(self) -> str:
         """Return the weights' name without the folder of a file."""
@@ -183,6 +204,8 @@ class FeaturePipeline(Pipeline[FC, FO]):
                 weights=None if random else options.weights,
                 size=data.size,
             )
+        extractor.mean = options.mean or extractor.mean
+        extractor.std = options.std or extractor.std
         if extractor.strides != sorted(extractor.strides):
             raise InputError(
                 f"got layers {extractor.layers} of strides {extractor.strides}; expected the finest first"

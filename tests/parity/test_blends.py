@@ -138,3 +138,22 @@ def test_the_same_pictures_make_the_same_blends():
     for a, b in zip(one, two, strict=True):
         assert a.picture.name == b.picture.name
         assert np.array_equal(a.picture.frame(), b.picture.frame())
+
+
+@pytest.mark.parametrize("worst", [np.nan, np.inf, -np.inf])
+def test_pictures_without_a_finite_score_are_left_out(worst):
+    given = pictures_of((0, 10, 90, 200))
+    scores = np.array([20.0, worst, 110.0, worst])
+    made = blends(given, scores, DECISION, (16, 16), Original(), 2)
+    assert len(made) == 2
+    for blend in made:
+        assert blend.picture.name.startswith("blended/0+90@")
+
+
+@pytest.mark.parametrize("worst", [np.nan, np.inf, -np.inf])
+def test_blends_without_a_finite_score_are_given_up(worst):
+    original = Original(lambda x: np.full(len(x), worst))
+    given = pictures_of((0, 10, 90, 200))
+    scores = np.array([20.0, 30.0, 110.0, 210.0])
+    assert blends(given, scores, DECISION, (16, 16), original, 2) == []
+    assert original.runs <= 12 * 4 * 2
