@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,7 @@ __all__ = [
     "LARGEST_SIDE",
     "Geometry",
     "Matrix",
+    "Region",
     "bands",
     "bicubic",
     "bilinear",
@@ -187,16 +189,40 @@ def _is_size(pair: Sequence[int]) -> bool:
     return len(pair) == 2 and all(1 <= n <= LARGEST_SIDE for n in pair)
 
 
+class Region(NamedTuple):
+    """A rectangle of a frame; edges are fractions of the frame's sides."""
+
+    top: float
+    left: float
+    bottom: float
+    right: float
+
+    def pixels(self, frame: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Return (top, left, bottom, right) in pixels, at least one each way.
+
+        >>> Region(0.25, 0.5, 0.75, 1.0).pixels((8, 4))
+        (2, 2, 6, 4)
+        """
+        height, width = frame
+        edges = (self.top, self.left, self.bottom, self.right)
+        steps = (height, width, height, width)
+        return _whole(
+            tuple(edge * n for edge, n in zip(edges, steps, strict=True)), frame
+        )
+
+
 @dataclass(frozen=True)
 class Geometry:
     """Resize of a frame to the image of the model; sizes are (height, width).
 
-    The frame is stretched to `size`, then the central `crop` is kept. Stretching
-    does not keep the aspect ratio: all cameras need the same one.
+    The frame, or its `region`, is stretched to `size`, then the central `crop`
+    is kept. Stretching does not keep the aspect ratio: all cameras need the
+    same one.
     """
 
     size: tuple[int, int]
     crop: tuple[int, int] | None = None
+    region: Region | None = None
 
     def __post_init__(self) -> None:
         """Check the sizes; raise InputError."""
@@ -211,34 +237,86 @@ class Geometry:
                 f"got a crop of {self.crop} out of {self.size}; "
                 "expected a crop inside: enlarge --size"
             )
+        if self.region is not None:
+            _check_region(Region(*self.region))
 
     @property
     def image(self) -> tuple[int, int]:
         """(height, width) of the input of the backbone."""
         return self.crop or self.size
 
+    def box(self, frame: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Return (top, left, bottom, right) of the region, in frame pixels."""
+        if self.region is None:
+            return 0, 0, *frame
+        return self.region.pixels(frame)
+
+    def part(self, frame: tuple[int, int]) -> tuple[int, int]:
+        """Return (height, width) of the region, in frame pixels."""
+        top, left, bottom, right = self.box(frame)
+        return bottom - top, right - left
+
     def matrices(self, frame: tuple[int, int]) -> tuple[Matrix, Matrix]:
-        """Return A and B: antialiased bilinear resize, then central crop."""
-        axes = zip(frame, self.size, self.image, strict=True)
-        rows, columns = (
-            crop(n_size, n_image) @ bilinear(n_frame, n_size, antialias=True)
-            for n_frame, n_size, n_image in axes
-        )
-        return rows, columns
+        """Return A and B: region, antialiased bilinear resize, central crop."""
+        part, begin = self.part(frame), self.box(frame)[:2]
+        matrices = []
+        for axis, (n_size, n_image) in enumerate(
+            zip(self.size, self.image, strict=True)
+        ):
+            resize = bilinear(part[axis], n_size, antialias=True)
+            matrix = np.zeros((n_image, frame[axis]))
+            columns = slice(begin[axis], begin[axis] + part[axis])
+            matrix[:, columns] = crop(n_size, n_image) @ resize
+            matrices.append(matrix)
+        return matrices[0], matrices[1]
 
     def window(
         self, frame: tuple[int, int]
     ) -> tuple[float, float, float, float]:
         """Return (top, left, bottom, right) of the image, in frame pixels."""
         edges = []
-        for n_frame, n_size, n_image in zip(
-            frame, self.size, self.image, strict=True
+        for begin, n_part, n_size, n_image in zip(
+            self.box(frame)[:2],
+            self.part(frame),
+            self.size,
+            self.image,
+            strict=True,
         ):
             start = round((n_size - n_image) / 2)
+            stop = start + n_image
             edges.append(
-                (start * n_frame / n_size, (start + n_image) * n_frame / n_size)
+                (
+                    begin + start * n_part / n_size,
+                    begin + stop * n_part / n_size,
+                )
             )
         return edges[0][0], edges[1][0], edges[0][1], edges[1][1]
+
+    def pixel_window(self, frame: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Return `window` in whole pixels, at least one each way."""
+        return _whole(self.window(frame), frame)
+
+
+def _whole(
+    edges: tuple[float, ...], frame: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Round (top, left, bottom, right) to pixels; keep one pixel each way."""
+    top, left = (
+        min(round(edge), n - 1)
+        for edge, n in zip(edges[:2], frame, strict=True)
+    )
+    bottom, right = round(edges[2]), round(edges[3])
+    return top, left, max(bottom, top + 1), max(right, left + 1)
+
+
+def _check_region(region: Region) -> None:
+    rows = 0 <= region.top < region.bottom <= 1
+    columns = 0 <= region.left < region.right <= 1
+    if not (rows and columns):
+        raise InputError(
+            f"got the region {tuple(region)}; expected top, left, bottom and "
+            "right as fractions from 0 to 1 of the frame, in this order"
+        )
 
 
 def _check(n_in: int, n_out: int) -> None:

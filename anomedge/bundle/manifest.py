@@ -20,7 +20,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, FiniteFloat, model_validator
+from pydantic import (
+    Field,
+    FiniteFloat,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from anomedge.bundle.contracts import (
     Frozen,
@@ -40,7 +46,7 @@ from anomedge.files import (
     sha256_of_bytes,
     validated,
 )
-from anomedge.resample import Geometry
+from anomedge.resample import Geometry, Region
 from anomedge.threshold import Decision
 
 __all__ = [
@@ -68,10 +74,24 @@ class Golden(Frozen):
 
 
 class Image(Frozen):
-    """Geometry of the model's image: frames are stretched to `size`, then the middle `crop` is kept."""
+    """Geometry of the model's image: frames are stretched to `size`, then the middle `crop` is kept.
+
+    `region` is the part of the frame that is stretched: top, left, bottom and right as fractions of its sides.
+    """
 
     size: tuple[Pixels, Pixels]
     crop: tuple[Pixels, Pixels] | None = None
+    region: tuple[float, float, float, float] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(
+        self, inner: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        """Leave out the region of the whole frame, as in bundles of earlier releases."""
+        content: dict[str, Any] = inner(self)
+        if self.region is None:
+            del content["region"]
+        return content
 
 
 class Manifest(Frozen):
@@ -120,8 +140,11 @@ class Manifest(Frozen):
 
     @property
     def geometry(self) -> Geometry:
-        """Resize and crop from a frame to the image."""
-        return Geometry(self.image.size, self.image.crop)
+        """Region, resize and crop from a frame to the image."""
+        region = self.image.region
+        return Geometry(
+            self.image.size, self.image.crop, region and Region(*region)
+        )
 
 
 def read_manifest(root: Path) -> Manifest:

@@ -55,6 +55,8 @@ def contract(bundle: Bundle) -> Table:
         "image",
         f"stretched to {_size(manifest.image.size)}{crop}; map {_size(geometry.image)}",
     )
+    if geometry.region is not None:
+        table.add_row("region", _region(geometry.region, manifest.config))
     table.add_row("output", "; ".join(outputs))
     table.add_row(
         "variants",
@@ -205,6 +207,8 @@ def model(content: Mapping[str, Any]) -> Table:
     )
     table.add_row("layers", ", ".join(config.get("layers", ())))
     table.add_row("image", f"stretched to {_size(geometry['size'])}{crop}")
+    if geometry.get("region"):
+        table.add_row("region", _region(geometry["region"], config))
     table.add_row(
         "threshold",
         f"{decision['threshold']:.6g}, pixels {decision['pixel_threshold']:.6g}, by {origin['rule']}",
@@ -263,6 +267,15 @@ def _detector(name: str, config: Mapping[str, Any]) -> str:
     """Return the detector's name, and its backbone if it has one."""
     backbone = config.get("backbone")
     return f"{name} on {backbone}" if backbone else name
+
+
+def _region(region: Sequence[float], config: Mapping[str, Any]) -> str:
+    """Describe a region by its fractions of the frame."""
+    top, left, bottom, right = (f"{edge:.2%}" for edge in region)
+    shape = ", with a mask" if config.get("masked") is True else ""
+    return (
+        f"rows {top} to {bottom}, columns {left} to {right} of the frame{shape}"
+    )
 
 
 def _plain_table() -> Table:

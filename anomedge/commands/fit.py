@@ -54,6 +54,13 @@ def fit(
     crop: Annotated[
         str | None, Option(help="HxW in pixels of the centre crop.")
     ] = None,
+    roi: Annotated[
+        str | None,
+        Option(
+            help="Region of interest: x,y,w,h in pixels (pictures of one size), the same in fractions such as "
+            "0.1,0.2,0.5,0.5, or a mask picture, white within the region."
+        ),
+    ] = None,
     held_back: Annotated[
         Path | None,
         Option(
@@ -94,6 +101,7 @@ def fit(
     own: dict[str, Any],
 ) -> None:
     """Fit a detector; `own` holds its own options. All other parameters are options of every detector."""
+    from anomedge.images import parse_region
     from anomedge.pipelines import fitting, model
 
     check_target(output, force=force)
@@ -105,6 +113,7 @@ def fit(
         rate=rate,
         seed=seed,
         batch=batch,
+        roi=parse_region(roi) if roi else None,
         detector=own,
     )
     fitted = fitting.fit(detector, folder, options)

@@ -21,7 +21,7 @@ from anomedge.commands._threshold_lines import threshold_lines
 from anomedge.errors import InputError
 from anomedge.files import canonical_json
 from anomedge.parity.stored import stored_certificates
-from anomedge.resample import check_frame
+from anomedge.resample import Geometry, check_frame
 
 EXAMPLE = "anomedge inspect part.anomedge --graph"
 
@@ -176,6 +176,14 @@ def _budget(
     ]
 
 
+def _geometry(geometry: Geometry) -> dict[str, Any]:
+    """Return size and crop, and the region if there is one."""
+    content = asdict(geometry)
+    if geometry.region is None:
+        del content["region"]
+    return content
+
+
 def _model(path: Path) -> tuple[dict[str, Any], list[Any]]:
     from anomedge.pipelines.model import load
 
@@ -193,7 +201,7 @@ def _model(path: Path) -> tuple[dict[str, Any], list[Any]]:
         "path": str(path),
         "detector": model.pipeline.name,
         "config": model.pipeline.config.model_dump(mode="json"),
-        "geometry": {"size": model.geometry.size, "crop": model.geometry.crop},
+        "geometry": _geometry(model.geometry),
         "decision": model.decision.model_dump(mode="json"),
         "card": model.card.model_dump(mode="json"),
         "tensors": tensors,

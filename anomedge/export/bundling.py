@@ -6,7 +6,7 @@ import importlib.util
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -337,7 +337,7 @@ def _manifest(
             OutputContract(name=name, shape=shapes[name]) for name in OUTPUTS
         ),
         "stages": tuple(stages),
-        "image": {"size": model.geometry.size, "crop": model.geometry.crop},
+        "image": asdict(model.geometry),
         "decision": model.decision,
         "tolerances": {
             name: tolerance.model_dump()

@@ -12,7 +12,7 @@ import torch
 from torchvision.transforms.v2 import functional as tv
 
 from anomedge.pipelines.model import Model
-from anomedge.pipelines.preprocessing import to_images
+from anomedge.pipelines.preprocessing import region_of, to_images
 from anomedge.runtimes import Options, Session, Tensors
 from anomedge.runtimes.specs import TensorSpec
 
@@ -47,7 +47,8 @@ class EagerSession(Session):
 
     def _rounded(self, frames: npt.NDArray[np.uint8]) -> torch.Tensor:
         geometry = self.model.geometry
-        images = torch.from_numpy(frames.copy()).permute(0, 3, 1, 2)
+        part = region_of(torch.from_numpy(frames.copy()), geometry)
+        images = part.permute(0, 3, 1, 2)
         resized = tv.resize(images, list(geometry.size), antialias=True)
         cropped: torch.Tensor = tv.center_crop(resized, list(geometry.image))
         return cropped.float() / 255

@@ -11,6 +11,12 @@ from anomedge.images.reading import (
     read_picture,
     stretch,
 )
+from anomedge.images.regions import (
+    PixelRectangle,
+    RegionOfInterest,
+    parse_region,
+    place_region,
+)
 
 __all__ = [
     "EIGHT_BIT_MODES",
@@ -19,7 +25,11 @@ __all__ = [
     "Listing",
     "Mask",
     "Picture",
+    "PixelRectangle",
+    "RegionOfInterest",
     "list_pictures",
+    "parse_region",
+    "place_region",
     "read_folder",
     "read_folders",
     "read_normal",

@@ -17,6 +17,7 @@ __all__ = [
     "bits_per_channel",
     "check_stated_size",
     "refuse_many_scans",
+    "stated_size",
     "wrong_size",
 ]
 
@@ -63,12 +64,16 @@ def check_stated_size(image: Image.Image, path: Path, expected: Size) -> None:
     width, height = image.size
     if expected in {(height, width), (width, height)}:
         return
+    raise wrong_size(path, stated_size(image), expected)
+
+
+def stated_size(image: Image.Image) -> Size:
+    """Return the size that the header states, rotated by EXIF."""
+    width, height = image.size
     # For a PNG, Pillow decodes all pixels to find metadata that follow them.
     known = image.format != "PNG" or "exif" in image.info
     turned = known and image.getexif().get(_ORIENTATION, 1) >= _FIRST_TURNED
-    raise wrong_size(
-        path, (width, height) if turned else (height, width), expected
-    )
+    return (width, height) if turned else (height, width)
 
 
 def wrong_size(path: Path | str, got: Size, expected: Size) -> InputError:

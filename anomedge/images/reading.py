@@ -30,6 +30,7 @@ __all__ = [
     "SUFFIXES",
     "Frame",
     "Mask",
+    "open_picture",
     "read_picture",
     "stretch",
 ]
@@ -76,6 +77,21 @@ def read_picture(
         InputError: the file is missing, not a plain file (a pipe, a device), truncated, not a picture, animated, too
             large, of another size than `size`, a JPEG of more than 200 scans, or has more than 8 bits per channel.
     """
+    with open_picture(path, content) as (image, file):
+        if size is not None:
+            check_stated_size(image, path, size)
+        return _rgb(image, path, file)
+
+
+@contextmanager
+def open_picture(
+    path: Path, content: bytes | None = None
+) -> Iterator[tuple[Image.Image, BinaryIO]]:
+    """Open a picture file, undecoded, and the file that it is read from; translate the errors of its decoder.
+
+    Raises:
+        InputError: as `read_picture`.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -83,9 +99,7 @@ def read_picture(
             with _opened(path, content) as file:
                 refuse_many_scans(file, path)
                 with Image.open(file, formats=_FORMATS) as image:
-                    if size is not None:
-                        check_stated_size(image, path, size)
-                    return _rgb(image, path, file)
+                    yield image, file
     except (
         Image.DecompressionBombError,
         Image.DecompressionBombWarning,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from anomedge import pipelines
-from anomedge.images import Picture
+from anomedge.errors import InputError
+from anomedge.images import Picture, RegionOfInterest, place_region
 from anomedge.pipelines.base import Options, Pipeline
 from anomedge.pipelines.data import (
     FitData,
@@ -57,6 +59,7 @@ class FitOptions:
         rate: false-alarm rate aimed at on held-back normal pictures.
         seed: seed of all random choices.
         batch: images per batch.
+        roi: region of interest; None: the whole picture.
         detector: the detector's own options, see its `options_class`.
     """
 
@@ -67,6 +70,7 @@ class FitOptions:
     rate: float = 0.01
     seed: int = 0
     batch: int = 8
+    roi: RegionOfInterest | None = None
     detector: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -90,7 +94,8 @@ def fit(detector: str, folder: Path, options: FitOptions) -> Model:
         rate=options.rate,
         seed=options.seed,
     )
-    data = _data(detector, fitted, sample, options)
+    options, inside = _in_region(kind, fitted, sample, options)
+    data = replace(_data(detector, fitted, sample, options), inside=inside)
     pipeline = kind.fit(data, own).eval()
     decision = place_threshold(
         pipeline, sample, options.geometry, options.batch
@@ -99,6 +104,25 @@ def fit(detector: str, folder: Path, options: FitOptions) -> Model:
     _warn_if_flat(pipeline, rounded, options.geometry, decision.scale)
     card = _card(fitted, own, options)
     return Model(pipeline, options.geometry, decision, card)
+
+
+def _in_region(
+    kind: type[Pipeline[Any, Any]],
+    fitted: Sequence[Picture],
+    sample: ThresholdSample,
+    options: FitOptions,
+) -> tuple[FitOptions, Tensor | None]:
+    """Return the options with the region in their geometry, and the mask (H, W) of a region that is no rectangle."""
+    if options.roi is None:
+        return options, None
+    pictures = [*fitted, *sample.normal, *sample.anomalous]
+    geometry, inside = place_region(options.geometry, options.roi, pictures)
+    if inside is not None and not kind.takes_mask:
+        raise InputError(
+            f"got a mask for {kind.name}, which takes none; expected a rectangle: give --roi x,y,w,h"
+        )
+    options = replace(options, geometry=geometry)
+    return options, None if inside is None else torch.from_numpy(inside)
 
 
 def _data(

@@ -28,7 +28,7 @@ from anomedge.pipelines.stored_tensors import (
     read_tensors,
     tensor_entries,
 )
-from anomedge.resample import Geometry
+from anomedge.resample import Geometry, Region
 from anomedge.threshold import Decision
 
 __all__ = ["Card", "Model", "load", "save", "tool_versions"]
@@ -70,6 +70,7 @@ class _Header(BaseModel):
     config: dict[str, Any]
     size: tuple[int, int]
     crop: tuple[int, int] | None
+    region: tuple[float, float, float, float] | None = None
     decision: Decision
     card: Card
 
@@ -103,6 +104,7 @@ def save(model: Model, path: Path, *, force: bool = False) -> None:
         config=model.pipeline.config.model_dump(mode="json"),
         size=model.geometry.size,
         crop=model.geometry.crop,
+        region=model.geometry.region,
         decision=model.decision,
         card=model.card,
     )
@@ -136,7 +138,8 @@ def load(path: Path | str, *, backbone: nn.Module | None = None) -> Model:
     try:
         with open_plain(path) as file:
             header, stated = _header(path, file, digest)
-            geometry = Geometry(header.size, header.crop)
+            region = header.region and Region(*header.region)
+            geometry = Geometry(header.size, header.crop, region)
             kind = _detector(path, header)
             config = validated(kind.config_class, header.config)
             if backbone is None:
@@ -160,10 +163,11 @@ def load(path: Path | str, *, backbone: nn.Module | None = None) -> Model:
 
 
 def _encoded(header: _Header) -> str:
-    """Return the header as JSON; without the field `distribution` for anomedge's own detectors, as in older files."""
+    """Return the header as JSON; without the fields `distribution` and `region` where they are None, as in older files."""
     content = header.model_dump(mode="json")
-    if header.distribution is None:
-        del content["distribution"]
+    for name in ("distribution", "region"):
+        if content[name] is None:
+            del content[name]
     return canonical_json(content).decode()
 
 
