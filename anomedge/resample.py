@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anomedge.errors import InputError
+from anomedge.tiling import Tiling
 
 __all__ = [
     "LARGEST_SIDE",
@@ -217,12 +218,13 @@ class Geometry:
 
     The frame, or its `region`, is stretched to `size`, then the central `crop`
     is kept. Stretching does not keep the aspect ratio: all cameras need the
-    same one.
+    same one. With a `tiling`, the detector runs on the tiles of the image.
     """
 
     size: tuple[int, int]
     crop: tuple[int, int] | None = None
     region: Region | None = None
+    tiling: Tiling | None = None
 
     def __post_init__(self) -> None:
         """Check the sizes; raise InputError."""
@@ -239,11 +241,18 @@ class Geometry:
             )
         if self.region is not None:
             _check_region(Region(*self.region))
+        if self.tiling is not None:
+            self.tiling.check(self.image)
 
     @property
     def image(self) -> tuple[int, int]:
-        """(height, width) of the input of the backbone."""
+        """(height, width) of the image and of the anomaly map."""
         return self.crop or self.size
+
+    @property
+    def detector_input(self) -> tuple[int, int]:
+        """(height, width) of the detector's input: a tile, or the image."""
+        return self.image if self.tiling is None else self.tiling.tile
 
     def box(self, frame: tuple[int, int]) -> tuple[int, int, int, int]:
         """Return (top, left, bottom, right) of the region, in frame pixels."""

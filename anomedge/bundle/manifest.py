@@ -48,6 +48,7 @@ from anomedge.files import (
 )
 from anomedge.resample import Geometry, Region
 from anomedge.threshold import Decision
+from anomedge.tiling import Tiling
 
 __all__ = [
     "MANIFEST_LIMIT",
@@ -76,21 +77,23 @@ class Golden(Frozen):
 class Image(Frozen):
     """Geometry of the model's image: frames are stretched to `size`, then the middle `crop` is kept.
 
-    `region` is the part of the frame that is stretched: top, left, bottom and right as fractions of its sides.
+    With a `tiling`, the detector runs on tiles of the image. `region` is the part of the frame that is stretched: top, left, bottom and right as fractions of its sides.
     """
 
     size: tuple[Pixels, Pixels]
     crop: tuple[Pixels, Pixels] | None = None
     region: tuple[float, float, float, float] | None = None
+    tiling: Tiling | None = None
 
     @model_serializer(mode="wrap")
     def _without_defaults(
         self, inner: SerializerFunctionWrapHandler
     ) -> dict[str, Any]:
-        """Leave out the region of the whole frame, as in bundles of earlier releases."""
+        """Leave out region and tiling where there are none, as in bundles of earlier releases."""
         content: dict[str, Any] = inner(self)
-        if self.region is None:
-            del content["region"]
+        for name in ("region", "tiling"):
+            if content[name] is None:
+                del content[name]
         return content
 
 
@@ -143,7 +146,10 @@ class Manifest(Frozen):
         """Region, resize and crop from a frame to the image."""
         region = self.image.region
         return Geometry(
-            self.image.size, self.image.crop, region and Region(*region)
+            self.image.size,
+            self.image.crop,
+            region and Region(*region),
+            self.image.tiling,
         )
 
 

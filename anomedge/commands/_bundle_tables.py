@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich import box
@@ -13,6 +14,7 @@ from anomedge.bundle.anatomy import StageAnatomy
 from anomedge.bundle.ranges import LARGEST, SAFETY, Range
 from anomedge.commands._units import format_bytes
 from anomedge.parity.stored import StoredCertificate
+from anomedge.tiling import Tiling
 
 __all__ = [
     "certificates",
@@ -57,6 +59,8 @@ def contract(bundle: Bundle) -> Table:
     )
     if geometry.region is not None:
         table.add_row("region", _region(geometry.region, manifest.config))
+    if geometry.tiling is not None:
+        table.add_row("tiles", _tiles(asdict(geometry)))
     table.add_row("output", "; ".join(outputs))
     table.add_row(
         "variants",
@@ -209,6 +213,8 @@ def model(content: Mapping[str, Any]) -> Table:
     table.add_row("image", f"stretched to {_size(geometry['size'])}{crop}")
     if geometry.get("region"):
         table.add_row("region", _region(geometry["region"], config))
+    if geometry.get("tiling"):
+        table.add_row("tiles", _tiles(geometry))
     table.add_row(
         "threshold",
         f"{decision['threshold']:.6g}, pixels {decision['pixel_threshold']:.6g}, by {origin['rule']}",
@@ -275,6 +281,16 @@ def _region(region: Sequence[float], config: Mapping[str, Any]) -> str:
     shape = ", with a mask" if config.get("masked") is True else ""
     return (
         f"rows {top} to {bottom}, columns {left} to {right} of the frame{shape}"
+    )
+
+
+def _tiles(geometry: Mapping[str, Any]) -> str:
+    """Describe the tiles of a geometry and their number."""
+    tiling = Tiling(**geometry["tiling"])
+    rows, columns = tiling.grid(geometry["crop"] or geometry["size"])
+    return (
+        f"{rows} x {columns} tiles of {_size(tiling.tile)}, overlapping by {tiling.overlap} or more; "
+        f"score of the worst tile"
     )
 
 

@@ -24,6 +24,7 @@ from anomedge.commands._console import SafeConsole
 from anomedge.errors import InputError
 from anomedge.files import canonical_json, check_target
 from anomedge.resample import Geometry
+from anomedge.tiling import Tiling
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -59,6 +60,20 @@ def fit(
         Option(
             help="Region of interest: x,y,w,h in pixels (pictures of one size), the same in fractions such as "
             "0.1,0.2,0.5,0.5, or a mask picture, white within the region."
+        ),
+    ] = None,
+    tile: Annotated[
+        str | None,
+        Option(
+            help="HxW in pixels of the tiles that the resized picture is cut into, for large pictures; the detector is fitted "
+            "to tiles, and a picture has the score of its worst tile."
+        ),
+    ] = None,
+    overlap: Annotated[
+        int | None,
+        Option(
+            min=0,
+            help="With --tile: least overlap of tiles in pixels; an eighth of a tile by default.",
         ),
     ] = None,
     held_back: Annotated[
@@ -106,7 +121,11 @@ def fit(
 
     check_target(output, force=force)
     options = fitting.FitOptions(
-        geometry=Geometry(parse_size(size), parse_size(crop) if crop else None),
+        geometry=Geometry(
+            parse_size(size),
+            parse_size(crop) if crop else None,
+            tiling=_tiling(tile, overlap),
+        ),
         held_back=held_back,
         holdout=holdout,
         labelled=labelled,
@@ -119,6 +138,18 @@ def fit(
     fitted = fitting.fit(detector, folder, options)
     model.save(fitted, output, force=force)
     _print_result(fitted, output, as_json)
+
+
+def _tiling(tile: str | None, overlap: int | None) -> Tiling | None:
+    """Return the tiles of the options; an eighth of the shorter side overlaps by default."""
+    if tile is None:
+        if overlap is not None:
+            raise InputError(
+                "got --overlap without --tile; expected both: it is the overlap of tiles"
+            )
+        return None
+    size = parse_size(tile)
+    return Tiling(size, min(size) // 8 if overlap is None else overlap)
 
 
 def _print_result(fitted: Model, output: Path, as_json: bool) -> None:

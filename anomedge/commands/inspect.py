@@ -177,10 +177,11 @@ def _budget(
 
 
 def _geometry(geometry: Geometry) -> dict[str, Any]:
-    """Return size and crop, and the region if there is one."""
+    """Return size and crop, and region and tiling if there are some."""
     content = asdict(geometry)
-    if geometry.region is None:
-        del content["region"]
+    for name in ("region", "tiling"):
+        if content[name] is None:
+            del content[name]
     return content
 
 

@@ -13,6 +13,7 @@ from torchvision.transforms.v2 import functional as tv
 
 from anomedge.pipelines.model import Model
 from anomedge.pipelines.preprocessing import region_of, to_images
+from anomedge.pipelines.tiles import Tiles, detect
 from anomedge.runtimes import Options, Session, Tensors
 from anomedge.runtimes.specs import TensorSpec
 
@@ -26,6 +27,7 @@ class EagerSession(Session):
 
     def __init__(self, model: Model, path: Path) -> None:
         self.model = model
+        self.tiles = Tiles.of(model.geometry)
         super().__init__(path, Options())
 
     @property
@@ -42,7 +44,7 @@ class EagerSession(Session):
             stages = {
                 "preprocessed": images,
                 "rounded": self._rounded(frames),
-            } | self.model.pipeline.stages(images)
+            } | detect(self.model.pipeline, self.tiles, images)
         return {name: value.numpy() for name, value in stages.items()}
 
     def _rounded(self, frames: npt.NDArray[np.uint8]) -> torch.Tensor:
@@ -66,9 +68,8 @@ class EagerSession(Session):
                 images = to_images(
                     torch.from_numpy(frame[None].copy()), self.model.geometry
                 )
-                results.append(self.model.pipeline(images))
-        scores, maps = zip(*results, strict=True)
+                results.append(detect(self.model.pipeline, self.tiles, images))
         return {
-            "score": torch.cat(scores).numpy(),
-            "anomaly_map": torch.cat(maps).numpy(),
+            name: torch.cat([stages[name] for stages in results]).numpy()
+            for name in ("score", "anomaly_map")
         }

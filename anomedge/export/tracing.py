@@ -23,6 +23,7 @@ from anomedge.export.simplify import simplify
 from anomedge.export.trace_errors import traced
 from anomedge.layouts import Frames
 from anomedge.pipelines.model import Model
+from anomedge.pipelines.tiles import Tiles, detect
 
 __all__ = ["OUTPUTS", "Deployed", "graph_from_model", "keep_shipped_outputs"]
 
@@ -38,11 +39,14 @@ class Deployed(nn.Module):
         super().__init__()
         self.frontend = Frontend(model.geometry, frame)
         self.pipeline = model.pipeline
+        self.tiles = Tiles.of(model.geometry)
 
     def stages(self, frames: Tensor) -> dict[str, Tensor]:
         """Return `preprocessed`, then the stages of the pipeline."""
         images = self.frontend(frames)
-        return {"preprocessed": images} | self.pipeline.stages(images)
+        return {"preprocessed": images} | detect(
+            self.pipeline, self.tiles, images
+        )
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
         """Return the values of the stages."""

@@ -218,6 +218,8 @@ class FeaturePipeline(Pipeline[FC, FO]):
                 f"Without {self.config.layers[-1]} (fit with --layers {','.join(layers)})",
                 self.config_with_layers(len(layers)),
             )
+        if geometry.tiling is not None:
+            return
         smaller = replace(
             geometry,
             size=_three_quarters(geometry.size),

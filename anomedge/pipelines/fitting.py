@@ -30,6 +30,7 @@ from anomedge.pipelines.features import DefaultLayersWarning
 from anomedge.pipelines.model import Card, Model, tool_versions
 from anomedge.pipelines.rounding import LARGEST_ROUNDING_EFFECT, rounding_effect
 from anomedge.pipelines.splitting import split_pictures
+from anomedge.pipelines.tiles import TileBatches, Tiles
 from anomedge.resample import Geometry
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
 ]
 
 _PICTURES_ROUNDED = 2
+_TILES_ROUNDED = 8
 
 
 class FlatFeaturesWarning(UserWarning):
@@ -117,6 +119,10 @@ def _in_region(
         return options, None
     pictures = [*fitted, *sample.normal, *sample.anomalous]
     geometry, inside = place_region(options.geometry, options.roi, pictures)
+    if inside is not None and geometry.tiling is not None:
+        raise InputError(
+            "got a mask and tiles; expected a rectangle for tiles: give --roi x,y,w,h, or leave out --tile"
+        )
     if inside is not None and not kind.takes_mask:
         raise InputError(
             f"got a mask for {kind.name}, which takes none; expected a rectangle: give --roi x,y,w,h"
@@ -131,6 +137,8 @@ def _data(
     sample: ThresholdSample,
     options: FitOptions,
 ) -> FitData:
+    tiles = Tiles.of(options.geometry)
+
     def batches(
         pictures: Sequence[Picture], description: str
     ) -> PictureBatches:
@@ -138,12 +146,20 @@ def _data(
             pictures, options.geometry, options.batch, description
         )
 
+    normal = batches(fitted, f"fitting {detector}")
+    if tiles is not None:
+        # Labels of pictures are no labels of tiles, so there are none.
+        return FitData(
+            normal=TileBatches(normal, tiles, options.batch),
+            size=options.geometry.detector_input,
+            seed=options.seed,
+        )
     labelled = LabelledBatches(
         batches(sample.normal, "reading normal pictures"),
         batches(sample.anomalous, "reading anomalous pictures"),
     )
     return FitData(
-        normal=batches(fitted, f"fitting {detector}"),
+        normal=normal,
         size=options.geometry.image,
         seed=options.seed,
         labelled=labelled if sample.anomalous else (),
@@ -157,6 +173,8 @@ def _warn_if_flat(
     scale: float,
 ) -> None:
     images = torch.cat([image_of(picture, geometry) for picture in pictures])
+    if (tiles := Tiles.of(geometry)) is not None:
+        images = tiles.cut(images)[:_TILES_ROUNDED]
     effect = rounding_effect(pipeline, images, scale)
     if effect > LARGEST_ROUNDING_EFFECT:
         warnings.warn(

@@ -30,6 +30,7 @@ from anomedge.pipelines.stored_tensors import (
 )
 from anomedge.resample import Geometry, Region
 from anomedge.threshold import Decision
+from anomedge.tiling import Tiling
 
 __all__ = ["Card", "Model", "load", "save", "tool_versions"]
 
@@ -71,6 +72,7 @@ class _Header(BaseModel):
     size: tuple[int, int]
     crop: tuple[int, int] | None
     region: tuple[float, float, float, float] | None = None
+    tiling: Tiling | None = None
     decision: Decision
     card: Card
 
@@ -105,6 +107,7 @@ def save(model: Model, path: Path, *, force: bool = False) -> None:
         size=model.geometry.size,
         crop=model.geometry.crop,
         region=model.geometry.region,
+        tiling=model.geometry.tiling,
         decision=model.decision,
         card=model.card,
     )
@@ -139,7 +142,7 @@ def load(path: Path | str, *, backbone: nn.Module | None = None) -> Model:
         with open_plain(path) as file:
             header, stated = _header(path, file, digest)
             region = header.region and Region(*header.region)
-            geometry = Geometry(header.size, header.crop, region)
+            geometry = Geometry(header.size, header.crop, region, header.tiling)
             kind = _detector(path, header)
             config = validated(kind.config_class, header.config)
             if backbone is None:
@@ -163,9 +166,9 @@ def load(path: Path | str, *, backbone: nn.Module | None = None) -> Model:
 
 
 def _encoded(header: _Header) -> str:
-    """Return the header as JSON; without the fields `distribution` and `region` where they are None, as in older files."""
+    """Return the header as JSON; without its new fields where they are None, as in older files."""
     content = header.model_dump(mode="json")
-    for name in ("distribution", "region"):
+    for name in ("distribution", "region", "tiling"):
         if content[name] is None:
             del content[name]
     return canonical_json(content).decode()

@@ -6,12 +6,13 @@ import pytest
 from anomedge.__main__ import application
 from anomedge.bundle import Bundle, write_manifest
 from anomedge.commands._exit_codes import run_to_exit_code
+from anomedge.errors import InputError
 from anomedge.export.bundling import ExportOptions, export
 from anomedge.images import PixelRectangle
 from anomedge.images.overlay import overlay
 from anomedge.inspector import Inspector
 from anomedge.lint.vendors import ask
-from anomedge.pipelines.fitting import fit
+from anomedge.pipelines.fitting import SmallSampleWarning, fit
 from anomedge.pipelines.model import load, save
 from tests.conftest import FRAME, tiny_options
 from tests.images.test_regions import mask_file
@@ -44,7 +45,11 @@ def built(pictures, tmp_path_factory):
                 certificate = export(
                     path,
                     bundle,
-                    ExportOptions(frame=FRAME, golden=[pictures / "test"]),
+                    ExportOptions(
+                        frame=FRAME,
+                        runtimes=["onnxruntime"],
+                        batches=[1, 2],
+                    ),
                 )
             made[detector, kind] = path, bundle, certificate
         return made[detector, kind]
@@ -52,8 +57,16 @@ def built(pictures, tmp_path_factory):
     return build
 
 
-@pytest.fixture(params=["rectangle", "mask"])
-def kind(request):
+@pytest.fixture(
+    params=[
+        ("padim", "rectangle"),
+        pytest.param(("padim", "mask"), marks=pytest.mark.slow),
+        ("patchcore", "mask"),
+    ],
+    ids=["padim-rectangle", "padim-mask", "patchcore-mask"],
+)
+def case(request):
+    """A detector and the kind of its region; a rectangle acts before the detector."""
     return request.param
 
 
@@ -64,12 +77,12 @@ def run(*arguments):
     )
 
 
-def test_the_graph_is_proven_in_every_stage(detector, kind, built, capsys):
-    path, bundle, certificate = built(detector, kind)
+def test_the_graph_is_proven_in_every_stage(case, built, capsys):
+    path, bundle, certificate = built(*case)
     assert certificate.passed
     stated = Bundle.open(bundle).manifest
     assert stated.geometry == load(path).geometry
-    assert ("masked" in stated.config) == (kind == "mask")
+    assert ("masked" in stated.config) == (case[1] == "mask")
     options = ("--stages", "--batch", "1", "--runtime", "onnxruntime")
     assert run("verify", bundle, "--model", path, *options) == 0
     shown = capsys.readouterr().out
@@ -77,9 +90,9 @@ def test_the_graph_is_proven_in_every_stage(detector, kind, built, capsys):
     assert "onnxruntime: every stage is within its share" in shown
 
 
-def test_pixels_outside_change_nothing(detector, kind, built):
+def test_pixels_outside_change_nothing(case, built):
     """Rows and columns outside the rectangle are not read; outside a mask the map is 0."""
-    path, bundle, _ = built(detector, kind)
+    path, bundle, _ = built(*case)
     model = load(path)
     generator = np.random.default_rng(0)
     frame = generator.integers(0, 256, (*FRAME, 3), dtype=np.uint8)
@@ -87,10 +100,10 @@ def test_pixels_outside_change_nothing(detector, kind, built):
     other = generator.integers(0, 256, (*FRAME, 3), dtype=np.uint8)
     other[top:bottom, left:right] = frame[top:bottom, left:right]
     with Inspector.open(bundle) as inspector:
-        one, two = inspector(frame), inspector(other)
+        one, two = inspector.predict_batch([frame, other])
     assert one.score == two.score
     np.testing.assert_array_equal(one.anomaly_map, two.anomaly_map)
-    if kind == "mask":
+    if case[1] == "mask":
         inside = model.pipeline.region.inside.numpy()
         assert not one.anomaly_map[~inside].any()
         assert one.anomaly_map[inside].all()
@@ -142,7 +155,7 @@ def test_a_forged_region_fails_the_proof(built, tmp_path, capsys):
     assert "geometry" in shown.out + shown.err
     fields["image"]["region"] = (0.5, 0.0, 0.2, 1.0)
     (forged / "manifest.json").unlink()
-    with pytest.raises(ValueError, match="fractions"):
+    with pytest.raises(InputError, match="fractions"):
         write_manifest(forged, fields)
 
 
@@ -151,7 +164,8 @@ def test_the_command_takes_a_region(pictures, tmp_path, capsys):
         "fit", "padim", pictures / "train", "-o", tmp_path / "m.safetensors", "--size", "64x72", "--backbone",
         "test_efficientnet", "--weights", "random", "--held-back", pictures / "held_back",
     ]  # fmt: skip
-    assert run(*arguments, "--roi", "0.1,0.2,0.8,0.6") == 0
+    with pytest.warns(SmallSampleWarning):
+        assert run(*arguments, "--roi", "0.1,0.2,0.8,0.6") == 0
     region = load(tmp_path / "m.safetensors").geometry.region
     assert region == (0.2, 0.1, 0.8, 0.9)
     assert run(*arguments, "--force", "--roi", "0,0,500,20") == 2
@@ -159,8 +173,8 @@ def test_the_command_takes_a_region(pictures, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_tensorrt_rtx_parses_and_builds_it(detector, kind, built):
+def test_tensorrt_rtx_parses_and_builds_it(case, built):
     pytest.importorskip("tensorrt_rtx")
-    _, bundle, _ = built(detector, kind)
+    _, bundle, _ = built(*case)
     verdict = ask("rtx", bundle / "model.onnx", "2", 300)
     assert not verdict.faults, verdict

@@ -156,7 +156,8 @@ def test_a_rectangle_is_a_fit_to_cut_pictures(detector, pictures, tmp_path):
 def test_a_file_with_a_wrong_region_is_refused(masked, tmp_path):
     save(masked, tmp_path / "m.safetensors")
     content = (tmp_path / "m.safetensors").read_bytes()
-    wrong = content.replace(b'\\"region\\":[0.0,', b'\\"region\\":[9.0,')
+    stated = b'\\"region\\": [\\n    0.0,'
+    wrong = content.replace(stated, stated.replace(b"0.0", b"9.0"))
     assert wrong != content
     (tmp_path / "m.safetensors").write_bytes(wrong)
     with pytest.raises(ModelError, match="fractions"):
