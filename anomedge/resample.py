@@ -27,6 +27,7 @@ from anomedge.errors import InputError
 from anomedge.tiling import Tiling
 
 __all__ = [
+    "LARGEST_PIXELS",
     "LARGEST_SIDE",
     "Geometry",
     "Matrix",
@@ -42,7 +43,13 @@ __all__ = [
 ]
 
 LARGEST_SIDE = 16384
-"""Largest height or width of frames and images, in pixels."""
+"""Largest height or width of pictures, frames and images, in pixels."""
+
+LARGEST_PIXELS = 178_956_970
+"""Largest number of pixels of a picture or a frame, half a GiB in RGB.
+
+It is the number above which Pillow refuses to decode a picture.
+"""
 
 Matrix = npt.NDArray[np.float64]
 Kernel = Callable[[Matrix], Matrix]
@@ -177,12 +184,18 @@ def check_frame(frame: Sequence[int]) -> None:
     """Check the height and width of frames.
 
     Raises:
-        InputError: not two numbers from 1 to `LARGEST_SIDE`.
+        InputError: not two numbers from 1 to `LARGEST_SIDE`, or more than
+            `LARGEST_PIXELS` pixels.
     """
     if not _is_size(frame):
         raise InputError(
             f"got a frame of {frame}; expected height and width "
             f"between 1 and {LARGEST_SIDE}"
+        )
+    if frame[0] * frame[1] > LARGEST_PIXELS:
+        raise InputError(
+            f"got a frame of {frame}; expected at most {LARGEST_PIXELS:,} "
+            "pixels, the most that a picture may have: give a smaller frame"
         )
 
 

@@ -2,7 +2,7 @@
 
 A frame is RGB, uint8 (H, W, 3). EXIF rotation is applied; grey pictures are repeated to three channels, palette
 pictures are looked up, an alpha channel is dropped, and CMYK is converted by Pillow. Refused, because they need a
-choice by the user: more than 8 bits per channel, several frames in one file, and more pixels than Pillow's limit.
+choice by the user: more than 8 bits per channel, several frames in one file, and more pixels than a frame may have.
 Damaged pixels are refused. Metadata that Pillow cannot parse are ignored; no rotation is then applied.
 """
 
@@ -23,6 +23,7 @@ from anomedge.images.checks import (
     bits_per_channel,
     check_stated_size,
     refuse_many_scans,
+    refuse_too_large,
 )
 
 __all__ = [
@@ -94,16 +95,14 @@ def open_picture(
     """
     try:
         with warnings.catch_warnings():
+            # Pillow warns from half of its limit; `refuse_too_large` has the limit of frames.
             warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
             with _opened(path, content) as file:
                 refuse_many_scans(file, path)
                 with Image.open(file, formats=_FORMATS) as image:
+                    refuse_too_large(image, path)
                     yield image, file
-    except (
-        Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
-    ) as error:
+    except Image.DecompressionBombError as error:
         raise InputError(
             f"{path}: got {error}; expected a camera picture: scale it down"
         ) from error
