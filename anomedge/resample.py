@@ -18,13 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from anomedge.errors import InputError
-from anomedge.tiling import Tiling
+from anomedge.frame_parts import Region, Tiling, whole_pixels
 
 __all__ = [
     "LARGEST_PIXELS",
@@ -203,28 +202,6 @@ def _is_size(pair: Sequence[int]) -> bool:
     return len(pair) == 2 and all(1 <= n <= LARGEST_SIDE for n in pair)
 
 
-class Region(NamedTuple):
-    """A rectangle of a frame; edges are fractions of the frame's sides."""
-
-    top: float
-    left: float
-    bottom: float
-    right: float
-
-    def pixels(self, frame: tuple[int, int]) -> tuple[int, int, int, int]:
-        """Return (top, left, bottom, right) in pixels, at least one each way.
-
-        >>> Region(0.25, 0.5, 0.75, 1.0).pixels((8, 4))
-        (2, 2, 6, 4)
-        """
-        height, width = frame
-        edges = (self.top, self.left, self.bottom, self.right)
-        steps = (height, width, height, width)
-        return _whole(
-            tuple(edge * n for edge, n in zip(edges, steps, strict=True)), frame
-        )
-
-
 @dataclass(frozen=True)
 class Geometry:
     """Resize of a frame to the image of the model; sizes are (height, width).
@@ -253,7 +230,7 @@ class Geometry:
                 "expected a crop inside: enlarge --size"
             )
         if self.region is not None:
-            _check_region(Region(*self.region))
+            Region(*self.region).check()
         if self.tiling is not None:
             self.tiling.check(self.image)
 
@@ -277,6 +254,15 @@ class Geometry:
         """Return (height, width) of the region, in frame pixels."""
         top, left, bottom, right = self.box(frame)
         return bottom - top, right - left
+
+    @property
+    def pixels_seen(self) -> int:
+        """Number of pixels that the detector sees, overlaps counted twice."""
+        height, width = self.detector_input
+        if self.tiling is None:
+            return height * width
+        rows, columns = self.tiling.grid(self.image)
+        return rows * columns * height * width
 
     def matrices(self, frame: tuple[int, int]) -> tuple[Matrix, Matrix]:
         """Return A and B: region, antialiased bilinear resize, central crop."""
@@ -316,29 +302,7 @@ class Geometry:
 
     def pixel_window(self, frame: tuple[int, int]) -> tuple[int, int, int, int]:
         """Return `window` in whole pixels, at least one each way."""
-        return _whole(self.window(frame), frame)
-
-
-def _whole(
-    edges: tuple[float, ...], frame: tuple[int, int]
-) -> tuple[int, int, int, int]:
-    """Round (top, left, bottom, right) to pixels; keep one pixel each way."""
-    top, left = (
-        min(round(edge), n - 1)
-        for edge, n in zip(edges[:2], frame, strict=True)
-    )
-    bottom, right = round(edges[2]), round(edges[3])
-    return top, left, max(bottom, top + 1), max(right, left + 1)
-
-
-def _check_region(region: Region) -> None:
-    rows = 0 <= region.top < region.bottom <= 1
-    columns = 0 <= region.left < region.right <= 1
-    if not (rows and columns):
-        raise InputError(
-            f"got the region {tuple(region)}; expected top, left, bottom and "
-            "right as fractions from 0 to 1 of the frame, in this order"
-        )
+        return whole_pixels(self.window(frame), frame)
 
 
 def _check(n_in: int, n_out: int) -> None:

@@ -18,7 +18,7 @@ VENDORS = [
     "safetensors", "skimage", "scipy", "sklearn", "polygraphy", "lightning", "cv2", "matplotlib", "jinja2", "torchmetrics",
 ]  # fmt: skip
 DEVICE_SIDE = (
-    "names", "errors", "files", "registry", "precisions", "layouts", "resample", "threshold", "tiling", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget",
+    "names", "errors", "files", "registry", "precisions", "layouts", "resample", "threshold", "frame_parts", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget",
 )  # fmt: skip
 # They read a model, so they need torch; everything else of the budget is device side.
 HOST_SIDE_OF_BUDGET = {"anomedge.budget.tracing", "anomedge.budget.suggestions"}
@@ -31,10 +31,10 @@ ALLOWED = {
     "precisions": {"bundle", "registry"},
     "progress": set(),
     "files": {"errors"},
-    "resample": {"errors", "tiling"},
-    "tiling": {"errors"},
+    "resample": {"errors", "frame_parts"},
+    "frame_parts": {"errors"},
     "threshold": {"errors"},
-    "bundle": {"errors", "files", "resample", "threshold", "tiling"},
+    "bundle": {"errors", "files", "resample", "threshold", "frame_parts"},
     "images": {"errors", "files", "names", "resample", "threshold"},
     "runtimes": {"bundle", "errors", "files", "progress", "registry"},
     "inspector": {"bundle", "errors", "images", "runtimes", "threshold"},
@@ -49,7 +49,7 @@ ALLOWED = {
     },
     "lint": {"bundle", "errors", "files"},
     "components": {"errors", "progress", "resample", "threshold"},
-    "pipelines": {"", "components", "errors", "files", "images", "names", "progress", "registry", "resample", "threshold", "tiling"},
+    "pipelines": {"", "components", "errors", "files", "images", "names", "progress", "registry", "resample", "threshold", "frame_parts"},
     "export": {
         "__main__", "bundle", "components", "errors", "files", "images", "layouts", "parity", "pipelines", "precisions", "progress", "registry", "resample", "runtimes", "threshold",
     },

@@ -46,9 +46,9 @@ from anomedge.files import (
     sha256_of_bytes,
     validated,
 )
+from anomedge.frame_parts import Tiling
 from anomedge.resample import Geometry, Region
 from anomedge.threshold import Decision
-from anomedge.tiling import Tiling
 
 __all__ = [
     "MANIFEST_LIMIT",

@@ -23,8 +23,8 @@ from anomedge.commands._arguments import parse_size
 from anomedge.commands._console import SafeConsole
 from anomedge.errors import InputError
 from anomedge.files import canonical_json, check_target
+from anomedge.frame_parts import Tiling
 from anomedge.resample import Geometry
-from anomedge.tiling import Tiling
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo

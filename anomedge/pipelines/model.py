@@ -22,6 +22,7 @@ from anomedge.files import (
     parse_json,
     validated,
 )
+from anomedge.frame_parts import Tiling
 from anomedge.pipelines.base import Config, Pipeline
 from anomedge.pipelines.stored_tensors import (
     TensorEntry,
@@ -30,7 +31,6 @@ from anomedge.pipelines.stored_tensors import (
 )
 from anomedge.resample import Geometry, Region
 from anomedge.threshold import Decision
-from anomedge.tiling import Tiling
 
 __all__ = ["Card", "Model", "load", "save", "tool_versions"]
 

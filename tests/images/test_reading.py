@@ -95,7 +95,7 @@ def test_bombs_are_refused(tmp_path, monkeypatch):
     for name, limit in (("LARGEST_PIXELS", 4095), ("LARGEST_SIDE", 63)):
         with monkeypatch.context() as patched:
             patched.setattr(checks, name, limit)
-            with pytest.raises(InputError, match="got 64x64; .*scale it down"):
+            with pytest.raises(InputError, match=r"got 64x64; .*scale it down"):
                 read_picture(path)
     # Pillow raises above twice its own limit, which an application may lower.
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)

@@ -116,7 +116,7 @@ def test_patches_outside_the_mask_are_not_in_the_bank(pictures, tmp_path):
     path = mask_file(tmp_path / "mask.png", l_shape(*FRAME))
     sizes = []
     for roi in (None, path):
-        options = tiny_options(pictures, roi=roi, detector={"coreset": 1.0})
+        options = tiny_options(pictures, roi=roi, detector={"coreset": 0.1})
         with pytest.warns(UserWarning):
             model = fit("patchcore", pictures / "train", options)
         sizes.append(model.pipeline.config.n_vectors)
@@ -125,7 +125,8 @@ def test_patches_outside_the_mask_are_not_in_the_bank(pictures, tmp_path):
             if model.pipeline.region is not None
             else 1.0
         )
-    assert sizes[1] == round(sizes[0] * float(counted)) < sizes[0]
+    assert abs(sizes[1] - sizes[0] * float(counted)) <= 1
+    assert sizes[1] < sizes[0]
 
 
 def test_a_detector_without_masks_refuses_one(pictures, tmp_path, monkeypatch):

@@ -1,20 +1,57 @@
-"""Grid of overlapping tiles that covers an image."""
+"""Parts of frames and images: a region of interest, and a grid of overlapping tiles."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from anomedge.errors import InputError
 
-__all__ = ["MOST_TILES", "Tiling"]
+__all__ = ["MOST_TILES", "Region", "Tiling", "whole_pixels"]
 
 MOST_TILES = 256
 """Largest number of tiles of one image; they run as one batch, so memory grows with their number."""
 
 Integers = npt.NDArray[np.int64]
+
+
+class Region(NamedTuple):
+    """A rectangle of a frame; edges are fractions of the frame's sides."""
+
+    top: float
+    left: float
+    bottom: float
+    right: float
+
+    def pixels(self, frame: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Return (top, left, bottom, right) in pixels, at least one each way.
+
+        >>> Region(0.25, 0.5, 0.75, 1.0).pixels((8, 4))
+        (2, 2, 6, 4)
+        """
+        height, width = frame
+        edges = (self.top, self.left, self.bottom, self.right)
+        steps = (height, width, height, width)
+        return whole_pixels(
+            tuple(edge * n for edge, n in zip(edges, steps, strict=True)), frame
+        )
+
+    def check(self) -> None:
+        """Check the edges.
+
+        Raises:
+            InputError: an edge is no fraction, or the region has no area.
+        """
+        rows = 0 <= self.top < self.bottom <= 1
+        columns = 0 <= self.left < self.right <= 1
+        if not (rows and columns):
+            raise InputError(
+                f"got the region {tuple(self)}; expected top, left, bottom and right as fractions from 0 to 1 of the "
+                "frame, in this order"
+            )
 
 
 @dataclass(frozen=True)
@@ -26,6 +63,9 @@ class Tiling:
     >>> Tiling((4, 4), 1).starts(10, 0).tolist()
     [0, 3, 6]
     """
+
+    # For the manifest and the model file: pydantic refuses other fields.
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     tile: tuple[int, int]
     overlap: int
@@ -84,3 +124,15 @@ class Tiling:
     def _count(self, n: int, axis: int) -> int:
         step = self.tile[axis] - self.overlap
         return max(1, -(-(n - self.overlap) // step))
+
+
+def whole_pixels(
+    edges: tuple[float, ...], frame: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Round (top, left, bottom, right) to pixels; keep one pixel each way."""
+    top, left = (
+        min(round(edge), n - 1)
+        for edge, n in zip(edges[:2], frame, strict=True)
+    )
+    bottom, right = round(edges[2]), round(edges[3])
+    return top, left, max(bottom, top + 1), max(right, left + 1)
