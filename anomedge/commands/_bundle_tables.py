@@ -57,10 +57,7 @@ def contract(bundle: Bundle) -> Table:
         "image",
         f"stretched to {_size(manifest.image.size)}{crop}; map {_size(geometry.image)}",
     )
-    if geometry.region is not None:
-        table.add_row("region", _region(geometry.region, manifest.config))
-    if geometry.tiling is not None:
-        table.add_row("tiles", _tiles(asdict(geometry)))
+    _add_parts(table, asdict(geometry), manifest.config)
     table.add_row("output", "; ".join(outputs))
     table.add_row(
         "variants",
@@ -211,10 +208,7 @@ def model(content: Mapping[str, Any]) -> Table:
     )
     table.add_row("layers", ", ".join(config.get("layers", ())))
     table.add_row("image", f"stretched to {_size(geometry['size'])}{crop}")
-    if geometry.get("region"):
-        table.add_row("region", _region(geometry["region"], config))
-    if geometry.get("tiling"):
-        table.add_row("tiles", _tiles(geometry))
+    _add_parts(table, geometry, config)
     table.add_row(
         "threshold",
         f"{decision['threshold']:.6g}, pixels {decision['pixel_threshold']:.6g}, by {origin['rule']}",
@@ -273,6 +267,16 @@ def _detector(name: str, config: Mapping[str, Any]) -> str:
     """Return the detector's name, and its backbone if it has one."""
     backbone = config.get("backbone")
     return f"{name} on {backbone}" if backbone else name
+
+
+def _add_parts(
+    table: Table, geometry: Mapping[str, Any], config: Mapping[str, Any]
+) -> None:
+    """Add rows for the region and the tiles of a geometry, if there are some."""
+    if geometry.get("region"):
+        table.add_row("region", _region(geometry["region"], config))
+    if geometry.get("tiling"):
+        table.add_row("tiles", _tiles(geometry))
 
 
 def _region(region: Sequence[float], config: Mapping[str, Any]) -> str:

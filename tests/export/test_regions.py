@@ -12,7 +12,7 @@ from anomedge.images import PixelRectangle
 from anomedge.images.overlay import overlay
 from anomedge.inspector import Inspector
 from anomedge.lint.vendors import ask
-from anomedge.pipelines.fitting import SmallSampleWarning, fit
+from anomedge.pipelines.fitting import fit
 from anomedge.pipelines.model import load, save
 from tests.conftest import FRAME, tiny_options
 from tests.images.test_regions import mask_file
@@ -25,7 +25,9 @@ RECTANGLE = PixelRectangle(20, 10, 90, 70)
 def built(pictures, tmp_path_factory):
     """Model and bundle of a detector within a rectangle or a mask, built once each."""
     folder = tmp_path_factory.mktemp("regions")
-    mask = mask_file(folder / "mask.png", l_shape(*FRAME))
+    inside = np.zeros(FRAME, bool)
+    inside[10:80, 20:110] = l_shape(70, 90)
+    mask = mask_file(folder / "mask.png", inside)
     made = {}
 
     def build(detector, kind):
@@ -48,7 +50,7 @@ def built(pictures, tmp_path_factory):
                     ExportOptions(
                         frame=FRAME,
                         runtimes=["onnxruntime"],
-                        batches=[1, 2],
+                        batches=[2],
                     ),
                 )
             made[detector, kind] = path, bundle, certificate
@@ -57,13 +59,15 @@ def built(pictures, tmp_path_factory):
     return build
 
 
+SLOW = [("padim", "rectangle"), ("padim", "mask")]
+
+
 @pytest.fixture(
     params=[
-        ("padim", "rectangle"),
-        pytest.param(("padim", "mask"), marks=pytest.mark.slow),
         ("patchcore", "mask"),
+        *(pytest.param(each, marks=pytest.mark.slow) for each in SLOW),
     ],
-    ids=["padim-rectangle", "padim-mask", "patchcore-mask"],
+    ids=["patchcore-mask", "padim-rectangle", "padim-mask"],
 )
 def case(request):
     """A detector and the kind of its region; a rectangle acts before the detector."""
@@ -100,7 +104,8 @@ def test_pixels_outside_change_nothing(case, built):
     other = generator.integers(0, 256, (*FRAME, 3), dtype=np.uint8)
     other[top:bottom, left:right] = frame[top:bottom, left:right]
     with Inspector.open(bundle) as inspector:
-        one, two = inspector.predict_batch([frame, other])
+        # One by one: places in a batch may round differently.
+        (one,), (two,) = map(inspector.predict_batch, ([frame], [other]))
     assert one.score == two.score
     np.testing.assert_array_equal(one.anomaly_map, two.anomaly_map)
     if case[1] == "mask":
@@ -110,7 +115,7 @@ def test_pixels_outside_change_nothing(case, built):
 
 
 def test_overlays_lie_over_the_region(built):
-    _, bundle, _ = built("padim", "rectangle")
+    _, bundle, _ = built("patchcore", "mask")
     manifest = Bundle.open(bundle).manifest
     frame = np.full((*FRAME, 3), 128, np.uint8)
     heat = np.full(manifest.geometry.image, 1e6)
@@ -133,11 +138,11 @@ def test_predict_and_inspect_know_the_region(built, pictures, tmp_path, capsys):
         capsys.readouterr()
         assert run("inspect", shown) == 0
         text = capsys.readouterr().out
-        assert "rows 0.00% to 100.00%" in text and "with a mask" in text
+        assert "rows 10.42% to 83.33%" in text and "with a mask" in text
 
 
 def test_a_forged_region_fails_the_proof(built, tmp_path, capsys):
-    path, bundle, _ = built("padim", "rectangle")
+    path, bundle, _ = built("patchcore", "mask")
     fields = Bundle.open(bundle).manifest.model_dump(
         exclude={"files", "digest"}
     )
@@ -159,13 +164,15 @@ def test_a_forged_region_fails_the_proof(built, tmp_path, capsys):
         write_manifest(forged, fields)
 
 
+@pytest.mark.filterwarnings(
+    "ignore::anomedge.pipelines.decision.SmallSampleWarning"
+)
 def test_the_command_takes_a_region(pictures, tmp_path, capsys):
     arguments = [
         "fit", "padim", pictures / "train", "-o", tmp_path / "m.safetensors", "--size", "64x72", "--backbone",
         "test_efficientnet", "--weights", "random", "--held-back", pictures / "held_back",
     ]  # fmt: skip
-    with pytest.warns(SmallSampleWarning):
-        assert run(*arguments, "--roi", "0.1,0.2,0.8,0.6") == 0
+    assert run(*arguments, "--roi", "0.1,0.2,0.8,0.6") == 0
     region = load(tmp_path / "m.safetensors").geometry.region
     assert region == (0.2, 0.1, 0.8, 0.9)
     assert run(*arguments, "--force", "--roi", "0,0,500,20") == 2
