@@ -109,17 +109,19 @@ class OutsideResize:
         return self.geometry.image
 
     def apply(self, picture: npt.NDArray[np.uint8]) -> Pixels:
-        """Resize and crop a picture, uint8 (H, W, 3), to grey levels, float32 (h, w, 3) in 0..255, not rounded.
+        """Resize and crop a picture, or its region, uint8 (H, W, 3), to grey levels, float32 (h, w, 3) in 0..255, not rounded.
 
         Raises:
             InputError: a side longer than `anomedge.resample.LARGEST_SIDE`, or empty.
         """
-        height, width, channels = picture.shape
-        check_frame((height, width))
+        check_frame(picture.shape[:2])
+        top, left, bottom, right = self.geometry.box(picture.shape[:2])
+        part = picture[top:bottom, left:right]
+        height, width, channels = part.shape
         size, (h, w) = self.geometry.size, self.geometry.image
         rows = torch_windows(height, size[0]).crop(h)
         columns = torch_windows(width, size[1]).crop(w)
-        lines = rows.apply(picture.reshape(height, width * channels))
+        lines = rows.apply(part.reshape(height, width * channels))
         lines = lines.reshape(h, width, channels).transpose(1, 0, 2)
         turned = columns.apply(lines.reshape(width, h * channels))
         turned = turned.reshape(w, h, channels).transpose(1, 0, 2)

@@ -23,11 +23,14 @@ import numpy as np
 import numpy.typing as npt
 
 from anomedge.errors import InputError
+from anomedge.frame_parts import Region, Tiling, whole_pixels
 
 __all__ = [
+    "LARGEST_PIXELS",
     "LARGEST_SIDE",
     "Geometry",
     "Matrix",
+    "Region",
     "bands",
     "bicubic",
     "bilinear",
@@ -39,7 +42,13 @@ __all__ = [
 ]
 
 LARGEST_SIDE = 16384
-"""Largest height or width of frames and images, in pixels."""
+"""Largest height or width of pictures, frames and images, in pixels."""
+
+LARGEST_PIXELS = 178_956_970
+"""Largest number of pixels of a picture or a frame, half a GiB in RGB.
+
+It is the number above which Pillow refuses to decode a picture.
+"""
 
 Matrix = npt.NDArray[np.float64]
 Kernel = Callable[[Matrix], Matrix]
@@ -174,12 +183,18 @@ def check_frame(frame: Sequence[int]) -> None:
     """Check the height and width of frames.
 
     Raises:
-        InputError: not two numbers from 1 to `LARGEST_SIDE`.
+        InputError: not two numbers from 1 to `LARGEST_SIDE`, or more than
+            `LARGEST_PIXELS` pixels.
     """
     if not _is_size(frame):
         raise InputError(
             f"got a frame of {frame}; expected height and width "
             f"between 1 and {LARGEST_SIDE}"
+        )
+    if frame[0] * frame[1] > LARGEST_PIXELS:
+        raise InputError(
+            f"got a frame of {frame}; expected at most {LARGEST_PIXELS:,} "
+            "pixels, the most that a picture may have: give a smaller frame"
         )
 
 
@@ -191,12 +206,15 @@ def _is_size(pair: Sequence[int]) -> bool:
 class Geometry:
     """Resize of a frame to the image of the model; sizes are (height, width).
 
-    The frame is stretched to `size`, then the central `crop` is kept. Stretching
-    does not keep the aspect ratio: all cameras need the same one.
+    The frame, or its `region`, is stretched to `size`, then the central `crop`
+    is kept. Stretching does not keep the aspect ratio: all cameras need the
+    same one. With a `tiling`, the detector runs on the tiles of the image.
     """
 
     size: tuple[int, int]
     crop: tuple[int, int] | None = None
+    region: Region | None = None
+    tiling: Tiling | None = None
 
     def __post_init__(self) -> None:
         """Check the sizes; raise InputError."""
@@ -211,34 +229,80 @@ class Geometry:
                 f"got a crop of {self.crop} out of {self.size}; "
                 "expected a crop inside: enlarge --size"
             )
+        if self.region is not None:
+            Region(*self.region).check()
+        if self.tiling is not None:
+            self.tiling.check(self.image)
 
     @property
     def image(self) -> tuple[int, int]:
-        """(height, width) of the input of the backbone."""
+        """(height, width) of the image and of the anomaly map."""
         return self.crop or self.size
 
+    @property
+    def detector_input(self) -> tuple[int, int]:
+        """(height, width) of the detector's input: a tile, or the image."""
+        return self.image if self.tiling is None else self.tiling.tile
+
+    def box(self, frame: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Return (top, left, bottom, right) of the region, in frame pixels."""
+        if self.region is None:
+            return 0, 0, *frame
+        return self.region.pixels(frame)
+
+    def part(self, frame: tuple[int, int]) -> tuple[int, int]:
+        """Return (height, width) of the region, in frame pixels."""
+        top, left, bottom, right = self.box(frame)
+        return bottom - top, right - left
+
+    @property
+    def pixels_seen(self) -> int:
+        """Number of pixels that the detector sees, overlaps counted twice."""
+        height, width = self.detector_input
+        if self.tiling is None:
+            return height * width
+        rows, columns = self.tiling.grid(self.image)
+        return rows * columns * height * width
+
     def matrices(self, frame: tuple[int, int]) -> tuple[Matrix, Matrix]:
-        """Return A and B: antialiased bilinear resize, then central crop."""
-        axes = zip(frame, self.size, self.image, strict=True)
-        rows, columns = (
-            crop(n_size, n_image) @ bilinear(n_frame, n_size, antialias=True)
-            for n_frame, n_size, n_image in axes
-        )
-        return rows, columns
+        """Return A and B: region, antialiased bilinear resize, central crop."""
+        part, begin = self.part(frame), self.box(frame)[:2]
+        matrices = []
+        for axis, (n_size, n_image) in enumerate(
+            zip(self.size, self.image, strict=True)
+        ):
+            resize = bilinear(part[axis], n_size, antialias=True)
+            matrix = np.zeros((n_image, frame[axis]))
+            columns = slice(begin[axis], begin[axis] + part[axis])
+            matrix[:, columns] = crop(n_size, n_image) @ resize
+            matrices.append(matrix)
+        return matrices[0], matrices[1]
 
     def window(
         self, frame: tuple[int, int]
     ) -> tuple[float, float, float, float]:
         """Return (top, left, bottom, right) of the image, in frame pixels."""
         edges = []
-        for n_frame, n_size, n_image in zip(
-            frame, self.size, self.image, strict=True
+        for begin, n_part, n_size, n_image in zip(
+            self.box(frame)[:2],
+            self.part(frame),
+            self.size,
+            self.image,
+            strict=True,
         ):
             start = round((n_size - n_image) / 2)
+            stop = start + n_image
             edges.append(
-                (start * n_frame / n_size, (start + n_image) * n_frame / n_size)
+                (
+                    begin + start * n_part / n_size,
+                    begin + stop * n_part / n_size,
+                )
             )
         return edges[0][0], edges[1][0], edges[0][1], edges[1][1]
+
+    def pixel_window(self, frame: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Return `window` in whole pixels, at least one each way."""
+        return whole_pixels(self.window(frame), frame)
 
 
 def _check(n_in: int, n_out: int) -> None:

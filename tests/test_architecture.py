@@ -18,7 +18,7 @@ VENDORS = [
     "safetensors", "skimage", "scipy", "sklearn", "polygraphy", "lightning", "cv2", "matplotlib", "jinja2", "torchmetrics",
 ]  # fmt: skip
 DEVICE_SIDE = (
-    "names", "errors", "files", "registry", "precisions", "layouts", "resample", "outside_resize", "levels", "threshold", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget", "evaluation",
+    "names", "errors", "files", "registry", "precisions", "layouts", "frame_parts", "resample", "outside_resize", "levels", "threshold", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget", "evaluation",
 )  # fmt: skip
 # They read a model, so they need torch; everything else of the budget is device side.
 HOST_SIDE_OF_BUDGET = {"anomedge.budget.tracing", "anomedge.budget.suggestions"}
@@ -31,11 +31,12 @@ ALLOWED = {
     "precisions": {"bundle", "registry"},
     "progress": set(),
     "files": {"errors"},
-    "resample": {"errors"},
+    "frame_parts": {"errors"},
+    "resample": {"errors", "frame_parts"},
     "outside_resize": {"resample"},
     "levels": {"errors"},
     "threshold": {"errors"},
-    "bundle": {"errors", "files", "levels", "outside_resize", "resample", "threshold"},
+    "bundle": {"errors", "files", "frame_parts", "levels", "outside_resize", "resample", "threshold"},
     "images": {"errors", "files", "levels", "names", "outside_resize", "registry", "resample", "threshold"},
     "runtimes": {"bundle", "errors", "files", "progress", "registry"},
     "inspector": {"bundle", "errors", "images", "levels", "outside_resize", "runtimes", "threshold"},
@@ -54,7 +55,7 @@ ALLOWED = {
     },
     "lint": {"bundle", "errors", "files"},
     "components": {"errors", "progress", "resample", "threshold"},
-    "pipelines": {"", "components", "errors", "files", "images", "levels", "names", "progress", "registry", "resample", "threshold"},
+    "pipelines": {"", "components", "errors", "files", "frame_parts", "images", "levels", "names", "progress", "registry", "resample", "threshold"},
     "export": {
         "__main__", "bundle", "components", "errors", "files", "images", "layouts", "levels", "outside_resize", "parity", "pipelines", "precisions", "progress", "registry", "resample", "runtimes", "threshold",
     },

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from anomedge.errors import InputError
 from anomedge.resample import (
     Geometry,
+    Region,
     bands,
     bicubic,
     bilinear,
@@ -146,3 +147,29 @@ def test_window_is_where_the_crop_came_from():
 def test_sizes_that_cannot_be_are_refused(wrong):
     with pytest.raises(InputError, match="expected"):
         wrong()
+
+
+def test_matrices_of_a_region_select_it():
+    geometry = Geometry((6, 8), (4, 8), Region(0.25, 0.5, 0.75, 1.0))
+    assert (geometry.box((16, 20)), geometry.part((16, 20))) == (
+        (4, 10, 12, 20),
+        (8, 10),
+    )
+    rows, columns = geometry.matrices((16, 20))
+    frame = np.random.default_rng(0).random((16, 20))
+    inner = Geometry((6, 8), (4, 8)).matrices((8, 10))
+    expected = inner[0] @ frame[4:12, 10:] @ inner[1].T
+    np.testing.assert_allclose(rows @ frame @ columns.T, expected, atol=1e-12)
+    window = geometry.window((16, 20))
+    np.testing.assert_allclose(window, (4 + 8 / 6, 10, 12 - 8 / 6, 20))
+    assert geometry.pixel_window((16, 20)) == (5, 10, 11, 20)
+    assert geometry.pixel_window((1, 1)) == (0, 0, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "region",
+    [(0, 0, 0, 1), (0.5, 0, 0.4, 1), (0, 0, 1, 1.1), (0, float("nan"), 1, 1)],
+)
+def test_regions_out_of_range_are_refused(region):
+    with pytest.raises(InputError, match="fractions from 0 to 1"):
+        Geometry((8, 8), region=Region(*region))

@@ -95,7 +95,8 @@ def _memory_sentence(budget: Budget, device: Device) -> str:
 def _candidates(model: Model, budget: Budget) -> Iterator[_Candidate]:
     """Yield smaller frames, a batch of 1, and the suggestions of the detector itself."""
     height, width = model.geometry.size
-    if budget.frame[0] > height and budget.frame[1] > width:
+    part = model.geometry.part(budget.frame)
+    if part[0] > height and part[1] > width:
         half = (
             max(budget.frame[0] // 2, height),
             max(budget.frame[1] // 2, width),

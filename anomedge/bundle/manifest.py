@@ -47,9 +47,10 @@ from anomedge.files import (
     sha256_of_bytes,
     validated,
 )
+from anomedge.frame_parts import Tiling
 from anomedge.levels import Levels
 from anomedge.outside_resize import Framing, OutsideResize
-from anomedge.resample import Geometry
+from anomedge.resample import Geometry, Region
 from anomedge.threshold import Decision
 
 __all__ = [
@@ -79,12 +80,15 @@ class Golden(Frozen):
 class Image(Frozen):
     """Geometry of the model's image: frames are stretched to `size`, then the middle `crop` is kept.
 
-    `levels` are those of pictures with more than 8 bits per channel, which become frames by them; only a model that was
-    fitted with levels has the field.
+    With a `tiling`, the detector runs on tiles of the image. `region` is the part of the frame that is stretched: top,
+    left, bottom and right as fractions of its sides. `levels` are those of pictures with more than 8 bits per channel,
+    which become frames by them.
     """
 
     size: tuple[Pixels, Pixels]
     crop: tuple[Pixels, Pixels] | None = None
+    region: tuple[float, float, float, float] | None = None
+    tiling: Tiling | None = None
     levels: Levels | None = None
 
     @field_validator("levels")
@@ -96,9 +100,11 @@ class Image(Frozen):
     def _without_defaults(
         self, inner: SerializerFunctionWrapHandler
     ) -> dict[str, Any]:
+        """Leave out the newer fields where they are None, as in bundles of earlier releases."""
         content: dict[str, Any] = inner(self)
-        if self.levels is None:
-            del content["levels"]
+        for name in ("region", "tiling", "levels"):
+            if content[name] is None:
+                del content[name]
         return content
 
 
@@ -152,8 +158,14 @@ class Manifest(Frozen):
 
     @property
     def geometry(self) -> Geometry:
-        """Resize and crop from a frame to the image."""
-        return Geometry(self.image.size, self.image.crop)
+        """Region, resize and crop from a frame to the image."""
+        region = self.image.region
+        return Geometry(
+            self.image.size,
+            self.image.crop,
+            region and Region(*region),
+            self.image.tiling,
+        )
 
     @property
     def levels(self) -> Levels | None:

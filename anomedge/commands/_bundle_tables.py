@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich import box
@@ -12,6 +13,7 @@ from anomedge.bundle import Bundle
 from anomedge.bundle.anatomy import StageAnatomy
 from anomedge.bundle.ranges import LARGEST, SAFETY, Range
 from anomedge.commands._units import format_bytes
+from anomedge.frame_parts import Tiling
 from anomedge.parity.stored import StoredCertificate
 
 __all__ = [
@@ -57,6 +59,7 @@ def contract(bundle: Bundle) -> Table:
         "image",
         f"{_levels(manifest.levels)}stretched to {_size(manifest.image.size)}{crop}; map {_size(geometry.image)}",
     )
+    _add_parts(table, asdict(geometry), manifest.config)
     table.add_row("output", "; ".join(outputs))
     table.add_row(
         "variants",
@@ -216,6 +219,7 @@ def model(content: Mapping[str, Any]) -> Table:
         "image",
         f"{_levels(geometry.get('levels'))}stretched to {_size(geometry['size'])}{crop}",
     )
+    _add_parts(table, geometry, config)
     table.add_row(
         "threshold",
         f"{decision['threshold']:.6g}, pixels {decision['pixel_threshold']:.6g}, by {origin['rule']}",
@@ -274,6 +278,35 @@ def _detector(name: str, config: Mapping[str, Any]) -> str:
     """Return the detector's name, and its backbone if it has one."""
     backbone = config.get("backbone")
     return f"{name} on {backbone}" if backbone else name
+
+
+def _add_parts(
+    table: Table, geometry: Mapping[str, Any], config: Mapping[str, Any]
+) -> None:
+    """Add rows for the region and the tiles of a geometry, if there are some."""
+    if geometry.get("region"):
+        table.add_row("region", _region(geometry["region"], config))
+    if geometry.get("tiling"):
+        table.add_row("tiles", _tiles(geometry))
+
+
+def _region(region: Sequence[float], config: Mapping[str, Any]) -> str:
+    """Describe a region by its fractions of the frame."""
+    top, left, bottom, right = (f"{edge:.2%}" for edge in region)
+    shape = ", with a mask" if config.get("masked") is True else ""
+    return (
+        f"rows {top} to {bottom}, columns {left} to {right} of the frame{shape}"
+    )
+
+
+def _tiles(geometry: Mapping[str, Any]) -> str:
+    """Describe the tiles of a geometry and their number."""
+    tiling = Tiling(**geometry["tiling"])
+    rows, columns = tiling.grid(geometry["crop"] or geometry["size"])
+    return (
+        f"{rows} x {columns} tiles of {_size(tiling.tile)}, overlapping by {tiling.overlap} or more; "
+        f"score of the worst tile"
+    )
 
 
 def _plain_table() -> Table:

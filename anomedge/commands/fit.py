@@ -25,6 +25,7 @@ from anomedge.commands._console import SafeConsole
 from anomedge.commands._counts import counts_in_words
 from anomedge.errors import InputError
 from anomedge.files import canonical_json, check_target
+from anomedge.frame_parts import Tiling
 from anomedge.levels import Levels
 from anomedge.resample import Geometry
 
@@ -69,6 +70,27 @@ def fit(
             "stored in the model and applied everywhere.",
         ),
     ] = None,
+    roi: Annotated[
+        str | None,
+        Option(
+            help="Region of interest: x,y,w,h in pixels (pictures of one size), the same in fractions such as "
+            "0.1,0.2,0.5,0.5, or a mask picture, white within the region."
+        ),
+    ] = None,
+    tile: Annotated[
+        str | None,
+        Option(
+            help="HxW in pixels of the tiles that the resized picture is cut into, for large pictures; the detector is fitted "
+            "to tiles, and a picture has the score of its worst tile."
+        ),
+    ] = None,
+    overlap: Annotated[
+        int | None,
+        Option(
+            min=0,
+            help="With --tile: least overlap of tiles in pixels; an eighth of a tile by default.",
+        ),
+    ] = None,
     held_back: Annotated[
         Path | None,
         Option(
@@ -110,17 +132,23 @@ def fit(
     own: dict[str, Any],
 ) -> None:
     """Fit a detector; `own` holds its own options. All other parameters are options of every detector."""
+    from anomedge.images import parse_region
     from anomedge.pipelines import fitting, model
 
     check_target(output, force=force)
     options = fitting.FitOptions(
-        geometry=Geometry(parse_size(size), parse_size(crop) if crop else None),
+        geometry=Geometry(
+            parse_size(size),
+            parse_size(crop) if crop else None,
+            tiling=_tiling(tile, overlap),
+        ),
         held_back=held_back,
         holdout=holdout,
         labelled=labelled,
         rate=rate,
         seed=seed,
         batch=batch,
+        roi=parse_region(roi) if roi else None,
         detector=own,
         normal=normal,
         levels=Levels.checked(*levels) if levels is not None else None,
@@ -129,6 +157,18 @@ def fit(
     fitted = fitting.fit(detector, folder, options, splits.append)
     model.save(fitted, output, force=force)
     _print_result(fitted, splits[0], output, as_json)
+
+
+def _tiling(tile: str | None, overlap: int | None) -> Tiling | None:
+    """Return the tiles of the options; an eighth of the shorter side overlaps by default."""
+    if tile is None:
+        if overlap is not None:
+            raise InputError(
+                "got --overlap without --tile; expected both: it is the overlap of tiles"
+            )
+        return None
+    size = parse_size(tile)
+    return Tiling(size, min(size) // 8 if overlap is None else overlap)
 
 
 def _print_result(

@@ -21,7 +21,7 @@ from anomedge.commands._threshold_lines import threshold_lines
 from anomedge.errors import InputError
 from anomedge.files import canonical_json
 from anomedge.parity.stored import stored_certificates
-from anomedge.resample import check_frame
+from anomedge.resample import Geometry, check_frame
 
 EXAMPLE = "anomedge inspect part.anomedge --graph"
 
@@ -176,6 +176,15 @@ def _budget(
     ]
 
 
+def _geometry(geometry: Geometry) -> dict[str, Any]:
+    """Return size and crop, and region and tiling if there are some."""
+    content = asdict(geometry)
+    for name in ("region", "tiling"):
+        if content[name] is None:
+            del content[name]
+    return content
+
+
 def _model(path: Path) -> tuple[dict[str, Any], list[Any]]:
     from anomedge.pipelines.model import load
 
@@ -193,7 +202,7 @@ def _model(path: Path) -> tuple[dict[str, Any], list[Any]]:
         "path": str(path),
         "detector": model.pipeline.name,
         "config": model.pipeline.config.model_dump(mode="json"),
-        "geometry": {"size": model.geometry.size, "crop": model.geometry.crop}
+        "geometry": _geometry(model.geometry)
         | ({"levels": model.levels} if model.levels else {}),
         "decision": model.decision.model_dump(mode="json"),
         "card": model.card.model_dump(mode="json"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -291,11 +291,7 @@ def _manifest(
             OutputContract(name=name, shape=shapes[name]) for name in OUTPUTS
         ),
         "stages": tuple(stages),
-        "image": {
-            "size": model.geometry.size,
-            "crop": model.geometry.crop,
-            "levels": model.levels,
-        },
+        "image": asdict(model.geometry) | {"levels": model.levels},
         "decision": model.decision,
         "tolerances": {
             name: tolerance.model_dump()

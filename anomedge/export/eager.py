@@ -12,7 +12,8 @@ import torch
 from torchvision.transforms.v2 import functional as tv
 
 from anomedge.pipelines.model import Model
-from anomedge.pipelines.preprocessing import to_images
+from anomedge.pipelines.preprocessing import region_of, to_images
+from anomedge.pipelines.tiles import Tiles, detect
 from anomedge.runtimes import Options, Session, Tensors
 from anomedge.runtimes.specs import TensorSpec
 
@@ -26,6 +27,7 @@ class EagerSession(Session):
 
     def __init__(self, model: Model, path: Path) -> None:
         self.model = model
+        self.tiles = Tiles.of(model.geometry)
         super().__init__(path, Options())
 
     @property
@@ -42,12 +44,13 @@ class EagerSession(Session):
             stages = {
                 "preprocessed": images,
                 "rounded": self._rounded(frames),
-            } | self.model.pipeline.stages(images)
+            } | detect(self.model.pipeline, self.tiles, images)
         return {name: value.numpy() for name, value in stages.items()}
 
     def _rounded(self, frames: npt.NDArray[np.uint8]) -> torch.Tensor:
         geometry = self.model.geometry
-        images = torch.from_numpy(frames.copy()).permute(0, 3, 1, 2)
+        part = region_of(torch.from_numpy(frames.copy()), geometry)
+        images = part.permute(0, 3, 1, 2)
         resized = tv.resize(images, list(geometry.size), antialias=True)
         cropped: torch.Tensor = tv.center_crop(resized, list(geometry.image))
         return cropped.float() / 255
@@ -65,9 +68,8 @@ class EagerSession(Session):
                 images = to_images(
                     torch.from_numpy(frame[None].copy()), self.model.geometry
                 )
-                results.append(self.model.pipeline(images))
-        scores, maps = zip(*results, strict=True)
+                results.append(detect(self.model.pipeline, self.tiles, images))
         return {
-            "score": torch.cat(scores).numpy(),
-            "anomaly_map": torch.cat(maps).numpy(),
+            name: torch.cat([stages[name] for stages in results]).numpy()
+            for name in ("score", "anomaly_map")
         }

@@ -2,7 +2,7 @@ r"""Input of the graph: resize camera frames to the model's image by constant ma
 
 The first node is a Cast, because TensorRT accepts uint8 only at a network's boundary. Rows are resized first, in the
 memory layout of the camera; then columns are transposed to rows and resized likewise. Each block of output lines reads
-only the input lines with weights other than zero.
+only the input lines with weights other than zero. A region of the frame is cut out after the Cast.
 """
 
 import numpy as np
@@ -33,11 +33,14 @@ class Frontend(nn.Module):
 
     def __init__(self, geometry: Geometry, frame: tuple[int, int]) -> None:
         super().__init__()
+        self.frame, self.image = frame, geometry.image
+        self.box, self.part = geometry.box(frame), geometry.part(frame)
         rows, columns = (
             _torchs_matrix(*sizes)
-            for sizes in zip(frame, geometry.size, geometry.image, strict=True)
+            for sizes in zip(
+                self.part, geometry.size, geometry.image, strict=True
+            )
         )
-        self.frame, self.image = frame, geometry.image
         self.rows: nn.Module = (
             nn.Identity() if _same(rows) else BandedRows(rows)
         )
@@ -49,9 +52,12 @@ class Frontend(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """Return the images of a batch of frames."""
         (height, width), (h, w) = self.frame, self.image
-        x: Tensor = self.rows(
-            frames.to(torch.float32).reshape(-1, height, width * 3)
-        )
+        lines = frames.to(torch.float32).reshape(-1, height, width * 3)
+        if self.part != self.frame:
+            top, left, bottom, right = self.box
+            lines = lines[:, top:bottom, 3 * left : 3 * right]
+            width = right - left
+        x: Tensor = self.rows(lines)
         if self.scale_only:
             return x.reshape(-1, h, w, 3).permute(0, 3, 1, 2) / 255
         x = self.columns(x.transpose(1, 2).reshape(-1, width, 3 * h))

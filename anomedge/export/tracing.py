@@ -24,6 +24,7 @@ from anomedge.export.trace_errors import traced
 from anomedge.layouts import Frames
 from anomedge.outside_resize import Framing, OutsideResize
 from anomedge.pipelines.model import Model
+from anomedge.pipelines.tiles import Tiles, detect
 
 __all__ = ["OUTPUTS", "Deployed", "graph_from_model", "keep_shipped_outputs"]
 
@@ -46,11 +47,14 @@ class Deployed(nn.Module):
             else Frontend(model.geometry, framing)
         )
         self.pipeline = model.pipeline
+        self.tiles = Tiles.of(model.geometry)
 
     def stages(self, frames: Tensor) -> dict[str, Tensor]:
         """Return `preprocessed`, then the stages of the pipeline."""
         images = self.frontend(frames)
-        return {"preprocessed": images} | self.pipeline.stages(images)
+        return {"preprocessed": images} | detect(
+            self.pipeline, self.tiles, images
+        )
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
         """Return the values of the stages."""

@@ -26,6 +26,12 @@ from anomedge.images.reading import (
     read_picture,
     stretch,
 )
+from anomedge.images.regions import (
+    PixelRectangle,
+    RegionOfInterest,
+    parse_region,
+    place_region,
+)
 
 __all__ = [
     "EIGHT_BIT_MODES",
@@ -36,12 +42,16 @@ __all__ = [
     "Listing",
     "Mask",
     "Picture",
+    "PixelRectangle",
+    "RegionOfInterest",
     "Sample",
     "Selection",
     "check_picture",
     "held",
     "list_for_inspection",
     "list_pictures",
+    "parse_region",
+    "place_region",
     "read_data_set",
     "read_folder",
     "read_folders",

@@ -12,11 +12,13 @@ from typing import BinaryIO
 from PIL import Image
 
 from anomedge.errors import InputError
+from anomedge.resample import LARGEST_PIXELS, LARGEST_SIDE
 
 __all__ = [
     "bits_per_channel",
     "check_stated_size",
     "refuse_many_scans",
+    "refuse_too_large",
     "upright_size",
     "wrong_size",
 ]
@@ -53,6 +55,20 @@ def refuse_many_scans(file: BinaryIO, path: Path) -> None:
                     "expected a camera picture: save it again"
                 )
     file.seek(0)
+
+
+def refuse_too_large(image: Image.Image, path: Path) -> None:
+    """Refuse a picture by the size that its header states, before memory is allocated for it.
+
+    Raises:
+        InputError: a side, or the number of pixels, is larger than that of any frame.
+    """
+    width, height = image.size
+    if max(image.size) > LARGEST_SIDE or width * height > LARGEST_PIXELS:
+        raise InputError(
+            f"{path}: got {height}x{width}; expected sides of at most {LARGEST_SIDE} and at most {LARGEST_PIXELS:,} "
+            f"pixels, as of a frame: scale it down"
+        )
 
 
 def check_stated_size(image: Image.Image, path: Path, expected: Size) -> None:

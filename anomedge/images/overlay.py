@@ -41,9 +41,7 @@ def overlay(
         truth: mask of the true anomaly (Hf, Wf), outlined in green; None if unknown.
     """
     level = np.full(frame.shape[:2], -np.inf, dtype=np.float32)
-    top, left, bottom, right = (
-        round(edge) for edge in geometry.window(frame.shape[:2])
-    )
+    top, left, bottom, right = geometry.pixel_window(frame.shape[:2])
     resized = Image.fromarray(anomaly_map.astype(np.float32)).resize(
         (right - left, bottom - top), Image.Resampling.BILINEAR
     )

@@ -2,8 +2,8 @@
 
 A frame is RGB, uint8 (H, W, 3). EXIF rotation is applied; grey pictures are repeated to three channels, palette
 pictures are looked up, an alpha channel is dropped, and CMYK is converted by Pillow. Refused, because they need a
-choice by the user: more than 8 bits per channel without levels, several frames in one file, and more pixels than
-Pillow's limit.
+choice by the user: more than 8 bits per channel without levels, several frames in one file, and more pixels than a
+frame may have.
 Damaged pixels are refused. Metadata that Pillow cannot parse are ignored; no rotation is then applied.
 """
 
@@ -24,6 +24,7 @@ from anomedge.images.checks import (
     bits_per_channel,
     check_stated_size,
     refuse_many_scans,
+    refuse_too_large,
 )
 from anomedge.images.deep import read_deep, refuse_deep
 from anomedge.levels import Levels
@@ -35,6 +36,7 @@ __all__ = [
     "Frame",
     "Mask",
     "check_picture",
+    "open_picture",
     "read_picture",
     "stretch",
 ]
@@ -84,7 +86,7 @@ def read_picture(
             large, of another size than `size`, a JPEG of more than 200 scans, or has more than 8 bits per channel
             without levels, or 8 with levels.
     """
-    with _opened(path, content) as file, _image_of(file, path) as image:
+    with open_picture(path, content) as (image, file):
         if size is not None:
             check_stated_size(image, path, size)
         depth = _checked_depth(image, path, file, levels)
@@ -102,7 +104,7 @@ def check_picture(path: Path, levels: Levels | None = None) -> None:
     Raises:
         InputError: as `read_picture`.
     """
-    with _opened(path, None) as file, _image_of(file, path) as image:
+    with open_picture(path) as (image, file):
         depth = _checked_depth(image, path, file, levels)
         if image.format == "PNG":
             image.verify()
@@ -111,6 +113,36 @@ def check_picture(path: Path, levels: Levels | None = None) -> None:
         else:
             image.draft(image.mode, (image.width // 8, image.height // 8))
             image.load()
+
+
+@contextmanager
+def open_picture(
+    path: Path, content: bytes | None = None
+) -> Iterator[tuple[Image.Image, BinaryIO]]:
+    """Open a picture file, undecoded, and the file that it is read from; translate the errors of its decoder.
+
+    Raises:
+        InputError: as `read_picture`.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns from half of its limit; `refuse_too_large` has the limit of frames.
+            warnings.simplefilter("ignore")
+            with _opened(path, content) as file:
+                refuse_many_scans(file, path)
+                with Image.open(file, formats=FORMATS) as image:
+                    refuse_too_large(image, path)
+                    yield image, file
+    except Image.DecompressionBombError as error:
+        raise InputError(
+            f"{path}: got {error}; expected a camera picture: scale it down"
+        ) from error
+    except InputError:
+        raise
+    except Exception as error:  # decoders raise errors of any type
+        raise InputError(
+            f"{path}: cannot be read as a picture ({error}); give a whole PNG, JPEG, BMP, TIFF or WebP"
+        ) from error
 
 
 def stretch(frame: Frame, size: tuple[int, int]) -> Frame:
@@ -127,35 +159,12 @@ def stretch(frame: Frame, size: tuple[int, int]) -> Frame:
 
 @contextmanager
 def _opened(path: Path, content: bytes | None) -> Iterator[BinaryIO]:
-    """Open a plain file, or `content` if given; refuse a pipe or device without blocking. Translate all errors."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            if content is not None:
-                yield io.BytesIO(content)
-                return
-            with open_plain(path) as file:
-                yield file
-    except (
-        Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
-    ) as error:
-        raise InputError(
-            f"{path}: got {error}; expected a camera picture: scale it down"
-        ) from error
-    except InputError:
-        raise
-    except Exception as error:  # decoders raise errors of any type
-        raise InputError(
-            f"{path}: cannot be read as a picture ({error}); give a whole PNG, JPEG, BMP, TIFF or WebP"
-        ) from error
-
-
-def _image_of(file: BinaryIO, path: Path) -> Image.Image:
-    """Return the image in a file; its pixels are not decoded yet."""
-    refuse_many_scans(file, path)
-    return Image.open(file, formats=FORMATS)
+    """Open a plain file, or `content` if given; refuse a pipe or device without blocking."""
+    if content is not None:
+        yield io.BytesIO(content)
+        return
+    with open_plain(path) as file:
+        yield file
 
 
 def _checked_depth(

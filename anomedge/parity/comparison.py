@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -18,7 +18,11 @@ from anomedge.parity.deviations import (
     scale_at,
     stage_scales,
 )
-from anomedge.parity.ground_truth import GroundTruth, ground_truth_of
+from anomedge.parity.ground_truth import (
+    GroundTruth,
+    ground_truth_of,
+    region_of_maps,
+)
 from anomedge.parity.metrics import mask_iou
 from anomedge.parity.outputs import Outputs
 from anomedge.parity.pictures import BLENDED
@@ -60,6 +64,7 @@ class Comparison:
         blend_margin: flips of blends nearer to the threshold than twice this
             fraction of the scale are ignored, because the blends were made for
             a finer precision; flips of other pictures always count.
+        masked: whether the map is restricted to a region of any shape.
     """
 
     reference: Reference
@@ -69,6 +74,7 @@ class Comparison:
     input: InputContract
     geometry: Geometry
     blend_margin: float = 0.0
+    masked: bool = False
 
     @classmethod
     def of(cls, bundle: Bundle, reference: Reference, plan: Plan) -> Comparison:
@@ -82,6 +88,7 @@ class Comparison:
             input=bundle.manifest.input,
             geometry=bundle.manifest.geometry,
             blend_margin=0.0 if plan.precision == "fp32" else tolerance.score,
+            masked=bundle.manifest.config.get("masked") is True,
         )
 
     @property
@@ -111,9 +118,13 @@ class Comparison:
         Access it after a session was opened: opening checks the graph against
         the manifest's sizes, which bounds the memory allocated here.
         """
-        return ground_truth_of(
+        truth = ground_truth_of(
             self.reference.pictures, self.geometry, self.frame
         )
+        if not self.masked:
+            return truth
+        inside = region_of_maps(self.reference.outputs.anomaly_map)
+        return replace(truth, inside=inside)
 
     def difference(
         self, actual: Outputs, places: Sequence[int] | None = None

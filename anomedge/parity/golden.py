@@ -37,7 +37,7 @@ _HEADER_LIMIT = 4096
 _WIDEST = 8  # bytes of a float64
 _MOST_OF_MAPS, _MOST_OF_STAGES = 2 << 30, 8 << 30
 _STAGES_BASE, _STAGES_A_PIXEL = 64 << 20, 4 << 10
-"""Bound of all stage arrays together, in bytes: a base and a share for each pixel of the detector's image."""
+"""Bound of all stage arrays together, in bytes: a base and a share for each pixel that the detector sees."""
 
 
 def places_to_keep(pictures: Sequence[Picture]) -> list[int]:
@@ -161,7 +161,10 @@ def _check_sizes(bundle: Bundle) -> None:
     _refuse_larger(
         bundle.path / _FOLDER,
         total,
-        min(_STAGES_BASE + _STAGES_A_PIXEL * image, _MOST_OF_STAGES),
+        min(
+            _STAGES_BASE + _STAGES_A_PIXEL * manifest.geometry.pixels_seen,
+            _MOST_OF_STAGES,
+        ),
     )
 
 

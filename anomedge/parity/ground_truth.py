@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from anomedge.images import Frame, Mask, Picture, stretch
 from anomedge.outside_resize import Framing, stated_size
@@ -14,7 +15,13 @@ from anomedge.parity.metrics import auroc
 from anomedge.parity.outputs import Outputs
 from anomedge.resample import Geometry
 
-__all__ = ["AurocPair", "GroundTruth", "ground_truth_of", "mask_on_map_grid"]
+__all__ = [
+    "AurocPair",
+    "GroundTruth",
+    "ground_truth_of",
+    "mask_on_map_grid",
+    "region_of_maps",
+]
 
 
 class AurocPair(NamedTuple):
@@ -26,10 +33,14 @@ class AurocPair(NamedTuple):
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """Label and mask of each picture; None where unknown."""
+    """Label and mask of each picture; None where unknown.
+
+    `inside` is the region of interest on the map's grid; pixels outside are not counted. None: all are counted.
+    """
 
     anomalous: list[bool | None]
     masks: list[Mask | None]
+    inside: Mask | None = None
 
     def auroc(self, outputs: Outputs) -> AurocPair:
         """Return the AUROC of labelled images and of pixels with a mask."""
@@ -48,11 +59,20 @@ class GroundTruth:
             outputs.anomaly_map, self.masks, strict=True
         ):
             if mask is not None:
-                values.append(anomaly_map.ravel())
-                labels.append(mask.ravel())
+                counted = slice(None) if self.inside is None else self.inside
+                values.append(anomaly_map[0][counted].ravel())
+                labels.append(mask[counted].ravel())
         if not labels:
             return None
         return auroc(np.concatenate(values), np.concatenate(labels))
+
+
+def region_of_maps(anomaly_maps: npt.NDArray[np.floating]) -> Mask:
+    """Return the region (H, W) of a detector with a mask, from its maps (N, 1, H, W): they are 0 outside.
+
+    A pixel within the region is 0 in a map only if all patches around it are equal to normal ones.
+    """
+    return np.asarray((anomaly_maps != 0).any(axis=(0, 1)))
 
 
 def ground_truth_of(

@@ -84,11 +84,13 @@ def notes_on(bundle: Bundle, plan: Plan) -> Iterator[str]:
         if name and name not in run
     ]:
         yield f"not run: {', '.join(not_run)}"
-    frame, image = manifest.input.frame, manifest.image.size
+    image = manifest.image.size
+    frame = manifest.geometry.part(manifest.input.frame)
     if manifest.input.resize is None and any(
         2 * pixels < wanted for pixels, wanted in zip(frame, image, strict=True)
     ):
-        yield f"a frame of {frame[0]}x{frame[1]} is less than half the detector's image of {image[0]}x{image[1]}"
+        part = "a frame" if manifest.image.region is None else "a region"
+        yield f"{part} of {frame[0]}x{frame[1]} is less than half the detector's image of {image[0]}x{image[1]}"
 
 
 def _check(name: str, wrong: str) -> CheckResult:

@@ -8,7 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 from torch import Tensor, nn
 from typing_extensions import Self
 
@@ -51,10 +58,22 @@ class _Record(BaseModel):
 class Config(_Record):
     """Everything that a fitted detector is built from, apart from its tensors.
 
-    A model file stores it. `size` is the size (H, W) of the images.
+    A model file stores it. `size` is the size (H, W) of the images; `masked` tells whether the detector is restricted to
+    a region of the image, see `anomedge.pipelines.regions`.
     """
 
     size: tuple[Pixels, Pixels]
+    masked: bool = False
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(
+        self, inner: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        """Leave out `masked` if it is False, as in files of earlier releases."""
+        content: dict[str, Any] = inner(self)
+        if not self.masked:
+            del content["masked"]
+        return content
 
 
 class Options(_Record):
@@ -107,6 +126,7 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
         options_class: class of its fit options.
         networks: names of the submodules that may run in reduced precision. Everything else, such as statistics,
             distances, map and score, always runs in float32.
+        takes_mask: whether `fit` restricts the detector to `FitData.inside`.
 
     Args:
         config: the configuration.
@@ -117,6 +137,7 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
     config_class: ClassVar[type[Config]]
     options_class: ClassVar[type[Options]]
     networks: ClassVar[tuple[str, ...]] = ()
+    takes_mask: ClassVar[bool] = False
 
     config: C
 

@@ -32,6 +32,7 @@ class FitData:
         seed: seed of all random choices of the fit.
         labelled: batches (images, anomalous), anomalous being bool (B,); empty without labelled pictures. They also
             place the threshold: use them to choose between fits, never to train.
+        inside: bool (H, W), True for the pixels of the region of interest; None: all of them.
 
     Raises:
         InputError: an iterator, which can be iterated only once.
@@ -45,6 +46,7 @@ class FitData:
     size: tuple[int, int]
     seed: int = 0
     labelled: Iterable[Labelled] = ()
+    inside: Tensor | None = None
 
     def __post_init__(self) -> None:
         for batches in (self.normal, self.labelled):

@@ -16,6 +16,7 @@ from anomedge.files import sha256_of_bytes
 from anomedge.images import Picture
 from anomedge.pipelines.base import Pipeline
 from anomedge.pipelines.data import PictureBatches
+from anomedge.pipelines.tiles import Tiles, detect
 from anomedge.resample import Geometry
 from anomedge.threshold import (
     Cut,
@@ -100,12 +101,16 @@ def _scores(
     """Return the score and the largest map value of each picture."""
     scores: list[npt.NDArray[np.floating]] = []
     peaks: list[npt.NDArray[np.floating]] = []
-    batches = PictureBatches(pictures, geometry, batch, "placing the threshold")
+    tiles = Tiles.of(geometry)
+    at_once = batch if tiles is None else max(1, batch // tiles.count)
+    batches = PictureBatches(
+        pictures, geometry, at_once, "placing the threshold"
+    )
     with torch.no_grad():
         for images in batches:
-            score, anomaly_map = pipeline(images)
-            scores.append(score.numpy())
-            peaks.append(anomaly_map.flatten(1).amax(dim=1).numpy())
+            stages = detect(pipeline, tiles, images)
+            scores.append(stages["score"].numpy())
+            peaks.append(stages["anomaly_map"].flatten(1).amax(dim=1).numpy())
     return np.concatenate(scores), np.concatenate(peaks)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -240,9 +241,12 @@ class FeaturePipeline(Pipeline[FC, FO]):
                 f"Without {self.config.layers[-1]} (fit with --layers {','.join(layers)})",
                 self.config_with_layers(len(layers)),
             )
-        smaller = Geometry(
-            _three_quarters(geometry.size),
-            geometry.crop and _three_quarters(geometry.crop),
+        if geometry.tiling is not None:
+            return
+        smaller = replace(
+            geometry,
+            size=_three_quarters(geometry.size),
+            crop=geometry.crop and _three_quarters(geometry.crop),
         )
         for part in ("backbone", "distances"):
             yield Suggestion(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from anomedge import pipelines
-from anomedge.images import Picture
+from anomedge.errors import InputError
+from anomedge.images import Picture, RegionOfInterest, place_region
 from anomedge.images.sizes import sizes_of
 from anomedge.levels import Levels
 from anomedge.pipelines.base import Options, Pipeline
@@ -30,6 +32,7 @@ from anomedge.pipelines.features import DefaultLayersWarning
 from anomedge.pipelines.model import Card, Model, tool_versions
 from anomedge.pipelines.rounding import LARGEST_ROUNDING_EFFECT, rounding_effect
 from anomedge.pipelines.splitting import Split, split_pictures
+from anomedge.pipelines.tiles import TileBatches, Tiles
 from anomedge.resample import Geometry
 
 __all__ = [
@@ -42,6 +45,7 @@ __all__ = [
 ]
 
 _PICTURES_ROUNDED = 2
+_TILES_ROUNDED = 8
 
 
 class VaryingSizesWarning(UserWarning):
@@ -64,6 +68,7 @@ class FitOptions:
         rate: false-alarm rate aimed at on held-back normal pictures.
         seed: seed of all random choices.
         batch: images per batch.
+        roi: region of interest; None: the whole picture.
         detector: the detector's own options, see its `options_class`.
         normal: label of normal pictures in the folders, where it is not a known one.
         levels: levels of pictures with more than 8 bits per channel; None for pictures of 8 bits.
@@ -76,6 +81,7 @@ class FitOptions:
     rate: float = 0.01
     seed: int = 0
     batch: int = 8
+    roi: RegionOfInterest | None = None
     detector: Mapping[str, Any] = field(default_factory=dict)
     normal: str | None = None
     levels: Levels | None = None
@@ -112,7 +118,8 @@ def fit(
     if chosen is not None:
         chosen(split)
     _warn_if_sizes_vary([*fitted, *sample.normal, *sample.anomalous], options)
-    data = _data(detector, fitted, sample, options)
+    options, inside = _in_region(kind, fitted, sample, options)
+    data = replace(_data(detector, fitted, sample, options), inside=inside)
     pipeline = kind.fit(data, own).eval()
     decision = place_threshold(
         pipeline, sample, options.geometry, options.batch
@@ -125,12 +132,37 @@ def fit(
     )
 
 
+def _in_region(
+    kind: type[Pipeline[Any, Any]],
+    fitted: Sequence[Picture],
+    sample: ThresholdSample,
+    options: FitOptions,
+) -> tuple[FitOptions, Tensor | None]:
+    """Return the options with the region in their geometry, and the mask (H, W) of a region that is no rectangle."""
+    if options.roi is None:
+        return options, None
+    pictures = [*fitted, *sample.normal, *sample.anomalous]
+    geometry, inside = place_region(options.geometry, options.roi, pictures)
+    if inside is not None and geometry.tiling is not None:
+        raise InputError(
+            "got a mask and tiles; expected a rectangle for tiles: give --roi x,y,w,h, or leave out --tile"
+        )
+    if inside is not None and not kind.takes_mask:
+        raise InputError(
+            f"got a mask for {kind.name}, which takes none; expected a rectangle: give --roi x,y,w,h"
+        )
+    options = replace(options, geometry=geometry)
+    return options, None if inside is None else torch.from_numpy(inside)
+
+
 def _data(
     detector: str,
     fitted: Sequence[Picture],
     sample: ThresholdSample,
     options: FitOptions,
 ) -> FitData:
+    tiles = Tiles.of(options.geometry)
+
     def batches(
         pictures: Sequence[Picture], description: str
     ) -> PictureBatches:
@@ -138,12 +170,20 @@ def _data(
             pictures, options.geometry, options.batch, description
         )
 
+    normal = batches(fitted, f"fitting {detector}")
+    if tiles is not None:
+        # Labels of pictures are no labels of tiles, so there are none.
+        return FitData(
+            normal=TileBatches(normal, tiles, options.batch),
+            size=options.geometry.detector_input,
+            seed=options.seed,
+        )
     labelled = LabelledBatches(
         batches(sample.normal, "reading normal pictures"),
         batches(sample.anomalous, "reading anomalous pictures"),
     )
     return FitData(
-        normal=batches(fitted, f"fitting {detector}"),
+        normal=normal,
         size=options.geometry.image,
         seed=options.seed,
         labelled=labelled if sample.anomalous else (),
@@ -175,6 +215,8 @@ def _warn_if_flat(
     scale: float,
 ) -> None:
     images = torch.cat([image_of(picture, geometry) for picture in pictures])
+    if (tiles := Tiles.of(geometry)) is not None:
+        images = tiles.cut(images)[:_TILES_ROUNDED]
     effect = rounding_effect(pipeline, images, scale)
     if effect > LARGEST_ROUNDING_EFFECT:
         warnings.warn(

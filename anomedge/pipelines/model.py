@@ -22,6 +22,7 @@ from anomedge.files import (
     parse_json,
     validated,
 )
+from anomedge.frame_parts import Tiling
 from anomedge.levels import Levels
 from anomedge.pipelines.base import Config, Pipeline
 from anomedge.pipelines.stored_tensors import (
@@ -29,7 +30,7 @@ from anomedge.pipelines.stored_tensors import (
     read_tensors,
     tensor_entries,
 )
-from anomedge.resample import Geometry
+from anomedge.resample import Geometry, Region
 from anomedge.threshold import Decision
 
 __all__ = ["Card", "Model", "load", "save", "tool_versions"]
@@ -71,6 +72,8 @@ class _Header(BaseModel):
     config: dict[str, Any]
     size: tuple[int, int]
     crop: tuple[int, int] | None
+    region: tuple[float, float, float, float] | None = None
+    tiling: Tiling | None = None
     levels: tuple[int, int] | None = None
     decision: Decision
     card: Card
@@ -107,6 +110,8 @@ def save(model: Model, path: Path, *, force: bool = False) -> None:
         config=model.pipeline.config.model_dump(mode="json"),
         size=model.geometry.size,
         crop=model.geometry.crop,
+        region=model.geometry.region,
+        tiling=model.geometry.tiling,
         levels=model.levels,
         decision=model.decision,
         card=model.card,
@@ -141,7 +146,8 @@ def load(path: Path | str, *, backbone: nn.Module | None = None) -> Model:
     try:
         with open_plain(path) as file:
             header, stated = _header(path, file, digest)
-            geometry = Geometry(header.size, header.crop)
+            region = header.region and Region(*header.region)
+            geometry = Geometry(header.size, header.crop, region, header.tiling)
             levels = header.levels and Levels.checked(*header.levels)
             kind = _detector(path, header)
             config = validated(kind.config_class, header.config)
@@ -167,9 +173,9 @@ def load(path: Path | str, *, backbone: nn.Module | None = None) -> Model:
 
 
 def _encoded(header: _Header) -> str:
-    """Return the header as JSON; without the fields `distribution` and `levels` where they are None, as in older files."""
+    """Return the header as JSON; without its newer fields where they are None, as in older files."""
     content = header.model_dump(mode="json")
-    for name in ("distribution", "levels"):
+    for name in ("distribution", "region", "tiling", "levels"):
         if content[name] is None:
             del content[name]
     return canonical_json(content).decode()

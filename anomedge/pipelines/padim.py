@@ -35,6 +35,7 @@ from anomedge.pipelines.features import (
     FeaturePipeline,
 )
 from anomedge.pipelines.maps import map_resampling, map_sizes
+from anomedge.pipelines.regions import RegionMask
 from anomedge.resample import Geometry, nearest
 
 __all__ = ["Padim", "PadimConfig", "PadimOptions"]
@@ -69,6 +70,7 @@ class Padim(FeaturePipeline[PadimConfig, PadimOptions]):
     options_class = PadimOptions
     default_backbone = "resnet18"
     default_strides: ClassVar[tuple[int, ...]] = (4, 8, 16)
+    takes_mask = True
 
     def __init__(
         self, config: PadimConfig, extractor: FeatureExtractor
@@ -88,6 +90,11 @@ class Padim(FeaturePipeline[PadimConfig, PadimOptions]):
             len(config.channels), self.grid[0] * self.grid[1]
         )
         self.to_map = map_resampling(self.grid, config.size, config.sigma)
+        self.region = (
+            RegionMask(self.grid, config.size, self.to_map)
+            if config.masked
+            else None
+        )
 
     @classmethod
     def fit(cls, data: FitData, options: PadimOptions) -> Padim:
@@ -98,6 +105,7 @@ class Padim(FeaturePipeline[PadimConfig, PadimOptions]):
             data.size,
             channels=_draw(extractor, options.features, data),
             sigma=options.sigma,
+            masked=data.inside is not None,
         )
         pipeline = cls(config, extractor).eval()
         moments = RunningMoments(*pipeline.gaussian.mean.shape)
@@ -106,6 +114,8 @@ class Padim(FeaturePipeline[PadimConfig, PadimOptions]):
                 drawn = pipeline.drawn(pipeline.features(images))
                 moments.update(pipeline.embedding(drawn))
         pipeline.gaussian.fit_moments(moments)
+        if pipeline.region is not None and data.inside is not None:
+            pipeline.region.fill(data.inside)
         return pipeline
 
     def drawn(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -131,10 +141,13 @@ class Padim(FeaturePipeline[PadimConfig, PadimOptions]):
     def stages(self, images: Tensor) -> dict[str, Tensor]:
         """Return `features/<layer>` (drawn channels), `distances` (B, 1, h, w), `anomaly_map` and `score`."""
         drawn = self.drawn(self.features(images))
-        distances = self.gaussian.distance(self.embedding(drawn)).reshape(
-            -1, 1, *self.grid
-        )
+        rows = self.gaussian.distance(self.embedding(drawn))
+        if self.region is not None:
+            rows = rows * self.region.patches
+        distances = rows.reshape(-1, 1, *self.grid)
         anomaly_map = self.to_map(distances)
+        if self.region is not None:
+            anomaly_map = self.region.restrict(anomaly_map)
         score = anomaly_map.flatten(1).amax(dim=1)
         named = {f"features/{layer}": x for layer, x in drawn.items()}
         return named | {

@@ -33,6 +33,7 @@ from anomedge.pipelines.features import (
     FeaturePipeline,
 )
 from anomedge.pipelines.maps import map_resampling, map_sizes
+from anomedge.pipelines.regions import RegionMask, patches_inside
 from anomedge.resample import Geometry, bilinear
 
 __all__ = ["Patchcore", "PatchcoreConfig", "PatchcoreOptions"]
@@ -68,6 +69,7 @@ class Patchcore(FeaturePipeline[PatchcoreConfig, PatchcoreOptions]):
     options_class = PatchcoreOptions
     default_backbone = "wide_resnet50_2"
     default_strides: ClassVar[tuple[int, ...]] = (8, 16)
+    takes_mask = True
 
     def __init__(
         self, config: PatchcoreConfig, extractor: FeatureExtractor
@@ -83,6 +85,11 @@ class Patchcore(FeaturePipeline[PatchcoreConfig, PatchcoreOptions]):
         self.to_map = map_resampling(
             self.patches.grid, config.size, config.sigma
         )
+        self.region = (
+            RegionMask(self.patches.grid, config.size, self.to_map)
+            if config.masked
+            else None
+        )
 
     @classmethod
     def fit(cls, data: FitData, options: PatchcoreOptions) -> Patchcore:
@@ -97,6 +104,8 @@ class Patchcore(FeaturePipeline[PatchcoreConfig, PatchcoreOptions]):
         config = cls._config(extractor, data, options, len(coreset))
         pipeline = cls(config, extractor).eval()
         pipeline.bank.fill(coreset)
+        if pipeline.region is not None and data.inside is not None:
+            pipeline.region.fill(data.inside)
         return pipeline
 
     @staticmethod
@@ -112,17 +121,22 @@ class Patchcore(FeaturePipeline[PatchcoreConfig, PatchcoreOptions]):
             n_vectors=n_vectors,
             num_neighbors=options.neighbors,
             sigma=options.sigma,
+            masked=data.inside is not None,
         )
 
     def stages(self, images: Tensor) -> dict[str, Tensor]:
         """Return `features/<layer>`, `distances` (B, 1, h, w), `anomaly_map` and `score`."""
         features = self.features(images)
-        distances, score = self.bank(self.patches.pooled(features))
+        inside = None if self.region is None else self.region.patches
+        distances, score = self.bank(self.patches.pooled(features), inside)
         grid = distances.reshape(-1, 1, *self.patches.grid)
+        anomaly_map = self.to_map(grid)
+        if self.region is not None:
+            anomaly_map = self.region.restrict(anomaly_map)
         named = {f"features/{layer}": x for layer, x in features.items()}
         return named | {
             "distances": grid,
-            "anomaly_map": self.to_map(grid),
+            "anomaly_map": anomaly_map,
             "score": score,
         }
 
@@ -195,7 +209,7 @@ def _upsampling(level: Size, grid: Size) -> LinearResample2d | None:
 
 
 def _patch_rows(extractor: FeatureExtractor, data: FitData) -> list[Tensor]:
-    """Return the patches of each batch, (B h w, C).
+    """Return the patches of each batch, (B h w, C); of h w patches only those in the region.
 
     Raises:
         InputError: no images.
@@ -207,7 +221,10 @@ def _patch_rows(extractor: FeatureExtractor, data: FitData) -> list[Tensor]:
     with torch.no_grad():
         for images in data:
             features = extractor.eval()((images - mean) / std)
-            rows.append(patches(features).flatten(0, 1))
+            found = patches(features)
+            if data.inside is not None:
+                found = found[:, patches_inside(data.inside, patches.grid)]
+            rows.append(found.flatten(0, 1))
     if not rows:
         raise InputError(
             "got no picture; expected at least one: give more pictures"

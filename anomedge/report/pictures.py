@@ -317,9 +317,8 @@ def _draw_difference(
         0,
         1,
     )
-    top_edge, left, bottom, right = (
-        round(edge) for edge in bundle.manifest.geometry.window(size)
-    )
+    geometry = bundle.manifest.geometry
+    top_edge, left, bottom, right = geometry.pixel_window(size)
     inner = Image.fromarray(
         (255 * (1 - share)).round().astype(np.uint8)
     ).resize((right - left, bottom - top_edge), Image.Resampling.NEAREST)

@@ -4,7 +4,7 @@ import torch
 
 from anomedge.export.frame_input import Frontend
 from anomedge.pipelines.preprocessing import to_images
-from anomedge.resample import Geometry
+from anomedge.resample import Geometry, Region
 
 
 # At 1200x1600 to 384 torch's own float32 weights are 7.5e-6 off the definition, at 1079x1917 1.2e-5; the graph has torch's.
@@ -14,7 +14,12 @@ from anomedge.resample import Geometry
 )
 @pytest.mark.parametrize(
     "geometry",
-    [Geometry((64, 72)), Geometry((80, 80), (64, 72)), Geometry((384, 384))],
+    [
+        Geometry((64, 72)),
+        Geometry((80, 80), (64, 72)),
+        Geometry((384, 384)),
+        Geometry((80, 80), (64, 72), Region(0.1, 0.25, 0.9, 0.7)),
+    ],
 )
 def test_the_front_end_is_torchs_antialiased_resize(frame, geometry):
     frames = torch.randint(0, 256, (2, *frame, 3), dtype=torch.uint8)

@@ -4,11 +4,13 @@ from PIL import Image
 
 from anomedge.errors import InputError
 from anomedge.images import (
+    checks,
     list_pictures,
     read_folder,
     read_folders,
     read_picture,
 )
+from anomedge.resample import LARGEST_PIXELS, check_frame
 
 
 def gradient(shape=(6, 9)):
@@ -86,12 +88,26 @@ def test_animations_are_refused(tmp_path):
 
 
 def test_bombs_are_refused(tmp_path, monkeypatch):
-    Image.fromarray(gradient((64, 64))).save(tmp_path / "a.png")
-    # Pillow warns above the limit, and raises above twice the limit.
-    for limit in (3000, 1000):
-        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-        with pytest.raises(InputError, match="scale it down"):
-            read_picture(tmp_path / "a.png")
+    path = tmp_path / "a.png"
+    Image.fromarray(gradient((64, 64))).save(path)
+    monkeypatch.setattr(checks, "LARGEST_PIXELS", 64 * 64)
+    assert read_picture(path).shape == (64, 64, 3)
+    for name, limit in (("LARGEST_PIXELS", 4095), ("LARGEST_SIDE", 63)):
+        with monkeypatch.context() as patched:
+            patched.setattr(checks, name, limit)
+            with pytest.raises(InputError, match=r"got 64x64; .*scale it down"):
+                read_picture(path)
+    # Pillow raises above twice its own limit, which an application may lower.
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(InputError, match="scale it down"):
+        read_picture(path)
+
+
+def test_pictures_and_frames_have_one_limit():
+    assert LARGEST_PIXELS == 2 * Image.MAX_IMAGE_PIXELS
+    check_frame((16384, LARGEST_PIXELS // 16384))
+    with pytest.raises(InputError, match="at most 178,956,970 pixels"):
+        check_frame((16384, LARGEST_PIXELS // 16384 + 1))
 
 
 def test_truncated_and_foreign_files_are_refused(tmp_path):

@@ -154,16 +154,22 @@ class MemoryBank(nn.Module):
         for level, part in enumerate(torch.split(centred, self.widths, dim=1)):
             setattr(self, f"vectors{level}", part.contiguous())
 
-    def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, levels: Sequence[Tensor], inside: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Compute distances (B, P), P = h_1 w_1, and the score (B,).
 
         Args:
             levels: feature maps (B, d_l, h_l, w_l), finest first.
+            inside: factors of the distances, (P,): 1 for patches that count, 0
+                for others; None: all of them count.
         """
         offsets, locations = self._select(levels)
         distances = self._distances(offsets, locations)
         patches = levels[0].shape[2] * levels[0].shape[3]
         distances = distances.reshape(-1, patches)
+        if inside is not None:
+            distances = distances * as_dtype_of(inside, distances)
         return distances, self._image_score(
             offsets, distances, locations.reshape(-1, patches)
         )

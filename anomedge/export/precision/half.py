@@ -24,6 +24,7 @@ from anomedge.export.precision.folding import (
 from anomedge.export.trace_errors import traced
 from anomedge.pipelines.model import Model
 from anomedge.pipelines.networks import map_tensors, network_inputs
+from anomedge.pipelines.tiles import Tiles
 
 __all__ = [
     "IN_FLOAT32",
@@ -111,7 +112,9 @@ def folded_networks(model: Model, batch: int | None) -> Networks:
         ModelError: a network that the detector does not use.
     """
     pipeline = model.pipeline
-    inputs = network_inputs(pipeline, batch or 2, model.geometry.image)
+    tiles = Tiles.of(model.geometry)
+    count = (batch or 2) * (1 if tiles is None else tiles.count)
+    inputs = network_inputs(pipeline, count, model.geometry.detector_input)
     networks = {}
     for name in pipeline.networks:
         network = pipeline.get_submodule(name)

@@ -38,6 +38,7 @@ from anomedge.images import Picture
 from anomedge.pipelines.model import Model
 from anomedge.pipelines.networks import network_of
 from anomedge.pipelines.preprocessing import to_images
+from anomedge.pipelines.tiles import Tiles
 from anomedge.progress import track
 
 __all__ = [
@@ -76,10 +77,11 @@ def preflight(
     """
     observed = _observed(networks)
     pipeline = model.pipeline.with_networks(observed)
-    stages = StageRanges()
+    stages, tiles = StageRanges(), Tiles.of(model.geometry)
     for images in _batches(model, pictures, frame, batch or 1):
         with torch.no_grad():
-            stages.add(pipeline.stages(images))
+            seen = images if tiles is None else tiles.cut(images)
+            stages.add(pipeline.stages(seen))
     ranges = []
     for name, network in networks.items():
         assert_no_constant_vanishes(network)
