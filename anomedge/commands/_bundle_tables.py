@@ -213,6 +213,14 @@ def model(content: Mapping[str, Any]) -> Table:
         "from",
         f"{origin['normal']} normal, {origin['anomalous']} anomalous pictures ({origin['source']})",
     )
+    if measured := origin.get("sensitivity"):
+        table.add_row(
+            "sensitivity",
+            f"{measured['caught']:.0%} of {measured['defects']} synthetic defects caught at {measured['false_alarms']:.1%} "
+            f"false alarms, AUROC {measured['auroc']:.3f}",
+        )
+    if names := origin.get("outliers"):
+        table.add_row("outliers", ", ".join(names))
     table.add_row(
         "scale", f"{decision['scale']:.6g}, the spread of normal scores"
     )

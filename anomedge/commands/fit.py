@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 
 from anomedge.commands._arguments import parse_size
 from anomedge.commands._console import SafeConsole
+from anomedge.commands._threshold_lines import sensitivity_lines
 from anomedge.errors import InputError
 from anomedge.files import canonical_json, check_target
 from anomedge.resample import Geometry
@@ -61,21 +62,47 @@ def fit(
         ),
     ] = None,
     holdout: Annotated[
-        float,
+        float | None,
         Option(
-            help="Share of FOLDER held back for the threshold, without --held-back."
+            help="Share of FOLDER held back for the threshold; default: none, all pictures are fitted to and scored in folds."
         ),
-    ] = 0.2,
+    ] = None,
+    folds: Annotated[
+        int | None,
+        Option(
+            help="Folds that score the pictures for the threshold; default: 5, or 0 (hold back a fifth) for detectors that would be trained once per fold."
+        ),
+    ] = None,
     labelled: Annotated[
         Path | None,
         Option(
-            help="Folder with `good` and other folders, for the F1-optimal threshold."
+            help="Folder with `good` and other folders; the threshold has the best F1, or the --target-recall."
+        ),
+    ] = None,
+    rule: Annotated[
+        str | None,
+        Option(
+            help="Rule of the threshold: rate, balanced (against synthetic defects) or labelled; default: labelled with --labelled, else balanced, or rate with fewer than 10 pictures."
         ),
     ] = None,
     rate: Annotated[
         float,
-        Option(help="False-alarm rate aimed at on held-back normal pictures."),
+        Option(
+            help="False-alarm rate aimed at on normal pictures, for --rule rate."
+        ),
     ] = 0.01,
+    max_false_alarms: Annotated[
+        float,
+        Option(
+            help="Largest false-alarm rate on normal pictures, for --rule balanced."
+        ),
+    ] = 0.1,
+    target_recall: Annotated[
+        float | None,
+        Option(
+            help="Share of the anomalous pictures of --labelled that the threshold catches; default: best F1."
+        ),
+    ] = None,
     seed: Annotated[
         int,
         Option(
@@ -94,15 +121,16 @@ def fit(
     own: dict[str, Any],
 ) -> None:
     """Fit a detector; `own` holds its own options. All other parameters are options of every detector."""
-    from anomedge.pipelines import fitting, model
+    from anomedge.pipelines import decision, fitting, model
 
     check_target(output, force=force)
     options = fitting.FitOptions(
         geometry=Geometry(parse_size(size), parse_size(crop) if crop else None),
         held_back=held_back,
         holdout=holdout,
+        folds=folds,
         labelled=labelled,
-        rate=rate,
+        rule=decision.Rule.named(rule, rate, max_false_alarms, target_recall),
         seed=seed,
         batch=batch,
         detector=own,
@@ -118,6 +146,8 @@ def _print_result(fitted: Model, output: Path, as_json: bool) -> None:
         content = decision.model_dump(mode="json")
         typer.echo(canonical_json(content), nl=False)
         return
+    for line in sensitivity_lines(origin):
+        SafeConsole().print(line)
     SafeConsole().print(
         f"{output}: {fitted.pipeline.describe()}; "
         f"threshold {decision.threshold:.6g} by {origin.rule} from {origin.normal + origin.anomalous} pictures "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -107,6 +107,8 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
         options_class: class of its fit options.
         networks: names of the submodules that may run in reduced precision. Everything else, such as statistics,
             distances, map and score, always runs in float32.
+        default_folds: number of folds that score the normal pictures for the threshold; 0: a share of them is held
+            back, for detectors whose `fit_folds` costs a training per fold.
 
     Args:
         config: the configuration.
@@ -117,6 +119,7 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
     config_class: ClassVar[type[Config]]
     options_class: ClassVar[type[Options]]
     networks: ClassVar[tuple[str, ...]] = ()
+    default_folds: ClassVar[int] = 0
 
     config: C
 
@@ -170,6 +173,26 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
             InputError: options that do not suit each other or the data.
             ModelError: a network that cannot be used.
         """
+
+    @classmethod
+    def fit_folds(
+        cls, data: FitData, options: O, folds: Sequence[Sequence[int]]
+    ) -> Iterator[Self]:
+        """Yield a detector for each fold, fitted to the images outside of the fold, then one fitted to all images.
+
+        The last one equals that of `fit`. A detector may be changed when the next one is asked for. By default, `fit`
+        runs once more than there are folds; a detector that shares work between folds overrides this method and
+        `default_folds`.
+
+        Args:
+            data: the images.
+            options: the options.
+            folds: places of each fold's images in the order of iteration; every image is in one fold.
+        """
+        images = {place for fold in folds for place in fold}
+        for fold in folds:
+            yield cls.fit(data.part(images.difference(fold)), options).eval()
+        yield cls.fit(data, options).eval()
 
     @abstractmethod
     def stages(self, images: Tensor) -> dict[str, Tensor]:

@@ -11,8 +11,14 @@ from typing import Any
 import torch
 
 from anomedge import pipelines
+from anomedge.errors import InputError
 from anomedge.images import Picture
 from anomedge.pipelines.base import Options, Pipeline
+from anomedge.pipelines.crossfit import (
+    Scorer,
+    fit_and_score,
+    score_held_back,
+)
 from anomedge.pipelines.data import (
     FitData,
     LabelledBatches,
@@ -20,6 +26,9 @@ from anomedge.pipelines.data import (
     image_of,
 )
 from anomedge.pipelines.decision import (
+    InsensitiveWarning,
+    OutlierWarning,
+    Rule,
     SmallSampleWarning,
     ThresholdSample,
     place_threshold,
@@ -34,11 +43,15 @@ __all__ = [
     "DefaultLayersWarning",
     "FitOptions",
     "FlatFeaturesWarning",
+    "InsensitiveWarning",
+    "OutlierWarning",
+    "Rule",
     "SmallSampleWarning",
     "fit",
 ]
 
 _PICTURES_ROUNDED = 2
+_HELD_BACK = 0.2
 
 
 class FlatFeaturesWarning(UserWarning):
@@ -51,10 +64,11 @@ class FitOptions:
 
     Args:
         geometry: how pictures become images.
-        held_back: folder of normal pictures for the threshold; None: a share `holdout` of the fitting folder.
-        holdout: that share, in (0, 1).
-        labelled: folder with `good` and other folders, for the F1-optimal threshold instead.
-        rate: false-alarm rate aimed at on held-back normal pictures.
+        held_back: folder of normal pictures for the threshold; None: pictures of the fitting folder.
+        holdout: share of the fitting folder held back, in (0, 1); None: all are fitted to, and scored in folds.
+        folds: number of folds; None: the detector's own number. 0 holds back a fifth, as for trained detectors.
+        labelled: folder with `good` and other folders; their labels place the threshold.
+        rule: how the threshold is placed.
         seed: seed of all random choices.
         batch: images per batch.
         detector: the detector's own options, see its `options_class`.
@@ -62,9 +76,10 @@ class FitOptions:
 
     geometry: Geometry
     held_back: Path | None = None
-    holdout: float = 0.2
+    holdout: float | None = None
+    folds: int | None = None
     labelled: Path | None = None
-    rate: float = 0.01
+    rule: Rule = field(default_factory=Rule)
     seed: int = 0
     batch: int = 8
     detector: Mapping[str, Any] = field(default_factory=dict)
@@ -82,23 +97,50 @@ def fit(detector: str, folder: Path, options: FitOptions) -> Model:
     """
     kind = pipelines.get(detector)
     own = kind.options_class.checked(**options.detector)
-    fitted, sample = split_pictures(
-        folder,
-        held_back=options.held_back,
-        labelled=options.labelled,
-        holdout=options.holdout,
-        rate=options.rate,
-        seed=options.seed,
-    )
+    fitted, sample = _split(kind, folder, options)
     data = _data(detector, fitted, sample, options)
-    pipeline = kind.fit(data, own).eval()
-    decision = place_threshold(
-        pipeline, sample, options.geometry, options.batch
-    )
+    scorer = Scorer(options.geometry, options.batch, options.seed)
+    if sample.folds:
+        pipeline, scored = fit_and_score(
+            kind, data, own, fitted, sample.folds, scorer
+        )
+    else:
+        pipeline = kind.fit(data, own).eval()
+        scored = score_held_back(
+            pipeline, sample.normal, sample.anomalous, scorer
+        )
+    decision = place_threshold(scored, sample, options.rule)
     rounded = fitted[:_PICTURES_ROUNDED]
     _warn_if_flat(pipeline, rounded, options.geometry, decision.scale)
     card = _card(fitted, own, options)
     return Model(pipeline, options.geometry, decision, card)
+
+
+def _split(
+    kind: type[Pipeline[Any, Any]], folder: Path, options: FitOptions
+) -> tuple[list[Picture], ThresholdSample]:
+    """Check the options of the threshold, then split the pictures."""
+    options.rule.check(labelled=options.labelled is not None)
+    folds, holdout = options.folds, options.holdout
+    if folds is not None and holdout is not None:
+        raise InputError(
+            f"got {folds} folds and a holdout of {holdout}; expected one of them"
+        )
+    if folds is not None and (folds < 0 or folds == 1):
+        raise InputError(
+            f"got {folds} folds; expected 0, or 2 and more, such as 5"
+        )
+    used = kind.default_folds if folds is None else folds
+    if not used and holdout is None:
+        holdout = _HELD_BACK
+    return split_pictures(
+        folder,
+        held_back=options.held_back,
+        labelled=options.labelled,
+        holdout=holdout,
+        folds=used,
+        seed=options.seed,
+    )
 
 
 def _data(

@@ -12,7 +12,7 @@ channels before upsampling gives the same embedding with less work.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -35,6 +35,7 @@ from anomedge.pipelines.features import (
     FeaturePipeline,
 )
 from anomedge.pipelines.maps import map_resampling, map_sizes
+from anomedge.pipelines.remembered import remember
 from anomedge.resample import Geometry, nearest
 
 __all__ = ["Padim", "PadimConfig", "PadimOptions"]
@@ -69,6 +70,7 @@ class Padim(FeaturePipeline[PadimConfig, PadimOptions]):
     options_class = PadimOptions
     default_backbone = "resnet18"
     default_strides: ClassVar[tuple[int, ...]] = (4, 8, 16)
+    default_folds: ClassVar[int] = 5
 
     def __init__(
         self, config: PadimConfig, extractor: FeatureExtractor
@@ -93,6 +95,38 @@ class Padim(FeaturePipeline[PadimConfig, PadimOptions]):
     def fit(cls, data: FitData, options: PadimOptions) -> Padim:
         """Fit in one pass; memory is P d^2 numbers for P patches, for any number of images."""
         extractor = cls.build_extractor(data, options)
+        return cls._fitted(extractor, data, options)[0]
+
+    @classmethod
+    def fit_folds(
+        cls,
+        data: FitData,
+        options: PadimOptions,
+        folds: Sequence[Sequence[int]],
+    ) -> Iterator[Padim]:
+        """Fit to all images, then take each fold's images off the sums; the sums exist once."""
+        extractor = cls.build_extractor(data, options)
+        remembered = remember(extractor)
+        pipeline, moments = cls._fitted(remembered, data, options)
+        twin = cls(pipeline.config, remembered).eval()
+        for fold in folds:
+            embeddings = list(twin._embeddings(data.part(fold)))
+            for embedding in embeddings:
+                moments.remove(embedding)
+            twin.gaussian.fit_moments(moments)
+            yield twin
+            for embedding in embeddings:
+                moments.update(embedding)
+        yield pipeline.with_extractor(extractor)
+
+    @classmethod
+    def _fitted(
+        cls,
+        extractor: FeatureExtractor,
+        data: FitData,
+        options: PadimOptions,
+    ) -> tuple[Padim, RunningMoments]:
+        """Return the detector fitted to all images, and the sums that it was fitted with."""
         config = PadimConfig.of(
             extractor,
             data.size,
@@ -101,12 +135,17 @@ class Padim(FeaturePipeline[PadimConfig, PadimOptions]):
         )
         pipeline = cls(config, extractor).eval()
         moments = RunningMoments(*pipeline.gaussian.mean.shape)
-        with torch.no_grad():
-            for images in data:
-                drawn = pipeline.drawn(pipeline.features(images))
-                moments.update(pipeline.embedding(drawn))
+        for embedding in pipeline._embeddings(data):
+            moments.update(embedding)
         pipeline.gaussian.fit_moments(moments)
-        return pipeline
+        return pipeline, moments
+
+    def _embeddings(self, data: FitData) -> Iterator[Tensor]:
+        """Yield the embedding (B, d, P) of each batch."""
+        for images in data:
+            with torch.no_grad():
+                drawn = self.drawn(self.features(images))
+                yield self.embedding(drawn)
 
     def drawn(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return the drawn channels of each layer that has some."""

@@ -9,6 +9,7 @@ import torch
 
 from anomedge.errors import InputError
 from anomedge.images import Picture, read_folder, read_normal
+from anomedge.pipelines.crossfit import assign_folds
 from anomedge.pipelines.decision import ThresholdSample
 
 __all__ = ["Split", "split_pictures"]
@@ -21,18 +22,18 @@ def split_pictures(
     *,
     held_back: Path | None,
     labelled: Path | None,
-    holdout: float,
-    rate: float,
+    holdout: float | None,
+    folds: int,
     seed: int,
 ) -> Split:
     """Return the pictures to fit to and the sample that places the threshold.
 
     Args:
         folder: normal pictures to fit to.
-        held_back: folder of normal pictures for the threshold; None: a share of `folder`.
+        held_back: folder of normal pictures for the threshold; None: pictures of `folder`.
         labelled: folder of normal and anomalous pictures for the threshold, in place of `held_back`.
-        holdout: the share, in (0, 1).
-        rate: false-alarm rate aimed at.
+        holdout: share of `folder` held back, in (0, 1); None: all its pictures are fitted to, and scored in folds.
+        folds: number of folds.
         seed: seed of the random split.
 
     Raises:
@@ -46,19 +47,36 @@ def split_pictures(
     if labelled is not None:
         good, bad = _labelled(labelled)
         fitted = pictures
-        sample = ThresholdSample(good, bad, "labelled pictures", rate)
+        sample = ThresholdSample(good, bad, "labelled pictures")
     elif held_back is not None:
         fitted = pictures
         normal = read_normal(held_back)
-        sample = ThresholdSample(normal, [], "pictures given for it", rate)
+        sample = ThresholdSample(normal, [], "pictures given for it")
+    elif holdout is None:
+        return pictures, _cross_fitted(folder, pictures, folds, seed)
     else:
         fitted, held = _random_split(pictures, holdout, seed)
         source = f"{holdout:g} of the fitting folder"
-        sample = ThresholdSample(held, [], source, rate)
+        sample = ThresholdSample(held, [], source)
     _check_counts(folder, fitted, sample)
     if labelled is None:
         _refuse_overlap(fitted, sample.normal)
     return fitted, sample
+
+
+def _cross_fitted(
+    folder: Path, pictures: Sequence[Picture], folds: int, seed: int
+) -> ThresholdSample:
+    """Return all pictures in folds; each fold is scored by a detector fitted to the others."""
+    assigned = assign_folds(pictures, folds, seed)
+    rest = len(pictures) - max(map(len, assigned))
+    if len(pictures) < 4 or rest < 2:
+        raise InputError(
+            f"{folder}: got {len(pictures)} pictures, of which {rest} differ from the others in turn; "
+            f"expected at least 2 to fit to beside 2 that place the threshold: give more"
+        )
+    source = f"the fitting folder, in {len(assigned)} folds"
+    return ThresholdSample(pictures, [], source, assigned)
 
 
 def _random_split(
