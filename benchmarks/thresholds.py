@@ -37,6 +37,7 @@ from anomedge.demo.textures import PictureSet, write_pictures
 from anomedge.images import Picture, read_folder, read_normal
 from anomedge.pipelines.crossfit import (
     Scored,
+    ScoredSample,
     Scorer,
     assign_folds,
     fit_and_score,
@@ -202,7 +203,8 @@ def measure(data: DataSet, options: argparse.Namespace) -> Iterator[Result]:
     for count, seed, normal in cases(data, options):
         for detector in options.detectors:
             start = time.perf_counter()
-            yield from one_case(data, detector, normal, seed, options)
+            scores = scores_of(data, detector, normal, seed, options)
+            yield from judged(data, (data.name, detector, count), seed, scores)
             seconds = time.perf_counter() - start
             print(
                 f"{data.name} {detector} {count} seed {seed}: {seconds:.1f} s",
@@ -211,58 +213,87 @@ def measure(data: DataSet, options: argparse.Namespace) -> Iterator[Result]:
             )
 
 
-def one_case(
+def scores_of(
     data: DataSet,
     detector: str,
     normal: list[Picture],
     seed: int,
     options: argparse.Namespace,
-) -> Iterator[Result]:
-    """Fit one detector; yield a result for each rule."""
+) -> dict[str, np.ndarray]:
+    """Return the scores of one case; with --scores, from its file if there is one."""
+    name = f"{data.name}-{detector}-{len(normal)}-{seed}.npz"
+    if options.scores is None:
+        return measured(data, detector, normal, seed, options)
+    options.scores.mkdir(parents=True, exist_ok=True)
+    path = options.scores / name
+    if not path.exists():
+        scores = measured(data, detector, normal, seed, options)
+        np.savez(path, **scores)
+    with np.load(path) as file:
+        return dict(file)
+
+
+def measured(
+    data: DataSet,
+    detector: str,
+    normal: list[Picture],
+    seed: int,
+    options: argparse.Namespace,
+) -> dict[str, np.ndarray]:
+    """Fit a detector to all pictures, and one to four fifths; return all scores."""
     kind = pipelines.get(detector)
     given = {"coreset": options.coreset} if detector == "patchcore" else {}
     own = kind.options_class.checked(**given)
     scorer = Scorer(Geometry(options.size), 8, seed)
-    folds = assign_folds(normal, 5, seed)
+    folds = assign_folds(normal, kind.default_folds, seed)
     pipeline, scored = fit_and_score(
         kind, _data(normal, scorer), own, normal, folds, scorer
     )
-    test = scorer.of_pictures(pipeline, data.test)
-    sample = ThresholdSample(normal, [], "benchmark", folds)
-    case = (data.name, detector, len(normal))
-    for name, rule in RULES.items():
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            decision = place_threshold(scored, sample, rule)
-        warned = any(w.category is InsensitiveWarning for w in caught)
-        measured = decision.origin.sensitivity
-        yield _result(
-            case, seed, name, decision.threshold, test, data, warned,
-            measured.auroc if measured else float("nan"),
-        )  # fmt: skip
-    yield _before(case, seed, normal, data, kind, own, scorer)
-
-
-def _before(
-    case: tuple[str, str, int],
-    seed: int,
-    normal: list[Picture],
-    data: DataSet,
-    kind: Any,
-    own: Any,
-    scorer: Scorer,
-) -> Result:
-    """Return the result of a held-back fifth at a false-alarm rate of 1 %."""
     order = np.random.default_rng(seed).permutation(len(normal))
     held = max(2, round(len(normal) * HELD_BACK))
     fitted = [normal[i] for i in sorted(order[held:])]
-    pipeline = kind.fit(_data(fitted, scorer), own).eval()
-    scores = scorer.of_pictures(pipeline, [normal[i] for i in order[:held]])
-    cut = by_false_alarm_rate(scores.scores, 0.01)
-    test = scorer.of_pictures(pipeline, data.test)
-    return _result(
-        case, seed, BEFORE, cut.value, test, data, False, float("nan")
+    older = kind.fit(_data(fitted, scorer), own).eval()
+    return {
+        "normal": scored.normal.scores,
+        "synthetic": scored.synthetic.scores,
+        "kinds": np.array(scored.synthetic.kinds),
+        "test": scorer.of_pictures(pipeline, data.test).scores,
+        "older normal": scorer.of_pictures(
+            older, [normal[i] for i in order[:held]]
+        ).scores,
+        "older test": scorer.of_pictures(older, data.test).scores,
+    }
+
+
+def judged(
+    data: DataSet,
+    case: tuple[str, str, int],
+    seed: int,
+    scores: dict[str, np.ndarray],
+) -> Iterator[Result]:
+    """Yield a result for each rule."""
+    normal, defects = scores["normal"], scores["synthetic"]
+    kinds = tuple(map(str, scores["kinds"]))
+    sample = ScoredSample(
+        Scored(normal, normal), synthetic=Scored(defects, defects, kinds)
     )
+    pictures = ThresholdSample(data.normal[: normal.size], [], "benchmark")
+    for name, rule in RULES.items():
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            decision = place_threshold(sample, pictures, rule)
+        warned = any(w.category is InsensitiveWarning for w in caught)
+        found = decision.origin.sensitivity
+        auroc = found.auroc if found else float("nan")
+        yield _result(
+            case, seed, name, decision.threshold, scores["test"], data,
+            warned, auroc,
+        )  # fmt: skip
+    threshold = by_false_alarm_rate(scores["older normal"], 0.01).value
+    yield _result(
+        case, seed, BEFORE, threshold, scores["older test"], data,
+        False, float("nan"),
+    )  # fmt: skip
 
 
 def _data(pictures: list[Picture], scorer: Scorer) -> FitData:
@@ -275,13 +306,13 @@ def _result(
     seed: int,
     rule: str,
     threshold: float,
-    test: Scored,
+    test: np.ndarray,
     data: DataSet,
     warned: bool,
     synthetic_auroc: float,
 ) -> Result:
     anomalous = np.array([bool(picture.anomalous) for picture in data.test])
-    good, bad = test.scores[~anomalous], test.scores[anomalous]
+    good, bad = test[~anomalous], test[anomalous]
     best = by_f1(good, bad).value
     pairs = (bad[:, None] > good).mean() + (bad[:, None] == good).mean() / 2
     return Result(
@@ -363,7 +394,7 @@ def page_of(
             "",
             f"`python benchmarks/thresholds.py --size {size} --seeds {options.seeds} --coreset {options.coreset:g}`, {made}, "
             f"commit {_commit()}, {processor()}, {torch.get_num_threads()} threads, {seconds / 60:.0f} minutes. "
-            "EfficientNet-Lite0 with its packaged weights, cross-fitting in 5 folds. Recall, F1 and false alarms are those of the "
+            "EfficientNet-Lite0 with its packaged weights, cross-fitting in each detector's own folds. Recall, F1 and false alarms are those of the "
             "labelled test pictures at the threshold that ships; `best F1` is the best that any threshold reaches on them. "
             f"`{BEFORE}` holds back a fifth for a false-alarm rate of 1 %. `warned`: runs with the one-line warning that the "
             "threshold misses synthetic defects or that the detector does not separate them.",
@@ -411,6 +442,11 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--detectors", nargs="+", default=list(DETECTORS))
     parser.add_argument("--size", type=_size, default=(256, 256))
     parser.add_argument("--normals", nargs="+", type=int, default=[20, 50, 200])
+    parser.add_argument(
+        "--scores",
+        type=Path,
+        help="a folder for the scores of each case; cases that it holds are not fitted again",
+    )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--coreset", type=float, default=0.01)
     return parser.parse_args()

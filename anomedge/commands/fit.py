@@ -70,7 +70,7 @@ def fit(
     folds: Annotated[
         int | None,
         Option(
-            help="Folds that score the pictures for the threshold; default: 5, or 0 (hold back a fifth) for detectors that would be trained once per fold."
+            help="Folds that score the pictures for the threshold; default: the detector's own number (padim: 20, patchcore: 5); 0, also the default of detectors that would be trained once per fold: hold back a fifth."
         ),
     ] = None,
     labelled: Annotated[

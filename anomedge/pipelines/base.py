@@ -16,7 +16,13 @@ from anomedge.errors import InputError
 from anomedge.pipelines.data import FitData
 from anomedge.resample import Geometry
 
-__all__ = ["Config", "Options", "Pipeline", "Prediction", "Suggestion"]
+__all__ = [
+    "Config",
+    "Options",
+    "Pipeline",
+    "Prediction",
+    "Suggestion",
+]
 
 Pixels = Annotated[int, Field(ge=8, le=4096)]
 

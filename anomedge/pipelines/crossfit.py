@@ -23,6 +23,7 @@ from anomedge.pipelines.sensitivity import (
     PlantedBatches,
     plan_defects,
 )
+from anomedge.progress import track
 from anomedge.resample import Geometry
 from anomedge.threshold import Scores
 
@@ -92,12 +93,8 @@ class Scorer:
         self, detector: Detector, pictures: Sequence[Picture]
     ) -> Scored:
         """Score pictures."""
-        return _scored(
-            detector,
-            PictureBatches(
-                pictures, self.geometry, self.batch, "placing the threshold"
-            ),
-        )
+        batches = PictureBatches(pictures, self.geometry, self.batch)
+        return _scored(detector, batches)
 
     def of_defects(
         self,
@@ -152,7 +149,7 @@ def fit_and_score(
     planned = plan_defects(len(pictures), scorer.seed)
     detectors = kind.fit_folds(data, options, folds)
     normal, synthetic = [], []
-    for fold in folds:
+    for fold in track(folds, "placing the threshold", total=len(folds)):
         detector = next(detectors)
         normal.append(scorer.of_pictures(detector, [pictures[i] for i in fold]))
         own = [defect for defect in planned if defect.picture in set(fold)]
@@ -172,7 +169,10 @@ def score_held_back(
     scorer: Scorer,
 ) -> ScoredSample:
     """Score pictures that a detector was not fitted to; without anomalous ones, also synthetic defects on them."""
-    scored = scorer.of_pictures(detector, normal)
+    batches = PictureBatches(
+        normal, scorer.geometry, scorer.batch, "placing the threshold"
+    )
+    scored = _scored(detector, batches)
     if anomalous:
         return ScoredSample(scored, scorer.of_pictures(detector, anomalous))
     planned = plan_defects(len(normal), scorer.seed)

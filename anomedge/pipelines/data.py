@@ -81,30 +81,35 @@ class PictureBatches:
         pictures: pictures of any sizes.
         geometry: how pictures become images.
         batch: images per batch; the last batch may be smaller.
-        description: text of the progress display.
+        description: text of the progress display; empty: none.
     """
 
     pictures: Sequence[Picture]
     geometry: Geometry
     batch: int
-    description: str
+    description: str = ""
 
     def part(self, pictures: Collection[int]) -> PictureBatches:
-        """Return batches of some of the pictures, by their places."""
+        """Return batches of some of the pictures, by their places, without a progress display."""
         kept = frozenset(pictures)
         chosen = [p for i, p in enumerate(self.pictures) if i in kept]
-        return replace(self, pictures=chosen)
+        return replace(self, pictures=chosen, description="")
 
     def __iter__(self) -> Iterator[Tensor]:
         batch: list[Tensor] = []
-        total = len(self.pictures)
-        for picture in track(self.pictures, self.description, total=total):
+        for picture in self._tracked():
             batch.append(image_of(picture, self.geometry))
             if len(batch) == self.batch:
                 yield torch.cat(batch)
                 batch = []
         if batch:
             yield torch.cat(batch)
+
+    def _tracked(self) -> Iterable[Picture]:
+        if not self.description:
+            return self.pictures
+        total = len(self.pictures)
+        return track(self.pictures, self.description, total=total)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from anomedge.components import (
     MultiVariateGaussian,
     RunningMoments,
 )
+from anomedge.components.estimators.gaussian_without import GaussianFolds
 from anomedge.errors import InputError
 from anomedge.pipelines.base import Suggestion
 from anomedge.pipelines.data import FitData
@@ -70,7 +71,8 @@ class Padim(FeaturePipeline[PadimConfig, PadimOptions]):
     options_class = PadimOptions
     default_backbone = "resnet18"
     default_strides: ClassVar[tuple[int, ...]] = (4, 8, 16)
-    default_folds: ClassVar[int] = 5
+    # Folds are cheap, and with few images a Gaussian depends on each of them.
+    default_folds: ClassVar[int] = 20
 
     def __init__(
         self, config: PadimConfig, extractor: FeatureExtractor
@@ -104,19 +106,15 @@ class Padim(FeaturePipeline[PadimConfig, PadimOptions]):
         options: PadimOptions,
         folds: Sequence[Sequence[int]],
     ) -> Iterator[Padim]:
-        """Fit to all images, then take each fold's images off the sums; the sums exist once."""
+        """Fit to all images; a fold's Gaussian is a low-rank change of theirs."""
         extractor = cls.build_extractor(data, options)
-        remembered = remember(extractor)
-        pipeline, moments = cls._fitted(remembered, data, options)
-        twin = cls(pipeline.config, remembered).eval()
+        pipeline, moments = cls._fitted(remember(extractor), data, options)
+        gaussians = GaussianFolds(moments)
+        del moments
         for fold in folds:
-            embeddings = list(twin._embeddings(data.part(fold)))
-            for embedding in embeddings:
-                moments.remove(embedding)
-            twin.gaussian.fit_moments(moments)
-            yield twin
-            for embedding in embeddings:
-                moments.update(embedding)
+            left_out = torch.cat(list(pipeline._embeddings(data.part(fold))))
+            changed = gaussians.without(left_out)
+            yield pipeline.with_networks({"gaussian": changed})
         yield pipeline.with_extractor(extractor)
 
     @classmethod

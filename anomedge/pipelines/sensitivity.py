@@ -12,7 +12,6 @@ from torch import Tensor
 from anomedge.images import Picture
 from anomedge.pipelines.data import image_of
 from anomedge.pipelines.synthetic import SYNTHETIC_DEFECTS, plant
-from anomedge.progress import track
 from anomedge.resample import Geometry
 from anomedge.threshold import Scores, Sensitivity, SensitivityRow
 
@@ -88,8 +87,7 @@ class PlantedBatches:
 
     def __iter__(self) -> Iterator[Tensor]:
         batch: list[Tensor] = []
-        total = len(self.planned)
-        for defect in track(self.planned, "planting defects", total=total):
+        for defect in self.planned:
             batch.append(self._planted(defect))
             if len(batch) == self.batch:
                 yield torch.cat(batch)

@@ -53,13 +53,14 @@ def split_pictures(
         normal = read_normal(held_back)
         sample = ThresholdSample(normal, [], "pictures given for it")
     elif holdout is None:
-        return pictures, _cross_fitted(folder, pictures, folds, seed)
+        fitted = pictures
+        sample = _cross_fitted(folder, pictures, folds, seed)
     else:
         fitted, held = _random_split(pictures, holdout, seed)
         source = f"{holdout:g} of the fitting folder"
         sample = ThresholdSample(held, [], source)
     _check_counts(folder, fitted, sample)
-    if labelled is None:
+    if labelled is None and not sample.folds:
         _refuse_overlap(fitted, sample.normal)
     return fitted, sample
 

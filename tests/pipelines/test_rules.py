@@ -281,7 +281,7 @@ def test_a_fit_prints_the_table_and_files_keep_it(enough, tmp_path, capsys):
     assert "60 synthetic defects on the normal pictures" in printed
     assert "threshold false alarms caught" in printed
     origin = load(path).decision.origin
-    assert (origin.rule, origin.folds, origin.normal) == ("balanced", 5, 12)
+    assert (origin.rule, origin.folds, origin.normal) == ("balanced", 12, 12)
     assert origin.sensitivity.defects == 60
     assert run("inspect", path, "--json") == 0
     shown = json.loads(capsys.readouterr().out)

@@ -73,36 +73,6 @@ class RunningMoments:
         Raises:
             InputError: other sizes than (d, P), or a value that is not finite.
         """
-        self._check(observations)
-        for pictures in torch.split(observations.detach(), _KEPT):
-            self._kept.append(self._turned(pictures))
-            self.count += len(pictures)
-            if self.count - self._summed >= _KEPT:
-                self._add()
-
-    @plain_state
-    def remove(self, observations: Tensor) -> None:
-        """Remove a batch of observations (B, d, P) that was added before.
-
-        Sums are float64 around one shift, so a removal and a later `update`
-        with the same batch restore them up to rounding.
-
-        Raises:
-            InputError: as `update`, or more observations than were added.
-        """
-        self._check(observations)
-        self._add()
-        if len(observations) > self.count:
-            raise InputError(
-                f"got {len(observations)} observations to remove; "
-                f"expected at most {self.count}, all that were added"
-            )
-        for pictures in torch.split(observations.detach(), _KEPT):
-            self._accumulate([self._turned(pictures)], len(pictures), -1)
-        self.count -= len(observations)
-        self._summed = self.count
-
-    def _check(self, observations: Tensor) -> None:
         patches, features = self._sum.shape
         if observations.ndim != 3 or observations.shape[1:] != (
             features,
@@ -118,15 +88,15 @@ class RunningMoments:
             raise InputError(
                 "got an embedding that is not finite; expected numbers: check pictures and weights"
             )
-
-    def _turned(self, pictures: Tensor) -> Tensor:
-        """Return observations (B, d, P) as (P, B, d)."""
-        patches, features = self._sum.shape
-        # Transposing as a matrix is several times faster.
-        turned = pictures.flatten(0, 1).mT.clone(
-            memory_format=torch.contiguous_format
-        )
-        return turned.reshape(patches, -1, features)
+        for pictures in torch.split(observations.detach(), _KEPT):
+            # (P, B, d): transposing as a matrix is several times faster.
+            turned = pictures.flatten(0, 1).mT.clone(
+                memory_format=torch.contiguous_format
+            )
+            self._kept.append(turned.reshape(patches, -1, features))
+            self.count += len(pictures)
+            if self.count - self._summed >= _KEPT:
+                self._add()
 
     @property
     @plain_state
@@ -156,24 +126,32 @@ class RunningMoments:
         )
         return centred.div_(self.count - 1)
 
+    @plain_state
+    def take_scatter(self) -> Tensor:
+        """Return the sums of products around the mean, (P, d, d), float64.
+
+        They are moved out, not copied; the moments cannot be used afterwards.
+        """
+        self._add()
+        total, products = self._sum, self._products
+        self._products = products.new_zeros(0)
+        return products.baddbmm_(
+            total[:, :, None], total[:, None, :], alpha=-1 / self.count
+        )
+
     def _add(self) -> None:
         """Add the buffered pictures to the sums."""
-        pictures = self.count - self._summed
-        if pictures:
-            self._accumulate(self._kept, pictures, 1)
-            self._kept, self._summed = [], self.count
-
-    def _accumulate(
-        self, batches: list[Tensor], pictures: int, sign: int
-    ) -> None:
-        """Add batches (P, B, d) to the sums, or subtract them."""
         patches, features = self._sum.shape
+        pictures = self.count - self._summed
+        if not pictures:
+            return
         step = max(1, _BLOCK // (features * max(features, pictures)))
         for start in range(0, patches, step):
             at = slice(start, start + step)
-            x = torch.cat([kept[at] for kept in batches], dim=1).double()
+            x = torch.cat([kept[at] for kept in self._kept], dim=1).double()
             if not self._summed:
                 self._shift[at] = x.mean(dim=1)
             x -= self._shift[at, None]
-            self._sum[at] += sign * x.sum(dim=1)
-            self._products[at].baddbmm_(x.mT, x, alpha=sign)
+            self._sum[at] += x.sum(dim=1)
+            self._products[at].baddbmm_(x.mT, x)
+        self._kept, self._summed = [], self.count

@@ -151,16 +151,3 @@ def test_progress_counts_the_blocks_and_an_interrupted_fit_leaves_the_last(
         torch.equal(value, before[name])
         for name, value in fitted.state_dict().items()
     )
-
-
-def test_removed_observations_leave_the_moments_of_the_others(kept):
-    x = embedding()
-    running = RunningMoments(FEATURES, PATCHES)
-    running.update(x)
-    running.remove(x[5:20])
-    assert running.count == IMAGES - 15
-    assert_moments(running, torch.cat([x[:5], x[20:]]))
-    running.update(x[5:20])
-    assert_moments(running, x)
-    with pytest.raises(InputError, match="expected at most 43"):
-        running.remove(torch.cat([x, x]))
