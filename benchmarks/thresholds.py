@@ -375,6 +375,11 @@ def page_of(
 ) -> str:
     """Return the page: how it was made, a summary per part, and the table of cases."""
     made = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    took = (
+        f"{seconds / 60:.0f} minutes"
+        if options.scores is None
+        else "scores of several runs"
+    )
     size = "x".join(map(str, options.size))
     rules = [*RULES, BEFORE]
     parts = []
@@ -393,7 +398,7 @@ def page_of(
             "# Rules of the threshold",
             "",
             f"`python benchmarks/thresholds.py --size {size} --seeds {options.seeds} --coreset {options.coreset:g}`, {made}, "
-            f"commit {_commit()}, {processor()}, {torch.get_num_threads()} threads, {seconds / 60:.0f} minutes. "
+            f"commit {_commit()}, {processor()}, {torch.get_num_threads()} threads, {took}. "
             "EfficientNet-Lite0 with its packaged weights, cross-fitting in each detector's own folds. Recall, F1 and false alarms are those of the "
             "labelled test pictures at the threshold that ships; `best F1` is the best that any threshold reaches on them. "
             f"`{BEFORE}` holds back a fifth for a false-alarm rate of 1 %. `warned`: runs with the one-line warning that the "

@@ -103,7 +103,7 @@ class Patchcore(FeaturePipeline[PatchcoreConfig, PatchcoreOptions]):
         """Select one coreset of all images; the bank of a fold lacks the fold's own vectors.
 
         A coreset of the other images alone would have vectors in their place, so the distances of a fold are slightly
-        too large (decision 0018).
+        too large (decision 0020).
         """
         extractor = cls.build_extractor(data, options)
         remembered = remember(extractor)

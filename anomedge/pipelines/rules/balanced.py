@@ -16,7 +16,7 @@ from anomedge.threshold import (
 __all__ = ["by_balanced_accuracy"]
 
 _WITHIN = 0.5
-"""In standard errors; chosen on the demo's textures (decision 0018)."""
+"""In standard errors; chosen on the demo's textures (decision 0020)."""
 
 
 def by_balanced_accuracy(

@@ -22,7 +22,7 @@ def by_robust_rate(normal: Scores, rate: float) -> tuple[Cut, TailFit | None]:
 
     With 1 / rate scores or more, the threshold lies between two of them (`by_false_alarm_rate`). With fewer, but at
     least 40, a generalised Pareto tail extrapolates; with fewer still, the threshold is one typical gap above the
-    largest score (decisions 0003 and 0018).
+    largest score (decisions 0003 and 0020).
 
     Raises:
         InputError: as `by_false_alarm_rate`.
