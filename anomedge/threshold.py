@@ -9,11 +9,18 @@ threshold, a pixel if its map value is above the pixel threshold.
 import math
 import sys
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from anomedge.errors import InputError
 
@@ -21,9 +28,13 @@ __all__ = [
     "Cut",
     "Decision",
     "Origin",
+    "Sensitivity",
+    "SensitivityRow",
+    "TailFit",
     "by_f1",
     "by_false_alarm_rate",
     "interval_of_rate",
+    "least_gap",
     "scale_of_each",
     "spread",
 ]
@@ -54,12 +65,72 @@ class Cut(NamedTuple):
     extrapolated: bool = False
 
 
-class Origin(BaseModel):
-    """Origin of a threshold: the rule, the sample and a digest of its pictures."""
+Share = Annotated[float, Field(ge=0, le=1)]
 
+
+class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rule: Literal["false-alarm-rate", "f1"]
+
+class TailFit(_Record):
+    """Generalised Pareto tail that placed a threshold.
+
+    Attributes:
+        shape: shape of the distribution, negative for a bounded tail.
+        exceedances: number of scores that it was fitted to.
+        low, high: 95 % interval of the threshold (profile likelihood).
+    """
+
+    shape: FiniteFloat
+    exceedances: int = Field(ge=1)
+    low: FiniteFloat
+    high: FiniteFloat
+
+
+class SensitivityRow(_Record):
+    """Shares of normal pictures and of synthetic defects above a threshold."""
+
+    threshold: FiniteFloat
+    false_alarms: Share
+    caught: Share
+
+
+class Sensitivity(_Record):
+    """Synthetic defects on normal pictures: the share that would be caught.
+
+    Attributes:
+        defects: number of synthetic defects.
+        auroc: area under the ROC curve of normal pictures against them.
+        false_alarms: share of the normal pictures above the threshold.
+        caught: share of the defects above the threshold.
+        kinds: that share by kind of defect.
+        rows: the shares at other thresholds, rising false-alarm rates.
+    """
+
+    defects: int = Field(ge=1)
+    auroc: Share
+    false_alarms: Share
+    caught: Share
+    kinds: dict[str, Share] = Field(max_length=64)
+    rows: tuple[SensitivityRow, ...] = Field(default=(), max_length=64)
+
+
+class Origin(_Record):
+    """Origin of a threshold: the rule, the sample and a digest of its pictures.
+
+    `source` to `pictures` describe the sample. The fields below `pictures` are
+    left out of files where they are absent, as in older files.
+
+    Attributes:
+        rate: false-alarm rate aimed at, or the cap of the rule `balanced`.
+        recall: share of the anomalous pictures to catch, for the rule `recall`.
+        folds: number of folds, if the scores are those of cross-fitting.
+        outliers: names of pictures with scores far above the others.
+        tail: the tail model, if one placed the threshold.
+        sensitivity: measured with synthetic defects, not with real ones.
+    """
+
+    rule: Literal["false-alarm-rate", "f1", "balanced", "recall"]
     rate: float | None = Field(default=None, gt=0, lt=1)
     source: str
     normal: int = Field(ge=0)
@@ -67,17 +138,34 @@ class Origin(BaseModel):
     margin: FiniteFloat
     extrapolated: bool
     pictures: str
+    recall: float | None = Field(default=None, gt=0, le=1)
+    folds: int | None = Field(default=None, ge=2)
+    outliers: tuple[str, ...] = Field(default=(), max_length=64)
+    tail: TailFit | None = None
+    sensitivity: Sensitivity | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_absent_fields(
+        self, serialize: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        content: dict[str, Any] = serialize(self)
+        return {
+            name: value
+            for name, value in content.items()
+            if value or name not in _LATER_FIELDS
+        }
 
 
-class Decision(BaseModel):
+_LATER_FIELDS = {"recall", "folds", "outliers", "tail", "sensitivity"}
+
+
+class Decision(_Record):
     """Thresholds, and the scale that tolerances refer to.
 
     `minimum` and `maximum` are those of the scores of the sample, for display:
     (score - threshold) / (maximum - minimum) + 1/2, clipped to [0, 1]. `scale`
-    is the spread of the normal scores, fixed at fitting.
+    is the spread of the normal scores without outliers, fixed at fitting.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     threshold: FiniteFloat
     pixel_threshold: FiniteFloat
@@ -141,7 +229,7 @@ def by_false_alarm_rate(normal: Scores, rate: float) -> Cut:
     for above in range(allowed, 0, -1):
         upper = scores[scores.size - above]
         lower = scores[scores.size - above - 1]
-        if upper - lower > _LEAST_GAP * spread(scores):
+        if upper - lower > least_gap(scores):
             return Cut(float((lower + upper) / 2), float((upper - lower) / 2))
     margin = spread(scores) / (scores.size - 1)
     return Cut(float(scores[-1]) + margin, margin, extrapolated=True)
@@ -236,6 +324,11 @@ def spread(normal: Scores) -> float:
         _FLOOR * float(np.abs(scores).max()),
         float(np.finfo(np.float32).tiny),
     )
+
+
+def least_gap(normal: Scores) -> float:
+    """Return the minimum gap between two scores around a threshold."""
+    return _LEAST_GAP * spread(normal)
 
 
 def scale_of_each(

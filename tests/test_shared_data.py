@@ -1,12 +1,18 @@
 """On real parts, where the pictures are at hand: both detectors, both runtimes, every test picture."""
 
+import warnings
 from pathlib import Path
 
 import pytest
 
 from anomedge.bundle import Bundle
 from anomedge.export.bundling import ExportOptions, export
-from anomedge.pipelines.fitting import FitOptions, SmallSampleWarning, fit
+from anomedge.pipelines.fitting import (
+    FitOptions,
+    InsensitiveWarning,
+    OutlierWarning,
+    fit,
+)
 from anomedge.pipelines.model import save
 from anomedge.resample import Geometry
 
@@ -30,8 +36,11 @@ def test_real_parts_are_told_apart_and_proven(name, detector, tmp_path):
             "weights": "efficientnet-lite0",
         },
     )
-    with pytest.warns(SmallSampleWarning):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InsensitiveWarning)
+        warnings.simplefilter("ignore", OutlierWarning)
         model = fit(detector, SHARED / name / "train", options)
+    assert model.decision.origin.rule == "balanced"
     save(model, tmp_path / "model.safetensors")
     target = tmp_path / "part.anomedge"
     certificate = export(

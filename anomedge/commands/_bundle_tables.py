@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -196,6 +196,18 @@ def stages(precision: str, parts: Sequence[StageAnatomy]) -> Table:
     return table
 
 
+def _measured_rows(origin: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield rows for the synthetic defects and outliers of a threshold's sample, if there are some."""
+    if measured := origin.get("sensitivity"):
+        yield (
+            "sensitivity",
+            f"{measured['caught']:.0%} of {measured['defects']} synthetic defects caught at "
+            f"{measured['false_alarms']:.1%} false alarms, AUROC {measured['auroc']:.3f}",
+        )
+    if names := origin.get("outliers"):
+        yield "outliers", ", ".join(names)
+
+
 def model(content: Mapping[str, Any]) -> Table:
     """Return the table of a model's properties, given the JSON content of `inspect`."""
     config, decision, card = (
@@ -228,6 +240,8 @@ def model(content: Mapping[str, Any]) -> Table:
         "from",
         f"{origin['normal']} normal, {origin['anomalous']} anomalous pictures ({origin['source']})",
     )
+    for row in _measured_rows(origin):
+        table.add_row(*row)
     table.add_row(
         "scale", f"{decision['scale']:.6g}, the spread of normal scores"
     )

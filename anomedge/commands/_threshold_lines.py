@@ -4,20 +4,58 @@ from __future__ import annotations
 
 from anomedge.bundle import Bundle, LocalSettings
 from anomedge.names import printable
+from anomedge.threshold import Origin
 
-__all__ = ["local_note", "threshold_lines"]
+__all__ = ["local_note", "rule_text", "sensitivity_lines", "threshold_lines"]
+
+
+def rule_text(origin: Origin) -> str:
+    """Return the rule of a threshold in words."""
+    if origin.rule == "balanced":
+        return (
+            "best balanced accuracy against synthetic defects, "
+            f"at most {origin.rate or 0:.3g} false alarms"
+        )
+    if origin.rule == "recall":
+        return f"recall {origin.recall or 0:g}"
+    if origin.rule == "f1":
+        return "best F1"
+    return f"false-alarm rate {origin.rate or 0:g}"
+
+
+def sensitivity_lines(origin: Origin) -> list[str]:
+    """Return a table of false-alarm rates against caught synthetic defects; no line without synthetic defects."""
+    measured = origin.sensitivity
+    if measured is None:
+        return []
+    kinds = ", ".join(
+        f"{printable(kind)} {share:.0%}"
+        for kind, share in measured.kinds.items()
+    )
+    lines = [
+        f"{measured.defects} synthetic defects on the normal pictures (no real ones): AUROC {measured.auroc:.3f}",
+        "  threshold   false alarms   caught",
+    ]
+    for row in measured.rows:
+        lines.append(
+            f"  {row.threshold:<9.5g}   {row.false_alarms:>12.1%}   {row.caught:>6.0%}"
+        )
+    lines.append(
+        f"  in force: {measured.false_alarms:.1%} false alarms, {measured.caught:.0%} caught ({kinds})"
+    )
+    return lines
 
 
 def threshold_lines(bundle: Bundle, local: LocalSettings | None) -> list[str]:
     """Return lines of text on the thresholds in force and their origin."""
     manifest, origin = bundle.manifest.decision, bundle.manifest.decision.origin
-    rule = f"false-alarm rate {origin.rate:g}" if origin.rate else "best F1"
-    aimed = f"{rule} on {origin.normal} normal and {origin.anomalous} anomalous pictures ({origin.source})"
+    aimed = f"{rule_text(origin)} on {origin.normal} normal and {origin.anomalous} anomalous pictures ({origin.source})"
     margin = f"margin {origin.margin / manifest.scale:.2%} of the scale" + (
         ", extrapolated" * origin.extrapolated
     )
     lines = [
         f"manifest   threshold {manifest.threshold:.6g}, pixels {manifest.pixel_threshold:.6g}: {aimed}; {margin}",
+        *_sensitivity_line(origin),
     ]
     if local is None:
         return [*lines, "in force   the manifest's: there is no local.json"]
@@ -59,3 +97,13 @@ def local_note(bundle: Bundle, local: LocalSettings) -> str:
         f"local.json is in force: threshold {decision.threshold:.6g} (the manifest's: {made.threshold:.6g}), pixels "
         f"{decision.pixel_threshold:.6g} ({made.pixel_threshold:.6g}); {origin or 'it does not say who set it'}"
     )
+
+
+def _sensitivity_line(origin: Origin) -> list[str]:
+    measured = origin.sensitivity
+    if measured is None:
+        return []
+    return [
+        f"           {measured.caught:.0%} of {measured.defects} synthetic defects are above it, and "
+        f"{measured.false_alarms:.1%} of the normal pictures; AUROC {measured.auroc:.3f}"
+    ]

@@ -23,6 +23,7 @@ from anomedge.commands._arguments import parse_size
 from anomedge.commands._common_options import NormalLabel
 from anomedge.commands._console import SafeConsole
 from anomedge.commands._counts import counts_in_words
+from anomedge.commands._threshold_lines import sensitivity_lines
 from anomedge.errors import InputError
 from anomedge.files import canonical_json, check_target
 from anomedge.frame_parts import Tiling
@@ -98,22 +99,48 @@ def fit(
         ),
     ] = None,
     holdout: Annotated[
-        float,
+        float | None,
         Option(
-            help="Share of FOLDER held back for the threshold, without --held-back."
+            help="Share of FOLDER held back for the threshold; default: none, all pictures are fitted to and scored in folds."
         ),
-    ] = 0.2,
+    ] = None,
+    folds: Annotated[
+        int | None,
+        Option(
+            help="Folds that score the pictures for the threshold; default: the detector's own number (padim: 20, patchcore: 5); 0, also the default of detectors that would be trained once per fold: hold back a fifth."
+        ),
+    ] = None,
     labelled: Annotated[
         Path | None,
         Option(
-            help="Folder with `good` and other folders, for the F1-optimal threshold."
+            help="Folder with `good` and other folders; the threshold has the best F1, or the --target-recall."
+        ),
+    ] = None,
+    rule: Annotated[
+        str | None,
+        Option(
+            help="Rule of the threshold: rate, balanced (against synthetic defects) or labelled; default: labelled with --labelled, else balanced, or rate with fewer than 10 pictures."
         ),
     ] = None,
     normal: NormalLabel = None,
     rate: Annotated[
         float,
-        Option(help="False-alarm rate aimed at on held-back normal pictures."),
+        Option(
+            help="False-alarm rate aimed at on normal pictures, for --rule rate."
+        ),
     ] = 0.01,
+    max_false_alarms: Annotated[
+        float,
+        Option(
+            help="Largest false-alarm rate on normal pictures, for --rule balanced."
+        ),
+    ] = 0.1,
+    target_recall: Annotated[
+        float | None,
+        Option(
+            help="Share of the anomalous pictures of --labelled that the threshold catches; default: best F1."
+        ),
+    ] = None,
     seed: Annotated[
         int,
         Option(
@@ -133,7 +160,7 @@ def fit(
 ) -> None:
     """Fit a detector; `own` holds its own options. All other parameters are options of every detector."""
     from anomedge.images import parse_region
-    from anomedge.pipelines import fitting, model
+    from anomedge.pipelines import decision, fitting, model
 
     check_target(output, force=force)
     options = fitting.FitOptions(
@@ -144,8 +171,9 @@ def fit(
         ),
         held_back=held_back,
         holdout=holdout,
+        folds=folds,
         labelled=labelled,
-        rate=rate,
+        rule=decision.Rule.named(rule, rate, max_false_alarms, target_recall),
         seed=seed,
         batch=batch,
         roi=parse_region(roi) if roi else None,
@@ -183,6 +211,8 @@ def _print_result(
         }
         typer.echo(canonical_json(content), nl=False)
         return
+    for line in sensitivity_lines(origin):
+        SafeConsole().print(line)
     SafeConsole().print(
         f"{output}: {fitted.pipeline.describe()}; "
         f"threshold {decision.threshold:.6g} by {origin.rule} from {origin.normal + origin.anomalous} pictures "
@@ -198,6 +228,8 @@ def _print_result(
 def _counts_of(split: Split) -> dict[str, int]:
     """Return the numbers of pictures by their use."""
     sample = split.sample
+    if sample.folds:
+        return {"fitted": len(split.fitted)}
     if sample.anomalous:
         labelled = len(sample.normal) + len(sample.anomalous)
         return {"fitted": len(split.fitted), "labelled": labelled}

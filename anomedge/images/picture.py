@@ -94,6 +94,8 @@ def with_levels(
 ) -> list[Picture]:
     """Return the pictures, those with a file to be read with these levels."""
     return [
-        picture if picture.path is None else replace(picture, levels=levels)
+        picture
+        if picture.path is None or picture.levels == levels
+        else replace(picture, levels=levels)
         for picture in pictures
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -23,7 +23,13 @@ from anomedge.errors import InputError
 from anomedge.pipelines.data import FitData
 from anomedge.resample import Geometry
 
-__all__ = ["Config", "Options", "Pipeline", "Prediction", "Suggestion"]
+__all__ = [
+    "Config",
+    "Options",
+    "Pipeline",
+    "Prediction",
+    "Suggestion",
+]
 
 Pixels = Annotated[int, Field(ge=8, le=4096)]
 
@@ -127,6 +133,8 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
         networks: names of the submodules that may run in reduced precision. Everything else, such as statistics,
             distances, map and score, always runs in float32.
         takes_mask: whether `fit` restricts the detector to `FitData.inside`.
+        default_folds: number of folds that score the normal pictures for the threshold; 0: a share of them is held
+            back, for detectors whose `fit_folds` costs a training per fold.
 
     Args:
         config: the configuration.
@@ -138,6 +146,7 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
     options_class: ClassVar[type[Options]]
     networks: ClassVar[tuple[str, ...]] = ()
     takes_mask: ClassVar[bool] = False
+    default_folds: ClassVar[int] = 0
 
     config: C
 
@@ -191,6 +200,26 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
             InputError: options that do not suit each other or the data.
             ModelError: a network that cannot be used.
         """
+
+    @classmethod
+    def fit_folds(
+        cls, data: FitData, options: O, folds: Sequence[Sequence[int]]
+    ) -> Iterator[Self]:
+        """Yield a detector for each fold, fitted to the images outside of the fold, then one fitted to all images.
+
+        The last one equals that of `fit`. A detector may be changed when the next one is asked for. By default, `fit`
+        runs once more than there are folds; a detector that shares work between folds overrides this method and
+        `default_folds`.
+
+        Args:
+            data: the images.
+            options: the options.
+            folds: places of each fold's images in the order of iteration; every image is in one fold.
+        """
+        images = {place for fold in folds for place in fold}
+        for fold in folds:
+            yield cls.fit(data.part(images.difference(fold)), options).eval()
+        yield cls.fit(data, options).eval()
 
     @abstractmethod
     def stages(self, images: Tensor) -> dict[str, Tensor]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -59,6 +59,17 @@ class FitData:
     def __iter__(self) -> Iterator[Tensor]:
         return iter(self.normal)
 
+    def part(self, images: Collection[int]) -> FitData:
+        """Return the data with some of the normal images, by their places in the order of iteration.
+
+        >>> data = FitData([torch.zeros(2, 3, 8, 8), torch.ones(2, 3, 8, 8)], size=(8, 8))
+        >>> [len(images) for images in data.part([0, 1, 3])]
+        [2, 1]
+        """
+        if isinstance(self.normal, PictureBatches):
+            return replace(self, normal=self.normal.part(images))
+        return replace(self, normal=_Selected(self.normal, frozenset(images)))
+
     def generator(self) -> torch.Generator:
         """Return a new random generator with the seed."""
         return torch.Generator().manual_seed(self.seed)
@@ -72,24 +83,52 @@ class PictureBatches:
         pictures: pictures of any sizes.
         geometry: how pictures become images.
         batch: images per batch; the last batch may be smaller.
-        description: text of the progress display.
+        description: text of the progress display; empty: none.
     """
 
     pictures: Sequence[Picture]
     geometry: Geometry
     batch: int
-    description: str
+    description: str = ""
+
+    def part(self, pictures: Collection[int]) -> PictureBatches:
+        """Return batches of some of the pictures, by their places, without a progress display."""
+        kept = frozenset(pictures)
+        chosen = [p for i, p in enumerate(self.pictures) if i in kept]
+        return replace(self, pictures=chosen, description="")
 
     def __iter__(self) -> Iterator[Tensor]:
         batch: list[Tensor] = []
-        total = len(self.pictures)
-        for picture in track(self.pictures, self.description, total=total):
+        for picture in self._tracked():
             batch.append(image_of(picture, self.geometry))
             if len(batch) == self.batch:
                 yield torch.cat(batch)
                 batch = []
         if batch:
             yield torch.cat(batch)
+
+    def _tracked(self) -> Iterable[Picture]:
+        if not self.description:
+            return self.pictures
+        total = len(self.pictures)
+        return track(self.pictures, self.description, total=total)
+
+
+@dataclass(frozen=True)
+class _Selected:
+    """Some of the images of batches, by their places in the order of iteration."""
+
+    batches: Iterable[Tensor]
+    images: frozenset[int]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        start = 0
+        for batch in self.batches:
+            stop = start + len(batch)
+            rows = [i - start for i in range(start, stop) if i in self.images]
+            start = stop
+            if rows:
+                yield batch[rows]
 
 
 @dataclass(frozen=True)

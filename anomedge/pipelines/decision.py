@@ -1,148 +1,258 @@
-"""Place the threshold of a fitted detector, from held-back normal pictures or from labelled ones."""
+"""Place the threshold of a fitted detector from the scores of a sample, by a rule."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-import torch
 
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_bytes
 from anomedge.images import Picture
-from anomedge.pipelines.base import Pipeline
-from anomedge.pipelines.data import PictureBatches
-from anomedge.pipelines.tiles import Tiles, detect
-from anomedge.resample import Geometry
+from anomedge.pipelines.crossfit import Scored, ScoredSample
+from anomedge.pipelines.rules.balanced import by_balanced_accuracy
+from anomedge.pipelines.rules.labelled import by_recall
+from anomedge.pipelines.rules.outliers import far_above, without_outliers
+from anomedge.pipelines.rules.rate import by_robust_rate
+from anomedge.pipelines.sensitivity import LEAST_PICTURES, sensitivity
 from anomedge.threshold import (
     Cut,
     Decision,
     Origin,
     Scores,
+    TailFit,
     by_f1,
-    by_false_alarm_rate,
     spread,
 )
 
-__all__ = ["SmallSampleWarning", "ThresholdSample", "place_threshold"]
+__all__ = [
+    "RULES",
+    "InsensitiveWarning",
+    "OutlierWarning",
+    "Rule",
+    "SmallSampleWarning",
+    "ThresholdSample",
+    "place_threshold",
+]
+
+RuleName = Literal["rate", "balanced", "labelled"]
+RULES: tuple[RuleName, ...] = ("rate", "balanced", "labelled")
+
+_MOST_MISSED = 0.2
+_LEAST_AUROC = 0.8
+_MOST_NAMED = 10
 
 
 class SmallSampleWarning(UserWarning):
     """The sample is too small for the false-alarm rate, so the threshold was extrapolated."""
 
 
+class InsensitiveWarning(UserWarning):
+    """The threshold misses more than a fifth of the synthetic defects, or the detector does not separate them."""
+
+
+class OutlierWarning(UserWarning):
+    """Some normal pictures score far above the others: defects among the normals?"""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a threshold is placed.
+
+    Args:
+        name: "rate", "balanced" or "labelled"; None: by the sample, see `resolved`.
+        rate: false-alarm rate aimed at, in (0, 1), for "rate".
+        most_false_alarms: cap on the false-alarm rate, in (0, 1), for "balanced".
+        recall: share of the anomalous pictures to catch, in (0, 1], for "labelled"; None: the best F1.
+    """
+
+    name: RuleName | None = None
+    rate: float = 0.01
+    most_false_alarms: float = 0.1
+    recall: float | None = None
+
+    @classmethod
+    def named(
+        cls,
+        name: str | None,
+        rate: float,
+        most_false_alarms: float,
+        recall: float | None,
+    ) -> Rule:
+        """Return the rule of a name from a command line.
+
+        Raises:
+            InputError: no such rule.
+        """
+        for known in (*RULES, None):
+            if name == known:
+                return cls(known, rate, most_false_alarms, recall)
+        raise InputError(
+            f"got the rule {name!r}; expected one of: {', '.join(RULES)}"
+        )
+
+    def check(self, labelled: bool) -> None:
+        """Refuse options that contradict each other, before the fit.
+
+        Raises:
+            InputError: a number out of range, or a rule without its pictures.
+        """
+        for name, share in (
+            ("false-alarm rate", self.rate),
+            ("largest false-alarm rate", self.most_false_alarms),
+        ):
+            if not 0 < share < 1:
+                raise InputError(
+                    f"got a {name} of {share}; expected one between 0 and 1, such as 0.01"
+                )
+        if self.name is not None and (self.name == "labelled") != labelled:
+            raise InputError(
+                f"got the rule {self.name} {'with' if labelled else 'without'} labelled pictures; "
+                f"expected the rule labelled if and only if --labelled gives some"
+            )
+        if self.recall is None:
+            return
+        if not labelled:
+            raise InputError(
+                "got a target recall without labelled pictures; expected some: give them with --labelled"
+            )
+        if not 0 < self.recall <= 1:
+            raise InputError(
+                f"got a target recall of {self.recall}; expected a share in (0, 1], such as 0.95"
+            )
+
+
 @dataclass(frozen=True)
 class ThresholdSample:
-    """Pictures that place the threshold; none of them is fitted to.
+    """Pictures that place the threshold.
 
     Attributes:
         normal: normal pictures.
-        anomalous: anomalous pictures. With some, the threshold has the best F1; without, a false-alarm rate.
+        anomalous: anomalous pictures; with some, the rule is "labelled".
         source: where they come from, for the bundle's manifest.
-        rate: false-alarm rate aimed at on normal pictures.
+        folds: places of each fold's normal pictures, if they are fitted to as well; empty if they are not.
     """
 
     normal: Sequence[Picture]
     anomalous: Sequence[Picture]
     source: str
-    rate: float
+    folds: Sequence[Sequence[int]] = ()
+
+
+class _Placed(NamedTuple):
+    """A threshold, the name of its rule in files, the rate aimed at, and the tail that placed it."""
+
+    cut: Cut
+    rule: Literal["false-alarm-rate", "f1", "balanced", "recall"]
+    rate: float | None = None
+    tail: TailFit | None = None
 
 
 def place_threshold(
-    pipeline: Pipeline[Any, Any],
-    sample: ThresholdSample,
-    geometry: Geometry,
-    batch: int,
+    scored: ScoredSample, sample: ThresholdSample, rule: Rule
 ) -> Decision:
     """Return thresholds of score and map, the range of scores, and their scale.
 
+    Args:
+        scored: scores of the sample's pictures, in their order.
+        sample: the pictures.
+        rule: how to place the thresholds.
+
     Raises:
-        InputError: the score of every picture is 0.
+        InputError: the score of every picture is 0, or the rule lacks its pictures.
     """
-    if not sample.anomalous:
-        return _by_false_alarm_rate(pipeline, sample, geometry, batch)
-    normal, normal_peaks = _scores(pipeline, sample.normal, geometry, batch)
-    anomalous, peaks = _scores(pipeline, sample.anomalous, geometry, batch)
-    if not anomalous.any():
-        _refuse_constant_zero(normal)
-    return _decision(
-        by_f1(normal, anomalous),
-        by_f1(normal_peaks, peaks),
-        normal,
-        np.concatenate([normal, anomalous]),
-        sample,
-    )
-
-
-def _by_false_alarm_rate(
-    pipeline: Pipeline[Any, Any],
-    sample: ThresholdSample,
-    geometry: Geometry,
-    batch: int,
-) -> Decision:
-    scores, peaks = _scores(pipeline, sample.normal, geometry, batch)
-    _refuse_constant_zero(scores)
-    cut = by_false_alarm_rate(scores, sample.rate)
-    pixel_cut = by_false_alarm_rate(peaks, sample.rate)
-    _warn_if_small(cut, len(sample.normal), sample.rate)
-    return _decision(cut, pixel_cut, scores, scores, sample)
-
-
-def _scores(
-    pipeline: Pipeline[Any, Any],
-    pictures: Sequence[Picture],
-    geometry: Geometry,
-    batch: int,
-) -> tuple[Scores, Scores]:
-    """Return the score and the largest map value of each picture."""
-    scores: list[npt.NDArray[np.floating]] = []
-    peaks: list[npt.NDArray[np.floating]] = []
-    tiles = Tiles.of(geometry)
-    at_once = batch if tiles is None else max(1, batch // tiles.count)
-    batches = PictureBatches(
-        pictures, geometry, at_once, "placing the threshold"
-    )
-    with torch.no_grad():
-        for images in batches:
-            stages = detect(pipeline, tiles, images)
-            scores.append(stages["score"].numpy())
-            peaks.append(stages["anomaly_map"].flatten(1).amax(dim=1).numpy())
-    return np.concatenate(scores), np.concatenate(peaks)
-
-
-def _decision(
-    cut: Cut,
-    pixel_cut: Cut,
-    normal: Scores,
-    scores: Scores,
-    sample: ThresholdSample,
-) -> Decision:
+    normal, anomalous = scored.normal, scored.anomalous
+    if not anomalous.scores.any():
+        _refuse_constant_zero(normal.scores)
+    name = _resolved(rule, scored)
+    placed = _place(name, rule, scored, "scores")
+    pixels = _place(name, rule, scored, "peaks").cut
+    every = np.concatenate([normal.scores, anomalous.scores])
+    origin = _origin(placed, scored, sample, rule)
+    _warn(placed, origin, len(normal), rule)
     return Decision(
-        threshold=cut.value,
-        pixel_threshold=pixel_cut.value,
-        minimum=float(scores.min()),
-        maximum=float(scores.max()),
-        scale=spread(normal),
-        origin=_origin(cut, sample),
+        threshold=placed.cut.value,
+        pixel_threshold=pixels.value,
+        minimum=float(every.min()),
+        maximum=float(every.max()),
+        scale=spread(without_outliers(normal.scores)),
+        origin=origin,
     )
 
 
-def _origin(cut: Cut, sample: ThresholdSample) -> Origin:
+def _resolved(rule: Rule, scored: ScoredSample) -> RuleName:
+    """Return the rule's name; by default labelled or balanced, and rate with too few pictures for a balance."""
+    if len(scored.anomalous):
+        return "labelled"
+    if rule.name == "balanced" and not len(scored.synthetic):
+        raise InputError(
+            f"got {len(scored.normal)} normal pictures for the rule balanced; expected at least {LEAST_PICTURES}: "
+            f"give more, or --rule rate"
+        )
+    if rule.name is not None:
+        return rule.name
+    return "balanced" if len(scored.synthetic) else "rate"
+
+
+def _place(
+    name: RuleName,
+    rule: Rule,
+    scored: ScoredSample,
+    values: Literal["scores", "peaks"],
+) -> _Placed:
+    """Place one threshold: that of scores, or that of the largest values of maps."""
+
+    def of(part: Scored) -> Scores:
+        return part.scores if values == "scores" else part.peaks
+
+    normal = of(scored.normal)
+    if name == "rate":
+        cut, tail = by_robust_rate(normal, rule.rate)
+        return _Placed(cut, "false-alarm-rate", rule.rate, tail)
+    if name == "balanced":
+        cap = rule.most_false_alarms
+        cut = by_balanced_accuracy(normal, of(scored.synthetic), cap)
+        return _Placed(cut, "balanced", cap)
+    if rule.recall is not None:
+        cut = by_recall(normal, of(scored.anomalous), rule.recall)
+        return _Placed(cut, "recall")
+    return _Placed(by_f1(normal, of(scored.anomalous)), "f1")
+
+
+def _origin(
+    placed: _Placed, scored: ScoredSample, sample: ThresholdSample, rule: Rule
+) -> Origin:
     pictures = [*sample.normal, *sample.anomalous]
     digests = "".join(str(picture.digest) for picture in pictures)
+    found = far_above(scored.normal.scores)[:_MOST_NAMED]
+    synthetic = scored.synthetic
+    measured = (
+        sensitivity(
+            scored.normal.scores,
+            synthetic.scores,
+            synthetic.kinds,
+            placed.cut.value,
+        )
+        if len(synthetic)
+        else None
+    )
     return Origin(
-        rule="f1" if sample.anomalous else "false-alarm-rate",
-        rate=None if sample.anomalous else sample.rate,
+        rule=placed.rule,
+        rate=placed.rate,
         source=sample.source,
         normal=len(sample.normal),
         anomalous=len(sample.anomalous),
-        margin=cut.margin,
-        extrapolated=cut.extrapolated,
+        margin=placed.cut.margin,
+        extrapolated=placed.cut.extrapolated,
         pictures=sha256_of_bytes(digests.encode()),
+        recall=rule.recall if placed.rule == "recall" else None,
+        folds=len(sample.folds) or None,
+        outliers=tuple(sample.normal[i].name for i in found),
+        tail=placed.tail,
+        sensitivity=measured,
     )
 
 
@@ -155,18 +265,66 @@ def _refuse_constant_zero(normal: Scores) -> None:
         )
 
 
-def _warn_if_small(cut: Cut, count: int, rate: float) -> None:
-    if not cut.extrapolated:
-        return
-    if count * rate >= 1:
-        message = (
-            f"got {count} held-back scores too many of which are equal for a false-alarm rate of {rate:g}; the threshold "
+def _warn(placed: _Placed, origin: Origin, count: int, rule: Rule) -> None:
+    messages = (
+        (SmallSampleWarning, _of_small_sample(placed, count, rule)),
+        (OutlierWarning, _of_outliers(origin)),
+        (InsensitiveWarning, _of_sensitivity(origin)),
+    )
+    for category, message in messages:
+        if message:
+            warnings.warn(message, category, stacklevel=5)
+
+
+def _of_small_sample(placed: _Placed, count: int, rule: Rule) -> str:
+    cut = placed.cut
+    if placed.rule != "false-alarm-rate" or not cut.extrapolated:
+        return ""
+    if count * rule.rate >= 1:
+        return (
+            f"got {count} scores too many of which are equal for a false-alarm rate of {rule.rate:g}; the threshold "
             f"lies {cut.margin:.4g} above the largest: give other pictures with --held-back"
         )
-    else:
-        message = (
-            f"got {count} held-back normal pictures; expected at least {int(np.ceil(1 / rate))} for a false-alarm rate "
-            f"of {rate:g}: the threshold lies {cut.margin:.4g} above the largest score, where about 1 normal picture in "
-            f"{count + 1} may still pass it; give more with --held-back"
+    needed = int(np.ceil(1 / rule.rate))
+    if placed.tail is not None:
+        return (
+            f"got {count} normal pictures; expected at least {needed} for a false-alarm rate of {rule.rate:g}: the "
+            f"threshold was extrapolated by a tail model, to between {placed.tail.low:.4g} and {placed.tail.high:.4g} "
+            f"with 95 % confidence; give more pictures"
         )
-    warnings.warn(message, SmallSampleWarning, stacklevel=5)
+    return (
+        f"got {count} normal pictures; expected at least {needed} for a false-alarm rate of {rule.rate:g}: the threshold "
+        f"lies {cut.margin:.4g} above the largest score, where about 1 normal picture in {count + 1} may still pass it; "
+        f"give more pictures"
+    )
+
+
+def _of_outliers(origin: Origin) -> str:
+    if not origin.outliers:
+        return ""
+    return (
+        f"{len(origin.outliers)} of {origin.normal} normal pictures score far above the others: look at "
+        f"{', '.join(origin.outliers)}; expected normal pictures only: move away those that show a defect, and fit again"
+    )
+
+
+def _of_sensitivity(origin: Origin) -> str:
+    measured = origin.sensitivity
+    if measured is None:
+        return ""
+    if measured.auroc < _LEAST_AUROC:
+        return (
+            f"this detector does not separate these pictures: AUROC {measured.auroc:.2f} against synthetic defects; "
+            f"expected at least {_LEAST_AUROC}: try the other detector, other --layers, or a larger --size"
+        )
+    if measured.caught >= 1 - _MOST_MISSED:
+        return ""
+    advice = (
+        "allow more with --max-false-alarms"
+        if origin.rule == "balanced"
+        else "give --rule balanced, or a higher --rate"
+    )
+    return (
+        f"the threshold misses {1 - measured.caught:.0%} of {measured.defects} synthetic defects at a false-alarm rate "
+        f"of {measured.false_alarms:.1%}; expected at most {_MOST_MISSED:.0%}: {advice}"
+    )

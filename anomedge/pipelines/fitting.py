@@ -17,6 +17,11 @@ from anomedge.images import Picture, RegionOfInterest, place_region
 from anomedge.images.sizes import sizes_of
 from anomedge.levels import Levels
 from anomedge.pipelines.base import Options, Pipeline
+from anomedge.pipelines.crossfit import (
+    Scorer,
+    fit_and_score,
+    score_held_back,
+)
 from anomedge.pipelines.data import (
     FitData,
     LabelledBatches,
@@ -24,6 +29,9 @@ from anomedge.pipelines.data import (
     image_of,
 )
 from anomedge.pipelines.decision import (
+    InsensitiveWarning,
+    OutlierWarning,
+    Rule,
     SmallSampleWarning,
     ThresholdSample,
     place_threshold,
@@ -39,12 +47,16 @@ __all__ = [
     "DefaultLayersWarning",
     "FitOptions",
     "FlatFeaturesWarning",
+    "InsensitiveWarning",
+    "OutlierWarning",
+    "Rule",
     "SmallSampleWarning",
     "VaryingSizesWarning",
     "fit",
 ]
 
 _PICTURES_ROUNDED = 2
+_HELD_BACK = 0.2
 _TILES_ROUNDED = 8
 
 
@@ -62,10 +74,11 @@ class FitOptions:
 
     Args:
         geometry: how pictures become images.
-        held_back: folder of normal pictures for the threshold; None: a share `holdout` of the fitting folder.
-        holdout: that share, in (0, 1).
-        labelled: folder with `good` and other folders, for the F1-optimal threshold instead.
-        rate: false-alarm rate aimed at on held-back normal pictures.
+        held_back: folder of normal pictures for the threshold; None: pictures of the fitting folder.
+        holdout: share of the fitting folder held back, in (0, 1); None: all are fitted to, and scored in folds.
+        folds: number of folds; None: the detector's own number. 0 holds back a fifth, as for trained detectors.
+        labelled: folder with `good` and other folders; their labels place the threshold.
+        rule: how the threshold is placed.
         seed: seed of all random choices.
         batch: images per batch.
         roi: region of interest; None: the whole picture.
@@ -76,9 +89,10 @@ class FitOptions:
 
     geometry: Geometry
     held_back: Path | None = None
-    holdout: float = 0.2
+    holdout: float | None = None
+    folds: int | None = None
     labelled: Path | None = None
-    rate: float = 0.01
+    rule: Rule = field(default_factory=Rule)
     seed: int = 0
     batch: int = 8
     roi: RegionOfInterest | None = None
@@ -104,26 +118,24 @@ def fit(
     """
     kind = pipelines.get(detector)
     own = kind.options_class.checked(**options.detector)
-    split = split_pictures(
-        folder,
-        held_back=options.held_back,
-        labelled=options.labelled,
-        holdout=options.holdout,
-        rate=options.rate,
-        seed=options.seed,
-        normal=options.normal,
-        levels=options.levels,
-    )
+    split = _split(kind, folder, options)
     fitted, sample, _ = split
     if chosen is not None:
         chosen(split)
     _warn_if_sizes_vary([*fitted, *sample.normal, *sample.anomalous], options)
     options, inside = _in_region(kind, fitted, sample, options)
     data = replace(_data(detector, fitted, sample, options), inside=inside)
-    pipeline = kind.fit(data, own).eval()
-    decision = place_threshold(
-        pipeline, sample, options.geometry, options.batch
-    )
+    scorer = Scorer(options.geometry, options.batch, options.seed, inside)
+    if sample.folds:
+        pipeline, scored = fit_and_score(
+            kind, data, own, fitted, sample.folds, scorer
+        )
+    else:
+        pipeline = kind.fit(data, own).eval()
+        scored = score_held_back(
+            pipeline, sample.normal, sample.anomalous, scorer
+        )
+    decision = place_threshold(scored, sample, options.rule)
     rounded = fitted[:_PICTURES_ROUNDED]
     _warn_if_flat(pipeline, rounded, options.geometry, decision.scale)
     card = _card(fitted, own, options)
@@ -153,6 +165,41 @@ def _in_region(
         )
     options = replace(options, geometry=geometry)
     return options, None if inside is None else torch.from_numpy(inside)
+
+
+def _split(
+    kind: type[Pipeline[Any, Any]], folder: Path, options: FitOptions
+) -> Split:
+    """Check the options of the threshold, then split the pictures."""
+    options.rule.check(labelled=options.labelled is not None)
+    folds, holdout = options.folds, options.holdout
+    if folds is not None and holdout is not None:
+        raise InputError(
+            f"got {folds} folds and a holdout of {holdout}; expected one of them"
+        )
+    if folds is not None and (folds < 0 or folds == 1):
+        raise InputError(
+            f"got {folds} folds; expected 0, or 2 and more, such as 5"
+        )
+    tiled = options.geometry.tiling is not None
+    if folds and tiled:
+        raise InputError(
+            f"got {folds} folds with tiles, which are fitted to image by image; expected --holdout or --held-back"
+        )
+    default = 0 if tiled else kind.default_folds
+    used = default if folds is None else folds
+    if not used and holdout is None:
+        holdout = _HELD_BACK
+    return split_pictures(
+        folder,
+        held_back=options.held_back,
+        labelled=options.labelled,
+        holdout=holdout,
+        folds=used,
+        seed=options.seed,
+        normal=options.normal,
+        levels=options.levels,
+    )
 
 
 def _data(

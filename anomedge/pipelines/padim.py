@@ -12,7 +12,7 @@ channels before upsampling gives the same embedding with less work.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -26,6 +26,7 @@ from anomedge.components import (
     MultiVariateGaussian,
     RunningMoments,
 )
+from anomedge.components.estimators.gaussian_without import GaussianFolds
 from anomedge.errors import InputError
 from anomedge.pipelines.base import Suggestion
 from anomedge.pipelines.data import FitData
@@ -36,6 +37,7 @@ from anomedge.pipelines.features import (
 )
 from anomedge.pipelines.maps import map_resampling, map_sizes
 from anomedge.pipelines.regions import RegionMask
+from anomedge.pipelines.remembered import remember
 from anomedge.resample import Geometry, nearest
 
 __all__ = ["Padim", "PadimConfig", "PadimOptions"]
@@ -71,6 +73,8 @@ class Padim(FeaturePipeline[PadimConfig, PadimOptions]):
     default_backbone = "resnet18"
     default_strides: ClassVar[tuple[int, ...]] = (4, 8, 16)
     takes_mask = True
+    # Folds are cheap, and with few images a Gaussian depends on each of them.
+    default_folds: ClassVar[int] = 20
 
     def __init__(
         self, config: PadimConfig, extractor: FeatureExtractor
@@ -100,6 +104,34 @@ class Padim(FeaturePipeline[PadimConfig, PadimOptions]):
     def fit(cls, data: FitData, options: PadimOptions) -> Padim:
         """Fit in one pass; memory is P d^2 numbers for P patches, for any number of images."""
         extractor = cls.build_extractor(data, options)
+        return cls._fitted(extractor, data, options)[0]
+
+    @classmethod
+    def fit_folds(
+        cls,
+        data: FitData,
+        options: PadimOptions,
+        folds: Sequence[Sequence[int]],
+    ) -> Iterator[Padim]:
+        """Fit to all images; a fold's Gaussian is a low-rank change of theirs."""
+        extractor = cls.build_extractor(data, options)
+        pipeline, moments = cls._fitted(remember(extractor), data, options)
+        gaussians = GaussianFolds(moments)
+        del moments
+        for fold in folds:
+            left_out = torch.cat(list(pipeline._embeddings(data.part(fold))))
+            changed = gaussians.without(left_out)
+            yield pipeline.with_networks({"gaussian": changed})
+        yield pipeline.with_extractor(extractor)
+
+    @classmethod
+    def _fitted(
+        cls,
+        extractor: FeatureExtractor,
+        data: FitData,
+        options: PadimOptions,
+    ) -> tuple[Padim, RunningMoments]:
+        """Return the detector fitted to all images, and the sums that it was fitted with."""
         config = PadimConfig.of(
             extractor,
             data.size,
@@ -109,14 +141,19 @@ class Padim(FeaturePipeline[PadimConfig, PadimOptions]):
         )
         pipeline = cls(config, extractor).eval()
         moments = RunningMoments(*pipeline.gaussian.mean.shape)
-        with torch.no_grad():
-            for images in data:
-                drawn = pipeline.drawn(pipeline.features(images))
-                moments.update(pipeline.embedding(drawn))
+        for embedding in pipeline._embeddings(data):
+            moments.update(embedding)
         pipeline.gaussian.fit_moments(moments)
         if pipeline.region is not None and data.inside is not None:
             pipeline.region.fill(data.inside)
-        return pipeline
+        return pipeline, moments
+
+    def _embeddings(self, data: FitData) -> Iterator[Tensor]:
+        """Yield the embedding (B, d, P) of each batch."""
+        for images in data:
+            with torch.no_grad():
+                drawn = self.drawn(self.features(images))
+                yield self.embedding(drawn)
 
     def drawn(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return the drawn channels of each layer that has some."""

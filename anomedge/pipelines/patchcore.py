@@ -9,7 +9,7 @@ and blurred with sigma 4. The score is the largest distance, re-weighted by the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Annotated, ClassVar
 
@@ -34,6 +34,7 @@ from anomedge.pipelines.features import (
 )
 from anomedge.pipelines.maps import map_resampling, map_sizes
 from anomedge.pipelines.regions import RegionMask, patches_inside
+from anomedge.pipelines.remembered import remember
 from anomedge.resample import Geometry, bilinear
 
 __all__ = ["Patchcore", "PatchcoreConfig", "PatchcoreOptions"]
@@ -70,6 +71,7 @@ class Patchcore(FeaturePipeline[PatchcoreConfig, PatchcoreOptions]):
     default_backbone = "wide_resnet50_2"
     default_strides: ClassVar[tuple[int, ...]] = (8, 16)
     takes_mask = True
+    default_folds: ClassVar[int] = 5
 
     def __init__(
         self, config: PatchcoreConfig, extractor: FeatureExtractor
@@ -95,15 +97,64 @@ class Patchcore(FeaturePipeline[PatchcoreConfig, PatchcoreOptions]):
     def fit(cls, data: FitData, options: PatchcoreOptions) -> Patchcore:
         """Collect the patches of all images, then keep a coreset of them."""
         extractor = cls.build_extractor(data, options)
+        points, chosen = cls._coreset(extractor, data, options)
+        return cls._filled(extractor, data, options, points[chosen])
+
+    @classmethod
+    def fit_folds(
+        cls,
+        data: FitData,
+        options: PatchcoreOptions,
+        folds: Sequence[Sequence[int]],
+    ) -> Iterator[Patchcore]:
+        """Select one coreset of all images; the bank of a fold lacks the fold's own vectors.
+
+        A coreset of the other images alone would have vectors in their place, so the distances of a fold are slightly
+        too large (decision 0020).
+        """
+        extractor = cls.build_extractor(data, options)
+        remembered = remember(extractor)
+        points, chosen = cls._coreset(remembered, data, options)
+        images = sum(map(len, folds))
+        owners = torch.tensor(chosen) // (len(points) // images)
+        coreset = points[chosen]
+        # Of a coreset of few vectors, all may be the fold's own.
+        spare = points[:: len(points) // images]
+        del points
+        for fold in folds:
+            own = torch.isin(owners, torch.tensor(fold))
+            kept = coreset[~own]
+            if not len(kept):
+                kept = spare[[i for i in range(images) if i not in set(fold)]]
+            yield cls._filled(remembered, data, options, kept)
+        yield cls._filled(extractor, data, options, coreset)
+
+    @classmethod
+    def _coreset(
+        cls,
+        extractor: FeatureExtractor,
+        data: FitData,
+        options: PatchcoreOptions,
+    ) -> tuple[Tensor, list[int]]:
+        """Return the patches of all images, image by image, and the rows of their coreset."""
         # Refuse sizes and options before the work.
         cls._config(extractor, data, options, n_vectors=1)
-        rows = _patch_rows(extractor, data)
-        coreset = KCenterGreedy(
-            _concatenated(rows), options.coreset, seed=data.seed
-        ).sample_coreset()
-        config = cls._config(extractor, data, options, len(coreset))
+        points = _concatenated(_patch_rows(extractor, data))
+        greedy = KCenterGreedy(points, options.coreset, seed=data.seed)
+        return points, greedy.select_coreset_idxs()
+
+    @classmethod
+    def _filled(
+        cls,
+        extractor: FeatureExtractor,
+        data: FitData,
+        options: PatchcoreOptions,
+        vectors: Tensor,
+    ) -> Patchcore:
+        """Return the detector with a bank of these vectors."""
+        config = cls._config(extractor, data, options, len(vectors))
         pipeline = cls(config, extractor).eval()
-        pipeline.bank.fill(coreset)
+        pipeline.bank.fill(vectors)
         if pipeline.region is not None and data.inside is not None:
             pipeline.region.fill(data.inside)
         return pipeline

@@ -21,6 +21,7 @@ from anomedge.images import (
 from anomedge.images.datasets.base import ANOMALOUS, OTHER_SPLIT
 from anomedge.levels import Levels
 from anomedge.names import indented
+from anomedge.pipelines.crossfit import assign_folds
 from anomedge.pipelines.decision import ThresholdSample
 from anomedge.progress import track
 
@@ -46,8 +47,8 @@ def split_pictures(
     *,
     held_back: Path | None,
     labelled: Path | None,
-    holdout: float,
-    rate: float,
+    holdout: float | None,
+    folds: int,
     seed: int,
     normal: str | None = None,
     levels: Levels | None = None,
@@ -56,10 +57,10 @@ def split_pictures(
 
     Args:
         folder: normal pictures to fit to; of a data set with splits, those of `train`.
-        held_back: folder of normal pictures for the threshold; None: a share of `folder`.
+        held_back: folder of normal pictures for the threshold; None: pictures of `folder`.
         labelled: folder of normal and anomalous pictures for the threshold, in place of `held_back`.
-        holdout: the share, in (0, 1).
-        rate: false-alarm rate aimed at, in (0, 1).
+        holdout: share of `folder` held back, in (0, 1); None: all its pictures are fitted to, and scored in folds.
+        folds: number of folds.
         seed: seed of the random split.
         normal: label of normal pictures in the folders, where it is not a known one.
         levels: levels of pictures with more than 8 bits per channel.
@@ -72,14 +73,10 @@ def split_pictures(
         raise InputError(
             "got held-back and labelled pictures; expected one of them to place the threshold by"
         )
-    if not 0 < rate < 1:
-        raise InputError(
-            f"got a false-alarm rate of {rate}; expected one between 0 and 1, such as 0.01"
-        )
     fitted, left_out = select_normal(folder, normal)
     if labelled is not None:
         good, bad = _labelled(labelled, normal)
-        sample = ThresholdSample(good, bad, "labelled pictures", rate)
+        sample = ThresholdSample(good, bad, "labelled pictures")
         if labelled == folder:
             left_out = _without_used(left_out, len(good) + len(bad), {})
     elif held_back is not None:
@@ -88,11 +85,13 @@ def split_pictures(
             left_out = _without_used(left_out, len(held), more)
         else:
             left_out = dict(Counter(left_out) + Counter(more))
-        sample = ThresholdSample(held, [], "pictures given for it", rate)
+        sample = ThresholdSample(held, [], "pictures given for it")
+    elif holdout is None:
+        sample = _cross_fitted(folder, fitted, folds, seed)
     else:
         fitted, held = _random_split(fitted, holdout, seed)
         source = f"{holdout:g} of the fitting folder"
-        sample = ThresholdSample(held, [], source, rate)
+        sample = ThresholdSample(held, [], source)
     _check_counts(folder, fitted, sample)
     fitted = with_levels(fitted, levels)
     sample = replace(
@@ -100,6 +99,9 @@ def split_pictures(
         normal=with_levels(sample.normal, levels),
         anomalous=with_levels(sample.anomalous, levels),
     )
+    if sample.folds:
+        _refuse_unreadable(fitted)
+        return Split(fitted, sample, left_out)
     _refuse_unreadable([*fitted, *sample.normal, *sample.anomalous])
     _refuse_overlap(fitted, sample)
     return Split(fitted, sample, left_out)
@@ -120,6 +122,21 @@ def _without_used(
     counts[ANOMALOUS] += anomalous
     counts[OTHER_SPLIT] -= used + anomalous
     return dict(+counts)
+
+
+def _cross_fitted(
+    folder: Path, pictures: Sequence[Picture], folds: int, seed: int
+) -> ThresholdSample:
+    """Return all pictures in folds; each fold is scored by a detector fitted to the others."""
+    assigned = assign_folds(pictures, folds, seed)
+    rest = len(pictures) - max(map(len, assigned))
+    if len(pictures) < 4 or rest < 2:
+        raise InputError(
+            f"{folder}: got {len(pictures)} pictures, of which {rest} differ from the others in turn; "
+            f"expected at least 2 to fit to beside 2 that place the threshold: give more"
+        )
+    source = f"the fitting folder, in {len(assigned)} folds"
+    return ThresholdSample(pictures, [], source, assigned)
 
 
 def _random_split(

@@ -92,7 +92,7 @@ def test_no_path_of_this_machine_is_in_a_model(detector, model_paths, pictures):
 def test_small_samples_are_warned_of_and_recorded(pictures):
     with pytest.warns(
         SmallSampleWarning,
-        match="got 6 held-back normal pictures; expected at least 100",
+        match="got 6 normal pictures; expected at least 100",
     ):
         model = fit("padim", pictures / "train", tiny_options(pictures))
     origin = model.decision.origin
@@ -106,13 +106,14 @@ def test_small_samples_are_warned_of_and_recorded(pictures):
     assert len(model.card.fitted) == 8
 
 
-def test_a_share_is_held_back_by_default(pictures):
+def test_a_share_is_held_back_on_request(pictures):
     with pytest.warns(SmallSampleWarning):
         model = fit(
             "padim",
             pictures / "train",
             tiny_options(pictures, held_back=None, holdout=0.25),
         )
+    assert model.decision.origin.folds is None
     assert (model.decision.origin.normal, len(model.card.fitted)) == (2, 6)
     with pytest.raises(InputError, match="between 0 and 1"):
         fit(

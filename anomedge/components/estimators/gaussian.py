@@ -26,7 +26,8 @@ from anomedge.progress import track
 
 __all__ = ["MultiVariateGaussian"]
 
-_REGULARISATION = 0.01
+REGULARISATION = 0.01
+"""Added to the variances (Defard et al. 2020, section III.B)."""
 _PATCHES_AT_ONCE = 256
 # More blocks mean less memory traffic and more products; two blocks have 3/4 of W.
 _ROW_BLOCKS = 2
@@ -206,7 +207,7 @@ class MultiVariateGaussian(nn.Module):
         ):
             stop = start + _PATCHES_AT_ONCE
             covariance = moments.covariance(start, stop)
-            covariance.diagonal(dim1=1, dim2=2).add_(_REGULARISATION)
+            covariance.diagonal(dim1=1, dim2=2).add_(REGULARISATION)
             factor = _factor_of(covariance)
             whitening = torch.linalg.solve_triangular(
                 factor, identity, upper=False
@@ -362,7 +363,7 @@ def _factor_of(covariance: Tensor) -> Tensor:
     if blurred.any():
         raise InputError(
             f"got features that float64 cannot tell apart at {int(blurred.sum())} patches, with variances up to "
-            f"{float(variances.max()):.3g}; expected some that {_REGULARISATION:g} on the diagonal keeps apart: use trained weights or other layers"
+            f"{float(variances.max()):.3g}; expected some that {REGULARISATION:g} on the diagonal keeps apart: use trained weights or other layers"
         )
     return factor
 

@@ -126,6 +126,19 @@ class RunningMoments:
         )
         return centred.div_(self.count - 1)
 
+    @plain_state
+    def take_scatter(self) -> Tensor:
+        """Return the sums of products around the mean, (P, d, d), float64.
+
+        They are moved out, not copied; the moments cannot be used afterwards.
+        """
+        self._add()
+        total, products = self._sum, self._products
+        self._products = products.new_zeros(0)
+        return products.baddbmm_(
+            total[:, :, None], total[:, None, :], alpha=-1 / self.count
+        )
+
     def _add(self) -> None:
         """Add the buffered pictures to the sums."""
         patches, features = self._sum.shape

@@ -1,0 +1,324 @@
+"""Rules that place a threshold, and the synthetic defects that they are measured with."""
+
+import json
+import math
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from scipy.stats import genpareto
+from sklearn.metrics import roc_auc_score
+
+from anomedge.errors import InputError
+from anomedge.images import Picture
+from anomedge.pipelines.crossfit import Scored, ScoredSample
+from anomedge.pipelines.decision import (
+    InsensitiveWarning,
+    OutlierWarning,
+    Rule,
+    SmallSampleWarning,
+    ThresholdSample,
+    place_threshold,
+)
+from anomedge.pipelines.fitting import fit
+from anomedge.pipelines.model import load, save
+from anomedge.pipelines.rules.balanced import by_balanced_accuracy
+from anomedge.pipelines.rules.labelled import by_recall
+from anomedge.pipelines.rules.outliers import far_above, without_outliers
+from anomedge.pipelines.rules.rate import by_robust_rate
+from anomedge.pipelines.rules.tail import tail_quantile
+from anomedge.pipelines.sensitivity import (
+    PlantedBatches,
+    plan_defects,
+    sensitivity,
+)
+from anomedge.pipelines.synthetic import SYNTHETIC_DEFECTS, plant
+from anomedge.resample import Geometry
+from anomedge.threshold import Origin
+from tests.commands.test_commands import run
+from tests.conftest import tiny_options
+
+few = st.lists(st.integers(0, 40).map(float), min_size=3, max_size=40)
+
+
+@given(few, few, st.sampled_from([0.05, 0.1, 0.5]))
+def test_balanced_is_close_to_the_best_below_the_cap(normal, defective, cap):
+    good, bad = np.array(normal), np.array(defective)
+    cut = by_balanced_accuracy(good, bad, cap)
+    assert (good > cut.value).mean() <= cap + 1e-9
+    every = np.unique(np.concatenate([good, bad]))
+    assert not np.isin(cut.value, every)
+    middles = (every[1:] + every[:-1]) / 2
+    balance = [
+        (bad > c).mean() - (good > c).mean()
+        for c in middles
+        if (good > c).mean() <= cap + 1e-9
+    ]
+    reached = (bad > cut.value).mean() - (good > cut.value).mean()
+    most = 0.5 * math.hypot(0.5 / len(good) ** 0.5, 0.5 / len(bad) ** 0.5)
+    assert reached >= max(balance, default=-1) - most - 1e-9
+
+
+def test_balanced_stays_near_the_normal_scores():
+    """Defects of a line are weaker than synthetic ones: the middle of a wide gap would miss them."""
+    normal = np.linspace(1, 2, 51)
+    cut = by_balanced_accuracy(normal, np.linspace(4, 5, 50), 0.1)
+    assert cut.value == pytest.approx(2.02)
+    assert cut.margin == pytest.approx(0.02)
+    defective = np.append(np.linspace(4, 5, 40), np.linspace(1.5, 2, 10))
+    several = by_balanced_accuracy(normal, defective, 0.1)
+    assert 0 < (normal > several.value).mean() <= 0.1
+
+
+@given(few, few, st.sampled_from([0.3, 0.9, 1.0]))
+def test_recall_is_reached_by_the_highest_threshold(normal, anomalous, recall):
+    good, bad = np.array(normal), np.array(anomalous)
+    cut = by_recall(good, bad, recall)
+    assert (bad > cut.value).mean() >= recall - 1e-9
+    higher = bad[bad > cut.value].min()
+    assert (bad > higher).mean() < recall
+
+
+@pytest.mark.parametrize("recall", [0.0, 1.1])
+def test_recalls_that_cannot_be_are_refused(recall):
+    with pytest.raises(InputError, match=r"expected a share in \(0, 1\]"):
+        by_recall(np.arange(3.0), np.arange(3.0), recall)
+
+
+def test_one_outlier_moves_no_threshold_of_a_rate():
+    """A held-back outlier lifted the threshold above every defect."""
+    scores = np.random.default_rng(0).normal(10, 1, 60)
+    polluted = np.append(scores, 60.0)
+    cut, other = (by_robust_rate(x, 0.01)[0].value for x in (scores, polluted))
+    assert other == pytest.approx(cut)
+    assert far_above(polluted).tolist() == [60]
+    assert far_above(scores[:9]).size == 0
+
+
+def test_many_high_scores_are_a_kind_of_picture_not_outliers():
+    scores = np.append(np.linspace(1, 2, 40), np.linspace(50, 51, 6))
+    assert len(far_above(scores)) == 6
+    assert without_outliers(scores).size == 46
+
+
+@pytest.mark.parametrize("shape", [-0.3, 0.0, 0.2])
+def test_tails_are_found_on_average(shape):
+    found = []
+    for seed in range(20):
+        sample = genpareto.rvs(shape, size=60, random_state=seed)
+        found.append(tail_quantile(sample, 0.01))
+    expected = genpareto.isf(0.01, shape)
+    values = [tail.value for tail in found]
+    assert np.median(values) == pytest.approx(expected, rel=0.25)
+    assert all(-0.5 <= tail.fit.shape <= 0.25 for tail in found)
+    inside = [tail.fit.low <= expected <= tail.fit.high for tail in found]
+    assert np.mean(inside) >= 0.8
+    assert all(tail.fit.low <= tail.value <= tail.fit.high for tail in found)
+
+
+def test_tails_of_few_scores_are_refused():
+    with pytest.raises(InputError, match="expected over 20 scores"):
+        tail_quantile(np.arange(20.0), 0.01)
+    with pytest.raises(InputError, match="equal scores"):
+        tail_quantile(np.ones(60), 0.01)
+
+
+@given(
+    st.lists(st.floats(0, 1e3, width=32), min_size=2, max_size=90),
+    st.sampled_from([0.001, 0.01, 0.05]),
+)
+def test_rates_are_kept_and_no_score_is_hit(values, rate):
+    scores = np.array(values)
+    cut, tail = by_robust_rate(scores, rate)
+    assert math.isfinite(cut.value)
+    assert cut.margin > 0
+    assert np.abs(scores - cut.value).min() > 0
+    assert tail is None or tail.exceedances >= 20
+
+
+def image_of(seed, size=(48, 56)):
+    generator = np.random.default_rng(seed)
+    return generator.uniform(0.2, 0.8, (*size, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", SYNTHETIC_DEFECTS.names())
+@pytest.mark.parametrize("size", [(48, 56), (32, 90)])
+def test_synthetic_defects_are_seen_seeded_and_in_range(name, size):
+    member, image = SYNTHETIC_DEFECTS.get(name)(), image_of(0, size)
+    before = image.copy()
+    planted, again = (
+        plant(member, image, image_of(1, size), np.random.default_rng(3))
+        for _ in range(2)
+    )
+    assert np.array_equal(planted, again)
+    assert np.array_equal(image, before)
+    assert planted.shape == image.shape
+    assert planted.dtype == np.float32
+    assert 0 <= planted.min() <= planted.max() <= 1
+    changed = (planted != image).any(axis=2).mean()
+    assert 0 < changed < 0.5
+
+
+def test_directory_is_the_registry_of_synthetic_defects():
+    assert SYNTHETIC_DEFECTS.names() == [
+        "blur",
+        "brightness",
+        "cut-paste",
+        "perlin",
+        "scratch",
+    ]
+
+
+def test_plans_are_bounded_and_hold_all_kinds():
+    assert plan_defects(9, 0) == []
+    for count in (10, 23, 150):
+        planned = plan_defects(count, 0)
+        assert len(planned) == min(100, 5 * count)
+        assert {d.kind for d in planned} == set(SYNTHETIC_DEFECTS.names())
+        assert all(d.picture != d.other for d in planned)
+        assert len({(d.picture, d.kind) for d in planned}) == len(planned)
+        assert planned == plan_defects(count, 0)
+
+
+def test_planted_pictures_come_in_batches():
+    frames = [np.uint8(255 * image_of(i)) for i in range(12)]
+    pictures = [Picture(str(i), pixels=f) for i, f in enumerate(frames)]
+    planned = plan_defects(12, 0)[:5]
+    batches = PlantedBatches(pictures, planned, Geometry((32, 40)), 2)
+    assert [tuple(x.shape) for x in batches] == [(2, 3, 32, 40)] * 2 + [
+        (1, 3, 32, 40)
+    ]
+
+
+@given(few, few)
+def test_sensitivity_counts(normal, defective):
+    good, bad = np.array(normal), np.array(defective)
+    measured = sensitivity(good, bad, ["a"] * len(bad), 20.5)
+    labels = [0] * len(good) + [1] * len(bad)
+    auroc = roc_auc_score(labels, np.concatenate([good, bad]))
+    assert measured.auroc == pytest.approx(auroc)
+    assert measured.caught == measured.kinds["a"] == (bad > 20.5).mean()
+    rates = [row.false_alarms for row in measured.rows]
+    assert rates == sorted(rates)
+    assert rates[0] == 0
+
+
+def placed(normal, synthetic, rule=None):
+    pictures = [
+        Picture(f"{i}.png", pixels=np.zeros((1, 1, 3), np.uint8))
+        for i in range(len(normal))
+    ]
+    kinds = tuple("ab"[i % 2] for i in range(len(synthetic)))
+    normal, synthetic = np.asarray(normal), np.asarray(synthetic)
+    scored = ScoredSample(
+        Scored(normal, normal), synthetic=Scored(synthetic, synthetic, kinds)
+    )
+    sample = ThresholdSample(pictures, [], "test")
+    return place_threshold(scored, sample, rule or Rule())
+
+
+def test_balanced_is_the_default_with_synthetic_defects():
+    decision = placed(np.linspace(1, 2, 20), np.linspace(1.9, 4, 20))
+    origin = decision.origin
+    assert (origin.rule, origin.rate) == ("balanced", 0.1)
+    assert origin.sensitivity.caught > 0.9
+    assert origin.sensitivity.kinds.keys() == {"a", "b"}
+
+
+def test_a_rate_that_misses_synthetic_defects_is_warned_of():
+    normal, synthetic = np.linspace(1, 2, 100), np.linspace(1.5, 2.5, 20)
+    with pytest.warns(
+        InsensitiveWarning,
+        match=r"misses 50% of 20 synthetic defects .* give --rule balanced",
+    ):
+        placed(normal, synthetic, Rule("rate"))
+
+
+def test_a_detector_that_does_not_separate_is_said():
+    with pytest.warns(
+        InsensitiveWarning, match=r"does not separate .* AUROC 0\.58"
+    ):
+        placed(np.linspace(1, 2, 40), np.linspace(1.1, 2.1, 40))
+
+
+def test_outliers_are_named():
+    normal = np.append(np.linspace(1, 2, 30), 50.0)
+    with pytest.warns(OutlierWarning, match=r"look at 30\.png; expected"):
+        decision = placed(normal, np.linspace(4, 5, 20))
+    assert decision.origin.outliers == ("30.png",)
+    assert decision.scale == pytest.approx(1.0)
+
+
+def test_a_tail_is_recorded():
+    normal = np.random.default_rng(0).normal(10, 1, 60)
+    with pytest.warns(SmallSampleWarning, match="by a tail model, to between"):
+        decision = placed(normal, np.linspace(40, 50, 20), Rule("rate"))
+    assert decision.origin.tail.exceedances == 20
+
+
+def test_absent_fields_are_left_out_of_files():
+    fields = {
+        "rule": "f1", "rate": None, "source": "", "normal": 1, "anomalous": 1, "margin": 1.0, "extrapolated": False,
+        "pictures": "0",
+    }  # fmt: skip
+    assert Origin(**fields).model_dump(mode="json") == fields
+    more = fields | {"rule": "recall", "recall": 0.9, "outliers": ["a.png"]}
+    assert Origin(**more).model_dump(mode="json") == more
+
+
+@pytest.fixture
+def enough(pictures, tmp_path):
+    """Twelve normal pictures."""
+    folder = tmp_path / "normal"
+    folder.mkdir()
+    found = sorted((pictures / "train").rglob("*.png"))
+    for number, path in enumerate([*found, *found[:4]]):
+        image = Image.open(path)
+        turned = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        (turned if number >= 8 else image).save(folder / f"{number:02}.png")
+    return folder
+
+
+def test_a_fit_prints_the_table_and_files_keep_it(enough, tmp_path, capsys):
+    path = tmp_path / "model.safetensors"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InsensitiveWarning)
+        code = run(
+            "fit", "padim", enough, "-o", path, "--size", "64x72",
+            "--backbone", "test_efficientnet", "--weights", "random",
+        )  # fmt: skip
+    assert code == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "60 synthetic defects on the normal pictures" in printed
+    assert "threshold false alarms caught" in printed
+    origin = load(path).decision.origin
+    assert (origin.rule, origin.folds, origin.normal) == ("balanced", 12, 12)
+    assert origin.sensitivity.defects == 60
+    assert run("inspect", path, "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["decision"]["origin"]["sensitivity"]["defects"] == 60
+    assert run("inspect", path) == 0
+    assert "synthetic defects caught" in capsys.readouterr().out
+
+
+def test_a_target_recall_is_recorded(pictures, tmp_path):
+    options = tiny_options(
+        pictures, held_back=None, labelled=pictures, rule=Rule(recall=1.0)
+    )
+    model = fit("padim", pictures / "train", options)
+    save(model, tmp_path / "m.safetensors")
+    origin = load(tmp_path / "m.safetensors").decision.origin
+    assert (origin.rule, origin.recall, origin.anomalous) == ("recall", 1.0, 4)
+    assert origin.sensitivity is None
+
+
+def test_an_unknown_rule_is_refused(pictures, tmp_path, capsys):
+    code = run(
+        "fit", "padim", pictures / "train",
+        "-o", tmp_path / "m.safetensors", "--rule", "best",
+    )  # fmt: skip
+    assert code == 2
+    assert "rate, balanced, labelled" in capsys.readouterr().err
