@@ -20,6 +20,7 @@ from anomedge.evaluation.changes import METRICS
 __all__ = ["show_evaluation"]
 
 _INTERVALS = "intervals: bootstrap over pictures; of rates of pictures, Clopper and Pearson's"
+_CHANGES = "in parentheses: change against eager Torch; = is none"
 _KINDS = "each kind of defect, with all normal pictures; detectors with equal figures are shown once"
 _ROUNDING = 1e-12
 _TITLES = {
@@ -38,6 +39,8 @@ def show_evaluation(evaluation: Evaluation) -> None:
     console = wide_console()
     console.print("\n".join(_head(evaluation)), soft_wrap=True)
     console.print(_INTERVALS, soft_wrap=True)
+    if any(column.change for column in evaluation.columns):
+        console.print(_CHANGES, soft_wrap=True)
     console.print(_figures(evaluation))
     if any(column.kinds for column in evaluation.columns):
         console.print(_KINDS, soft_wrap=True)
@@ -72,8 +75,6 @@ def _figures(evaluation: Evaluation) -> Table:
     )  # fmt: skip
     for column in evaluation.columns:
         table.add_column(f"{column.name}\n{column.version}", no_wrap=True)
-        if column.change:
-            table.add_column("change")
     for level in ("image", "pixel"):
         for metric in METRICS:
             cells = list(_cells(evaluation, level, metric))
@@ -86,15 +87,15 @@ def _cells(evaluation: Evaluation, level: str, metric: str) -> Iterator[str]:
     """Yield the cells of one row; empty for an absent figure."""
     for column in evaluation.columns:
         figures: LevelFigures | None = getattr(column, level)
-        yield "" if figures is None else _cell(figures, metric)
-        if column.change:
-            change = column.change.get(f"{level} {metric}")
-            yield "" if change is None else _change(change)
+        text = "" if figures is None else _cell(figures, metric)
+        change = column.change.get(f"{level} {metric}")
+        yield text if change is None else _with_change(text, change)
 
 
-def _change(change: float) -> str:
-    """Format a change; one by rounding of a sum is none."""
-    return "0" if abs(change) < _ROUNDING else f"{change:+.1e}"
+def _with_change(text: str, change: float) -> str:
+    """Append a change to the last line; one by rounding of a sum is none."""
+    shown = "=" if abs(change) < _ROUNDING else f"{change:+.1e}"
+    return f"{text} ({shown})"
 
 
 def _cell(figures: LevelFigures, metric: str) -> str:

@@ -16,16 +16,8 @@ def counts(**given):
 
 def test_headings_hold_the_counts():
     image, pixel = auroc_headings(counts(labelled=8, anomalous=2, masked=7))
-    assert image.split() == [
-        "image",
-        "AUROC",
-        "of",
-        "6",
-        "normal,",
-        "2",
-        "anomalous",
-    ]
-    assert pixel.split() == ["pixel", "AUROC", "of", "7", "with", "a", "mask"]
+    assert " ".join(image.split()) == "image AUROC of 6 normal, 2 anomalous"
+    assert " ".join(pixel.split()) == "pixel AUROC of 7 pictures"
 
 
 def test_certificates_of_earlier_releases_have_fewer_counts():

@@ -38,7 +38,7 @@ def test_table_shows_counts_intervals_changes_and_kinds(
     ) == 0  # fmt: skip
     shown = " ".join(capsys.readouterr().out.split())
     for text in (
-        "eager torch", "onnxruntime", "openvino", "change", "image AUROC", "pixel AUPRO (limit 0.3)", "false-alarm rate",
+        "eager torch", "onnxruntime", "openvino", "change against eager Torch", "(=)", "image AUROC", "pixel AUPRO (limit 0.3)", "false-alarm rate",
         "of 3", "0 decisions differ from eager Torch's", "are few", "regions", "the fit's", "each kind of defect",
     ):  # fmt: skip
         assert text in shown, text
