@@ -27,10 +27,10 @@ _UNDECIDABLE = 2e-4
 Twice the fp32 tolerance: at a smaller distance both labels are correct.
 """
 
-_STEPS = 10
+_STEPS = 6
 """Largest number of runs of a search."""
 
-_FINEST = 1 / 1024
+_FINEST = 1 / 512
 """Smallest width of a bracket; frames have 256 grey levels."""
 
 _JUMP = 0.3
