@@ -32,9 +32,11 @@ class Collected:
 
     Args:
         decision: the thresholds in force.
+        has_region: maps are 0 outside a region, and those pixels do not count.
     """
 
-    def __init__(self, decision: Decision) -> None:
+    def __init__(self, decision: Decision, has_region: bool = False) -> None:
+        self._has_region = has_region
         self.decided: list[bool] = []
         self._decision = decision
         self._scores: list[float] = []
@@ -106,16 +108,20 @@ class Collected:
             )
 
     def _add_map(self, result: Judgement, truth: Mask) -> None:
-        self._values.add(result.anomaly_map, truth)
+        values, found = result.anomaly_map, result.mask
+        normal = ~truth
+        if self._has_region:
+            inside = values != 0
+            truth, normal = truth & inside, normal & inside
+        self._values.add(values, truth, normal)
         self._sketches.append(
-            sketch_of(result.anomaly_map, truth, self._decision.pixel_threshold)
+            sketch_of(values, truth, self._decision.pixel_threshold, normal)
         )
-        found = result.mask
         self._confusions.append(
             (
-                int((~truth).sum()),
+                int(normal.sum()),
                 int(truth.sum()),
-                int((found & ~truth).sum()),
+                int((found & normal).sum()),
                 int((found & truth).sum()),
             )
         )

@@ -120,6 +120,7 @@ class Subject:
         bundle: the bundle; None for a model alone, which takes any frame.
         fitted: SHA-256 of the pictures of the fit; None without a model.
         levels: levels of pictures with more than 8 bits per channel.
+        has_region: the detector is restricted to a region of any shape, outside of which its maps are 0.
     """
 
     path: Path
@@ -130,6 +131,7 @@ class Subject:
     bundle: Bundle | None = None
     fitted: Collection[str] | None = None
     levels: Levels | None = None
+    has_region: bool = False
     _closing: ExitStack = field(default_factory=ExitStack)
 
     @property
@@ -203,6 +205,7 @@ def subject_of(subject: Bundle | Path, options: Options) -> Subject:
             bundle=bundle,
             fitted=fitted,
             levels=bundle.manifest.levels,
+            has_region=bool(bundle.manifest.config.get("masked")),
             _closing=stack.pop_all(),
         )
 
@@ -278,6 +281,7 @@ def _model_alone(path: Path, options: Options) -> Subject:
         detectors=[_eager(loaded, path, loaded.decision)],
         fitted=set(loaded.card.fitted),
         levels=loaded.levels,
+        has_region=loaded.pipeline.config.masked,
     )
 
 

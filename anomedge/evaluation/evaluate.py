@@ -113,7 +113,9 @@ class EvaluationRun:
         with subject_of(source, options) as opened:
             run = cls(opened, data, options)
             for detector in opened.detectors:
-                run._collected[detector.name] = Collected(opened.decision)
+                run._collected[detector.name] = Collected(
+                    opened.decision, opened.has_region
+                )
             yield run
 
     def judged(self) -> Iterator[Judged]:

@@ -75,10 +75,18 @@ class MapValues:
         """Significant bits of the values that are kept; 24 is all of float32."""
         return _SIGNIFICAND - self._dropped
 
-    def add(self, values: Values, mask: Mask) -> None:
-        """Add the map (H, W) of one picture and its mask (H, W)."""
+    def add(
+        self, values: Values, mask: Mask, normal: Mask | None = None
+    ) -> None:
+        """Add the map (H, W) of one picture.
+
+        Args:
+            values: the map.
+            mask: true for anomalous pixels (H, W).
+            normal: true for normal pixels (H, W); all others if None.
+        """
         keys = _without_bits(_keys_of(values), self._dropped)
-        self._negatives.add(keys[~mask])
+        self._negatives.add(keys[~mask if normal is None else normal])
         if mask.any():
             shares = 1 / regions_of(mask).sizes
             columns = np.stack([np.ones(shares.size), shares])
@@ -148,20 +156,23 @@ def _counts_of(keys: Keys, dropped: int) -> tuple[Keys, Array]:
     return ordered[starts], counts[None].astype(np.float64)
 
 
-def sketch_of(values: Values, mask: Mask, threshold: float) -> Sketch:
+def sketch_of(
+    values: Values, mask: Mask, threshold: float, normal: Mask | None = None
+) -> Sketch:
     """Sketch the map (H, W) of one picture with its mask (H, W).
 
     Args:
         values: the map.
         mask: true pixels are anomalous.
         threshold: value near which the sketch is finest.
+        normal: true pixels are normal; all others if None.
     """
     distance = (values - np.float64(threshold)).astype(np.float32)
     keys = _keys_of(distance) >> np.uint32(_DROPPED)
     anomalous = keys[mask]
     columns = np.zeros((3, 1 << (32 - _DROPPED)))
     for row, chosen, weights in (
-        (0, keys[~mask], None),
+        (0, keys[~mask if normal is None else normal], None),
         (1, anomalous, None),
         (2, anomalous, 1 / regions_of(mask).sizes),
     ):
