@@ -39,6 +39,8 @@ from anomedge.resample import Geometry, bilinear
 
 __all__ = ["Patchcore", "PatchcoreConfig", "PatchcoreOptions"]
 
+_MOST_SELECTED_PER_FOLD = 500_000_000
+"""Largest product of patches and vectors for a selection per fold, of a minute or less each."""
 Size = tuple[int, int]
 Neighbors = Annotated[int, Field(ge=1, le=1024)]
 
@@ -107,27 +109,27 @@ class Patchcore(FeaturePipeline[PatchcoreConfig, PatchcoreOptions]):
         options: PatchcoreOptions,
         folds: Sequence[Sequence[int]],
     ) -> Iterator[Patchcore]:
-        """Select one coreset of all images; the bank of a fold lacks the fold's own vectors.
+        """Select a coreset per fold where that is cheap; else the bank of a fold lacks the fold's own vectors.
 
-        A coreset of the other images alone would have vectors in their place, so the distances of a fold are slightly
-        too large (decision 0020).
+        Without its own vectors a fold is less well covered than by a coreset of the other images: its distances are too
+        large, the more so the fewer vectors there are (decision 0020).
         """
         extractor = cls.build_extractor(data, options)
         remembered = remember(extractor)
         points, chosen = cls._coreset(remembered, data, options)
         images = sum(map(len, folds))
-        owners = torch.tensor(chosen) // (len(points) // images)
-        coreset = points[chosen]
-        # Of a coreset of few vectors, all may be the fold's own.
-        spare = points[:: len(points) // images]
-        del points
+        owners = torch.arange(len(points)) // (len(points) // images)
+        is_cheap = len(points) * len(chosen) <= _MOST_SELECTED_PER_FOLD
         for fold in folds:
-            own = torch.isin(owners, torch.tensor(fold))
-            kept = coreset[~own]
-            if not len(kept):
-                kept = spare[[i for i in range(images) if i not in set(fold)]]
+            others = ~torch.isin(owners, torch.tensor(fold))
+            if is_cheap:
+                kept = KCenterGreedy(
+                    points[others], options.coreset, seed=data.seed
+                ).sample_coreset()
+            else:
+                kept = points[[row for row in chosen if others[row]]]
             yield cls._filled(remembered, data, options, kept)
-        yield cls._filled(extractor, data, options, coreset)
+        yield cls._filled(extractor, data, options, points[chosen])
 
     @classmethod
     def _coreset(
