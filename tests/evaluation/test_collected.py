@@ -38,9 +38,7 @@ def test_pixels_outside_a_region_do_not_count(decision, has_region):
         truth = np.zeros((4, 6), bool)
         if anomalous:
             values[1, 1], truth[1, 1:5] = 2.0, True
-        result = Judgement(
-            float(values.max()), anomalous, values, values > 1.0
-        )
+        result = Judgement(float(values.max()), anomalous, values, values > 1.0)
         collected.add(anomalous, result, truth)
     pixel = collected.pixel(Bootstrap(0, 100))
     counts = (pixel.normal, pixel.anomalous)
