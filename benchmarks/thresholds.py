@@ -384,9 +384,12 @@ def page_of(
     rules = [*RULES, BEFORE]
     parts = []
     for title, names in (
-        ("Textures, which the rules were built with", options.textures),
         (
-            "Data sets that were not used for building",
+            "Textures, on which the numbers of the rules were chosen",
+            options.textures,
+        ),
+        (
+            "Data sets on which no number was chosen",
             [n for n, _ in options.data],
         ),
     ):
