@@ -55,7 +55,7 @@ def plan_defects(count: int, seed: int) -> list[PlannedDefect]:
     """
     if count < LEAST_PICTURES:
         return []
-    kinds = SYNTHETIC_DEFECTS.names()
+    kinds = list(SYNTHETIC_DEFECTS.members())
     generator = np.random.default_rng([seed, count])
     order = generator.permutation(count)
     wanted = min(_MOST_DEFECTS, _MOST_PER_PICTURE * count)

@@ -162,6 +162,19 @@ def test_synthetic_defects_are_seen_seeded_and_in_range(name, size):
     assert 0 < changed < 0.5
 
 
+@pytest.mark.parametrize("name", SYNTHETIC_DEFECTS.names())
+def test_synthetic_defects_stay_inside_a_region(name):
+    member, image = SYNTHETIC_DEFECTS.get(name)(), image_of(0)
+    inside = np.zeros(image.shape[:2], bool)
+    inside[:, :40] = True
+    for seed in range(5):
+        generator = np.random.default_rng(seed)
+        planted = plant(member, image, image_of(1), generator, inside)
+        changed = (planted != image).any(axis=2)
+        assert changed.any()
+        assert not (changed & ~inside).any()
+
+
 def test_directory_is_the_registry_of_synthetic_defects():
     assert SYNTHETIC_DEFECTS.names() == [
         "blur",
