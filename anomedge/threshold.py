@@ -128,6 +128,8 @@ class Origin(_Record):
         outliers: names of pictures with scores far above the others.
         tail: the tail model, if one placed the threshold.
         sensitivity: measured with synthetic defects, not with real ones.
+        caught: labelled anomalous pictures above the threshold.
+        alarms: labelled normal pictures above the threshold.
     """
 
     rule: Literal["false-alarm-rate", "f1", "balanced", "recall"]
@@ -143,6 +145,8 @@ class Origin(_Record):
     outliers: tuple[str, ...] = Field(default=(), max_length=64)
     tail: TailFit | None = None
     sensitivity: Sensitivity | None = None
+    caught: int | None = Field(default=None, ge=0)
+    alarms: int | None = Field(default=None, ge=0)
 
     @model_serializer(mode="wrap")
     def _without_absent_fields(
@@ -152,11 +156,20 @@ class Origin(_Record):
         return {
             name: value
             for name, value in content.items()
-            if value or name not in _LATER_FIELDS
+            if value not in _ABSENT or name not in _LATER_FIELDS
         }
 
 
-_LATER_FIELDS = {"recall", "folds", "outliers", "tail", "sensitivity"}
+_ABSENT: tuple[object, ...] = (None, (), [])
+_LATER_FIELDS = {
+    "recall",
+    "folds",
+    "outliers",
+    "tail",
+    "sensitivity",
+    "caught",
+    "alarms",
+}
 
 
 class Decision(_Record):

@@ -18,7 +18,7 @@ VENDORS = [
     "safetensors", "skimage", "scipy", "sklearn", "polygraphy", "lightning", "cv2", "matplotlib", "jinja2", "torchmetrics",
 ]  # fmt: skip
 DEVICE_SIDE = (
-    "names", "errors", "files", "registry", "precisions", "layouts", "frame_parts", "resample", "outside_resize", "levels", "threshold", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget", "evaluation",
+    "names", "errors", "files", "registry", "precisions", "layouts", "frame_parts", "resample", "outside_resize", "levels", "threshold", "threshold_rules", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget", "evaluation",
 )  # fmt: skip
 # They read a model, so they need torch; everything else of the budget is device side.
 HOST_SIDE_OF_BUDGET = {"anomedge.budget.tracing", "anomedge.budget.suggestions"}
@@ -36,6 +36,7 @@ ALLOWED = {
     "outside_resize": {"resample"},
     "levels": {"errors"},
     "threshold": {"errors"},
+    "threshold_rules": {"errors", "threshold"},
     "bundle": {"errors", "files", "frame_parts", "levels", "outside_resize", "resample", "threshold"},
     "images": {"errors", "files", "levels", "names", "outside_resize", "registry", "resample", "threshold"},
     "runtimes": {"bundle", "errors", "files", "progress", "registry"},
@@ -49,13 +50,13 @@ ALLOWED = {
     },
     "testing": {"bundle", "parity", "verification"},
     "benchmark": {"bundle", "errors", "images", "outside_resize", "parity", "progress", "runtimes"},
-    "station": {"bundle", "errors", "files", "images", "inspector", "levels", "names", "outside_resize", "progress", "registry", "threshold"},
+    "station": {"bundle", "errors", "files", "images", "inspector", "levels", "names", "outside_resize", "progress", "registry", "threshold", "threshold_rules"},
     "report": {
         "", "benchmark", "bundle", "errors", "files", "images", "names", "outside_resize", "parity", "resample", "runtimes", "threshold", "verification",
     },
     "lint": {"bundle", "errors", "files"},
     "components": {"errors", "progress", "resample", "threshold"},
-    "pipelines": {"", "components", "errors", "files", "frame_parts", "images", "levels", "names", "progress", "registry", "resample", "threshold"},
+    "pipelines": {"", "components", "errors", "files", "frame_parts", "images", "levels", "names", "progress", "registry", "resample", "threshold", "threshold_rules"},
     "export": {
         "__main__", "bundle", "components", "errors", "files", "images", "layouts", "levels", "outside_resize", "parity", "pipelines", "precisions", "progress", "registry", "resample", "runtimes", "threshold",
     },

@@ -21,11 +21,9 @@ from typer.core import TyperGroup
 
 from anomedge.commands._arguments import parse_size
 from anomedge.commands._common_options import NormalLabel
-from anomedge.commands._console import SafeConsole
-from anomedge.commands._counts import counts_in_words
-from anomedge.commands._threshold_lines import sensitivity_lines
+from anomedge.commands._fit_result import print_result
 from anomedge.errors import InputError
-from anomedge.files import canonical_json, check_target
+from anomedge.files import check_target
 from anomedge.frame_parts import Tiling
 from anomedge.levels import Levels
 from anomedge.resample import Geometry
@@ -33,7 +31,6 @@ from anomedge.resample import Geometry
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-    from anomedge.pipelines.model import Model
     from anomedge.pipelines.splitting import Split
 
 EXAMPLE = "anomedge fit patchcore normals/ -o model.safetensors --backbone wide_resnet50_2 --size 256x256"
@@ -124,17 +121,17 @@ def fit(
     ] = None,
     normal: NormalLabel = None,
     rate: Annotated[
-        float,
+        float | None,
         Option(
-            help="False-alarm rate aimed at on normal pictures, for --rule rate."
+            help="False-alarm rate aimed at on normal pictures, 0.01 by default; selects --rule rate."
         ),
-    ] = 0.01,
+    ] = None,
     max_false_alarms: Annotated[
-        float,
+        float | None,
         Option(
-            help="Largest false-alarm rate on normal pictures, for --rule balanced."
+            help="Largest false-alarm rate on normal pictures, 0.1 by default; selects --rule balanced."
         ),
-    ] = 0.1,
+    ] = None,
     target_recall: Annotated[
         float | None,
         Option(
@@ -184,7 +181,7 @@ def fit(
     splits: list[Split] = []
     fitted = fitting.fit(detector, folder, options, splits.append)
     model.save(fitted, output, force=force)
-    _print_result(fitted, splits[0], output, as_json)
+    print_result(fitted, splits[0], output, as_json)
 
 
 def _tiling(tile: str | None, overlap: int | None) -> Tiling | None:
@@ -197,43 +194,6 @@ def _tiling(tile: str | None, overlap: int | None) -> Tiling | None:
         return None
     size = parse_size(tile)
     return Tiling(size, min(size) // 8 if overlap is None else overlap)
-
-
-def _print_result(
-    fitted: Model, split: Split, output: Path, as_json: bool
-) -> None:
-    """Print the decision, and last the numbers of pictures that were fitted to, held back and left out."""
-    decision, origin = fitted.decision, fitted.decision.origin
-    counts = _counts_of(split)
-    if as_json:
-        content = decision.model_dump(mode="json") | {
-            "pictures": counts | {"left_out": split.left_out}
-        }
-        typer.echo(canonical_json(content), nl=False)
-        return
-    for line in sensitivity_lines(origin):
-        SafeConsole().print(line)
-    SafeConsole().print(
-        f"{output}: {fitted.pipeline.describe()}; "
-        f"threshold {decision.threshold:.6g} by {origin.rule} from {origin.normal + origin.anomalous} pictures "
-        f"({origin.source}), scale {decision.scale:.6g}"
-    )
-    used = ", ".join(
-        f"{count} {name.replace('_', ' ')}" for name, count in counts.items()
-    )
-    left_out = counts_in_words(split.left_out)
-    SafeConsole().print(f"pictures: {used}; left out: {left_out or 'none'}")
-
-
-def _counts_of(split: Split) -> dict[str, int]:
-    """Return the numbers of pictures by their use."""
-    sample = split.sample
-    if sample.folds:
-        return {"fitted": len(split.fitted)}
-    if sample.anomalous:
-        labelled = len(sample.normal) + len(sample.anomalous)
-        return {"fitted": len(split.fitted), "labelled": labelled}
-    return {"fitted": len(split.fitted), "held_back": len(sample.normal)}
 
 
 class DetectorGroup(TyperGroup):

@@ -22,6 +22,13 @@ from anomedge.resample import Geometry, Region
 
 __all__ = ["PixelRectangle", "RegionOfInterest", "parse_region", "place_region"]
 
+_LEAST_SIDE = 8
+"""Smallest side of a rectangle in pixels; smaller ones are fractions without a decimal point."""
+_NEARLY = 64
+"""Distance in grey levels within which a pixel counts as black or white, for soft edges and JPEG."""
+_LEAST_EXTREME = 0.9
+"""Smallest share of black and white pixels of a mask."""
+
 _NUMBER = r"\s*(\d{1,6}(?:\.\d{1,9})?)\s*"
 _RECTANGLE = re.compile(",".join([_NUMBER] * 4))
 _FORM = "x,y,w,h in pixels, such as 100,50,640,480, or in fractions, such as 0.1,0.2,0.5,0.5, or a mask picture"
@@ -75,6 +82,11 @@ def parse_region(text: str) -> RegionOfInterest:
             f"got region {text!r} without an area; expected {_FORM}"
         )
     if "." not in text:
+        if min(width, height) < _LEAST_SIDE:
+            raise InputError(
+                f"got a region of {width:g} x {height:g} pixels; expected at least {_LEAST_SIDE} each way: write fractions "
+                "with a decimal point, such as 0,0,1.0,1.0"
+            )
         return PixelRectangle(*map(int, (x, y, width, height)))
     right, bottom = round(x + width, 9), round(y + height, 9)
     if right > 1 or bottom > 1:
@@ -110,7 +122,7 @@ def place_region(
         return PlacedRegion(
             replace(geometry, region=_fractions(region, size)), None
         )
-    mask = np.asarray(read_picture(region)[..., 0] > 127)
+    mask = _region_drawn(region, pictures)
     size = _common_size(pictures, "a mask picture")
     if mask.shape != size:
         raise InputError(
@@ -118,6 +130,26 @@ def place_region(
             "draw it over one of them"
         )
     return _placed_mask(geometry, mask, region)
+
+
+def _region_drawn(path: Path, pictures: Sequence[Picture]) -> Mask:
+    """Read a region; refuse a picture with other colours than black and white, and one of the pictures of the fit."""
+    if any(
+        picture.path is not None and picture.path.samefile(path)
+        for picture in pictures
+    ):
+        raise InputError(
+            f"{path} lies among the pictures of the fit; expected the region's mask elsewhere: move it to another folder"
+        )
+    drawn = read_picture(path)
+    extreme = (drawn < _NEARLY) | (drawn > 255 - _NEARLY)
+    is_grey = (drawn == drawn[..., :1]).all()
+    if not is_grey or extreme.mean() < _LEAST_EXTREME:
+        raise InputError(
+            f"{path}: got a picture with other colours than black and white; expected the region in white, the rest in "
+            "black"
+        )
+    return np.asarray(drawn[..., 0] > 127)
 
 
 def _placed_mask(geometry: Geometry, mask: Mask, path: Path) -> PlacedRegion:

@@ -13,10 +13,6 @@ from anomedge.errors import InputError
 from anomedge.files import sha256_of_bytes
 from anomedge.images import Picture
 from anomedge.pipelines.crossfit import Scored, ScoredSample
-from anomedge.pipelines.rules.balanced import by_balanced_accuracy
-from anomedge.pipelines.rules.labelled import by_recall
-from anomedge.pipelines.rules.outliers import far_above, without_outliers
-from anomedge.pipelines.rules.rate import by_robust_rate
 from anomedge.pipelines.sensitivity import LEAST_PICTURES, sensitivity
 from anomedge.threshold import (
     Cut,
@@ -27,6 +23,10 @@ from anomedge.threshold import (
     by_f1,
     spread,
 )
+from anomedge.threshold_rules.balanced import by_balanced_accuracy
+from anomedge.threshold_rules.labelled import by_recall
+from anomedge.threshold_rules.outliers import far_above, without_outliers
+from anomedge.threshold_rules.rate import by_robust_rate
 
 __all__ = [
     "RULES",
@@ -78,21 +78,56 @@ class Rule:
     def named(
         cls,
         name: str | None,
-        rate: float,
-        most_false_alarms: float,
+        rate: float | None,
+        most_false_alarms: float | None,
         recall: float | None,
     ) -> Rule:
-        """Return the rule of a name from a command line.
+        """Return the rule of a name from a command line; a number that one rule alone takes selects that rule.
 
         Raises:
-            InputError: no such rule.
+            InputError: no such rule, or a number that the rule does not take.
         """
+        numbers = {
+            "rate": ("--rate", rate),
+            "balanced": ("--max-false-alarms", most_false_alarms),
+        }
+        given = [
+            rule for rule, (_, value) in numbers.items() if value is not None
+        ]
+        chosen = name or (given[0] if given else None)
+        for rule in given:
+            if rule != chosen:
+                raise InputError(
+                    f"got {numbers[rule][0]} with the rule {chosen}; expected it with the rule {rule} alone: leave it out"
+                )
         for known in (*RULES, None):
-            if name == known:
-                return cls(known, rate, most_false_alarms, recall)
+            if chosen == known:
+                return cls(
+                    known,
+                    cls.rate if rate is None else rate,
+                    cls.most_false_alarms
+                    if most_false_alarms is None
+                    else most_false_alarms,
+                    recall,
+                )
         raise InputError(
             f"got the rule {name!r}; expected one of: {', '.join(RULES)}"
         )
+
+    def require(self, normal: int) -> None:
+        """Refuse too few normal pictures, before the fit.
+
+        Args:
+            normal: number of normal pictures that place the threshold.
+
+        Raises:
+            InputError: fewer than the rule `balanced` needs.
+        """
+        if self.name == "balanced" and normal < LEAST_PICTURES:
+            raise InputError(
+                f"got {normal} normal pictures that place the threshold by the rule balanced; expected at least "
+                f"{LEAST_PICTURES}: give more, hold more back, or --rule rate"
+            )
 
     def check(self, labelled: bool) -> None:
         """Refuse options that contradict each other, before the fit.
@@ -173,6 +208,7 @@ def place_threshold(
     every = np.concatenate([normal.scores, anomalous.scores])
     origin = _origin(placed, scored, sample, rule)
     _warn(placed, origin, len(normal), rule)
+    _warn_of_alarms(origin, rule)
     return Decision(
         threshold=placed.cut.value,
         pixel_threshold=pixels.value,
@@ -187,11 +223,7 @@ def _resolved(rule: Rule, scored: ScoredSample) -> RuleName:
     """Return the rule's name; by default labelled or balanced, and rate with too few pictures for a balance."""
     if len(scored.anomalous):
         return "labelled"
-    if rule.name == "balanced" and not len(scored.synthetic):
-        raise InputError(
-            f"got {len(scored.normal)} normal pictures for the rule balanced; expected at least {LEAST_PICTURES}: "
-            f"give more, or --rule rate"
-        )
+    rule.require(len(scored.normal))
     if rule.name is not None:
         return rule.name
     return "balanced" if len(scored.synthetic) else "rate"
@@ -253,7 +285,16 @@ def _origin(
         outliers=tuple(sample.normal[i].name for i in found),
         tail=placed.tail,
         sensitivity=measured,
+        caught=_above(placed, scored.anomalous),
+        alarms=_above(placed, scored.normal) if sample.anomalous else None,
     )
+
+
+def _above(placed: _Placed, scored: Scored) -> int | None:
+    """Return the number of scores above the threshold; None without scores."""
+    if not len(scored):
+        return None
+    return int((scored.scores > placed.cut.value).sum())
 
 
 def _refuse_constant_zero(normal: Scores) -> None:
@@ -274,6 +315,19 @@ def _warn(placed: _Placed, origin: Origin, count: int, rule: Rule) -> None:
     for category, message in messages:
         if message:
             warnings.warn(message, category, stacklevel=5)
+
+
+def _warn_of_alarms(origin: Origin, rule: Rule) -> None:
+    """Say that a threshold placed by labels calls many of the normal pictures anomalous."""
+    alarms = origin.alarms or 0
+    if alarms > rule.most_false_alarms * origin.normal:
+        warnings.warn(
+            f"the threshold catches {origin.caught} of {origin.anomalous} labelled anomalous pictures, and calls {alarms} of "
+            f"{origin.normal} normal ones anomalous: this detector does not separate them; try the other detector, other "
+            f"--layers, a larger --size, or a lower --target-recall",
+            InsensitiveWarning,
+            stacklevel=4,
+        )
 
 
 def _of_small_sample(placed: _Placed, count: int, rule: Rule) -> str:

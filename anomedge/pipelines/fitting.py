@@ -119,6 +119,8 @@ def fit(
     kind = pipelines.get(detector)
     own = kind.options_class.checked(**options.detector)
     split = _split(kind, folder, options)
+    if not split.sample.anomalous:
+        options.rule.require(len(split.sample.normal))
     fitted, sample, _ = split
     if chosen is not None:
         chosen(split)
@@ -173,6 +175,11 @@ def _split(
     """Check the options of the threshold, then split the pictures."""
     options.rule.check(labelled=options.labelled is not None)
     folds, holdout = options.folds, options.holdout
+    given = options.held_back or options.labelled
+    if given is not None and not (folds is None and holdout is None):
+        raise InputError(
+            f"got folds or a holdout beside {given}, whose pictures place the threshold; expected one of them"
+        )
     if folds is not None and holdout is not None:
         raise InputError(
             f"got {folds} folds and a holdout of {holdout}; expected one of them"

@@ -15,9 +15,14 @@ from anomedge.bundle import Bundle, LocalSettings
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_bytes, sha256_of_file
 from anomedge.inspector import Inspector
-from anomedge.names import storable
+from anomedge.names import printable, storable
 from anomedge.progress import track
-from anomedge.threshold import by_false_alarm_rate, interval_of_rate
+from anomedge.threshold import Cut, Scores, TailFit, interval_of_rate
+from anomedge.threshold_rules.outliers import far_above
+from anomedge.threshold_rules.rate import by_robust_rate
+
+_NAMED = 10
+"""Largest number of outlying pictures that are named."""
 
 __all__ = ["author_and_time", "override_thresholds", "recalibrate"]
 
@@ -27,7 +32,8 @@ def recalibrate(
 ) -> LocalSettings:
     """Return local settings whose thresholds give a false-alarm rate of `rate` on normal pictures.
 
-    The thresholds are placed as in the fit. A warning is issued if there are too few pictures for the rate.
+    The thresholds are placed as by the rule `rate` of a fit. Warnings are issued if there are too few pictures for the
+    rate, and if some score far above the others.
 
     Args:
         inspector: the bundle, opened with the runtime of this device.
@@ -36,29 +42,22 @@ def recalibrate(
         rate: false-alarm rate, in (0, 1).
 
     Raises:
-        InputError: fewer than two pictures, an unreadable picture or one of another size, or a rate outside (0, 1).
+        InputError: fewer than two pictures, an unreadable picture or one of another size, a rate outside (0, 1), or the
+            pictures that the detector was fitted to.
     """
-    if len(paths) < 2:
-        raise InputError(
-            f"got {len(paths)} pictures; expected at least 2 normal ones: give more"
-        )
+    pictures_digest = _checked_digest(inspector.bundle, paths)
     results = [
         inspector.predict_batch([path])[0]
         for path in track(paths, "scoring", total=len(paths))
     ]
     scores = np.array([result.score for result in results])
     peaks = np.array([float(result.anomaly_map.max()) for result in results])
-    cut = by_false_alarm_rate(scores, rate)
-    pixel_cut = by_false_alarm_rate(peaks, rate)
+    _warn_of_outliers(scores, paths)
+    cut, tail = by_robust_rate(scores, rate)
+    pixel_cut, _ = by_robust_rate(peaks, rate)
     alarms = int((scores > cut.value).sum())
     interval = interval_of_rate(alarms, len(paths))
-    if cut.extrapolated:
-        warnings.warn(
-            f"{len(paths)} pictures are too few for a rate of {rate:g}: the threshold lies one typical gap above the "
-            f"largest score; with 95 % confidence the rate is below {interval[1]:.3g}",
-            stacklevel=2,
-        )
-    digests = "".join(sha256_of_file(path) for path in paths)
+    _warn_of_few(cut, tail, rate, len(paths), interval[1])
     return LocalSettings(
         bundle=inspector.bundle.manifest.digest,
         threshold=cut.value,
@@ -66,13 +65,60 @@ def recalibrate(
         minimum=float(scores.min()),
         maximum=float(scores.max()),
         pictures=f"{len(paths)} normal pictures: {storable(source)}",
-        pictures_digest=sha256_of_bytes(digests.encode()),
+        pictures_digest=pictures_digest,
         rate=rate,
         alarms=alarms,
         count=len(paths),
         interval=interval,
         **author_and_time(),
     )
+
+
+def _checked_digest(bundle: Bundle, paths: Sequence[Path]) -> str:
+    """Return the digest of all pictures; refuse too few, and those that the detector was fitted to."""
+    if len(paths) < 2:
+        raise InputError(
+            f"got {len(paths)} pictures; expected at least 2 normal ones: give more"
+        )
+    digests = "".join(sha256_of_file(path) for path in paths)
+    digest = sha256_of_bytes(digests.encode())
+    origin = bundle.manifest.decision.origin
+    if origin.folds and digest == origin.pictures:
+        raise InputError(
+            f"got the {len(paths)} pictures that the detector was fitted to, whose scores are too low; expected other "
+            f"normal pictures, of this device's camera"
+        )
+    return digest
+
+
+def _warn_of_few(
+    cut: Cut, tail: TailFit | None, rate: float, count: int, highest: float
+) -> None:
+    """Say that there are too few pictures for the rate, and how the threshold was extrapolated."""
+    if tail is not None:
+        warnings.warn(
+            f"{count} pictures are few for a rate of {rate:g}: the threshold was extrapolated by a tail model, to between "
+            f"{tail.low:.4g} and {tail.high:.4g} with 95 % confidence",
+            stacklevel=3,
+        )
+    elif cut.extrapolated:
+        warnings.warn(
+            f"{count} pictures are too few for a rate of {rate:g}: the threshold lies one typical gap above the largest "
+            f"score; with 95 % confidence the rate is below {highest:.3g}",
+            stacklevel=3,
+        )
+
+
+def _warn_of_outliers(scores: Scores, paths: Sequence[Path]) -> None:
+    """Name the pictures with scores far above the others, highest first."""
+    found = far_above(scores)
+    if len(found):
+        names = ", ".join(printable(paths[i].name) for i in found[:_NAMED])
+        warnings.warn(
+            f"{len(found)} of {len(paths)} normal pictures score far above the others: look at {names}; expected normal "
+            f"pictures only: move away those that show a defect, and calibrate again",
+            stacklevel=3,
+        )
 
 
 def override_thresholds(

@@ -7,15 +7,21 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from PIL import Image
 from scipy import stats
 
 from anomedge.bundle import Bundle, LocalSettings, write_local
 from anomedge.bundle import opened as bundle_file
 from anomedge.commands import threshold
-from anomedge.errors import OutputError
+from anomedge.errors import InputError, OutputError
+from anomedge.files import sha256_of_bytes, sha256_of_file
+from anomedge.images import list_pictures, read_picture
 from anomedge.parity.stored import keep_certificate, stored_certificates
+from anomedge.station.calibration import recalibrate
 from anomedge.threshold import interval_of_rate
 from tests.commands.test_commands import run
 from tests.conftest import RUNTIMES
@@ -60,6 +66,43 @@ def test_the_interval_holds_a_threshold_laid_between_the_scores():
             - (scores[:, count - allowed - 1] + scores[:, count - allowed]) / 2
         )
         assert ((low <= rates) & (rates <= high)).mean() > 0.945
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_defect_among_the_normal_pictures_is_named_and_does_not_count(
+    copy, pictures, tmp_path, capsys
+):
+    held_back = list_pictures(pictures / "held_back")
+    folder = tmp_path / "normal"
+    folder.mkdir()
+    frames = [read_picture(path) for path in held_back]
+    for number in range(12):
+        frame = frames[number % 6] // 2 + 64 + number // 6
+        Image.fromarray(frame).save(folder / f"{number:02}.png")
+    assert (
+        run("threshold", copy, "--normal", folder, "--dry-run", "--json") == 0
+    )
+    before = json.loads(capsys.readouterr().out)["threshold"]
+    Image.fromarray(np.zeros_like(frames[0])).save(folder / "zz.png")
+    assert (
+        run("threshold", copy, "--normal", folder, "--dry-run", "--json") == 0
+    )
+    said = capsys.readouterr()
+    assert "look at zz.png" in said.err
+    assert json.loads(said.out)["threshold"] == pytest.approx(before, rel=0.05)
+
+
+def test_the_pictures_of_the_fit_do_not_calibrate(pictures):
+    paths = list_pictures(pictures / "train")
+    digests = "".join(sha256_of_file(path) for path in paths)
+    origin = SimpleNamespace(
+        folds=5, pictures=sha256_of_bytes(digests.encode())
+    )
+    decision = SimpleNamespace(origin=origin)
+    bundle = SimpleNamespace(manifest=SimpleNamespace(decision=decision))
+    inspector = SimpleNamespace(bundle=bundle)
+    with pytest.raises(InputError, match="that the detector was fitted to"):
+        recalibrate(inspector, paths, "train", 0.1)
 
 
 def test_recalibrated_on_the_device(copy, pictures, capsys):

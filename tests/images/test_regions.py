@@ -35,6 +35,7 @@ def test_numbers_with_a_point_are_fractions():
         ("1,2,3", "expected x,y,w,h in pixels"),
         ("nothing.png", "or a mask picture"),
         ("1,2,0,4", "without an area"),
+        ("0,0,1,1", "write fractions with a decimal point"),
         ("0.5,0.5,0.6,0.1", "leave out the decimal points"),
         ("-1,0,5,5", "expected x,y,w,h"),
         ("nan,0,5,5", "expected x,y,w,h"),
@@ -89,6 +90,20 @@ def test_a_mask_of_a_rectangle_is_a_rectangle(tmp_path):
     assert (
         place_region(Geometry((8, 8)), path, [picture(16, 16)]).inside is None
     )
+
+
+def test_a_photograph_and_a_picture_of_the_fit_are_no_masks(tmp_path):
+    ramp = np.tile(np.arange(0, 200, 5, dtype=np.uint8), (50, 1))
+    Image.fromarray(ramp).save(tmp_path / "photo.png")
+    with pytest.raises(InputError, match="other colours than black and white"):
+        place_region(
+            Geometry((8, 8)), tmp_path / "photo.png", [picture(50, 40)]
+        )
+    inside = np.zeros((50, 40), bool)
+    inside[10:20, 5:30] = True
+    path = mask_file(tmp_path / "mask.png", inside)
+    with pytest.raises(InputError, match="lies among the pictures of the fit"):
+        place_region(Geometry((8, 8)), path, [Picture("mask", path=path)])
 
 
 def test_masks_that_cannot_be_used_are_refused(tmp_path):

@@ -23,10 +23,13 @@ from anomedge.images import list_pictures
 from anomedge.parity.stored import stored_certificates
 from anomedge.pipelines import FitData, available, get
 from anomedge.pipelines import model as model_file
+from anomedge.pipelines.decision import Rule
 from anomedge.pipelines.fitting import (
     DefaultLayersWarning,
     FlatFeaturesWarning,
+    InsensitiveWarning,
     SmallSampleWarning,
+    VaryingSizesWarning,
     fit,
 )
 from anomedge.pipelines.model import load, save
@@ -150,9 +153,47 @@ def test_pictures_of_mixed_sizes(pictures, tmp_path):
         image.resize((90 + 10 * number, 70 + 5 * number)).save(
             tmp_path / path.name
         )
-    with pytest.warns(SmallSampleWarning):
+    with (
+        pytest.warns(SmallSampleWarning),
+        pytest.warns(VaryingSizesWarning, match="sizes"),
+    ):
         model = fit("patchcore", tmp_path, tiny_options(pictures))
     assert model.pipeline.config.size == (64, 72)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"rule": Rule("balanced")}, "got 6 normal pictures .* at least 10"),
+        ({"folds": 3}, "got folds or a holdout beside"),
+        ({"holdout": 0.5}, "got folds or a holdout beside"),
+    ],
+)
+def test_options_of_the_threshold_are_refused_before_the_fit(
+    pictures, monkeypatch, more, message
+):
+    monkeypatch.setattr(Patchcore, "fit", None)
+    with pytest.raises(InputError, match=message):
+        fit("patchcore", pictures / "train", tiny_options(pictures, **more))
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_labels_that_no_threshold_separates_are_said(pictures, tmp_path):
+    for number, path in enumerate(list_pictures(pictures / "held_back")):
+        kind = ("good", "bad")[number % 2]
+        (tmp_path / kind).mkdir(exist_ok=True)
+        shutil.copy(path, tmp_path / kind / path.name)
+    options = tiny_options(
+        pictures,
+        held_back=None,
+        labelled=tmp_path,
+        rule=Rule(recall=1.0),
+    )
+    with pytest.warns(InsensitiveWarning, match="catches 3 of 3 labelled"):
+        model = fit("padim", pictures / "train", options)
+    origin = model.decision.origin
+    assert (origin.caught, origin.anomalous, origin.normal) == (3, 3, 3)
+    assert origin.alarms > 0
 
 
 def test_too_few_pictures(pictures, tmp_path):

@@ -25,11 +25,6 @@ from anomedge.pipelines.decision import (
 )
 from anomedge.pipelines.fitting import fit
 from anomedge.pipelines.model import load, save
-from anomedge.pipelines.rules.balanced import by_balanced_accuracy
-from anomedge.pipelines.rules.labelled import by_recall
-from anomedge.pipelines.rules.outliers import far_above, without_outliers
-from anomedge.pipelines.rules.rate import by_robust_rate
-from anomedge.pipelines.rules.tail import tail_quantile
 from anomedge.pipelines.sensitivity import (
     PlantedBatches,
     plan_defects,
@@ -38,6 +33,11 @@ from anomedge.pipelines.sensitivity import (
 from anomedge.pipelines.synthetic import SYNTHETIC_DEFECTS, plant
 from anomedge.resample import Geometry
 from anomedge.threshold import Origin
+from anomedge.threshold_rules.balanced import by_balanced_accuracy
+from anomedge.threshold_rules.labelled import by_recall
+from anomedge.threshold_rules.outliers import far_above, without_outliers
+from anomedge.threshold_rules.rate import by_robust_rate
+from anomedge.threshold_rules.tail import tail_quantile
 from tests.commands.test_commands import run
 from tests.conftest import tiny_options
 
@@ -317,6 +317,7 @@ def test_a_fit_prints_the_table_and_files_keep_it(enough, tmp_path, capsys):
     assert "synthetic defects caught" in capsys.readouterr().out
 
 
+@pytest.mark.filterwarnings("ignore:the threshold catches")
 def test_a_target_recall_is_recorded(pictures, tmp_path):
     options = tiny_options(
         pictures, held_back=None, labelled=pictures, rule=Rule(recall=1.0)
@@ -335,3 +336,33 @@ def test_an_unknown_rule_is_refused(pictures, tmp_path, capsys):
     )  # fmt: skip
     assert code == 2
     assert "rate, balanced, labelled" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "most", "expected"),
+    [
+        (None, None, None, (None, 0.01, 0.1)),
+        (None, 0.2, None, ("rate", 0.2, 0.1)),
+        (None, None, 0.3, ("balanced", 0.01, 0.3)),
+        ("rate", 0.2, None, ("rate", 0.2, 0.1)),
+        ("labelled", None, None, ("labelled", 0.01, 0.1)),
+    ],
+)
+def test_a_number_of_one_rule_selects_it(name, rate, most, expected):
+    rule = Rule.named(name, rate, most, None)
+    assert (rule.name, rule.rate, rule.most_false_alarms) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "most"),
+    [
+        ("balanced", 0.2, None),
+        ("labelled", 0.2, None),
+        ("rate", None, 0.2),
+        (None, 0.2, 0.2),
+        ("fast", None, None),
+    ],
+)
+def test_a_number_of_another_rule_is_refused(name, rate, most):
+    with pytest.raises(InputError, match="expected"):
+        Rule.named(name, rate, most, None)

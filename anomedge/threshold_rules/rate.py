@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from anomedge.pipelines.rules.outliers import without_outliers
-from anomedge.pipelines.rules.tail import LEAST_EXCEEDANCES, tail_quantile
 from anomedge.threshold import (
     Cut,
     Scores,
@@ -13,6 +11,8 @@ from anomedge.threshold import (
     by_false_alarm_rate,
     least_gap,
 )
+from anomedge.threshold_rules.outliers import without_outliers
+from anomedge.threshold_rules.tail import LEAST_EXCEEDANCES, tail_quantile
 
 __all__ = ["by_robust_rate"]
 
