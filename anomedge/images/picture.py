@@ -66,10 +66,10 @@ class Picture:
 
     def mask(self) -> Mask | None:
         """Return the mask of anomalous pixels (H, W): all False for a normal picture, None if unknown."""
-        if self.mask_path is not None:
-            return mask_of(read_picture(self.mask_path), self.mask_path)
         if self.anomalous is False:
             return np.zeros(self.frame().shape[:2], dtype=np.bool_)
+        if self.mask_path is not None:
+            return mask_of(read_picture(self.mask_path), self.mask_path)
         return None
 
     @cached_property

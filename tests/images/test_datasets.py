@@ -1,6 +1,7 @@
 """One reader of data sets: labels, masks, kinds and splits of each layout; ambiguous ones are refused."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -183,6 +184,22 @@ def test_folders_of_masks_hold_no_pictures(tmp_path):
         ("images/ng/a.jpg", True),
         ("masks/photo.png", None),
     ]
+
+
+@pytest.mark.parametrize("normal", ["good", "ok"])
+def test_normal_pictures_take_no_mask_of_a_defect(tmp_path, normal):
+    """A mask `masks/0.png` belongs to `bad/0.png`, not to `good/0.png`."""
+    for i in range(2):
+        photo(tmp_path / normal / f"{i}.png")
+        photo(tmp_path / "bad" / f"{i}.png")
+        mask(tmp_path / "masks" / f"{i}.png")
+    data = read_data_set(tmp_path)
+    assert len(data.masks) == 2
+    found = {s.picture.name: s.picture for s in data.samples}
+    assert found["bad/0.png"].mask().sum() == 600
+    assert found[f"{normal}/0.png"].mask_path is None
+    stated = replace(found["bad/0.png"], anomalous=False)
+    assert not stated.mask().any()
 
 
 def test_masks_are_told_by_their_levels(tmp_path):

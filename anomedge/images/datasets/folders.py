@@ -164,6 +164,7 @@ def _picture(
         name=storable(path.relative_to(source.path).as_posix()),
         path=path,
         anomalous=anomalous,
-        mask_path=mask,
+        # The mask of a defect may have the name of a normal picture, too.
+        mask_path=None if anomalous is False else mask,
         kind=kind_of_label(label) if label and anomalous else "",
     )
