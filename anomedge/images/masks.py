@@ -2,9 +2,9 @@
 
 A mask is recognised by its name and its content; both are required.
 
-By name: `<stem>_label`, `<stem>_mask` or `<stem>_gt` beside the picture `<stem>`, any name in a folder `masks`, or the stem
-of a picture with another suffix. A folder `masks` holds the mask of a picture at the path that the picture has in the
-folder beside it.
+By name: `<stem>_label`, `<stem>_mask` or `<stem>_gt` beside the picture `<stem>`, any name in a folder `masks`, `labels` or
+the like, or the stem of a picture with another suffix. Such a folder holds the mask of a picture at the path that the
+picture has in the folder beside it.
 
 By content: at most 8 colours, or grey with 98 % of the pixels close to one of two levels. Of files that differ in the
 suffix only, exactly one must be no mask.
@@ -27,8 +27,12 @@ __all__ = ["MaskContent", "Pairs", "examine", "find_pairs", "mask_of"]
 
 MASK_SUFFIXES = ("_label", "_mask", "_gt")
 """Ends of the stems of masks that lie beside their picture."""
-MASK_FOLDERS = frozenset({"mask", "masks"})
-"""Names of folders of masks, besides `ground_truth`."""
+MASK_FOLDERS = frozenset(
+    {
+        "annotation", "annotations", "ground_truth", "groundtruth", "gt", "label", "labels", "mask", "masks",
+    }
+)  # fmt: skip
+"""Names of folders of masks, in lower case with underscores; in a folder `ground_truth` in lower case, any file is a mask."""
 _LOSSY = frozenset({".jpeg", ".jpg", ".webp"})
 _MOST_COLOURS = 8
 """A mask may number the kinds of defects."""
@@ -134,7 +138,11 @@ def _pair_by_name(pictures: Sequence[Path], root: Path, pairs: Pairs) -> None:
 
 
 def _in_mask_folder(inner: Path) -> bool:
-    return any(name.lower() in MASK_FOLDERS for name in inner.parts[:-1])
+    return any(_is_mask_folder(name) for name in inner.parts[:-1])
+
+
+def _is_mask_folder(name: str) -> bool:
+    return name.lower().replace(" ", "_").replace("-", "_") in MASK_FOLDERS
 
 
 def _by_place(
@@ -161,7 +169,7 @@ def _places_of_picture(inner: Path) -> list[Path]:
     found = [inner.parent / stem for stem in stems[:-1] if stem]
     folders = inner.parent.parts
     for count, folder in enumerate(folders):
-        if folder.lower() in MASK_FOLDERS:
+        if _is_mask_folder(folder):
             before, after = folders[:count], folders[count + 1 :]
             for stem in stems:
                 found.append(Path(*before, "*", *after, stem))

@@ -119,7 +119,7 @@ def fit(
     kind = pipelines.get(detector)
     own = kind.options_class.checked(**options.detector)
     split = _split(kind, folder, options)
-    fitted, sample, _ = split
+    fitted, sample = split.fitted, split.sample
     if chosen is not None:
         chosen(split)
     _warn_if_sizes_vary([*fitted, *sample.normal, *sample.anomalous], options)

@@ -257,6 +257,59 @@ def test_folders_of_anomalous_pictures_are_refused_as_normal(tmp_path, name):
         read_normal(tmp_path)
 
 
+@pytest.mark.parametrize("normal", ["ok", "OK", "normal", "Good"])
+def test_labels_below_folders_are_refused_as_normal(tmp_path, normal):
+    for line in ("line1", "line2"):
+        two_labels(tmp_path / line, normal, "scratch")
+    with pytest.raises(InputError, match="holds anomalous pictures"):
+        read_normal(tmp_path)
+    # Folders that hold nothing else are those of a normal data set.
+    for line in ("line1", "line2"):
+        shutil.rmtree(tmp_path / line / "scratch")
+    assert len(read_normal(tmp_path)) == 8
+
+
+def test_loose_pictures_are_in_no_split(tmp_path):
+    two_labels(tmp_path / "test", "ok", "scratch")
+    photo(tmp_path / "train/ok/0.png")
+    photo(tmp_path / "preview.png")
+    selection = select_normal(tmp_path)
+    assert [p.name for p in selection.pictures] == ["train/ok/0.png"]
+    assert selection.left_out == {
+        "outside of the splits": 1,
+        "of another split": 6,
+    }
+    assert len(read_folder(tmp_path)) == 6
+    # As in KolektorSDD2.
+    for split in ("train", "test"):
+        photo(tmp_path / f"beside/{split}/0.png")
+        mask(tmp_path / f"beside/{split}/0_GT.png", marked=False)
+    photo(tmp_path / "beside/preview.png")
+    assert select_normal(tmp_path / "beside").left_out == {
+        "outside of the splits": 1,
+        "of another split": 1,
+        "masks": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["labels", "Label", "GT", "groundtruth", "Ground Truth", "Annotations"],
+)
+def test_more_names_of_folders_of_masks(tmp_path, folder):
+    for i in range(2):
+        photo(tmp_path / f"set/images/{i}.png")
+        mask(tmp_path / f"set/{folder}/{i}.png", marked=i > 0)
+    pictures = read_folder(tmp_path / "set")
+    assert [p.anomalous for p in pictures] == [False, True]
+    # As in DAGM: pictures without defects have no mask.
+    for i in range(2):
+        photo(tmp_path / f"dagm/Train/{i}.png")
+    mask(tmp_path / f"dagm/Train/{folder}/1_label.png")
+    with pytest.raises(InputError, match="1 without a label"):
+        read_normal(tmp_path / "dagm")
+
+
 def test_loose_pictures_beside_labels_have_none(tmp_path):
     two_labels(tmp_path, "ok", "ng")
     photo(tmp_path / "loose.png")

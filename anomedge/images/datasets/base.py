@@ -30,6 +30,7 @@ __all__ = [
 Split = Literal["train", "test", "validation"]
 
 ANOMALOUS, OTHER_SPLIT, MASKS = "anomalous", "of another split", "masks"
+NO_SPLIT = "outside of the splits"
 """Reasons to leave files out."""
 
 
@@ -77,10 +78,18 @@ class Sample(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """Normal pictures of a data set, and the number of files left out by reason."""
+    """Normal pictures of a data set.
+
+    Attributes:
+        pictures: the pictures.
+        left_out: number of files left out, by reason.
+        unlabelled: number of pictures by folder, if none has a label, so that all count as normal, and several folders
+            or a list hold them; else empty.
+    """
 
     pictures: list[Picture]
     left_out: dict[str, int]
+    unlabelled: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -124,8 +133,11 @@ class DataSet:
         chosen = self._of(split)
         _refuse_unknown(self.path, [s.picture for s in chosen])
         left_out: Counter[str] = Counter()
-        if len(self.samples) > len(chosen):
-            left_out[OTHER_SPLIT] = len(self.samples) - len(chosen)
+        outside = self._outside(chosen)
+        if outside:
+            left_out[NO_SPLIT] = outside
+        if len(self.samples) > len(chosen) + outside:
+            left_out[OTHER_SPLIT] = len(self.samples) - len(chosen) - outside
         pictures = []
         for picture, _ in chosen:
             if picture.anomalous:
@@ -139,7 +151,22 @@ class DataSet:
                 f"{self.path}: got {len(chosen)} anomalous pictures and no normal one; expected normal pictures: "
                 f"name their label with --normal-label"
             )
-        return Selection(pictures, dict(left_out))
+        return Selection(pictures, dict(left_out), self._unlabelled(pictures))
+
+    def _outside(self, chosen: Sequence[Sample]) -> int:
+        """Return the number of samples in no split that were not chosen."""
+        if len(chosen) == len(self.samples):
+            return 0
+        return sum(sample.split is None for sample in self.samples)
+
+    def _unlabelled(self, pictures: Sequence[Picture]) -> dict[str, int]:
+        """Return the pictures of each folder, if the user should see that none has a label."""
+        folders = Counter(
+            picture.name.rpartition("/")[0] or "." for picture in pictures
+        )
+        labelled = any(picture.anomalous is not None for picture in pictures)
+        plain = len(folders) == 1 and self.path.is_dir()
+        return {} if labelled or plain else dict(sorted(folders.items()))
 
     def _of(self, split: Split) -> list[Sample]:
         """Return the samples of a split, or all samples if it has none."""
