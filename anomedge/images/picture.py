@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_bytes, sha256_of_file
-from anomedge.images.masks import mask_of
+from anomedge.images.masks import read_mask
 from anomedge.images.reading import Frame, Mask, read_picture, stretch
 from anomedge.levels import Levels
 from anomedge.outside_resize import Framing, OutsideResize
@@ -69,7 +69,7 @@ class Picture:
         if self.anomalous is False:
             return np.zeros(self.frame().shape[:2], dtype=np.bool_)
         if self.mask_path is not None:
-            return mask_of(read_picture(self.mask_path), self.mask_path)
+            return read_mask(self.mask_path)
         return None
 
     @cached_property

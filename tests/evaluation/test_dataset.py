@@ -59,6 +59,17 @@ def test_faults_are_counted_and_shown(folder):
         check_headers(pictures, None)
 
 
+def test_the_depth_of_masks_is_checked(folder):
+    pictures = read_data_set(folder).pictures
+    path = folder / "ground_truth" / "hole" / "1_mask.png"
+    Image.fromarray(np.zeros((6, 8), np.uint16)).save(path)
+    check_headers(pictures, None)
+    Image.fromarray(np.zeros((6, 8), np.int32)).save(path, format="TIFF")
+    with pytest.raises(InputError, match="got a mask of 32 bits a") as error:
+        check_headers(pictures, None)
+    assert "--levels" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("totals", "note"),
     [

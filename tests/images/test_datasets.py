@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from anomedge.errors import InputError
 from anomedge.images import (
@@ -166,7 +166,7 @@ def test_pairs_of_colour_pictures_are_pictures(tmp_path):
     for i in range(3):
         photo(tmp_path / f"{i}.jpg")
         photo(tmp_path / f"{i}.png")
-        photo(tmp_path / f"{i}_mask.png")
+        photo(tmp_path / f"{i}0_mask.png")
     assert len(read_normal(tmp_path)) == 9
     # Neither of two drawings is the mask of the other.
     mask(tmp_path / "drawing.png")
@@ -212,9 +212,38 @@ def test_masks_are_told_by_their_levels(tmp_path):
     assert (picture.name, picture.anomalous) == ("a.png", True)
     assert picture.mask()[:, 70:].all()
     assert not picture.mask()[:, :60].any()
-    # A photograph has more levels.
-    shutil.copy(tmp_path / "a.png", tmp_path / "a_gt.png")
+
+
+@pytest.mark.parametrize(
+    "name", ["set/a_mask.png", "set/a_GT.png", "masks/a.png"]
+)
+def test_files_named_as_masks_are_no_pictures(tmp_path, name):
+    """A mask with soft edges is neither fitted to nor inspected."""
+    photo(tmp_path / "set/a.png")
+    photo(tmp_path / "set/b.png")
+    soft = Image.open(mask(tmp_path / name)).filter(ImageFilter.GaussianBlur(5))
+    soft.save(tmp_path / name)
+    for read in (read_folder, read_normal):
+        with pytest.raises(InputError, match=rf"{name}: its name is that of a"):
+            read(tmp_path)
+    listing = list_for_inspection(tmp_path)
+    assert len(listing.pictures) == 2
+    assert len(listing.unreadable) == 1
+    assert "mask of a.png" in listing.unreadable[0]
+    # A file of such a name without its picture is a picture.
+    (tmp_path / "set/a.png").unlink()
     assert len(read_folder(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("level", [1, 255, 4095, 65535])
+def test_masks_of_16_bits_are_read(tmp_path, level):
+    deep = np.zeros((96, 128), np.uint16)
+    deep[10:30, 20:50] = level
+    photo(tmp_path / "a.png")
+    Image.fromarray(deep).save(tmp_path / "a_mask.png")
+    (picture,) = read_folder(tmp_path)
+    assert picture.anomalous
+    assert picture.mask().sum() == 600
 
 
 def test_known_names_of_normal_pictures(tmp_path):

@@ -55,8 +55,14 @@ class Source:
 
     @cached_property
     def pairs(self) -> Pairs:
-        """The masks beside pictures."""
-        return find_pairs(self.listing.pictures, self.path)
+        """The masks beside pictures.
+
+        Raises:
+            InputError: files are named as masks, and have no content of a mask.
+        """
+        pairs = find_pairs(self.listing.pictures, self.path)
+        pairs.require_clear(self.path)
+        return pairs
 
     @cached_property
     def pictures(self) -> list[Path]:
