@@ -106,10 +106,17 @@ def _faults_of(
     picture: Picture, frame: tuple[int, int] | None
 ) -> Iterator[str]:
     """Yield a line for each fault of a picture and its mask."""
+    faults: list[str] = []
     if picture.path is not None and picture.pixels is None:
-        yield from _fault_of(picture.path, frame)
+        faults += _fault_of(picture.path, frame)
     if picture.mask_path is not None:
-        yield from _fault_of(picture.mask_path, None, is_mask=True)
+        faults += _fault_of(picture.mask_path, None, is_mask=True)
+    yield from faults
+    if not faults:
+        try:
+            picture.check_mask_size()
+        except InputError as error:
+            yield str(error)
 
 
 def _fault_of(
