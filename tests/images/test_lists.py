@@ -10,6 +10,7 @@ from anomedge.images import (
     read_data_set,
     read_folder,
     read_folders,
+    read_normal,
     select_normal,
     tables,
 )
@@ -87,6 +88,25 @@ def test_labels_in_another_column_are_refused(folder, column):
     assert len(read_folder(folder / "list.csv")) == 2
     (folder / "list.csv").write_text("path,note\na.png,ok\nb.png,blurred\n")
     assert len(read_folder(folder / "list.csv")) == 2
+
+
+def test_training_pictures_do_not_stand_in_for_a_split(folder):
+    path = folder / "list.csv"
+    path.write_text("path,split\na.png,train\nb.png,validation\n")
+    assert len(read_normal(path)) == 1
+    wrong = "got the splits train 1, validation 1; expected pictures of the spl"
+    with pytest.raises(InputError, match=wrong):
+        read_folder(path)
+    with pytest.raises(InputError, match=wrong):
+        select_normal(path, split="test")
+    # Without splits, all pictures serve.
+    path.write_text("path,split\na.png,\nb.png,\n")
+    assert len(read_folder(path)) == 2
+
+
+def test_a_split_is_given_in_every_row_or_none(folder):
+    message = refused(folder, "path,split\na.png,test\nb.png,\n")
+    assert "line 3: got no split; expected one in every row" in message
 
 
 def test_masks_are_not_listed_as_pictures(folder):

@@ -115,26 +115,31 @@ class DataSet:
     masks: set[Path] = field(default_factory=set)
 
     def evaluated(self) -> list[Picture]:
-        """Return the pictures of the split `test`; all pictures without such a split."""
+        """Return the pictures of the split `test`; all pictures of a data set without splits.
+
+        Raises:
+            InputError: the data set has other splits only.
+        """
         return [sample.picture for sample in self._of("test")]
 
     def labelled(self) -> list[Picture]:
         """Return the pictures of `evaluated`, either all labelled or none.
 
         Raises:
-            InputError: some pictures are labelled and others not.
+            InputError: some pictures are labelled and others not, or as `evaluated`.
         """
         pictures = self.evaluated()
         _refuse_unknown(self.path, pictures)
         return pictures
 
     def normal(self, split: Split) -> Selection:
-        """Return the normal pictures of a split, or of the whole data set without that split.
+        """Return the normal pictures of a split, or of the whole data set if it has no splits.
 
         Unlabelled pictures count as normal if no picture is labelled.
 
         Raises:
-            InputError: some pictures are labelled and others not, or no picture is normal.
+            InputError: some pictures are labelled and others not, no picture is normal, or the data set has other splits
+                only.
         """
         chosen = self._of(split)
         _refuse_unknown(self.path, [s.picture for s in chosen])
@@ -175,9 +180,21 @@ class DataSet:
         return {} if labelled or plain else dict(sorted(folders.items()))
 
     def _of(self, split: Split) -> list[Sample]:
-        """Return the samples of a split, or all samples if it has none."""
-        found = [sample for sample in self.samples if sample.split == split]
-        return found or self.samples
+        """Return the samples of a split, or all samples of a data set without splits.
+
+        Raises:
+            InputError: the data set has other splits only.
+        """
+        counts = Counter(s.split for s in self.samples if s.split is not None)
+        if not counts:
+            return self.samples
+        if not counts[split]:
+            shown = ", ".join(f"{name} {counts[name]}" for name in counts)
+            raise InputError(
+                f"{self.path}: got the splits {shown}; expected pictures of the split {split}: name that split, or give a "
+                f"folder or list without splits"
+            )
+        return [sample for sample in self.samples if sample.split == split]
 
 
 def _refuse_unknown(path: Path, pictures: Sequence[Picture]) -> None:

@@ -76,7 +76,7 @@ class ListReader:
         found = self._pictures()
         masks = self._paths(_MASKS) or [None] * len(self.rows)
         labels = self._labels()
-        splits = self._column(_SPLITS, self._split)
+        splits = self._splits()
         self._refuse_faults()
         names = _names(found, self.root)
         rows = zip(names, found, masks, labels, splits, strict=True)
@@ -239,6 +239,18 @@ class ListReader:
         if similar is not None:
             return f"got the label {shown!r}; expected {similar}, which it resembles, or another name"
         return ""
+
+    def _splits(self) -> list[Split | None]:
+        """Return the split of each row; note rows without one beside others."""
+        splits: list[Split | None] = self._column(_SPLITS, self._split)
+        column = column_of(self.path, self.rows, _SPLITS) or ""
+        empty = [row.place for row in self.rows if not row.cells.get(column)]
+        if len(empty) < len(self.rows):
+            self._faults += [
+                f"{place}: got no split; expected one in every row, or none"
+                for place in empty
+            ]
+        return splits
 
     def _split(self, text: str) -> Split:
         """Return the split of a cell.
