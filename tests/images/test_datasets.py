@@ -110,6 +110,13 @@ def test_masks_of_the_pictures_stem_serve_mvtec_too(tmp_path):
     assert bad.mask().sum() == 600
 
 
+def test_the_case_of_ground_truth_does_not_matter(tmp_path):
+    mvtec(tmp_path)
+    (tmp_path / "ground_truth").rename(tmp_path / "Ground_Truth")
+    masks = [p.mask_path for p in read_folder(tmp_path) if p.anomalous]
+    assert None not in masks
+
+
 def test_splits_of_folders(tmp_path):
     btad(tmp_path)
     data = read_data_set(tmp_path)
