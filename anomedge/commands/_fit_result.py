@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from anomedge.commands._console import SafeConsole
-from anomedge.commands._counts import counts_in_words
+from anomedge.commands._counts import counts_in_words, unlabelled_in_words
 from anomedge.commands._threshold_lines import sensitivity_lines
 from anomedge.files import canonical_json
 
@@ -46,8 +46,10 @@ def print_result(
     used = ", ".join(
         f"{count} {name.replace('_', ' ')}" for name, count in counts.items()
     )
-    left_out = counts_in_words(split.left_out)
-    SafeConsole().print(f"pictures: {used}; left out: {left_out or 'none'}")
+    left_out = counts_in_words(split.left_out) or "none"
+    unlabelled = unlabelled_in_words(split.unlabelled)
+    line = f"pictures: {used}; left out: {left_out}; {unlabelled}"
+    SafeConsole().print(line.removesuffix("; "))
 
 
 def _counts_of(split: Split) -> dict[str, int]:

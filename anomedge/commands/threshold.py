@@ -15,7 +15,7 @@ from anomedge.commands._common_options import (
     Threads,
 )
 from anomedge.commands._console import SafeConsole
-from anomedge.commands._counts import counts_in_words
+from anomedge.commands._counts import counts_in_words, unlabelled_in_words
 from anomedge.commands._threshold_lines import threshold_lines
 from anomedge.errors import InputError
 from anomedge.files import canonical_json
@@ -113,6 +113,10 @@ def _normal_paths(folder: Path, label: str | None) -> list[Path]:
     if selection.left_out:
         SafeConsole(stderr=True).print(
             f"left out: {counts_in_words(selection.left_out)}"
+        )
+    if selection.unlabelled:
+        SafeConsole(stderr=True).print(
+            unlabelled_in_words(selection.unlabelled)
         )
     return [p.path for p in selection.pictures if p.path is not None]
 

@@ -14,6 +14,7 @@ from anomedge.errors import InputError
 from anomedge.files import open_plain
 from anomedge.images import SUFFIXES, Picture, read_folder
 from anomedge.images.checks import check_stated_size
+from anomedge.images.masks import check_mask_depth
 from anomedge.names import indented
 
 __all__ = ["DataSet", "check_headers", "read_data_set"]
@@ -105,13 +106,22 @@ def _faults_of(
     picture: Picture, frame: tuple[int, int] | None
 ) -> Iterator[str]:
     """Yield a line for each fault of a picture and its mask."""
+    faults: list[str] = []
     if picture.path is not None and picture.pixels is None:
-        yield from _fault_of(picture.path, frame)
+        faults += _fault_of(picture.path, frame)
     if picture.mask_path is not None:
-        yield from _fault_of(picture.mask_path, None)
+        faults += _fault_of(picture.mask_path, None, is_mask=True)
+    yield from faults
+    if not faults:
+        try:
+            picture.check_mask_size()
+        except InputError as error:
+            yield str(error)
 
 
-def _fault_of(path: Path, size: tuple[int, int] | None) -> Iterator[str]:
+def _fault_of(
+    path: Path, size: tuple[int, int] | None, is_mask: bool = False
+) -> Iterator[str]:
     try:
         with (
             open_plain(path) as file,
@@ -119,6 +129,8 @@ def _fault_of(path: Path, size: tuple[int, int] | None) -> Iterator[str]:
         ):
             if size is not None:
                 check_stated_size(image, path, size)
+            if is_mask:
+                check_mask_depth(image, path, file)
     except InputError as error:
         yield str(error)
     # Decoders raise errors of any type.

@@ -113,10 +113,13 @@ def list_for_inspection(path: Path) -> Listing:
     if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where a parent may not be entered
         return Listing(path.parent, [path])
     listing = scan_folder(path)
-    masks = find_pairs(listing.pictures, path).masks
-    pictures = [found for found in listing.pictures if found not in masks]
+    pairs = find_pairs(listing.pictures, path)
+    taken = pairs.masks | pairs.unclear.keys()
     return replace(
-        listing, pictures=pictures, masks=[*listing.masks, *sorted(masks)]
+        listing,
+        pictures=[found for found in listing.pictures if found not in taken],
+        masks=[*listing.masks, *sorted(pairs.masks)],
+        unreadable=[*listing.unreadable, *pairs.faults()],
     )
 
 

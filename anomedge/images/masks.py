@@ -2,12 +2,15 @@
 
 A mask is recognised by its name and its content; both are required.
 
-By name: `<stem>_label`, `<stem>_mask` or `<stem>_gt` beside the picture `<stem>`, any name in a folder `masks`, or the stem
-of a picture with another suffix. A folder `masks` holds the mask of a picture at the path that the picture has in the
-folder beside it.
+By name: `<stem>_label`, `<stem>_mask` or `<stem>_gt` beside the picture `<stem>`, any name in a folder `masks`, `labels` or
+the like, or the stem of a picture with another suffix. Such a folder holds the mask of a picture at the path that the
+picture has in the folder beside it.
 
 By content: at most 8 colours, or grey with 98 % of the pixels close to one of two levels. Of files that differ in the
-suffix only, exactly one must be no mask.
+suffix only, exactly one must be no mask. Any other file whose name says that it is the mask of a picture is unclear: it
+must not be taken for a picture.
+
+Masks of 16 bits are read as well.
 """
 
 from __future__ import annotations
@@ -16,24 +19,41 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
 from anomedge.errors import InputError
-from anomedge.images.reading import Frame, Mask, read_picture
+from anomedge.images.checks import bits_per_channel
+from anomedge.images.reading import Frame, Mask, open_picture, read_picture
+from anomedge.levels import MOST_LEVELS, Levels
+from anomedge.names import indented
 
-__all__ = ["MaskContent", "Pairs", "examine", "find_pairs", "mask_of"]
+__all__ = [
+    "MaskContent",
+    "Pairs",
+    "check_mask_depth",
+    "examine",
+    "find_pairs",
+    "mask_of",
+    "read_mask",
+]
 
 MASK_SUFFIXES = ("_label", "_mask", "_gt")
 """Ends of the stems of masks that lie beside their picture."""
-MASK_FOLDERS = frozenset({"mask", "masks"})
-"""Names of folders of masks, besides `ground_truth`."""
+MASK_FOLDERS = frozenset(
+    {
+        "annotation", "annotations", "ground_truth", "groundtruth", "gt", "label", "labels", "mask", "masks",
+    }
+)  # fmt: skip
+"""Names of folders of masks, in lower case with underscores; in a folder `ground_truth` in lower case, any file is a mask."""
 _LOSSY = frozenset({".jpeg", ".jpg", ".webp"})
 _MOST_COLOURS = 8
 """A mask may number the kinds of defects."""
 _NEAR, _LEAST_SPREAD, _LEAST_SHARE = 8, 128, 0.98
 """Grey levels that compression or smoothing adds to two levels, their smallest distance, and the share of pixels."""
+_BITS, _MOST_BITS = 8, 16
 _SAMPLE = 12
 """Pairs of one folder that are examined; without a mask among them, the others are not read."""
 
@@ -59,11 +79,13 @@ class Pairs:
         of: the mask of each picture that has one.
         masks: all masks found, also second ones of a picture.
         marked: the masks that mark at least one pixel as anomalous.
+        unclear: files that are named as the mask of a picture and have no content of a mask, and that picture.
     """
 
     of: dict[Path, Path] = field(default_factory=dict)
     masks: set[Path] = field(default_factory=set)
     marked: set[Path] = field(default_factory=set)
+    unclear: dict[Path, Path] = field(default_factory=dict)
 
     def add(
         self, mask: Path, content: MaskContent, owners: Iterable[Path]
@@ -74,6 +96,49 @@ class Pairs:
             self.marked.add(mask)
         for owner in owners:
             self.of.setdefault(owner, mask)
+
+    def faults(self) -> list[str]:
+        """Return a line for each unclear file."""
+        return [
+            f"{path}: its name is that of a mask of {owner.name}, but it has more than two grey levels, or cannot be read; "
+            f"expected a mask of two levels, or another name if it is a picture"
+            for path, owner in sorted(self.unclear.items())
+        ]
+
+    def require_clear(self, root: Path) -> None:
+        """Refuse unclear files.
+
+        Raises:
+            InputError: there are some; the message lists them.
+        """
+        if self.unclear:
+            raise InputError(
+                f"{root}: got {len(self.unclear)} files that are neither masks nor pictures; expected either: save masks "
+                f"with two levels, and rename pictures:{indented(self.faults())}"
+            )
+
+
+def read_mask(path: Path) -> Mask:
+    """Return the anomalous pixels (H, W) of a mask of 8 or 16 bits a channel, as `mask_of`.
+
+    Raises:
+        InputError: as `anomedge.images.read_picture`, or more than 16 bits a channel.
+    """
+    return mask_of(_read_levels(path), path)
+
+
+def check_mask_depth(image: Image.Image, path: Path, file: BinaryIO) -> None:
+    """Refuse an opened mask by its bits per channel; it is not decoded.
+
+    Raises:
+        InputError: more than 16 bits, or colour of more than 8.
+    """
+    bits = bits_per_channel(image, file)
+    grey = image.mode == "I" or image.mode.startswith("I;16")
+    if bits > _MOST_BITS or (bits > _BITS and not grey):
+        raise InputError(
+            f"{path}: got a mask of {bits} bits a channel; expected 8, or grey of 16: convert it"
+        )
 
 
 def mask_of(frame: Frame, path: Path) -> Mask:
@@ -91,12 +156,24 @@ def mask_of(frame: Frame, path: Path) -> Mask:
 def examine(path: Path) -> MaskContent | None:
     """Examine a file that may be a mask; None if it cannot be read as a picture."""
     try:
-        frame = read_picture(path)
+        frame = _read_levels(path)
     except InputError:
         return None
     two_level = _has_few_levels(frame)
     marked = two_level and bool(mask_of(frame, path).any())
     return MaskContent(two_level, marked)
+
+
+def _read_levels(path: Path) -> Frame:
+    """Read a file that may be a mask; of 16 bits, upper levels become 0 to 255, and lower ones alone are kept."""
+    with open_picture(path) as (image, file):
+        check_mask_depth(image, path, file)
+        deep = bits_per_channel(image, file) > _BITS
+    if not deep:
+        return read_picture(path)
+    frame = read_picture(path, levels=Levels(0, MOST_LEVELS))
+    # Small levels number the kinds of defects.
+    return frame if frame.any() else read_picture(path, levels=Levels(0, 255))
 
 
 def find_pairs(pictures: Sequence[Path], root: Path) -> Pairs:
@@ -129,12 +206,18 @@ def _pair_by_name(pictures: Sequence[Path], root: Path, pairs: Pairs) -> None:
         content = examine(path) if owners or in_folder else None
         if content is not None and content.two_level:
             pairs.add(path, content, owners)
+        elif owners:
+            pairs.unclear[path] = owners[0]
     for path in pairs.masks:
         pairs.of.pop(path, None)
 
 
 def _in_mask_folder(inner: Path) -> bool:
-    return any(name.lower() in MASK_FOLDERS for name in inner.parts[:-1])
+    return any(_is_mask_folder(name) for name in inner.parts[:-1])
+
+
+def _is_mask_folder(name: str) -> bool:
+    return name.lower().replace(" ", "_").replace("-", "_") in MASK_FOLDERS
 
 
 def _by_place(
@@ -161,7 +244,7 @@ def _places_of_picture(inner: Path) -> list[Path]:
     found = [inner.parent / stem for stem in stems[:-1] if stem]
     folders = inner.parent.parts
     for count, folder in enumerate(folders):
-        if folder.lower() in MASK_FOLDERS:
+        if _is_mask_folder(folder):
             before, after = folders[:count], folders[count + 1 :]
             for stem in stems:
                 found.append(Path(*before, "*", *after, stem))

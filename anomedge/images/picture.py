@@ -13,12 +13,21 @@ import numpy.typing as npt
 
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_bytes, sha256_of_file
-from anomedge.images.masks import mask_of
-from anomedge.images.reading import Frame, Mask, read_picture, stretch
+from anomedge.images.checks import upright_size
+from anomedge.images.masks import read_mask
+from anomedge.images.reading import (
+    Frame,
+    Mask,
+    open_picture,
+    read_picture,
+    stretch,
+)
 from anomedge.levels import Levels
 from anomedge.outside_resize import Framing, OutsideResize
 
 __all__ = ["Picture", "framed", "with_levels"]
+
+_RATIO = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +75,34 @@ class Picture:
 
     def mask(self) -> Mask | None:
         """Return the mask of anomalous pixels (H, W): all False for a normal picture, None if unknown."""
-        if self.mask_path is not None:
-            return mask_of(read_picture(self.mask_path), self.mask_path)
         if self.anomalous is False:
             return np.zeros(self.frame().shape[:2], dtype=np.bool_)
+        if self.mask_path is not None:
+            return read_mask(self.mask_path)
         return None
+
+    def check_mask_size(self) -> None:
+        """Compare the sizes that the headers of the picture and of its mask state, upright; decode neither.
+
+        A mask may be smaller or larger than its picture, because it is stretched.
+
+        Raises:
+            InputError: the aspect ratios differ by more than 1 % and a pixel, or a file cannot be opened.
+        """
+        if self.mask_path is None or self.anomalous is False:
+            return
+        if self.path is None or self.pixels is not None:
+            return
+        content = self.read() if self.read is not None else None
+        with open_picture(self.path, content) as (image, _):
+            height, width = upright_size(image)
+        with open_picture(self.mask_path) as (image, _):
+            tall, wide = upright_size(image)
+        if abs(wide * height / width - tall) > max(1, _RATIO * tall):
+            raise InputError(
+                f"{self.mask_path}: got a mask of {tall}x{wide}; expected the shape of its picture, {height}x{width} upright: "
+                f"turn the mask as the picture's EXIF turns the picture, or save it again from the picture"
+            )
 
     @cached_property
     def digest(self) -> str | None:

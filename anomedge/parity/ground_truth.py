@@ -84,7 +84,12 @@ def ground_truth_of(
         pictures: the pictures.
         geometry: mapping of a frame to the detector's image.
         frame: how a picture becomes the graph's input.
+
+    Raises:
+        InputError: a mask cannot be read, or has another shape than its picture.
     """
+    for picture in pictures:
+        picture.check_mask_size()
     masks = [
         mask_on_map_grid(picture.mask(), geometry, frame)
         for picture in pictures

@@ -119,9 +119,9 @@ def fit(
     kind = pipelines.get(detector)
     own = kind.options_class.checked(**options.detector)
     split = _split(kind, folder, options)
-    if not split.sample.anomalous:
-        options.rule.require(len(split.sample.normal))
-    fitted, sample, _ = split
+    fitted, sample = split.fitted, split.sample
+    if not sample.anomalous:
+        options.rule.require(len(sample.normal))
     if chosen is not None:
         chosen(split)
     _warn_if_sizes_vary([*fitted, *sample.normal, *sample.anomalous], options)

@@ -35,11 +35,13 @@ class Split(NamedTuple):
         fitted: normal pictures that the detector is fitted to.
         sample: pictures that place the threshold.
         left_out: number of files left out, by reason, over all folders given.
+        unlabelled: number of fitted pictures by folder, if none has a label; empty for a plain folder.
     """
 
     fitted: list[Picture]
     sample: ThresholdSample
     left_out: dict[str, int]
+    unlabelled: dict[str, int]
 
 
 def split_pictures(
@@ -73,14 +75,14 @@ def split_pictures(
         raise InputError(
             "got held-back and labelled pictures; expected one of them to place the threshold by"
         )
-    fitted, left_out = select_normal(folder, normal)
+    fitted, left_out, unlabelled = select_normal(folder, normal)
     if labelled is not None:
         good, bad = _labelled(labelled, normal)
         sample = ThresholdSample(good, bad, "labelled pictures")
         if labelled == folder:
             left_out = _without_used(left_out, len(good) + len(bad), {})
     elif held_back is not None:
-        held, more = select_normal(held_back, normal, "test")
+        held, more, _ = select_normal(held_back, normal, "test")
         if held_back == folder:
             left_out = _without_used(left_out, len(held), more)
         else:
@@ -101,10 +103,10 @@ def split_pictures(
     )
     if sample.folds:
         _refuse_unreadable(fitted)
-        return Split(fitted, sample, left_out)
+        return Split(fitted, sample, left_out, unlabelled)
     _refuse_unreadable([*fitted, *sample.normal, *sample.anomalous])
     _refuse_overlap(fitted, sample)
-    return Split(fitted, sample, left_out)
+    return Split(fitted, sample, left_out, unlabelled)
 
 
 def _without_used(

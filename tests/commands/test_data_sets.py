@@ -65,6 +65,20 @@ def test_the_last_line_says_what_was_left_out(tmp_path, model, capfd):
     )
 
 
+def test_the_last_line_says_that_no_picture_has_a_label(
+    tmp_path, model, part, capfd
+):
+    two_labels(tmp_path / "set", "gut", "schlecht")
+    assert fit(tmp_path / "set", model) == 0
+    assert capfd.readouterr().out.splitlines()[-1] == (
+        "pictures: 6 fitted; left out: none; "
+        "unlabelled: all count as normal: gut 4, schlecht 2"
+    )
+    command = ("threshold", part, "--normal", tmp_path / "set", "--dry-run")
+    assert run(*command) == 0
+    assert "normal: gut 4, schlecht 2" in capfd.readouterr().err
+
+
 def test_the_label_of_normal_pictures_may_be_given(tmp_path, model, capfd):
     two_labels(tmp_path / "set", "ok_front", "def_front")
     for option in ("--normal", "--normal-label"):

@@ -9,6 +9,8 @@ from anomedge.evaluation.dataset import check_headers, read_data_set
 from anomedge.evaluation.notes import notes_on
 from anomedge.evaluation.records import PictureTotals
 from anomedge.images import Picture
+from anomedge.parity.ground_truth import ground_truth_of
+from anomedge.resample import Geometry
 
 
 def write(path, size=(6, 8)):
@@ -57,6 +59,39 @@ def test_faults_are_counted_and_shown(folder):
     (folder / "ground_truth" / "hole" / "1_mask.png").write_bytes(b"no")
     with pytest.raises(InputError, match=r"1_mask\.png: cannot be read"):
         check_headers(pictures, None)
+
+
+def test_masks_of_another_shape_are_refused(folder):
+    """A picture that EXIF turns, with a mask that was drawn before the turn."""
+    turned = Image.new("RGB", (60, 80))
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    (folder / "test/hole/1.png").unlink()
+    turned.save(folder / "test/hole/1.jpg", exif=exif)
+    path = folder / "ground_truth/hole/1_mask.png"
+    pictures = read_data_set(folder).pictures
+    upright = Geometry((60, 80))
+    for size in ((80, 60), (40, 30), (41, 30)):
+        Image.new("L", size).save(path)
+        check_headers(pictures, None)
+        ground_truth_of(pictures, upright, upright.size)
+    Image.new("L", (60, 80)).save(path)
+    wrong = "got a mask of 80x60; expected the shape of its picture, 60x80"
+    with pytest.raises(InputError, match=wrong):
+        check_headers(pictures, None)
+    with pytest.raises(InputError, match=wrong):
+        ground_truth_of(pictures, upright, upright.size)
+
+
+def test_the_depth_of_masks_is_checked(folder):
+    pictures = read_data_set(folder).pictures
+    path = folder / "ground_truth" / "hole" / "1_mask.png"
+    Image.fromarray(np.zeros((6, 8), np.uint16)).save(path)
+    check_headers(pictures, None)
+    Image.fromarray(np.zeros((6, 8), np.int32)).save(path, format="TIFF")
+    with pytest.raises(InputError, match="got a mask of 32 bits a") as error:
+        check_headers(pictures, None)
+    assert "--levels" not in str(error.value)
 
 
 @pytest.mark.parametrize(

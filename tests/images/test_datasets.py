@@ -1,10 +1,11 @@
 """One reader of data sets: labels, masks, kinds and splits of each layout; ambiguous ones are refused."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from anomedge.errors import InputError
 from anomedge.images import (
@@ -109,6 +110,13 @@ def test_masks_of_the_pictures_stem_serve_mvtec_too(tmp_path):
     assert bad.mask().sum() == 600
 
 
+def test_the_case_of_ground_truth_does_not_matter(tmp_path):
+    mvtec(tmp_path)
+    (tmp_path / "ground_truth").rename(tmp_path / "Ground_Truth")
+    masks = [p.mask_path for p in read_folder(tmp_path) if p.anomalous]
+    assert None not in masks
+
+
 def test_splits_of_folders(tmp_path):
     btad(tmp_path)
     data = read_data_set(tmp_path)
@@ -165,7 +173,7 @@ def test_pairs_of_colour_pictures_are_pictures(tmp_path):
     for i in range(3):
         photo(tmp_path / f"{i}.jpg")
         photo(tmp_path / f"{i}.png")
-        photo(tmp_path / f"{i}_mask.png")
+        photo(tmp_path / f"{i}0_mask.png")
     assert len(read_normal(tmp_path)) == 9
     # Neither of two drawings is the mask of the other.
     mask(tmp_path / "drawing.png")
@@ -185,6 +193,22 @@ def test_folders_of_masks_hold_no_pictures(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("normal", ["good", "ok"])
+def test_normal_pictures_take_no_mask_of_a_defect(tmp_path, normal):
+    """A mask `masks/0.png` belongs to `bad/0.png`, not to `good/0.png`."""
+    for i in range(2):
+        photo(tmp_path / normal / f"{i}.png")
+        photo(tmp_path / "bad" / f"{i}.png")
+        mask(tmp_path / "masks" / f"{i}.png")
+    data = read_data_set(tmp_path)
+    assert len(data.masks) == 2
+    found = {s.picture.name: s.picture for s in data.samples}
+    assert found["bad/0.png"].mask().sum() == 600
+    assert found[f"{normal}/0.png"].mask_path is None
+    stated = replace(found["bad/0.png"], anomalous=False)
+    assert not stated.mask().any()
+
+
 def test_masks_are_told_by_their_levels(tmp_path):
     photo(tmp_path / "a.png")
     grey = np.full((96, 128), 250, np.uint8)
@@ -195,9 +219,38 @@ def test_masks_are_told_by_their_levels(tmp_path):
     assert (picture.name, picture.anomalous) == ("a.png", True)
     assert picture.mask()[:, 70:].all()
     assert not picture.mask()[:, :60].any()
-    # A photograph has more levels.
-    shutil.copy(tmp_path / "a.png", tmp_path / "a_gt.png")
+
+
+@pytest.mark.parametrize(
+    "name", ["set/a_mask.png", "set/a_GT.png", "masks/a.png"]
+)
+def test_files_named_as_masks_are_no_pictures(tmp_path, name):
+    """A mask with soft edges is neither fitted to nor inspected."""
+    photo(tmp_path / "set/a.png")
+    photo(tmp_path / "set/b.png")
+    soft = Image.open(mask(tmp_path / name)).filter(ImageFilter.GaussianBlur(5))
+    soft.save(tmp_path / name)
+    for read in (read_folder, read_normal):
+        with pytest.raises(InputError, match=rf"{name}: its name is that of a"):
+            read(tmp_path)
+    listing = list_for_inspection(tmp_path)
+    assert len(listing.pictures) == 2
+    assert len(listing.unreadable) == 1
+    assert "mask of a.png" in listing.unreadable[0]
+    # A file of such a name without its picture is a picture.
+    (tmp_path / "set/a.png").unlink()
     assert len(read_folder(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("level", [1, 255, 4095, 65535])
+def test_masks_of_16_bits_are_read(tmp_path, level):
+    deep = np.zeros((96, 128), np.uint16)
+    deep[10:30, 20:50] = level
+    photo(tmp_path / "a.png")
+    Image.fromarray(deep).save(tmp_path / "a_mask.png")
+    (picture,) = read_folder(tmp_path)
+    assert picture.anomalous
+    assert picture.mask().sum() == 600
 
 
 def test_known_names_of_normal_pictures(tmp_path):
@@ -238,6 +291,59 @@ def test_folders_of_anomalous_pictures_are_refused_as_normal(tmp_path, name):
     two_labels(tmp_path, "part1/lamp", name)
     with pytest.raises(InputError, match="holds anomalous pictures"):
         read_normal(tmp_path)
+
+
+@pytest.mark.parametrize("normal", ["ok", "OK", "normal", "Good"])
+def test_labels_below_folders_are_refused_as_normal(tmp_path, normal):
+    for line in ("line1", "line2"):
+        two_labels(tmp_path / line, normal, "scratch")
+    with pytest.raises(InputError, match="holds anomalous pictures"):
+        read_normal(tmp_path)
+    # Folders that hold nothing else are those of a normal data set.
+    for line in ("line1", "line2"):
+        shutil.rmtree(tmp_path / line / "scratch")
+    assert len(read_normal(tmp_path)) == 8
+
+
+def test_loose_pictures_are_in_no_split(tmp_path):
+    two_labels(tmp_path / "test", "ok", "scratch")
+    photo(tmp_path / "train/ok/0.png")
+    photo(tmp_path / "preview.png")
+    selection = select_normal(tmp_path)
+    assert [p.name for p in selection.pictures] == ["train/ok/0.png"]
+    assert selection.left_out == {
+        "outside of the splits": 1,
+        "of another split": 6,
+    }
+    assert len(read_folder(tmp_path)) == 6
+    # As in KolektorSDD2.
+    for split in ("train", "test"):
+        photo(tmp_path / f"beside/{split}/0.png")
+        mask(tmp_path / f"beside/{split}/0_GT.png", marked=False)
+    photo(tmp_path / "beside/preview.png")
+    assert select_normal(tmp_path / "beside").left_out == {
+        "outside of the splits": 1,
+        "of another split": 1,
+        "masks": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["labels", "Label", "GT", "groundtruth", "Ground Truth", "Annotations"],
+)
+def test_more_names_of_folders_of_masks(tmp_path, folder):
+    for i in range(2):
+        photo(tmp_path / f"set/images/{i}.png")
+        mask(tmp_path / f"set/{folder}/{i}.png", marked=i > 0)
+    pictures = read_folder(tmp_path / "set")
+    assert [p.anomalous for p in pictures] == [False, True]
+    # As in DAGM: pictures without defects have no mask.
+    for i in range(2):
+        photo(tmp_path / f"dagm/Train/{i}.png")
+    mask(tmp_path / f"dagm/Train/{folder}/1_label.png")
+    with pytest.raises(InputError, match="1 without a label"):
+        read_normal(tmp_path / "dagm")
 
 
 def test_loose_pictures_beside_labels_have_none(tmp_path):

@@ -66,9 +66,56 @@ def test_delimiters_of_spreadsheets(folder, delimiter):
 def test_only_paths_are_required(folder):
     (folder / "list.csv").write_text("file\na.png\n\nb.png\n")
     assert [p.anomalous for p in read_folder(folder / "list.csv")] == [None] * 2
-    assert len(read_normal(folder / "list.csv")) == 2
+    selection = select_normal(folder / "list.csv")
+    assert len(selection.pictures) == 2
+    assert selection.unlabelled == {".": 2}
     message = refused(folder, "file\na.png\n", normal="good")
     assert "no column `label`" in message
+
+
+@pytest.mark.parametrize(
+    "column", ["class", "Target", "category", "Is Anomaly", "state"]
+)
+def test_labels_in_another_column_are_refused(folder, column):
+    rows = "a.png,ok\nb.png,not ok\n"
+    message = refused(folder, f"path,{column}\n{rows}")
+    assert f"got a column '{column.lower()}' and no column `label`" in message
+    assert "rename it to label" in message
+    # Beside labels, any column may have such values.
+    (folder / "list.csv").write_text(
+        f"path,{column},label\na.png,ok,good\nb.png,ok,bad\n"
+    )
+    assert len(read_folder(folder / "list.csv")) == 2
+    (folder / "list.csv").write_text("path,note\na.png,ok\nb.png,blurred\n")
+    assert len(read_folder(folder / "list.csv")) == 2
+
+
+def test_training_pictures_do_not_stand_in_for_a_split(folder):
+    path = folder / "list.csv"
+    path.write_text("path,split\na.png,train\nb.png,validation\n")
+    assert len(read_normal(path)) == 1
+    wrong = "got the splits train 1, validation 1; expected pictures of the spl"
+    with pytest.raises(InputError, match=wrong):
+        read_folder(path)
+    with pytest.raises(InputError, match=wrong):
+        select_normal(path, split="test")
+    # Without splits, all pictures serve.
+    path.write_text("path,split\na.png,\nb.png,\n")
+    assert len(read_folder(path)) == 2
+
+
+def test_a_split_is_given_in_every_row_or_none(folder):
+    message = refused(folder, "path,split\na.png,test\nb.png,\n")
+    assert "line 3: got no split; expected one in every row" in message
+
+
+def test_masks_are_not_listed_as_pictures(folder):
+    rows = "path,mask\nb_mask.png,\nb.png,./b_mask.png\n"
+    message = refused(folder, rows)
+    assert "line 2: " in message
+    assert "b_mask.png is the mask of line 3" in message
+    with pytest.raises(InputError, match="is the mask of line 3"):
+        list_for_inspection(folder / "list.csv")
 
 
 def test_a_json_list_may_be_named(folder):

@@ -30,6 +30,7 @@ __all__ = [
 Split = Literal["train", "test", "validation"]
 
 ANOMALOUS, OTHER_SPLIT, MASKS = "anomalous", "of another split", "masks"
+NO_SPLIT = "outside of the splits"
 """Reasons to leave files out."""
 
 
@@ -54,8 +55,14 @@ class Source:
 
     @cached_property
     def pairs(self) -> Pairs:
-        """The masks beside pictures."""
-        return find_pairs(self.listing.pictures, self.path)
+        """The masks beside pictures.
+
+        Raises:
+            InputError: files are named as masks, and have no content of a mask.
+        """
+        pairs = find_pairs(self.listing.pictures, self.path)
+        pairs.require_clear(self.path)
+        return pairs
 
     @cached_property
     def pictures(self) -> list[Path]:
@@ -77,10 +84,18 @@ class Sample(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """Normal pictures of a data set, and the number of files left out by reason."""
+    """Normal pictures of a data set.
+
+    Attributes:
+        pictures: the pictures.
+        left_out: number of files left out, by reason.
+        unlabelled: number of pictures by folder, if none has a label, so that all count as normal, and several folders
+            or a list hold them; else empty.
+    """
 
     pictures: list[Picture]
     left_out: dict[str, int]
+    unlabelled: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -100,32 +115,40 @@ class DataSet:
     masks: set[Path] = field(default_factory=set)
 
     def evaluated(self) -> list[Picture]:
-        """Return the pictures of the split `test`; all pictures without such a split."""
+        """Return the pictures of the split `test`; all pictures of a data set without splits.
+
+        Raises:
+            InputError: the data set has other splits only.
+        """
         return [sample.picture for sample in self._of("test")]
 
     def labelled(self) -> list[Picture]:
         """Return the pictures of `evaluated`, either all labelled or none.
 
         Raises:
-            InputError: some pictures are labelled and others not.
+            InputError: some pictures are labelled and others not, or as `evaluated`.
         """
         pictures = self.evaluated()
         _refuse_unknown(self.path, pictures)
         return pictures
 
     def normal(self, split: Split) -> Selection:
-        """Return the normal pictures of a split, or of the whole data set without that split.
+        """Return the normal pictures of a split, or of the whole data set if it has no splits.
 
         Unlabelled pictures count as normal if no picture is labelled.
 
         Raises:
-            InputError: some pictures are labelled and others not, or no picture is normal.
+            InputError: some pictures are labelled and others not, no picture is normal, or the data set has other splits
+                only.
         """
         chosen = self._of(split)
         _refuse_unknown(self.path, [s.picture for s in chosen])
         left_out: Counter[str] = Counter()
-        if len(self.samples) > len(chosen):
-            left_out[OTHER_SPLIT] = len(self.samples) - len(chosen)
+        outside = self._outside(chosen)
+        if outside:
+            left_out[NO_SPLIT] = outside
+        if len(self.samples) > len(chosen) + outside:
+            left_out[OTHER_SPLIT] = len(self.samples) - len(chosen) - outside
         pictures = []
         for picture, _ in chosen:
             if picture.anomalous:
@@ -139,12 +162,39 @@ class DataSet:
                 f"{self.path}: got {len(chosen)} anomalous pictures and no normal one; expected normal pictures: "
                 f"name their label with --normal-label"
             )
-        return Selection(pictures, dict(left_out))
+        return Selection(pictures, dict(left_out), self._unlabelled(pictures))
+
+    def _outside(self, chosen: Sequence[Sample]) -> int:
+        """Return the number of samples in no split that were not chosen."""
+        if len(chosen) == len(self.samples):
+            return 0
+        return sum(sample.split is None for sample in self.samples)
+
+    def _unlabelled(self, pictures: Sequence[Picture]) -> dict[str, int]:
+        """Return the pictures of each folder, if the user should see that none has a label."""
+        folders = Counter(
+            picture.name.rpartition("/")[0] or "." for picture in pictures
+        )
+        labelled = any(picture.anomalous is not None for picture in pictures)
+        plain = len(folders) == 1 and self.path.is_dir()
+        return {} if labelled or plain else dict(sorted(folders.items()))
 
     def _of(self, split: Split) -> list[Sample]:
-        """Return the samples of a split, or all samples if it has none."""
-        found = [sample for sample in self.samples if sample.split == split]
-        return found or self.samples
+        """Return the samples of a split, or all samples of a data set without splits.
+
+        Raises:
+            InputError: the data set has other splits only.
+        """
+        counts = Counter(s.split for s in self.samples if s.split is not None)
+        if not counts:
+            return self.samples
+        if not counts[split]:
+            shown = ", ".join(f"{name} {counts[name]}" for name in counts)
+            raise InputError(
+                f"{self.path}: got the splits {shown}; expected pictures of the split {split}: name that split, or give a "
+                f"folder or list without splits"
+            )
+        return [sample for sample in self.samples if sample.split == split]
 
 
 def _refuse_unknown(path: Path, pictures: Sequence[Picture]) -> None:

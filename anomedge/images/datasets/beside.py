@@ -10,7 +10,7 @@ from anomedge.images.datasets.base import (
     Sample,
     Source,
 )
-from anomedge.images.datasets.folders import split_of
+from anomedge.images.datasets.folders import splits_of
 from anomedge.images.picture import Picture
 from anomedge.names import storable
 
@@ -33,11 +33,9 @@ class MasksBeside(DataSetLayout):
     def read(cls, source: Source) -> DataSet:
         """Return the pictures; one is anomalous if its mask marks a pixel, and unlabelled without a mask."""
         inner = [path.relative_to(source.path) for path in source.pictures]
-        splits = [split_of(path) for path in inner]
-        has_splits = None not in splits
+        pairs = zip(source.pictures, splits_of(inner), strict=True)
         samples = [
-            Sample(_picture(path, source), split if has_splits else None)
-            for path, split in zip(source.pictures, splits, strict=True)
+            Sample(_picture(path, source), split) for path, split in pairs
         ]
         return DataSet(source.path, cls.name, samples, source.masks)
 

@@ -28,7 +28,7 @@ from anomedge.images.datasets.labels import (
 from anomedge.images.picture import Picture
 from anomedge.names import storable
 
-__all__ = ["LabelFolders", "split_of"]
+__all__ = ["LabelFolders", "splits_of"]
 
 
 class LabelFolders(DataSetLayout):
@@ -103,14 +103,21 @@ class _GroundTruths:
         return self._folders[root].mask(place.inner)
 
 
-def split_of(inner: PurePath) -> Split | None:
-    """Return the split that the first folder of a relative path names, or None.
+def splits_of(paths: Sequence[PurePath]) -> list[Split | None]:
+    """Return the split that the first folder of each relative path names; all None unless every folder names one.
 
-    >>> split_of(PurePath("train/ok/1.png")), split_of(PurePath("ok/1.png"))
-    ('train', None)
+    Files outside of folders are in no split.
+
+    >>> splits_of([PurePath("train/ok/1.png"), PurePath("preview.png")])
+    ['train', None]
     """
-    folders = inner.parts[:-1]
-    return SPLITS.get(canonical(folders[0])) if folders else None
+    folders = [path.parts[:-1] for path in paths]
+    splits = [
+        SPLITS.get(canonical(names[0])) if names else None for names in folders
+    ]
+    pairs = zip(folders, splits, strict=True)
+    inside = [split for names, split in pairs if names]
+    return [None] * len(splits) if None in inside else splits
 
 
 def _places(source: Source) -> list[_Place]:
@@ -123,10 +130,9 @@ def _places(source: Source) -> list[_Place]:
     while count < len(shared) and canonical(shared[count]) not in known:
         count += 1
     inner = [PurePath(*path.parts[count:]) for path in found]
-    splits = [split_of(path) for path in inner]
     return [
-        _place(path, split if None not in splits else None, count > 0)
-        for path, split in zip(inner, splits, strict=True)
+        _place(path, split, count > 0)
+        for path, split in zip(inner, splits_of(inner), strict=True)
     ]
 
 
@@ -164,6 +170,7 @@ def _picture(
         name=storable(path.relative_to(source.path).as_posix()),
         path=path,
         anomalous=anomalous,
-        mask_path=mask,
+        # The mask of a defect may have the name of a normal picture, too.
+        mask_path=None if anomalous is False else mask,
         kind=kind_of_label(label) if label and anomalous else "",
     )

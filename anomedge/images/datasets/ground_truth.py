@@ -10,7 +10,7 @@ __all__ = ["GroundTruthFolder"]
 
 
 class GroundTruthFolder:
-    """The masks in a folder `ground_truth` beside or within a folder of pictures; none if there is no such folder.
+    """The masks in a folder `ground_truth`, in upper or lower case, beside or within a folder of pictures; none if there is no such folder.
 
     The mask of `<kind>/<stem>.<suffix>` is `<kind>/<stem>_mask.png`, else `<kind>/<stem>_mask` or `<kind>/<stem>` with any
     picture's suffix.
@@ -24,8 +24,9 @@ class GroundTruthFolder:
 
     def __init__(self, root: Path) -> None:
         self._masks: dict[PurePath, list[Path]] = {}
-        for folder in (root.parent / GROUND_TRUTH, root / GROUND_TRUTH):
-            if folder.is_dir():
+        for place in (root.parent, root):
+            folder = _ground_truth_in(place)
+            if folder is not None:
                 self._list(folder)
                 return
 
@@ -44,3 +45,20 @@ class GroundTruthFolder:
             if found:
                 return (png or found)[0]
         return None
+
+
+def _ground_truth_in(place: Path) -> Path | None:
+    """Return the folder of masks in a folder; None without one, or if the folder cannot be listed."""
+    exact = place / GROUND_TRUTH
+    if exact.is_dir():
+        return exact
+    try:
+        found = sorted(place.iterdir())
+    except OSError:
+        return None
+    same = [
+        path
+        for path in found
+        if path.name.lower() == GROUND_TRUTH and path.is_dir()
+    ]
+    return same[0] if same else None

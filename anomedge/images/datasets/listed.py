@@ -11,6 +11,7 @@ from anomedge.errors import InputError
 from anomedge.images.datasets.base import Sample, Split
 from anomedge.images.datasets.labels import (
     ANOMALOUS,
+    NORMAL,
     SPLITS,
     canonical,
     kind_of_label,
@@ -26,6 +27,10 @@ __all__ = ["ListReader"]
 
 _PATHS = ("path", "image", "image_path", "picture", "file", "filename")
 _LABELS = ("label",)
+_OTHER_LABELS = frozenset(
+    {"anomaly", "category", "class", "is_anomaly", "target"}
+)
+"""Columns of labels under other names."""
 _MASKS = ("mask", "mask_path")
 _SPLITS = ("split",)
 
@@ -71,7 +76,7 @@ class ListReader:
         found = self._pictures()
         masks = self._paths(_MASKS) or [None] * len(self.rows)
         labels = self._labels()
-        splits = self._column(_SPLITS, self._split)
+        splits = self._splits()
         self._refuse_faults()
         names = _names(found, self.root)
         rows = zip(names, found, masks, labels, splits, strict=True)
@@ -88,6 +93,7 @@ class ListReader:
                 f"{self.path}: got no column of paths; expected one of the columns {', '.join(_PATHS)}"
             )
         self._note_missing(paths)
+        self._note_masks(paths)
         return [path for path in paths if path is not None]
 
     def _refuse_faults(self) -> None:
@@ -161,9 +167,43 @@ class ListReader:
                     f"{row.place}: {path} is listed in {earlier} as well"
                 )
 
+    def _note_masks(self, paths: Sequence[Path | None]) -> None:
+        """Note rows whose picture is the mask of another row; masks need not exist here."""
+        column = column_of(self.path, self.rows, _MASKS)
+        owners: dict[str, str] = {}
+        for row in self.rows:
+            text = row.cells.get(column or "", "")
+            if text and "\0" not in text:
+                mask = self.root / text.replace("\\", "/")
+                owners[os.path.realpath(mask)] = row.place
+        for row, path in zip(self.rows, paths, strict=True):
+            owner = owners.get(os.path.realpath(path)) if path else None
+            if owner is not None:
+                self._faults.append(
+                    f"{row.place}: {path} is the mask of {owner}; expected pictures only"
+                )
+
+    def _refuse_other_labels(self) -> None:
+        """Refuse a list without a column `label` of which another column seems to hold the labels.
+
+        Raises:
+            InputError: a column has the name of one of labels, or known labels only.
+        """
+        known = NORMAL | ANOMALOUS
+        for column in self.rows[0].cells:
+            found = {canonical(row.cells.get(column, "")) for row in self.rows}
+            named = canonical(column) in _OTHER_LABELS
+            if found - {""} and (named or found - {""} <= known):
+                raise InputError(
+                    f"{self.path}: got a column {printable(column[:80])!r} and no column `label`; expected the labels in it: "
+                    f"rename it to label, or remove it if it holds no labels"
+                )
+
     def _labels(self) -> list[tuple[bool, str] | None]:
         """Return whether each picture is anomalous, with its kind of defect; None without a column of labels."""
         column = column_of(self.path, self.rows, _LABELS)
+        if column is None:
+            self._refuse_other_labels()
         if column is None and self.normal is not None:
             raise InputError(
                 f"{self.path}: got the normal label {self.normal!r}, but no column `label`; expected one"
@@ -199,6 +239,18 @@ class ListReader:
         if similar is not None:
             return f"got the label {shown!r}; expected {similar}, which it resembles, or another name"
         return ""
+
+    def _splits(self) -> list[Split | None]:
+        """Return the split of each row; note rows without one beside others."""
+        splits: list[Split | None] = self._column(_SPLITS, self._split)
+        column = column_of(self.path, self.rows, _SPLITS) or ""
+        empty = [row.place for row in self.rows if not row.cells.get(column)]
+        if len(empty) < len(self.rows):
+            self._faults += [
+                f"{place}: got no split; expected one in every row, or none"
+                for place in empty
+            ]
+        return splits
 
     def _split(self, text: str) -> Split:
         """Return the split of a cell.

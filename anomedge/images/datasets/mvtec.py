@@ -117,11 +117,12 @@ def _picture(path: Path, source: Source, truth: GroundTruthFolder) -> Picture:
     inner = path.relative_to(source.path)
     folder = inner.parts[0] if len(inner.parts) > 1 else ""
     anomalous = folder != _GOOD
-    mask = truth.mask(inner) if anomalous else None
+    mask = truth.mask(inner) or source.pairs.of.get(path)
     return Picture(
         name=storable(inner.as_posix()),
         path=path,
         anomalous=anomalous,
-        mask_path=mask or source.pairs.of.get(path),
+        # The mask of a defect may have the name of a normal picture, too.
+        mask_path=mask if anomalous else None,
         kind=kind_of_label(folder) if anomalous else "",
     )

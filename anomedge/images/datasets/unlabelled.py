@@ -11,14 +11,16 @@ from anomedge.images.datasets.base import (
     Sample,
     Source,
 )
-from anomedge.images.datasets.labels import ANOMALOUS, canonical
+from anomedge.images.datasets.labels import (
+    ANOMALOUS,
+    NORMAL,
+    canonical,
+)
 from anomedge.images.datasets.mvtec import refuse_anomalous
 from anomedge.images.picture import Picture
 from anomedge.names import storable
 
 __all__ = ["Unlabelled"]
-
-_GOOD = "good"
 
 
 class Unlabelled(DataSetLayout):
@@ -62,7 +64,7 @@ def _name(inner: PurePath) -> str:
 
 
 def _holds_labelled_folders(paths: Iterable[PurePath]) -> bool:
-    """Whether a folder holds `good` and something else, or a folder with a name of anomalous pictures."""
+    """Whether a folder holds one of normal pictures and something else, or one with a name of anomalous pictures."""
     inside: dict[tuple[str, ...], set[str]] = {}
     for path in paths:
         for depth, name in enumerate(path.parts[:-1]):
@@ -72,7 +74,5 @@ def _holds_labelled_folders(paths: Iterable[PurePath]) -> bool:
 
 
 def _are_labels(names: Iterable[str]) -> bool:
-    found = set(names)
-    if _GOOD in found and len(found) > 1:
-        return True
-    return any(canonical(name) in ANOMALOUS for name in found)
+    forms = {canonical(name) for name in names}
+    return bool(forms & ANOMALOUS) or (len(forms) > 1 and bool(forms & NORMAL))
