@@ -126,6 +126,7 @@ def test_a_share_is_held_back_on_request(pictures):
         )
 
 
+@pytest.mark.filterwarnings("ignore:the threshold catches")
 def test_labelled_pictures_give_the_best_f1(pictures, detector):
     model = fit(
         detector,
