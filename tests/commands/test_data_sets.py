@@ -21,6 +21,7 @@ from tests.images.layouts import (
 pytestmark = [
     pytest.mark.filterwarnings("ignore:got . normal pictures"),
     pytest.mark.filterwarnings("ignore:. pictures are too few for a rate"),
+    pytest.mark.filterwarnings("ignore:the threshold catches"),
 ]
 TINY = ("--size", "32x32", "--backbone", "test_efficientnet", "--weights", "random", "--layers", "blocks.0")  # fmt: skip
 
