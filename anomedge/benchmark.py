@@ -23,11 +23,11 @@ import numpy.typing as npt
 
 from anomedge.bundle import Bundle
 from anomedge.errors import InputError, RuntimeFailure
-from anomedge.outside_resize import OutsideResize, generated_size
 from anomedge.parity.golden import read_golden
 from anomedge.parity.pictures import GENERATED, synthetic
 from anomedge.parity.plan import Plan
 from anomedge.progress import track
+from anomedge.resample.outside_resize import OutsideResize, generated_size
 from anomedge.runtimes import Session
 
 __all__ = ["ResizeTiming", "Timing", "measure", "ratios"]

@@ -18,8 +18,8 @@ from anomedge.errors import InputError, RuntimeFailure
 from anomedge.images import Frame, read_picture
 from anomedge.images.checks import wrong_size
 from anomedge.images.frames import as_frame
-from anomedge.levels import Levels
-from anomedge.outside_resize import OutsideResize, stated_size
+from anomedge.resample.levels import Levels
+from anomedge.resample.outside_resize import OutsideResize, stated_size
 from anomedge.threshold import Decision
 
 __all__ = ["Inspector", "Result"]

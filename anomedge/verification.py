@@ -18,13 +18,13 @@ from anomedge import runtimes
 from anomedge.bundle import Bundle
 from anomedge.errors import BundleError, InputError
 from anomedge.images import read_folders, with_levels
-from anomedge.outside_resize import generated_size
 from anomedge.parity import Certificate, Plan, Reference, prove
 from anomedge.parity.golden import read_golden
 from anomedge.parity.outputs import collect
 from anomedge.parity.pictures import extremes
 from anomedge.parity.plan import batches_of
 from anomedge.parity.tolerances import release_tolerance
+from anomedge.resample.outside_resize import generated_size
 
 if TYPE_CHECKING:
     from anomedge.pipelines.model import Model

@@ -139,7 +139,7 @@ def test_two_runtimes_are_compared_on_pictures_of_any_size(any_bundle, folder):
 
 def test_another_resize_fails_the_proof(any_bundle, model_paths, monkeypatch):
     """The definition's nearest neighbour: a resize that is not the detector's."""
-    from anomedge.outside_resize import OutsideResize
+    from anomedge.resample.outside_resize import OutsideResize
 
     def nearest(self, picture):
         height, width = self.frame

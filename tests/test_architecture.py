@@ -18,7 +18,7 @@ VENDORS = [
     "safetensors", "skimage", "scipy", "sklearn", "polygraphy", "lightning", "cv2", "matplotlib", "jinja2", "torchmetrics",
 ]  # fmt: skip
 DEVICE_SIDE = (
-    "names", "errors", "files", "registry", "precisions", "layouts", "frame_parts", "resample", "outside_resize", "levels", "threshold", "threshold_rules", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget", "evaluation",
+    "names", "errors", "files", "registry", "precisions", "layouts", "resample", "threshold", "threshold_rules", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget", "evaluation",
 )  # fmt: skip
 # They read a model, so they need torch; everything else of the budget is device side.
 HOST_SIDE_OF_BUDGET = {"anomedge.budget.tracing", "anomedge.budget.suggestions"}
@@ -31,34 +31,31 @@ ALLOWED = {
     "precisions": {"bundle", "registry"},
     "progress": set(),
     "files": {"errors"},
-    "frame_parts": {"errors"},
-    "resample": {"errors", "frame_parts"},
-    "outside_resize": {"resample"},
-    "levels": {"errors"},
+    "resample": {"errors"},
     "threshold": {"errors"},
     "threshold_rules": {"errors", "threshold"},
-    "bundle": {"errors", "files", "frame_parts", "levels", "outside_resize", "resample", "threshold"},
-    "images": {"errors", "files", "levels", "names", "outside_resize", "registry", "resample", "threshold"},
+    "bundle": {"errors", "files", "resample", "threshold"},
+    "images": {"errors", "files", "names", "registry", "resample", "threshold"},
     "runtimes": {"bundle", "errors", "files", "progress", "registry"},
-    "inspector": {"bundle", "errors", "images", "levels", "outside_resize", "runtimes", "threshold"},
-    "parity": {"bundle", "errors", "files", "images", "layouts", "levels", "outside_resize", "precisions", "progress", "resample", "runtimes", "threshold"},
+    "inspector": {"bundle", "errors", "images", "resample", "runtimes", "threshold"},
+    "parity": {"bundle", "errors", "files", "images", "layouts", "precisions", "progress", "resample", "runtimes", "threshold"},
     # It compares with eager Torch where a model is given, and imports the host side only then.
-    "verification": {"bundle", "errors", "export", "files", "images", "outside_resize", "parity", "pipelines", "runtimes"},
+    "verification": {"bundle", "errors", "export", "files", "images", "parity", "pipelines", "resample", "runtimes"},
     # It runs eager Torch where a model is given, as verification does.
     "evaluation": {
-        "bundle", "errors", "export", "files", "images", "inspector", "levels", "names", "outside_resize", "parity", "pipelines", "progress", "resample", "runtimes", "threshold", "verification",
+        "bundle", "errors", "export", "files", "images", "inspector", "names", "parity", "pipelines", "progress", "resample", "runtimes", "threshold", "verification",
     },
     "testing": {"bundle", "parity", "verification"},
-    "benchmark": {"bundle", "errors", "images", "outside_resize", "parity", "progress", "runtimes"},
-    "station": {"bundle", "errors", "files", "images", "inspector", "levels", "names", "outside_resize", "progress", "registry", "threshold", "threshold_rules"},
+    "benchmark": {"bundle", "errors", "images", "parity", "progress", "resample", "runtimes"},
+    "station": {"bundle", "errors", "files", "images", "inspector", "names", "progress", "registry", "resample", "threshold", "threshold_rules"},
     "report": {
-        "", "benchmark", "bundle", "errors", "files", "images", "names", "outside_resize", "parity", "resample", "runtimes", "threshold", "verification",
+        "", "benchmark", "bundle", "errors", "files", "images", "names", "parity", "resample", "runtimes", "threshold", "verification",
     },
     "lint": {"bundle", "errors", "files"},
     "components": {"errors", "progress", "resample", "threshold"},
-    "pipelines": {"", "components", "errors", "files", "frame_parts", "images", "levels", "names", "progress", "registry", "resample", "threshold", "threshold_rules"},
+    "pipelines": {"", "components", "errors", "files", "images", "names", "progress", "registry", "resample", "threshold", "threshold_rules"},
     "export": {
-        "__main__", "bundle", "components", "errors", "files", "images", "layouts", "levels", "outside_resize", "parity", "pipelines", "precisions", "progress", "registry", "resample", "runtimes", "threshold",
+        "__main__", "bundle", "components", "errors", "files", "images", "layouts", "parity", "pipelines", "precisions", "progress", "registry", "resample", "runtimes", "threshold",
     },
     "budget": {"components", "errors", "export", "files", "pipelines", "progress", "resample"},
 }  # fmt: skip

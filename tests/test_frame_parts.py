@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anomedge.errors import InputError
-from anomedge.frame_parts import MOST_TILES, Tiling
 from anomedge.resample import Geometry
+from anomedge.resample.frame_parts import MOST_TILES, Tiling
 
 
 @given(

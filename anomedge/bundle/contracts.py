@@ -38,7 +38,7 @@ class InputContract(Frozen):
     """Input of the graph: RGB frames (B, height, width, 3) in grey levels; `batch` is a number or "dynamic".
 
     Frames are uint8. With `resize` "outside" they are float32: a picture of any size that the program has resized to
-    the model's image (`anomedge.outside_resize`), not rounded. Only then does the manifest have that field.
+    the model's image (`anomedge.resample.outside_resize`), not rounded. Only then does the manifest have that field.
     """
 
     name: Literal["frames"] = "frames"

@@ -47,10 +47,9 @@ from anomedge.files import (
     sha256_of_bytes,
     validated,
 )
-from anomedge.frame_parts import Tiling
-from anomedge.levels import Levels
-from anomedge.outside_resize import Framing, OutsideResize
-from anomedge.resample import Geometry, Region
+from anomedge.resample import Geometry, Region, Tiling
+from anomedge.resample.levels import Levels
+from anomedge.resample.outside_resize import Framing, OutsideResize
 from anomedge.threshold import Decision
 
 __all__ = [

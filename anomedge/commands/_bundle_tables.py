@@ -13,8 +13,8 @@ from anomedge.bundle import Bundle
 from anomedge.bundle.anatomy import StageAnatomy
 from anomedge.bundle.ranges import LARGEST, SAFETY, Range
 from anomedge.commands._units import format_bytes
-from anomedge.frame_parts import Tiling
 from anomedge.parity.stored import StoredCertificate
+from anomedge.resample import Tiling
 
 __all__ = [
     "certificates",

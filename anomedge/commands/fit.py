@@ -24,9 +24,8 @@ from anomedge.commands._common_options import NormalLabel
 from anomedge.commands._fit_result import print_result
 from anomedge.errors import InputError
 from anomedge.files import check_target
-from anomedge.frame_parts import Tiling
-from anomedge.levels import Levels
-from anomedge.resample import Geometry
+from anomedge.resample import Geometry, Tiling
+from anomedge.resample.levels import Levels
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo

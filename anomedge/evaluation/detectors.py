@@ -18,9 +18,9 @@ from anomedge.errors import InputError, RuntimeFailure
 from anomedge.evaluation.bootstrap import REPLICATES
 from anomedge.images import Frame, Picture, with_levels
 from anomedge.inspector import Inspector
-from anomedge.levels import Levels
-from anomedge.outside_resize import stated_size
 from anomedge.resample import Geometry
+from anomedge.resample.levels import Levels
+from anomedge.resample.outside_resize import stated_size
 from anomedge.threshold import Decision
 from anomedge.verification import load_original
 

@@ -27,10 +27,10 @@ from anomedge.evaluation.notes import notes_on
 from anomedge.evaluation.records import Column, Evaluation, PictureTotals
 from anomedge.images import Frame, Mask, Picture
 from anomedge.names import storable
-from anomedge.outside_resize import stated_size
 from anomedge.parity.ground_truth import mask_on_map_grid
 from anomedge.progress import track, waiting
 from anomedge.resample import Geometry
+from anomedge.resample.outside_resize import stated_size
 
 __all__ = ["EvaluationRun", "Judged", "evaluate"]
 

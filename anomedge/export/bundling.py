@@ -54,12 +54,6 @@ from anomedge.export.writing import write_ir, write_onnx, write_tapped
 from anomedge.files import atomic_directory, canonical_json
 from anomedge.images import Picture
 from anomedge.layouts import LAYOUTS, Layout
-from anomedge.outside_resize import (
-    Framing,
-    OutsideResize,
-    generated_size,
-    stated_size,
-)
 from anomedge.parity import Certificate, Plan, Reference, prove
 from anomedge.parity.certificate import TOLERANCES, failure_text, merged
 from anomedge.parity.golden import write_golden
@@ -69,6 +63,12 @@ from anomedge.parity.segments import GIVEN
 from anomedge.pipelines.model import Model, load, tool_versions
 from anomedge.precisions import PRECISIONS
 from anomedge.resample import Geometry
+from anomedge.resample.outside_resize import (
+    Framing,
+    OutsideResize,
+    generated_size,
+    stated_size,
+)
 
 __all__ = ["ExportOptions", "export"]
 

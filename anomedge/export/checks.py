@@ -16,9 +16,9 @@ from anomedge.errors import InputError, OutputError
 from anomedge.images import Picture
 from anomedge.images.sizes import sizes_of
 from anomedge.layouts import LAYOUTS
-from anomedge.outside_resize import Framing, OutsideResize
 from anomedge.precisions import written
 from anomedge.resample import check_frame
+from anomedge.resample.outside_resize import Framing, OutsideResize
 
 if TYPE_CHECKING:
     from anomedge.export.bundling import ExportOptions

@@ -12,8 +12,6 @@ from anomedge.bundle import Bundle
 from anomedge.export.eager import EagerSession
 from anomedge.export.eager_runs import EagerRuns, joined
 from anomedge.images import Picture, held, read_folders, with_levels
-from anomedge.levels import Levels
-from anomedge.outside_resize import Framing, generated_size, stated_size
 from anomedge.parity import Reference
 from anomedge.parity.blends import blends
 from anomedge.parity.golden import places_with_stages, read_golden
@@ -21,6 +19,12 @@ from anomedge.parity.outputs import Outputs
 from anomedge.parity.pictures import extremes, synthetic
 from anomedge.parity.reference import GoldenOutputs, Original
 from anomedge.pipelines.model import Model
+from anomedge.resample.levels import Levels
+from anomedge.resample.outside_resize import (
+    Framing,
+    generated_size,
+    stated_size,
+)
 from anomedge.threshold import Decision
 
 __all__ = ["nothing_compared", "pictures_of", "reference_from_model"]

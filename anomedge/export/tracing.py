@@ -22,9 +22,9 @@ from anomedge.export.passes import Target, apply_passes
 from anomedge.export.simplify import simplify
 from anomedge.export.trace_errors import traced
 from anomedge.layouts import Frames
-from anomedge.outside_resize import Framing, OutsideResize
 from anomedge.pipelines.model import Model
 from anomedge.pipelines.tiles import Tiles, detect
+from anomedge.resample.outside_resize import Framing, OutsideResize
 
 __all__ = ["OUTPUTS", "Deployed", "graph_from_model", "keep_shipped_outputs"]
 

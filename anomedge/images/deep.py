@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from anomedge.errors import InputError
-from anomedge.levels import Levels, suggested_levels
+from anomedge.resample.levels import Levels, suggested_levels
 
 __all__ = ["read_deep", "refuse_deep"]
 

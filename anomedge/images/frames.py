@@ -5,7 +5,7 @@ from PIL import Image
 
 from anomedge.errors import InputError
 from anomedge.images import EIGHT_BIT_MODES, Frame
-from anomedge.levels import Levels
+from anomedge.resample.levels import Levels
 
 __all__ = ["as_frame"]
 

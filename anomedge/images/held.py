@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from anomedge.images.picture import Picture, framed
 from anomedge.images.reading import Frame
-from anomedge.outside_resize import Framing
+from anomedge.resample.outside_resize import Framing
 
 __all__ = ["held"]
 

@@ -27,8 +27,8 @@ from PIL import Image
 from anomedge.errors import InputError
 from anomedge.images.checks import bits_per_channel
 from anomedge.images.reading import Frame, Mask, open_picture, read_picture
-from anomedge.levels import MOST_LEVELS, Levels
 from anomedge.names import indented
+from anomedge.resample.levels import MOST_LEVELS, Levels
 
 __all__ = [
     "MaskContent",

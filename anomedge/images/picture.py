@@ -22,8 +22,8 @@ from anomedge.images.reading import (
     read_picture,
     stretch,
 )
-from anomedge.levels import Levels
-from anomedge.outside_resize import Framing, OutsideResize
+from anomedge.resample.levels import Levels
+from anomedge.resample.outside_resize import Framing, OutsideResize
 
 __all__ = ["Picture", "framed", "with_levels"]
 

@@ -27,7 +27,7 @@ from anomedge.images.checks import (
     refuse_too_large,
 )
 from anomedge.images.deep import read_deep, refuse_deep
-from anomedge.levels import Levels
+from anomedge.resample.levels import Levels
 
 __all__ = [
     "EIGHT_BIT_MODES",

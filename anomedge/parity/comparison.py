@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from anomedge.bundle import Bundle, InputContract
-from anomedge.outside_resize import Framing, OutsideResize
 from anomedge.parity.deviations import (
     Deviation,
     deviation_between,
@@ -30,6 +29,7 @@ from anomedge.parity.plan import Plan
 from anomedge.parity.reference import Reference
 from anomedge.parity.tolerances import Tolerance
 from anomedge.resample import Geometry
+from anomedge.resample.outside_resize import Framing, OutsideResize
 from anomedge.threshold import Decision, scale_of_each
 
 __all__ = ["Comparison", "Difference"]

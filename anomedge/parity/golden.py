@@ -15,11 +15,11 @@ from PIL import Image
 from anomedge.bundle import Bundle, Golden
 from anomedge.errors import BundleError
 from anomedge.images import Picture
-from anomedge.outside_resize import Framing, stated_size
 from anomedge.parity.outputs import Outputs
 from anomedge.parity.pictures import BLENDED, EXTREME
 from anomedge.parity.reference import GOLDEN, Reference
 from anomedge.resample import LARGEST_SIDE
+from anomedge.resample.outside_resize import Framing, stated_size
 from anomedge.runtimes import Tensors
 
 __all__ = [

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from anomedge.images import Frame, Mask, Picture, stretch
-from anomedge.outside_resize import Framing, stated_size
 from anomedge.parity.metrics import auroc
 from anomedge.parity.outputs import Outputs
 from anomedge.resample import Geometry
+from anomedge.resample.outside_resize import Framing, stated_size
 
 __all__ = [
     "AurocPair",

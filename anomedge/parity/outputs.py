@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from anomedge.errors import InputError
 from anomedge.images import Picture
-from anomedge.outside_resize import Framing
 from anomedge.progress import track
+from anomedge.resample.outside_resize import Framing
 from anomedge.runtimes import Session
 
 __all__ = ["FRAMES", "Outputs", "collect"]

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from anomedge.bundle import Bundle
 from anomedge.images import Picture
-from anomedge.levels import Levels
 from anomedge.parity.outputs import Outputs
 from anomedge.resample import Geometry
+from anomedge.resample.levels import Levels
 from anomedge.runtimes import Tensors
 from anomedge.threshold import Decision
 

@@ -12,12 +12,12 @@ import numpy.typing as npt
 from anomedge.bundle import Bundle, Manifest
 from anomedge.files import canonical_json, sha256_of_bytes
 from anomedge.images import Frame
-from anomedge.outside_resize import Framing
 from anomedge.parity.comparison import Comparison
 from anomedge.parity.plan import Plan
 from anomedge.parity.records import Subject
 from anomedge.parity.reference import Reference
 from anomedge.progress import track
+from anomedge.resample.outside_resize import Framing
 from anomedge.runtimes import get, variant_of
 from anomedge.threshold import Decision
 

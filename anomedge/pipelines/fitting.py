@@ -15,7 +15,6 @@ from anomedge import pipelines
 from anomedge.errors import InputError
 from anomedge.images import Picture, RegionOfInterest, place_region
 from anomedge.images.sizes import sizes_of
-from anomedge.levels import Levels
 from anomedge.pipelines.base import Options, Pipeline
 from anomedge.pipelines.crossfit import (
     Scorer,
@@ -42,6 +41,7 @@ from anomedge.pipelines.rounding import LARGEST_ROUNDING_EFFECT, rounding_effect
 from anomedge.pipelines.splitting import Split, split_pictures
 from anomedge.pipelines.tiles import TileBatches, Tiles
 from anomedge.resample import Geometry
+from anomedge.resample.levels import Levels
 
 __all__ = [
     "DefaultLayersWarning",

@@ -22,15 +22,14 @@ from anomedge.files import (
     parse_json,
     validated,
 )
-from anomedge.frame_parts import Tiling
-from anomedge.levels import Levels
 from anomedge.pipelines.base import Config, Pipeline
 from anomedge.pipelines.stored_tensors import (
     TensorEntry,
     read_tensors,
     tensor_entries,
 )
-from anomedge.resample import Geometry, Region
+from anomedge.resample import Geometry, Region, Tiling
+from anomedge.resample.levels import Levels
 from anomedge.threshold import Decision
 
 __all__ = ["Card", "Model", "load", "save", "tool_versions"]

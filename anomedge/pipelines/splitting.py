@@ -19,11 +19,11 @@ from anomedge.images import (
     with_levels,
 )
 from anomedge.images.datasets.base import ANOMALOUS, OTHER_SPLIT
-from anomedge.levels import Levels
 from anomedge.names import indented
 from anomedge.pipelines.crossfit import assign_folds
 from anomedge.pipelines.decision import ThresholdSample
 from anomedge.progress import track
+from anomedge.resample.levels import Levels
 
 __all__ = ["Split", "split_pictures"]
 

@@ -16,10 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from anomedge.components.buffers import plain_state
-from anomedge.frame_parts import Tiling
 from anomedge.pipelines.base import Pipeline
 from anomedge.pipelines.data import PictureBatches
-from anomedge.resample import Geometry
+from anomedge.resample import Geometry, Tiling
 
 __all__ = ["TileBatches", "Tiles", "detect"]
 

@@ -13,10 +13,10 @@ from PIL import Image
 from anomedge.bundle import Bundle
 from anomedge.images import Frame, Mask, stretch
 from anomedge.images.overlay import overlay
-from anomedge.outside_resize import stated_size
 from anomedge.parity import Outputs, Reference
 from anomedge.parity.certificate import Tolerance
 from anomedge.report.scores import is_generated, kind_of
+from anomedge.resample.outside_resize import stated_size
 from anomedge.threshold import scale_of_each
 
 __all__ = ["CopyResult", "Panel", "ShownPicture", "in_words", "select", "show"]

@@ -23,7 +23,7 @@ from anomedge.images import Frame, stretch
 from anomedge.images.checks import wrong_size
 from anomedge.images.overlay import overlay
 from anomedge.inspector import Inspector, Result
-from anomedge.outside_resize import stated_size
+from anomedge.resample.outside_resize import stated_size
 from anomedge.station.output import EventWriter
 from anomedge.station.queue import EventQueue
 from anomedge.station.reactions import Job, OnFail, PictureKeeper

@@ -8,11 +8,10 @@ import pytest
 from anomedge import Inspector
 from anomedge.bundle import Bundle
 from anomedge.export.bundling import ExportOptions, export
-from anomedge.frame_parts import Tiling
 from anomedge.images import list_pictures, parse_region
 from anomedge.pipelines.fitting import fit
 from anomedge.pipelines.model import save
-from anomedge.resample import Geometry
+from anomedge.resample import Geometry, Tiling
 from tests.conftest import FRAME, tiny_options
 
 TILES = Geometry((96, 96), tiling=Tiling((64, 64), 16))

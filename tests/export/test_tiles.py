@@ -11,12 +11,11 @@ from anomedge.errors import SchemaError
 from anomedge.export.bundling import ExportOptions, export
 from anomedge.export.precision.half import folded_networks, halved
 from anomedge.export.tracing import graph_from_model
-from anomedge.frame_parts import Tiling
 from anomedge.inspector import Inspector
 from anomedge.lint.vendors import ask
 from anomedge.pipelines.fitting import fit
 from anomedge.pipelines.model import load, save
-from anomedge.resample import Geometry
+from anomedge.resample import Geometry, Tiling
 from tests.conftest import FRAME, tiny_options
 from tests.export.test_regions import run
 

@@ -6,13 +6,12 @@ import pytest
 import torch
 
 from anomedge.errors import InputError
-from anomedge.frame_parts import Tiling
 from anomedge.images import Picture, list_pictures
 from anomedge.pipelines.data import PictureBatches
 from anomedge.pipelines.fitting import fit
 from anomedge.pipelines.model import load, save
 from anomedge.pipelines.tiles import TileBatches, Tiles, detect
-from anomedge.resample import Geometry
+from anomedge.resample import Geometry, Tiling
 from tests.conftest import FRAME, tiny_options
 from tests.images.test_regions import mask_file
 from tests.pipelines.test_regions import l_shape

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from anomedge.images import Frame
-from anomedge.levels import Levels
+from anomedge.resample.levels import Levels
 
 __all__ = [
     "CapturedFrame",

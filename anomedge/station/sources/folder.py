@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from anomedge.errors import InputError
 from anomedge.images import SUFFIXES, read_picture
-from anomedge.levels import Levels
+from anomedge.resample.levels import Levels
 from anomedge.station.sources.base import (
     CapturedFrame,
     ConnectionChange,

@@ -23,14 +23,13 @@ import numpy as np
 import numpy.typing as npt
 
 from anomedge.errors import InputError
-from anomedge.frame_parts import Region, Tiling, whole_pixels
+from anomedge.resample.frame_parts import Region, Tiling, whole_pixels
 
 __all__ = [
     "LARGEST_PIXELS",
     "LARGEST_SIDE",
     "Geometry",
     "Matrix",
-    "Region",
     "bands",
     "bicubic",
     "bilinear",

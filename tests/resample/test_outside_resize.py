@@ -9,14 +9,14 @@ import torch.nn.functional as F
 
 from anomedge.errors import InputError
 from anomedge.images import Picture
-from anomedge.outside_resize import (
+from anomedge.pipelines.preprocessing import to_images
+from anomedge.resample import LARGEST_SIDE, Geometry
+from anomedge.resample.outside_resize import (
     OutsideResize,
     generated_size,
     stated_size,
     torch_windows,
 )
-from anomedge.pipelines.preprocessing import to_images
-from anomedge.resample import LARGEST_SIDE, Geometry
 
 AXES = [(1, 1), (1, 7), (7, 1), (5, 5), (64, 63), (63, 64), (500, 224), (97, 256), (1080, 256), (2999, 317)]  # fmt: skip
 

@@ -15,10 +15,10 @@ from anomedge.errors import InputError
 from anomedge.export.bundling import ExportOptions, export
 from anomedge.export.proof import pictures_of, reference_from_model
 from anomedge.images import list_pictures, read_picture
-from anomedge.levels import Levels
 from anomedge.parity import prove
 from anomedge.pipelines.fitting import SmallSampleWarning, fit
 from anomedge.pipelines.model import load, save
+from anomedge.resample.levels import Levels
 from anomedge.station import SourceOptions, open_source
 from anomedge.station.calibration import recalibrate
 from anomedge.verification import certify, plan_of
