@@ -8,7 +8,12 @@ from typing import Annotated
 from pydantic import Field, FiniteFloat, model_validator
 
 from anomedge.bundle.contracts import Frozen
-from anomedge.errors import BundleError, IntegrityError, SchemaError
+from anomedge.errors import (
+    BundleError,
+    InputError,
+    IntegrityError,
+    SchemaError,
+)
 from anomedge.files import (
     JsonError,
     NotPlainError,
@@ -133,5 +138,6 @@ def schema_errors(path: Path, remedy: str) -> Iterator[None]:
         yield
     except NotPlainError as error:
         raise IntegrityError(f"{path} {error}: {remedy}") from error
-    except JsonError as error:
+    except (InputError, JsonError) as error:
+        # Geometry and levels check themselves and raise InputError.
         raise SchemaError(f"{path}: {error}; {remedy}") from error

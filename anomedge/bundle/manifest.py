@@ -24,7 +24,6 @@ from pydantic import (
     Field,
     FiniteFloat,
     SerializerFunctionWrapHandler,
-    field_validator,
     model_serializer,
     model_validator,
 )
@@ -90,10 +89,19 @@ class Image(Frozen):
     tiling: Tiling | None = None
     levels: Levels | None = None
 
-    @field_validator("levels")
-    @classmethod
-    def _are_in_order(cls, levels: Levels | None) -> Levels | None:
-        return levels and Levels.checked(*levels)
+    @model_validator(mode="after")
+    def _is_possible(self) -> "Image":
+        """Refuse regions, tiles and levels that no export writes."""
+        _ = self.geometry
+        if self.levels is not None:
+            Levels.checked(*self.levels)
+        return self
+
+    @property
+    def geometry(self) -> Geometry:
+        """Region, resize, crop and tiles from a frame to the image."""
+        region = self.region and Region(*self.region)
+        return Geometry(self.size, self.crop, region, self.tiling)
 
     @model_serializer(mode="wrap")
     def _without_defaults(
@@ -157,14 +165,8 @@ class Manifest(Frozen):
 
     @property
     def geometry(self) -> Geometry:
-        """Region, resize and crop from a frame to the image."""
-        region = self.image.region
-        return Geometry(
-            self.image.size,
-            self.image.crop,
-            region and Region(*region),
-            self.image.tiling,
-        )
+        """Region, resize, crop and tiles from a frame to the image."""
+        return self.image.geometry
 
     @property
     def levels(self) -> Levels | None:

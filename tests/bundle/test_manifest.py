@@ -127,6 +127,24 @@ def test_paths_outside_are_refused(copy, name):
         (lambda m: m["decision"].update(scale=0), "scale"),
         (lambda m: m["input"].update(height=10**9), "height"),
         (lambda m: m["input"].update(name="images"), "name"),
+        (lambda m: m["input"].update(dtype="float32"), "outside resize"),
+        (
+            lambda m: m["image"].update(region=[0, 0, 2, 1]),
+            "manifest.json: .* region",
+        ),
+        (lambda m: m["image"].update(region=[0, 0, 1]), "region"),
+        (
+            lambda m: m["image"].update(levels=[9, 2]),
+            "manifest.json: .* LOW below",
+        ),
+        (
+            lambda m: m["image"].update(tiling={"tile": [8, 8], "overlap": 8}),
+            "manifest.json: .* overlap",
+        ),
+        (
+            lambda m: m["image"].update(tiling={"tile": [1, 1], "overlap": 0}),
+            "at most 256",
+        ),
     ],
 )
 def test_manifests_that_are_not_ours_are_refused(copy, change, match):
