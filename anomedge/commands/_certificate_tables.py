@@ -9,13 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from anomedge.commands._console import wide_console
-from anomedge.evaluation.notes import FEW
 from anomedge.parity.certificate import (
     Cell,
     Certificate,
     CheckResult,
     PictureCount,
 )
+from anomedge.parity.records import FEW_LABELLED
 
 __all__ = ["auroc_headings", "show_certificate"]
 
@@ -38,7 +38,7 @@ def _few_labels(certificate: Certificate) -> Iterator[str]:
     if not shown or count.anomalous is None:
         return
     normal = count.labelled - count.anomalous
-    if min(normal, count.anomalous) < FEW:
+    if min(normal, count.anomalous) < FEW_LABELLED:
         yield (
             f"caution: image AUROC {count.of_labels} pictures: too few to tell how well the detector separates them; "
             "measure it on a test set: anomedge evaluate"

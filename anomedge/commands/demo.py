@@ -11,10 +11,7 @@ from rich import box
 from rich.table import Table
 
 from anomedge.commands._arguments import parse_size
-from anomedge.commands._certificate_tables import (
-    auroc_headings,
-    show_certificate,
-)
+from anomedge.commands._certificate_tables import show_certificate
 from anomedge.commands._console import SafeConsole
 from anomedge.demo.textures import TEXTURES, PictureSet
 from anomedge.files import canonical_json
@@ -76,14 +73,18 @@ def demo(
 
 
 def _table(outcomes: Sequence[Outcome]) -> Table:
+    count = outcomes[0].certificate.pictures
     table = Table(
         "detector",
         "runtime",
-        *auroc_headings(outcomes[0].certificate.pictures),
+        "image AUROC",
+        "pixel AUROC",
         "flips",
         "worst error",
         "ms a frame",
         box=box.SIMPLE_HEAD,
+        caption=f"image AUROC {count.of_labels}, pixel AUROC {count.of_masks}",
+        caption_justify="left",
     )
     for outcome in outcomes:
         for runtime, milliseconds in outcome.milliseconds.items():

@@ -11,11 +11,9 @@ from anomedge.evaluation.records import (
     LevelFigures,
     PictureTotals,
 )
+from anomedge.parity.records import FEW_LABELLED
 
-__all__ = ["FEW", "few_pictures", "notes_on"]
-
-FEW = 20
-"""Figures of fewer normal or anomalous pictures than this carry a caution."""
+__all__ = ["few_pictures", "notes_on"]
 
 
 def notes_on(
@@ -49,9 +47,9 @@ def few_pictures(normal: int, anomalous: int) -> Iterator[str]:
     >>> list(few_pictures(60, 20))
     []
     """
-    if normal and anomalous and min(normal, anomalous) < FEW:
+    if normal and anomalous and min(normal, anomalous) < FEW_LABELLED:
         yield (
-            f"{normal} normal and {anomalous} anomalous pictures are few: expected at least {FEW} of each; other pictures may "
+            f"{normal} normal and {anomalous} anomalous pictures are few: expected at least {FEW_LABELLED} of each; other pictures may "
             f"give other figures; no bootstrap of fewer than {LEAST}"
         )
 

@@ -11,6 +11,7 @@ from anomedge.bundle import contracts
 
 __all__ = [
     "BUNDLE",
+    "FEW_LABELLED",
     "Cell",
     "CheckResult",
     "Diagnosis",
@@ -122,6 +123,10 @@ class Diagnosis(Frozen):
     stage: str | None
     passed: bool
     text: str
+
+
+FEW_LABELLED = 20
+"""Figures of fewer normal or anomalous pictures than this carry a caution."""
 
 
 class PictureCount(Frozen):
