@@ -5,11 +5,9 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
-
-from torch import nn
+from typing import Any
 
 from anomedge import runtimes
 from anomedge.bundle import (
@@ -37,6 +35,7 @@ from anomedge.export.graphs import (
     cut_at_outputs,
     set_outputs,
 )
+from anomedge.export.options import ExportOptions
 from anomedge.export.precision.half import folded_networks, halved
 from anomedge.export.precision.preflight import (
     assert_halvable,
@@ -64,53 +63,12 @@ from anomedge.pipelines.model import Model, load, tool_versions
 from anomedge.precisions import PRECISIONS
 from anomedge.resample import Geometry
 from anomedge.resample.outside_resize import (
-    Framing,
     OutsideResize,
     generated_size,
     stated_size,
 )
 
 __all__ = ["ExportOptions", "export"]
-
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """Options of an export.
-
-    Args:
-        frame: height and width of the camera's frames; "any" for pictures of any size, resized outside the graph.
-        batch: "dynamic", or the fixed batch size of the graph.
-        opset: opset of the ONNX graph, 17 or later.
-        golden: folders of pictures to prove on, a few of which travel along; without any, synthetic ones are made.
-        runtimes: to prove under; all that can run here when empty.
-        batches: to prove; 1, 2, 3 and 8 when empty.
-        force: replace an existing bundle.
-        backbone: the module that the model was fitted with, where that was no timm architecture.
-        precisions: in which the graph is written, each proven to its own tolerance; see `anomedge.precisions`.
-        layout: "anomalib" adds graphs with the input and outputs that anomalib 2 and OpenVINO Model API expect.
-        normal: label of normal pictures in the folders, where it is not a known one.
-    """
-
-    frame: tuple[int, int] | Literal["any"]
-    batch: int | Literal["dynamic"] = "dynamic"
-    opset: int = 17
-    golden: Sequence[Path] = ()
-    runtimes: Sequence[str] = ()
-    batches: Sequence[int] = ()
-    force: bool = False
-    backbone: nn.Module | None = None
-    precisions: Sequence[str] = ("fp32",)
-    layout: str = "frames"
-    normal: str | None = None
-
-    @property
-    def fixed_batch(self) -> int | None:
-        """Fixed batch size of the graph; None for any."""
-        return None if self.batch == "dynamic" else int(self.batch)
-
-    def framing(self, geometry: Geometry) -> Framing:
-        """How pictures become the input of a graph with this geometry."""
-        return OutsideResize(geometry) if self.frame == "any" else self.frame
 
 
 def export(path: Path, target: Path, options: ExportOptions) -> Certificate:

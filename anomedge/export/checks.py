@@ -6,22 +6,19 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import onnx.defs
 
 from anomedge.bundle import LOCAL, MANIFEST
 from anomedge.bundle.contracts import MOST_BATCH_BYTES, batch_bytes
 from anomedge.errors import InputError, OutputError
+from anomedge.export.options import ExportOptions
 from anomedge.images import Picture
 from anomedge.images.sizes import sizes_of
 from anomedge.layouts import LAYOUTS
 from anomedge.precisions import written
 from anomedge.resample import check_frame
 from anomedge.resample.outside_resize import Framing, OutsideResize
-
-if TYPE_CHECKING:
-    from anomedge.export.bundling import ExportOptions
 
 __all__ = [
     "check_batch",
