@@ -50,7 +50,7 @@ class EagerRuns:
         Args:
             pictures: at least one.
             description: of the progress.
-            staged: places of pictures whose stages will be asked for.
+            staged: places of the pictures for which `stages` is called later.
         """
         outputs = []
         for place, picture in enumerate(
