@@ -150,10 +150,8 @@ class _Tally:
 
 def _counts_of(keys: Keys, dropped: int) -> tuple[Keys, Array]:
     """Count equal keys, without their `dropped` lowest bits."""
-    ordered = np.sort(_without_bits(keys, dropped))
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    counts = np.diff(np.append(starts, ordered.size))
-    return ordered[starts], counts[None].astype(np.float64)
+    found, counts = np.unique(_without_bits(keys, dropped), return_counts=True)
+    return found, counts[None].astype(np.float64)
 
 
 def sketch_of(
