@@ -169,7 +169,7 @@ class EvaluationRun:
         )
 
     def _flips(self) -> dict[str, tuple[str, ...]]:
-        """Return the pictures that each detector decides unlike the first."""
+        """Return, for each detector, the pictures that it and the first one decide differently."""
         names = [storable(picture.name) for picture in self.data.pictures]
         decided = {
             name: np.array(collected.decided)

@@ -213,7 +213,7 @@ def _values_of(keys: Keys) -> Array:
 
 
 def _curve(keys: Keys, columns: Array, dropped: int) -> Curve:
-    """Return the curve of ascending keys whose lowest bits were dropped."""
+    """Convert ascending keys, rounded down by `dropped` bits, and their counts (3, k) to a curve."""
     highest = keys | np.uint32((1 << dropped) - 1)
     descending = columns[:, ::-1]
     return Curve(
