@@ -36,6 +36,7 @@ __all__ = [
     "Frame",
     "Mask",
     "check_picture",
+    "decoded",
     "open_picture",
     "read_picture",
     "stretch",
@@ -89,10 +90,24 @@ def read_picture(
     with open_picture(path, content) as (image, file):
         if size is not None:
             check_stated_size(image, path, size)
-        depth = _checked_depth(image, path, file, levels)
-        if depth > 8 and levels is not None:
-            return read_deep(image, path, file, depth, levels)
-        return _rgb(image)
+        return decoded(image, path, file, levels)
+
+
+def decoded(
+    image: Image.Image,
+    path: Path,
+    file: BinaryIO,
+    levels: Levels | None = None,
+) -> Frame:
+    """Return the frame of a picture that `open_picture` opened, as `read_picture`.
+
+    Raises:
+        InputError: as `read_picture`.
+    """
+    depth = _checked_depth(image, path, file, levels)
+    if depth > 8 and levels is not None:
+        return read_deep(image, path, file, depth, levels)
+    return _rgb(image)
 
 
 def check_picture(path: Path, levels: Levels | None = None) -> None:

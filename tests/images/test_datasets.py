@@ -10,13 +10,14 @@ from PIL import Image, ImageFilter
 from anomedge.errors import InputError
 from anomedge.images import (
     list_for_inspection,
+    masks,
     read_data_set,
     read_folder,
     read_folders,
     read_normal,
     select_normal,
 )
-from anomedge.images.datasets import DATA_SETS
+from anomedge.images.datasets import DATA_SETS, base
 from tests.images.layouts import (
     LAYOUTS,
     btad,
@@ -207,6 +208,26 @@ def test_normal_pictures_take_no_mask_of_a_defect(tmp_path, normal):
     assert found[f"{normal}/0.png"].mask_path is None
     stated = replace(found["bad/0.png"], anomalous=False)
     assert not stated.mask().any()
+
+
+def test_files_that_may_be_masks_are_decoded_once(tmp_path, monkeypatch):
+    """By name, in the sample of a folder and in a pair of one stem; the folder of a test set is listed once."""
+    opened, scanned = [], []
+    examine, scan = masks.examine, base.scan_folder
+    monkeypatch.setattr(
+        masks, "examine", lambda path: opened.append(path) or examine(path)
+    )
+    monkeypatch.setattr(
+        base, "scan_folder", lambda path: scanned.append(path) or scan(path)
+    )
+    for folder in ("good", "hole"):
+        photo(tmp_path / folder / "0.jpg")
+        mask(tmp_path / folder / "0.png")
+        photo(tmp_path / folder / "1.png")
+        mask(tmp_path / folder / "1_mask.png")
+    assert read_data_set(tmp_path).layout == "mvtec"
+    assert len(opened) == len(set(opened)) == 6
+    assert scanned == [tmp_path]
 
 
 def test_masks_are_told_by_their_levels(tmp_path):
