@@ -31,7 +31,6 @@ from anomedge.resample.levels import Levels
 
 __all__ = [
     "EIGHT_BIT_MODES",
-    "FORMATS",
     "SUFFIXES",
     "Frame",
     "Mask",
@@ -49,7 +48,7 @@ SUFFIXES = frozenset(
     {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 )
 # The only readers that Pillow may use, whatever the suffix: its EPS reader starts another program.
-FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
+_FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
 _MOST_FRAMES = 100
 """Largest number of frames counted in one file; a TIFF may list any number, and counting takes 1 ms per frame."""
 EIGHT_BIT_MODES = frozenset(
@@ -132,9 +131,11 @@ def check_picture(path: Path, levels: Levels | None = None) -> None:
 
 @contextmanager
 def open_picture(
-    path: Path, content: bytes | None = None
+    path: Path, content: bytes | None = None, *, header: bool = False
 ) -> Iterator[tuple[Image.Image, BinaryIO]]:
     """Open a picture file, undecoded, and the file that it is read from; translate the errors of its decoder.
+
+    With `header`, the picture must not be decoded: the scans of a JPEG, which take a pass over the file, are not counted.
 
     Raises:
         InputError: as `read_picture`.
@@ -144,8 +145,9 @@ def open_picture(
             # Pillow warns from half of its limit; `refuse_too_large` has the limit of frames.
             warnings.simplefilter("ignore")
             with _opened(path, content) as file:
-                refuse_many_scans(file, path)
-                with Image.open(file, formats=FORMATS) as image:
+                if not header:
+                    refuse_many_scans(file, path)
+                with Image.open(file, formats=_FORMATS) as image:
                     refuse_too_large(image, path)
                     yield image, file
     except Image.DecompressionBombError as error:

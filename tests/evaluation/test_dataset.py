@@ -8,7 +8,7 @@ from anomedge.errors import InputError
 from anomedge.evaluation.dataset import check_headers, read_data_set
 from anomedge.evaluation.notes import notes_on
 from anomedge.evaluation.records import PictureTotals
-from anomedge.images import Picture
+from anomedge.images import Picture, picture
 from anomedge.parity.ground_truth import ground_truth_of
 from anomedge.resample import Geometry
 
@@ -117,3 +117,18 @@ def test_masks_that_vanish_on_the_map_are_said():
     assert list(notes_on(plain, [], 0)) == []
     (note,) = notes_on(plain, [], 2)
     assert note.startswith("2 masks have no pixel on the map's grid")
+
+
+def test_each_header_is_opened_once(folder, monkeypatch):
+    opened = []
+    open_picture = picture.open_picture
+    monkeypatch.setattr(
+        picture,
+        "open_picture",
+        lambda path, *more, **options: (
+            opened.append(path) or open_picture(path, *more, **options)
+        ),
+    )
+    pictures = read_data_set(folder).pictures
+    check_headers(pictures, (6, 8))
+    assert len(opened) == len(set(opened)) == 6
