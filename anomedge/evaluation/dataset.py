@@ -13,7 +13,7 @@ from anomedge.errors import InputError
 from anomedge.images import Picture, read_folder
 from anomedge.names import indented
 
-__all__ = ["DataSet", "check_headers", "read_data_set"]
+__all__ = ["LabelledPictures", "check_headers", "read_labelled"]
 
 _OTHER = "anomalous"
 """Kind of all anomalous pictures if folders do not tell kinds."""
@@ -22,7 +22,7 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True)
-class DataSet:
+class LabelledPictures:
     """Labelled pictures.
 
     Attributes:
@@ -49,7 +49,7 @@ class DataSet:
         return sorted({kind for picture, kind in pairs if picture.anomalous})
 
 
-def read_data_set(folder: Path, normal: str | None = None) -> DataSet:
+def read_labelled(folder: Path, normal: str | None = None) -> LabelledPictures:
     """Read a folder or list of labelled pictures.
 
     A kind of defect is the one that the data set states. Without any, it is the
@@ -70,7 +70,7 @@ def read_data_set(folder: Path, normal: str | None = None) -> DataSet:
             f"{folder}: got {len(found)} pictures without a label; expected a folder `good` of normal pictures and one "
             f"folder for each kind of defect, as in MVTec AD, or the label of normal pictures with --normal"
         )
-    return DataSet(
+    return LabelledPictures(
         folder, pictures, _kinds_of(pictures), len(found) - len(pictures)
     )
 
