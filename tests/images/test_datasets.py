@@ -263,12 +263,13 @@ def test_files_named_as_masks_are_no_pictures(tmp_path, name):
     assert len(read_folder(tmp_path)) == 2
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif"])
 @pytest.mark.parametrize("level", [1, 255, 4095, 65535])
-def test_masks_of_16_bits_are_read(tmp_path, level):
+def test_masks_of_16_bits_are_read(tmp_path, level, suffix):
     deep = np.zeros((96, 128), np.uint16)
     deep[10:30, 20:50] = level
     photo(tmp_path / "a.png")
-    Image.fromarray(deep).save(tmp_path / "a_mask.png")
+    Image.fromarray(deep).save(tmp_path / f"a_mask.{suffix}")
     (picture,) = read_folder(tmp_path)
     assert picture.anomalous
     assert picture.mask().sum() == 600
