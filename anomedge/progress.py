@@ -27,7 +27,7 @@ def track(
     >>> list(track([1, 2], "counting"))
     [1, 2]
     """
-    if not sys.stderr.isatty():
+    if total == 0 or not sys.stderr.isatty():
         yield from _track_in_lines(items, description, total)
         return
     from rich.console import Console

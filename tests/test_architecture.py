@@ -35,7 +35,7 @@ ALLOWED = {
     "threshold": {"errors"},
     "threshold_rules": {"errors", "threshold"},
     "bundle": {"errors", "files", "resample", "threshold"},
-    "images": {"errors", "files", "names", "registry", "resample", "threshold"},
+    "images": {"errors", "files", "names", "progress", "registry", "resample", "threshold"},
     "runtimes": {"bundle", "errors", "files", "progress", "registry"},
     "inspector": {"bundle", "errors", "images", "resample", "runtimes", "threshold"},
     "parity": {"bundle", "errors", "files", "images", "layouts", "precisions", "progress", "resample", "runtimes", "threshold"},

@@ -1,4 +1,4 @@
-"""Changes of a runtime's figures against eager Torch's."""
+"""Differences between the figures of a runtime and those of eager Torch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def with_changes(
 
     Args:
         columns: figures of all detectors; eager Torch, if present, is first.
-        flips: pictures whose decision differs from that of the first column.
+        flips: for each detector, the pictures that it and the detector of the
+            first column decide differently.
     """
     first, *others = columns
     yield first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ import numpy.typing as npt
 __all__ = ["Counts", "Curve", "curve_of_scores", "grouped"]
 
 Array = npt.NDArray[np.float64]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ class Curve:
 
 
 def grouped(
-    keys: npt.NDArray[np.uint32], weights: Array
-) -> tuple[npt.NDArray[np.uint32], Array]:
+    keys: npt.NDArray[Scalar], weights: Array
+) -> tuple[npt.NDArray[Scalar], Array]:
     """Add up the weights of equal keys; return the keys in ascending order.
 
     Args:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from anomedge.errors import InputError
-from anomedge.files import open_plain
-from anomedge.images import SUFFIXES, Picture, read_folder
-from anomedge.images.checks import check_stated_size
-from anomedge.images.masks import check_mask_depth
+from anomedge.images import Picture, read_folder
 from anomedge.names import indented
 
-__all__ = ["DataSet", "check_headers", "read_data_set"]
+__all__ = ["LabelledPictures", "check_headers", "read_labelled"]
 
 _OTHER = "anomalous"
 """Kind of all anomalous pictures if folders do not tell kinds."""
@@ -26,7 +22,7 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True)
-class DataSet:
+class LabelledPictures:
     """Labelled pictures.
 
     Attributes:
@@ -53,7 +49,7 @@ class DataSet:
         return sorted({kind for picture, kind in pairs if picture.anomalous})
 
 
-def read_data_set(folder: Path, normal: str | None = None) -> DataSet:
+def read_labelled(folder: Path, normal: str | None = None) -> LabelledPictures:
     """Read a folder or list of labelled pictures.
 
     A kind of defect is the one that the data set states. Without any, it is the
@@ -74,7 +70,7 @@ def read_data_set(folder: Path, normal: str | None = None) -> DataSet:
             f"{folder}: got {len(found)} pictures without a label; expected a folder `good` of normal pictures and one "
             f"folder for each kind of defect, as in MVTec AD, or the label of normal pictures with --normal"
         )
-    return DataSet(
+    return LabelledPictures(
         folder, pictures, _kinds_of(pictures), len(found) - len(pictures)
     )
 
@@ -93,54 +89,16 @@ def check_headers(
     """
     faults: list[str] = []
     for picture in pictures:
-        faults += _faults_of(picture, frame)
+        try:
+            picture.check_mask_shape(picture.stated_size(frame))
+        except InputError as error:
+            faults.append(str(error))
     if faults:
         wanted = "any size" if frame is None else "x".join(map(str, frame))
         raise InputError(
             f"got {len(faults)} of {len(pictures)} pictures that cannot be evaluated; expected whole pictures of {wanted}: "
             f"leave these out, or evaluate the model file, which takes any size:{indented(faults, _SHOWN)}"
         )
-
-
-def _faults_of(
-    picture: Picture, frame: tuple[int, int] | None
-) -> Iterator[str]:
-    """Yield a line for each fault of a picture and its mask."""
-    faults: list[str] = []
-    if picture.path is not None and picture.pixels is None:
-        faults += _fault_of(picture.path, frame)
-    if picture.mask_path is not None:
-        faults += _fault_of(picture.mask_path, None, is_mask=True)
-    yield from faults
-    if not faults:
-        try:
-            picture.check_mask_size()
-        except InputError as error:
-            yield str(error)
-
-
-def _fault_of(
-    path: Path, size: tuple[int, int] | None, is_mask: bool = False
-) -> Iterator[str]:
-    try:
-        with (
-            open_plain(path) as file,
-            Image.open(file, formats=_formats()) as image,
-        ):
-            if size is not None:
-                check_stated_size(image, path, size)
-            if is_mask:
-                check_mask_depth(image, path, file)
-    except InputError as error:
-        yield str(error)
-    # Decoders raise errors of any type.
-    except Exception as error:  # noqa: BLE001
-        yield f"{path}: cannot be read as a picture ({error})"
-
-
-def _formats() -> list[str]:
-    known = Image.registered_extensions()
-    return sorted({known[suffix] for suffix in SUFFIXES if suffix in known})
 
 
 def _kinds_of(pictures: Sequence[Picture]) -> list[str]:

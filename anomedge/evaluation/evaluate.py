@@ -14,7 +14,11 @@ from anomedge.bundle import Bundle
 from anomedge.errors import InputError, RuntimeFailure
 from anomedge.evaluation.changes import with_changes
 from anomedge.evaluation.collected import Bootstrap, Collected
-from anomedge.evaluation.dataset import DataSet, check_headers, read_data_set
+from anomedge.evaluation.dataset import (
+    LabelledPictures,
+    check_headers,
+    read_labelled,
+)
 from anomedge.evaluation.detectors import (
     Detector,
     Judgement,
@@ -87,7 +91,7 @@ class EvaluationRun:
     """
 
     subject: Subject
-    data: DataSet
+    data: LabelledPictures
     options: Options
     _judged: int = 0
     _masked: int = 0
@@ -103,7 +107,7 @@ class EvaluationRun:
         options: Options,
     ) -> Iterator[EvaluationRun]:
         """Open the detectors and check the data set; errors as in `evaluate`."""
-        data = read_data_set(Path(dataset), options.normal)
+        data = read_labelled(Path(dataset), options.normal)
         source = bundle_or_model(subject)
         frame = None
         if isinstance(source, Bundle):
@@ -169,7 +173,7 @@ class EvaluationRun:
         )
 
     def _flips(self) -> dict[str, tuple[str, ...]]:
-        """Return the pictures that each detector decides unlike the first."""
+        """Return, for each detector, the pictures that it and the first one decide differently."""
         names = [storable(picture.name) for picture in self.data.pictures]
         decided = {
             name: np.array(collected.decided)

@@ -96,11 +96,11 @@ def _figures(
 ) -> dict[str, Figure]:
     """Return each metric that the sample defines, and the rates, by name."""
     confusion = sample.confusion
-    exact = _rates(confusion, np.ones((1, sample.anomalous.size)))
+    ones = np.ones((1, sample.anomalous.size))
+    exact = _rates(confusion, ones)
     if _has_both_classes(confusion):
         counts = sample.curve.counts
         exact |= {name: metric(counts) for name, metric in metrics.items()}
-    ones = np.ones((1, sample.anomalous.size))
     centre = _values(sample, metrics, ones)
     drawn = [
         _values(sample, metrics, weights)

@@ -150,10 +150,8 @@ class _Tally:
 
 def _counts_of(keys: Keys, dropped: int) -> tuple[Keys, Array]:
     """Count equal keys, without their `dropped` lowest bits."""
-    ordered = np.sort(_without_bits(keys, dropped))
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    counts = np.diff(np.append(starts, ordered.size))
-    return ordered[starts], counts[None].astype(np.float64)
+    found, counts = np.unique(_without_bits(keys, dropped), return_counts=True)
+    return found, counts[None].astype(np.float64)
 
 
 def sketch_of(
@@ -215,7 +213,7 @@ def _values_of(keys: Keys) -> Array:
 
 
 def _curve(keys: Keys, columns: Array, dropped: int) -> Curve:
-    """Return the curve of ascending keys whose lowest bits were dropped."""
+    """Convert ascending keys, rounded down by `dropped` bits, and their counts (3, k) to a curve."""
     highest = keys | np.uint32((1 << dropped) - 1)
     descending = columns[:, ::-1]
     return Curve(

@@ -74,9 +74,10 @@ class Column(Frozen):
 
     Attributes:
         name: "eager torch", or the name of the runtime.
-        change: difference of each metric to eager Torch's, by name such as
-            "image auroc"; empty without a model.
-        flips: names of pictures whose decision differs from eager Torch's.
+        change: value of each metric minus its value in eager Torch, by name such
+            as "image auroc"; empty without a model.
+        flips: names of the pictures that this detector and eager Torch decide
+            differently.
         map_bits: significant bits of the map values that were kept; 24 is exact.
     """
 

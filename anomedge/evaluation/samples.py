@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from anomedge.evaluation.curve import Counts, Curve, curve_of_scores
+from anomedge.evaluation.curve import Counts, Curve, curve_of_scores, grouped
 from anomedge.evaluation.map_values import Sketch, merged_sketches
 
 __all__ = ["Confusion", "MapSample", "Sample", "ScoreSample"]
@@ -92,16 +92,11 @@ class ScoreSample:
 
     def weighted(self, weights: Array) -> Counts:
         """Return the counts of replicates at each distinct score."""
-        order = np.argsort(-self.scores, kind="stable")
-        ordered = self.scores[order]
-        starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-        drawn = weights[:, order]
-        positive = drawn * self.anomalous[order]
-        return Counts(
-            np.add.reduceat(drawn - positive, starts, axis=1),
-            np.add.reduceat(positive, starts, axis=1),
-            np.zeros((len(weights), starts.size)),
-        )
+        positive = weights * self.anomalous
+        columns = np.stack([weights - positive, positive])
+        # Counts are in descending order of values.
+        _, (negatives, positives) = grouped(-self.scores, columns)
+        return Counts(negatives, positives, np.zeros_like(positives))
 
     def at(self, places: npt.NDArray[np.intp]) -> ScoreSample:
         """Return the sample of some of the pictures."""

@@ -108,7 +108,7 @@ def parse_json(data: bytes | str) -> dict[str, Any]:
 
 
 def parse_json_array(data: bytes | str, key: str) -> list[Any]:
-    """Parse one JSON array, or an object whose only key holds one.
+    """Parse a JSON array, or a JSON object that holds an array under `key` and has no other key.
 
     >>> parse_json_array('[1, 2]', "rows"), parse_json_array('{"rows": [1]}', "rows")
     ([1, 2], [1])

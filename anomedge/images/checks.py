@@ -15,6 +15,7 @@ from anomedge.errors import InputError
 from anomedge.resample import LARGEST_PIXELS, LARGEST_SIDE
 
 __all__ = [
+    "Size",
     "bits_per_channel",
     "check_stated_size",
     "refuse_many_scans",

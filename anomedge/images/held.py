@@ -74,7 +74,7 @@ class _Held(Picture):
         """Return the frame as `Picture.frame`; it must not be changed."""
         if size in self.kept:
             return self.kept[size]
-        own = super().frame()
+        own = self.frame() if None in self.kept else super().frame()
         frame = framed(own, size)
         if self.budget.takes(frame):
             frame.flags.writeable = False

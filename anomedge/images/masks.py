@@ -16,8 +16,9 @@ Masks of 16 bits are read as well.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,8 +27,9 @@ from PIL import Image
 
 from anomedge.errors import InputError
 from anomedge.images.checks import bits_per_channel
-from anomedge.images.reading import Frame, Mask, open_picture, read_picture
+from anomedge.images.reading import Frame, Mask, decoded, open_picture
 from anomedge.names import indented
+from anomedge.progress import track
 from anomedge.resample.levels import MOST_LEVELS, Levels
 
 __all__ = [
@@ -69,6 +71,10 @@ class MaskContent:
 
     two_level: bool
     marked: bool
+
+
+Examine = Callable[[Path], MaskContent | None]
+"""`examine`, or a version of it that remembers its results."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +133,8 @@ def read_mask(path: Path) -> Mask:
     return mask_of(_read_levels(path), path)
 
 
-def check_mask_depth(image: Image.Image, path: Path, file: BinaryIO) -> None:
-    """Refuse an opened mask by its bits per channel; it is not decoded.
+def check_mask_depth(image: Image.Image, path: Path, file: BinaryIO) -> int:
+    """Return the bits per channel of an opened mask; it is not decoded.
 
     Raises:
         InputError: more than 16 bits, or colour of more than 8.
@@ -139,6 +145,7 @@ def check_mask_depth(image: Image.Image, path: Path, file: BinaryIO) -> None:
         raise InputError(
             f"{path}: got a mask of {bits} bits a channel; expected 8, or grey of 16: convert it"
         )
+    return bits
 
 
 def mask_of(frame: Frame, path: Path) -> Mask:
@@ -167,13 +174,13 @@ def examine(path: Path) -> MaskContent | None:
 def _read_levels(path: Path) -> Frame:
     """Read a file that may be a mask; of 16 bits, upper levels become 0 to 255, and lower ones alone are kept."""
     with open_picture(path) as (image, file):
-        check_mask_depth(image, path, file)
-        deep = bits_per_channel(image, file) > _BITS
-    if not deep:
-        return read_picture(path)
-    frame = read_picture(path, levels=Levels(0, MOST_LEVELS))
-    # Small levels number the kinds of defects.
-    return frame if frame.any() else read_picture(path, levels=Levels(0, 255))
+        if check_mask_depth(image, path, file) <= _BITS:
+            return decoded(image, path, file)
+        frame = decoded(image, path, file, Levels(0, MOST_LEVELS))
+        if not frame.any():
+            # Small levels number the kinds of defects.
+            frame = decoded(image, path, file, Levels(0, 255))
+        return frame
 
 
 def find_pairs(pictures: Sequence[Path], root: Path) -> Pairs:
@@ -184,16 +191,37 @@ def find_pairs(pictures: Sequence[Path], root: Path) -> Pairs:
         root: the folder.
     """
     pairs = Pairs()
-    _pair_by_name(pictures, root, pairs)
+    # A file may be a candidate by its name, in a sample and in a group of one stem.
+    decode_once = cache(examine)
+    _pair_by_name(pictures, root, pairs, decode_once)
     rest = [path for path in pictures if path not in pairs.masks]
-    for group in _candidates(_grouped_by_stem(rest)):
-        _pair_by_content(group, pairs)
+    groups = _candidates(_grouped_by_stem(rest), decode_once)
+    for group in track(groups, "examining masks", total=len(groups)):
+        _pair_by_content(group, pairs, decode_once)
     return pairs
 
 
-def _pair_by_name(pictures: Sequence[Path], root: Path, pairs: Pairs) -> None:
+def _pair_by_name(
+    pictures: Sequence[Path], root: Path, pairs: Pairs, examine: Examine
+) -> None:
     """Add the masks whose own name or folder says that they are masks."""
+    named = _named_as_masks(pictures, root)
+    for path in track(named, "examining masks", total=len(named)):
+        owners, content = named[path], examine(path)
+        if content is not None and content.two_level:
+            pairs.add(path, content, owners)
+        elif owners:
+            pairs.unclear[path] = owners[0]
+    for path in pairs.masks:
+        pairs.of.pop(path, None)
+
+
+def _named_as_masks(
+    pictures: Sequence[Path], root: Path
+) -> dict[Path, list[Path]]:
+    """Return the files with a name of a mask or in a folder of masks, and the pictures that each may belong to."""
     places = _by_place(pictures, root)
+    named = {}
     for path in pictures:
         inner = path.relative_to(root)
         owners = [
@@ -202,14 +230,9 @@ def _pair_by_name(pictures: Sequence[Path], root: Path, pairs: Pairs) -> None:
             for other in places[place]
             if other != path
         ]
-        in_folder = _in_mask_folder(inner)
-        content = examine(path) if owners or in_folder else None
-        if content is not None and content.two_level:
-            pairs.add(path, content, owners)
-        elif owners:
-            pairs.unclear[path] = owners[0]
-    for path in pairs.masks:
-        pairs.of.pop(path, None)
+        if owners or _in_mask_folder(inner):
+            named[path] = owners
+    return named
 
 
 def _in_mask_folder(inner: Path) -> bool:
@@ -260,7 +283,9 @@ def _grouped_by_stem(pictures: Iterable[Path]) -> list[list[Path]]:
     return [sorted(group) for group in groups.values() if len(group) > 1]
 
 
-def _candidates(groups: Sequence[list[Path]]) -> list[list[Path]]:
+def _candidates(
+    groups: Sequence[list[Path]], examine: Examine
+) -> list[list[Path]]:
     """Leave out the groups of folders in which a sample of the groups has no mask."""
     folders: defaultdict[Path, list[list[Path]]] = defaultdict(list)
     for group in groups:
@@ -268,21 +293,25 @@ def _candidates(groups: Sequence[list[Path]]) -> list[list[Path]]:
     found: list[list[Path]] = []
     for inside in folders.values():
         step = max(1, len(inside) // _SAMPLE)
-        if any(_two_level(group) for group in inside[::step]):
+        if any(_two_level(group, examine) for group in inside[::step]):
             found += inside
     return found
 
 
-def _pair_by_content(group: Sequence[Path], pairs: Pairs) -> None:
+def _pair_by_content(
+    group: Sequence[Path], pairs: Pairs, examine: Examine
+) -> None:
     """Add the masks of a group if exactly one of its files is no mask."""
-    masks = _two_level(group)
+    masks = _two_level(group, examine)
     pictures = [path for path in group if path not in masks]
     if len(pictures) == 1:
         for mask, content in masks.items():
             pairs.add(mask, content, pictures)
 
 
-def _two_level(group: Sequence[Path]) -> dict[Path, MaskContent]:
+def _two_level(
+    group: Sequence[Path], examine: Examine
+) -> dict[Path, MaskContent]:
     """Return the files that have the content of a mask."""
     contents = {path: examine(path) for path in group}
     return {

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_bytes, sha256_of_file
-from anomedge.images.checks import upright_size
-from anomedge.images.masks import read_mask
+from anomedge.images.checks import Size, check_stated_size, upright_size
+from anomedge.images.masks import check_mask_depth, read_mask
 from anomedge.images.reading import (
     Frame,
     Mask,
@@ -81,23 +81,49 @@ class Picture:
             return read_mask(self.mask_path)
         return None
 
-    def check_mask_size(self) -> None:
-        """Compare the sizes that the headers of the picture and of its mask state, upright; decode neither.
+    @property
+    def in_file(self) -> bool:
+        """Whether the frame comes from a file."""
+        return self.path is not None and self.pixels is None
 
-        A mask may be smaller or larger than its picture, because it is stretched.
+    def stated_size(self, frame: Size | None = None) -> Size:
+        """Return height and width, upright: as the file's header states them, or of the pixels in memory.
+
+        Args:
+            frame: height and width that a file must have, in either orientation; None for any.
+
+        Raises:
+            InputError: the file cannot be opened, or has another size.
+        """
+        if self.path is None or not self.in_file:
+            height, width = self.frame().shape[:2]
+            return height, width
+        content = self.read() if self.read is not None else None
+        with open_picture(self.path, content, header=True) as (image, _):
+            if frame is not None:
+                check_stated_size(image, self.path, frame)
+            return upright_size(image)
+
+    def check_mask_shape(self, size: Size | None = None) -> None:
+        """Check the header of the mask, if there is one: its depth, and its aspect ratio. The mask is not decoded.
+
+        A mask may be smaller or larger than its picture, because it is stretched. The shape of a normal picture's mask,
+        and of one whose picture is in memory, may be any.
+
+        Args:
+            size: the picture's stated size, if it was read already.
 
         Raises:
             InputError: the aspect ratios differ by more than 1 % and a pixel, or a file cannot be opened.
         """
-        if self.mask_path is None or self.anomalous is False:
+        if self.mask_path is None:
             return
-        if self.path is None or self.pixels is not None:
-            return
-        content = self.read() if self.read is not None else None
-        with open_picture(self.path, content) as (image, _):
-            height, width = upright_size(image)
-        with open_picture(self.mask_path) as (image, _):
+        with open_picture(self.mask_path, header=True) as (image, file):
+            check_mask_depth(image, self.mask_path, file)
             tall, wide = upright_size(image)
+        if self.anomalous is False or not self.in_file:
+            return
+        height, width = size or self.stated_size()
         if abs(wide * height / width - tall) > max(1, _RATIO * tall):
             raise InputError(
                 f"{self.mask_path}: got a mask of {tall}x{wide}; expected the shape of its picture, {height}x{width} upright: "

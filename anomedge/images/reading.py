@@ -31,11 +31,11 @@ from anomedge.resample.levels import Levels
 
 __all__ = [
     "EIGHT_BIT_MODES",
-    "FORMATS",
     "SUFFIXES",
     "Frame",
     "Mask",
     "check_picture",
+    "decoded",
     "open_picture",
     "read_picture",
     "stretch",
@@ -48,7 +48,7 @@ SUFFIXES = frozenset(
     {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 )
 # The only readers that Pillow may use, whatever the suffix: its EPS reader starts another program.
-FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
+_FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
 _MOST_FRAMES = 100
 """Largest number of frames counted in one file; a TIFF may list any number, and counting takes 1 ms per frame."""
 EIGHT_BIT_MODES = frozenset(
@@ -89,10 +89,24 @@ def read_picture(
     with open_picture(path, content) as (image, file):
         if size is not None:
             check_stated_size(image, path, size)
-        depth = _checked_depth(image, path, file, levels)
-        if depth > 8 and levels is not None:
-            return read_deep(image, path, file, depth, levels)
-        return _rgb(image)
+        return decoded(image, path, file, levels)
+
+
+def decoded(
+    image: Image.Image,
+    path: Path,
+    file: BinaryIO,
+    levels: Levels | None = None,
+) -> Frame:
+    """Return the frame of a picture that `open_picture` opened, as `read_picture`.
+
+    Raises:
+        InputError: as `read_picture`.
+    """
+    depth = _checked_depth(image, path, file, levels)
+    if depth > 8 and levels is not None:
+        return read_deep(image, path, file, depth, levels)
+    return _rgb(image)
 
 
 def check_picture(path: Path, levels: Levels | None = None) -> None:
@@ -117,9 +131,11 @@ def check_picture(path: Path, levels: Levels | None = None) -> None:
 
 @contextmanager
 def open_picture(
-    path: Path, content: bytes | None = None
+    path: Path, content: bytes | None = None, *, header: bool = False
 ) -> Iterator[tuple[Image.Image, BinaryIO]]:
     """Open a picture file, undecoded, and the file that it is read from; translate the errors of its decoder.
+
+    With `header`, the picture must not be decoded: the scans of a JPEG, which take a pass over the file, are not counted.
 
     Raises:
         InputError: as `read_picture`.
@@ -129,8 +145,9 @@ def open_picture(
             # Pillow warns from half of its limit; `refuse_too_large` has the limit of frames.
             warnings.simplefilter("ignore")
             with _opened(path, content) as file:
-                refuse_many_scans(file, path)
-                with Image.open(file, formats=FORMATS) as image:
+                if not header:
+                    refuse_many_scans(file, path)
+                with Image.open(file, formats=_FORMATS) as image:
                     refuse_too_large(image, path)
                     yield image, file
     except Image.DecompressionBombError as error:

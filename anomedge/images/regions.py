@@ -15,9 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from anomedge.errors import InputError
-from anomedge.images.checks import upright_size
 from anomedge.images.picture import Picture
-from anomedge.images.reading import Mask, open_picture, read_picture
+from anomedge.images.reading import Mask, read_picture
 from anomedge.resample import Geometry, Region
 
 __all__ = ["PixelRectangle", "RegionOfInterest", "parse_region", "place_region"]
@@ -190,25 +189,15 @@ def _fractions(rectangle: PixelRectangle, size: tuple[int, int]) -> Region:
 
 def _common_size(pictures: Sequence[Picture], kind: str) -> tuple[int, int]:
     """Return the one size of all pictures."""
-    first = _size_of(pictures[0])
+    first = pictures[0].stated_size()
     for picture in pictures:
-        size = _size_of(picture)
+        size = picture.stated_size()
         if size != first:
             raise InputError(
                 f"got {kind} and pictures of several sizes ({pictures[0].name} has {_shown(first)}, {picture.name} "
                 f"{_shown(size)}); expected one size: give the region in fractions, such as 0.1,0.2,0.5,0.5"
             )
     return first
-
-
-def _size_of(picture: Picture) -> tuple[int, int]:
-    """Return height and width as stated in the file's header."""
-    if picture.pixels is not None or picture.path is None:
-        height, width = picture.frame().shape[:2]
-        return height, width
-    content = picture.read() if picture.read is not None else None
-    with open_picture(picture.path, content) as (image, _):
-        return upright_size(image)
 
 
 def _shown(size: Sequence[int]) -> str:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
-from PIL import Image
-
-from anomedge.files import open_plain
-from anomedge.images.checks import upright_size
+from anomedge.errors import InputError
+from anomedge.images.checks import Size
 from anomedge.images.picture import Picture
-from anomedge.images.reading import FORMATS
 
 __all__ = ["Sizes", "sizes_of"]
 
 _DISTORTION = 1.1
 """Ratio of aspect ratios above which stretching to one size visibly changes shapes."""
-
-Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -48,20 +43,12 @@ class Sizes:
 
 def sizes_of(pictures: Iterable[Picture]) -> Sizes:
     """Return the sizes of the pictures that have a file; nothing is decoded, and unreadable files are left out."""
-    paths = [picture.path for picture in pictures if picture.path is not None]
-    found = {_size_of(path) for path in paths} - {None}
-    known = [size for size in found if size is not None]
+    found = set()
+    for picture in pictures:
+        # The reader of the picture reports a file that cannot be read.
+        with suppress(InputError):
+            if picture.in_file:
+                found.add(picture.stated_size())
     return Sizes(
-        tuple(sorted(known, key=lambda size: (size[0] * size[1], size)))
+        tuple(sorted(found, key=lambda size: (size[0] * size[1], size)))
     )
-
-
-def _size_of(path: Path) -> Size | None:
-    try:
-        with (
-            open_plain(path) as file,
-            Image.open(file, formats=FORMATS) as image,
-        ):
-            return upright_size(image)
-    except Exception:  # noqa: BLE001 - the reader of the picture reports it
-        return None

@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 
 from anomedge.errors import InputError
-from anomedge.evaluation.dataset import check_headers, read_data_set
+from anomedge.evaluation.dataset import check_headers, read_labelled
 from anomedge.evaluation.notes import notes_on
 from anomedge.evaluation.records import PictureTotals
-from anomedge.images import Picture
+from anomedge.images import Picture, picture
 from anomedge.parity.ground_truth import ground_truth_of
 from anomedge.resample import Geometry
 
@@ -28,7 +28,7 @@ def folder(tmp_path):
 
 
 def test_kinds_are_the_first_folders(folder):
-    data = read_data_set(folder)
+    data = read_labelled(folder)
     assert list(data.kinds) == ["good", "good", "hole", "hole", "scratch"]
     assert data.defects == ["hole", "scratch"]
     assert data.anomalous.tolist() == [False, False, True, True, True]
@@ -45,13 +45,13 @@ def test_a_folder_of_both_labels_is_no_kind(folder, monkeypatch):
     monkeypatch.setattr(
         "anomedge.evaluation.dataset.read_folder", lambda *_: mixed
     )
-    data = read_data_set(folder)
+    data = read_labelled(folder)
     assert list(data.kinds) == ["good", "anomalous", "b", "anomalous"]
     assert data.unlabelled == 1
 
 
 def test_faults_are_counted_and_shown(folder):
-    pictures = read_data_set(folder).pictures
+    pictures = read_labelled(folder).pictures
     check_headers(pictures, (6, 8))
     check_headers(pictures, None)
     with pytest.raises(InputError, match=r"got 5 of 5 pictures.*of 9x9"):
@@ -69,7 +69,7 @@ def test_masks_of_another_shape_are_refused(folder):
     (folder / "test/hole/1.png").unlink()
     turned.save(folder / "test/hole/1.jpg", exif=exif)
     path = folder / "ground_truth/hole/1_mask.png"
-    pictures = read_data_set(folder).pictures
+    pictures = read_labelled(folder).pictures
     upright = Geometry((60, 80))
     for size in ((80, 60), (40, 30), (41, 30)):
         Image.new("L", size).save(path)
@@ -84,7 +84,7 @@ def test_masks_of_another_shape_are_refused(folder):
 
 
 def test_the_depth_of_masks_is_checked(folder):
-    pictures = read_data_set(folder).pictures
+    pictures = read_labelled(folder).pictures
     path = folder / "ground_truth" / "hole" / "1_mask.png"
     Image.fromarray(np.zeros((6, 8), np.uint16)).save(path)
     check_headers(pictures, None)
@@ -117,3 +117,18 @@ def test_masks_that_vanish_on_the_map_are_said():
     assert list(notes_on(plain, [], 0)) == []
     (note,) = notes_on(plain, [], 2)
     assert note.startswith("2 masks have no pixel on the map's grid")
+
+
+def test_each_header_is_opened_once(folder, monkeypatch):
+    opened = []
+    open_picture = picture.open_picture
+    monkeypatch.setattr(
+        picture,
+        "open_picture",
+        lambda path, *more, **options: (
+            opened.append(path) or open_picture(path, *more, **options)
+        ),
+    )
+    pictures = read_labelled(folder).pictures
+    check_headers(pictures, (6, 8))
+    assert len(opened) == len(set(opened)) == 6

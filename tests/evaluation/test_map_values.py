@@ -106,3 +106,13 @@ def test_sketches_are_fine_near_the_threshold(offset):
     assert curve.counts.coverage.sum() == pytest.approx(
         sum(regions_of(mask).count for mask in masks), rel=1e-5
     )
+
+
+@pytest.mark.parametrize("anomalous", [False, True])
+def test_maps_of_one_class_have_a_curve(anomalous):
+    """Masks that fill the map leave no normal pixel."""
+    values = MapValues()
+    values.add(np.ones((3, 4), np.float32), np.full((3, 4), anomalous))
+    counts = values.curve().counts
+    found = (counts.negatives.sum(), counts.positives.sum())
+    assert found == ((0, 12) if anomalous else (12, 0))

@@ -3,7 +3,13 @@
 import os
 from pathlib import Path
 
-__all__ = ["environment_with", "install_distribution"]
+from tests.documentation import ROOT, blocks
+
+__all__ = [
+    "environment_with",
+    "install_distribution",
+    "install_example_of_the_page",
+]
 
 
 def install_distribution(
@@ -32,8 +38,30 @@ def install_distribution(
     return folder
 
 
+def install_example_of_the_page(
+    folder: Path, base: str, group: str, member: str
+) -> Path:
+    """Install the example of docs/extend.md that contains the class `base`.
+
+    Args:
+        folder: site folder.
+        base: name that only this example contains.
+        group: group of the entry point.
+        member: line "member = module:Class"; the distribution has the module's name.
+
+    Returns:
+        `folder`.
+    """
+    (example,) = [
+        block.text
+        for block in blocks(ROOT / "docs" / "extend.md")
+        if base in block.text
+    ]
+    name = member.partition("=")[2].partition(":")[0].strip()
+    return install_distribution(folder, name, example, {group: member})
+
+
 def environment_with(folder: Path) -> dict[str, str]:
     """Return this process's environment with `folder` on the Python path, ahead of anomedge's own folder."""
-    root = Path(__file__).parents[2]
-    path = os.pathsep.join([str(folder), str(root)])
+    path = os.pathsep.join([str(folder), str(ROOT)])
     return {**os.environ, "PYTHONPATH": path}

@@ -4,25 +4,19 @@ import json
 import subprocess
 import sys
 
-from tests.documentation import ROOT, blocks
 from tests.extending.distribution import (
     environment_with,
-    install_distribution,
+    install_example_of_the_page,
 )
 from tests.images.layouts import photo
 
 
 def test_the_example_of_the_page_reads_a_data_set(tmp_path):
-    (example,) = [
-        block.text
-        for block in blocks(ROOT / "docs" / "extend.md")
-        if "DataSetLayout" in block.text
-    ]
-    site = install_distribution(
+    site = install_example_of_the_page(
         tmp_path / "site",
-        "by_name",
-        example,
-        {"anomedge.datasets": "by-name = by_name:ByName"},
+        "DataSetLayout",
+        "anomedge.datasets",
+        "by-name = by_name:ByName",
     )
     for name in ("ok-1", "ok-2", "dent-1"):
         photo(tmp_path / "set" / f"{name}.png")

@@ -4,24 +4,18 @@ import json
 import subprocess
 import sys
 
-from tests.documentation import ROOT, blocks
 from tests.extending.distribution import (
     environment_with,
-    install_distribution,
+    install_example_of_the_page,
 )
 
 
 def test_the_example_of_the_page_is_planted(tmp_path):
-    (example,) = [
-        block.text
-        for block in blocks(ROOT / "docs" / "extend.md")
-        if "SyntheticDefect" in block.text
-    ]
-    site = install_distribution(
+    site = install_example_of_the_page(
         tmp_path / "site",
-        "holes",
-        example,
-        {"anomedge.synthetic_defects": "hole = holes:Hole"},
+        "SyntheticDefect",
+        "anomedge.synthetic_defects",
+        "hole = holes:Hole",
     )
     code = (
         "import json, numpy as np\n"

@@ -30,22 +30,22 @@ def mask(path: Path, marked=True, level=255, size=SIZE) -> Path:
 
 
 def mvtec(root: Path, normal=4) -> Path:
-    for i in range(normal):
-        photo(root / f"train/good/{i}.png")
-    for i in range(2):
-        photo(root / f"test/good/{i}.png")
-        photo(root / f"test/scratch/{i}.png")
-        mask(root / f"ground_truth/scratch/{i}_mask.png")
-    return root
+    return split(root, "good/{}.png", "scratch/{}.png", "_mask", normal)
 
 
 def btad(root: Path, normal=4) -> Path:
+    return split(root, "ok/{:04}.bmp", "ko/{:04}.bmp", "", normal)
+
+
+def split(root: Path, good: str, bad: str, ending: str, normal: int) -> Path:
+    """Write `train`, `test` and `ground_truth`; names are patterns of a number, masks end in `ending` and `.png`."""
     for i in range(normal):
-        photo(root / f"train/ok/{i:04}.bmp")
+        photo(root / "train" / good.format(i))
     for i in range(2):
-        photo(root / f"test/ok/{i:04}.bmp")
-        photo(root / f"test/ko/{i:04}.bmp")
-        mask(root / f"ground_truth/ko/{i:04}.png")
+        photo(root / "test" / good.format(i))
+        path = photo(root / "test" / bad.format(i))
+        truth = root / "ground_truth" / path.parent.name
+        mask(truth / f"{path.stem}{ending}.png")
     return root
 
 

@@ -10,13 +10,14 @@ from PIL import Image, ImageFilter
 from anomedge.errors import InputError
 from anomedge.images import (
     list_for_inspection,
+    masks,
     read_data_set,
     read_folder,
     read_folders,
     read_normal,
     select_normal,
 )
-from anomedge.images.datasets import DATA_SETS
+from anomedge.images.datasets import DATA_SETS, base
 from tests.images.layouts import (
     LAYOUTS,
     btad,
@@ -209,6 +210,26 @@ def test_normal_pictures_take_no_mask_of_a_defect(tmp_path, normal):
     assert not stated.mask().any()
 
 
+def test_files_that_may_be_masks_are_decoded_once(tmp_path, monkeypatch):
+    """By name, in the sample of a folder and in a pair of one stem; the folder of a test set is listed once."""
+    opened, scanned = [], []
+    examine, scan = masks.examine, base.scan_folder
+    monkeypatch.setattr(
+        masks, "examine", lambda path: opened.append(path) or examine(path)
+    )
+    monkeypatch.setattr(
+        base, "scan_folder", lambda path: scanned.append(path) or scan(path)
+    )
+    for folder in ("good", "hole"):
+        photo(tmp_path / folder / "0.jpg")
+        mask(tmp_path / folder / "0.png")
+        photo(tmp_path / folder / "1.png")
+        mask(tmp_path / folder / "1_mask.png")
+    assert read_data_set(tmp_path).layout == "mvtec"
+    assert len(opened) == len(set(opened)) == 6
+    assert scanned == [tmp_path]
+
+
 def test_masks_are_told_by_their_levels(tmp_path):
     photo(tmp_path / "a.png")
     grey = np.full((96, 128), 250, np.uint8)
@@ -242,12 +263,13 @@ def test_files_named_as_masks_are_no_pictures(tmp_path, name):
     assert len(read_folder(tmp_path)) == 2
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif"])
 @pytest.mark.parametrize("level", [1, 255, 4095, 65535])
-def test_masks_of_16_bits_are_read(tmp_path, level):
+def test_masks_of_16_bits_are_read(tmp_path, level, suffix):
     deep = np.zeros((96, 128), np.uint16)
     deep[10:30, 20:50] = level
     photo(tmp_path / "a.png")
-    Image.fromarray(deep).save(tmp_path / "a_mask.png")
+    Image.fromarray(deep).save(tmp_path / f"a_mask.{suffix}")
     (picture,) = read_folder(tmp_path)
     assert picture.anomalous
     assert picture.mask().sum() == 600

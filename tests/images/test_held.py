@@ -53,6 +53,13 @@ def test_the_own_size_is_known_from_a_frame_that_was_not_stretched(
     assert decoded == ["a.png"]
 
 
+def test_a_kept_frame_serves_other_sizes(given, decoded):
+    one = held(given)[0]
+    one.frame()
+    assert one.frame((3, 4)).shape == (3, 4, 3)
+    assert decoded == ["a.png"]
+
+
 def test_frames_beyond_the_budget_are_decoded_again(given, decoded):
     pictures = held(given, most_bytes=6 * 8 * 3)
     for _ in range(2):

@@ -106,7 +106,7 @@ class DataSet:
         path: the folder or list.
         layout: name of the layout.
         samples: pictures with labels, masks and splits, where known.
-        masks: masks found; none of them is a picture.
+        masks: masks that were found among the files; those of samples may be left out.
     """
 
     path: Path
@@ -155,8 +155,9 @@ class DataSet:
                 left_out[ANOMALOUS] += 1
             else:
                 pictures.append(picture)
-        if self.masks:
-            left_out[MASKS] = len(self.masks)
+        of_samples = {s.picture.mask_path for s in self.samples} - {None}
+        if self.masks or of_samples:
+            left_out[MASKS] = len(self.masks | of_samples)
         if not pictures:
             raise InputError(
                 f"{self.path}: got {len(chosen)} anomalous pictures and no normal one; expected normal pictures: "

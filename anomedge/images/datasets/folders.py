@@ -66,8 +66,7 @@ class LabelFolders(DataSetLayout):
             mask = truths.mask(path, place) or source.pairs.of.get(path)
             picture = _picture(path, source, place.label, normal, mask)
             samples.append(Sample(picture, place.split))
-        masks = {s.picture.mask_path for s in samples if s.picture.mask_path}
-        return DataSet(source.path, cls.name, samples, source.masks | masks)
+        return DataSet(source.path, cls.name, samples, source.masks)
 
 
 class _Place(NamedTuple):

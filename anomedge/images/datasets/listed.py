@@ -176,6 +176,8 @@ class ListReader:
             if text and "\0" not in text:
                 mask = self.root / text.replace("\\", "/")
                 owners[os.path.realpath(mask)] = row.place
+        if not owners:
+            return
         for row, path in zip(self.rows, paths, strict=True):
             owner = owners.get(os.path.realpath(path)) if path else None
             if owner is not None:

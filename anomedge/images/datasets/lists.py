@@ -39,8 +39,7 @@ class PictureList(DataSetLayout):
                 f"{path} is a list of VisA; expected the folder of one of its objects, such as {path.parent.parent / rows[0].cells['object']}"
             )
         samples = ListReader(path, rows, path.parent, source.normal).samples()
-        masks = {s.picture.mask_path for s in samples if s.picture.mask_path}
-        return DataSet(path, cls.name, samples, masks)
+        return DataSet(path, cls.name, samples)
 
 
 def is_list(path: Path) -> bool:

@@ -51,14 +51,15 @@ class Mvtec(DataSetLayout):
     @classmethod
     def read(cls, source: Source) -> DataSet:
         """Return the pictures: those in `good` are normal, all others anomalous."""
-        inner = Source(_root(source.path), source.normal)
+        root = _root(source.path)
+        # The same source has listed its folder and examined its masks already.
+        inner = source if root == source.path else Source(root, source.normal)
         truth = GroundTruthFolder(inner.path)
         samples = [
             Sample(_picture(path, inner, truth)) for path in inner.pictures
         ]
         _refuse_other_normal_names(inner)
-        masks = {s.picture.mask_path for s in samples if s.picture.mask_path}
-        return DataSet(source.path, cls.name, samples, inner.masks | masks)
+        return DataSet(source.path, cls.name, samples, inner.masks)
 
     @classmethod
     def check_normal(cls, source: Source, data: DataSet) -> None:
@@ -95,9 +96,10 @@ def _root(folder: Path) -> Path:
 
 def _has_general_names(source: Source) -> bool:
     """Whether the folders beside `good` are all of names such as `bad`, so that the layout is that of two labels."""
+    if source.path.name == _TEST:
+        return False
     others = {canonical(name) for name in _folders(source) - {_GOOD}}
-    general = bool(others) and others <= ANOMALOUS
-    return general and source.path.name != _TEST
+    return bool(others) and others <= ANOMALOUS
 
 
 def _folders(source: Source) -> set[str]:

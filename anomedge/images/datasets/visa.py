@@ -60,8 +60,7 @@ class Visa(DataSetLayout):
         samples = ListReader(
             table, rows, folder.parent, source.normal
         ).samples()
-        masks = {s.picture.mask_path for s in samples if s.picture.mask_path}
-        return DataSet(source.path, cls.name, samples, masks)
+        return DataSet(source.path, cls.name, samples)
 
 
 def _table_of(folder: Path) -> Path:
