@@ -150,8 +150,7 @@ def test_synthetic_defects_are_seen_seeded_and_in_range(name, size):
     member, image = SYNTHETIC_DEFECTS.get(name)(), image_of(0, size)
     before = image.copy()
     planted, again = (
-        plant(member, image, image_of(1, size), np.random.default_rng(3))
-        for _ in range(2)
+        plant(member, image, np.random.default_rng(3)) for _ in range(2)
     )
     assert np.array_equal(planted, again)
     assert np.array_equal(image, before)
@@ -169,7 +168,7 @@ def test_synthetic_defects_stay_inside_a_region(name):
     inside[:, :40] = True
     for seed in range(5):
         generator = np.random.default_rng(seed)
-        planted = plant(member, image, image_of(1), generator, inside)
+        planted = plant(member, image, generator, inside)
         changed = (planted != image).any(axis=2)
         assert changed.any()
         assert not (changed & ~inside).any()
@@ -191,7 +190,6 @@ def test_plans_are_bounded_and_hold_all_kinds():
         planned = plan_defects(count, 0)
         assert len(planned) == min(100, 5 * count)
         assert {d.kind for d in planned} == set(SYNTHETIC_DEFECTS.names())
-        assert all(d.picture != d.other for d in planned)
         assert len({(d.picture, d.kind) for d in planned}) == len(planned)
         assert planned == plan_defects(count, 0)
 
