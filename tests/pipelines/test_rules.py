@@ -88,6 +88,13 @@ def test_recalls_that_cannot_be_are_refused(recall):
         by_recall(np.arange(3.0), np.arange(3.0), recall)
 
 
+def test_a_recall_of_scores_that_are_not_finite_is_refused():
+    with pytest.raises(
+        InputError, match="anomalous picture that is not finite"
+    ):
+        by_recall(np.arange(3.0), np.array([4.0, np.nan]), 0.9)
+
+
 def test_one_outlier_moves_no_threshold_of_a_rate():
     """A held-back outlier lifted the threshold above every defect."""
     scores = np.random.default_rng(0).normal(10, 1, 60)
@@ -261,6 +268,13 @@ def test_outliers_are_named():
         decision = placed(normal, np.linspace(4, 5, 20))
     assert decision.origin.outliers == ("30.png",)
     assert decision.scale == pytest.approx(1.0)
+
+
+def test_all_outliers_are_counted_and_the_highest_are_named():
+    normal = np.append(np.linspace(1, 2, 60), np.linspace(50, 60, 12))
+    with pytest.warns(OutlierWarning, match=r"^12 of 72 .* look at 71\.png, "):
+        decision = placed(normal, np.linspace(70, 80, 20))
+    assert len(decision.origin.outliers) == 10
 
 
 def test_a_tail_is_recorded():
