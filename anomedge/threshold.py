@@ -36,6 +36,7 @@ __all__ = [
     "interval_of_rate",
     "least_gap",
     "scale_of_each",
+    "sorted_scores",
     "spread",
 ]
 
@@ -237,7 +238,7 @@ def by_false_alarm_rate(normal: Scores, rate: float) -> Cut:
             f"got a false-alarm rate of {rate}; "
             "expected one between 0 and 1, such as 0.01"
         )
-    scores = _checked(normal, "normal", least=2)
+    scores = sorted_scores(normal, "normal", least=2)
     allowed = math.floor(scores.size * rate + 1e-9)
     for above in range(allowed, 0, -1):
         upper = scores[scores.size - above]
@@ -259,8 +260,8 @@ def by_f1(normal: Scores, anomalous: Scores) -> Cut:
     Raises:
         InputError: one of the classes is empty, a score is not finite, or all scores are equal.
     """
-    good = _checked(normal, "normal", least=1)
-    bad = _checked(anomalous, "anomalous", least=1)
+    good = sorted_scores(normal, "normal", least=1)
+    bad = sorted_scores(anomalous, "anomalous", least=1)
     scores = np.unique(np.concatenate([good, bad]))
     if scores.size < 2:
         raise InputError(
@@ -331,7 +332,7 @@ def _root(rising: Callable[[float], float]) -> float:
 
 def spread(normal: Scores) -> float:
     """Return the range of normal scores, at least 5 % of the largest."""
-    scores = _checked(normal, "normal", least=1)
+    scores = sorted_scores(normal, "normal", least=1)
     return max(
         float(scores[-1] - scores[0]),
         _FLOOR * float(np.abs(scores).max()),
@@ -362,7 +363,14 @@ def scale_of_each(
     )
 
 
-def _checked(scores: Scores, kind: str, least: int) -> npt.NDArray[np.float64]:
+def sorted_scores(
+    scores: Scores, kind: str, least: int
+) -> npt.NDArray[np.float64]:
+    """Return the scores of `kind` pictures in ascending order, float64.
+
+    Raises:
+        InputError: fewer than `least` scores, or one that is not finite.
+    """
     values = np.sort(np.asarray(scores, dtype=np.float64).ravel())
     if values.size < least:
         raise InputError(

@@ -12,8 +12,6 @@ and `test` in the layout of MVTec AD; the demo's textures are made here. Feature
 from __future__ import annotations
 
 import argparse
-import hashlib
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,15 +24,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from _shared.machine import processor
+from _shared.machine import commit, processor
 from PIL import Image
 from torch import Tensor, nn
 
 from anomedge import pipelines
+from anomedge.commands._arguments import parse_size
 from anomedge.components import FeatureExtractor
 from anomedge.components.features import layers_at_strides
 from anomedge.demo.textures import PictureSet, write_pictures
 from anomedge.images import Picture, read_folder, read_normal
+from anomedge.parity.metrics import auroc
 from anomedge.pipelines.crossfit import (
     Scored,
     ScoredSample,
@@ -50,6 +50,7 @@ from anomedge.pipelines.decision import (
     place_threshold,
 )
 from anomedge.pipelines.features import FeaturePipeline
+from anomedge.pipelines.remembered import RememberedExtractor
 from anomedge.resample import Geometry
 from anomedge.threshold import by_f1, by_false_alarm_rate
 
@@ -65,65 +66,31 @@ BEFORE = "before"
 HELD_BACK = 0.2
 
 
-class SharedBackbone:
-    """The backbone, with its features by the content of each image."""
-
-    def __init__(self, size: tuple[int, int]) -> None:
-        layers = layers_at_strides(BACKBONE, (4, 8, 16))
-        self.extractor = FeatureExtractor(
-            BACKBONE, layers, weights=WEIGHTS, size=size
-        )
-        self.known: dict[bytes, dict[str, Tensor]] = {}
-
-    def features(self, images: Tensor) -> dict[str, Tensor]:
-        """Return the features of all layers; compute those of unknown images."""
-        keys = [
-            hashlib.sha256(image.numpy().tobytes()).digest() for image in images
-        ]
-        new = [i for i, key in enumerate(keys) if key not in self.known]
-        if new:
-            computed = self.extractor(images[new])
-            for row, i in enumerate(new):
-                self.known[keys[i]] = {
-                    name: x[row : row + 1].clone()
-                    for name, x in computed.items()
-                }
-        found = [self.known[key] for key in keys]
-        return {
-            name: torch.cat([part[name] for part in found])
-            for name in self.extractor.layers
-        }
-
-    def forget(self) -> None:
-        """Release the features, before another data set or seed."""
-        self.known = {}
-
-
 class LayersOf(nn.Module):
     """Some layers of the shared backbone, in place of an extractor."""
 
-    def __init__(self, shared: SharedBackbone, layers: Sequence[str]) -> None:
+    def __init__(self, whole: nn.Module, layers: Sequence[str]) -> None:
         super().__init__()
-        whole = shared.extractor
         places = [whole.layers.index(layer) for layer in layers]
         self.layers = list(layers)
         self.channels = [whole.channels[i] for i in places]
         self.strides = [whole.strides[i] for i in places]
         self.backbone, self.mean, self.std = BACKBONE, whole.mean, whole.std
-        self._shared = [shared]
+        self._shared = [whole]
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Return the features of these layers, of scaled images."""
-        # A probe of the sizes of maps has no values.
-        if type(images) is not Tensor:
-            computed = self._shared[0].extractor(images)
-            return {layer: computed[layer] for layer in self.layers}
-        features = self._shared[0].features(images)
+        features = self._shared[0](images)
         return {layer: features[layer] for layer in self.layers}
 
 
-def share(shared: SharedBackbone) -> None:
-    """Let all detectors use the shared backbone."""
+def share(size: tuple[int, int]) -> None:
+    """Let all detectors use one new backbone, which keeps the features of each image."""
+    layers = layers_at_strides(BACKBONE, (4, 8, 16))
+    shared = RememberedExtractor(
+        FeatureExtractor(BACKBONE, layers, weights=WEIGHTS, size=size),
+        most_bytes=sys.maxsize,
+    )
 
     def build(cls: Any, data: FitData, options: Any) -> LayersOf:
         del data, options
@@ -284,10 +251,10 @@ def judged(
             decision = place_threshold(sample, pictures, rule)
         warned = any(w.category is InsensitiveWarning for w in caught)
         found = decision.origin.sensitivity
-        auroc = found.auroc if found else float("nan")
+        measured_auroc = found.auroc if found else float("nan")
         yield _result(
             case, seed, name, decision.threshold, scores["test"], data,
-            warned, auroc,
+            warned, measured_auroc,
         )  # fmt: skip
     threshold = by_false_alarm_rate(scores["older normal"], 0.01).value
     yield _result(
@@ -314,11 +281,13 @@ def _result(
     anomalous = np.array([bool(picture.anomalous) for picture in data.test])
     good, bad = test[~anomalous], test[anomalous]
     best = by_f1(good, bad).value
-    pairs = (bad[:, None] > good).mean() + (bad[:, None] == good).mean() / 2
+    area = auroc(test, anomalous)
+    if area is None:
+        raise ValueError("expected normal and anomalous test pictures")
     return Result(
         case, seed, rule, _f1(good, bad, threshold), _f1(good, bad, best),
         float((good > threshold).mean()), float((bad > threshold).mean()),
-        warned, synthetic_auroc, float(pairs),
+        warned, synthetic_auroc, area,
     )  # fmt: skip
 
 
@@ -401,7 +370,7 @@ def page_of(
             "# Rules of the threshold",
             "",
             f"`python benchmarks/thresholds.py --size {size} --seeds {options.seeds} --coreset {options.coreset:g}`, {made}, "
-            f"commit {_commit()}, {processor()}, {torch.get_num_threads()} threads, {took}. "
+            f"commit {commit()}, {processor()}, {torch.get_num_threads()} threads, {took}. "
             "EfficientNet-Lite0 with its packaged weights, cross-fitting in each detector's own folds. Recall, F1 and false alarms are those of the "
             "labelled test pictures at the threshold that ships; `best F1` is the best that any threshold reaches on them. "
             f"`{BEFORE}` holds back a fifth for a false-alarm rate of 1 %. `warned`: runs with the one-line warning that the "
@@ -414,16 +383,6 @@ def page_of(
             "",
         ]
     )
-
-
-def _commit() -> str:
-    done = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parent,
-    )
-    return done.stdout.strip() or "unknown"
 
 
 def data_sets(
@@ -448,7 +407,7 @@ def parsed() -> argparse.Namespace:
     )
     parser.add_argument("--textures", nargs="*", default=["gravel"])
     parser.add_argument("--detectors", nargs="+", default=list(DETECTORS))
-    parser.add_argument("--size", type=_size, default=(256, 256))
+    parser.add_argument("--size", type=parse_size, default=(256, 256))
     parser.add_argument("--normals", nargs="+", type=int, default=[20, 50, 200])
     parser.add_argument(
         "--scores",
@@ -465,21 +424,15 @@ def _named(text: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
-def _size(text: str) -> tuple[int, int]:
-    height, _, width = text.partition("x")
-    return int(height), int(width)
-
-
 def main() -> int:
     """Run, print, and write the page if requested."""
     options = parsed()
     start, results = time.perf_counter(), []
-    shared = SharedBackbone(options.size)
-    share(shared)
     with tempfile.TemporaryDirectory() as folder:
         for make in data_sets(options, Path(folder)):
+            # Features of other data sets are not needed.
+            share(options.size)
             results += list(measure(make(), options))
-            shared.forget()
     text = page_of(results, options, time.perf_counter() - start)
     print(text)
     if options.output is not None:

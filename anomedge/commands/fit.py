@@ -43,7 +43,7 @@ def fit(
     folder: Annotated[
         Path,
         typer.Argument(
-            help="Folder of normal pictures, of any sizes; or a data set or list, whose normal pictures are fitted to."
+            help="Normal pictures of any sizes: a folder, or a data set or list (its anomalous pictures are left out)."
         ),
     ],
     output: Annotated[

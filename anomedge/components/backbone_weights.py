@@ -131,7 +131,7 @@ def _by_order(
             in_order_of_names=path.suffix == ".safetensors",
         )
     except OrderMismatch as error:
-        hint = ": give a .pth, whose tensors keep their order, or rename them"
+        hint = ": give a .pth (it keeps the order of tensors), or rename them"
         raise ModelError(
             f"{path} does not fit {name}: none of its keys is that "
             f"architecture's, such as {next(iter(given))}, and by order {error}; "

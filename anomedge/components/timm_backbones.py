@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from anomedge.components.backbone_weights import (
     PACKAGED_WEIGHTS,
@@ -164,11 +164,7 @@ def create_backbone(
         ModelError: weights that cannot be read or downloaded.
     """
     if pre_trained and weights is not None:
-        with torch.device("meta"):
-            whole = _timm().create_model(name, pretrained=False)
-            features = _timm().create_model(name, pretrained=False, **options)
-        used = used_keys(features, whole.state_dict())
-        state = matching_state_dict(weights, name, whole, used)
+        state = _state_dict(name, options, weights)
         overlay = {"state_dict": state, "source": ""}
         options = options | {"pretrained_cfg_overlay": overlay}
     if pre_trained and weights is None and not _weights_available(name):
@@ -182,6 +178,21 @@ def create_backbone(
     except (OSError, RuntimeError) as error:
         raise _no_weights(name, first_line(error)) from error
     return model
+
+
+def _state_dict(
+    name: str, options: dict[str, Any], weights: str | Path
+) -> dict[str, Tensor]:
+    """Return the tensors of the whole model; of a file, only those that the layers use must be there."""
+    meta = torch.device("meta")
+    with meta:
+        whole = _timm().create_model(name, pretrained=False)
+    if str(weights) in PACKAGED_WEIGHTS:
+        return matching_state_dict(weights, name, whole)
+    with meta:
+        features = _timm().create_model(name, pretrained=False, **options)
+    used = used_keys(features, whole.state_dict())
+    return matching_state_dict(weights, name, whole, used)
 
 
 def _timm() -> Any:

@@ -22,8 +22,8 @@ def used_keys(
 
     Args:
         features: the model with `features_only`, on the meta device.
-        expected: state_dict of the whole model, whose keys differ from the
-            feature model's by underscores and a prefix.
+        expected: state_dict of the whole model. Its keys lack the prefix of the
+            feature model's keys and have dots in place of some underscores.
 
     Returns:
         The keys; None if they cannot be determined.

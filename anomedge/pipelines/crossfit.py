@@ -175,7 +175,8 @@ def fit_and_score(
     for fold in track(folds, "placing the threshold", total=len(folds)):
         detector = next(detectors)
         normal.append(scorer.of_pictures(detector, [pictures[i] for i in fold]))
-        own = [defect for defect in planned if defect.picture in set(fold)]
+        places = set(fold)
+        own = [defect for defect in planned if defect.picture in places]
         if own:
             synthetic.append(scorer.of_defects(detector, pictures, own))
     order = np.argsort(np.concatenate([list(fold) for fold in folds]))

@@ -207,8 +207,7 @@ def place_threshold(
     pixels = _place(name, rule, scored, "peaks").cut
     every = np.concatenate([normal.scores, anomalous.scores])
     origin = _origin(placed, scored, sample, rule)
-    _warn(placed, origin, len(normal), rule)
-    _warn_of_alarms(origin, rule)
+    _warn(placed, origin, scored, rule)
     return Decision(
         threshold=placed.cut.value,
         pixel_threshold=pixels.value,
@@ -306,28 +305,19 @@ def _refuse_constant_zero(normal: Scores) -> None:
         )
 
 
-def _warn(placed: _Placed, origin: Origin, count: int, rule: Rule) -> None:
+def _warn(
+    placed: _Placed, origin: Origin, scored: ScoredSample, rule: Rule
+) -> None:
+    normal = scored.normal
     messages = (
-        (SmallSampleWarning, _of_small_sample(placed, count, rule)),
-        (OutlierWarning, _of_outliers(origin)),
+        (SmallSampleWarning, _of_small_sample(placed, len(normal), rule)),
+        (OutlierWarning, _of_outliers(origin, len(far_above(normal.scores)))),
         (InsensitiveWarning, _of_sensitivity(origin)),
+        (InsensitiveWarning, _of_alarms(origin, rule)),
     )
     for category, message in messages:
         if message:
-            warnings.warn(message, category, stacklevel=5)
-
-
-def _warn_of_alarms(origin: Origin, rule: Rule) -> None:
-    """Say that a threshold placed by labels calls many of the normal pictures anomalous."""
-    alarms = origin.alarms or 0
-    if alarms > rule.most_false_alarms * origin.normal:
-        warnings.warn(
-            f"the threshold catches {origin.caught} of {origin.anomalous} labelled anomalous pictures, and calls {alarms} of "
-            f"{origin.normal} normal ones anomalous: this detector does not separate them; try the other detector, other "
-            f"--layers, a larger --size, or a lower --target-recall",
-            InsensitiveWarning,
-            stacklevel=4,
-        )
+            warnings.warn(message, category, stacklevel=4)
 
 
 def _of_small_sample(placed: _Placed, count: int, rule: Rule) -> str:
@@ -353,11 +343,12 @@ def _of_small_sample(placed: _Placed, count: int, rule: Rule) -> str:
     )
 
 
-def _of_outliers(origin: Origin) -> str:
-    if not origin.outliers:
+def _of_outliers(origin: Origin, count: int) -> str:
+    """Return the message on scores far above the others; `origin` names the highest ones only."""
+    if not count:
         return ""
     return (
-        f"{len(origin.outliers)} of {origin.normal} normal pictures score far above the others: look at "
+        f"{count} of {origin.normal} normal pictures score far above the others: look at "
         f"{', '.join(origin.outliers)}; expected normal pictures only: move away those that show a defect, and fit again"
     )
 
@@ -381,4 +372,16 @@ def _of_sensitivity(origin: Origin) -> str:
     return (
         f"the threshold misses {1 - measured.caught:.0%} of {measured.defects} synthetic defects at a false-alarm rate "
         f"of {measured.false_alarms:.1%}; expected at most {_MOST_MISSED:.0%}: {advice}"
+    )
+
+
+def _of_alarms(origin: Origin, rule: Rule) -> str:
+    """Return the message on a threshold placed by labels that many of the normal pictures exceed."""
+    alarms = origin.alarms or 0
+    if alarms <= rule.most_false_alarms * origin.normal:
+        return ""
+    return (
+        f"the threshold catches {origin.caught} of {origin.anomalous} labelled anomalous pictures, and calls {alarms} of "
+        f"{origin.normal} normal ones anomalous: this detector does not separate them; try the other detector, other "
+        f"--layers, a larger --size, or a lower --target-recall"
     )

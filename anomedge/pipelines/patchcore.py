@@ -117,7 +117,7 @@ class Patchcore(FeaturePipeline[PatchcoreConfig, PatchcoreOptions]):
         extractor = cls.build_extractor(data, options)
         remembered = remember(extractor)
         points, chosen = cls._coreset(remembered, data, options)
-        images = sum(map(len, folds))
+        rows, images = torch.tensor(chosen), sum(map(len, folds))
         owners = torch.arange(len(points)) // (len(points) // images)
         is_cheap = len(points) * len(chosen) <= _MOST_SELECTED_PER_FOLD
         for fold in folds:
@@ -127,7 +127,7 @@ class Patchcore(FeaturePipeline[PatchcoreConfig, PatchcoreOptions]):
                     points[others], options.coreset, seed=data.seed
                 ).sample_coreset()
             else:
-                kept = points[[row for row in chosen if others[row]]]
+                kept = points[rows[others[rows]]]
             yield cls._filled(remembered, data, options, kept)
         yield cls._filled(extractor, data, options, points[chosen])
 

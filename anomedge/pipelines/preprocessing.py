@@ -20,8 +20,8 @@ def region_of(frames: Tensor, geometry: Geometry) -> Tensor:
 def to_images(frames: Tensor, geometry: Geometry) -> Tensor:
     """Return images (B, 3, H, W) in [0, 1] of frames, uint8 (B, Hf, Wf, 3), in torch's default dtype.
 
-    Frames, or the region of the geometry, are resized to `geometry.size` by antialiased bilinear interpolation, without rounding to whole grey levels,
-    then cropped to the centre as by torchvision.
+    Frames, or the region of the geometry, are resized to `geometry.size` by antialiased bilinear interpolation, without
+    rounding to whole grey levels, then cropped to the centre as by torchvision.
 
     Raises:
         InputError: frames of another type or shape.

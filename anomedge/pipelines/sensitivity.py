@@ -37,13 +37,11 @@ class PlannedDefect:
     Attributes:
         kind: name of the synthetic defect.
         picture: place of the normal picture.
-        other: place of the picture that lends a texture.
         seed: seed of the defect's random choices.
     """
 
     kind: str
     picture: int
-    other: int
     seed: tuple[int, int]
 
 
@@ -63,9 +61,8 @@ def plan_defects(count: int, seed: int) -> list[PlannedDefect]:
     for number in range(wanted):
         turn, place = divmod(number, count)
         picture = int(order[place])
-        other = int(order[(place + 1 + turn) % count])
         kind = kinds[(place + turn) % len(kinds)]
-        planned.append(PlannedDefect(kind, picture, other, (seed, number)))
+        planned.append(PlannedDefect(kind, picture, (seed, number)))
     return planned
 
 
@@ -98,16 +95,12 @@ class PlantedBatches:
             yield torch.cat(batch)
 
     def _planted(self, defect: PlannedDefect) -> Tensor:
-        image, other = (
-            image_of(self.pictures[place], self.geometry)[0]
-            .permute(1, 2, 0)
-            .numpy()
-            for place in (defect.picture, defect.other)
-        )
+        picture = self.pictures[defect.picture]
+        image = image_of(picture, self.geometry)[0].permute(1, 2, 0).numpy()
         member = SYNTHETIC_DEFECTS.get(defect.kind)()
         generator = np.random.default_rng(defect.seed)
         inside = None if self.inside is None else self.inside.numpy()
-        drawn = plant(member, image, other, generator, inside)
+        drawn = plant(member, image, generator, inside)
         planted = torch.from_numpy(drawn)
         return planted.permute(2, 0, 1)[None].contiguous()
 

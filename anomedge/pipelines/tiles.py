@@ -1,7 +1,7 @@
 """Run a detector on the tiles of large images, as one batch, and join its results.
 
-All steps are static: constant indices cut the tiles out and choose, for each pixel of the map, the tile in which the pixel
-lies farthest from a border. Results of a tile near its border are the least reliable, because its network pads there.
+All steps are static: constant indices cut the tiles out and choose, for each pixel of the map, the tile in which the
+pixel lies farthest from a border. Results of a tile near its border are the least reliable, because its network pads there.
 The score is that of the worst tile.
 """
 

@@ -21,10 +21,10 @@ from anomedge.threshold import Cut, Scores, TailFit, interval_of_rate
 from anomedge.threshold_rules.outliers import far_above
 from anomedge.threshold_rules.rate import by_robust_rate
 
+__all__ = ["author_and_time", "override_thresholds", "recalibrate"]
+
 _NAMED = 10
 """Largest number of outlying pictures that are named."""
-
-__all__ = ["author_and_time", "override_thresholds", "recalibrate"]
 
 
 def recalibrate(

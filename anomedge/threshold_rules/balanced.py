@@ -27,8 +27,8 @@ def by_balanced_accuracy(
     The balanced accuracy is the mean of the shares of normal pictures below and of defective ones above the threshold.
     Of the thresholds within half a standard error of the best, choose the lowest whose gap is wide enough: the defects
     of a line are weaker than synthetic ones, and few scores do not tell these thresholds apart. For the same reason a
-    threshold above all normal scores lies at most one typical gap, (largest - smallest) / (n - 1), above them. With more than a cap's share of false alarms at every threshold between two scores, the threshold is
-    that of the cap.
+    threshold above all normal scores lies at most one typical gap, (largest - smallest) / (n - 1), above them. If every
+    threshold between two scores has more false alarms than the cap, the threshold is that of `by_false_alarm_rate`.
 
     >>> normal, defective = np.array([1.0, 2.0, 3.0, 6.0]), np.array([4.0, 5.0, 8.0])
     >>> by_balanced_accuracy(normal, defective, 0.25)
@@ -74,4 +74,4 @@ def by_balanced_accuracy(
 def _standard_error(share: float, count: int) -> float:
     """Return the standard error of a share of `count` pictures."""
     likely = np.clip(share, 1 / count, 1 - 1 / count)
-    return float(np.sqrt(max(likely * (1 - likely), 0) / count))
+    return float(np.sqrt(likely * (1 - likely) / count))

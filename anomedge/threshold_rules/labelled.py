@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from anomedge.errors import InputError
-from anomedge.threshold import Cut, Scores, spread
+from anomedge.threshold import Cut, Scores, sorted_scores, spread
 
 __all__ = ["by_recall"]
 
@@ -22,19 +22,16 @@ def by_recall(normal: Scores, anomalous: Scores, recall: float) -> Cut:
     Cut(value=3.0, margin=1.0, extrapolated=False)
 
     Raises:
-        InputError: a recall outside (0, 1], or one of the classes is empty.
+        InputError: a recall outside (0, 1], one of the classes is empty, or a score is not finite.
     """
     if not 0 < recall <= 1:
         raise InputError(
             f"got a target recall of {recall}; expected a share in (0, 1], such as 0.95"
         )
-    if not normal.size or not anomalous.size:
-        raise InputError(
-            f"got {normal.size} normal and {anomalous.size} anomalous scores; expected at least one of each"
-        )
-    ordered = np.sort(anomalous.astype(float))[::-1]
-    weakest = ordered[math.ceil(recall * ordered.size - 1e-9) - 1]
-    scores = np.concatenate([normal.astype(float), ordered])
+    good = sorted_scores(normal, "normal", least=1)
+    bad = sorted_scores(anomalous, "anomalous", least=1)
+    weakest = bad[-math.ceil(recall * bad.size - 1e-9)]
+    scores = np.concatenate([good, bad])
     lower = scores[scores < weakest]
     if lower.size:
         half = float(weakest - lower.max()) / 2

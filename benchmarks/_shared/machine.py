@@ -7,7 +7,7 @@ import subprocess
 from datetime import datetime, timezone
 from pathlib import Path
 
-__all__ = ["conditions", "processor"]
+__all__ = ["commit", "conditions", "processor"]
 
 _SETS = ("avx2", "avx512f", "avx512_vnni", "amx_int8", "asimd", "sve")
 
@@ -17,12 +17,12 @@ def conditions() -> str:
     day = datetime.now(timezone.utc).date().isoformat()
     load = os.getloadavg()[0]
     return (
-        f"{day}, commit {_commit()}, {processor()}, {_instruction_sets()}, "
+        f"{day}, commit {commit()}, {processor()}, {_instruction_sets()}, "
         f"load {load:.1f} before it started"
     )
 
 
-def _commit() -> str:
+def commit() -> str:
     """Return the commit of the code, marked if files differ from it."""
     folder, git = Path(__file__).parent, shutil.which("git") or "git"
     try:

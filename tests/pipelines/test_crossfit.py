@@ -2,6 +2,7 @@
 
 import shutil
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -54,6 +55,16 @@ def data(normal):
     return FitData(PictureBatches(normal, GEOMETRY, 3, "fitting"), size=SIZE)
 
 
+@pytest.fixture(params=["whole", "region"])
+def data_with_region(data, request):
+    """The data without and with a region of interest of a third of the image."""
+    if request.param == "whole":
+        return data
+    inside = torch.zeros(SIZE, dtype=torch.bool)
+    inside[:, 20:44] = True
+    return replace(data, inside=inside)
+
+
 def assert_same_state(one, two, **tolerances):
     first, second = one.state_dict(), two.state_dict()
     assert first.keys() == second.keys()
@@ -66,7 +77,8 @@ def test_the_last_detector_is_that_of_a_fit_to_all(kind, own, data):
     assert_same_state(last, kind.fit(data, own), rtol=0, atol=0)
 
 
-def test_a_fold_of_padim_equals_a_fit_to_the_others(data):
+def test_a_fold_of_padim_equals_a_fit_to_the_others(data_with_region):
+    data = data_with_region
     kind = pipelines.get("padim")
     own = kind.options_class.checked(
         backbone="test_efficientnet", weights="random"
@@ -98,7 +110,10 @@ def test_a_bank_of_patchcore_lacks_the_vectors_of_its_fold(data, monkeypatch):
     assert all(0 < part < whole for part in parts)
 
 
-def test_a_fold_of_patchcore_has_a_coreset_of_the_others(data, own_patchcore):
+def test_a_fold_of_patchcore_has_a_coreset_of_the_others(
+    data_with_region, own_patchcore
+):
+    data = data_with_region
     kind = pipelines.get("patchcore")
     folds = [[0, 3, 6], [1, 4, 7, 2, 5]]
     first = next(kind.fit_folds(data, own_patchcore, folds))

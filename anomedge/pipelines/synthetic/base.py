@@ -33,14 +33,11 @@ class SyntheticDefect(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def draw(
-        self, image: Image, other: Image, generator: np.random.Generator
-    ) -> Image:
+    def draw(self, image: Image, generator: np.random.Generator) -> Image:
         """Return a copy of an image with one random defect.
 
         Args:
             image: the normal image.
-            other: another normal image of the same size.
             generator: source of all random choices.
         """
 
@@ -48,7 +45,6 @@ class SyntheticDefect(ABC):
 def plant(
     defect: SyntheticDefect,
     image: Image,
-    other: Image,
     generator: np.random.Generator,
     inside: Mask | None = None,
 ) -> Image:
@@ -59,13 +55,12 @@ def plant(
     Args:
         defect: the kind.
         image: the normal image.
-        other: another normal image of the same size.
         generator: source of all random choices.
         inside: bool (H, W); pixels outside stay, and a defect that lies mostly outside is drawn again. None: all pixels.
     """
     drawn: list[tuple[float, Image]] = []
     for _ in range(_DRAWS):
-        candidate = defect.draw(image, other, generator)
+        candidate = defect.draw(image, generator)
         if inside is not None:
             candidate = _clipped(candidate, image, inside)
         visible = _visibility(candidate, image)

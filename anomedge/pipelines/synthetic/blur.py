@@ -22,11 +22,8 @@ class Blur(SyntheticDefect):
 
     name: ClassVar[str] = "blur"
 
-    def draw(
-        self, image: Image, other: Image, generator: np.random.Generator
-    ) -> Image:
+    def draw(self, image: Image, generator: np.random.Generator) -> Image:
         """Blur with a standard deviation of 0.02 to 0.04."""
-        del other
         height, width = image.shape[:2]
         share = ellipse(image.shape, generator, 0.12, 0.25)
         sigma = max(0.5, generator.uniform(0.02, 0.04) * min(height, width))

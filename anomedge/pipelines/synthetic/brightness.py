@@ -21,11 +21,8 @@ class Brightness(SyntheticDefect):
 
     name: ClassVar[str] = "brightness"
 
-    def draw(
-        self, image: Image, other: Image, generator: np.random.Generator
-    ) -> Image:
+    def draw(self, image: Image, generator: np.random.Generator) -> Image:
         """Change the brightness by 0.2 to 0.5."""
-        del other
         share = ellipse(image.shape, generator, 0.06, 0.18)
         change = generator.uniform(0.2, 0.5) * generator.choice([-1, 1])
         return mix(image, image + change, share)

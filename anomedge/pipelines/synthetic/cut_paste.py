@@ -20,11 +20,8 @@ class CutPaste(SyntheticDefect):
 
     name: ClassVar[str] = "cut-paste"
 
-    def draw(
-        self, image: Image, other: Image, generator: np.random.Generator
-    ) -> Image:
+    def draw(self, image: Image, generator: np.random.Generator) -> Image:
         """Paste a part of the image, enlarged 1.2 to 2.5 times and shifted by up to 0.1 in each colour."""
-        del other
         sides = np.array(image.shape[:2])
         area = generator.uniform(0.02, 0.08) * sides.prod()
         ratio = np.exp(generator.uniform(-np.log(3), np.log(3)))

@@ -22,14 +22,11 @@ class PerlinTexture(SyntheticDefect):
 
     name: ClassVar[str] = "perlin"
 
-    def draw(
-        self, image: Image, other: Image, generator: np.random.Generator
-    ) -> Image:
+    def draw(self, image: Image, generator: np.random.Generator) -> Image:
         """Blend 20 to 80 % of a texture of coloured noise in.
 
         DRAEM takes photographs of textures, which would have to ship; another normal picture of a texture is no defect.
         """
-        del other
         shape = image.shape[:2]
         cells = int(generator.integers(4, 33))
         fine = _noise(shape, cells, generator)[..., None]

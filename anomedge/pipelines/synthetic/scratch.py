@@ -16,11 +16,8 @@ class Scratch(SyntheticDefect):
 
     name: ClassVar[str] = "scratch"
 
-    def draw(
-        self, image: Image, other: Image, generator: np.random.Generator
-    ) -> Image:
+    def draw(self, image: Image, generator: np.random.Generator) -> Image:
         """Draw the line with a contrast of 0.3 to 0.8 to the image."""
-        del other
         height, width = image.shape[:2]
         side = min(height, width)
         y, x = np.indices((height, width)).astype(np.float64)

@@ -1,8 +1,9 @@
 """Sources of frames: one module per kind of source; installed packages add their own.
 
 Frames are RGB, uint8 (H, W, 3). A folder's pictures are decoded by `anomedge.images` (EXIF rotation is applied, more
-than 8 bits per channel are refused unless the bundle has levels). Frames of cameras and videos are taken as OpenCV decodes them: EXIF is ignored,
-and colours went through the stream's codec, so fit a detector for a camera on frames of that camera.
+than 8 bits per channel are refused unless the bundle has levels). Frames of cameras and videos are taken as OpenCV
+decodes them: EXIF is ignored, and colours went through the stream's codec, so fit a detector for a camera on frames of
+that camera.
 """
 
 from __future__ import annotations
