@@ -149,6 +149,19 @@ class Origin(_Record):
     caught: int | None = Field(default=None, ge=0)
     alarms: int | None = Field(default=None, ge=0)
 
+    @property
+    def rule_in_words(self) -> str:
+        """The rule with its number."""
+        rate, recall = self.rate or 0, self.recall or 0
+        words = {
+            "f1": "best F1",
+            "recall": f"recall {recall:g}",
+            "false-alarm-rate": f"false-alarm rate {rate:g}",
+            "balanced": "best balanced accuracy against synthetic defects, "
+            f"at most {rate:.3g} false alarms",
+        }
+        return words[self.rule]
+
     @model_serializer(mode="wrap")
     def _without_absent_fields(
         self, serialize: SerializerFunctionWrapHandler

@@ -6,21 +6,7 @@ from anomedge.bundle import Bundle, LocalSettings
 from anomedge.names import printable
 from anomedge.threshold import Origin
 
-__all__ = ["local_note", "rule_text", "sensitivity_lines", "threshold_lines"]
-
-
-def rule_text(origin: Origin) -> str:
-    """Return the rule of a threshold in words."""
-    if origin.rule == "balanced":
-        return (
-            "best balanced accuracy against synthetic defects, "
-            f"at most {origin.rate or 0:.3g} false alarms"
-        )
-    if origin.rule == "recall":
-        return f"recall {origin.recall or 0:g}"
-    if origin.rule == "f1":
-        return "best F1"
-    return f"false-alarm rate {origin.rate or 0:g}"
+__all__ = ["local_note", "sensitivity_lines", "threshold_lines"]
 
 
 def sensitivity_lines(origin: Origin) -> list[str]:
@@ -49,7 +35,7 @@ def sensitivity_lines(origin: Origin) -> list[str]:
 def threshold_lines(bundle: Bundle, local: LocalSettings | None) -> list[str]:
     """Return lines of text on the thresholds in force and their origin."""
     manifest, origin = bundle.manifest.decision, bundle.manifest.decision.origin
-    aimed = f"{rule_text(origin)} on {origin.normal} normal and {origin.anomalous} anomalous pictures ({origin.source})"
+    aimed = f"{origin.rule_in_words} on {origin.normal} normal and {origin.anomalous} anomalous pictures ({origin.source})"
     margin = f"margin {origin.margin / manifest.scale:.2%} of the scale" + (
         ", extrapolated" * origin.extrapolated
     )
