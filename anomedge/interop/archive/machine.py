@@ -1,29 +1,30 @@
 """The state of a pickle's interpretation: stack, marks and memo."""
 
+from collections.abc import Callable
 from typing import Any
 
-from anomedge.interop.archive.limits import MOST_MARKS, Budget, Refused
+from anomedge.interop.archive.keys import KeyCheck
+from anomedge.interop.archive.limits import COSTS, MOST_MARKS, Budget, Refused
+from anomedge.interop.archive.records import Record
 
-__all__ = ["COSTS", "Machine"]
-
-
-class COSTS:
-    """Upper bounds of memory in bytes."""
-
-    SCALAR = 64
-    CONTAINER = 256
-    ITEM = 24
-    ENTRY = 192
-    MEMO = 192
-    RECORD = 640
-    TENSOR = 1024
+__all__ = ["Machine", "misused"]
 
 
 class Machine:
-    """Stack, marks and memo of one pickle."""
+    """Stack, marks and memo of one pickle, and the services that its opcodes need.
 
-    def __init__(self, budget: Budget) -> None:
-        self.budget = budget
+    Attributes:
+        budget: the memory that the values may take.
+        key: check of the keys of dicts and of the items of sets.
+        load_storage: gives the value of a persistent id.
+        stack: the values above the last mark.
+    """
+
+    def __init__(
+        self, budget: Budget, load_storage: Callable[[Any], Any]
+    ) -> None:
+        self.budget, self.load_storage = budget, load_storage
+        self.key = KeyCheck(budget)
         self.stack: list[Any] = []
         self._marked: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
@@ -77,6 +78,10 @@ class Machine:
         self.stack = self._marked.pop()
         return values
 
+    def drop_marked(self) -> None:
+        """Drop the values above the last mark, and the mark."""
+        self.pop_marked()
+
     def drop(self) -> None:
         """Take the top of the stack, or the last mark if nothing lies above it."""
         if self.stack or not self._marked:
@@ -113,3 +118,11 @@ class Machine:
                 f"its pickle leaves {len(self.stack)} values; expected one"
             )
         return self.stack[0]
+
+
+def misused(opcode: str, target: Any) -> Refused:
+    """Return the error of an opcode that is applied to a value of another kind."""
+    kind = repr(target) if isinstance(target, Record) else type(target).__name__
+    return Refused(
+        f"its pickle applies {opcode} to {kind[:200]}, which torch.save does not write"
+    )
