@@ -1,5 +1,6 @@
 """Read one mutated checkpoint under watch: audit events, time, peak memory, message."""
 
+import ctypes
 import gc
 import sys
 import time
@@ -15,6 +16,7 @@ __all__ = ["Outcome", "read_watched"]
 
 FREE = 64 << 20
 _CODE = ("exec", "compile", "import", "marshal.", "code.__new__", "pickle.", "ctypes.", "os.", "subprocess.", "socket.", "builtins.input")  # fmt: skip
+_LIBC = ctypes.CDLL(None)
 _MOST_VALUES = 5_000_000
 
 _found: list[str] | None = None
@@ -50,7 +52,7 @@ def read_watched(path: Path, limit: float, memory: int) -> Outcome:
     """Read a file and load each of its tensors; `memory` is that of the process before its first trial, in bytes."""
     global _found
     bound = 2 * path.stat().st_size + FREE
-    gc.collect()  # a cycle of the trial before
+    _release()
     begin_peak()
     start = time.monotonic()
     with audited(path.parent) as touched:
@@ -75,6 +77,12 @@ def read_watched(path: Path, limit: float, memory: int) -> Outcome:
     if growth > bound:
         violations.append(f"memory: {growth >> 20} MiB of {bound >> 20}")
     return Outcome(result, tuple(violations), seconds, growth, growth / bound, message)  # fmt: skip
+
+
+def _release() -> None:
+    """Free cycles of the trial before, and return free memory of the C library to the system."""
+    gc.collect()
+    _LIBC.malloc_trim(0)
 
 
 def _read(path: Path) -> str:
