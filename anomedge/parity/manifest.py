@@ -14,6 +14,7 @@ from anomedge.bundle import Bundle
 from anomedge.bundle.operators import faults_of_ir, faults_of_onnx
 from anomedge.bundle.variants import FORMATS
 from anomedge.parity.comparison import Comparison
+from anomedge.parity.deviations import FINAL_STAGES
 from anomedge.parity.plan import Plan
 from anomedge.parity.records import BUNDLE, CheckResult
 from anomedge.parity.reference import Original, Reference
@@ -212,12 +213,12 @@ def _stages(bundle: Bundle, reference: Reference) -> CheckResult:
 
 def _stated_stages(bundle: Bundle) -> CheckResult:
     """Check that the manifest names the stages that every detector has: a proof compares those that it names."""
-    manifest = bundle.manifest
-    outputs = [output.name for output in manifest.outputs]
+    outputs = {output.name for output in bundle.manifest.outputs}
+    needed = [s for s in FINAL_STAGES if s in outputs]
     missing = [
         name
-        for name in ("preprocessed", *outputs)
-        if name not in manifest.stages
+        for name in ("preprocessed", *needed)
+        if name not in bundle.manifest.stages
     ]
     return _check("stages", f"lack {', '.join(missing)}" if missing else "")
 
