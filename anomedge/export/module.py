@@ -12,13 +12,13 @@ from torch import nn
 from anomedge.errors import InputError
 from anomedge.export.bundling import check_options, export_model
 from anomedge.export.checks import check_batch
+from anomedge.export.module_probe import probed_module
 from anomedge.export.module_tracing import (
     UnsharedOperatorWarning,
     Way,
     traced_module,
 )
 from anomedge.export.options import ExportOptions
-from anomedge.export.module_probe import probed_module
 from anomedge.export.proof import pictures_of
 from anomedge.images import Picture, select_normal, with_levels
 from anomedge.interop.digests import digest_of
@@ -102,7 +102,8 @@ def export_module(
         target: the bundle.
         size: height and width of the images, in pixels; a `Geometry` also states a crop, a region or tiles.
         frame: height and width of the camera's frames; "any" for pictures of any size, resized outside the graph.
-        mean, std: of each channel; the module gets (image - mean) / std of images in [0, 1].
+        mean: of each channel; the module gets (image - mean) / std of images in [0, 1].
+        std: of each channel, see mean.
         decision: the thresholds, on raw scores and map values.
         normal: folder of normal pictures, not used for training, which place the thresholds instead.
         rule: how they place them; see `anomedge.pipelines.decision.Rule`.
@@ -110,7 +111,12 @@ def export_module(
         networks: dotted paths of submodules that may run in float16; everything else stays in float32.
         batch: "dynamic", or the fixed batch size of the graph; 1 allows results that depend on the rest of a batch.
         golden: folders of pictures to prove on; without any, synthetic ones are made.
-        layout, precisions, runtimes, batches, opset, force: see `ExportOptions`.
+        layout: see `ExportOptions`.
+        precisions: in which the graph is written; see `ExportOptions`.
+        runtimes: to prove under; all that can run here when empty.
+        batches: to prove; 1, 2, 3 and 8 when empty.
+        opset: opset of the ONNX graph, 17 or later.
+        force: replace an existing bundle.
         levels: levels of pictures with more than 8 bits per channel.
         description: of the module, for readers of the bundle; the name of its class by default.
         licence: licences of "weights" and "detector", for the bundle.
@@ -148,15 +154,14 @@ def export_module(
     )
     check_tensors(module)
     pipeline = ModulePipeline(config, module)
-    sample = None if normal is None else _sample(Path(normal), levels, rule)
+    rule = rule or Rule()
+    sample = _sample(normal, levels, rule)
     with preserved(pipeline):
         pipeline.eval()
-        own = _golden(options, geometry, levels)
-        if sample is not None:
-            own = [*sample.normal, *own]
+        own = [*sample.normal, *_golden(options, geometry, levels)]
         probed = probed_module(pipeline, geometry, own, options.fixed_batch)
-        if decision is None and sample is not None:
-            decision = _placed(pipeline, geometry, sample, rule or Rule())
+        if decision is None:
+            decision = _placed(pipeline, geometry, sample, rule)
         model = Model(
             pipeline,
             geometry,
@@ -171,15 +176,16 @@ def export_module(
         certificate = export_model(
             model, Path(config.description), Path(target), options, tracer
         )
-    return ModuleExport(certificate, tracer.way, model.decision, tracer.unshared)
+    return ModuleExport(certificate, tracer.way, decision, tracer.unshared)
 
 
 def _sample(
-    folder: Path, levels: Levels | None, rule: Rule | None
+    folder: Path | str | None, levels: Levels | None, rule: Rule
 ) -> ThresholdSample:
     """Return the normal pictures of a folder; check that they can be read, and that they suffice for the rule."""
-    pictures = select_normal(folder, split="test")[0]
-    rule = rule or Rule()
+    if folder is None:
+        return ThresholdSample([], [], "no pictures")
+    pictures = select_normal(Path(folder), split="test")[0]
     rule.check(labelled=False)
     rule.require(len(pictures))
     if len(pictures) < _LEAST_NORMAL:

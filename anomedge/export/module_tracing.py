@@ -15,9 +15,9 @@ from torch.export import ExportedProgram
 from anomedge.bundle.operators import ONNX_OPERATORS
 from anomedge.errors import ExportError, InputError
 from anomedge.export.graphs import FORBIDDEN, assert_shared_operators
+from anomedge.export.lowering import lowered
 from anomedge.export.module_probe import probed_module
 from anomedge.export.options import ExportOptions
-from anomedge.export.resizes import without_resizes
 from anomedge.export.tracing import Tracer
 from anomedge.images import Picture
 from anomedge.interop.module import ModulePipeline
@@ -71,7 +71,7 @@ class Way:
 
 
 class ModuleTracer(Tracer):
-    """Trace a module in one way, replace its resizes, and allow operators that not every runtime has.
+    """Trace a module in one way, lower its resizes and `einsum`, and allow operators that not every runtime has.
 
     Attributes:
         way: the way.
@@ -79,9 +79,7 @@ class ModuleTracer(Tracer):
     """
 
     subject = "this module"
-    advice = (
-        "change the module so that torch.export accepts it: no decisions that depend on values"
-    )
+    advice = "change the module so that torch.export accepts it: no decisions that depend on values"
 
     def __init__(self, way: Way) -> None:
         self.way = way
@@ -107,7 +105,7 @@ class ModuleTracer(Tracer):
     def program(
         self, deployed: nn.Module, example: Tensor, shapes: Any
     ) -> ExportedProgram:
-        """Return the traced program, without resizes."""
+        """Return the traced program, without resizes and `einsum`."""
 
         def export(module: nn.Module) -> ExportedProgram:
             return torch.export.export(
@@ -117,7 +115,7 @@ class ModuleTracer(Tracer):
         program = torch.export.export(
             deployed, (example,), dynamic_shapes=shapes, strict=self.way.strict
         )
-        return without_resizes(program, export)
+        return lowered(program, export)
 
     def check(self, proto: onnx.ModelProto) -> None:
         """Check that a bundle takes the operators; which target takes them, the proof and `anomedge lint` tell.
@@ -186,8 +184,7 @@ def traced_module(
             refused = refused or error
             continue
         _warn_of_operators(tracer.unshared)
-        batch = "dynamic" if way.batch is None else way.batch
-        return tracer, replace(options, batch=batch)
+        return tracer, replace(options, batch=way.batch or "dynamic")
     raise refused or ExportError("no way to trace the module was tried")
 
 

@@ -176,9 +176,7 @@ def _exported(
         ({0: torch.export.Dim("batch", min=1, max=4096)},) if dynamic else None
     )
     with (
-        traced(
-            deployed, tracer.subject, action="export", advice=tracer.advice
-        ),
+        traced(deployed, tracer.subject, action="export", advice=tracer.advice),
         _quiet(),
     ):
         program = tracer.program(deployed, example, shapes)

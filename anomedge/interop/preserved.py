@@ -41,9 +41,7 @@ def _content(value: Any) -> Any:
     return None
 
 
-def _restore(
-    module: nn.Module, attributes: dict[str, tuple[Any, Any]]
-) -> None:
+def _restore(module: nn.Module, attributes: dict[str, tuple[Any, Any]]) -> None:
     for name in module.__dict__.keys() - attributes.keys():
         del module.__dict__[name]
     for name, (value, content) in attributes.items():

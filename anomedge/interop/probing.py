@@ -58,9 +58,7 @@ def check_tensors(module: nn.Module) -> None:
             )
 
 
-def probe(
-    pipeline: ModulePipeline, images: Tensor, batch: int | None
-) -> Probe:
+def probe(pipeline: ModulePipeline, images: Tensor, batch: int | None) -> Probe:
     """Run a module on images alone, together and in another order.
 
     Args:
@@ -83,16 +81,13 @@ def probe(
             f"the module fails on {len(images)} images at once, and takes one alone; expected one that takes {batch}: "
             f"give batch=1"
         )
-    return Probe(
-        takes_batches=bool(together), has_map="anomaly_map" in alone
-    )
+    return Probe(takes_batches=bool(together), has_map="anomaly_map" in alone)
 
 
 def _run_alone(pipeline: ModulePipeline, images: Tensor) -> Stages:
     """Return the stages of each image by itself; check that neither the images nor the module change."""
     buffers = {
-        name: buffer.clone()
-        for name, buffer in pipeline.held.named_buffers()
+        name: buffer.clone() for name, buffer in pipeline.held.named_buffers()
     }
     versions = {
         name: parameter._version
@@ -100,7 +95,9 @@ def _run_alone(pipeline: ModulePipeline, images: Tensor) -> Stages:
     }
     given = images.clone()
     try:
-        stages = _joined([_run(pipeline, image) for image in given.split(1)])
+        stages = _joined(
+            [_run(pipeline, image) for image in torch.split(given, 1)]
+        )
     finally:
         changed = _restored(pipeline.held, buffers)
     for name, parameter in pipeline.held.named_parameters():

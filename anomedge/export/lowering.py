@@ -1,4 +1,4 @@
-r"""Replace the resizes of a traced module by constant matrices and selections.
+r"""Replace the resizes of a traced module by constant matrices and selections, and `einsum` by products.
 
 Other people's modules call `F.interpolate`, which becomes the operator `Resize`; runtimes compute it differently. Sizes
 are static, and every mode but the maximum is linear and separable, :math:`y = A\,x\,B^\top`. The matrices are torch's
@@ -17,7 +17,7 @@ from torch.export import ExportedProgram
 
 from anomedge.components.buffers import plain_state
 
-__all__ = ["Lines", "Resized", "without_resizes"]
+__all__ = ["Lines", "Resized", "lowered"]
 
 _aten: Any = torch.ops.aten
 _Node = Any
@@ -36,6 +36,7 @@ _SEQUENCES = {
     _aten.upsample_linear1d.vec,
 }
 _POOL = _aten.adaptive_avg_pool2d.default
+_EINSUM = _aten.einsum.default
 
 
 class Lines(nn.Module):
@@ -51,7 +52,9 @@ class Lines(nn.Module):
         super().__init__()
         self.dim = dim
         ones = (matrix == 1).sum(dim=1)
-        self.selects = bool((ones == 1).all() and (matrix != 0).sum() == len(matrix))
+        self.selects = bool(
+            (ones == 1).all() and (matrix != 0).sum() == len(matrix)
+        )
         constant = matrix.argmax(dim=1) if self.selects else matrix
         if dim == -1 and not self.selects:
             constant = constant.T
@@ -78,25 +81,27 @@ class Resized(nn.Sequential):
         return wide if x.dtype == torch.float32 else wide.to(x.dtype)
 
 
-def without_resizes(
+def lowered(
     program: ExportedProgram,
     export: Callable[[nn.Module], ExportedProgram],
 ) -> ExportedProgram:
-    """Return a program without resizes; the same one if there are none.
+    """Return a program without resizes and `einsum`; the same one if there are none.
 
     Args:
         program: the traced module.
         export: traces a module again, with the same example and dynamic shapes.
     """
-    if not any(_is_resize(node) for node in program.graph.nodes):
-        return program
-    module = program.module()
-    for place, node in enumerate(list(module.graph.nodes)):
-        if _is_resize(node):
+    if any(map(_is_resize, program.graph.nodes)):
+        module = program.module()
+        found = [node for node in module.graph.nodes if _is_resize(node)]
+        for place, node in enumerate(found):
             _replace(module, node, f"resize{place}")
-    module.graph.eliminate_dead_code()
-    module.recompile()
-    return export(module)
+        module.recompile()
+        program = export(module)
+    if any(node.target is _EINSUM for node in program.graph.nodes):
+        products = torch.export.default_decompositions()[_EINSUM]
+        program = program.run_decompositions({_EINSUM: products})
+    return program
 
 
 def _is_resize(node: _Node) -> bool:
