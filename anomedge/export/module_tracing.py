@@ -79,7 +79,7 @@ class ModuleTracer(Tracer):
     """
 
     subject = "this module"
-    advice = "change the module so that torch.export accepts it: no decisions that depend on values"
+    advice = "replace operators that torch cannot export, and decisions that depend on values"
 
     def __init__(self, way: Way) -> None:
         self.way = way
@@ -181,6 +181,8 @@ def traced_module(
             with preserved(model.pipeline):
                 tracer.trace(model, framing, options.opset)
         except ExportError as error:
+            if error.__cause__ is None:  # It is about the graph, not the trace.
+                raise
             refused = refused or error
             continue
         _warn_of_operators(tracer.unshared)

@@ -90,7 +90,9 @@ def test_submodules_that_are_no_stages(path, message):
     "config", [{"networks": ("no.such",)}, {"recorded": {"x": "bodi"}}]
 )
 def test_unknown_submodules_are_named(config):
-    with pytest.raises(InputError, match="expected one such as: body, body.0"):
+    with pytest.raises(
+        InputError, match=r"expected one such as: body, body\.0"
+    ):
         around(Tiny(), **config)
 
 
@@ -99,7 +101,7 @@ def test_unknown_submodules_are_named(config):
     [{"mean": (0.1, 0.2)}, {"std": (0.0, 1.0, 1.0)}, {"mean": float("nan")}],
 )
 def test_wrong_scaling_is_refused(config):
-    with pytest.raises(InputError, match="mean|std"):
+    with pytest.raises(InputError, match=r"mean|std"):
         ModuleConfig.checked(size=SIZE, **config)
 
 
