@@ -44,9 +44,17 @@ def traced(
             warnings.simplefilter("ignore")
             yield
     except Exception as error:
-        reason = " ".join(str(error).split())[:_LONGEST_REASON]
+        reason = " ".join(_told(error).split())[:_LONGEST_REASON]
         raise ExportError(
             f"torch could not {action} {subject}: {reason}; {advice}"
         ) from error
     finally:
         module.eval()
+
+
+def _told(error: BaseException) -> str:
+    """Return the message of an error; of the ONNX exporter, that of the first cause, which names the operator."""
+    if type(error).__module__.startswith("torch.onnx"):
+        while error.__cause__ is not None:
+            error = error.__cause__
+    return str(error)

@@ -41,3 +41,20 @@ def test_tracing_is_silent_and_restores_the_evaluation_mode():
         module.train()
     assert not module.training
     assert torch.is_grad_enabled()
+
+
+class OfExporter(Exception):
+    __module__ = "torch.onnx._internal"
+
+
+def test_the_exporters_first_cause_names_the_operator():
+    with (
+        pytest.raises(
+            ExportError, match=r"this detector: no function for aten\.x; use"
+        ),
+        traced(nn.Identity()),
+    ):
+        try:
+            raise ValueError("no function for aten.x")
+        except ValueError as error:
+            raise OfExporter("see the documentation") from error

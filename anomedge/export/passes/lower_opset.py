@@ -92,6 +92,13 @@ def _without_count(node: onnx.NodeProto, _: Constants) -> None:
     remove_attribute(node, "num_outputs")
 
 
+def _refuse_extremes(node: onnx.NodeProto, constants: Constants) -> None:
+    """Scatter: opset 18 added the reductions max and min."""
+    reductions = [each.s for each in node.attribute if each.name == "reduction"]
+    if reductions in ([b"max"], [b"min"]):
+        _refuse(node, constants)
+
+
 def _refuse(node: onnx.NodeProto, _: Constants) -> None:
     raise ExportError(
         f"node {node.name} is a {node.op_type} that cannot be said in opset 17; give --opset 18"
@@ -109,5 +116,7 @@ _LOWERINGS: dict[str, Lowering] = {
     "ReduceMin": _axes_to_attribute,
     "ReduceProd": _axes_to_attribute,
     "ReduceSumSquare": _axes_to_attribute,
+    "ScatterElements": _refuse_extremes,
+    "ScatterND": _refuse_extremes,
     "Split": _without_count,
 }

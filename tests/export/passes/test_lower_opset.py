@@ -29,11 +29,24 @@ def test_reductions_are_lowered():
         helper.make_node("ReduceMax", ["frames", "computed"], ["y"]),
         helper.make_node("CenterCropPad", ["frames", "axes"], ["y"]),
         helper.make_node("Pad", ["frames", "axes", "", "axes"], ["y"]),
+        helper.make_node(
+            "ScatterND", ["frames", "axes", "frames"], ["y"], reduction="max"
+        ),
     ],
 )
 def test_operators_without_an_older_form_are_named(node):
     with pytest.raises(ExportError, match="node"):
         LowerOpset(TARGET).apply(model_of(node, initializers=[AXES]))
+
+
+@pytest.mark.parametrize("reduction", [{}, {"reduction": "add"}])
+def test_scatter_without_extremes_is_the_same(reduction):
+    node = helper.make_node(
+        "ScatterND", ["frames", "axes", "frames"], ["y"], **reduction
+    )
+    model = model_of(node, initializers=[AXES])
+    LowerOpset(TARGET).apply(model)
+    assert model.graph.node[0] == node
 
 
 def test_a_graph_of_the_asked_opset_is_unchanged():
