@@ -14,12 +14,14 @@ __all__ = [
     "enum_value",
     "number_of",
     "plain_arguments",
+    "shown",
     "state_of",
     "triple_of",
 ]
 
 _LONGEST_TEXT = 200
 _MOST_ITEMS = 64
+_MOST_SHOWN = 8
 
 
 def entries_of(value: Any) -> dict[str, Any]:
@@ -105,3 +107,16 @@ def _finite(values: list[Any] | tuple[Any, ...]) -> Iterator[float]:
         number = number_of(value)
         if number is not None:
             yield number
+
+
+def shown(value: Any) -> str:
+    """Return a short text of a value from a file, for messages.
+
+    >>> shown([1, 2]), shown({})
+    ('[1, 2]', 'a dict')
+    """
+    if isinstance(value, list | tuple) and len(value) <= _MOST_SHOWN:
+        return f"[{', '.join(shown(item) for item in value if _scalar(item))}]"
+    if _scalar(value):
+        return repr(value)
+    return f"a {type(value).__name__}"

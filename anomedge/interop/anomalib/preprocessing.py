@@ -7,7 +7,6 @@ that a `Geometry` represents are read; every other one is refused by name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +15,7 @@ from anomedge.interop.anomalib.foreign import Preprocessing, Triple
 from anomedge.interop.anomalib.plain import (
     entries_of,
     enum_value,
+    shown,
     state_of,
     triple_of,
 )
@@ -33,7 +33,6 @@ _MODULES = ("torchvision.transforms.", "anomalib.data.transforms.")
 _WITHOUT_EFFECT = {"Identity", "ToImage", "ToTensor"}
 _CROPS = {"CenterCrop", "ExportableCenterCrop"}
 _BILINEAR = ("bilinear", 2)
-_DEEPEST = 8
 _MOST_STEPS = 32
 _LEAST_DEVIATION = 1e-4
 
@@ -53,13 +52,18 @@ def steps_of(transform: Any) -> list[Step]:
         ModelError: not transforms of torchvision or anomalib, or too many.
     """
     steps = []
-    for step in _flattened(transform, 0):
-        steps.append(step)
-        if len(steps) > _MOST_STEPS:
-            raise ModelError(
-                f"got over {_MOST_STEPS} transforms; expected a resize, a crop and a normalisation"
-            )
-    return steps
+    pending = [transform]
+    for _ in range(_MOST_STEPS):
+        if not pending:
+            return steps
+        step = _step_of(pending.pop())
+        if step.name == "Compose":
+            pending += reversed(_parts(step))
+        else:
+            steps.append(step)
+    raise ModelError(
+        f"got over {_MOST_STEPS} transforms; expected a resize, a crop and a normalisation"
+    )
 
 
 def preprocessing_of(transform: Any, note: str) -> Preprocessing:
@@ -77,22 +81,13 @@ def preprocessing_of(transform: Any, note: str) -> Preprocessing:
     return found
 
 
-def _flattened(transform: Any, depth: int) -> Iterator[Step]:
-    if depth > _DEEPEST:
-        raise ModelError(
-            "got transforms that are nested too deeply; expected a Compose of transforms"
-        )
-    step = _step_of(transform)
-    if step.name != "Compose":
-        yield step
-        return
-    inner = step.values.get("transforms")
+def _parts(compose: Step) -> list[Any]:
+    inner = compose.values.get("transforms")
     if not isinstance(inner, list | tuple):
         raise ModelError(
             "got a Compose without transforms; expected a list of them"
         )
-    for part in inner[: _MOST_STEPS + 1]:
-        yield from _flattened(part, depth + 1)
+    return list(inner[: _MOST_STEPS + 1])
 
 
 def _step_of(transform: Any) -> Step:
@@ -103,9 +98,9 @@ def _step_of(transform: Any) -> Step:
         spec = entries_of(transform)
         path, values = spec.get("class_path"), entries_of(spec.get("init_args"))
     if not isinstance(path, str) or not path.startswith(_MODULES):
-        shown = path if isinstance(path, str) else type(transform).__name__
+        kind = path if isinstance(path, str) else type(transform).__name__
         raise ModelError(
-            f"got the transform {shown}; expected one of torchvision's or anomalib's: "
+            f"got the transform {kind[:200]}; expected one of torchvision's or anomalib's: "
             f"fit with Resize, CenterCrop and Normalize"
         )
     return Step(path.rpartition(".")[2], values)
@@ -139,13 +134,13 @@ def _resize(step: Step) -> Size:
     size = _pair(step.values.get("size"))
     if size is None or step.values.get("max_size") is not None:
         raise ModelError(
-            f"got a Resize to {_shown(step.values.get('size'))} that keeps the aspect ratio; expected height and width: "
+            f"got a Resize to {shown(step.values.get('size'))} that keeps the aspect ratio; expected height and width: "
             f"fit with Resize((H, W))"
         )
     how = enum_value(step.values.get("interpolation", "bilinear"))
     if how not in _BILINEAR:
         raise ModelError(
-            f"got a Resize with the interpolation {_shown(how)}; expected bilinear: fit with the default one"
+            f"got a Resize with the interpolation {shown(how)}; expected bilinear: fit with the default one"
         )
     return _checked(size, "Resize")
 
@@ -169,7 +164,7 @@ def _cropped(geometry: Geometry, step: Step) -> Geometry:
     crop = _pair(step.values.get("size"))
     if crop is None:
         raise ModelError(
-            f"got a CenterCrop to {_shown(step.values.get('size'))}; expected height and width"
+            f"got a CenterCrop to {shown(step.values.get('size'))}; expected height and width"
         )
     if geometry.crop is not None:
         raise ModelError("got two CenterCrops; expected at most one")
@@ -184,7 +179,7 @@ def _scaling(step: Step) -> tuple[Triple, Triple]:
     std = triple_of(step.values.get("std"))
     if mean is None or std is None or min(std) < _LEAST_DEVIATION:
         raise ModelError(
-            f"got a Normalize with mean {_shown(step.values.get('mean'))} and std {_shown(step.values.get('std'))}; "
+            f"got a Normalize with mean {shown(step.values.get('mean'))} and std {shown(step.values.get('std'))}; "
             f"expected three numbers each, std from {_LEAST_DEVIATION:g} on"
         )
     return mean, std
@@ -206,10 +201,3 @@ def _checked(size: Size, name: str) -> Size:
         return Geometry(size).size
     except InputError as error:
         raise ModelError(f"{name}: {error}") from error
-
-
-def _shown(value: Any) -> str:
-    """Return a short text of a value from a file."""
-    if isinstance(value, str | int | float | list | tuple) or value is None:
-        return repr(value)[:100]
-    return type(value).__name__

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ from anomedge.interop.archive import Record, StoredTensor
 __all__ = ["torch_export"]
 
 _DEEPEST = 64
-_MOST_MODULES = 20_000
+_MOST_MODULES = 5_000
+_MOST_TENSORS = 20_000
 _INFERENCE_MODEL = "anomalib.deploy.export.InferenceModel"
 _MODELS = "anomalib.models."
 
@@ -67,7 +68,7 @@ def _of_version_1(
         digest=digest,
         kind="pt",
         version=V1,
-        tensors=dict(_tensors(model)),
+        tensors=_tensors(model),
         arguments=_attributes(model),
         preprocessing=_preprocessing_of_1(whole, modules),
         thresholds=_thresholds_of_1(entries_of(metadata)),
@@ -107,7 +108,7 @@ def _of_version_2(path: Path, digest: str, whole: Record) -> ForeignModel:
         digest=digest,
         kind="pt",
         version=V2 if is_old else V27,
-        tensors=dict(_tensors(model)),
+        tensors=_tensors(model),
         arguments=_attributes(model) | plain_arguments(arguments),
         preprocessing=pre_processor(modules.get("pre_processor")),
         thresholds=thresholds_of_v2(_own_tensors(processor), state_of(processor)),
@@ -153,22 +154,27 @@ def _own_tensors(module: Any) -> dict[str, StoredTensor]:
     return found
 
 
-def _tensors(model: Record) -> Iterator[tuple[str, StoredTensor]]:
-    """Yield the tensors of a module and of those in it, named as in its state_dict.
+def _tensors(model: Record) -> dict[str, StoredTensor]:
+    """Return the tensors of a module and of those in it, named as in its state_dict.
 
     Raises:
-        ModelError: modules that are nested too deeply, in themselves or too many.
+        ModelError: modules that are nested too deeply, such as in themselves, or
+            too many.
     """
-    pending: list[tuple[str, Any, int]] = [("", model, 0)]
-    count = 0
-    while pending:
-        prefix, module, depth = pending.pop()
-        count += 1
-        if depth > _DEEPEST or count > _MOST_MODULES:
-            raise ModelError(
-                f"got modules nested over {_DEEPEST} deep, or over {_MOST_MODULES:,} of them; expected a network"
-            )
-        for name, tensor in _own_tensors(module).items():
-            yield f"{prefix}{name}", tensor
-        for name, inner in _modules_of(module).items():
-            pending.append((f"{prefix}{name}.", inner, depth + 1))
+    found: dict[str, StoredTensor] = {}
+    pending: list[tuple[str, Any]] = [("", model)]
+    for _ in range(_MOST_MODULES):
+        if not pending:
+            return found
+        prefix, module = pending.pop()
+        inner = _modules_of(module)
+        if prefix.count(".") > _DEEPEST or len(inner) > _MOST_MODULES:
+            break
+        own = _own_tensors(module)
+        found |= {f"{prefix}{name}": tensor for name, tensor in own.items()}
+        pending += [(f"{prefix}{name}.", part) for name, part in inner.items()]
+        if len(found) > _MOST_TENSORS or len(pending) > _MOST_MODULES:
+            break
+    raise ModelError(
+        f"got modules nested over {_DEEPEST} deep, or over {_MOST_MODULES:,} of them; expected a network"
+    )
