@@ -54,7 +54,7 @@ ALLOWED = {
     "lint": {"bundle", "errors", "files"},
     "components": {"errors", "progress", "resample", "threshold"},
     "pipelines": {"", "components", "errors", "files", "images", "names", "progress", "registry", "resample", "threshold", "threshold_rules"},
-    "interop": {"components", "errors", "files", "pipelines", "resample", "threshold"},
+    "interop": {"components", "errors", "files", "images", "pipelines", "progress", "registry", "resample", "threshold"},
     "export": {
         "__main__", "bundle", "components", "errors", "files", "images", "layouts", "parity", "pipelines", "precisions", "progress", "registry", "resample", "runtimes", "threshold",
     },
