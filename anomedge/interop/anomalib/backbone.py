@@ -10,7 +10,13 @@ import torch
 
 from anomedge.components import FeatureExtractor
 from anomedge.errors import ModelError
-from anomedge.interop.anomalib.foreign import ForeignModel, Taken, TensorSource
+from anomedge.interop.anomalib.folded import unfolded
+from anomedge.interop.anomalib.foreign import (
+    ForeignModel,
+    Source,
+    Taken,
+    TensorSource,
+)
 from anomedge.interop.anomalib.plain import shown
 from anomedge.interop.anomalib.tensors import (
     loaded,
@@ -51,11 +57,17 @@ def feature_extractor(
             f"fit with the layers in that order"
         )
     found = _tensors(foreign)
-    refuse_misshapen(found, expected.state_dict(), (_COUNTER,), name)
+    is_graph = foreign.kind == "onnx"
+    if not is_graph:
+        refuse_misshapen(found, expected.state_dict(), (_COUNTER,), name)
     extractor = _network(name, layers, size)
-    _load(extractor, found)
-    taken.add("backbone", f"{name}, {len(found)} tensors", "file")
-    taken.add("layers", ", ".join(layers), "file")
+    if is_graph:
+        extractor.load_state_dict(unfolded(found, extractor))
+    else:
+        _load(extractor, found)
+    source: Source = "computed" if is_graph else "file"
+    taken.add("backbone", f"{name}, {len(found)} tensors", source)
+    taken.add("layers", ", ".join(layers), source)
     said_precision(
         "backbone's weights", [each.dtype for each in found.values()], taken
     )
@@ -80,7 +92,7 @@ def _architecture(foreign: ForeignModel) -> str:
 
 def _layers(foreign: ForeignModel) -> tuple[str, ...]:
     layers = foreign.arguments.get("layers")
-    is_list = isinstance(layers, tuple | list) and 0 < len(layers)
+    is_list = isinstance(layers, tuple | list) and len(layers) > 0
     if not is_list or not all(_is_layer(layer) for layer in layers or ()):
         raise ModelError(
             f"got the layers {shown(layers)} in the hyper-parameters; expected names such as layer2"
@@ -131,4 +143,3 @@ def _load(
         if not name.endswith(_COUNTER):
             state[name] = loaded(tensor, name)
     extractor.load_state_dict(state)
-    extractor.requires_grad_(False).eval()

@@ -16,6 +16,7 @@ from anomedge.interop.anomalib.foreign import (
     StoredThresholds,
     Taken,
 )
+from anomedge.interop.anomalib.onnx_export import onnx_export
 from anomedge.interop.anomalib.plain import entries_of
 from anomedge.interop.anomalib.resolving import resolved
 from anomedge.interop.anomalib.signatures import recognised
@@ -74,6 +75,11 @@ def read_foreign(path: Path | str) -> Iterator[ForeignModel]:
         ModelError: not such a file, or a damaged or hostile one.
     """
     path = Path(path)
+    if path.suffix.lower() == ".onnx":
+        with _named(path):
+            foreign = onnx_export(path)
+        yield foreign
+        return
     with open_archive(path) as archive:
         is_checkpoint = "state_dict" in entries_of(archive.content)
         read = checkpoint if is_checkpoint else torch_export
@@ -106,7 +112,11 @@ def import_native(
     taken = Taken() if taken is None else taken
     with read_foreign(path) as foreign, _named(foreign.path):
         kind = _detector(foreign, detector)
-        taken.add("detector", f"{kind.name}, of anomalib {foreign.version}", "option" if detector else "file")
+        taken.add(
+            "detector",
+            f"{kind.name}, of anomalib {foreign.version}",
+            "option" if detector else "file",
+        )
         _say_unfitted(foreign, taken)
         preprocessing, geometry = resolved(foreign, kind.name, size, taken)
         foreign = replace(foreign, preprocessing=preprocessing)

@@ -71,7 +71,7 @@ def _say_geometry(
     if stated.antialias is None and stated.geometry is not None:
         taken.add(
             "resize",
-            "antialiased; the file leaves it to the type of the picture",
+            "antialiased, bilinear; the file does not state antialiasing",
             "computed",
         )
     else:

@@ -8,8 +8,9 @@ from torchvision.transforms import v2
 
 from anomedge.errors import InputError, ModelError
 from anomedge.interop.anomalib import available, import_native, read_foreign
-from anomedge.pipelines import model as model_file
+from anomedge.pipelines.model import Card, Model, load, save
 from anomedge.resample import Geometry
+from anomedge.threshold import Decision, Origin
 from tests.interop.anomalib import builder, formulas
 
 DETECTORS = ("padim", "patchcore")
@@ -61,20 +62,33 @@ def test_score_and_map_are_those_of_the_formula(checkpoint):
     assert max(errors_of(imported.pipeline, path, builder.SIZE)) < 1e-5
 
 
-def test_an_imported_model_is_stored_and_read_again(
-    checkpoint, tmp_path, detector
-):
+def test_an_imported_model_is_stored_and_read_again(checkpoint, tmp_path):
     path, _ = checkpoint
     imported = import_native(path)
-    _, model, _ = detector
-    changed = model_file.Model(
-        imported.pipeline, imported.geometry, model.decision, model.card
+    origin = Origin(
+        rule="f1",
+        source="s",
+        normal=1,
+        anomalous=1,
+        margin=0.0,
+        extrapolated=False,
+        pictures="",
     )
-    model_file.save(changed, tmp_path / "m.safetensors")
-    again = model_file.load(tmp_path / "m.safetensors")
+    decision = Decision(
+        threshold=1,
+        pixel_threshold=1,
+        minimum=0,
+        maximum=1,
+        scale=1,
+        origin=origin,
+    )
+    card = Card(seed=0, fitted=(), weights="w", tools={}, licence={})
+    whole = Model(imported.pipeline, imported.geometry, decision, card)
+    save(whole, tmp_path / "m.safetensors")
+    again = load(tmp_path / "m.safetensors").pipeline
     images = images_of(builder.SIZE)
-    assert again.pipeline.config == imported.pipeline.config
-    assert torch.equal(again.pipeline(images)[1], imported.pipeline(images)[1])
+    assert again.config == imported.pipeline.config
+    assert torch.equal(again(images)[1], imported.pipeline(images)[1])
 
 
 def test_everything_of_27_comes_from_the_file(checkpoint):
@@ -201,7 +215,9 @@ def test_available_detectors_have_a_file_each():
     assert available() == sorted(DETECTORS)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared checkpoints are not at hand")
+@pytest.mark.skipif(
+    not SHARED.is_dir(), reason="the shared checkpoints are not at hand"
+)
 @pytest.mark.parametrize(
     ("file", "version", "image"),
     [
