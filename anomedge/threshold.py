@@ -123,6 +123,8 @@ class Origin(_Record):
     left out of files where they are absent, as in older files.
 
     Attributes:
+        rule: how the threshold was placed: `imported` from a file of another
+            library, `given` as a number at the import, or by a sample.
         rate: false-alarm rate aimed at, or the cap of the rule `balanced`.
         recall: share of the anomalous pictures to catch, for the rule `recall`.
         folds: number of folds, if the scores are those of cross-fitting.
@@ -131,9 +133,15 @@ class Origin(_Record):
         sensitivity: measured with synthetic defects, not with real ones.
         caught: labelled anomalous pictures above the threshold.
         alarms: labelled normal pictures above the threshold.
+        imported_from: file and library that the detector was imported from.
+        shift: by how much an imported threshold was raised (or, if negative,
+            lowered), because it equals a score of its sample.
+        ties: names of pictures with scores within `shift` of that score.
     """
 
-    rule: Literal["false-alarm-rate", "f1", "balanced", "recall"]
+    rule: Literal[
+        "false-alarm-rate", "f1", "balanced", "recall", "imported", "given"
+    ]
     rate: float | None = Field(default=None, gt=0, lt=1)
     source: str
     normal: int = Field(ge=0)
@@ -148,19 +156,48 @@ class Origin(_Record):
     sensitivity: Sensitivity | None = None
     caught: int | None = Field(default=None, ge=0)
     alarms: int | None = Field(default=None, ge=0)
+    imported_from: str | None = Field(default=None, max_length=512)
+    shift: FiniteFloat | None = None
+    ties: tuple[str, ...] = Field(default=(), max_length=64)
 
     @property
     def rule_in_words(self) -> str:
         """The rule with its number."""
         rate, recall = self.rate or 0, self.recall or 0
+        source, shift = self.imported_from or "a file", self.shift or 0
+        moved = f", {'raised' if shift > 0 else 'lowered'} by {abs(shift):.3g}"
         words = {
             "f1": "best F1",
             "recall": f"recall {recall:g}",
             "false-alarm-rate": f"false-alarm rate {rate:g}",
             "balanced": "best balanced accuracy against synthetic defects, "
             f"at most {rate:.3g} false alarms",
+            "imported": f"imported from {source}" + moved * (shift != 0),
+            "given": f"given at the import of {source}",
         }
         return words[self.rule]
+
+    @property
+    def sample_in_words(self) -> str:
+        """The sample: numbers of pictures and their source."""
+        if not self.has_pictures:
+            return f"no pictures ({self.source})"
+        parts = [f"{self.normal} normal"]
+        if self.anomalous:
+            parts.append(f"{self.anomalous} anomalous")
+        return f"{' and '.join(parts)} pictures ({self.source})"
+
+    @property
+    def scale_in_words(self) -> str:
+        """Definition of the scale."""
+        if self.has_pictures:
+            return "the spread of normal scores"
+        return "5 % of the threshold, as there are no normal scores"
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether pictures were scored to place the threshold or its scale."""
+        return self.normal + self.anomalous > 0
 
     @model_serializer(mode="wrap")
     def _without_absent_fields(
@@ -183,6 +220,9 @@ _LATER_FIELDS = {
     "sensitivity",
     "caught",
     "alarms",
+    "imported_from",
+    "shift",
+    "ties",
 }
 
 

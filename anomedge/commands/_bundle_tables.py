@@ -15,6 +15,7 @@ from anomedge.bundle.ranges import LARGEST, SAFETY, Range
 from anomedge.commands._units import format_bytes
 from anomedge.parity.stored import StoredCertificate
 from anomedge.resample import Tiling
+from anomedge.threshold import Origin
 
 __all__ = [
     "certificates",
@@ -208,6 +209,13 @@ def _measured_rows(origin: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "outliers", ", ".join(names)
 
 
+def _fitted(card: Mapping[str, Any]) -> str:
+    """Return the pictures that a model was fitted to, as far as they are known."""
+    if imported := card.get("imported"):
+        return f"unknown pictures, in the file of SHA-256 {imported}"
+    return f"{len(card['fitted'])} pictures, seed {card['seed']}"
+
+
 def model(content: Mapping[str, Any]) -> Table:
     """Return the table of a model's properties, given the JSON content of `inspect`."""
     config, decision, card = (
@@ -216,6 +224,7 @@ def model(content: Mapping[str, Any]) -> Table:
         content["card"],
     )
     origin, geometry = decision["origin"], content["geometry"]
+    made = Origin(**origin)
     crop = (
         ""
         if geometry["crop"] is None
@@ -234,20 +243,17 @@ def model(content: Mapping[str, Any]) -> Table:
     _add_parts(table, geometry, config)
     table.add_row(
         "threshold",
-        f"{decision['threshold']:.6g}, pixels {decision['pixel_threshold']:.6g}, by {origin['rule']}",
+        f"{decision['threshold']:.6g}, pixels {decision['pixel_threshold']:.6g}, by {made.rule}",
     )
-    table.add_row(
-        "from",
-        f"{origin['normal']} normal, {origin['anomalous']} anomalous pictures ({origin['source']})",
-    )
+    if made.imported_from:
+        table.add_row("imported from", made.imported_from)
+    table.add_row("from", made.sample_in_words)
     for row in _measured_rows(origin):
         table.add_row(*row)
     table.add_row(
-        "scale", f"{decision['scale']:.6g}, the spread of normal scores"
+        "scale", f"{decision['scale']:.6g}, {made.scale_in_words}"
     )
-    table.add_row(
-        "fitted to", f"{len(card['fitted'])} pictures, seed {card['seed']}"
-    )
+    table.add_row("fitted to", _fitted(card))
     table.add_row(
         "made by",
         ", ".join(
