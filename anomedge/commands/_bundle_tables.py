@@ -250,9 +250,7 @@ def model(content: Mapping[str, Any]) -> Table:
     table.add_row("from", made.sample_in_words)
     for row in _measured_rows(origin):
         table.add_row(*row)
-    table.add_row(
-        "scale", f"{decision['scale']:.6g}, {made.scale_in_words}"
-    )
+    table.add_row("scale", f"{decision['scale']:.6g}, {made.scale_in_words}")
     table.add_row("fitted to", _fitted(card))
     table.add_row(
         "made by",
