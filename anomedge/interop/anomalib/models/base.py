@@ -62,6 +62,8 @@ class TorchModel(ABC):
         size: (H, W) of anomalib's default preprocessing.
         crop: (H, W) of the central crop of that preprocessing.
         scaling: mean and standard deviation of that preprocessing.
+        makes_constants: whether the constructor makes tensors that torch's meta
+            device refuses.
         difference: deliberate difference from anomalib, for the output.
     """
 
@@ -75,6 +77,7 @@ class TorchModel(ABC):
     size: ClassVar[Size] = (256, 256)
     crop: ClassVar[Size | None] = None
     scaling: ClassVar[tuple[Triple, Triple]] = IMAGENET
+    makes_constants: ClassVar[bool] = False
     difference: ClassVar[str] = ""
 
     @classmethod

@@ -40,6 +40,7 @@ class Cflow(TorchModel):
     module = "anomalib.models.image.cflow.torch_model"
     class_name = "CflowModel"
     arguments_class = CflowArguments
+    makes_constants = True
     keys = ("encoder.*", "decoders.*")
     difference = (
         "likelihoods are normalised by the maxima of each image; anomalib takes those of the whole batch, "

@@ -30,7 +30,7 @@ class DinomalyArguments(Arguments):
 
 
 class Dinomaly(TorchModel):
-    """Dinomaly; groups of layers other than the default are refused, because anomalib ignores them."""
+    """Dinomaly; anomalib 2.7 takes no other groups of layers than its own."""
 
     name = "Dinomaly"
     module = "anomalib.models.image.dinomaly.torch_model"

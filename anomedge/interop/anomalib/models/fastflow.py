@@ -30,6 +30,7 @@ class Fastflow(TorchModel):
     module = "anomalib.models.image.fastflow.torch_model"
     class_name = "FastflowModel"
     arguments_class = FastflowArguments
+    makes_constants = True
     keys = ("feature_extractor.*", "fast_flow_blocks.*")
 
     @classmethod

@@ -50,3 +50,13 @@ class Glass(TorchModel):
             values["layers"] = list(arguments.layers)
         values["input_shape"] = arguments.input_shape or size
         return values | {"pre_trained": False}
+
+    @classmethod
+    def replacements(cls, package: Any) -> dict[str, Any]:
+        """Return the widths that the extractor states; anomalib runs it to learn them."""
+        del package
+        return {
+            "_deduce_dims": lambda extractor, size, layers: list(
+                extractor.out_dims
+            )
+        }

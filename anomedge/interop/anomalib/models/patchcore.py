@@ -31,6 +31,7 @@ class Patchcore(TorchModel):
     class_name = "PatchcoreModel"
     arguments_class = PatchcoreArguments
     keys = ("memory_bank", "feature_extractor.*")
+    absent = ("descriptor.*",)
     sized = ("memory_bank",)
 
     @classmethod

@@ -36,6 +36,7 @@ class Uflow(TorchModel):
     module = f"{_PACKAGE}.torch_model"
     class_name = "UflowModel"
     arguments_class = UflowArguments
+    makes_constants = True
     keys = ("feature_extractor.*", "flow.*")
     size = (448, 448)
 
