@@ -71,8 +71,15 @@ class ByRule:
     rule: Rule
     pixels: float | None
 
-    def decision(self, held_back: HeldBack | None, taken: Taken) -> Decision:
+    def decision(
+        self, held_back: HeldBack | None, taken: Taken, *, has_map: bool
+    ) -> Decision:
         """Place the thresholds as a fit does; note their sources.
+
+        Args:
+            held_back: pictures and scores.
+            taken: list that lines are added to.
+            has_map: whether the detector gives a map.
 
         Raises:
             InputError: no pictures, or scores that are not finite or all 0.
@@ -84,18 +91,19 @@ class ByRule:
             update={"imported_from": self.provenance.name}
         )
         update: dict[str, Any] = {"origin": origin}
-        if self.pixels is not None:
+        if has_map and self.pixels is not None:
             update["pixel_threshold"] = self.pixels
         decision = placed.model_copy(update=update)
         by = f"{origin.rule_in_words} on {origin.sample_in_words}"
         taken.add(
             "threshold of scores", f"{decision.threshold:.6g}, {by}", "computed"
         )
-        taken.add(
-            "threshold of maps",
-            f"{decision.pixel_threshold:.6g}",
-            "computed" if self.pixels is None else "option",
-        )
+        if has_map:
+            taken.add(
+                "threshold of maps",
+                f"{decision.threshold_of_map:.6g}",
+                "computed" if self.pixels is None else "option",
+            )
         text = f"{decision.scale:.6g}, {origin.scale_in_words}"
         taken.add("scale", text, "computed")
         return decision
@@ -121,12 +129,15 @@ class Stated:
     scale: float | None
     lines: Taken
 
-    def decision(self, held_back: HeldBack | None, taken: Taken) -> Decision:
+    def decision(
+        self, held_back: HeldBack | None, taken: Taken, *, has_map: bool
+    ) -> Decision:
         """Return the thresholds in force; note their sources.
 
         Args:
             held_back: pictures and scores; required if there is no scale without them.
             taken: list that lines are added to.
+            has_map: whether the detector gives a map.
 
         Raises:
             InputError: scores that are not finite.
@@ -134,7 +145,9 @@ class Stated:
         taken.lines.extend(self.lines)
         scale = self._scale(held_back, taken)
         threshold = self._in_force(self.image, scale, "scores", taken)
-        pixels = self._in_force(self.pixel, scale, "maps", taken)
+        pixels = None
+        if has_map:
+            pixels = self._in_force(self.pixel, scale, "maps", taken)
         low, high = self._extremes(threshold, scale, held_back, taken)
         return Decision(
             threshold=threshold,

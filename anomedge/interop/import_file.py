@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from anomedge.errors import InputError, ModelError, RuntimeMissing
 from anomedge.images import Picture, select_normal
 from anomedge.interop.anomalib import (
@@ -89,7 +91,9 @@ def import_file(path: Path, options: ImportOptions) -> ImportedFile:
             f"{path} changed while it was read; expected one file: import it again"
         )
     held_back = _scored(imported, pictures, options)
-    decision = plan.decision(held_back, imported.taken)
+    decision = plan.decision(
+        held_back, imported.taken, has_map=_has_map(imported)
+    )
     imported.taken.add(
         "levels",
         "none: pictures of 8 bits per channel, as anomalib's",
@@ -151,6 +155,13 @@ def _scored(
     sample = ThresholdSample(pictures, [], "held back at the import")
     scored = score_held_back(imported.pipeline, pictures, [], scorer)
     return HeldBack(sample, scored)
+
+
+def _has_map(imported: Imported) -> bool:
+    """Run the detector on a grey image, and return whether it gives a map."""
+    grey = torch.full((1, 3, *imported.geometry.image), 0.5)
+    with torch.no_grad():
+        return "anomaly_map" in imported.pipeline.stages(grey)
 
 
 def _provenance(foreign: ForeignModel) -> Provenance:

@@ -31,7 +31,9 @@ def held_back(scores=SCORES, synthetic=()):
     return HeldBack(ThresholdSample(pictures, [], "held back"), sample)
 
 
-def decided(stored=VALIDATED, chosen=None, held=None, *, inclusive=False):
+def decided(
+    stored=VALIDATED, chosen=None, held=None, *, inclusive=False, has_map=True
+):
     taken = Taken()
     plan = plan_thresholds(
         stored,
@@ -39,7 +41,8 @@ def decided(stored=VALIDATED, chosen=None, held=None, *, inclusive=False):
         chosen or Chosen(),
         held_back=held is not None,
     )
-    return plan.decision(held, taken), [str(line) for line in taken]
+    decision = plan.decision(held, taken, has_map=has_map)
+    return decision, [str(line) for line in taken]
 
 
 def test_the_files_thresholds_are_raised_by_a_share_of_the_scale():
@@ -197,3 +200,17 @@ def test_origins_survive_a_file_and_older_ones_keep_their_fields():
     dumped = fitted.model_dump(mode="json")["origin"]
     assert "shift" not in dumped
     assert "ties" not in dumped
+
+
+@pytest.mark.parametrize("stored", [VALIDATED, StoredThresholds()])
+def test_a_detector_without_a_map_has_no_threshold_of_maps(stored):
+    held = held_back(synthetic=[4.0, 5.0])
+    chosen = Chosen(pixel_threshold=1.0)
+    scored = ScoredSample(
+        Scored(held.scored.normal.scores, None),
+        synthetic=Scored(np.array([4.0, 5.0]), None, ("scratch",) * 2),
+    )
+    held = HeldBack(held.sample, scored)
+    decision, lines = decided(stored, chosen, held, has_map=False)
+    assert not decision.has_map
+    assert not [line for line in lines if line.startswith("threshold of maps")]
