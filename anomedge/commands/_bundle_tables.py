@@ -16,6 +16,7 @@ from anomedge.commands._units import format_bytes
 from anomedge.parity.records import Cell
 from anomedge.parity.stored import StoredCertificate
 from anomedge.resample import Tiling
+from anomedge.threshold import Origin
 
 __all__ = [
     "certificates",
@@ -216,6 +217,27 @@ def _measured_rows(origin: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "outliers", ", ".join(names)
 
 
+def _decision_rows(decision: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield rows for thresholds and scale, and their origin."""
+    origin = Origin(**decision["origin"])
+    pixels = ""
+    if "pixel_threshold" in decision:
+        pixels = f", pixels {decision['pixel_threshold']:.6g}"
+    yield "threshold", f"{decision['threshold']:.6g}{pixels}, by {origin.rule}"
+    if origin.imported_from:
+        yield "imported from", origin.imported_from
+    yield "from", origin.sample_in_words
+    yield from _measured_rows(decision["origin"])
+    yield "scale", f"{decision['scale']:.6g}, {origin.scale_in_words}"
+
+
+def _fitted(card: Mapping[str, Any]) -> str:
+    """Return the pictures that a model was fitted to, as far as they are known."""
+    if imported := card.get("imported"):
+        return f"unknown pictures, in the file of SHA-256 {imported}"
+    return f"{len(card['fitted'])} pictures, seed {card['seed']}"
+
+
 def model(content: Mapping[str, Any]) -> Table:
     """Return the table of a model's properties, given the JSON content of `inspect`."""
     config, decision, card = (
@@ -223,7 +245,7 @@ def model(content: Mapping[str, Any]) -> Table:
         content["decision"],
         content["card"],
     )
-    origin, geometry = decision["origin"], content["geometry"]
+    geometry = content["geometry"]
     crop = (
         ""
         if geometry["crop"] is None
@@ -240,25 +262,9 @@ def model(content: Mapping[str, Any]) -> Table:
         f"{_levels(geometry.get('levels'))}stretched to {_size(geometry['size'])}{crop}",
     )
     _add_parts(table, geometry, config)
-    pixels = ""
-    if "pixel_threshold" in decision:
-        pixels = f", pixels {decision['pixel_threshold']:.6g}"
-    table.add_row(
-        "threshold",
-        f"{decision['threshold']:.6g}{pixels}, by {origin['rule']}",
-    )
-    table.add_row(
-        "from",
-        f"{origin['normal']} normal, {origin['anomalous']} anomalous pictures ({origin['source']})",
-    )
-    for row in _measured_rows(origin):
+    for row in _decision_rows(decision):
         table.add_row(*row)
-    table.add_row(
-        "scale", f"{decision['scale']:.6g}, the spread of normal scores"
-    )
-    table.add_row(
-        "fitted to", f"{len(card['fitted'])} pictures, seed {card['seed']}"
-    )
+    table.add_row("fitted to", _fitted(card))
     table.add_row(
         "made by",
         ", ".join(

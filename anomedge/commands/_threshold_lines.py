@@ -35,12 +35,8 @@ def sensitivity_lines(origin: Origin) -> list[str]:
 def threshold_lines(bundle: Bundle, local: LocalSettings | None) -> list[str]:
     """Return lines of text on the thresholds in force and their origin."""
     manifest, origin = bundle.manifest.decision, bundle.manifest.decision.origin
-    aimed = f"{origin.rule_in_words} on {origin.normal} normal and {origin.anomalous} anomalous pictures ({origin.source})"
-    margin = f"margin {origin.margin / manifest.scale:.2%} of the scale" + (
-        ", extrapolated" * origin.extrapolated
-    )
     lines = [
-        f"manifest   threshold {manifest.threshold:.6g}{_of_pixels(manifest)}: {aimed}; {margin}",
+        f"manifest   threshold {manifest.threshold:.6g}{_of_pixels(manifest)}: {_aimed(manifest)}",
         *_sensitivity_line(origin),
     ]
     if local is None:
@@ -71,6 +67,16 @@ def threshold_lines(bundle: Bundle, local: LocalSettings | None) -> list[str]:
             f"in force   local.json, which moves the threshold by {moved:+.1%} of the scale"
         )
     return lines
+
+
+def _aimed(decision: Decision) -> str:
+    """Return the rule, the sample and the margin of a threshold."""
+    origin = decision.origin
+    if not origin.has_pictures:
+        return f"{origin.rule_in_words}; {origin.sample_in_words}"
+    aimed = f"{origin.rule_in_words} on {origin.sample_in_words}"
+    margin = f"margin {origin.margin / decision.scale:.2%} of the scale"
+    return f"{aimed}; {margin}" + ", extrapolated" * origin.extrapolated
 
 
 def local_note(bundle: Bundle, local: LocalSettings) -> str:

@@ -186,7 +186,7 @@ def subject_of(subject: Bundle | Path, options: Options) -> Subject:
         path = Path(options.model)
         original = _original(bundle, path)
         detectors.append(_eager(original, path, bundle.decision))
-        fitted = set(original.card.fitted)
+        fitted = original.card.known
     with ExitStack() as stack:
         for name in _distinct(options.runtimes) or [None]:
             inspector = Inspector.open(
@@ -279,7 +279,7 @@ def _model_alone(path: Path, options: Options) -> Subject:
         geometry=loaded.geometry,
         decision=loaded.decision,
         detectors=[_eager(loaded, path, loaded.decision)],
-        fitted=set(loaded.card.fitted),
+        fitted=loaded.card.known,
         levels=loaded.levels,
         has_region=loaded.pipeline.config.masked,
     )

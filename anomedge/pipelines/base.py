@@ -139,6 +139,7 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
         takes_mask: whether `fit` restricts the detector to `FitData.inside`.
         default_folds: number of folds that score the normal pictures for the threshold; 0: a share of them is held
             back, for detectors whose `fit_folds` costs a training per fold.
+        not_fitted: message of `anomedge fit` for a detector that is made otherwise; empty for all others.
 
     Args:
         config: the configuration.
@@ -151,6 +152,7 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
     networks: ClassVar[tuple[str, ...]] = ()
     takes_mask: ClassVar[bool] = False
     default_folds: ClassVar[int] = 0
+    not_fitted: ClassVar[str] = ""
 
     config: C
 
