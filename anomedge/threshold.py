@@ -3,7 +3,8 @@
 A threshold lies midway between two neighbouring scores of a sample, or above
 the largest score by a recorded margin if the sample is too small for the
 requested false-alarm rate. An image is anomalous if its score is above the
-threshold, a pixel if its map value is above the pixel threshold.
+threshold, a pixel if its map value is above the pixel threshold. A detector
+without a map has no pixel threshold.
 """
 
 import math
@@ -192,14 +193,44 @@ class Decision(_Record):
     `minimum` and `maximum` are those of the scores of the sample, for display:
     (score - threshold) / (maximum - minimum) + 1/2, clipped to [0, 1]. `scale`
     is the spread of the normal scores without outliers, fixed at fitting.
+    `pixel_threshold` is None for a detector without a map, and then left out of
+    files.
     """
 
     threshold: FiniteFloat
-    pixel_threshold: FiniteFloat
+    pixel_threshold: FiniteFloat | None = None
     minimum: FiniteFloat
     maximum: FiniteFloat
     scale: FiniteFloat = Field(gt=0)
     origin: Origin
+
+    @model_serializer(mode="wrap")
+    def _without_absent_threshold(
+        self, serialize: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        content: dict[str, Any] = serialize(self)
+        if not self.has_map:
+            content.pop("pixel_threshold", None)
+        return content
+
+    @property
+    def has_map(self) -> bool:
+        """Whether the detector gives an anomaly map."""
+        return self.pixel_threshold is not None
+
+    @property
+    def threshold_of_map(self) -> float:
+        """The pixel threshold of a detector with a map.
+
+        Raises:
+            InputError: the detector has no map.
+        """
+        if self.pixel_threshold is None:
+            raise InputError(
+                "got a detector without an anomaly map; "
+                "expected one with a map: use its score alone"
+            )
+        return self.pixel_threshold
 
     @property
     def range(self) -> float:
@@ -215,7 +246,7 @@ class Decision(_Record):
     def mask(self, anomaly_map: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Return whether each map value is above the pixel threshold."""
         return np.asarray(
-            np.asarray(anomaly_map, dtype=np.float64) > self.pixel_threshold
+            np.asarray(anomaly_map, dtype=np.float64) > self.threshold_of_map
         )
 
     def normalised(

@@ -55,9 +55,10 @@ def contract(bundle: Bundle) -> Table:
     if given.resize is not None:
         frame += ", resized outside the graph from pictures of any size"
     table.add_row("input", frame)
+    grid = f"; map {_size(geometry.image)}" if manifest.has_map else ""
     table.add_row(
         "image",
-        f"{_levels(manifest.levels)}stretched to {_size(manifest.image.size)}{crop}; map {_size(geometry.image)}",
+        f"{_levels(manifest.levels)}stretched to {_size(manifest.image.size)}{crop}{grid}",
     )
     _add_parts(table, asdict(geometry), manifest.config)
     table.add_row("output", "; ".join(outputs))
@@ -232,9 +233,12 @@ def model(content: Mapping[str, Any]) -> Table:
         f"{_levels(geometry.get('levels'))}stretched to {_size(geometry['size'])}{crop}",
     )
     _add_parts(table, geometry, config)
+    pixels = ""
+    if "pixel_threshold" in decision:
+        pixels = f", pixels {decision['pixel_threshold']:.6g}"
     table.add_row(
         "threshold",
-        f"{decision['threshold']:.6g}, pixels {decision['pixel_threshold']:.6g}, by {origin['rule']}",
+        f"{decision['threshold']:.6g}{pixels}, by {origin['rule']}",
     )
     table.add_row(
         "from",

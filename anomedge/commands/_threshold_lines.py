@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from anomedge.bundle import Bundle, LocalSettings
 from anomedge.names import printable
-from anomedge.threshold import Origin
+from anomedge.threshold import Decision, Origin
 
 __all__ = ["local_note", "sensitivity_lines", "threshold_lines"]
 
@@ -40,7 +40,7 @@ def threshold_lines(bundle: Bundle, local: LocalSettings | None) -> list[str]:
         ", extrapolated" * origin.extrapolated
     )
     lines = [
-        f"manifest   threshold {manifest.threshold:.6g}, pixels {manifest.pixel_threshold:.6g}: {aimed}; {margin}",
+        f"manifest   threshold {manifest.threshold:.6g}{_of_pixels(manifest)}: {aimed}; {margin}",
         *_sensitivity_line(origin),
     ]
     if local is None:
@@ -79,10 +79,19 @@ def local_note(bundle: Bundle, local: LocalSettings) -> str:
     origin = "; ".join(
         part for part in (local.pictures, local.by, local.when) if part
     )
+    pixels = ""
+    if decision.has_map:
+        pixels = f"{_of_pixels(decision)} ({made.threshold_of_map:.6g})"
     return (
-        f"local.json is in force: threshold {decision.threshold:.6g} (the manifest's: {made.threshold:.6g}), pixels "
-        f"{decision.pixel_threshold:.6g} ({made.pixel_threshold:.6g}); {origin or 'it does not say who set it'}"
+        f"local.json is in force: threshold {decision.threshold:.6g} (the manifest's: {made.threshold:.6g}){pixels}; "
+        f"{origin or 'it does not say who set it'}"
     )
+
+
+def _of_pixels(decision: Decision) -> str:
+    if not decision.has_map:
+        return ""
+    return f", pixels {decision.threshold_of_map:.6g}"
 
 
 def _sensitivity_line(origin: Origin) -> list[str]:
