@@ -60,7 +60,9 @@ def write_checkpoint(case: Case, folder: Path) -> Path:
     """Write the checkpoint of a case; return its path."""
     torch.manual_seed(0)
     model = fitted(case)
-    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    tensors = {
+        f"model.{name}": value for name, value in model.state_dict().items()
+    }
     for name in ("image_min", "image_max", "pixel_min", "pixel_max"):
         tensors[f"post_processor.{name}"] = torch.tensor(float("nan"))
     for name in ("_image_threshold", "_pixel_threshold"):
@@ -119,7 +121,11 @@ def fitted(case: Case) -> nn.Module:
 
 def calibrate(model: Model, scaled: Tensor) -> None:
     """Give every BatchNorm the statistics of these images."""
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    norms = [
+        m
+        for m in model.modules()
+        if isinstance(m, nn.modules.batchnorm._BatchNorm)
+    ]
     backbone = next(
         (getattr(model, name) for name in ("feature_extractor", "feature_encoder") if hasattr(model, name)), None
     )  # fmt: skip
@@ -166,7 +172,9 @@ def fill_efficient_ad(model: Model, scaled: Tensor) -> None:
     for kind, level in zip(("st", "ae"), model.get_maps(scaled), strict=True):
         for name, share in (("qa", 0.9), ("qb", 0.995)):
             values = level.flatten()[:: max(1, level.numel() // 100_000)]
-            model.quantiles[f"{name}_{kind}"].data = torch.quantile(values, share)
+            model.quantiles[f"{name}_{kind}"].data = torch.quantile(
+                values, share
+            )
 
 
 def fill_cfa(model: Model, scaled: Tensor) -> None:

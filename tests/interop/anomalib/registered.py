@@ -13,6 +13,8 @@ def register(monkeypatch, folder):
         return
     info = folder / "anomedge-0.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: anomedge\nVersion: 0\n")
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: anomedge\nVersion: 0\n"
+    )
     (info / "entry_points.txt").write_text(f"[anomedge.pipelines]\n{POINT}\n")
     monkeypatch.syspath_prepend(folder)

@@ -30,7 +30,9 @@ def without_anomalib(monkeypatch):
 def model_file(monkeypatch, tmp_path):
     """A model file around a stand-in for anomalib's module."""
     register(monkeypatch, tmp_path / "site")
-    pipeline = AnomalibDetector(AnomalibConfig.checked(**GIVEN), nn.Conv2d(3, 1, 1))
+    pipeline = AnomalibDetector(
+        AnomalibConfig.checked(**GIVEN), nn.Conv2d(3, 1, 1)
+    )
     origin = Origin(
         rule="false-alarm-rate", source="a test", normal=2, anomalous=0, margin=0.0, extrapolated=False,
         pictures=hashlib.sha256().hexdigest(),
@@ -81,7 +83,9 @@ def test_arguments_are_checked(arguments):
 )
 def test_sizes_are_bounded(model, arguments):
     with pytest.raises(InputError, match=next(iter(arguments))):
-        AnomalibConfig.checked(**GIVEN | {"model": model, "arguments": arguments})
+        AnomalibConfig.checked(
+            **GIVEN | {"model": model, "arguments": arguments}
+        )
 
 
 @pytest.mark.parametrize(
@@ -95,7 +99,9 @@ def test_sizes_are_bounded(model, arguments):
 )
 def test_only_tensors_of_the_fit_have_shapes_of_their_own(shapes):
     with pytest.raises(InputError, match="shapes"):
-        AnomalibConfig.checked(**GIVEN | {"model": "Patchcore", "shapes": shapes})
+        AnomalibConfig.checked(
+            **GIVEN | {"model": "Patchcore", "shapes": shapes}
+        )
 
 
 def test_missing_package_is_named(without_anomalib):
@@ -110,7 +116,10 @@ def test_file_needs_the_package(without_anomalib, model_file):
 
 def test_file_needs_the_release_of_its_import(monkeypatch, model_file):
     monkeypatch.setattr(detector, "version", lambda name: "2.8.1")
-    with pytest.raises(ModelError, match=r"2\.8\.1 .* imported with 2\.7\.0; .*'anomalib==2\.7\.\*'"):
+    with pytest.raises(
+        ModelError,
+        match=r"2\.8\.1 .* imported with 2\.7\.0; .*'anomalib==2\.7\.\*'",
+    ):
         load(model_file)
 
 
@@ -127,7 +136,9 @@ def test_refusal_of_the_constructor_is_one_line(monkeypatch):
         raise RuntimeError("layer9 is unknown\nand more")
 
     monkeypatch.setattr(detector, "version", lambda name: "2.7.0")
-    config = AnomalibConfig.checked(**GIVEN | {"arguments": {"layers": ["layer9"]}})
+    config = AnomalibConfig.checked(
+        **GIVEN | {"arguments": {"layers": ["layer9"]}}
+    )
     monkeypatch.setattr(config.kind, "build", refuse)
     with pytest.raises(ModelError, match="layer9 is unknown") as caught:
         AnomalibDetector.build_networks(config)
@@ -157,7 +168,9 @@ def test_shapes_of_the_fit_are_those_of_the_configuration(monkeypatch):
 
 def test_it_is_imported_not_fitted(monkeypatch, tmp_path):
     register(monkeypatch, tmp_path / "site")
-    with pytest.raises(InputError, match="imported, not fitted.*--with-anomalib"):
+    with pytest.raises(
+        InputError, match=r"imported, not fitted.*--with-anomalib"
+    ):
         command_of("anomalib")
     with pytest.raises(InputError, match="imported, not fitted"):
         AnomalibDetector.fit(None, Options())

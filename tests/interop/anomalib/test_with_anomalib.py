@@ -108,7 +108,9 @@ def test_hyper_parameters_are_checked():
 def test_tensors_must_be_the_models():
     tensors = Pair().state_dict()
     tensors["student_model.extra"] = torch.zeros(1)
-    with pytest.raises(ModelError, match=r"not those of Stfpm in anomalib 2\.7\.0.*extra"):
+    with pytest.raises(
+        ModelError, match=r"not those of Stfpm in anomalib 2\.7\.0.*extra"
+    ):
         imported(tensors)
     with pytest.raises(ModelError, match="size mismatch"):
         imported(Pair().state_dict() | {"teacher_model.bias": torch.zeros(2)})
@@ -117,7 +119,9 @@ def test_tensors_must_be_the_models():
 def test_values_must_be_finite():
     tensors = Pair().state_dict()
     tensors["teacher_model.bias"] = torch.tensor([float("nan")])
-    with pytest.raises(ModelError, match=r"teacher_model\.bias has values that are not finite"):
+    with pytest.raises(
+        ModelError, match=r"teacher_model\.bias has values that are not finite"
+    ):
         imported(tensors)
 
 
@@ -138,7 +142,9 @@ def test_model_is_chosen_among_the_fitting_ones():
 
 
 def test_graph_is_refused():
-    with pytest.raises(ModelError, match="an exported graph; expected a checkpoint"):
+    with pytest.raises(
+        ModelError, match="an exported graph; expected a checkpoint"
+    ):
         imported(kind="onnx")
 
 
@@ -153,9 +159,14 @@ def test_size_comes_from_the_table_for_defaults_only():
     found, geometry = imported(preprocessing=default)
     assert geometry == Geometry((256, 256))
     assert found.config.mean == pytest.approx((0.485, 0.456, 0.406))
-    with pytest.raises(InputError, match="give --size, by default 256x256 for Stfpm"):
+    with pytest.raises(
+        InputError, match="give --size, by default 256x256 for Stfpm"
+    ):
         imported(preprocessing=Preprocessing())
-    assert imported(preprocessing=Preprocessing(), size=(32, 40))[1].size == (32, 40)
+    assert imported(preprocessing=Preprocessing(), size=(32, 40))[1].size == (
+        32,
+        40,
+    )
 
 
 def test_members_of_enumerations_are_plain():
