@@ -201,7 +201,12 @@ def _openvino(graph: Path) -> Callable[[np.ndarray], Arrays]:
 
     def run(frames: np.ndarray) -> Arrays:
         result = compiled(frames)
-        return {output.any_name: result[output] for output in compiled.outputs}
+        # An output that is an alias of another tensor has several names.
+        return {
+            name: result[output]
+            for output in compiled.outputs
+            for name in output.names
+        }
 
     return run
 
