@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from typing_extensions import Self
 
-
 from anomedge.errors import InputError, ModelError
 from anomedge.interop.anomalib.models import REGISTRY, TorchModel
 from anomedge.interop.anomalib.models.base import Arguments
@@ -47,7 +46,9 @@ class AnomalibConfig(ModuleConfig):
     model: str
     arguments: dict[str, Any] = Field(default_factory=dict)
     shapes: dict[str, Shape] = Field(default_factory=dict, max_length=64)
-    version: Annotated[str, Field(pattern=r"^\d{1,4}\.\d{1,4}[0-9A-Za-z.+]{0,40}$")]
+    version: Annotated[
+        str, Field(pattern=r"^\d{1,4}\.\d{1,4}[0-9A-Za-z.+]{0,40}$")
+    ]
 
     @field_validator("model")
     @classmethod
@@ -92,7 +93,7 @@ class AnomalibDetector(ModulePipeline):
     """
 
     name = "anomalib"
-    config_class = AnomalibConfig
+    config_class: ClassVar[type[ModuleConfig]] = AnomalibConfig
     options_class = Options
     not_fitted: ClassVar[str] = (
         "got the detector anomalib, which is imported, not fitted; expected a checkpoint of anomalib: "

@@ -106,7 +106,10 @@ class TorchModel(ABC):
     def keywords(cls, arguments: Any, size: Size) -> dict[str, Any]:
         """Return the arguments of the torch class; those of the same names by default."""
         del size
-        return {name: getattr(arguments, name) for name in type(arguments).model_fields}
+        return {
+            name: getattr(arguments, name)
+            for name in type(arguments).model_fields
+        }
 
     @classmethod
     def replacements(cls, package: Any) -> dict[str, Any]:

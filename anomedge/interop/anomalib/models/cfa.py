@@ -47,7 +47,9 @@ class Cfa(TorchModel):
         """Return a feature extractor that is cut from an untrained backbone."""
 
         def extractor(backbone: str, return_nodes: list[str]) -> Any:
-            network = getattr(package.torchvision.models, backbone)(weights=None)
+            network = getattr(package.torchvision.models, backbone)(
+                weights=None
+            )
             cut = package.create_feature_extractor(
                 model=network, return_nodes=return_nodes
             )

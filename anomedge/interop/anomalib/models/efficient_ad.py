@@ -33,7 +33,12 @@ class EfficientAd(TorchModel):
     module = _MODULE
     class_name = "EfficientAdModel"
     arguments_class = EfficientAdArguments
-    keys = ("teacher.conv1.weight", "student.conv1.weight", "ae.encoder.*", "quantiles.*")
+    keys = (
+        "teacher.conv1.weight",
+        "student.conv1.weight",
+        "ae.encoder.*",
+        "quantiles.*",
+    )
     scaling = UNSCALED
 
     @classmethod

@@ -1,5 +1,6 @@
 """GLASS."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -55,8 +56,9 @@ class Glass(TorchModel):
     def replacements(cls, package: Any) -> dict[str, Any]:
         """Return the widths that the extractor states; anomalib runs it to learn them."""
         del package
-        return {
-            "_deduce_dims": lambda extractor, size, layers: list(
-                extractor.out_dims
-            )
-        }
+        return {"_deduce_dims": _widths}
+
+
+def _widths(extractor: Any, size: Size, layers: Sequence[str]) -> list[int]:
+    del size, layers
+    return list(extractor.out_dims)
