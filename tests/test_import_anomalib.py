@@ -148,7 +148,7 @@ def test_pictures_are_linked_once_under_unique_names(tmp_path):
     ]
     assert (folder / "masked" / "chip-2.jpg").read_bytes() == b"test/chip/2.jpg"
     assert [path.name for path in (folder / "masks").iterdir()] == [
-        "chip-2_mask.png"
+        "chip-2.png"
     ]
     with pytest.raises(SystemExit, match="has no train/good; expected"):
         staged(tmp_path, "bottle", tmp_path / "work", 1)

@@ -11,8 +11,8 @@ EXTRA = {
     "2.6.2": (),
     "2.3.3": (),
     "1.2.0": (
-        "certifi", "charset-normalizer", "ftfy", "idna", "imgaug==0.4.0", "open-clip-torch==2.24.0", "python-dotenv",
-        "regex", "requests", "six", "urllib3", "wcwidth",
+        "certifi", "charset-normalizer", "ftfy", "idna", "imgaug==0.4.0", "open-clip-torch==2.24.0",
+        "pandas==2.3.3", "python-dotenv", "pytz", "regex", "requests", "six", "tzdata", "urllib3", "wcwidth",
     ),
 }  # fmt: skip
 """Packages that a version imports and 2.7 does not need."""

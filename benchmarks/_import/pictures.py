@@ -38,8 +38,9 @@ def staged(data: Path, name: str, work: Path, train: int) -> Path:
             _link(path, folder / test, folder / "all" / "test", kind.name)
             mask = source / "ground_truth" / kind.name / f"{path.stem}_mask.png"
             if mask.exists():
+                # Of the same stem as the picture: anomalib pairs them by order.
                 _link(path, folder / "masked", None, kind.name)
-                _link(mask, folder / "masks", None, kind.name)
+                _link(mask, folder / "masks", None, kind.name, f"{path.stem}.png")
     return folder
 
 
@@ -54,8 +55,14 @@ def _pictures(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _link(path: Path, folder: Path, every: Path | None, kind: str = "") -> None:
-    name = f"{kind}-{path.name}" if kind else path.name
+def _link(
+    path: Path,
+    folder: Path,
+    every: Path | None,
+    kind: str = "",
+    name: str | None = None,
+) -> None:
+    name = f"{kind}-{name or path.name}" if kind else path.name
     for parent in (folder, every):
         if parent is None:
             continue
