@@ -18,7 +18,7 @@ VENDORS = [
     "safetensors", "skimage", "scipy", "sklearn", "polygraphy", "lightning", "cv2", "matplotlib", "jinja2", "torchmetrics",
 ]  # fmt: skip
 DEVICE_SIDE = (
-    "names", "errors", "files", "registry", "precisions", "layouts", "resample", "threshold", "threshold_rules", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget", "evaluation",
+    "names", "errors", "files", "registry", "precisions", "layouts", "resample", "threshold", "threshold_origin", "threshold_rules", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget", "evaluation",
 )  # fmt: skip
 # They read a model, so they need torch; everything else of the budget is device side.
 HOST_SIDE_OF_BUDGET = {"anomedge.budget.tracing", "anomedge.budget.suggestions"}
@@ -32,7 +32,8 @@ ALLOWED = {
     "progress": set(),
     "files": {"errors"},
     "resample": {"errors"},
-    "threshold": {"errors"},
+    "threshold_origin": set(),
+    "threshold": {"errors", "threshold_origin"},
     "threshold_rules": {"errors", "threshold"},
     "bundle": {"errors", "files", "resample", "threshold"},
     "images": {"errors", "files", "names", "progress", "registry", "resample", "threshold"},
@@ -54,8 +55,9 @@ ALLOWED = {
     "lint": {"bundle", "errors", "files"},
     "components": {"errors", "progress", "resample", "threshold"},
     "pipelines": {"", "components", "errors", "files", "images", "names", "progress", "registry", "resample", "threshold", "threshold_rules"},
+    "interop": {"components", "errors", "files", "images", "names", "pipelines", "progress", "registry", "resample", "threshold", "threshold_rules"},
     "export": {
-        "__main__", "bundle", "components", "errors", "files", "images", "layouts", "parity", "pipelines", "precisions", "progress", "registry", "resample", "runtimes", "threshold",
+        "__main__", "bundle", "components", "errors", "files", "images", "interop", "layouts", "parity", "pipelines", "precisions", "progress", "registry", "resample", "runtimes", "threshold",
     },
     "budget": {"components", "errors", "export", "files", "pipelines", "progress", "resample"},
 }  # fmt: skip

@@ -15,6 +15,7 @@ from anomedge.bundle.ranges import LARGEST, SAFETY, Range
 from anomedge.commands._units import format_bytes
 from anomedge.parity.stored import StoredCertificate
 from anomedge.resample import Tiling
+from anomedge.threshold import Origin
 
 __all__ = [
     "certificates",
@@ -55,9 +56,10 @@ def contract(bundle: Bundle) -> Table:
     if given.resize is not None:
         frame += ", resized outside the graph from pictures of any size"
     table.add_row("input", frame)
+    grid = f"; map {_size(geometry.image)}" if manifest.has_map else ""
     table.add_row(
         "image",
-        f"{_levels(manifest.levels)}stretched to {_size(manifest.image.size)}{crop}; map {_size(geometry.image)}",
+        f"{_levels(manifest.levels)}stretched to {_size(manifest.image.size)}{crop}{grid}",
     )
     _add_parts(table, asdict(geometry), manifest.config)
     table.add_row("output", "; ".join(outputs))
@@ -208,6 +210,13 @@ def _measured_rows(origin: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "outliers", ", ".join(names)
 
 
+def _fitted(card: Mapping[str, Any]) -> str:
+    """Return the pictures that a model was fitted to, as far as they are known."""
+    if imported := card.get("imported"):
+        return f"unknown pictures, in the file of SHA-256 {imported}"
+    return f"{len(card['fitted'])} pictures, seed {card['seed']}"
+
+
 def model(content: Mapping[str, Any]) -> Table:
     """Return the table of a model's properties, given the JSON content of `inspect`."""
     config, decision, card = (
@@ -216,6 +225,7 @@ def model(content: Mapping[str, Any]) -> Table:
         content["card"],
     )
     origin, geometry = decision["origin"], content["geometry"]
+    made = Origin(**origin)
     crop = (
         ""
         if geometry["crop"] is None
@@ -232,22 +242,20 @@ def model(content: Mapping[str, Any]) -> Table:
         f"{_levels(geometry.get('levels'))}stretched to {_size(geometry['size'])}{crop}",
     )
     _add_parts(table, geometry, config)
+    pixels = ""
+    if "pixel_threshold" in decision:
+        pixels = f", pixels {decision['pixel_threshold']:.6g}"
     table.add_row(
         "threshold",
-        f"{decision['threshold']:.6g}, pixels {decision['pixel_threshold']:.6g}, by {origin['rule']}",
+        f"{decision['threshold']:.6g}{pixels}, by {made.rule}",
     )
-    table.add_row(
-        "from",
-        f"{origin['normal']} normal, {origin['anomalous']} anomalous pictures ({origin['source']})",
-    )
+    if made.imported_from:
+        table.add_row("imported from", made.imported_from)
+    table.add_row("from", made.sample_in_words)
     for row in _measured_rows(origin):
         table.add_row(*row)
-    table.add_row(
-        "scale", f"{decision['scale']:.6g}, the spread of normal scores"
-    )
-    table.add_row(
-        "fitted to", f"{len(card['fitted'])} pictures, seed {card['seed']}"
-    )
+    table.add_row("scale", f"{decision['scale']:.6g}, {made.scale_in_words}")
+    table.add_row("fitted to", _fitted(card))
     table.add_row(
         "made by",
         ", ".join(

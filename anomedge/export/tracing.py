@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from anomedge.errors import ExportError
+from anomedge.errors import ExportError, ModelError
 from anomedge.export.frame_input import Frontend, OutsideFrontend
 from anomedge.export.graphs import (
     assert_opset,
@@ -30,7 +30,7 @@ __all__ = ["OUTPUTS", "Deployed", "graph_from_model", "keep_shipped_outputs"]
 
 _WRITTEN_OPSET = 18
 OUTPUTS = tuple(Frames.outputs)
-"""Names of the shipped graph's outputs, in order."""
+"""Names of the shipped graph's outputs, in order; a detector without a map gives those that it has."""
 
 
 class Deployed(nn.Module):
@@ -73,12 +73,14 @@ def graph_from_model(
         opset: 17 or later.
 
     Raises:
+        ModelError: the stages are not those of the model's decision.
         ExportError: the graph was specialised to a batch, has an operator that runtimes do not share, or another opset.
     """
     deployed = Deployed(model, framing).eval()
     example = _example(framing, batch or 2)
     frame = (int(example.shape[1]), int(example.shape[2]))
     names = _names(deployed, example)
+    _check_outputs(names, model)
     proto = _exported(
         deployed,
         example,
@@ -94,9 +96,11 @@ def graph_from_model(
 
 
 def keep_shipped_outputs(proto: Any) -> list[Any]:
-    """Remove all outputs but score and map, in place; return the former outputs."""
+    """Remove all outputs but score and map, if there is one, in place; return the former outputs."""
     by_name = {value.name: value for value in proto.graph.output}
-    return set_outputs(proto, [by_name[name] for name in OUTPUTS])
+    return set_outputs(
+        proto, [by_name[name] for name in OUTPUTS if name in by_name]
+    )
 
 
 def _example(framing: Framing, batch: int) -> Tensor:
@@ -113,6 +117,18 @@ def _names(deployed: Deployed, example: Tensor) -> list[str]:
         FakeTensorMode(allow_non_fake_inputs=True),
     ):
         return list(deployed.stages(example))
+
+
+def _check_outputs(names: list[str], model: Model) -> None:
+    """Refuse other outputs than those that the decision has thresholds of."""
+    given = [name for name in OUTPUTS if name in names]
+    has_map = model.decision.has_map
+    expected = [n for n in OUTPUTS if has_map or n != "anomaly_map"]
+    if given != expected:
+        raise ModelError(
+            f"{model.pipeline.name} gives the outputs {given}; expected {expected}, of which the model has thresholds: "
+            f"fit it again"
+        )
 
 
 def _exported(

@@ -34,8 +34,6 @@ OPERATORS = "operators"
 
 _GRAPH_SUFFIXES = (".onnx", ".data", ".xml", ".bin")
 
-_STAGES_OF_ALL = ("preprocessed", "anomaly_map", "score")
-
 _LARGEST_SCALE_TO_SPREAD = 10.0
 """Largest plausible ratio of the scale to the spread of all scores, extreme frames included."""
 
@@ -178,10 +176,10 @@ def _decision(bundle: Bundle, expected: Decision) -> CheckResult:
     """Compare the manifest's decision with the model file's; local settings are not part of this check."""
     got, wanted = bundle.manifest.decision.model_dump(), expected.model_dump()
     origin_differs = got.pop("origin") != wanted.pop("origin")
-    differing = [name for name in got if got[name] != wanted[name]]
     wrong = [
-        f"{name} is {got[name]!r}; {wanted[name]!r} in the model file"
-        for name in differing
+        f"{name} is {got.get(name)!r}; {wanted.get(name)!r} in the model file"
+        for name in got | wanted
+        if got.get(name) != wanted.get(name)
     ]
     wrong += (
         ["the origin of the threshold is not the model file's"]
@@ -214,8 +212,12 @@ def _stages(bundle: Bundle, reference: Reference) -> CheckResult:
 
 def _stated_stages(bundle: Bundle) -> CheckResult:
     """Check that the manifest names the stages that every detector has: a proof compares those that it names."""
+    manifest = bundle.manifest
+    outputs = [output.name for output in manifest.outputs]
     missing = [
-        name for name in _STAGES_OF_ALL if name not in bundle.manifest.stages
+        name
+        for name in ("preprocessed", *outputs)
+        if name not in manifest.stages
     ]
     return _check("stages", f"lack {', '.join(missing)}" if missing else "")
 

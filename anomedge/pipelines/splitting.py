@@ -25,7 +25,7 @@ from anomedge.pipelines.decision import ThresholdSample
 from anomedge.progress import track
 from anomedge.resample.levels import Levels
 
-__all__ = ["Split", "split_pictures"]
+__all__ = ["Split", "refuse_unreadable", "split_pictures"]
 
 
 class Split(NamedTuple):
@@ -102,9 +102,9 @@ def split_pictures(
         anomalous=with_levels(sample.anomalous, levels),
     )
     if sample.folds:
-        _refuse_unreadable(fitted)
+        refuse_unreadable(fitted)
         return Split(fitted, sample, left_out, unlabelled)
-    _refuse_unreadable([*fitted, *sample.normal, *sample.anomalous])
+    refuse_unreadable([*fitted, *sample.normal, *sample.anomalous])
     _refuse_overlap(fitted, sample)
     return Split(fitted, sample, left_out, unlabelled)
 
@@ -186,7 +186,7 @@ def _check_counts(
         )
 
 
-def _refuse_unreadable(pictures: Sequence[Picture]) -> None:
+def refuse_unreadable(pictures: Sequence[Picture]) -> None:
     """Check every picture before the fit, which may take long."""
     faults = []
     for picture in track(pictures, "checking pictures", total=len(pictures)):

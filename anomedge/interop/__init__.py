@@ -1,0 +1,1 @@
+"""Models of other people: anomalib's files, and any torch module."""
