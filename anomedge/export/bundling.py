@@ -30,11 +30,11 @@ from anomedge.export.checks import (
     warn_of_sizes,
 )
 from anomedge.export.graphs import (
-    assert_shared_operators,
     copy_of,
     cut_at_outputs,
     set_outputs,
 )
+from anomedge.export.module_tracing import tracer_of
 from anomedge.export.options import ExportOptions
 from anomedge.export.precision.half import folded_networks, halved
 from anomedge.export.precision.preflight import (
@@ -46,7 +46,7 @@ from anomedge.export.precision.storage import store_halved
 from anomedge.export.proof import pictures_of, reference_from_model
 from anomedge.export.tracing import (
     OUTPUTS,
-    graph_from_model,
+    Tracer,
     keep_shipped_outputs,
 )
 from anomedge.export.writing import write_ir, write_onnx, write_tapped
@@ -68,15 +68,26 @@ from anomedge.resample.outside_resize import (
     stated_size,
 )
 
-__all__ = ["ExportOptions", "export"]
+__all__ = ["ExportOptions", "check_options", "export", "export_model"]
 
 
 def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
-    """Export a model to a bundle and prove it; a bundle that fails its proof is not published.
+    """Export a model file to a bundle and prove it; a bundle that fails its proof is not published.
 
     Raises:
         ModelError, InputError, ExportError, OutputError: see `anomedge.errors`.
         ProofFailed: the graphs decide differently from eager Torch.
+    """
+    check_options(target, options)
+    model = load(path, backbone=options.backbone)
+    return export_model(model, path, target, options)
+
+
+def check_options(target: Path, options: ExportOptions) -> list[str]:
+    """Check the options and the target before long work; return the names of the runtimes to prove under.
+
+    Raises:
+        InputError, OutputError: one that cannot be used.
     """
     names = [
         runtimes.get(name).name for name in options.runtimes
@@ -89,19 +100,46 @@ def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
     check_layout(options)
     check_precisions(options)
     check_replaced(target, options.force)
-    model = load(path, backbone=options.backbone)
+    return names
+
+
+def export_model(
+    model: Model,
+    source: Path,
+    target: Path,
+    options: ExportOptions,
+    tracer: Tracer | None = None,
+) -> Certificate:
+    """Export a detector to a bundle and prove it, as `export` does with a model file.
+
+    Args:
+        model: the detector; its `digest` identifies it in the bundle.
+        source: its file, or another path that names it in messages.
+        target: the bundle.
+        options: the options; `backbone` is not used.
+        tracer: how the detector is traced; None: as its kind is.
+
+    Raises:
+        ModelError, InputError, ExportError, OutputError: see `anomedge.errors`.
+        ProofFailed: the graphs decide differently from eager Torch.
+    """
+    names = check_options(target, options)
     framing = options.framing(model.geometry)
     check_batch(options, framing)
     pictures = pictures_of(
         options.golden, framing, model.levels, options.normal
     )
     warn_of_sizes(pictures, options)
+    if tracer is None:
+        tracer, options = tracer_of(model, framing, options, pictures)
     with atomic_directory(target, force=options.force) as root:
         half, ranges = _on_half_backbone(model, pictures, options)
-        for precision, graph, names_of_stages in _graphs(model, half, options):
-            _write_graphs(root, model, graph, options, precision)
+        for precision, graph, names_of_stages in _graphs(
+            model, half, options, tracer
+        ):
+            _write_graphs(root, model, graph, options, precision, tracer)
             stages = names_of_stages
-        reference = reference_from_model(model, path, pictures, framing)
+        reference = reference_from_model(model, source, pictures, framing)
         golden = write_golden(root, reference, framing)
         write_manifest(
             root, _manifest(model, options, stages, golden) | {"ranges": ranges}
@@ -132,7 +170,7 @@ def _on_half_backbone(
 
 
 def _graphs(
-    model: Model, half: Model, options: ExportOptions
+    model: Model, half: Model, options: ExportOptions, tracer: Tracer
 ) -> Iterator[tuple[str, Any, list[str]]]:
     """Yield graph and stages of each precision; precisions that only edit the graph share one trace."""
     for traced, on_half in ((model, False), (half, True)):
@@ -145,7 +183,7 @@ def _graphs(
         for precision in wanted:
             if source is None:
                 framing = options.framing(traced.geometry)
-                source, stages = graph_from_model(
+                source, stages = tracer.graph(
                     traced, framing, options.fixed_batch, options.opset
                 )
             graph, source = (
@@ -171,7 +209,12 @@ def set_precision(graph: Any, model: Model, precision: str) -> None:
 
 
 def _write_graphs(
-    root: Path, model: Model, graph: Any, options: ExportOptions, precision: str
+    root: Path,
+    model: Model,
+    graph: Any,
+    options: ExportOptions,
+    precision: str,
+    tracer: Tracer,
 ) -> None:
     layout = LAYOUTS.get(options.layout)
     variant = _variant(layout, precision)
@@ -190,7 +233,7 @@ def _write_graphs(
     if laid_out:
         keep_shipped_outputs(graph)
         layout.rewrite(graph, model.decision)
-        assert_shared_operators(graph)
+        tracer.check(graph)
         write_tapped(graph, shipped, holder, root / laid_out)
     ir = variant.find(format="openvino")
     if ir is None:

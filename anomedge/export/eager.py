@@ -15,7 +15,7 @@ from anomedge.layouts import Frames
 from anomedge.pipelines.model import Model
 from anomedge.pipelines.preprocessing import region_of, to_images
 from anomedge.pipelines.tiles import Tiles, detect
-from anomedge.runtimes import Options, Session, Tensors
+from anomedge.runtimes import GraphFile, Options, Session, Tensors
 from anomedge.runtimes.specs import TensorSpec
 
 __all__ = ["EagerSession"]
@@ -29,7 +29,8 @@ class EagerSession(Session):
     def __init__(self, model: Model, path: Path) -> None:
         self.model = model
         self.tiles = Tiles.of(model.geometry)
-        super().__init__(path, Options())
+        # Nothing is read from the path; a detector around a module has no file.
+        super().__init__(GraphFile(path), Options())
 
     @property
     def version(self) -> str:

@@ -9,6 +9,7 @@ import onnx
 from anomedge.errors import ExportError
 
 __all__ = [
+    "FORBIDDEN",
     "assert_opset",
     "assert_shared_operators",
     "copy_of",
@@ -104,8 +105,14 @@ def assert_opset(proto: onnx.ModelProto, opset: int) -> None:
         )
 
 
-def assert_shared_operators(proto: onnx.ModelProto) -> None:
+def assert_shared_operators(
+    proto: onnx.ModelProto, forbidden: frozenset[str] = FORBIDDEN
+) -> None:
     """Check that every runtime has the operators of a graph.
+
+    Args:
+        proto: the graph.
+        forbidden: operators that are refused beside those of foreign domains.
 
     Raises:
         ExportError: a foreign domain, a local function or a forbidden operator.
@@ -115,7 +122,7 @@ def assert_shared_operators(proto: onnx.ModelProto) -> None:
             f"got {len(proto.functions)} local functions; expected plain operators: use another backbone"
         )
     for node in proto.graph.node:
-        if node.domain or node.op_type in FORBIDDEN:
+        if node.domain or node.op_type in forbidden:
             raise ExportError(
                 f"node {node.name} is a {node.domain or 'plain'} {node.op_type}; runtimes do not share it: "
                 f"use a backbone or layer without it"

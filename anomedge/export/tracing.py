@@ -26,7 +26,13 @@ from anomedge.pipelines.model import Model
 from anomedge.pipelines.tiles import Tiles, detect
 from anomedge.resample.outside_resize import Framing, OutsideResize
 
-__all__ = ["OUTPUTS", "Deployed", "graph_from_model", "keep_shipped_outputs"]
+__all__ = [
+    "OUTPUTS",
+    "Deployed",
+    "Tracer",
+    "graph_from_model",
+    "keep_shipped_outputs",
+]
 
 _WRITTEN_OPSET = 18
 OUTPUTS = tuple(Frames.outputs)
@@ -61,8 +67,47 @@ class Deployed(nn.Module):
         return tuple(self.stages(frames).values())
 
 
+class Tracer:
+    """How detectors of this package are traced and their graphs checked; a subclass does so for other modules.
+
+    Attributes:
+        subject: noun of error messages.
+        advice: last clause of error messages.
+    """
+
+    subject = "this detector"
+    advice = "use another backbone or layer"
+
+    def graph(
+        self, model: Model, framing: Framing, batch: int | None, opset: int
+    ) -> tuple[Any, list[str]]:
+        """Return the graph and its stages, see `graph_from_model`."""
+        return graph_from_model(model, framing, batch, opset, self)
+
+    def program(
+        self, deployed: nn.Module, example: Tensor, shapes: Any
+    ) -> torch.export.ExportedProgram:
+        """Return the traced program; shapes are those of `torch.export.export`."""
+        # Components are held to strict export by their tests; tracing without it writes the same graph sooner.
+        return torch.export.export(
+            deployed, (example,), dynamic_shapes=shapes, strict=False
+        )
+
+    def check(self, proto: Any) -> None:
+        """Check the operators of a graph.
+
+        Raises:
+            ExportError: runtimes do not share one of them.
+        """
+        assert_shared_operators(proto)
+
+
 def graph_from_model(
-    model: Model, framing: Framing, batch: int | None, opset: int
+    model: Model,
+    framing: Framing,
+    batch: int | None,
+    opset: int,
+    tracer: Tracer | None = None,
 ) -> tuple[Any, list[str]]:
     """Return the ONNX graph with every stage as an output, and the names of the stages in order.
 
@@ -71,26 +116,29 @@ def graph_from_model(
         framing: height and width of the camera's frames, or their resize outside the graph.
         batch: a fixed batch size, or None for any.
         opset: 17 or later.
+        tracer: how to trace it.
 
     Raises:
         ModelError: the stages are not those of the model's decision.
         ExportError: the graph was specialised to a batch, has an operator that runtimes do not share, or another opset.
     """
+    tracer = tracer or Tracer()
     deployed = Deployed(model, framing).eval()
     example = _example(framing, batch or 2)
     frame = (int(example.shape[1]), int(example.shape[2]))
-    names = _names(deployed, example)
+    names = _names(deployed, example, tracer)
     _check_outputs(names, model)
     proto = _exported(
+        tracer,
         deployed,
         example,
         names,
         dynamic=batch is None,
         opset=max(opset, _WRITTEN_OPSET),
     )
-    assert_shared_operators(proto)
+    tracer.check(proto)
     apply_passes(proto, Target(opset, batch, frame))
-    assert_shared_operators(proto)
+    tracer.check(proto)
     assert_opset(proto, opset)
     return proto, names
 
@@ -109,11 +157,11 @@ def _example(framing: Framing, batch: int) -> Tensor:
     return torch.zeros(batch, *framing, 3, dtype=torch.uint8)
 
 
-def _names(deployed: Deployed, example: Tensor) -> list[str]:
+def _names(deployed: Deployed, example: Tensor, tracer: Tracer) -> list[str]:
     """Return the names of the stages without computing them: float16 is slow or unsupported on CPUs."""
-    advice = "use another backbone or layer, or another precision"
+    advice = f"{tracer.advice}, or another precision"
     with (
-        traced(deployed, advice=advice),
+        traced(deployed, tracer.subject, advice=advice),
         FakeTensorMode(allow_non_fake_inputs=True),
     ):
         return list(deployed.stages(example))
@@ -132,6 +180,7 @@ def _check_outputs(names: list[str], model: Model) -> None:
 
 
 def _exported(
+    tracer: Tracer,
     deployed: nn.Module,
     example: Tensor,
     names: list[str],
@@ -142,11 +191,13 @@ def _exported(
     shapes = (
         ({0: torch.export.Dim("batch", min=1, max=4096)},) if dynamic else None
     )
-    with traced(deployed, action="export"), _quiet():
-        # Components are held to strict export by their tests; tracing without it writes the same graph sooner.
-        program = torch.export.export(
-            deployed, (example,), dynamic_shapes=shapes, strict=False
-        )
+    with (
+        traced(
+            deployed, tracer.subject, action="export", advice=tracer.advice
+        ),
+        _quiet(),
+    ):
+        program = tracer.program(deployed, example, shapes)
         written = torch.onnx.export(
             program, (), dynamo=True, opset_version=opset, input_names=["frames"], output_names=names,
             verbose=False, optimize=False,
@@ -155,7 +206,7 @@ def _exported(
             simplify(written.model)
     if written is None:
         raise ExportError(
-            "torch exported nothing; expected a graph: use another backbone or layer"
+            f"torch exported nothing; expected a graph: {tracer.advice}"
         )
     return written.model_proto
 
@@ -163,7 +214,13 @@ def _exported(
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence the loggers of torch and onnxscript; the exported graph is checked instead."""
-    names = ("onnxscript", "onnx_ir", "torch.onnx", "torch.export")
+    names = (
+        "onnxscript",
+        "onnx_ir",
+        "torch.onnx",
+        "torch.export",
+        "torch._dynamo",
+    )
     before = {name: logging.getLogger(name).level for name in names}
     try:
         for name in names:

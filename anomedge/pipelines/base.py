@@ -71,14 +71,18 @@ class Config(_Record):
     size: tuple[Pixels, Pixels]
     masked: bool = False
 
+    newer_fields: ClassVar[tuple[str, ...]] = ("masked",)
+    """Fields that files of earlier releases lack; left out where they have their default."""
+
     @model_serializer(mode="wrap")
     def _without_defaults(
         self, inner: SerializerFunctionWrapHandler
     ) -> dict[str, Any]:
-        """Leave out `masked` if it is False, as in files of earlier releases."""
+        """Leave out newer fields with their default, as in files of earlier releases."""
         content: dict[str, Any] = inner(self)
-        if not self.masked:
-            del content["masked"]
+        for name in self.newer_fields:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                del content[name]
         return content
 
 

@@ -41,8 +41,10 @@ def map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:
 
 def network_of(pipeline: Pipeline[Any, Any], tensor: str) -> str:
     """Return the name of the network that a stored tensor belongs to, empty for other tensors."""
-    owner = tensor.split(".")[0]
-    return owner if owner in pipeline.networks else ""
+    for name in pipeline.networks:
+        if tensor.startswith(f"{name}."):
+            return name
+    return ""
 
 
 def network_inputs(

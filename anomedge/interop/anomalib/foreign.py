@@ -107,7 +107,12 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class StoredThresholds:
-    """Thresholds of raw scores and maps, and their extremes; None for NaN, infinite and absent values."""
+    """Thresholds of raw scores and maps, and their extremes; None for NaN, infinite and absent values.
+
+    `image_range` and `pixel_range` are max - min, where the file has only that.
+    `threshold_matching` tells whether anomalib uses the image threshold for
+    pixels, and the other way round, where one of them is not set.
+    """
 
     image_threshold: float | None = None
     pixel_threshold: float | None = None
@@ -117,6 +122,9 @@ class StoredThresholds:
     pixel_max: float | None = None
     image_sensitivity: float | None = None
     pixel_sensitivity: float | None = None
+    image_range: float | None = None
+    pixel_range: float | None = None
+    threshold_matching: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,226 @@
+"""Export any torch module that maps images to a score and an anomaly map."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from torch import nn
+
+from anomedge.errors import InputError
+from anomedge.export.bundling import check_options, export_model
+from anomedge.export.checks import check_batch
+from anomedge.export.module_tracing import (
+    UnsharedOperatorWarning,
+    Way,
+    traced_module,
+)
+from anomedge.export.options import ExportOptions
+from anomedge.export.module_probe import probed_module
+from anomedge.export.proof import pictures_of
+from anomedge.images import Picture, select_normal, with_levels
+from anomedge.interop.digests import digest_of
+from anomedge.interop.module import ModuleConfig, ModulePipeline
+from anomedge.interop.preserved import preserved
+from anomedge.interop.probing import check_tensors
+from anomedge.parity import Certificate
+from anomedge.pipelines.crossfit import Scorer, score_held_back
+from anomedge.pipelines.decision import (
+    Rule,
+    ThresholdSample,
+    place_threshold,
+)
+from anomedge.pipelines.model import Card, Model, tool_versions
+from anomedge.pipelines.splitting import refuse_unreadable
+from anomedge.resample import Geometry
+from anomedge.resample.levels import Levels
+from anomedge.threshold import Decision
+
+_SEED = 0
+_LEAST_NORMAL = 2
+
+__all__ = [
+    "ModuleExport",
+    "UnsharedOperatorWarning",
+    "Way",
+    "export_module",
+]
+
+
+@dataclass(frozen=True)
+class ModuleExport:
+    """Result of an export.
+
+    Attributes:
+        certificate: of the proof under the runtimes of this machine.
+        way: how the module was traced, and the batch sizes that the graph takes.
+        decision: the thresholds.
+        unshared: operators that not every runtime has; `anomedge lint` names the targets that refuse them.
+    """
+
+    certificate: Certificate
+    way: Way
+    decision: Decision
+    unshared: tuple[str, ...]
+
+
+def export_module(
+    module: nn.Module,
+    target: Path | str,
+    *,
+    size: tuple[int, int] | Geometry,
+    frame: tuple[int, int] | Literal["any"],
+    mean: Sequence[float] = (0.0, 0.0, 0.0),
+    std: Sequence[float] = (1.0, 1.0, 1.0),
+    decision: Decision | None = None,
+    normal: Path | str | None = None,
+    rule: Rule | None = None,
+    stages: Mapping[str, str] | None = None,
+    networks: Sequence[str] | None = None,
+    batch: int | Literal["dynamic"] = "dynamic",
+    golden: Sequence[Path | str] = (),
+    layout: str = "frames",
+    precisions: Sequence[str] = ("fp32",),
+    runtimes: Sequence[str] = (),
+    batches: Sequence[int] = (),
+    opset: int = 17,
+    force: bool = False,
+    levels: Levels | None = None,
+    description: str | None = None,
+    licence: Mapping[str, str] | None = None,
+) -> ModuleExport:
+    """Export a torch module to a bundle and prove it; a bundle that fails its proof is not published.
+
+    The module maps images, float32 (B, 3, H, W), to (score, map), to a named tuple, dataclass or dict with `pred_score`
+    and `anomaly_map`, or to the score alone: scores (B,), maps (B, 1, h, w) of at most the size of the images. It runs in
+    evaluation mode on the CPU, and is left as it was. The bundle identifies it by the SHA-256 of its state_dict.
+
+    Args:
+        module: the module, in float32 on the CPU.
+        target: the bundle.
+        size: height and width of the images, in pixels; a `Geometry` also states a crop, a region or tiles.
+        frame: height and width of the camera's frames; "any" for pictures of any size, resized outside the graph.
+        mean, std: of each channel; the module gets (image - mean) / std of images in [0, 1].
+        decision: the thresholds, on raw scores and map values.
+        normal: folder of normal pictures, not used for training, which place the thresholds instead.
+        rule: how they place them; see `anomedge.pipelines.decision.Rule`.
+        stages: dotted path of a submodule by name of a stage; its output is compared and localised like other stages.
+        networks: dotted paths of submodules that may run in float16; everything else stays in float32.
+        batch: "dynamic", or the fixed batch size of the graph; 1 allows results that depend on the rest of a batch.
+        golden: folders of pictures to prove on; without any, synthetic ones are made.
+        layout, precisions, runtimes, batches, opset, force: see `ExportOptions`.
+        levels: levels of pictures with more than 8 bits per channel.
+        description: of the module, for readers of the bundle; the name of its class by default.
+        licence: licences of "weights" and "detector", for the bundle.
+
+    Raises:
+        ModelError: the module cannot be used, and why.
+        InputError, ExportError, OutputError: see `anomedge.errors`.
+        ProofFailed: the graphs decide differently from the module.
+    """
+    if (decision is None) == (normal is None):
+        raise InputError(
+            f"got {'neither' if decision is None else 'both'} decision= and normal=; expected one of them: thresholds, or "
+            f"a folder of normal pictures that place them"
+        )
+    options = ExportOptions(
+        frame=frame,
+        batch=batch,
+        opset=opset,
+        golden=[Path(folder) for folder in golden],
+        runtimes=runtimes,
+        batches=batches,
+        force=force,
+        precisions=precisions,
+        layout=layout,
+    )
+    check_options(Path(target), options)
+    geometry = size if isinstance(size, Geometry) else Geometry(size)
+    config = ModuleConfig.checked(
+        size=geometry.detector_input,
+        mean=mean,
+        std=std,
+        networks=networks or (),
+        recorded=stages or {},
+        description=description or type(module).__name__,
+    )
+    check_tensors(module)
+    pipeline = ModulePipeline(config, module)
+    sample = None if normal is None else _sample(Path(normal), levels, rule)
+    with preserved(pipeline):
+        pipeline.eval()
+        own = _golden(options, geometry, levels)
+        if sample is not None:
+            own = [*sample.normal, *own]
+        probed = probed_module(pipeline, geometry, own, options.fixed_batch)
+        if decision is None and sample is not None:
+            decision = _placed(pipeline, geometry, sample, rule or Rule())
+        model = Model(
+            pipeline,
+            geometry,
+            decision,
+            _card(config, licence),
+            digest_of(module),
+            levels,
+        )
+        tracer, options = traced_module(
+            model, options.framing(geometry), options, probed
+        )
+        certificate = export_model(
+            model, Path(config.description), Path(target), options, tracer
+        )
+    return ModuleExport(certificate, tracer.way, model.decision, tracer.unshared)
+
+
+def _sample(
+    folder: Path, levels: Levels | None, rule: Rule | None
+) -> ThresholdSample:
+    """Return the normal pictures of a folder; check that they can be read, and that they suffice for the rule."""
+    pictures = select_normal(folder, split="test")[0]
+    rule = rule or Rule()
+    rule.check(labelled=False)
+    rule.require(len(pictures))
+    if len(pictures) < _LEAST_NORMAL:
+        raise InputError(
+            f"{folder}: got {len(pictures)} normal pictures; expected at least {_LEAST_NORMAL} to place a threshold"
+        )
+    pictures = with_levels(pictures, levels)
+    refuse_unreadable(pictures)
+    return ThresholdSample(pictures, [], "pictures given for it")
+
+
+def _golden(
+    options: ExportOptions, geometry: Geometry, levels: Levels | None
+) -> list[Picture]:
+    """Return the pictures of the proof, read early so that a wrong folder is refused before long work."""
+    framing = options.framing(geometry)
+    check_batch(options, framing)
+    return pictures_of(options.golden, framing, levels, options.normal)
+
+
+def _placed(
+    pipeline: ModulePipeline,
+    geometry: Geometry,
+    sample: ThresholdSample,
+    rule: Rule,
+) -> Decision:
+    """Place the thresholds; images are scored one by one, as the reference does."""
+    scorer = Scorer(geometry, batch=1, seed=_SEED)
+    scored = score_held_back(pipeline, sample.normal, [], scorer)
+    return place_threshold(scored, sample, rule)
+
+
+def _card(config: ModuleConfig, licence: Mapping[str, str] | None) -> Card:
+    stated = {
+        "weights": "as the author of the module says",
+        "detector": "as the author of the module says",
+    }
+    return Card(
+        seed=_SEED,
+        fitted=(),
+        weights=config.description,
+        tools=tool_versions(),
+        licence=stated | dict(licence or {}),
+    )
