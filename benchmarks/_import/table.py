@@ -31,6 +31,27 @@ def decisions(records: Sequence[Record]) -> str:
     return _table(header, [*(_decisions(one) for one in shown), _sums(shown)])
 
 
+def generic(records: Sequence[Record]) -> str:
+    """Return the table of models that are exported with anomalib installed, a row per model."""
+    header = ("model", "route", "batch", "ORT", "OV", "MB")
+    rows = []
+    for record in records:
+        if "failed" in record:
+            rows.append([record["model"], record["failed"], *"----"])
+            continue
+        rows.append(
+            [
+                record["model"],
+                record["route"],
+                record["batch"],
+                f"{record['ort']:.1e}",
+                f"{record['ov']:.1e}",
+                f"{record['mb']:.0f}",
+            ]
+        )
+    return _table(header, rows)
+
+
 def failures(records: Sequence[Record]) -> list[str]:
     """List each case over the bar, unproven, or with a label that differs; one line each."""
     found = []
