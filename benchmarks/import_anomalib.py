@@ -131,6 +131,9 @@ def records_of(
     """Return the records of all cases, in order; `--reuse` takes those of an earlier run from `--work`."""
     folder = run.work / "records"
     folder.mkdir(exist_ok=True)
+    # Before the cases, which share them and run side by side.
+    for name in {case.data for case in cases}:
+        staged(options.data, name, run.work, options.train)
 
     def one(case: Case) -> dict[str, Any]:
         path = folder / f"{case.name}.json"

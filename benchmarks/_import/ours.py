@@ -45,7 +45,7 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
     values = _eager(model, paths, reference["mapped"].tolist())
     exported = command(
         "export", model, "-o", bundle, "--force", "--frame", _frame(paths[0]),
-        "--golden", _golden(pictures, folder / "golden" / asked["data"]),
+        "--golden", _golden(pictures, folder / "golden" / name),
     )  # fmt: skip
     if not exported["code"]:
         for runtime in RUNTIMES:
