@@ -210,6 +210,20 @@ def _measured_rows(origin: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "outliers", ", ".join(names)
 
 
+def _decision_rows(decision: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield rows for thresholds and scale, and their origin."""
+    origin = Origin(**decision["origin"])
+    pixels = ""
+    if "pixel_threshold" in decision:
+        pixels = f", pixels {decision['pixel_threshold']:.6g}"
+    yield "threshold", f"{decision['threshold']:.6g}{pixels}, by {origin.rule}"
+    if origin.imported_from:
+        yield "imported from", origin.imported_from
+    yield "from", origin.sample_in_words
+    yield from _measured_rows(decision["origin"])
+    yield "scale", f"{decision['scale']:.6g}, {origin.scale_in_words}"
+
+
 def _fitted(card: Mapping[str, Any]) -> str:
     """Return the pictures that a model was fitted to, as far as they are known."""
     if imported := card.get("imported"):
@@ -224,8 +238,7 @@ def model(content: Mapping[str, Any]) -> Table:
         content["decision"],
         content["card"],
     )
-    origin, geometry = decision["origin"], content["geometry"]
-    made = Origin(**origin)
+    geometry = content["geometry"]
     crop = (
         ""
         if geometry["crop"] is None
@@ -242,19 +255,8 @@ def model(content: Mapping[str, Any]) -> Table:
         f"{_levels(geometry.get('levels'))}stretched to {_size(geometry['size'])}{crop}",
     )
     _add_parts(table, geometry, config)
-    pixels = ""
-    if "pixel_threshold" in decision:
-        pixels = f", pixels {decision['pixel_threshold']:.6g}"
-    table.add_row(
-        "threshold",
-        f"{decision['threshold']:.6g}{pixels}, by {made.rule}",
-    )
-    if made.imported_from:
-        table.add_row("imported from", made.imported_from)
-    table.add_row("from", made.sample_in_words)
-    for row in _measured_rows(origin):
+    for row in _decision_rows(decision):
         table.add_row(*row)
-    table.add_row("scale", f"{decision['scale']:.6g}, {made.scale_in_words}")
     table.add_row("fitted to", _fitted(card))
     table.add_row(
         "made by",

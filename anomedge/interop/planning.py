@@ -87,30 +87,64 @@ def plan_thresholds(
     if chosen.rule is not None:
         return ByRule(provenance, chosen.rule, chosen.pixel_threshold)
     lines = Taken()
-    scores, maps = levels(stored)
-    image = _given(chosen.threshold)
-    if image is None:
-        image = _imported(raw_threshold(scores, maps, lines))
+    image, pixel = _cuts(stored, chosen, lines)
     if image is None and held_back:
         return ByRule(provenance, Rule(), chosen.pixel_threshold)
     if image is None:
         raise InputError(no_threshold(provenance))
-    pixel = _given(chosen.pixel_threshold)
-    if pixel is None:
-        pixel = _imported(raw_threshold(maps, scores, lines))
-    low, high = stored.image_min, stored.image_max
-    stated = low is not None and high is not None and low < high
+    scale = None
+    if not held_back:
+        scale = tight_scale(stored, image.value, provenance.name)
     return Stated(
         provenance,
         image,
-        # As in anomalib: one threshold serves both if the other is missing.
-        pixel or image,
-        (low, high) if stated else None,  # type: ignore[arg-type]
-        None
-        if held_back
-        else tight_scale(stored, image.value, provenance.name),
+        pixel or _same(image, stored, provenance),
+        _extremes(stored),
+        scale,
         lines,
     )
+
+
+def _cuts(
+    stored: StoredThresholds, chosen: Chosen, lines: Taken
+) -> tuple[Cut | None, Cut | None]:
+    """Return the thresholds of scores and maps: the user's, else the file's, else None."""
+    scores, maps = levels(stored)
+    matched = stored.threshold_matching is not False
+    image = _given(chosen.threshold)
+    if image is None:
+        other = maps if matched else None
+        image = _imported(raw_threshold(scores, other, lines))
+    pixel = _given(chosen.pixel_threshold)
+    if pixel is None:
+        other = scores if matched else None
+        pixel = _imported(raw_threshold(maps, other, lines))
+    return image, pixel
+
+
+def _same(image: Cut, stored: StoredThresholds, provenance: Provenance) -> Cut:
+    """Return the threshold of scores for maps as well.
+
+    Raises:
+        InputError: the file says that one threshold does not serve both.
+    """
+    if stored.threshold_matching is False:
+        raise InputError(
+            f"{provenance.name} holds no threshold of its maps, and says that the one of scores does not serve both; "
+            f"expected one: give --pixel-threshold, or --held-back with --rule balanced"
+        )
+    return image
+
+
+def _extremes(stored: StoredThresholds) -> tuple[float, float] | None:
+    """Return the scores that anomalib shows as 0 and 1, as far as the file has them."""
+    low, high = stored.image_min, stored.image_max
+    if low is not None and high is not None:
+        return (low, high) if low < high else None
+    threshold, span = stored.image_threshold, stored.image_range
+    if threshold is None or span is None or span <= 0:
+        return None
+    return threshold - span / 2, threshold + span / 2
 
 
 def _given(value: float | None) -> Cut | None:

@@ -62,29 +62,31 @@ def levels(stored: StoredThresholds) -> tuple[Level, Level]:
         "image",
         stored.image_threshold,
         stored.image_sensitivity,
-        _span(stored.image_min, stored.image_max),
+        _span(stored.image_min, stored.image_max, stored.image_range),
     )
     pixel = Level(
         "pixel",
         stored.pixel_threshold,
         stored.pixel_sensitivity,
-        _span(stored.pixel_min, stored.pixel_max),
+        _span(stored.pixel_min, stored.pixel_max, stored.pixel_range),
     )
     return image, pixel
 
 
-def _span(low: float | None, high: float | None) -> float | None:
-    return None if low is None or high is None else high - low
+def _span(
+    low: float | None, high: float | None, stated: float | None
+) -> float | None:
+    return stated if low is None or high is None else high - low
 
 
-def raw_threshold(level: Level, other: Level, taken: Taken) -> float | None:
+def raw_threshold(
+    level: Level, other: Level | None, taken: Taken
+) -> float | None:
     """Return the threshold of a level in the units of raw scores; None if the file has none.
-
-    As in anomalib, the threshold of the other level counts where the level has none.
 
     Args:
         level: the level.
-        other: the other level.
+        other: level whose threshold counts where this one has none, as in anomalib; None: no level.
         taken: list that lines about the stored values are added to.
 
     Raises:
@@ -93,7 +95,7 @@ def raw_threshold(level: Level, other: Level, taken: Taken) -> float | None:
     threshold = level.threshold
     if threshold is not None:
         taken.add(f"{level.name} threshold", f"{threshold:.9g}", "file")
-    elif other.threshold is not None:
+    elif other is not None and other.threshold is not None:
         threshold = other.threshold
         text = f"none; the {other.name} threshold counts, as in anomalib"
         taken.add(f"{level.name} threshold", text, "file")

@@ -214,3 +214,23 @@ def test_a_detector_without_a_map_has_no_threshold_of_maps(stored):
     decision, lines = decided(stored, chosen, held, has_map=False)
     assert not decision.has_map
     assert not [line for line in lines if line.startswith("threshold of maps")]
+
+
+def test_the_file_may_forbid_one_threshold_for_both():
+    stored = StoredThresholds(image_threshold=3.0, threshold_matching=False)
+    with pytest.raises(InputError, match="no threshold of its maps"):
+        decided(stored)
+    decision, _ = decided(stored, Chosen(pixel_threshold=1.0))
+    assert decision.pixel_threshold == 1.0
+    only = StoredThresholds(pixel_threshold=3.0, threshold_matching=False)
+    with pytest.raises(InputError, match="no threshold of its scores"):
+        decided(only)
+
+
+def test_an_exported_graph_has_the_width_of_the_display_alone():
+    stored = StoredThresholds(
+        image_threshold=3.0, image_range=8.0, image_sensitivity=0.75
+    )
+    decision, _ = decided(stored)
+    assert (decision.minimum, decision.maximum) == (-1.0, 7.0)
+    assert decision.threshold == pytest.approx(3.0 - 2.0, abs=1e-3)
