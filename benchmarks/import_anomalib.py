@@ -114,12 +114,16 @@ def record_of(
     asked = record["case"] | {"pictures": str(pictures)}
     del asked["version"]  # of the process, not of the file
     try:
-        _make(run, case, asked)
+        # What anomalib makes is kept in --work.
+        _once(run, "theirs", case, asked | {"exports": ["onnx", "openvino"]})
+        _once(run, "exact", case, asked)
+        record["deployed"] = _once(run, "deployed", case, asked)
         record |= run("ours", "2.7.0", **asked)
         if "export" not in record:
             return record | {"failed": f"import: {record['import']['last']}"}
-        record["compared"] = run("compare", "2.7.0", name=case.name)
-        record["deployed"] = _deployed(run, case, asked)
+        record["compared"] = run(
+            "compare", "2.7.0", name=case.name, deployed=record["deployed"]
+        )
     except ChildFailed as error:
         record["failed"] = str(error)
     return record
@@ -148,22 +152,14 @@ def records_of(
         return list(pool.map(one, cases))
 
 
-def _make(run: Children, case: Case, asked: dict[str, Any]) -> None:
-    """Let anomalib make the files of a case; those of an earlier run are reused."""
-    stamp = run.work / "checkpoints" / f"{case.name}.json"
-    if stamp.exists():
-        return
-    made = run("theirs", case.version, **asked, exports=["onnx", "openvino"])
-    stamp.write_text(json.dumps(made), encoding="utf-8")
-
-
-def _deployed(
-    run: Children, case: Case, asked: dict[str, Any]
+def _once(
+    run: Children, step: str, case: Case, asked: dict[str, Any]
 ) -> dict[str, Any]:
-    """Run anomalib's own exports and count the labels that differ from `Engine.predict`."""
-    stamp = run.work / "checkpoints" / f"{case.name}.deployed.json"
+    """Run a step of anomalib's side, or return its result of an earlier run."""
+    stamp = run.work / "stamps" / f"{case.name}.{step}.json"
     if not stamp.exists():
-        found = run("deployed", case.version, **asked)
+        stamp.parent.mkdir(exist_ok=True)
+        found = run(step, case.version, **asked)
         stamp.write_text(json.dumps(found), encoding="utf-8")
     stored: dict[str, Any] = json.loads(stamp.read_text(encoding="utf-8"))
     return stored

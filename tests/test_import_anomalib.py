@@ -26,14 +26,21 @@ def record(**changed):
         "export": {"code": 0, "seconds": 41.4, "last": ""},
         "compared": {
             "score": 2e-6,
-            "map": 3e-6,
+            "map": 3e-5,
+            "exact": 4e-6,
+            "own": 5e-5,
             "pictures": 68,
             "anomalous": 34,
             "tied": 1,
-            "flips": {"labels": 0, "onnxruntime": 0, "openvino": 0},
+            "flips": {
+                "labels": [0, 0],
+                "onnxruntime": [0, 0],
+                "openvino": [0, 1],
+                "their onnx": [5, 0],
+            },
         },
         "deployed": {
-            "onnx": {"flips": 5, "note": "frozen at batch 2"},
+            "onnx": {"labels": [], "note": "frozen at batch 2"},
             "openvino": {"failed": "RuntimeError: no"},
         },
     }
@@ -59,7 +66,7 @@ def test_the_native_table_shows_errors_proof_and_times():
     lines = native([record()]).splitlines()
     assert cells(lines[-1]) == [
         *("2.7.0", "padim", "bottle", "tf_efficientnet_lite0"),
-        *("2.0e-06", "3.0e-06", "passed", "3.2", "41"),
+        *("2.0e-06", "3.0e-05", "4.0e-06", "5.0e-05", "passed", "3.2", "41"),
     ]
     assert lines[0].count("|") == lines[-1].count("|")
 
@@ -69,13 +76,14 @@ def test_flips_of_every_way_of_deciding_are_shown_and_summed():
 
     lines = decisions([record(), record(deployed={})]).splitlines()
     assert cells(lines[2])[4:] == [
-        *("68", "34", "1", "0", "0", "0"),
+        *("68", "34", "1", "0", "0", "0 + 1 tied"),
         *("5 (frozen at batch 2)", "does not run"),
     ]
     assert cells(lines[3])[-2:] == ["no file", "no file"]
     assert cells(lines[-1])[4:] == [
-        *("**136**", "**68**", "**2**", "**0**", "**0**", "**0**"),
-        *("**5 of 68**", "**0 of 0**"),
+        *("**136**", "**68**", "**2**"),
+        *("**0 of 136**", "**0 of 136**", "**0 + 2 tied of 136**"),
+        *("**10 of 136**", "**0 of 0**"),
     ]
 
 
@@ -83,8 +91,8 @@ def test_an_error_over_the_bar_a_failed_proof_and_a_flip_are_failures():
     from _import.table import failures, native
 
     compared = record()["compared"]
-    far = record(compared=compared | {"map": 2e-5})
-    flipped = record(compared=compared | {"flips": {"openvino": 2}})
+    far = record(compared=compared | {"exact": 2e-5})
+    flipped = record(compared=compared | {"flips": {"openvino": [2, 1]}})
     unproven = record(export={"code": 3, "seconds": 1.0, "last": "label"})
     absent = {"case": record()["case"], "failed": "does not install"}
     name = "2.7.0-padim-bottle"
@@ -112,15 +120,20 @@ def test_a_picture_at_the_threshold_is_tied():
     from _import.compare import tied
 
     ours = {"threshold": np.array(10.0), "scale": np.array(2.0)}
-    assert tied(np.array([9.9, 10.0, 10.0007, 10.001]), ours) == 2
+    scores = np.array([9.9, 10.0, 10.0007, 10.001])
+    assert tied(scores, ours).tolist() == [False, True, True, False]
 
 
 def test_errors_are_shares_of_anomalibs_range():
     from _import.compare import errors, share
 
-    theirs = {"scores": np.array([0.0, 4.0]), "maps": np.array([[0.0, 8.0]])}
-    ours = {"scores": np.array([0.0, 5.0]), "maps": np.array([[0.4, 8.0]])}
-    assert errors(ours, theirs) == pytest.approx({"score": 0.25, "map": 0.05})
+    maps = np.array([[0.0, 8.0]])
+    theirs = {"scores": np.array([0.0, 4.0]), "maps": maps, "mapped": [1, 1]}
+    ours = {"scores": np.array([0.0, 5.0]), "maps": maps + [[0.4, 0.0]]}
+    exact = {"scores": np.array([5.0, 7.0]), "maps": maps + [[0.8, 0.0]]}
+    assert errors(ours, theirs, exact) == pytest.approx(
+        {"score": 0.25, "map": 0.05, "exact": 1.0, "own": 1.5}
+    )
     with pytest.raises(ValueError, match=r"got \(2,\) beside \(1, 2\)"):
         share(np.zeros(2), np.zeros((1, 2)))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from _import.captured import Captured, Predicted
 from _import.cases import arguments
 from _import.weights import give_weights
 from anomalib.data import Folder
+from anomalib.data.utils import read_image
 from anomalib.engine import Engine
 from anomalib.models import Padim, Patchcore
 from anomalib.post_processing import PostProcessor
@@ -81,6 +82,22 @@ def predicted(
             float(score.flatten()[0]),
             given.anomaly_map[0].squeeze().numpy(),
         )
+
+
+def exact(
+    asked: dict[str, Any], checkpoint: Path, paths: Sequence[Path]
+) -> Iterator[tuple[float, Any]]:
+    """Yield raw score and map of the Torch model in float64, on the pixels of float32."""
+    model = load(asked, checkpoint)
+    transform, network = model.pre_processor.transform, model.model.double()
+    for path in paths:
+        image = transform(read_image(path, as_tensor=True)[None])
+        with torch.no_grad():
+            given = network(image.double())
+        score = given.pred_score
+        if score is None:
+            score = given.anomaly_map.amax(dim=(-2, -1))
+        yield float(score.flatten()[0]), given.anomaly_map[0].squeeze().numpy()
 
 
 def export(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,13 @@ from _import.captured import Captured, Predicted  # noqa: E402
 from _import.cases import arguments  # noqa: E402
 from _import.weights import give_weights  # noqa: E402
 from anomalib.data import Folder  # noqa: E402
+from anomalib.data.utils import read_image  # noqa: E402
 from anomalib.engine import Engine  # noqa: E402
 from anomalib.models import Padim, Patchcore  # noqa: E402
 from anomalib.utils.visualization import ImageVisualizer  # noqa: E402
 
+# It was written for torch's exporter of its time, which was the default then.
+torch.onnx.export = functools.partial(torch.onnx.export, dynamo=False)
 # Its pictures of results need a method that matplotlib has no more; labels do not depend on them.
 ImageVisualizer.generate = lambda *_, **__: iter(())
 
@@ -81,6 +85,24 @@ def predicted(
             float(score.flatten()[0]),
             heat[0].squeeze().numpy(),
         )
+
+
+def exact(
+    asked: dict[str, Any], checkpoint: Path, paths: Sequence[Path]
+) -> Iterator[tuple[float, Any]]:
+    """Yield raw score and map of the Torch model in float64, on the pixels of float32."""
+    model = load(asked, checkpoint)
+    transform = model.transform or model.configure_transforms()
+    network = model.model.double()
+    for path in paths:
+        image = transform(read_image(path, as_tensor=True))[None]
+        with torch.no_grad():
+            given = network(image.double())
+        if isinstance(given, torch.Tensor):
+            yield float(given.max()), given[0].squeeze().numpy()
+        else:
+            heat = given["anomaly_map"][0].squeeze().numpy()
+            yield float(given["pred_score"].flatten()[0]), heat
 
 
 def export(
