@@ -22,10 +22,13 @@ from _import.cases import arguments  # noqa: E402
 from _import.weights import give_weights  # noqa: E402
 from anomalib.data import Folder  # noqa: E402
 from anomalib.data.utils import read_image  # noqa: E402
+from anomalib.data.transforms import ExportableCenterCrop  # noqa: E402
 from anomalib.engine import Engine  # noqa: E402
 from anomalib.models import Padim, Patchcore  # noqa: E402
 from anomalib.utils.visualization import ImageVisualizer  # noqa: E402
 
+# torchvision calls this method without an underscore now.
+ExportableCenterCrop.transform = ExportableCenterCrop._transform
 # It was written for torch's exporter of its time, which was the default then.
 torch.onnx.export = functools.partial(torch.onnx.export, dynamo=False)
 # Its pictures of results need a method that matplotlib has no more; labels do not depend on them.
