@@ -86,7 +86,7 @@ def _nearest(n_in: int, n_out: int) -> Matrix:
     >>> _nearest(2, 3).tolist()
     [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
     """
-    # On the CPU also where a model file is read, whose modules begin on the meta device.
+    # A model file is loaded with the default device "meta".
     numbers = torch.arange(n_in, dtype=torch.float32, device="cpu")
     source = F.interpolate(numbers[None, None], size=n_out)[0, 0]
     return np.eye(n_in)[source.long().numpy()]
