@@ -246,7 +246,7 @@ CASES = {
         Case("InpFormer", (224, 224), {"encoder_name": SMALL}),
         Case("Padim", (128, 128), {}, fill_by_fit, 16),
         Case("Patchcore", (128, 128), {"backbone": "resnet18"}, fill_patchcore),
-        Case("Rad", (128, 128), {"backbone": "vit_small_patch16_dinov3", "k_image": 4}, fill_rad),
+        Case("Rad", (128, 128), {"backbone": "vit_small_patch16_dinov3"}, fill_rad),
         Case("ReverseDistillation", (128, 128), {"backbone": "resnet18"}),
         Case("Stfpm", (128, 128)),
         Case("Supersimplenet", (128, 128), {"backbone": "resnet18.tv_in1k"}),
