@@ -97,7 +97,9 @@ class Children:
             raise ChildFailed(
                 f"anomalib {version} does not install: exit code {error.returncode}"
             ) from error
-        folders = [str(PROJECT)] if overlay is None else [str(overlay), str(PROJECT)]
+        folders = (
+            [str(PROJECT)] if overlay is None else [str(overlay), str(PROJECT)]
+        )
         return os.environ | {
             "PYTHONPATH": os.pathsep.join(folders),
             "PYTHONWARNINGS": "ignore",
@@ -229,9 +231,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--train", type=int, default=24, help="normal pictures to fit to"
     )
-    parser.add_argument(
-        "--jobs", type=int, default=2, help="cases at a time"
-    )
+    parser.add_argument("--jobs", type=int, default=2, help="cases at a time")
     parser.add_argument(
         "--threads", type=int, default=1, help="threads of each case"
     )
@@ -304,7 +304,9 @@ def main() -> int:
         run = Children(python, overlays.absolute(), work, options.threads)
         records = records_of(run, cases, options)
         generic = [] if options.no_generic else _generic(run, options)
-        text = report(records, generic, run("versions", "2.7.0"), options, started)
+        text = report(
+            records, generic, run("versions", "2.7.0"), options, started
+        )
     print(text)
     if options.output is not None:
         options.output.parent.mkdir(parents=True, exist_ok=True)

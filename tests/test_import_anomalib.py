@@ -71,6 +71,27 @@ def test_the_native_table_shows_errors_proof_and_times():
     assert lines[0].count("|") == lines[-1].count("|")
 
 
+def test_generic_models_have_a_row_each():
+    from _import.table import generic
+
+    measured = {"model": "Stfpm", "route": "strict", "batch": "any"} | {
+        "ort": 2e-6, "ov": 3e-6, "mb": 22.4, "operators": ["Einsum"],
+    }  # fmt: skip
+    failed = {"model": "Csflow", "failed": "ModelError: downloads"}
+    lines = generic([measured, failed]).splitlines()
+    assert cells(lines[2]) == [
+        *("Stfpm", "strict", "any", "2.0e-06", "3.0e-06", "22", "Einsum"),
+    ]
+    assert cells(lines[3])[:2] == ["Csflow", "ModelError: downloads"]
+
+
+def test_every_model_that_can_be_made_is_measured():
+    from _import.cases import GENERIC
+    from _shared.anomalib_checkpoints import CASES
+
+    assert set(GENERIC) == set(CASES)
+
+
 def test_flips_of_every_way_of_deciding_are_shown_and_summed():
     from _import.table import decisions
 
@@ -129,8 +150,8 @@ def test_errors_are_shares_of_anomalibs_range():
 
     maps = np.array([[0.0, 8.0]])
     theirs = {"scores": np.array([0.0, 4.0]), "maps": maps, "mapped": [1, 1]}
-    ours = {"scores": np.array([0.0, 5.0]), "maps": maps + [[0.4, 0.0]]}
-    exact = {"scores": np.array([5.0, 7.0]), "maps": maps + [[0.8, 0.0]]}
+    ours = {"scores": np.array([0.0, 5.0]), "maps": maps + np.array([0.4, 0.0])}
+    exact = {"scores": np.array([5.0, 7.0]), "maps": maps + np.array([0.8, 0.0])}
     assert errors(ours, theirs, exact) == pytest.approx(
         {"score": 0.25, "map": 0.05, "exact": 1.0, "own": 1.5}
     )

@@ -14,7 +14,7 @@ PACKAGED = "tf_efficientnet_lite0"
 
 GENERIC = (
     "Padim", "Patchcore", "EfficientAd", "Stfpm", "Dfm", "Fastflow", "ReverseDistillation", "Cfa", "Supersimplenet", "Dinomaly",
-    "AnomalyDINO", "InpFormer", "Draem", "Cflow", "Uflow", "Dfkde", "Glass", "Fre", "Ganomaly", "Rad",
+    "AnomalyDINO", "InpFormer", "Draem", "Dsr", "Cflow", "Uflow", "Dfkde", "Glass", "Fre", "Ganomaly", "Rad",
 )  # fmt: skip
 """Models that are exported with anomalib installed."""
 

@@ -35,7 +35,9 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
             labels = [label(one) for one in paths]
             found[kind] = {"labels": labels, "note": note}
         except Exception as error:  # noqa: BLE001 - reported in the table
-            found[kind] = {"failed": f"{type(error).__name__}: {first_line(error)}"}
+            found[kind] = {
+                "failed": f"{type(error).__name__}: {first_line(error)}"
+            }
     return found
 
 

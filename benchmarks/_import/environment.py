@@ -40,8 +40,6 @@ def overlay_of(folder: Path, version: str, python: Path) -> Path | None:
     install = [
         python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--upgrade", "--target", target,
     ]  # fmt: skip
-    subprocess.run(
-        [*install, *wanted.split()], check=True, stdout=sys.stderr
-    )
+    subprocess.run([*install, *wanted.split()], check=True, stdout=sys.stderr)
     stamp.write_text(wanted, encoding="utf-8")
     return target

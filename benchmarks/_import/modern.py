@@ -29,9 +29,7 @@ def fit(asked: dict[str, Any], pictures: Path, scratch: Path) -> Path:
         )
     if sensitivity := asked["extra"].get("sensitivity"):
         given["post_processor"] = PostProcessor(image_sensitivity=sensitivity)
-    model = CLASSES[asked["model"]](
-        **given, evaluator=False, visualizer=False
-    )
+    model = CLASSES[asked["model"]](**given, evaluator=False, visualizer=False)
     data = folder_of(asked, pictures)
     data.setup()
     give_weights(

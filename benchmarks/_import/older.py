@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 # imgaug, which anomalib 1 imports, reads a table that numpy 2 has no more.
-np.sctypes = {  # type: ignore[attr-defined]
+np.sctypes = {  # noqa: NPY201
     "float": [np.float16, np.float32, np.float64],
     "int": [np.int8, np.int16, np.int32, np.int64],
     "uint": [np.uint8, np.uint16, np.uint32, np.uint64],
@@ -21,8 +21,8 @@ from _import.captured import Captured, Predicted  # noqa: E402
 from _import.cases import arguments  # noqa: E402
 from _import.weights import give_weights  # noqa: E402
 from anomalib.data import Folder  # noqa: E402
-from anomalib.data.utils import read_image  # noqa: E402
 from anomalib.data.transforms import ExportableCenterCrop  # noqa: E402
+from anomalib.data.utils import read_image  # noqa: E402
 from anomalib.engine import Engine  # noqa: E402
 from anomalib.models import Padim, Patchcore  # noqa: E402
 from anomalib.utils.visualization import ImageVisualizer  # noqa: E402

@@ -40,7 +40,9 @@ def staged(data: Path, name: str, work: Path, train: int) -> Path:
             if mask.exists():
                 # Of the same stem as the picture: anomalib pairs them by order.
                 _link(path, folder / "masked", None, kind.name)
-                _link(mask, folder / "masks", None, kind.name, f"{path.stem}.png")
+                _link(
+                    mask, folder / "masks", None, kind.name, f"{path.stem}.png"
+                )
     return folder
 
 

@@ -37,23 +37,24 @@ def decisions(records: Sequence[Record]) -> str:
 
 def generic(records: Sequence[Record]) -> str:
     """Return the table of models that are exported with anomalib installed, a row per model."""
-    header = ("model", "route", "batch", "ORT", "OV", "MB")
-    rows = []
-    for record in records:
-        if "failed" in record:
-            rows.append([record["model"], record["failed"], *"----"])
-            continue
-        rows.append(
-            [
-                record["model"],
-                record["route"],
-                record["batch"],
-                f"{record['ort']:.1e}",
-                f"{record['ov']:.1e}",
-                f"{record['mb']:.0f}",
-            ]
-        )
-    return _table(header, rows)
+    header = (
+        "model", "route", "batch", "ORT", "OV", "MB", "operators that not every runtime has",
+    )  # fmt: skip
+    return _table(header, [_generic(record) for record in records])
+
+
+def _generic(record: Record) -> list[str]:
+    if "failed" in record:
+        return [record["model"], record["failed"], *"-----"]
+    return [
+        record["model"],
+        record["route"],
+        record["batch"],
+        f"{record['ort']:.1e}",
+        f"{record['ov']:.1e}",
+        f"{record['mb']:.0f}",
+        ", ".join(record.get("operators", [])) or "none",
+    ]
 
 
 def failures(records: Sequence[Record]) -> list[str]:

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from anomedge.components.backbone_weights import matching_state_dict
 
 
-def give_weights(extractor: Any, backbone: str, images: Sequence[Tensor]) -> None:
+def give_weights(
+    extractor: Any, backbone: str, images: Sequence[Tensor]
+) -> None:
     """Set the backbone's weights: ImageNet's where a package has them, else random ones with calibrated BatchNorms.
 
     Args:
