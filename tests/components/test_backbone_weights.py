@@ -1,5 +1,7 @@
-"""Weights of other libraries: other names, another order, without a head, of some layers only."""
+"""Weights from packages and files: other names, another order, without a head, of some layers only."""
 
+import os
+import pickle
 import re
 
 import pytest
@@ -8,11 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from anomedge.components import FeatureExtractor
-from anomedge.components.weights_by_order import (
-    OrderMismatch,
-    matched_by_order,
-)
 from anomedge.errors import ModelError
+from tests.components.networks import hooked, whole
 
 NET, LAYER = "test_efficientnet", "blocks.1"
 BY_ORDER = "by their order"
@@ -170,33 +169,96 @@ def test_an_empty_file_is_refused(tmp_path):
         features(saved({}, tmp_path / "w.pth"))
 
 
-def test_a_file_that_fits_twice_is_refused():
-    """Sorted by name, 10 comes before 2; both orders have the same shapes."""
-    want = {f"block.{i}.weight": torch.zeros(4, 4) for i in range(3)}
-    have = {f"b.{i}.weight": torch.rand(4, 4) for i in (1, 10, 2)}
-    with pytest.raises(OrderMismatch, match="fit twice"):
-        matched_by_order(want, have, in_order_of_names=True)
-    matched = matched_by_order(want, have, in_order_of_names=False)
-    assert matched["block.1.weight"] is have["b.10.weight"]
+def test_packaged_weights_see_a_cat():
+    """Class 285 of ImageNet, an Egyptian cat, is what the whole network must say of the photograph."""
+    import skimage.data
+
+    from anomedge.components.backbone_weights import matching_state_dict
+
+    model = timm.create_model("tf_efficientnet_lite0").eval()
+    model.load_state_dict(
+        matching_state_dict(
+            "efficientnet-lite0", "tf_efficientnet_lite0", model
+        )
+    )
+    extractor = FeatureExtractor(
+        "tf_efficientnet_lite0", ["blocks.2"], weights="efficientnet-lite0"
+    ).eval()
+    cat = (
+        torch.from_numpy(skimage.data.chelsea()[:300, :300].copy()).permute(
+            2, 0, 1
+        )[None]
+        / 255
+    )
+    x = torch.nn.functional.interpolate(
+        cat, size=(224, 224), mode="bilinear", antialias=True
+    )
+    x = (x - extractor.mean[0]) / extractor.std[0]
+    with torch.no_grad():
+        assert model(x).argmax().item() == 285
+        assert torch.equal(
+            extractor(x)["blocks.2"], hooked(model, ["blocks.2"], x)["blocks.2"]
+        )
 
 
-def test_a_module_with_leaves_in_another_order_keeps_their_names():
-    want = {"bn.weight": torch.zeros(4), "bn.bias": torch.zeros(4)}
-    have = {"n.beta": torch.ones(4), "n.gamma": torch.zeros(4)}
-    matched = matched_by_order(want, have, in_order_of_names=False)
-    assert matched["bn.bias"] is have["n.beta"]
-    assert matched["bn.weight"] is have["n.gamma"]
+def planted(path):
+    """A pickle that would run a command."""
+
+    class Planted:
+        def __reduce__(self):
+            return os.system, (f"touch {path}",)
+
+    return pickle.dumps({"a": Planted()}, protocol=2)  # as torch writes it
 
 
-def test_unknown_leaf_names_are_refused():
-    want = {"bn.weight": torch.zeros(4), "bn.bias": torch.zeros(4)}
-    have = {"n.a": torch.ones(4), "n.b": torch.zeros(4)}
-    with pytest.raises(OrderMismatch, match=r"n has a \(4,\), b \(4,\)"):
-        matched_by_order(want, have, in_order_of_names=False)
+def test_no_pickle_is_executed(tmp_path):
+    (tmp_path / "weights.pth").write_bytes(planted(tmp_path / "executed"))
+    with pytest.raises(ModelError, match="no plain weights") as refused:
+        FeatureExtractor(
+            "test_efficientnet", ["blocks.1"], weights=tmp_path / "weights.pth"
+        )
+    assert "weights_only" not in str(
+        refused.value
+    )  # torch's own text says how to run it all the same
+    assert not (tmp_path / "executed").exists()
 
 
-def test_two_names_of_one_leaf_are_refused():
-    want = {"bn.weight": torch.zeros(4)}
-    have = {"n.gamma": torch.ones(4), "n.weight": torch.zeros(4)}
-    with pytest.raises(OrderMismatch, match="twice"):
-        matched_by_order(want, have, in_order_of_names=False)
+def test_weights_of_another_architecture_are_refused(tmp_path):
+    save_file(
+        timm.create_model("test_resnet").state_dict(),
+        tmp_path / "weights.safetensors",
+    )
+    with pytest.raises(ModelError, match="does not fit"):
+        FeatureExtractor(
+            "test_efficientnet",
+            ["blocks.1"],
+            weights=tmp_path / "weights.safetensors",
+        )
+
+
+@pytest.mark.parametrize("prefix", ["model.", "module.", "backbone.model."])
+def test_a_prefix_that_all_keys_share_is_taken_off(tmp_path, prefix):
+    model, path = whole(), tmp_path / "weights.safetensors"
+    save_file(
+        {prefix + key: tensor for key, tensor in model.state_dict().items()},
+        path,
+    )
+    x = torch.rand(1, 3, 32, 32)
+    extractor = FeatureExtractor(
+        "test_efficientnet", ["blocks.1"], weights=path
+    )
+    with torch.no_grad():
+        assert torch.equal(
+            extractor(x)["blocks.1"], hooked(model, ["blocks.1"], x)["blocks.1"]
+        )
+
+
+@pytest.mark.parametrize("more", ["model.something_else", "other.weight"])
+def test_a_prefix_is_kept_where_the_keys_do_not_match_without(tmp_path, more):
+    path = tmp_path / "weights.safetensors"
+    state = {
+        f"model.{key}": tensor for key, tensor in whole().state_dict().items()
+    }
+    save_file(state | {more: torch.zeros(1)}, path)
+    with pytest.raises(ModelError, match="does not fit"):
+        FeatureExtractor("test_efficientnet", ["blocks.1"], weights=path)
