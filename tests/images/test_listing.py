@@ -1,16 +1,11 @@
-"""Folders of pictures: what is listed, what is named as unreadable, what is a mask, what is normal."""
+"""Folders of pictures: files that are listed, and files that are named as unreadable."""
 
 import os
 import stat
-import struct
 import subprocess
 import sys
-import time
-from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from anomedge.errors import InputError
 from anomedge.images import (
@@ -18,18 +13,9 @@ from anomedge.images import (
     read_folder,
     read_folders,
     read_normal,
-    read_picture,
     scan_folder,
 )
-
-PIXELS = np.zeros((6, 9, 3), np.uint8)
-
-
-def put(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(PIXELS).save(root / name, format="PNG")
-    return root
+from tests.images.folders import labels, put, refusing
 
 
 def named(listing) -> list[str]:
@@ -38,9 +24,6 @@ def named(listing) -> list[str]:
         line.split(": ")[0].removeprefix(f"{listing.folder}/")
         for line in listing.unreadable
     ]
-
-
-# --- what cannot be read is named ------------------------------------------------------------------------------------
 
 
 def test_what_looks_like_a_picture_but_is_not_read_is_named(tmp_path):
@@ -97,18 +80,6 @@ def test_a_link_to_a_picture_is_one(tmp_path):
         "a.png",
         "c.png",
     ]
-
-
-def refusing(folder: Path, error: OSError):
-    """`os.scandir` that cannot list one folder."""
-    plain = os.scandir
-
-    def scandir(path):
-        if Path(path) == folder:
-            raise error
-        return plain(path)
-
-    return scandir
 
 
 def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
@@ -172,89 +143,6 @@ print([path.name for path in listing.pictures], *listing.unreadable, sep="|")
     ]
 
 
-def test_masks_that_cannot_be_listed_are_named(tmp_path, monkeypatch):
-    put(
-        tmp_path,
-        "test/good/a.png",
-        "test/scratch/b.png",
-        "ground_truth/scratch/b_mask.png",
-    )
-    hidden = tmp_path / "ground_truth" / "scratch"
-    monkeypatch.setattr(
-        os,
-        "scandir",
-        refusing(hidden, PermissionError(13, "Permission denied")),
-    )
-    with pytest.raises(
-        InputError, match="ground_truth/scratch: the folder cannot be listed"
-    ):
-        read_folder(tmp_path)
-
-
-# --- nothing hangs ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
-def test_what_is_no_plain_file_is_refused_at_once(tmp_path, kind):
-    path = tmp_path / "a.png"
-    if kind == "pipe":
-        os.mkfifo(path)
-    elif kind == "device":
-        path.symlink_to("/dev/zero")
-    else:
-        path.mkdir()
-    start = time.monotonic()
-    with pytest.raises(InputError, match=r"a\.png"):
-        read_picture(path)
-    assert time.monotonic() - start < 2
-
-
-def tiff_of(directories: int) -> bytes:
-    """A TIFF with so many directories, each an image of one grey pixel."""
-    tags = {
-        256: 1,
-        257: 1,
-        258: 8,
-        259: 1,
-        262: 1,
-        273: 8,
-        277: 1,
-        278: 1,
-        279: 1,
-    }
-    entries = b"".join(
-        struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items()
-    )
-    size = 2 + len(entries) + 4
-    first = 12
-    parts = [b"II*\0", struct.pack("<I", first), b"\x80\0\0\0"]
-    for number in range(1, directories + 1):
-        following = first + number * size if number < directories else 0
-        parts.append(
-            struct.pack("<H", len(tags))
-            + entries
-            + struct.pack("<I", following)
-        )
-    return b"".join(parts)
-
-
-def test_a_tiff_of_sixty_thousand_directories_is_refused_at_once(tmp_path):
-    (tmp_path / "one.tif").write_bytes(tiff_of(1))
-    assert read_picture(tmp_path / "one.tif").tolist() == [[[128, 128, 128]]]
-    (tmp_path / "many.tif").write_bytes(tiff_of(60_000))
-    start = time.monotonic()
-    with pytest.raises(InputError, match="got 100 or more frames in one file"):
-        read_picture(tmp_path / "many.tif")
-    assert time.monotonic() - start < 5
-
-
-# --- one reader of labelled layouts ----------------------------------------------------------------------------------
-
-
-def labels(pictures) -> dict[str, bool | None]:
-    return {picture.name: picture.anomalous for picture in pictures}
-
-
 def test_masks_are_no_pictures_for_any_reader(tmp_path):
     put(
         tmp_path,
@@ -273,32 +161,8 @@ def test_masks_are_no_pictures_for_any_reader(tmp_path):
     assert len(list_pictures(tmp_path / "ground_truth")) == 2
 
 
-@pytest.mark.parametrize(
-    "names",
-    [
-        ["good/a.png", "good/b.png", "scratch/c.png"],
-        ["a.png", "b.png", "ground_truth/c.png"],
-        ["bottle/good/a.png", "bottle/scratch/b.png"],
-        ["train/good/a.png", "test/good/b.png", "test/scratch/c.png"],
-    ],
-)
-def test_anomalous_pictures_are_refused_as_normal_ones(tmp_path, names):
-    put(tmp_path, *names)
-    with pytest.raises(InputError, match="holds anomalous pictures"):
-        read_normal(tmp_path)
-
-
-def test_a_whole_data_set_is_no_folder_of_normal_pictures(tmp_path):
-    put(tmp_path, "train/good/a.png", "test/good/b.png")
-    with pytest.raises(InputError, match="holds a folder `test`"):
-        read_normal(tmp_path)
-    assert labels(read_normal(tmp_path / "train")) == {"good/a.png": False}
-
-
-def test_names_that_are_not_utf_8_can_be_stored(tmp_path):
-    Image.fromarray(PIXELS).save(
-        tmp_path / os.fsdecode(b"\xff\xfe.png"), format="PNG"
-    )
-    (picture,) = read_folder(tmp_path)
-    assert picture.name == "\\xff\\xfe.png"
-    assert picture.frame().shape == (6, 9, 3)
+def test_empty_folders_are_refused(tmp_path):
+    with pytest.raises(InputError, match="holds no picture"):
+        list_pictures(tmp_path)
+    with pytest.raises(InputError, match="expected a folder"):
+        list_pictures(tmp_path / "missing")
