@@ -7,48 +7,14 @@ import threading
 import numpy as np
 import pytest
 
-import anomedge
-from anomedge import Inspector, runtimes
+from anomedge import runtimes
 from anomedge.errors import (
     BundleError,
     DeviceMismatch,
     InputError,
     RuntimeFailure,
-    RuntimeMissing,
 )
-from anomedge.images import list_pictures, read_picture
-from anomedge.runtimes import vendors
 from tests.conftest import FRAME, RUNTIMES
-
-
-@pytest.fixture
-def frames(pictures):
-    return np.stack(
-        [read_picture(path) for path in list_pictures(pictures / "test")[:3]]
-    )
-
-
-def test_named_in_full_and_in_short():
-    for full, short in (("onnxruntime", "ort"), ("openvino", "ov")):
-        assert (
-            runtimes.get(full)
-            is runtimes.get(short)
-            is runtimes.get(short.upper())
-        )
-    with pytest.raises(
-        InputError, match=r"onnxruntime \(ort\), openvino \(ov\)"
-    ):
-        runtimes.get("caffe")
-
-
-def test_a_missing_vendor_names_the_extra(monkeypatch):
-    monkeypatch.setattr(vendors.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(RuntimeMissing, match=r"pip install 'anomedge\[ort\]'"):
-        runtimes.get("ort")
-    with pytest.raises(
-        RuntimeMissing, match="no runtime is installed that runs here"
-    ):
-        runtimes.open("anything")
 
 
 def test_a_session_says_where_it_runs(bundle, runtime):
@@ -174,38 +140,6 @@ def test_foreign_files_fail_at_the_seam(tmp_path, runtime):
     assert failure.value.__cause__ is not None
 
 
-def test_an_openvino_that_reads_no_float16_beside_the_graph_says_which_one_does(
-    tmp_path, monkeypatch
-):
-    path = tmp_path / "stages.fp16.onnx"
-    path.write_bytes(b"as OpenVINO 2024 finds it")
-    monkeypatch.setattr(runtimes.get("ov"), "version", "2024.6.0")
-    with pytest.raises(
-        RuntimeFailure,
-        match=r"2024\.6\.0 could not read stages\.fp16\.onnx \(.*expected 2025\.0",
-    ):
-        runtimes.open(path, "ov", precision="fp16")
-    for version, precision in (("2024.6.0", "fp32"), ("2025.0.0", "fp16")):
-        monkeypatch.setattr(runtimes.get("ov"), "version", version)
-        with pytest.raises(RuntimeFailure, match="could not open") as failure:
-            runtimes.open(path, "ov", precision=precision)
-        assert "expected 2025" not in str(failure.value)
-
-
-def test_a_vendor_made_for_another_numpy_is_told_from_a_graph_that_does_not_open(
-    bundle, monkeypatch
-):
-    def fails(session):
-        raise ImportError  # all that onnxruntime 1.17 says to its caller beside numpy 2
-
-    monkeypatch.setattr(runtimes.get("ort"), "_open", fails)
-    with pytest.raises(
-        RuntimeFailure,
-        match=rf"does not load beside numpy {np.__version__}.*'numpy<2'",
-    ):
-        runtimes.open(bundle, "ort")
-
-
 def test_runtimes_agree(bundle, frames):
     scores = []
     for runtime in RUNTIMES:
@@ -214,88 +148,6 @@ def test_runtimes_agree(bundle, frames):
     np.testing.assert_allclose(
         scores[0], scores[-1], atol=1e-4 * bundle.decision.scale
     )
-
-
-def test_inspector_takes_frames_paths_and_batches(
-    bundle, runtime, pictures, frames
-):
-    paths = list_pictures(pictures / "test")[:3]
-    with Inspector.open(bundle.path, runtime=runtime) as inspector:
-        one = inspector.predict(frames[0])
-        assert inspector.predict(paths[0]).score == pytest.approx(one.score)
-        assert inspector.predict(str(paths[0])).label == one.label
-        many = inspector.predict(frames)
-        assert [r.score for r in many] == pytest.approx(
-            [r.score for r in inspector.predict(paths)]
-        )
-        assert one.anomaly_map.shape == one.mask.shape == (64, 72)
-        assert one.milliseconds > 0
-        for result in many:
-            assert result.label == (
-                "anomalous"
-                if result.score > inspector.decision.threshold
-                else "normal"
-            )
-            np.testing.assert_array_equal(
-                result.mask,
-                result.anomaly_map > inspector.decision.pixel_threshold,
-            )
-        for wrong in (
-            [],
-            frames[0, 0],
-            np.zeros((8, 8, 3), np.uint8),
-            [frames[0], frames[0][:8]],
-        ):
-            with pytest.raises(InputError, match="expected"):
-                inspector.predict(wrong)
-
-
-def test_a_picture_of_another_size_is_refused(bundle, tmp_path):
-    from PIL import Image
-
-    Image.fromarray(np.zeros((10, 12, 3), np.uint8)).save(tmp_path / "a.png")
-    with (
-        Inspector.open(bundle, runtime=RUNTIMES[0]) as inspector,
-        pytest.raises(InputError, match="got 10x12; expected 96x128"),
-    ):
-        inspector.predict(tmp_path / "a.png")
-
-
-def test_the_package_hands_on_the_inspector():
-    assert anomedge.Inspector is Inspector
-    with pytest.raises(AttributeError):
-        _ = anomedge.nothing
-
-
-def test_a_fixed_batch_inspects_any_number_of_frames(
-    model_paths, frames, tmp_path
-):
-    from anomedge.export.bundling import ExportOptions, export
-
-    export(
-        model_paths["padim"],
-        tmp_path / "b.anomedge",
-        ExportOptions(frame=FRAME, batch=2, runtimes=RUNTIMES[:1]),
-    )
-    with Inspector.open(
-        tmp_path / "b.anomedge", runtime=RUNTIMES[0]
-    ) as inspector:
-        many = [result.score for result in inspector.predict(frames)]
-        assert many == pytest.approx(
-            [inspector.predict(frame).score for frame in frames], rel=1e-6
-        )
-
-
-def test_a_score_that_is_not_finite_is_no_verdict(bundle, frames, monkeypatch):
-    with Inspector.open(bundle, runtime=RUNTIMES[0]) as inspector:
-        run = inspector.session.run
-        monkeypatch.setattr(
-            inspector.session,
-            "run",
-            lambda feed: {k: v * np.nan for k, v in run(feed).items()},
-        )
-        with pytest.raises(RuntimeFailure, match="not finite"):
-            inspector.predict(frames)
 
 
 SIGNALLED = """
