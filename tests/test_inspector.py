@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-import anomedge
 from anomedge import Inspector
 from anomedge.errors import InputError, RuntimeFailure
 from anomedge.images import list_pictures, read_picture
@@ -60,12 +59,6 @@ def test_a_picture_of_another_size_is_refused(bundle, tmp_path):
         pytest.raises(InputError, match="got 10x12; expected 96x128"),
     ):
         inspector.predict(tmp_path / "a.png")
-
-
-def test_the_package_hands_on_the_inspector():
-    assert anomedge.Inspector is Inspector
-    with pytest.raises(AttributeError):
-        _ = anomedge.nothing
 
 
 def test_a_fixed_batch_inspects_any_number_of_frames(

@@ -1,14 +1,12 @@
-"""What is missing is said in one line, and what cannot run here is not what commands take by themselves."""
+"""GPUs that a machine lacks or that RTX does not take, and the command that builds engines."""
 
 import json
 
 import pytest
 
 from anomedge import runtimes
-from anomedge.bundle import Bundle
 from anomedge.errors import DeviceMismatch
 from anomedge.runtimes import base
-from anomedge.verification import plan_of
 from tests.commands.test_commands import run
 
 
@@ -20,23 +18,6 @@ def test_named_in_full_and_in_short(machine):
     )
     assert runtimes.get("tensorrt-rtx") is runtimes.get("rtx")
     assert {"tensorrt", "tensorrt-rtx"} <= set(runtimes.installed())
-
-
-def test_defaults_leave_out_what_cannot_run_here(machine, bundle_paths):
-    machine.install("10.3.0")
-    machine.install("rtx-1.7.1", "tensorrt_rtx")
-    bundle = Bundle.open(bundle_paths["padim"])
-    machine.gpus("GeForce RTX 4090", capability=(8, 9))
-    assert runtimes.usable()[-2:] == ["tensorrt", "tensorrt-rtx"]
-    machine.gpus("H200", capability=(9, 0))
-    assert runtimes.usable()[-1] == plan_of(bundle).runtimes[-1] == "tensorrt"
-    machine.gpus()
-    assert (
-        runtimes.usable()
-        == plan_of(bundle).runtimes
-        == ["onnxruntime", "openvino"]
-    )
-    assert plan_of(bundle, ["trt"]).runtimes == ["tensorrt"]
 
 
 def test_without_a_gpu_the_line_says_why_and_what_to_do(machine, graph):
