@@ -12,7 +12,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from anomedge.bundle import CERTIFICATES, Bundle, assert_in_place
+from anomedge.bundle import (
+    CERTIFICATES,
+    Bundle,
+    Manifest,
+    assert_in_place,
+)
 from anomedge.bundle.variants import FORMATS
 from anomedge.files import (
     JsonError,
@@ -201,6 +206,14 @@ def _read(path: Path, bundle: Bundle) -> StoredCertificate | None:
     )
 
 
+def _objections_to_outputs(
+    certificate: Certificate, manifest: Manifest
+) -> Iterator[str]:
+    compared = {cell.map_error is not None for cell in certificate.cells}
+    if compared - {manifest.has_map}:
+        yield "it compares other outputs"
+
+
 def _objections(certificate: Certificate, bundle: Bundle) -> Iterator[str]:
     """Yield the reasons why a certificate does not match the bundle's current state."""
     manifest = bundle.manifest
@@ -222,11 +235,7 @@ def _objections(certificate: Certificate, bundle: Bundle) -> Iterator[str]:
         bundle.decision.scale,
     ):
         yield "it states another threshold or scale than the decision in force"
-    if any(
-        (cell.map_error is not None) != manifest.has_map
-        for cell in certificate.cells
-    ):
-        yield "it compares other outputs"
+    yield from _objections_to_outputs(certificate, manifest)
     for runtime, precision in sorted(certificate.places):
         variant = manifest.variants.get(variant_of(precision))
         if (

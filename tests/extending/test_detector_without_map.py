@@ -14,10 +14,15 @@ from anomedge import Inspector, pipelines
 from anomedge.bundle import Bundle, write_manifest
 from anomedge.errors import BundleError, InputError, ModelError, SchemaError
 from anomedge.export.tracing import graph_from_model
+from anomedge.images import Picture
 from anomedge.parity.certificate import Certificate
 from anomedge.parity.verdict import incomplete
 from anomedge.pipelines import Prediction
+from anomedge.pipelines.crossfit import Scored, ScoredSample
+from anomedge.pipelines.decision import Rule, ThresholdSample, place_threshold
 from anomedge.pipelines.model import load
+from anomedge.pipelines.tiles import Tiles
+from anomedge.resample import Tiling
 from anomedge.testing import assert_parity
 from tests.commands.test_commands import run
 from tests.conftest import FRAME, RUNTIMES
@@ -117,6 +122,33 @@ def test_the_prediction_has_no_map(model_path):
     assert isinstance(prediction, Prediction)
     assert prediction.score.shape == (2,)
     assert prediction.anomaly_map is None
+
+
+def test_the_score_of_tiles_is_that_of_the_worst(model_path):
+    import torch
+
+    pipeline = load(model_path).pipeline
+    tiles = Tiles(Tiling((64, 72), 0), (64, 144))
+    images = torch.rand(2, 3, 64, 144)
+    stages = tiles.stages(pipeline, images)
+    assert list(stages) == ["colour", "score"]
+    scores = [pipeline(part).score for part in images.split(72, dim=3)]
+    torch.testing.assert_close(stages["score"], torch.stack(scores).amax(0))
+
+
+@pytest.mark.parametrize("anomalous", [0, 5])
+def test_every_rule_places_a_threshold_of_the_score_alone(anomalous):
+    normal = np.linspace(1.0, 2.0, 12)
+    defects = Scored(np.linspace(3.0, 4.0, 5), None, ("hole",) * 5)
+    scored = ScoredSample(Scored(normal, None), synthetic=defects)
+    if anomalous:
+        scored = ScoredSample(Scored(normal, None), defects)
+    names = [Picture(f"{i}.png") for i in range(12 + anomalous)]
+    sample = ThresholdSample(names[:12], names[12:], "given")
+    decision = place_threshold(scored, sample, Rule())
+    assert 1.9 < decision.threshold < 3.0
+    assert decision.origin.rule == ("f1" if anomalous else "balanced")
+    assert decision.pixel_threshold is None
 
 
 def test_the_score_is_the_only_output(exported):
