@@ -34,7 +34,8 @@ def application(only: str | None = None) -> typer.Typer:
             if hasattr(verb, "register"):
                 verb.register(app)
                 continue
-            app.command(name=found.name, epilog=f"Example: {verb.EXAMPLE}")(
+            name = getattr(verb, "NAME", found.name)
+            app.command(name=name, epilog=f"Example: {verb.EXAMPLE}")(
                 getattr(verb, found.name)
             )
     if only is None:

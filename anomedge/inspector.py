@@ -1,4 +1,4 @@
-"""Inspect frames with a bundle: score, label, map and mask of each."""
+"""Inspect frames with a bundle: score, label and, if the detector has one, map and mask of each."""
 
 from __future__ import annotations
 
@@ -36,16 +36,17 @@ class Result:
         score: raw and unclamped.
         label: "anomalous" if the score is above the threshold, else "normal".
         anomaly_map: float32 (H, W), raw; covers the part of the frame that the
-            detector uses.
-        mask: bool (H, W), true where the map is above the pixel threshold.
+            detector uses. None for a detector without a map.
+        mask: bool (H, W), true where the map is above the pixel threshold;
+            None without a map.
         milliseconds: time of the runtime's call, divided by the batch size;
             reading and resizing a picture before it are not counted.
     """
 
     score: float
     label: str
-    anomaly_map: npt.NDArray[np.float32]
-    mask: npt.NDArray[np.bool_]
+    anomaly_map: npt.NDArray[np.float32] | None
+    mask: npt.NDArray[np.bool_] | None
     milliseconds: float
 
 
@@ -194,23 +195,29 @@ class Inspector:
         start = time.perf_counter()
         outputs = self._run(frames)
         milliseconds = (time.perf_counter() - start) * 1000 / len(frames)
-        if not (
-            np.isfinite(outputs["score"]).all()
-            and np.isfinite(outputs["anomaly_map"]).all()
-        ):
+        promised = self.bundle.manifest.outputs
+        if not all(np.isfinite(outputs[o.name]).all() for o in promised):
             raise RuntimeFailure(
                 f"{self.session.name} gave a score or map that is not finite; verify the bundle here"
             )
-        decision = self.decision
         return [
-            Result(
-                score=float(score),
-                label="anomalous" if decision.is_anomalous(score) else "normal",
-                anomaly_map=anomaly_map[0],
-                mask=decision.mask(anomaly_map[0]),
-                milliseconds=milliseconds,
-            )
-            for score, anomaly_map in zip(
-                outputs["score"], outputs["anomaly_map"], strict=True
-            )
+            self._result(outputs, place, milliseconds)
+            for place in range(len(frames))
         ]
+
+    def _result(
+        self, outputs: runtimes.Tensors, place: int, milliseconds: float
+    ) -> Result:
+        """Return the result of one frame of a batch."""
+        decision, score = self.decision, outputs["score"][place]
+        anomaly_map = mask = None
+        if self.bundle.manifest.has_map:
+            anomaly_map = outputs["anomaly_map"][place, 0]
+            mask = decision.mask(anomaly_map)
+        return Result(
+            score=float(score),
+            label="anomalous" if decision.is_anomalous(score) else "normal",
+            anomaly_map=anomaly_map,
+            mask=mask,
+            milliseconds=milliseconds,
+        )

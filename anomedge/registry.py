@@ -26,6 +26,9 @@ from anomedge.errors import InputError
 __all__ = ["Registry"]
 
 
+_OWN = "anomedge"
+
+
 class Named(Protocol):
     """A class that states the name of its member."""
 
@@ -98,10 +101,11 @@ class Registry(Generic[Member]):
         )
 
     def distribution(self, name: str) -> str | None:
-        """Return the distribution of a plugin; None for a module of anomedge."""
+        """Return the distribution of a plugin; None for a member of anomedge, listed by its own entry points too."""
         if name in self._own() or name not in _plugins(self.group):
             return None
-        return _origins(_plugins(self.group)[name])
+        origins = _origins(_plugins(self.group)[name])
+        return None if origins == _OWN else origins
 
     def _described(self) -> Iterator[str]:
         for name, member in self.members().items():

@@ -1,21 +1,20 @@
-"""Thresholds on raw scores, and the origin of a threshold.
+"""Thresholds on raw scores.
 
 A threshold lies midway between two neighbouring scores of a sample, or above
 the largest score by a recorded margin if the sample is too small for the
 requested false-alarm rate. An image is anomalous if its score is above the
-threshold, a pixel if its map value is above the pixel threshold.
+threshold, a pixel if its map value is above the pixel threshold. A detector
+without a map has no pixel threshold.
 """
 
 import math
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     FiniteFloat,
     SerializerFunctionWrapHandler,
@@ -23,6 +22,13 @@ from pydantic import (
 )
 
 from anomedge.errors import InputError
+from anomedge.threshold_origin import (
+    Origin,
+    Record,
+    Sensitivity,
+    SensitivityRow,
+    TailFit,
+)
 
 __all__ = [
     "Cut",
@@ -66,140 +72,50 @@ class Cut(NamedTuple):
     extrapolated: bool = False
 
 
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class TailFit(_Record):
-    """Generalised Pareto tail that placed a threshold.
-
-    Attributes:
-        shape: shape of the distribution, negative for a bounded tail.
-        exceedances: number of scores that it was fitted to.
-        low, high: 95 % interval of the threshold (profile likelihood).
-    """
-
-    shape: FiniteFloat
-    exceedances: int = Field(ge=1)
-    low: FiniteFloat
-    high: FiniteFloat
-
-
-class SensitivityRow(_Record):
-    """Shares of normal pictures and of synthetic defects above a threshold."""
-
-    threshold: FiniteFloat
-    false_alarms: Share
-    caught: Share
-
-
-class Sensitivity(_Record):
-    """Synthetic defects on normal pictures: the share that would be caught.
-
-    Attributes:
-        defects: number of synthetic defects.
-        auroc: area under the ROC curve of normal pictures against them.
-        false_alarms: share of the normal pictures above the threshold.
-        caught: share of the defects above the threshold.
-        kinds: that share by kind of defect.
-        rows: the shares at other thresholds, rising false-alarm rates.
-    """
-
-    defects: int = Field(ge=1)
-    auroc: Share
-    false_alarms: Share
-    caught: Share
-    kinds: dict[str, Share] = Field(max_length=64)
-    rows: tuple[SensitivityRow, ...] = Field(default=(), max_length=64)
-
-
-class Origin(_Record):
-    """Origin of a threshold: the rule, the sample and a digest of its pictures.
-
-    `source` to `pictures` describe the sample. The fields below `pictures` are
-    left out of files where they are absent, as in older files.
-
-    Attributes:
-        rate: false-alarm rate aimed at, or the cap of the rule `balanced`.
-        recall: share of the anomalous pictures to catch, for the rule `recall`.
-        folds: number of folds, if the scores are those of cross-fitting.
-        outliers: names of pictures with scores far above the others.
-        tail: the tail model, if one placed the threshold.
-        sensitivity: measured with synthetic defects, not with real ones.
-        caught: labelled anomalous pictures above the threshold.
-        alarms: labelled normal pictures above the threshold.
-    """
-
-    rule: Literal["false-alarm-rate", "f1", "balanced", "recall"]
-    rate: float | None = Field(default=None, gt=0, lt=1)
-    source: str
-    normal: int = Field(ge=0)
-    anomalous: int = Field(ge=0)
-    margin: FiniteFloat
-    extrapolated: bool
-    pictures: str
-    recall: float | None = Field(default=None, gt=0, le=1)
-    folds: int | None = Field(default=None, ge=2)
-    outliers: tuple[str, ...] = Field(default=(), max_length=64)
-    tail: TailFit | None = None
-    sensitivity: Sensitivity | None = None
-    caught: int | None = Field(default=None, ge=0)
-    alarms: int | None = Field(default=None, ge=0)
-
-    @property
-    def rule_in_words(self) -> str:
-        """The rule with its number."""
-        rate, recall = self.rate or 0, self.recall or 0
-        words = {
-            "f1": "best F1",
-            "recall": f"recall {recall:g}",
-            "false-alarm-rate": f"false-alarm rate {rate:g}",
-            "balanced": "best balanced accuracy against synthetic defects, "
-            f"at most {rate:.3g} false alarms",
-        }
-        return words[self.rule]
-
-    @model_serializer(mode="wrap")
-    def _without_absent_fields(
-        self, serialize: SerializerFunctionWrapHandler
-    ) -> dict[str, Any]:
-        content: dict[str, Any] = serialize(self)
-        return {
-            name: value
-            for name, value in content.items()
-            if value not in _ABSENT or name not in _LATER_FIELDS
-        }
-
-
-_ABSENT: tuple[object, ...] = (None, (), [])
-_LATER_FIELDS = {
-    "recall",
-    "folds",
-    "outliers",
-    "tail",
-    "sensitivity",
-    "caught",
-    "alarms",
-}
-
-
-class Decision(_Record):
+class Decision(Record):
     """Thresholds, and the scale that tolerances refer to.
 
     `minimum` and `maximum` are those of the scores of the sample, for display:
     (score - threshold) / (maximum - minimum) + 1/2, clipped to [0, 1]. `scale`
     is the spread of the normal scores without outliers, fixed at fitting.
+    `pixel_threshold` is None for a detector without a map, and then left out of
+    files.
     """
 
     threshold: FiniteFloat
-    pixel_threshold: FiniteFloat
+    pixel_threshold: FiniteFloat | None = None
     minimum: FiniteFloat
     maximum: FiniteFloat
     scale: FiniteFloat = Field(gt=0)
     origin: Origin
+
+    @model_serializer(mode="wrap")
+    def _without_absent_threshold(
+        self, serialize: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        content: dict[str, Any] = serialize(self)
+        if not self.has_map:
+            content.pop("pixel_threshold", None)
+        return content
+
+    @property
+    def has_map(self) -> bool:
+        """Whether the detector gives an anomaly map."""
+        return self.pixel_threshold is not None
+
+    @property
+    def threshold_of_map(self) -> float:
+        """The pixel threshold of a detector with a map.
+
+        Raises:
+            InputError: the detector has no map.
+        """
+        if self.pixel_threshold is None:
+            raise InputError(
+                "got a detector without an anomaly map; "
+                "expected one with a map: use its score alone"
+            )
+        return self.pixel_threshold
 
     @property
     def range(self) -> float:
@@ -215,7 +131,7 @@ class Decision(_Record):
     def mask(self, anomaly_map: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Return whether each map value is above the pixel threshold."""
         return np.asarray(
-            np.asarray(anomaly_map, dtype=np.float64) > self.pixel_threshold
+            np.asarray(anomaly_map, dtype=np.float64) > self.threshold_of_map
         )
 
     def normalised(

@@ -35,13 +35,9 @@ class _Bait:
 
 def arrays(copy: Copy, rng: Random) -> None:
     """Replace golden arrays by files with a wrong header, or without an array."""
-    name = rng.choice(
-        [
-            "golden/score.npy",
-            "golden/anomaly_map.npy",
-            *(n for n in copy.names if n.endswith(".npy")),
-        ]
-    )
+    found = [n for n in copy.names if n.endswith(".npy")]
+    outputs = ("golden/score.npy", "golden/anomaly_map.npy")
+    name = rng.choice([*(n for n in outputs if n in found), *found])
     copy.write(name, _array(copy.read(name), rng))
     copy.sign()
 

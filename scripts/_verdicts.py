@@ -169,9 +169,12 @@ def _wrong_rows(content: dict[str, Any], bundle: Bundle) -> list[str]:
     for cell in content["cells"]:
         errors = {
             "score": cell["score_error"],
-            "map": cell["map_error"],
             "batch": cell["batch_error"] or 0.0,
         }
+        if cell.get("map_error") is not None:
+            errors["map"] = cell["map_error"]
+        elif bundle.manifest.has_map:
+            wrong += ["no map error"]
         limits = {
             name: limit * content["widened"] for name, limit in _LIMITS.items()
         }

@@ -12,7 +12,7 @@ from anomedge import runtimes
 from anomedge.errors import RuntimeMissing
 from anomedge.runtimes.ort import OrtSession
 from tests.conftest import FRAME
-from tests.runtimes.nvidia.test_providers import machine  # noqa: F401 - a fixture
+from tests.runtimes.nvidia.conftest import ort_gpu as machine  # noqa: F401 - a fixture
 
 ROOT = Path(__file__).parent.parent
 

@@ -1,10 +1,12 @@
 """Progress in a log: few lines, none for short work, on standard error only."""
 
+import io
 import sys
 
 import pytest
 
 from anomedge import progress
+from anomedge.progress import waiting
 
 
 @pytest.fixture
@@ -85,3 +87,15 @@ def test_a_closed_log_does_not_end_the_work(monkeypatch, clock):
     monkeypatch.setattr(sys, "stderr", Closed())
     for _ in progress.track(range(3), "fitting", 3):
         clock[0] += 6
+
+
+def test_the_line_on_a_terminal_has_no_markup(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr("sys.stderr", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    with waiting("building part") as say:
+        say("timing [conv] 1/2")
+    assert "building part: timing [conv] 1/2" in sys.stderr.getvalue()

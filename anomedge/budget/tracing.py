@@ -84,7 +84,7 @@ def network_of(
         constants=constants,
         operations=tuple(operations),
         stages=stages,
-        outputs=tuple(stages[name] for name in OUTPUTS),
+        outputs=tuple(stages[name] for name in OUTPUTS if name in stages),
         stored=_stored(program, constants, like),
         computed=frozenset(graph.computed & constants.keys()),
     )

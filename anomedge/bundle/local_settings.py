@@ -80,11 +80,14 @@ class LocalSettings(Frozen):
         )
 
 
-def read_settings(root: Path, digest: str) -> LocalSettings | None:
+def read_settings(
+    root: Path, digest: str, has_map: bool = True
+) -> LocalSettings | None:
     """Read the `local.json` of the bundle at `root` with this digest; None if there is none.
 
     Raises:
-        SchemaError: the file is not in the format of `anomedge threshold`, or states no digest or another one.
+        SchemaError: the file is not in the format of `anomedge threshold`, states no digest or another one, or has a
+            pixel threshold though the bundle has no map.
         BundleError: the file cannot be read.
     """
     path = root / LOCAL
@@ -104,6 +107,10 @@ def read_settings(root: Path, digest: str) -> LocalSettings | None:
         )
     if settings.bundle != digest:
         raise SchemaError(f"{path} was written for another bundle; {_REMEDY}")
+    if settings.pixel_threshold is not None and not has_map:
+        raise SchemaError(
+            f"{path} has a pixel threshold, but this bundle gives no anomaly map; {_REMEDY}"
+        )
     return settings
 
 

@@ -3,7 +3,7 @@
 ::
 
     manifest.json     the contract, with the SHA-256 of every file and a digest of itself
-    model.onnx        graph from frames to score and anomaly_map (weights in model.onnx.data above 2 GiB)
+    model.onnx        graph from frames to score and, mostly, anomaly_map (weights in model.onnx.data above 2 GiB)
     stages.onnx       the same graph with every stage as an output; reads its weights from model.onnx
     segments.onnx     the same graph cut at every stage: each stage is computed from given earlier stages
     openvino/         the same graph as OpenVINO IR
@@ -143,18 +143,19 @@ class Manifest(Frozen):
     @model_validator(mode="after")
     def _is_whole(self) -> "Manifest":
         """Check the conditions that every reader of a bundle relies on."""
-        if {output.name: len(output.shape) for output in self.outputs} != {
-            "score": 0,
-            "anomaly_map": 3,
-        }:
+        image = (1, *self.geometry.image)
+        shapes = {output.name: output.shape for output in self.outputs}
+        ranks = {name: len(shape) for name, shape in shapes.items()}
+        if ranks not in ({"score": 0, "anomaly_map": 3}, {"score": 0}):
             raise ValueError(
-                "expected the outputs score () and anomaly_map (1, h, w)"
+                "expected the outputs score () and anomaly_map (1, h, w), or score () alone"
             )
-        if {output.shape for output in self.outputs} != {
-            (),
-            (1, *self.geometry.image),
-        }:
+        if shapes.get("anomaly_map", image) != image:
             raise ValueError("expected an anomaly_map of the image's size")
+        if self.has_map != self.decision.has_map:
+            raise ValueError(
+                "expected a pixel_threshold with the output anomaly_map, and none without it"
+            )
         if self.input.resize and self.input.frame != self.geometry.image:
             raise ValueError(
                 "expected frames of the image's size with an outside resize"
@@ -162,6 +163,11 @@ class Manifest(Frozen):
         if unknown := sorted(self.variants.keys() - self.tolerances.keys()):
             raise ValueError(f"expected tolerances of precision {unknown[0]}")
         return self
+
+    @property
+    def has_map(self) -> bool:
+        """Whether the graphs give an anomaly map beside the score."""
+        return any(output.name == "anomaly_map" for output in self.outputs)
 
     @property
     def geometry(self) -> Geometry:

@@ -86,10 +86,12 @@ class Bundle:
         """Content of `local.json`; None without that file.
 
         Raises:
-            SchemaError: `anomedge threshold` did not write it, or it belongs to another bundle.
+            SchemaError: `anomedge threshold` did not write it, it belongs to another bundle, or it has a threshold of a
+                map that the bundle has not.
             BundleError: the file cannot be read.
         """
-        return read_settings(self.path, self.manifest.digest)
+        manifest = self.manifest
+        return read_settings(self.path, manifest.digest, manifest.has_map)
 
     @cached_property
     def decision(self) -> Decision:

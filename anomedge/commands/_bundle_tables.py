@@ -13,8 +13,10 @@ from anomedge.bundle import Bundle
 from anomedge.bundle.anatomy import StageAnatomy
 from anomedge.bundle.ranges import LARGEST, SAFETY, Range
 from anomedge.commands._units import format_bytes
+from anomedge.parity.records import Cell
 from anomedge.parity.stored import StoredCertificate
 from anomedge.resample import Tiling
+from anomedge.threshold import Origin
 
 __all__ = [
     "certificates",
@@ -55,9 +57,10 @@ def contract(bundle: Bundle) -> Table:
     if given.resize is not None:
         frame += ", resized outside the graph from pictures of any size"
     table.add_row("input", frame)
+    grid = f"; map {_size(geometry.image)}" if manifest.has_map else ""
     table.add_row(
         "image",
-        f"{_levels(manifest.levels)}stretched to {_size(manifest.image.size)}{crop}; map {_size(geometry.image)}",
+        f"{_levels(manifest.levels)}stretched to {_size(manifest.image.size)}{crop}{grid}",
     )
     _add_parts(table, asdict(geometry), manifest.config)
     table.add_row("output", "; ".join(outputs))
@@ -112,36 +115,42 @@ def files(bundle: Bundle) -> Table:
     return table
 
 
-def certificates(stored: Sequence[StoredCertificate]) -> Any:
+def certificates(
+    stored: Sequence[StoredCertificate], has_map: bool = True
+) -> Any:
     """Return the table of a bundle's certificates, invalid ones included."""
     if not stored:
         return "no certificate: nothing was proven of this copy yet (anomedge verify)"
+    outputs = ("score", "map") if has_map else ("score",)
     table = Table(
         "certificate",
         "against",
         "cells",
-        "worst score",
-        "worst map",
+        *(f"worst {name}" for name in outputs),
         "verdict",
         box=box.SIMPLE_HEAD,
     )
     for each in stored:
         proof = each.certificate
         if proof is None or each.objection:
-            table.add_row(each.name, "", "", "", "", each.verdict)
+            empty = [""] * len(outputs)
+            table.add_row(each.name, "", "", *empty, each.verdict)
             continue
-        worst = [
-            max((getattr(c, name) for c in proof.cells), default=0)
-            for name in ("score_error", "map_error")
-        ]
+        figures = [_worst(proof.cells, f"{name}_error") for name in outputs]
         cells = sorted(
             {f"{cell.runtime} {cell.precision}" for cell in proof.cells}
         )
-        figures = [f"{error:.1e}" for error in worst]
         table.add_row(
             each.name, proof.reference, ", ".join(cells), *figures, each.verdict
         )
     return table
+
+
+def _worst(cells: Sequence[Cell], name: str) -> str:
+    """Format the largest error of some cells."""
+    errors = [getattr(cell, name) for cell in cells]
+    known = [error for error in errors if error is not None]
+    return f"{max(known, default=0):.1e}"
 
 
 def ranges(found: Sequence[Range]) -> Table:
@@ -208,6 +217,27 @@ def _measured_rows(origin: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "outliers", ", ".join(names)
 
 
+def _decision_rows(decision: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield rows for thresholds and scale, and their origin."""
+    origin = Origin(**decision["origin"])
+    pixels = ""
+    if "pixel_threshold" in decision:
+        pixels = f", pixels {decision['pixel_threshold']:.6g}"
+    yield "threshold", f"{decision['threshold']:.6g}{pixels}, by {origin.rule}"
+    if origin.imported_from:
+        yield "imported from", origin.imported_from
+    yield "from", origin.sample_in_words
+    yield from _measured_rows(decision["origin"])
+    yield "scale", f"{decision['scale']:.6g}, {origin.scale_in_words}"
+
+
+def _fitted(card: Mapping[str, Any]) -> str:
+    """Return the pictures that a model was fitted to, as far as they are known."""
+    if imported := card.get("imported"):
+        return f"unknown pictures, in the file of SHA-256 {imported}"
+    return f"{len(card['fitted'])} pictures, seed {card['seed']}"
+
+
 def model(content: Mapping[str, Any]) -> Table:
     """Return the table of a model's properties, given the JSON content of `inspect`."""
     config, decision, card = (
@@ -215,7 +245,7 @@ def model(content: Mapping[str, Any]) -> Table:
         content["decision"],
         content["card"],
     )
-    origin, geometry = decision["origin"], content["geometry"]
+    geometry = content["geometry"]
     crop = (
         ""
         if geometry["crop"] is None
@@ -232,22 +262,9 @@ def model(content: Mapping[str, Any]) -> Table:
         f"{_levels(geometry.get('levels'))}stretched to {_size(geometry['size'])}{crop}",
     )
     _add_parts(table, geometry, config)
-    table.add_row(
-        "threshold",
-        f"{decision['threshold']:.6g}, pixels {decision['pixel_threshold']:.6g}, by {origin['rule']}",
-    )
-    table.add_row(
-        "from",
-        f"{origin['normal']} normal, {origin['anomalous']} anomalous pictures ({origin['source']})",
-    )
-    for row in _measured_rows(origin):
+    for row in _decision_rows(decision):
         table.add_row(*row)
-    table.add_row(
-        "scale", f"{decision['scale']:.6g}, the spread of normal scores"
-    )
-    table.add_row(
-        "fitted to", f"{len(card['fitted'])} pictures, seed {card['seed']}"
-    )
+    table.add_row("fitted to", _fitted(card))
     table.add_row(
         "made by",
         ", ".join(

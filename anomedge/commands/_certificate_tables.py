@@ -64,25 +64,32 @@ def _cell_table(certificate: Certificate) -> Table:
         f"{c.runtime} {c.version} on {c.running_on}, {c.precision}": None
         for c in certificate.cells
     }
+    has_map = any(cell.map_error is not None for cell in certificate.cells)
+    image_auroc, pixel_auroc = auroc_headings(certificate.pictures)
+    headings = (
+        "runtime", "batch", "score", "map", "batches", "flips", "margin", image_auroc, pixel_auroc, "verdict"
+    )  # fmt: skip
+    of_maps = () if has_map else ("map", pixel_auroc)
     table = Table(
-        "runtime", "batch", "score", "map", "batches", "flips", "margin", *auroc_headings(certificate.pictures), "verdict",
+        *(name for name in headings if name not in of_maps),
         title=f"{_pictures(certificate)}\nagainst {certificate.reference}: " + "; ".join(where),
         title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
     )  # fmt: skip
     for cell in certificate.cells:
-        errors = [
-            _short(x)
-            for x in (cell.score_error, cell.map_error, cell.batch_error)
-        ]
+        cells = {
+            "runtime": _copy(cell),
+            "batch": str(cell.batch),
+            "score": _short(cell.score_error),
+            "map": _short(cell.map_error),
+            "batches": _short(cell.batch_error),
+            "flips": str(len(cell.flips)),
+            "margin": _short(cell.smallest_margin),
+            image_auroc: _auroc(cell.image_auroc, cell.image_auroc_change),
+            pixel_auroc: _auroc(cell.pixel_auroc, cell.pixel_auroc_change),
+            "verdict": Text("FAILED", "red") if cell.failures else "passed",
+        }
         table.add_row(
-            _copy(cell),
-            str(cell.batch),
-            *errors,
-            str(len(cell.flips)),
-            _short(cell.smallest_margin),
-            _auroc(cell.image_auroc, cell.image_auroc_change),
-            _auroc(cell.pixel_auroc, cell.pixel_auroc_change),
-            Text("FAILED", "red") if cell.failures else "passed",
+            *(text for name, text in cells.items() if name not in of_maps)
         )
     return table
 

@@ -42,9 +42,9 @@ class EvaluationFiles:
     Args:
         run: the evaluation.
         scores: CSV file; whole lines after every picture.
-        maps: folder for raw maps.
+        maps: folder for raw maps, of a detector with a map.
         form: their format.
-        overlays: folder for overlays of misses and false alarms.
+        overlays: folder for overlays of misses and false alarms, of a detector with a map.
 
     Raises:
         OutputError: the CSV file cannot be written.
@@ -91,7 +91,10 @@ class EvaluationFiles:
         if self._rows is not None:
             self._rows.add([_row(judged)])
         for name, files in self._maps.items():
-            write = _map_writer(judged.results[name].anomaly_map, self._form)
+            anomaly_map = judged.results[name].anomaly_map
+            if anomaly_map is None:
+                continue
+            write = _map_writer(anomaly_map, self._form)
             self._attempt(partial(files.save, judged.picture.name, write))
         for (name, missed), drawn in self._overlays.items():
             self._draw(judged, name, missed, drawn)
@@ -118,6 +121,8 @@ class EvaluationFiles:
         """Write the overlay of a wrong decision."""
         result, picture = judged.results[name], judged.picture
         if bool(picture.anomalous) != missed or result.anomalous == missed:
+            return
+        if result.anomaly_map is None:
             return
         subject = self._run.subject
         drawn = overlay(

@@ -125,8 +125,9 @@ def _interval(figure: Figure, form: str) -> str:
 
 
 def _kinds(evaluation: Evaluation) -> Table:
+    of_maps = ("pixel AUROC", "AUPRO") if evaluation.has_map else ()
     table = Table(
-        Column("kind", no_wrap=True), "detector", "recall", "image AUROC", "pixel AUROC", "AUPRO",
+        Column("kind", no_wrap=True), "detector", "recall", "image AUROC", *of_maps,
         box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
     )  # fmt: skip
     for place, first in enumerate(evaluation.columns[0].kinds):

@@ -155,10 +155,15 @@ class RowsFile:
 
 
 class ResultsFile(RowsFile):
-    """`results.csv` or `results.json` of `anomedge predict`, in a folder."""
+    """`results.csv` or `results.json` of `anomedge predict`, in a folder; without a map, without its column."""
 
-    def __init__(self, folder: Path, form: Format) -> None:
-        super().__init__(folder / f"results.{form.value}", form, COLUMNS)
+    def __init__(
+        self, folder: Path, form: Format, has_map: bool = True
+    ) -> None:
+        columns = [
+            name for name in COLUMNS if has_map or name != "anomalous_pixels"
+        ]
+        super().__init__(folder / f"results.{form.value}", form, columns)
 
 
 class PictureFiles:

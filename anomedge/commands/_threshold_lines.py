@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from anomedge.bundle import Bundle, LocalSettings
 from anomedge.names import printable
-from anomedge.threshold import Origin
+from anomedge.threshold import Decision, Origin
 
 __all__ = ["local_note", "sensitivity_lines", "threshold_lines"]
 
@@ -35,12 +35,8 @@ def sensitivity_lines(origin: Origin) -> list[str]:
 def threshold_lines(bundle: Bundle, local: LocalSettings | None) -> list[str]:
     """Return lines of text on the thresholds in force and their origin."""
     manifest, origin = bundle.manifest.decision, bundle.manifest.decision.origin
-    aimed = f"{origin.rule_in_words} on {origin.normal} normal and {origin.anomalous} anomalous pictures ({origin.source})"
-    margin = f"margin {origin.margin / manifest.scale:.2%} of the scale" + (
-        ", extrapolated" * origin.extrapolated
-    )
     lines = [
-        f"manifest   threshold {manifest.threshold:.6g}, pixels {manifest.pixel_threshold:.6g}: {aimed}; {margin}",
+        f"manifest   threshold {manifest.threshold:.6g}{_of_pixels(manifest)}: {_aimed(manifest)}",
         *_sensitivity_line(origin),
     ]
     if local is None:
@@ -73,16 +69,35 @@ def threshold_lines(bundle: Bundle, local: LocalSettings | None) -> list[str]:
     return lines
 
 
+def _aimed(decision: Decision) -> str:
+    """Return the rule, the sample and the margin of a threshold."""
+    origin = decision.origin
+    if not origin.has_pictures:
+        return f"{origin.rule_in_words}; {origin.sample_in_words}"
+    aimed = f"{origin.rule_in_words} on {origin.sample_in_words}"
+    margin = f"margin {origin.margin / decision.scale:.2%} of the scale"
+    return f"{aimed}; {margin}" + ", extrapolated" * origin.extrapolated
+
+
 def local_note(bundle: Bundle, local: LocalSettings) -> str:
     """Return one line that says that local.json is in force, and its origin."""
     decision, made = bundle.decision, bundle.manifest.decision
     origin = "; ".join(
         part for part in (local.pictures, local.by, local.when) if part
     )
+    pixels = ""
+    if decision.has_map:
+        pixels = f"{_of_pixels(decision)} ({made.threshold_of_map:.6g})"
     return (
-        f"local.json is in force: threshold {decision.threshold:.6g} (the manifest's: {made.threshold:.6g}), pixels "
-        f"{decision.pixel_threshold:.6g} ({made.pixel_threshold:.6g}); {origin or 'it does not say who set it'}"
+        f"local.json is in force: threshold {decision.threshold:.6g} (the manifest's: {made.threshold:.6g}){pixels}; "
+        f"{origin or 'it does not say who set it'}"
     )
+
+
+def _of_pixels(decision: Decision) -> str:
+    if not decision.has_map:
+        return ""
+    return f", pixels {decision.threshold_of_map:.6g}"
 
 
 def _sensitivity_line(origin: Origin) -> list[str]:

@@ -103,7 +103,7 @@ def _figures(outcome: Outcome, runtime: str) -> list[str]:
         cell for cell in outcome.certificate.cells if cell.runtime == runtime
     ]
     flips = sum(len(cell.flips) for cell in cells)
-    worst = max(max(cell.score_error, cell.map_error) for cell in cells)
+    worst = max(max(cell.score_error, cell.map_error or 0.0) for cell in cells)
     return [
         _auroc(cells[0].image_auroc),
         _auroc(cells[0].pixel_auroc),

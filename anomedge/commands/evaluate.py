@@ -19,6 +19,7 @@ from anomedge.commands._common_options import (
 from anomedge.commands._console import SafeConsole
 from anomedge.commands._evaluation_files import EvaluationFiles, MapFormat
 from anomedge.commands._evaluation_tables import show_evaluation
+from anomedge.commands._maps import require_map
 from anomedge.commands._result_files import create_output
 from anomedge.commands._threshold_lines import local_note
 from anomedge.errors import InputError
@@ -26,6 +27,7 @@ from anomedge.evaluation import EvaluationRun, Options
 from anomedge.evaluation.detectors import bundle_or_model
 from anomedge.files import canonical_json, check_target
 from anomedge.names import printable
+from anomedge.threshold import Decision
 
 EXAMPLE = "anomedge evaluate part.anomedge dataset/ --model model.safetensors --runtime ort openvino"
 
@@ -89,6 +91,8 @@ def evaluate(
     if isinstance(opened, Bundle) and opened.local is not None:
         note = local_note(opened, opened.local)
         SafeConsole(stderr=True).print(printable(note))
+    if isinstance(opened, Bundle):
+        _require_map(opened.decision, maps, overlays)
     for folder in (maps, overlays):
         create_output(folder, dataset)
     _require_empty(overlays)
@@ -105,6 +109,7 @@ def evaluate(
         normal=normal,
     )
     with EvaluationRun.open(opened, dataset, options) as run:
+        _require_map(run.subject.decision, maps, overlays)
         output = EvaluationFiles(run, scores, maps, map_format, overlays)
         try:
             for judged in run.judged():
@@ -117,6 +122,15 @@ def evaluate(
     else:
         show_evaluation(result)
     output.report_faults()
+
+
+def _require_map(
+    decision: Decision, maps: Path | None, overlays: Path | None
+) -> None:
+    """Refuse outputs that need an anomaly map of a detector that gives none."""
+    for option, folder in {"--maps": maps, "--overlays": overlays}.items():
+        if folder is not None:
+            require_map(decision, option)
 
 
 def _require_empty(folder: Path | None) -> None:

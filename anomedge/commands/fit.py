@@ -244,11 +244,14 @@ def command_of(name: str) -> Any:
     """Return the command that fits a detector, with the options of all detectors and its own.
 
     Raises:
-        InputError: no such detector, a plugin that cannot be loaded, or an option with the name of a common one.
+        InputError: no such detector, a plugin that cannot be loaded, an option with the name of a common one, or a
+            detector that is not fitted.
     """
     from anomedge import pipelines
 
     kind = pipelines.get(name)
+    if kind.not_fitted:
+        raise InputError(kind.not_fitted)
     summary = (inspect.getdoc(kind) or name).split("\n\n")[0]
     common = _common_parameters()
     own = _own_parameters(name, kind.options_class.model_fields, common)

@@ -129,7 +129,7 @@ def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:
         else []
     )
     shown += [
-        tables.certificates(stored),
+        tables.certificates(stored, bundle.manifest.has_map),
         *(
             tables.stages(precision, parts)
             for precision, parts in stages.items()

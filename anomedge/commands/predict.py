@@ -20,6 +20,7 @@ from anomedge.commands._common_options import (
     Threads,
 )
 from anomedge.commands._console import SafeConsole
+from anomedge.commands._maps import WITHOUT_MAP
 from anomedge.commands._result_files import (
     Format,
     Overlays,
@@ -75,15 +76,18 @@ def predict(
 
     Pictures that cannot be inspected are skipped and named, and the exit code is 2; all other results are written. The
     results file is complete after every batch, so an interrupted run keeps the results so far. Masks (below a folder
-    ground_truth, or beside pictures) are left out.
+    ground_truth, or beside pictures) are left out. A detector without an anomaly map gives no heat map.
     """
     listing = _list_pictures(pictures)
     opened = Bundle.open(bundle)
     create_output(output, pictures)
     _print_notes(opened, listing)
+    has_map = opened.manifest.has_map
+    if output and overlays and not has_map:
+        SafeConsole(stderr=True).print(f"no overlays: {WITHOUT_MAP}")
     drawn = (
         Overlays(output / "overlays", map(listing.name, listing.pictures))
-        if output and overlays
+        if output and overlays and has_map
         else None
     )
     with Inspector.open(
@@ -92,7 +96,7 @@ def predict(
         run = _Run(
             inspector,
             listing,
-            ResultsFile(output, form) if output else None,
+            ResultsFile(output, form, has_map) if output else None,
             drawn,
         )
         starts = range(0, len(listing.pictures), batch)
@@ -184,7 +188,7 @@ class _Run:
             raise RuntimeFailure(f"{names}: {error}") from error
 
     def _draw(self, path: Path, frame: Frame, result: Result) -> None:
-        if self.overlays is None:
+        if self.overlays is None or result.anomaly_map is None:
             return
         geometry = self.inspector.bundle.manifest.geometry
         drawn = overlay(
@@ -229,13 +233,15 @@ def _place_of(listing: Listing) -> str:
 
 
 def _row(name: str, result: Result) -> dict[str, Any]:
-    return {
+    row: dict[str, Any] = {
         "picture": storable(name),
         "label": result.label,
         "score": result.score,
-        "anomalous_pixels": float(result.mask.mean()),
         "milliseconds": round(result.milliseconds, 3),
     }
+    if result.mask is not None:
+        row["anomalous_pixels"] = float(result.mask.mean())
+    return row
 
 
 def _print(rows: list[dict[str, Any]], as_json: bool) -> None:

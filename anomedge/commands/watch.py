@@ -22,6 +22,7 @@ from anomedge.commands._common_options import (
     Runtime,
     Threads,
 )
+from anomedge.commands._maps import require_map
 from anomedge.commands._signals import stop_signals_handled
 from anomedge.errors import InputError
 from anomedge.inspector import Inspector
@@ -144,6 +145,8 @@ def watch(
     given = SourceOptions(once=once, new=only_new, retries=retries, poll=poll)
     frames = open_source(source, replace(given, levels=opened.manifest.levels))
     _refuse_conflicts(frames, save, on_fail)
+    if save is not None:
+        require_map(opened.decision, "--save")
     output = EventWriter(sys.stdout)
     options = StationOptions(
         queue=queue, limit=limit, give_up=give_up, stretch=stretch

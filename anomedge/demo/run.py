@@ -149,10 +149,15 @@ def _write_sheet(
 def _overlay_of(inspector: Inspector, picture: Picture, runtime: str) -> Frame:
     frame = picture.frame()
     (result,) = inspector.predict_batch([frame])
-    geometry = inspector.bundle.manifest.geometry
-    drawn = overlay(
-        frame, result.anomaly_map, inspector.decision, geometry, picture.mask()
-    )
+    geometry, drawn = inspector.bundle.manifest.geometry, frame
+    if result.anomaly_map is not None:
+        drawn = overlay(
+            frame,
+            result.anomaly_map,
+            inspector.decision,
+            geometry,
+            picture.mask(),
+        )
     return _titled(
         drawn,
         f"{runtime}: {result.label}, {result.score:.2f} (threshold {inspector.decision.threshold:.2f})",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from anomedge.evaluation.curve import Curve
 from anomedge.evaluation.detectors import Judgement
@@ -47,9 +48,10 @@ class Collected:
         self._values = MapValues()
 
     @property
-    def map_bits(self) -> int:
-        """Significant bits of the map values that are kept."""
-        return self._values.significant_bits
+    def map_bits(self) -> int | None:
+        """Significant bits of the map values that are kept; None without a map."""
+        has_map = self._decision.has_map
+        return self._values.significant_bits if has_map else None
 
     def add(
         self, anomalous: bool, result: Judgement, truth: Mask | None
@@ -61,9 +63,10 @@ class Collected:
             result: result of the detector.
             truth: mask on the map's grid (H, W); None if unknown.
         """
-        if truth is not None:
+        anomaly_map, found = result.anomaly_map, result.mask
+        if not (truth is None or anomaly_map is None or found is None):
             self._masked.append(len(self._scores))
-            self._add_map(result, truth)
+            self._add_map(anomaly_map, found, truth)
         self._scores.append(result.score)
         self._labels.append(anomalous)
         self.decided.append(result.anomalous)
@@ -74,11 +77,11 @@ class Collected:
         return figures_of_scores(sample, self._decision.threshold, *bootstrap)
 
     def pixel(self, bootstrap: Bootstrap) -> LevelFigures | None:
-        """Return the figures of all pixels; None without a mask of a defect."""
-        sample = self._mapped(self._values.curve())
-        if not _shows_location(sample):
+        """Return the figures of all pixels; None without a map, or a mask of a defect."""
+        if not self._decision.has_map:
             return None
-        return figures_of_maps(sample, *bootstrap)
+        sample = self._mapped(self._values.curve())
+        return _figures_of_pixels(sample, bootstrap)
 
     def kinds(
         self, kinds: Sequence[str], bootstrap: Bootstrap
@@ -89,33 +92,36 @@ class Collected:
             kinds: kind of each picture.
             bootstrap: seed and replicates.
         """
-        scored, mapped = self._scored(), self._mapped()
+        scored = self._scored()
+        mapped = self._mapped() if self._decision.has_map else None
         labels = scored.anomalous
         of_each = np.array(kinds)
         masked = np.array(self._masked, dtype=np.intp)
         for kind in np.unique(of_each[labels]):
             chosen = ~labels | (of_each == kind)
             places = np.flatnonzero(chosen)
-            maps = mapped.at(np.flatnonzero(chosen[masked]))
+            pixel = None
+            if mapped is not None:
+                maps = mapped.at(np.flatnonzero(chosen[masked]))
+                pixel = _figures_of_pixels(maps, bootstrap)
             yield KindFigures(
                 kind=storable(str(kind)),
                 image=figures_of_scores(
                     scored.at(places), self._decision.threshold, *bootstrap
                 ),
-                pixel=figures_of_maps(maps, *bootstrap)
-                if _shows_location(maps)
-                else None,
+                pixel=pixel,
             )
 
-    def _add_map(self, result: Judgement, truth: Mask) -> None:
-        values, found = result.anomaly_map, result.mask
+    def _add_map(
+        self, values: npt.NDArray[np.float32], found: Mask, truth: Mask
+    ) -> None:
         normal = ~truth
         if self._has_region:
             inside = values != 0
             truth, normal = truth & inside, normal & inside
         self._values.add(values, truth, normal)
         self._sketches.append(
-            sketch_of(values, truth, self._decision.pixel_threshold, normal)
+            sketch_of(values, truth, self._decision.threshold_of_map, normal)
         )
         self._confusions.append(
             (
@@ -140,12 +146,16 @@ class Collected:
             self._sketches,
             labels[np.array(self._masked, dtype=np.intp)],
             Confusion(*counts.T),
-            self._decision.pixel_threshold,
+            self._decision.threshold_of_map,
             exact,
         )
 
 
-def _shows_location(sample: MapSample) -> bool:
-    """Whether the masks hold normal and anomalous pixels."""
+def _figures_of_pixels(
+    sample: MapSample, bootstrap: Bootstrap
+) -> LevelFigures | None:
+    """Return the figures of maps; None unless the masks hold normal and anomalous pixels."""
     confusion = sample.confusion
-    return bool(confusion.anomalous.any() and confusion.normal.any())
+    if not (confusion.anomalous.any() and confusion.normal.any()):
+        return None
+    return figures_of_maps(sample, *bootstrap)

@@ -85,14 +85,15 @@ class Judgement(NamedTuple):
     Attributes:
         score: raw and unclamped.
         anomalous: whether the score is above the threshold.
-        anomaly_map: float32 (H, W), raw.
-        mask: bool (H, W), true where the map is above the pixel threshold.
+        anomaly_map: float32 (H, W), raw; None for a detector without a map.
+        mask: bool (H, W), true where the map is above the pixel threshold; None
+            without a map.
     """
 
     score: float
     anomalous: bool
-    anomaly_map: npt.NDArray[np.float32]
-    mask: npt.NDArray[np.bool_]
+    anomaly_map: npt.NDArray[np.float32] | None
+    mask: npt.NDArray[np.bool_] | None
 
 
 class Detector(ABC):
@@ -185,7 +186,7 @@ def subject_of(subject: Bundle | Path, options: Options) -> Subject:
         path = Path(options.model)
         original = _original(bundle, path)
         detectors.append(_eager(original, path, bundle.decision))
-        fitted = set(original.card.fitted)
+        fitted = original.card.known
     with ExitStack() as stack:
         for name in _distinct(options.runtimes) or [None]:
             inspector = Inspector.open(
@@ -249,18 +250,17 @@ class _EagerDetector(Detector):
 
     def _judge(self, frame: Frame) -> Judgement:
         outputs = self._session.run({"frames": frame[None]})
-        score = float(outputs["score"][0])
-        anomaly_map = outputs["anomaly_map"][0, 0]
-        if not (np.isfinite(score) and np.isfinite(anomaly_map).all()):
+        if not all(np.isfinite(array).all() for array in outputs.values()):
             raise RuntimeFailure(
                 f"{self.name} gave a score or map that is not finite; fit the model again"
             )
-        decision = self._decision
+        decision, score = self._decision, float(outputs["score"][0])
+        anomaly_map = mask = None
+        if decision.has_map:
+            anomaly_map = outputs["anomaly_map"][0, 0]
+            mask = decision.mask(anomaly_map)
         return Judgement(
-            score,
-            bool(decision.is_anomalous(score)),
-            anomaly_map,
-            decision.mask(anomaly_map),
+            score, bool(decision.is_anomalous(score)), anomaly_map, mask
         )
 
 
@@ -279,7 +279,7 @@ def _model_alone(path: Path, options: Options) -> Subject:
         geometry=loaded.geometry,
         decision=loaded.decision,
         detectors=[_eager(loaded, path, loaded.decision)],
-        fitted=set(loaded.card.fitted),
+        fitted=loaded.card.known,
         levels=loaded.levels,
         has_region=loaded.pipeline.config.masked,
     )

@@ -169,7 +169,11 @@ class EvaluationRun:
             seed=bootstrap.seed,
             replicates=bootstrap.replicates,
             columns=tuple(with_changes(columns, self._flips())),
-            notes=tuple(notes_on(totals, columns, self._vanished)),
+            notes=tuple(
+                notes_on(
+                    totals, columns, self._vanished, subject.decision.has_map
+                )
+            ),
         )
 
     def _flips(self) -> dict[str, tuple[str, ...]]:
@@ -192,7 +196,9 @@ class EvaluationRun:
         """Add the results of one picture to those of all."""
         self._judged += 1
         picture = self.data.pictures[place]
-        truth = _truth_of(picture, self.subject.geometry, frame)
+        truth = None
+        if self.subject.decision.has_map:
+            truth = _truth_of(picture, self.subject.geometry, frame)
         if truth is not None:
             self._masked += 1
             self._vanished += bool(picture.anomalous) and not truth.any()
@@ -255,7 +261,9 @@ def _require_same_grid(
     name: str, result: Judgement, truth: Mask | None
 ) -> None:
     """Refuse a map of another size than the detector's image."""
-    if truth is not None and result.anomaly_map.shape != truth.shape:
+    if truth is None or result.anomaly_map is None:
+        return
+    if result.anomaly_map.shape != truth.shape:
         raise RuntimeFailure(
             f"{name} gave a map {result.anomaly_map.shape}; expected {truth.shape}, the image of the detector"
         )

@@ -8,16 +8,21 @@ from anomedge.evaluation.figures import LEAST
 from anomedge.evaluation.records import (
     Column,
     Figure,
-    LevelFigures,
     PictureTotals,
 )
 from anomedge.parity.records import FEW_LABELLED
 
 __all__ = ["few_pictures", "notes_on"]
 
+_EXACT = 24
+"""Bits of map values that were not rounded."""
+
 
 def notes_on(
-    totals: PictureTotals, columns: Sequence[Column], vanished: int
+    totals: PictureTotals,
+    columns: Sequence[Column],
+    vanished: int,
+    has_map: bool = True,
 ) -> Iterator[str]:
     """Yield one sentence for each absent figure and each caution.
 
@@ -25,8 +30,13 @@ def notes_on(
         totals: numbers of pictures.
         columns: figures of all detectors.
         vanished: number of masks without a pixel on the map's grid.
+        has_map: whether the detector gives an anomaly map.
     """
     yield from _absent(totals)
+    if has_map:
+        yield from _without_mask(totals)
+    else:
+        yield "the detector gives no anomaly map: figures of pixels are absent"
     if totals.unlabelled:
         yield f"{totals.unlabelled} pictures without a label are left out"
     if totals.fitted:
@@ -60,6 +70,9 @@ def _absent(totals: PictureTotals) -> Iterator[str]:
             yield (
                 f"all {getattr(totals, given)} pictures are {given}: figures that need {missing} ones, such as AUROC, are absent"
             )
+
+
+def _without_mask(totals: PictureTotals) -> Iterator[str]:
     without = totals.normal + totals.anomalous - totals.masked
     if not totals.anomalous:
         return
@@ -79,11 +92,11 @@ def _without_width(figure: Figure | None) -> bool:
 
 def _rounded(columns: Sequence[Column]) -> Iterator[str]:
     """Yield a note if the map values of a detector were rounded."""
-    levels = [column.pixel for column in columns if column.map_bits < 24]
-    known = [level for level in levels if isinstance(level, LevelFigures)]
-    if known:
-        bits = min(column.map_bits for column in columns)
-        error = max(level.auroc_error for level in known)
+    rounded = [c for c in columns if (c.map_bits or _EXACT) < _EXACT]
+    errors = [c.pixel.auroc_error for c in rounded if c.pixel is not None]
+    if errors:
+        bits = min(column.map_bits or _EXACT for column in rounded)
+        error = max(errors)
         yield (
             f"map values are rounded to {bits} significant bits, because too many differ; the AUROC of pixels is off by at "
             f"most {error:.0e}"

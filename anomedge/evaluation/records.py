@@ -78,7 +78,8 @@ class Column(Frozen):
             as "image auroc"; empty without a model.
         flips: names of the pictures that this detector and eager Torch decide
             differently.
-        map_bits: significant bits of the map values that were kept; 24 is exact.
+        map_bits: significant bits of the map values that were kept; 24 is exact,
+            None for a detector without a map.
     """
 
     name: str
@@ -89,7 +90,7 @@ class Column(Frozen):
     kinds: tuple[KindFigures, ...] = ()
     change: dict[str, float] = Field(default_factory=dict)
     flips: tuple[str, ...] = ()
-    map_bits: int = 24
+    map_bits: int | None = 24
 
 
 class PictureTotals(Frozen):
@@ -131,3 +132,8 @@ class Evaluation(Frozen):
     replicates: int
     columns: tuple[Column, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def has_map(self) -> bool:
+        """Whether the detector gives an anomaly map."""
+        return any(column.map_bits is not None for column in self.columns)

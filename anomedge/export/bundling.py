@@ -289,7 +289,9 @@ def _manifest(
         "config": model.pipeline.config.model_dump(mode="json"),
         "input": _input(options, model.geometry),
         "outputs": tuple(
-            OutputContract(name=name, shape=shapes[name]) for name in OUTPUTS
+            OutputContract(name=name, shape=shapes[name])
+            for name in OUTPUTS
+            if name in stages
         ),
         "stages": tuple(stages),
         "image": asdict(model.geometry) | {"levels": model.levels},

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torchvision.transforms.v2 import functional as tv
 
+from anomedge.layouts import Frames
 from anomedge.pipelines.model import Model
 from anomedge.pipelines.preprocessing import region_of, to_images
 from anomedge.pipelines.tiles import Tiles, detect
@@ -72,5 +73,6 @@ class EagerSession(Session):
                 results.append(detect(self.model.pipeline, self.tiles, images))
         return {
             name: torch.cat([stages[name] for stages in results]).numpy()
-            for name in ("score", "anomaly_map")
+            for name in Frames.outputs
+            if name in results[0]
         }

@@ -16,12 +16,12 @@ import numpy.typing as npt
 from anomedge.export.eager import EagerSession
 from anomedge.files import sha256_of_bytes
 from anomedge.images import Frame, Picture
-from anomedge.parity.outputs import FRAMES, Outputs
+from anomedge.parity.outputs import FRAMES, Outputs, joined
 from anomedge.pipelines import Pipeline
 from anomedge.progress import track
 from anomedge.runtimes import Tensors
 
-__all__ = ["EagerRuns", "joined"]
+__all__ = ["EagerRuns"]
 
 
 class EagerRuns:
@@ -64,8 +64,7 @@ class EagerRuns:
 
     def of_frames(self, frames: npt.NDArray[np.uint8]) -> Outputs:
         """Return the outputs of frames (B, H, W, 3); they are not kept."""
-        outputs = self.eager.run({FRAMES: frames})
-        return Outputs(outputs["score"], outputs["anomaly_map"])
+        return Outputs.of(self.eager.run({FRAMES: frames}))
 
     def keep(self, picture: Picture, outputs: Outputs) -> None:
         """Keep the outputs of a picture that was run by `of_frames`."""
@@ -87,24 +86,15 @@ class EagerRuns:
         return self._outputs[digest]
 
     def _run_stages(self, pixels: Frame) -> Tensors:
-        """Return every stage; keep map and score, the last two, as outputs."""
+        """Return every stage; keep the last ones, map and score, as outputs."""
         digest = _digest(pixels)
         if digest not in self._stages:
             stages = self.eager.stages(pixels[None])
             self._stages[digest] = stages
             # A detector may compute its outputs in another way than its stages.
             if type(self.eager.model.pipeline).forward is Pipeline.forward:
-                outputs = Outputs(stages["score"], stages["anomaly_map"])
-                self._outputs.setdefault(digest, outputs)
+                self._outputs.setdefault(digest, Outputs.of(stages))
         return self._stages[digest]
-
-
-def joined(parts: Sequence[Outputs]) -> Outputs:
-    """Return the outputs of all parts, in order."""
-    return Outputs(
-        np.concatenate([part.score for part in parts]),
-        np.concatenate([part.anomaly_map for part in parts]),
-    )
 
 
 def _digest(pixels: Frame) -> str:

@@ -10,12 +10,12 @@ import numpy as np
 
 from anomedge.bundle import Bundle
 from anomedge.export.eager import EagerSession
-from anomedge.export.eager_runs import EagerRuns, joined
+from anomedge.export.eager_runs import EagerRuns
 from anomedge.images import Picture, held, read_folders, with_levels
 from anomedge.parity import Reference
 from anomedge.parity.blends import blends
 from anomedge.parity.golden import places_with_stages, read_golden
-from anomedge.parity.outputs import Outputs
+from anomedge.parity.outputs import Outputs, joined
 from anomedge.parity.pictures import extremes, synthetic
 from anomedge.parity.reference import GoldenOutputs, Original
 from anomedge.pipelines.model import Model
@@ -95,7 +95,7 @@ def nothing_compared(model: Model) -> Reference:
     return Reference(
         EagerSession.name,
         [],
-        Outputs(np.empty(0), np.empty((0, 1, 1, 1))),
+        Outputs(np.empty(0)),
         original=_original(model, None),
     )
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from anomedge.errors import ExportError
+from anomedge.errors import ExportError, ModelError
 from anomedge.export.frame_input import Frontend, OutsideFrontend
 from anomedge.export.graphs import (
     assert_opset,
@@ -37,7 +37,7 @@ __all__ = [
 
 _WRITTEN_OPSET = 18
 OUTPUTS = tuple(Frames.outputs)
-"""Names of the shipped graph's outputs, in order."""
+"""Names of the shipped graph's outputs, in order; a detector without a map gives those that it has."""
 
 
 class Deployed(nn.Module):
@@ -120,6 +120,7 @@ def graph_from_model(
         tracer: how to trace it.
 
     Raises:
+        ModelError: the stages are not those of the model's decision.
         ExportError: the graph was specialised to a batch, has an operator that runtimes do not share, or another opset.
     """
     tracer = tracer or Tracer()
@@ -127,6 +128,7 @@ def graph_from_model(
     example = _example(framing, batch or 2)
     frame = (int(example.shape[1]), int(example.shape[2]))
     names = _names(deployed, example, tracer)
+    _check_outputs(names, model)
     proto = _exported(
         tracer,
         deployed,
@@ -143,9 +145,11 @@ def graph_from_model(
 
 
 def keep_shipped_outputs(proto: Any) -> list[Any]:
-    """Remove all outputs but score and map, in place; return the former outputs."""
+    """Remove all outputs but score and map, if there is one, in place; return the former outputs."""
     by_name = {value.name: value for value in proto.graph.output}
-    return set_outputs(proto, [by_name[name] for name in OUTPUTS])
+    return set_outputs(
+        proto, [by_name[name] for name in OUTPUTS if name in by_name]
+    )
 
 
 def _example(framing: Framing, batch: int) -> Tensor:
@@ -163,6 +167,18 @@ def _names(deployed: Deployed, example: Tensor, tracer: Tracer) -> list[str]:
         FakeTensorMode(allow_non_fake_inputs=True),
     ):
         return list(deployed.stages(example))
+
+
+def _check_outputs(names: list[str], model: Model) -> None:
+    """Refuse other outputs than those that the decision has thresholds of."""
+    given = [name for name in OUTPUTS if name in names]
+    has_map = model.decision.has_map
+    expected = [n for n in OUTPUTS if has_map or n != "anomaly_map"]
+    if given != expected:
+        raise ModelError(
+            f"{model.pipeline.name} gives the outputs {given}; expected {expected}, of which the model has thresholds: "
+            f"fit it again"
+        )
 
 
 def _exported(

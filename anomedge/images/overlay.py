@@ -36,7 +36,7 @@ def overlay(
     Args:
         frame: uint8 (Hf, Wf, 3).
         anomaly_map: (H, W), of the image that `geometry` cuts out of the frame.
-        decision: thresholds and score range.
+        decision: thresholds and score range, of a detector with a map.
         geometry: position of the image in the frame.
         truth: mask of the true anomaly (Hf, Wf), outlined in green; None if unknown.
     """
@@ -46,7 +46,7 @@ def overlay(
         (right - left, bottom - top), Image.Resampling.BILINEAR
     )
     level[top:bottom, left:right] = np.asarray(resized)
-    heat = decision.normalised(level, decision.pixel_threshold)
+    heat = decision.normalised(level, decision.threshold_of_map)
     colours = np.stack(
         [
             np.interp(heat, _HEAT[:, 0], _HEAT[:, channel])

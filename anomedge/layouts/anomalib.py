@@ -8,6 +8,9 @@ r"""The graph as anomalib 2 and OpenVINO Model API expect it: their input, their
     anomaly_map  float32 (B, 1, h, w), (map - pixel_threshold) / score_range + 1/2, clipped to [0, 1]
     pred_mask    bool (B, 1, h, w), map > pixel_threshold
 
+A detector without a map gives the first two alone, as anomalib exports its own classification models; Model API 0.4.7
+reads no such graph.
+
 The three constants are initialisers of these names, so they can be edited. Between input and outputs the graph is the
 bundle's own: k / 255 comes back as the grey level k, so a tool that feeds a frame of the right size feeds our pixels.
 
@@ -69,8 +72,9 @@ class Anomalib(Layout):
             *_head(),
             *graph.node,
             *_tail("score", "image", "pred_score", "pred_label"),
-            *_tail("map", "pixel", "anomaly_map", "pred_mask"),
         ]
+        if decision.has_map:
+            nodes += _tail("map", "pixel", "anomaly_map", "pred_mask")
         del graph.node[:]
         graph.node.extend(nodes)
         graph.initializer.extend(_constants(decision))
@@ -78,7 +82,7 @@ class Anomalib(Layout):
         pixels = (batch, channels, height, width)
         graph.input[0].CopyFrom(_value(INPUT, TensorProto.FLOAT, pixels))
         del graph.output[:]
-        for name, output in cls.outputs.items():
+        for name, output in cls.outputs_of(decision.has_map).items():
             is_label = output.form == "label"
             kind = TensorProto.BOOL if is_label else TensorProto.FLOAT
             graph.output.append(_value(name, kind, shapes[output.quantity]))
@@ -93,7 +97,7 @@ class Anomalib(Layout):
 
         Model API reads pictures with OpenCV, as BGR, and resizes them without keeping the aspect ratio.
         """
-        return {
+        info = {
             "image_threshold": repr(decision.threshold),
             "labels": " ".join(_LABELS),
             "model_type": "AnomalyDetection",
@@ -104,6 +108,10 @@ class Anomalib(Layout):
             "scale_values": "255.0 255.0 255.0",
             "task": "segmentation",
         }
+        if not decision.has_map:
+            del info["pixel_threshold"]
+            info["task"] = "classification"
+        return info
 
 
 def _head() -> list[onnx.NodeProto]:
@@ -133,9 +141,10 @@ def _tail(
 def _constants(decision: Decision) -> list[onnx.TensorProto]:
     from onnx import numpy_helper
 
-    values = {
-        "image_threshold": _float_below(decision.threshold),
-        "pixel_threshold": _float_below(decision.pixel_threshold),
+    values = {"image_threshold": _float_below(decision.threshold)}
+    if decision.has_map:
+        values["pixel_threshold"] = _float_below(decision.threshold_of_map)
+    values |= {
         "score_range": np.float32(decision.range),
         "grey_levels": np.float32(255),
         "zero": np.float32(0),

@@ -45,7 +45,7 @@ class Layout(abc.ABC):
         name: as users write it, and the role of its graphs in the manifest.
         aliases: other names that users may write.
         summary: for the help text of `anomedge export`.
-        outputs: by name, in the graph's order.
+        outputs: by name, in the graph's order; a detector without a map gives those of the score alone.
         precision: the precision whose graph gets this layout.
         any_batch: False if the users of this layout feed one picture at a time.
         adds_graph: False for the layout that every bundle has.
@@ -60,6 +60,15 @@ class Layout(abc.ABC):
     adds_graph: ClassVar[bool] = True
 
     @classmethod
+    def outputs_of(cls, has_map: bool) -> dict[str, LayoutOutput]:
+        """Return the outputs for a detector with or without a map."""
+        return {
+            name: output
+            for name, output in cls.outputs.items()
+            if has_map or output.quantity == "score"
+        }
+
+    @classmethod
     @abc.abstractmethod
     def feed(cls, frames: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
         """Return the graph's inputs for RGB frames, uint8 (B, H, W, 3)."""
@@ -69,8 +78,8 @@ class Layout(abc.ABC):
     def rewrite(cls, model: onnx.ModelProto, decision: Decision) -> None:
         """Give the graph this layout's input and outputs, in place.
 
-        The graph has the input `frames`, uint8 (B, H, W, 3), and the outputs `score` (B,) and `anomaly_map`
-        (B, 1, h, w). Its weights may lie in another file, so they must not be changed.
+        The graph has the input `frames`, uint8 (B, H, W, 3), and the outputs `score` (B,) and, if `decision.has_map`,
+        `anomaly_map` (B, 1, h, w). Its weights may lie in another file, so they must not be changed.
         """
 
     @classmethod

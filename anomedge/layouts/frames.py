@@ -1,4 +1,4 @@
-"""The layout of every bundle: frames as the camera gives them, raw score and anomaly map."""
+"""The layout of every bundle: frames as the camera gives them, raw score and, if the detector has one, anomaly map."""
 
 from __future__ import annotations
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from anomedge.parity.comparison import Comparison
 from anomedge.parity.ground_truth import AurocPair
 from anomedge.parity.outputs import Outputs, collect
@@ -77,10 +75,7 @@ def _in_shifted_batches(
     """
     first, *others = comparison.reference.pictures
     outputs = collect(session, [*others, first], comparison.frame, batch)
-    return Outputs(
-        np.roll(outputs.score, 1, axis=0),
-        np.roll(outputs.anomaly_map, 1, axis=0),
-    )
+    return outputs.at([len(others), *range(len(others))])
 
 
 def _change(before: float | None, after: float | None) -> float | None:

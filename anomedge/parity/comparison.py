@@ -38,15 +38,16 @@ __all__ = ["Comparison", "Difference"]
 class Difference(NamedTuple):
     """Differences of two sets of outputs.
 
-    Errors and margins are fractions of `anomedge.threshold.scale_of_each`.
+    Errors and margins are fractions of `anomedge.threshold.scale_of_each`. `map_error` and `mask_iou` are None for a
+    detector without a map.
     """
 
     score_error: float
-    map_error: float
+    map_error: float | None
     worst: str
     flips: tuple[str, ...]
     smallest_margin: float
-    mask_iou: float
+    mask_iou: float | None
 
 
 @dataclass(frozen=True)
@@ -113,18 +114,20 @@ class Comparison:
 
     @cached_property
     def ground_truth(self) -> GroundTruth:
-        """Labels and masks of the pictures.
+        """Labels of the pictures, and masks for a detector with a map.
 
         Access it after a session was opened: opening checks the graph against
         the manifest's sizes, which bounds the memory allocated here.
         """
-        truth = ground_truth_of(
-            self.reference.pictures, self.geometry, self.frame
-        )
+        pictures = self.reference.pictures
+        maps = self.reference.outputs.anomaly_map
+        if maps is None:
+            labels = [picture.anomalous for picture in pictures]
+            return GroundTruth(labels, [None] * len(labels))
+        truth = ground_truth_of(pictures, self.geometry, self.frame)
         if not self.masked:
             return truth
-        inside = region_of_maps(self.reference.outputs.anomaly_map)
-        return replace(truth, inside=inside)
+        return replace(truth, inside=region_of_maps(maps))
 
     def difference(
         self, actual: Outputs, places: Sequence[int] | None = None
@@ -142,8 +145,8 @@ class Comparison:
         scores, maps = self._errors(expected, actual)
         return Difference(
             score_error=float(scores.max()),
-            map_error=float(maps.max()),
-            worst=names[int(np.maximum(scores, maps).argmax())],
+            map_error=None if maps is None else float(maps.max()),
+            worst=names[int(_larger(scores, maps).argmax())],
             flips=self._flips(expected, actual, names),
             smallest_margin=float(
                 _margins(expected.score, self.decision).min()
@@ -153,8 +156,7 @@ class Comparison:
 
     def batch_error(self, one: Outputs, other: Outputs) -> float:
         """Return the largest difference of a copy's outputs in two batches."""
-        scores, maps = self._errors(one, other)
-        return max(float(scores.max()), float(maps.max()))
+        return float(_larger(*self._errors(one, other)).max())
 
     def stage_deviation(
         self,
@@ -181,11 +183,16 @@ class Comparison:
 
     def _errors(
         self, expected: Outputs, actual: Outputs
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Return the errors (N,) of scores and of maps."""
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]:
+        """Return the errors (N,) of scores and of maps; infinite if one side alone has maps, None if neither has."""
         scale = self.decision.scale
         scores = _relative_errors(expected.score, actual.score, scale)
-        maps = _relative_errors(expected.anomaly_map, actual.anomaly_map, scale)
+        one, other = expected.anomaly_map, actual.anomaly_map
+        if one is None and other is None:
+            return scores, None
+        if one is None or other is None:
+            return scores, np.full(len(scores), np.inf)
+        maps = _relative_errors(one, other, scale)
         return scores, maps.reshape(len(scores), -1).max(axis=1)
 
     def _flips(
@@ -219,14 +226,24 @@ class Comparison:
             name for name, flip in zip(names, flipped, strict=True) if flip
         )
 
-    def _smallest_iou(self, expected: Outputs, actual: Outputs) -> float:
-        """Return the smallest overlap of the masks of original and copy."""
-        pairs = zip(
-            self.decision.mask(expected.anomaly_map),
-            self.decision.mask(actual.anomaly_map),
-            strict=True,
+    def _smallest_iou(self, expected: Outputs, actual: Outputs) -> float | None:
+        """Return the smallest overlap of the masks of original and copy; None without masks."""
+        decision, one, other = (
+            self.decision,
+            expected.anomaly_map,
+            actual.anomaly_map,
         )
-        return min(mask_iou(one, other) for one, other in pairs)
+        if one is None or other is None or not decision.has_map:
+            return None
+        pairs = zip(decision.mask(one), decision.mask(other), strict=True)
+        return min(mask_iou(*pair) for pair in pairs)
+
+
+def _larger(
+    scores: npt.NDArray[np.float64], maps: npt.NDArray[np.float64] | None
+) -> npt.NDArray[np.float64]:
+    """Return the larger error (N,) of score and map of each picture."""
+    return scores if maps is None else np.asarray(np.maximum(scores, maps))
 
 
 def _relative_errors(

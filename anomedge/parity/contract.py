@@ -73,9 +73,7 @@ def _failures_of_copies(
     """Run one picture `batch` times in a batch; list the failures."""
     pixels = comparison.reference.pictures[place].frame(comparison.frame)
     outputs = session.run({FRAMES: np.repeat(pixels[None], batch, axis=0)})
-    difference = comparison.difference(
-        Outputs(outputs["score"], outputs["anomaly_map"]), [place] * batch
-    )
+    difference = comparison.difference(Outputs.of(outputs), [place] * batch)
     return failures_of_cell(difference, None, comparison.tolerance)
 
 

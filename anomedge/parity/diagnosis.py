@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from anomedge.parity.deviations import Deviation
@@ -29,9 +29,12 @@ class Accumulated(NamedTuple):
     shipped: dict[str, Deviation]
 
 
-def output_limits(tolerance: Tolerance) -> dict[str, float]:
-    """Return the largest errors allowed for map and score."""
-    return {"anomaly_map": tolerance.map, "score": tolerance.score}
+def output_limits(
+    tolerance: Tolerance, stages: Collection[str]
+) -> dict[str, float]:
+    """Return the largest errors allowed for the outputs among some stages."""
+    limits = {"anomaly_map": tolerance.map, "score": tolerance.score}
+    return {name: limits[name] for name in limits if name in stages}
 
 
 def diagnose(
@@ -63,7 +66,9 @@ def _stage_text(row: StageDeviation, rows: Sequence[StageDeviation]) -> str:
     """Describe the first stage over its limit."""
     errors = f"error {row.error:.2e}, allowed {row.allowed:.0e}"
     if row.effect is not None and row.effect_allowed is not None:
-        errors += f", map or score off by {row.effect:.2e} through it, allowed {row.effect_allowed:.0e}"
+        has_map = any(other.name == "anomaly_map" for other in rows)
+        outputs = "map or score" if has_map else "score"
+        errors += f", {outputs} off by {row.effect:.2e} through it, allowed {row.effect_allowed:.0e}"
     if not row.exceeds_limit:
         errors += _amplified_text(row, rows)
     where = row.picture + (f" at {row.where}" if row.where else "")
@@ -98,7 +103,7 @@ def _sum_text(rows: Sequence[StageDeviation], excess: str) -> str:
 def _excess(outputs: dict[str, Deviation], tolerance: Tolerance) -> str:
     """List the outputs over their limits; empty if there is none."""
     over = []
-    for name, allowed in output_limits(tolerance).items():
+    for name, allowed in output_limits(tolerance, outputs).items():
         error = outputs[name].error
         if not error <= allowed:
             over.append(f"{name.removeprefix('anomaly_')} off by {error:.2e}")

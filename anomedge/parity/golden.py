@@ -31,6 +31,7 @@ __all__ = [
 
 _FOLDER = "golden"
 _SCORES, _MAPS = f"{_FOLDER}/score.npy", f"{_FOLDER}/anomaly_map.npy"
+_FILES = {"score": _SCORES, "anomaly_map": _MAPS}
 _OWN, _EACH_KIND = 6, 4
 _HEADER_LIMIT = 4096
 """Largest header of an array file, in bytes; NumPy writes 128."""
@@ -93,8 +94,10 @@ def write_golden(
                 stages=bool(stages),
             )
         )
-    np.save(root / _SCORES, reference.outputs.score[places])
-    np.save(root / _MAPS, reference.outputs.anomaly_map[places])
+    kept = reference.outputs.at(places)
+    np.save(root / _SCORES, kept.score)
+    if kept.anomaly_map is not None:
+        np.save(root / _MAPS, kept.anomaly_map)
     return entries
 
 
@@ -111,25 +114,20 @@ def read_golden(bundle: Bundle) -> Reference:
         )
     _check_sizes(bundle)
     pictures = [_picture(bundle, entry) for entry in entries]
-    outputs = Outputs(_array(bundle, _SCORES), _array(bundle, _MAPS))
-    promised = {
-        output.name: (len(entries), *output.shape)
-        for output in bundle.manifest.outputs
-    }
-    for name, array in {
-        "score": outputs.score,
-        "anomaly_map": outputs.anomaly_map,
-    }.items():
-        if array.shape != promised[name] or not np.isfinite(array).all():
+    arrays = {}
+    for output in bundle.manifest.outputs:
+        name, promised = output.name, (len(entries), *output.shape)
+        array = arrays[name] = _array(bundle, _FILES[name])
+        if array.shape != promised or not np.isfinite(array).all():
             raise BundleError(
-                f"{bundle.path}: got golden {name} {array.shape}; expected finite {promised[name]}: export again"
+                f"{bundle.path}: got golden {name} {array.shape}; expected finite {promised}: export again"
             )
     stages = {
         i: _read_stages(bundle, i)
         for i, entry in enumerate(entries)
         if entry.stages
     }
-    return Reference(GOLDEN, pictures, outputs, stages)
+    return Reference(GOLDEN, pictures, Outputs.of(arrays), stages)
 
 
 def _check_sizes(bundle: Bundle) -> None:

@@ -25,7 +25,7 @@ __all__ = [
 
 
 class AurocPair(NamedTuple):
-    """AUROC of images and of pixels; None without labels of both classes."""
+    """AUROC of images and of pixels; None without labels of both classes, or without a map."""
 
     image: float | None
     pixel: float | None
@@ -54,6 +54,8 @@ class GroundTruth:
         return auroc(outputs.score[labelled], labels)
 
     def _pixel_auroc(self, outputs: Outputs) -> float | None:
+        if outputs.anomaly_map is None:
+            return None
         values, labels = [], []
         for anomaly_map, mask in zip(
             outputs.anomaly_map, self.masks, strict=True

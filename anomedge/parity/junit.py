@@ -69,9 +69,12 @@ def _add_cautions(suite: ET.Element, certificate: Certificate) -> None:
 
 
 def _of_cell(cell: Cell, reference: str) -> ET.Element:
+    errors = f"score off by {cell.score_error:.2e}"
+    if cell.map_error is not None:
+        errors += f", map by {cell.map_error:.2e}"
     summary = (
-        f"{cell.pictures} pictures against {reference}: score off by {cell.score_error:.2e}, map by "
-        f"{cell.map_error:.2e} of the scale, {len(cell.flips)} flips, smallest margin {cell.smallest_margin:.2e}"
+        f"{cell.pictures} pictures against {reference}: {errors} of the scale, {len(cell.flips)} flips, "
+        f"smallest margin {cell.smallest_margin:.2e}"
     )
     return _case(
         cell.runtime,

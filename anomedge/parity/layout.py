@@ -73,7 +73,7 @@ def check_layout(
             return [outputs]
         meters = [
             _Meter(output_name, output, bundle.manifest.decision)
-            for output_name, output in layout.outputs.items()
+            for output_name, output in _outputs(bundle, layout).items()
         ]
         _measure(session, layout, comparison, meters, plan.batches)
     # Labels come first, as in the certificates of earlier releases.
@@ -83,6 +83,10 @@ def check_layout(
         for meter in meters
     ]
     return [outputs, *checks]
+
+
+def _outputs(bundle: Bundle, layout: type[Layout]) -> dict[str, LayoutOutput]:
+    return layout.outputs_of(bundle.manifest.has_map)
 
 
 def _check_outputs(
@@ -97,7 +101,7 @@ def _check_outputs(
     }
     expected = {
         name: f"{output.dtype} {shapes[output.quantity]}"
-        for name, output in layout.outputs.items()
+        for name, output in _outputs(bundle, layout).items()
     }
     got = {
         name: f"{array.dtype} {array.shape}" for name, array in outputs.items()
@@ -131,18 +135,21 @@ class _Meter:
         names: Sequence[str],
         tolerance: Tolerance,
     ) -> None:
-        """Compare one run's values of the output."""
+        """Compare one run's values of the output; those of a map that the original has not are wrong."""
         is_score = self.output.quantity == "score"
-        if self.output.form != "label":
-            raw = expected.score if is_score else expected.anomaly_map
+        raw = expected.score if is_score else expected.anomaly_map
+        if raw is None:
+            self.error = np.inf
+            self.wrong_pixels += values.size
+        elif self.output.form != "label":
             self._add_error(values, raw)
         elif is_score:
-            flips = self.decision.is_anomalous(expected.score) != values
+            flips = self.decision.is_anomalous(raw) != values
             self.flipped += [
                 name for name, flip in zip(names, flips, strict=True) if flip
             ]
         else:
-            self._count_wrong_pixels(values, expected.anomaly_map, tolerance)
+            self._count_wrong_pixels(values, raw, tolerance)
 
     def check(
         self, runtime: str, layout: str, tolerance: Tolerance
@@ -185,7 +192,7 @@ class _Meter:
             error = float((np.abs(found - raw) / scales).max())
         else:
             threshold = (
-                decision.threshold if is_score else decision.pixel_threshold
+                decision.threshold if is_score else decision.threshold_of_map
             )
             expected = decision.normalised(raw, threshold)
             error = float(np.abs(found - expected).max())
@@ -202,7 +209,7 @@ class _Meter:
         Pixels within the tolerance of the threshold are not counted: both
         labels are right there.
         """
-        threshold, scale = self.decision.pixel_threshold, self.decision.scale
+        threshold, scale = self.decision.threshold_of_map, self.decision.scale
         band = tolerance.map * float(scale_of_each(threshold, scale))
         distances = np.abs(raw_map.astype(np.float64) - threshold)
         wrong = (mask != self.decision.mask(raw_map)) & (distances > band)

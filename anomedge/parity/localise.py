@@ -112,7 +112,8 @@ def _compared_stages(bundle: Bundle, comparison: Comparison) -> list[str]:
         for name in bundle.manifest.stages
         if all(name in stages for stages in reference.stages.values())
     ]
-    if not reference.stages or not {*FINAL_STAGES} < {*names}:
+    outputs = {output.name for output in bundle.manifest.outputs}
+    if not reference.stages or not outputs < {*names}:
         raise BundleError(
             f"{bundle.path}: {reference.source} have stages {names}; expected "
             f"all: export the bundle again"
@@ -138,7 +139,8 @@ def _own_deviations(
             correct += group
             after = segments.propagated(place, correct, alone)
             effect = own.effects.get(group[0])
-            for name, allowed in output_limits(comparison.tolerance).items():
+            limits = output_limits(comparison.tolerance, segments.names)
+            for name, allowed in limits.items():
                 deviation = comparison.stage_deviation(
                     place, name, before[name], after[name]
                 )

@@ -14,6 +14,7 @@ from anomedge.bundle import Bundle
 from anomedge.bundle.operators import faults_of_ir, faults_of_onnx
 from anomedge.bundle.variants import FORMATS
 from anomedge.parity.comparison import Comparison
+from anomedge.parity.deviations import FINAL_STAGES
 from anomedge.parity.plan import Plan
 from anomedge.parity.records import BUNDLE, CheckResult
 from anomedge.parity.reference import Original, Reference
@@ -33,8 +34,6 @@ OPERATORS = "operators"
 """Name of the check of all graphs' operators; graphs that fail it are not run."""
 
 _GRAPH_SUFFIXES = (".onnx", ".data", ".xml", ".bin")
-
-_STAGES_OF_ALL = ("preprocessed", "anomaly_map", "score")
 
 _LARGEST_SCALE_TO_SPREAD = 10.0
 """Largest plausible ratio of the scale to the spread of all scores, extreme frames included."""
@@ -178,10 +177,10 @@ def _decision(bundle: Bundle, expected: Decision) -> CheckResult:
     """Compare the manifest's decision with the model file's; local settings are not part of this check."""
     got, wanted = bundle.manifest.decision.model_dump(), expected.model_dump()
     origin_differs = got.pop("origin") != wanted.pop("origin")
-    differing = [name for name in got if got[name] != wanted[name]]
     wrong = [
-        f"{name} is {got[name]!r}; {wanted[name]!r} in the model file"
-        for name in differing
+        f"{name} is {got.get(name)!r}; {wanted.get(name)!r} in the model file"
+        for name in got | wanted
+        if got.get(name) != wanted.get(name)
     ]
     wrong += (
         ["the origin of the threshold is not the model file's"]
@@ -214,8 +213,12 @@ def _stages(bundle: Bundle, reference: Reference) -> CheckResult:
 
 def _stated_stages(bundle: Bundle) -> CheckResult:
     """Check that the manifest names the stages that every detector has: a proof compares those that it names."""
+    outputs = {output.name for output in bundle.manifest.outputs}
+    needed = [s for s in FINAL_STAGES if s in outputs]
     missing = [
-        name for name in _STAGES_OF_ALL if name not in bundle.manifest.stages
+        name
+        for name in ("preprocessed", *needed)
+        if name not in bundle.manifest.stages
     ]
     return _check("stages", f"lack {', '.join(missing)}" if missing else "")
 

@@ -12,9 +12,9 @@ from anomedge.errors import InputError
 from anomedge.images import Picture
 from anomedge.progress import track
 from anomedge.resample.outside_resize import Framing
-from anomedge.runtimes import Session
+from anomedge.runtimes import Session, Tensors
 
-__all__ = ["FRAMES", "Outputs", "collect"]
+__all__ = ["FRAMES", "Outputs", "collect", "joined"]
 
 FRAMES = "frames"
 """Name of the graph's input."""
@@ -22,14 +22,29 @@ FRAMES = "frames"
 
 @dataclass(frozen=True)
 class Outputs:
-    """Scores (N,) and maps (N, 1, H, W) of N pictures."""
+    """Scores (N,) and maps (N, 1, H, W) of N pictures; the maps are None for a detector without one."""
 
     score: npt.NDArray[np.floating]
-    anomaly_map: npt.NDArray[np.floating]
+    anomaly_map: npt.NDArray[np.floating] | None = None
 
-    def at(self, places: Sequence[int]) -> Outputs:
+    @classmethod
+    def of(cls, tensors: Tensors) -> Outputs:
+        """Return the outputs among the tensors of a session or of all stages."""
+        return cls(tensors["score"], tensors.get("anomaly_map"))
+
+    def at(self, places: Sequence[int] | slice) -> Outputs:
         """Return the outputs of the pictures at these indices."""
-        return Outputs(self.score[places], self.anomaly_map[places])
+        maps = None if self.anomaly_map is None else self.anomaly_map[places]
+        return Outputs(self.score[places], maps)
+
+
+def joined(parts: Sequence[Outputs]) -> Outputs:
+    """Return the outputs of all parts, in order."""
+    maps = [part.anomaly_map for part in parts if part.anomaly_map is not None]
+    return Outputs(
+        np.concatenate([part.score for part in parts]),
+        np.concatenate(maps) if maps else None,
+    )
 
 
 def collect(
@@ -58,14 +73,11 @@ def collect(
         )
     count = len(pictures)
     starts = range(0, count, batch)
-    scores: list[npt.NDArray[np.floating]] = []
-    maps: list[npt.NDArray[np.floating]] = []
+    parts: list[Outputs] = []
     for start in track(
         starts, f"{session.name} at batch {batch}", total=len(starts)
     ):
         chosen = [pictures[(start + i) % count] for i in range(batch)]
         frames = np.stack([picture.frame(frame) for picture in chosen])
-        outputs = session.run({FRAMES: frames})
-        scores.append(outputs["score"])
-        maps.append(outputs["anomaly_map"])
-    return Outputs(np.concatenate(scores)[:count], np.concatenate(maps)[:count])
+        parts.append(Outputs.of(session.run({FRAMES: frames})))
+    return joined(parts).at(slice(count))

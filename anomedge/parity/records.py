@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import (
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from anomedge.bundle import contracts
 
@@ -42,7 +47,8 @@ class Frozen(contracts.Frozen):
 class Cell(Frozen):
     """One runtime at one batch size, on all pictures.
 
-    Errors are fractions of `anomedge.threshold.scale_of_each`.
+    Errors are fractions of `anomedge.threshold.scale_of_each`. `map_error` and `mask_iou` are None for a detector without
+    a map, and then left out of files.
     """
 
     runtime: str
@@ -52,17 +58,27 @@ class Cell(Frozen):
     batch: int = Field(ge=1)
     pictures: int = Field(ge=0)
     score_error: float
-    map_error: float
+    map_error: float | None = None
     batch_error: float | None
     worst: str
     flips: tuple[str, ...]
     smallest_margin: float
-    mask_iou: float
+    mask_iou: float | None = None
     image_auroc: float | None
     image_auroc_change: float | None
     pixel_auroc: float | None
     pixel_auroc_change: float | None
     failures: tuple[str, ...]
+
+    @model_serializer(mode="wrap")
+    def _without_absent_map(
+        self, serialize: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        content: dict[str, Any] = serialize(self)
+        for name in ("map_error", "mask_iou"):
+            if getattr(self, name) is None:
+                del content[name]
+        return content
 
 
 class CheckResult(Frozen):

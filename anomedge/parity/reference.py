@@ -65,7 +65,7 @@ class Reference:
         source: "eager torch", "golden frames", or the name of the runtime that
             replaces the original.
         pictures: the N pictures.
-        outputs: scores (N,) and maps (N, 1, H, W).
+        outputs: scores (N,) and, for a detector with a map, maps (N, 1, H, W).
         stages: stage arrays by index of the picture; may hold `rounded`, the
             preprocessing of torchvision's uint8 path.
         fitted: number of pictures that the detector was fitted to.

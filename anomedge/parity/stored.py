@@ -222,6 +222,11 @@ def _objections(certificate: Certificate, bundle: Bundle) -> Iterator[str]:
         bundle.decision.scale,
     ):
         yield "it states another threshold or scale than the decision in force"
+    if any(
+        (cell.map_error is not None) != manifest.has_map
+        for cell in certificate.cells
+    ):
+        yield "it compares other outputs"
     for runtime, precision in sorted(certificate.places):
         variant = manifest.variants.get(variant_of(precision))
         if (

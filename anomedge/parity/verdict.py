@@ -27,9 +27,10 @@ __all__ = [
     "incomplete",
 ]
 
+_MAP_CLAUSE = "output anomaly_map"
 CLAUSES = (
     "output score",
-    "output anomaly_map",
+    _MAP_CLAUSE,
     "refuses float frames",
     "refuses another size",
     "refuses one channel",
@@ -37,7 +38,7 @@ CLAUSES = (
     "refuses an empty batch",
     "refuses another name",
 )
-"""Clauses of the contract that every proof of a runtime checks."""
+"""Clauses of the contract that every proof of a runtime checks; that of the map for a detector with one."""
 
 FEW = 5
 """The verdict carries a caution if there are fewer distinct pictures than this."""
@@ -52,7 +53,7 @@ class Errors(Protocol):
     @property
     def score_error(self) -> float: ...  # noqa: D102
     @property
-    def map_error(self) -> float: ...  # noqa: D102
+    def map_error(self) -> float | None: ...  # noqa: D102
     @property
     def worst(self) -> str: ...  # noqa: D102
     @property
@@ -76,7 +77,7 @@ def failures_of_cell(
     lines = [
         f"{name} off by {error:.2e} of the scale; allowed {allowed:.0e} (worst: {errors.worst})"
         for name, (error, allowed) in measured.items()
-        if not _within(error, allowed)
+        if error is not None and not _within(error, allowed)
     ]
     if errors.flips:
         lines.append(
@@ -135,6 +136,11 @@ def incomplete(
     }
     for check in checks:
         made.setdefault((check.runtime, check.precision), set()).add(check.name)
+    have_map = {
+        (cell.runtime, cell.precision)
+        for cell in cells
+        if cell.map_error is not None
+    }
     for runtime, precision in dict.fromkeys(
         (cell.runtime, cell.precision) for cell in cells
     ):
@@ -143,9 +149,13 @@ def incomplete(
             name
             for name in (*CLAUSES, *stages)
             if name not in made[runtime, precision]
+            and (name != _MAP_CLAUSE or (runtime, precision) in have_map)
         ]:
             yield f"{where}: not checked: {', '.join(left_out[:5])}"
     for cell in cells:
+        named = made[cell.runtime, cell.precision].union(stages)
+        if cell.map_error is None and named & {_MAP_CLAUSE, "anomaly_map"}:
+            yield f"{_place(cell)} batch {cell.batch}: no map was compared"
         if (
             cell.batch > 1
             and copies_at(cell.batch) not in made[cell.runtime, cell.precision]

@@ -1,4 +1,4 @@
-"""Contract of a detector: an eval-only module that is fitted once and maps images to a score and an anomaly map."""
+"""Contract of a detector: an eval-only module that is fitted once and maps images to a score and, mostly, an anomaly map."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ Pixels = Annotated[int, Field(ge=8, le=4096)]
 
 
 class Prediction(NamedTuple):
-    """Raw, unclamped outputs: score (B,) and anomaly_map (B, 1, H, W)."""
+    """Raw, unclamped outputs: score (B,) and anomaly_map (B, 1, H, W); None for a detector without a map."""
 
     score: Tensor
-    anomaly_map: Tensor
+    anomaly_map: Tensor | None = None
 
 
 class _Record(BaseModel):
@@ -71,14 +71,18 @@ class Config(_Record):
     size: tuple[Pixels, Pixels]
     masked: bool = False
 
+    newer_fields: ClassVar[tuple[str, ...]] = ("masked",)
+    """Fields that files of earlier releases lack; left out where they have their default."""
+
     @model_serializer(mode="wrap")
     def _without_defaults(
         self, inner: SerializerFunctionWrapHandler
     ) -> dict[str, Any]:
-        """Leave out `masked` if it is False, as in files of earlier releases."""
+        """Leave out newer fields with their default, as in files of earlier releases."""
         content: dict[str, Any] = inner(self)
-        if not self.masked:
-            del content["masked"]
+        for name in self.newer_fields:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                del content[name]
         return content
 
 
@@ -135,6 +139,7 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
         takes_mask: whether `fit` restricts the detector to `FitData.inside`.
         default_folds: number of folds that score the normal pictures for the threshold; 0: a share of them is held
             back, for detectors whose `fit_folds` costs a training per fold.
+        not_fitted: message of `anomedge fit` for a detector that is made otherwise; empty for all others.
 
     Args:
         config: the configuration.
@@ -147,6 +152,7 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
     networks: ClassVar[tuple[str, ...]] = ()
     takes_mask: ClassVar[bool] = False
     default_folds: ClassVar[int] = 0
+    not_fitted: ClassVar[str] = ""
 
     config: C
 
@@ -225,14 +231,14 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
     def stages(self, images: Tensor) -> dict[str, Tensor]:
         """Return the named intermediate results in order of computation, for images (B, 3, H, W) in [0, 1].
 
-        The last two are `anomaly_map` (B, 1, H, W) and `score` (B,). Outputs of networks are named
-        `features/<layer>`.
+        The last two are `anomaly_map` (B, 1, H, W) and `score` (B,). A detector without a map has no stage
+        `anomaly_map`, and nothing else says so. Outputs of networks are named `features/<layer>`.
         """
 
     def forward(self, images: Tensor) -> Prediction:
         """Return raw score and map of images, float (B, 3, H, W) in [0, 1]."""
         stages = self.stages(images)
-        return Prediction(stages["score"], stages["anomaly_map"])
+        return Prediction(stages["score"], stages.get("anomaly_map"))
 
     def with_networks(self, networks: Mapping[str, nn.Module]) -> Self:
         """Return this detector with other networks; all other tensors are shared.

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -47,16 +48,21 @@ class Scored:
 
     Attributes:
         scores: (N,).
-        peaks: (N,).
+        peaks: (N,); None for a detector without a map.
         kinds: kind of each synthetic defect; empty for pictures.
     """
 
     scores: Scores
-    peaks: Scores
+    peaks: Scores | None
     kinds: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return int(self.scores.size)
+
+    def at(self, places: npt.NDArray[np.intp]) -> Scored:
+        """Return scores and peaks at these places."""
+        peaks = None if self.peaks is None else self.peaks[places]
+        return Scored(self.scores[places], peaks)
 
 
 _NOTHING = Scored(np.empty(0), np.empty(0))
@@ -181,8 +187,7 @@ def fit_and_score(
             synthetic.append(scorer.of_defects(detector, pictures, own))
     order = np.argsort(np.concatenate([list(fold) for fold in folds]))
     scored = _joined(normal)
-    in_order = Scored(scored.scores[order], scored.peaks[order])
-    sample = ScoredSample(in_order, synthetic=_joined(synthetic))
+    sample = ScoredSample(scored.at(order), synthetic=_joined(synthetic))
     return next(detectors).eval(), sample
 
 
@@ -211,15 +216,20 @@ def _scored(
         for images in batches:
             stages = detect(detector, tiles, images)
             scores.append(stages["score"].numpy())
-            peaks.append(stages["anomaly_map"].flatten(1).amax(dim=1).numpy())
-    return Scored(np.concatenate(scores), np.concatenate(peaks))
+            if "anomaly_map" in stages:
+                maps = stages["anomaly_map"].flatten(1)
+                peaks.append(maps.amax(dim=1).numpy())
+    return Scored(
+        np.concatenate(scores), np.concatenate(peaks) if peaks else None
+    )
 
 
 def _joined(parts: Sequence[Scored]) -> Scored:
     if not parts:
         return _NOTHING
+    peaks = [part.peaks for part in parts if part.peaks is not None]
     return Scored(
         np.concatenate([part.scores for part in parts]),
-        np.concatenate([part.peaks for part in parts]),
+        np.concatenate(peaks) if peaks else None,
         tuple(kind for part in parts for kind in part.kinds),
     )

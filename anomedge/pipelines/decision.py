@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -189,7 +189,7 @@ class _Placed(NamedTuple):
 def place_threshold(
     scored: ScoredSample, sample: ThresholdSample, rule: Rule
 ) -> Decision:
-    """Return thresholds of score and map, the range of scores, and their scale.
+    """Return thresholds of score and map, if there is one, the range of scores, and their scale.
 
     Args:
         scored: scores of the sample's pictures, in their order.
@@ -203,14 +203,16 @@ def place_threshold(
     if not anomalous.scores.any():
         _refuse_constant_zero(normal.scores)
     name = _resolved(rule, scored)
-    placed = _place(name, rule, scored, "scores")
-    pixels = _place(name, rule, scored, "peaks").cut
+    placed = _place(name, rule, scored, _scores)
+    pixels = None
+    if normal.peaks is not None:
+        pixels = _place(name, rule, scored, _peaks).cut.value
     every = np.concatenate([normal.scores, anomalous.scores])
     origin = _origin(placed, scored, sample, rule)
     _warn(placed, origin, scored, rule)
     return Decision(
         threshold=placed.cut.value,
-        pixel_threshold=pixels.value,
+        pixel_threshold=pixels,
         minimum=float(every.min()),
         maximum=float(every.max()),
         scale=spread(without_outliers(normal.scores)),
@@ -232,13 +234,9 @@ def _place(
     name: RuleName,
     rule: Rule,
     scored: ScoredSample,
-    values: Literal["scores", "peaks"],
+    of: Callable[[Scored], Scores],
 ) -> _Placed:
     """Place one threshold: that of scores, or that of the largest values of maps."""
-
-    def of(part: Scored) -> Scores:
-        return part.scores if values == "scores" else part.peaks
-
     normal = of(scored.normal)
     if name == "rate":
         cut, tail = by_robust_rate(normal, rule.rate)
@@ -251,6 +249,14 @@ def _place(
         cut = by_recall(normal, of(scored.anomalous), rule.recall)
         return _Placed(cut, "recall")
     return _Placed(by_f1(normal, of(scored.anomalous)), "f1")
+
+
+def _scores(part: Scored) -> Scores:
+    return part.scores
+
+
+def _peaks(part: Scored) -> Scores:
+    return np.empty(0) if part.peaks is None else part.peaks
 
 
 def _origin(

@@ -42,6 +42,7 @@ from anomedge.pipelines.splitting import Split, split_pictures
 from anomedge.pipelines.tiles import TileBatches, Tiles
 from anomedge.resample import Geometry
 from anomedge.resample.levels import Levels
+from anomedge.threshold import Decision
 
 __all__ = [
     "DefaultLayersWarning",
@@ -139,7 +140,7 @@ def fit(
         )
     decision = place_threshold(scored, sample, options.rule)
     rounded = fitted[:_PICTURES_ROUNDED]
-    _warn_if_flat(pipeline, rounded, options.geometry, decision.scale)
+    _warn_if_flat(pipeline, rounded, options.geometry, decision)
     card = _card(fitted, own, options)
     return Model(
         pipeline, options.geometry, decision, card, levels=options.levels
@@ -266,16 +267,17 @@ def _warn_if_flat(
     pipeline: Pipeline[Any, Any],
     pictures: Sequence[Picture],
     geometry: Geometry,
-    scale: float,
+    decision: Decision,
 ) -> None:
     images = torch.cat([image_of(picture, geometry) for picture in pictures])
     if (tiles := Tiles.of(geometry)) is not None:
         images = tiles.cut(images)[:_TILES_ROUNDED]
-    effect = rounding_effect(pipeline, images, scale)
+    effect = rounding_effect(pipeline, images, decision.scale)
+    moved = "maps" if decision.has_map else "scores"
     if effect > LARGEST_ROUNDING_EFFECT:
         warnings.warn(
-            f"the features barely vary between pictures: float32 rounding moves maps by {effect:.1e} of the scale of "
-            f"scores ({scale:.3g}); expected at most {LARGEST_ROUNDING_EFFECT:.0e}, or an export cannot be "
+            f"the features barely vary between pictures: float32 rounding moves {moved} by {effect:.1e} of the scale of "
+            f"scores ({decision.scale:.3g}); expected at most {LARGEST_ROUNDING_EFFECT:.0e}, or an export cannot be "
             f"proven: give other --layers, --weights or --backbone",
             FlatFeaturesWarning,
             stacklevel=3,

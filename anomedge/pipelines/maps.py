@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from anomedge.components import FeatureExtractor, LinearResample2d
 from anomedge.components.module_backbones import first_line, silenced
 from anomedge.errors import InputError, ModelError
-from anomedge.resample import bilinear, gaussian_blur
+from anomedge.resample import Matrix, bilinear, gaussian_blur
 
-__all__ = ["map_resampling", "map_sizes"]
+__all__ = ["Upsampling", "map_resampling", "map_sizes"]
 
 Size = tuple[int, int]
+Upsampling = Literal["bilinear", "nearest"]
 _REFUSALS = (
     RuntimeError,
     ValueError,
@@ -51,8 +56,10 @@ def map_sizes(extractor: FeatureExtractor, size: Size) -> list[Size]:
     return [(shape[2], shape[3]) for shape in shapes.values()]
 
 
-def map_resampling(grid: Size, size: Size, sigma: float) -> LinearResample2d:
-    """Return the resampling from a grid of patches to the anomaly map: bilinear upsampling, then Gaussian blur.
+def map_resampling(
+    grid: Size, size: Size, sigma: float, upsampling: Upsampling = "bilinear"
+) -> LinearResample2d:
+    """Return the resampling from a grid of patches to the anomaly map: upsampling, then Gaussian blur.
 
     Both are one pair of constant matrices. The kernel has 2 int(4 sigma + 1/2) + 1 pixels, the truncation of anomalib
     and scipy.
@@ -65,11 +72,24 @@ def map_resampling(grid: Size, size: Size, sigma: float) -> LinearResample2d:
         raise InputError(
             f"got images of {size}; expected over {kernel_size // 2} pixels for sigma {sigma}: enlarge --size"
         )
+    upsample = bilinear if upsampling == "bilinear" else _nearest
     rows, columns = (
-        gaussian_blur(n_out, kernel_size, sigma) @ bilinear(n_in, n_out)
+        gaussian_blur(n_out, kernel_size, sigma) @ upsample(n_in, n_out)
         for n_in, n_out in zip(grid, size, strict=True)
     )
     return LinearResample2d(rows, columns)
+
+
+def _nearest(n_in: int, n_out: int) -> Matrix:
+    """Repeat the nearest of n_in values as torch does, which rounds n_in / n_out to float32.
+
+    >>> _nearest(2, 3).tolist()
+    [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
+    """
+    # A model file is loaded with the default device "meta".
+    numbers = torch.arange(n_in, dtype=torch.float32, device="cpu")
+    source = F.interpolate(numbers[None, None], size=n_out)[0, 0]
+    return np.eye(n_in)[source.long().numpy()]
 
 
 def _map_shapes(extractor: nn.Module, size: Size) -> dict[str, tuple[int, ...]]:

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 from torch import Tensor, nn
 
 from anomedge import __version__, pipelines
@@ -50,7 +56,11 @@ _TOOLS = (
 
 
 class Card(BaseModel):
-    """Record of a fit: seed, SHA-256 of the fitted pictures, name of the weights, tool versions, licences."""
+    """Record of a fit: seed, SHA-256 of the fitted pictures, name of the weights, tool versions, licences.
+
+    `imported` is the SHA-256 of the file that the detector was imported from; its `fitted` is empty, because the pictures
+    are unknown. It is left out of files where it is None, as in older files.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -59,6 +69,21 @@ class Card(BaseModel):
     weights: str
     tools: dict[str, str]
     licence: dict[str, str]
+    imported: str | None = None
+
+    @property
+    def known(self) -> frozenset[str] | None:
+        """SHA-256 of the pictures that the detector was fitted to; None if they are unknown."""
+        return None if self.imported else frozenset(self.fitted)
+
+    @model_serializer(mode="wrap")
+    def _without_absent_file(
+        self, serialize: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        content: dict[str, Any] = serialize(self)
+        if self.imported is None:
+            del content["imported"]
+        return content
 
 
 class _Header(BaseModel):

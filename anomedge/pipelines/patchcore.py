@@ -32,7 +32,11 @@ from anomedge.pipelines.features import (
     FeatureOptions,
     FeaturePipeline,
 )
-from anomedge.pipelines.maps import map_resampling, map_sizes
+from anomedge.pipelines.maps import (
+    Upsampling,
+    map_resampling,
+    map_sizes,
+)
 from anomedge.pipelines.regions import RegionMask, patches_inside
 from anomedge.pipelines.remembered import remember
 from anomedge.resample import Geometry, bilinear
@@ -46,10 +50,19 @@ Neighbors = Annotated[int, Field(ge=1, le=1024)]
 
 
 class PatchcoreConfig(FeatureConfig):
-    """Configuration; `n_vectors` is the size of the bank, `num_neighbors` the b of the re-weighting."""
+    """Configuration; `n_vectors` is the size of the bank, `num_neighbors` the b of the re-weighting.
+
+    `upsampling` is that of the distances to the map before the blur; detectors of anomalib have "nearest".
+    """
 
     n_vectors: Annotated[int, Field(ge=1, le=1 << 24)]
     num_neighbors: Neighbors = 9
+    upsampling: Upsampling = "bilinear"
+
+    newer_fields: ClassVar[tuple[str, ...]] = (
+        *FeatureConfig.newer_fields,
+        "upsampling",
+    )
 
 
 class PatchcoreOptions(FeatureOptions):
@@ -87,7 +100,7 @@ class Patchcore(FeaturePipeline[PatchcoreConfig, PatchcoreOptions]):
             upsample=self.patches.upsamplings,
         )
         self.to_map = map_resampling(
-            self.patches.grid, config.size, config.sigma
+            self.patches.grid, config.size, config.sigma, config.upsampling
         )
         self.region = (
             RegionMask(self.patches.grid, config.size, self.to_map)

@@ -2,7 +2,7 @@
 
 Runtimes round differently from torch. If features barely vary, rounding errors are as large as the distances between
 features, and no export can be proven. To measure the effect, images and the outputs of networks are perturbed by up to
-one unit in the last place, at random with a fixed seed, and the maps are compared.
+one unit in the last place, at random with a fixed seed, and the maps are compared; without a map, the scores.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from anomedge.pipelines.base import Pipeline
+from anomedge.pipelines.base import Pipeline, Prediction
 from anomedge.pipelines.networks import map_tensors
 from anomedge.threshold import scale_of_each
 
@@ -25,7 +25,7 @@ LARGEST_ROUNDING_EFFECT = 1e-4
 def rounding_effect(
     pipeline: Pipeline[Any, Any], images: Tensor, scale: float
 ) -> float:
-    """Measure the largest change of the anomaly maps, as a share of their scale, for images (B, 3, H, W) in [0, 1]."""
+    """Measure the largest change of maps (scores without maps), as a share of their scale, for images (B, 3, H, W) in [0, 1]."""
     generator = torch.Generator().manual_seed(0)
     networks = {
         name: _PerturbedNetwork(pipeline.get_submodule(name), generator)
@@ -33,10 +33,16 @@ def rounding_effect(
     }
     perturbed = pipeline.with_networks(networks)
     with torch.no_grad():
-        exact = pipeline(images).anomaly_map
-        change = perturbed(_perturb(images, generator)).anomaly_map - exact
+        exact = _values(pipeline(images))
+        change = _values(perturbed(_perturb(images, generator))) - exact
     scales = scale_of_each(exact.numpy(), scale)
     return float((change.abs().numpy() / scales).max())
+
+
+def _values(prediction: Prediction) -> Tensor:
+    if prediction.anomaly_map is None:
+        return prediction.score
+    return prediction.anomaly_map
 
 
 def _perturb(values: Tensor, generator: torch.Generator) -> Tensor:

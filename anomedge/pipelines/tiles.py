@@ -79,17 +79,16 @@ class Tiles(nn.Module):
     def stages(
         self, pipeline: Pipeline[Any, Any], images: Tensor
     ) -> dict[str, Tensor]:
-        """Return the stages of a detector: (B, T, ...) for each tile, then `anomaly_map` and `score` of whole images."""
+        """Return the stages of a detector: (B, T, ...) for each tile, then the outputs for whole images."""
         stages = pipeline.stages(self.cut(images))
         named = {}
         for name, value in stages.items():
             if name not in {"anomaly_map", "score"}:
                 named[name] = value.reshape(-1, self.count, *value.shape[1:])
         score = stages["score"].reshape(-1, self.count).amax(dim=1)
-        return named | {
-            "anomaly_map": self.join(stages["anomaly_map"]),
-            "score": score,
-        }
+        if "anomaly_map" in stages:
+            named["anomaly_map"] = self.join(stages["anomaly_map"])
+        return named | {"score": score}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Select the pictures of a report; draw their maps of original and copies."""
+"""Select the pictures of a report; draw their maps of original and copies, for a detector with a map."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ class Panel:
 
 @dataclass(frozen=True)
 class CopyResult:
-    """Result of one copy on one picture."""
+    """Result of one copy on one picture; without panels for a detector without a map."""
 
     runtime: str
     score: float
     label: str
     flipped: bool
     words: str
-    overlay: Panel
-    difference: Panel
+    overlay: Panel | None
+    difference: Panel | None
 
 
 @dataclass(frozen=True)
 class ShownPicture:
-    """Picture of the report, with the results of the original and the copies."""
+    """Picture of the report, with the results of the original and the copies; `original` is None without a map."""
 
     name: str
     reasons: tuple[str, ...]
@@ -61,7 +61,7 @@ class ShownPicture:
     label: str
     distance: float
     frame: Panel
-    original: Panel
+    original: Panel | None
     copies: tuple[CopyResult, ...]
 
 
@@ -135,15 +135,20 @@ def _errors(
 
     Errors are fractions of `anomedge.threshold.scale_of_each`.
     """
-    scores = np.abs(
-        np.asarray(one.score, dtype=np.float64) - other.score
-    ) / scale_of_each(one.score, scale)
-    maps = np.abs(
-        np.asarray(one.anomaly_map, dtype=np.float64) - other.anomaly_map
-    ) / scale_of_each(one.anomaly_map, scale)
+    scores = _relative(one.score, other.score, scale)
+    if one.anomaly_map is None or other.anomaly_map is None:
+        return scores
+    maps = _relative(one.anomaly_map, other.anomaly_map, scale)
     return np.asarray(
         np.maximum(scores, maps.reshape(len(scores), -1).max(axis=1))
     )
+
+
+def _relative(
+    one: npt.NDArray[np.floating], other: npt.NDArray[np.floating], scale: float
+) -> npt.NDArray[np.float64]:
+    differences = np.abs(np.asarray(one, dtype=np.float64) - other)
+    return np.asarray(differences / scale_of_each(one, scale))
 
 
 def show(
@@ -164,10 +169,14 @@ def show(
     )
     score = float(reference.outputs.score[place])
     label = _label(bundle, score)
-    original = reference.outputs.anomaly_map[place, 0]
+    original = _map_at(reference.outputs, place)
+    differences = (
+        _map_difference(original, _map_at(copy, place))
+        for copy in copies.values()
+    )
     top = max(
-        float(np.nan_to_num(np.abs(_map_difference(original, c, place))).max())
-        for c in copies.values()
+        float(np.nan_to_num(each).max()) if each is not None else 0.0
+        for each in differences
     )
     return ShownPicture(
         name=picture.name,
@@ -219,35 +228,31 @@ def _copy_result(
         float(outputs.score[place]),
     )
     label = _label(bundle, score)
-    original = reference.outputs.anomaly_map[place, 0]
-    difference = _map_difference(original, outputs, place)
+    original, copy = _map_at(reference.outputs, place), _map_at(outputs, place)
+    difference = _map_difference(original, copy)
     score_words = in_words(
         float(abs(score - before) / scale_of_each(before, scale)),
         tolerance.score,
     )
-    map_words = in_words(
-        float((difference / scale_of_each(original, scale)).max()),
-        tolerance.map,
-    )
+    words, difference_panel = f"score {score_words}", None
+    if original is not None and difference is not None:
+        error = float((difference / scale_of_each(original, scale)).max())
+        words += f"; map {in_words(error, tolerance.map)}"
+        difference_panel = Panel(
+            _draw_difference(bundle, difference, top, small.shape[:2]),
+            f"maps apart, black = {top / scale:.1e} of the scale",
+            f"Absolute difference of the anomaly maps of {runtime} and {reference.source}",
+        )
     return CopyResult(
         runtime=runtime,
         score=score,
         label=label,
         flipped=label != _label(bundle, before),
-        words=f"score {score_words}; map {map_words}",
+        words=words,
         overlay=_overlay_panel(
-            bundle,
-            small,
-            outputs.anomaly_map[place, 0],
-            truth,
-            runtime,
-            f"{label}, {score:.6g}",
+            bundle, small, copy, truth, runtime, f"{label}, {score:.6g}"
         ),
-        difference=Panel(
-            _draw_difference(bundle, difference, top, small.shape[:2]),
-            f"maps apart, black = {top / scale:.1e} of the scale",
-            f"Absolute difference of the anomaly maps of {runtime} and {reference.source}",
-        ),
+        difference=difference_panel,
     )
 
 
@@ -270,15 +275,19 @@ def in_words(error: float, allowed: float) -> str:
     return f"off by {error:.1e} of the scale, {allowed / error:.0f} times less than allowed"
 
 
+def _map_at(outputs: Outputs, place: int) -> npt.NDArray[np.floating] | None:
+    """Return the map (H, W) of a picture; None for a detector without a map."""
+    maps = outputs.anomaly_map
+    return None if maps is None else maps[place, 0]
+
+
 def _map_difference(
-    original: npt.NDArray[np.floating], outputs: Outputs, place: int
-) -> npt.NDArray[np.float64]:
-    return np.asarray(
-        np.abs(
-            np.asarray(original, dtype=np.float64)
-            - outputs.anomaly_map[place, 0]
-        )
-    )
+    original: npt.NDArray[np.floating] | None,
+    copy: npt.NDArray[np.floating] | None,
+) -> npt.NDArray[np.float64] | None:
+    if original is None or copy is None:
+        return None
+    return np.asarray(np.abs(np.asarray(original, dtype=np.float64) - copy))
 
 
 def _label(bundle: Bundle, score: float) -> str:
@@ -288,12 +297,14 @@ def _label(bundle: Bundle, score: float) -> str:
 def _overlay_panel(
     bundle: Bundle,
     small: Frame,
-    anomaly_map: npt.NDArray[np.floating],
+    anomaly_map: npt.NDArray[np.floating] | None,
     truth: Mask | None,
     source: str,
     verdict: str,
-) -> Panel:
+) -> Panel | None:
     """Draw an overlay; NaN in a map is drawn as the smallest value."""
+    if anomaly_map is None:
+        return None
     drawable = np.nan_to_num(anomaly_map, nan=bundle.decision.minimum)
     drawn = overlay(
         small, drawable, bundle.decision, bundle.manifest.geometry, truth

@@ -14,7 +14,7 @@ import numpy as np
 from anomedge.bundle import Bundle, LocalSettings
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_bytes, sha256_of_file
-from anomedge.inspector import Inspector
+from anomedge.inspector import Inspector, Result
 from anomedge.names import printable, storable
 from anomedge.progress import track
 from anomedge.threshold import Cut, Scores, TailFit, interval_of_rate
@@ -51,17 +51,15 @@ def recalibrate(
         for path in track(paths, "scoring", total=len(paths))
     ]
     scores = np.array([result.score for result in results])
-    peaks = np.array([float(result.anomaly_map.max()) for result in results])
     _warn_of_outliers(scores, paths)
     cut, tail = by_robust_rate(scores, rate)
-    pixel_cut, _ = by_robust_rate(peaks, rate)
     alarms = int((scores > cut.value).sum())
     interval = interval_of_rate(alarms, len(paths))
     _warn_of_few(cut, tail, rate, len(paths), interval[1])
     return LocalSettings(
         bundle=inspector.bundle.manifest.digest,
         threshold=cut.value,
-        pixel_threshold=pixel_cut.value,
+        pixel_threshold=_threshold_of_maps(results, rate),
         minimum=float(scores.min()),
         maximum=float(scores.max()),
         pictures=f"{len(paths)} normal pictures: {storable(source)}",
@@ -72,6 +70,16 @@ def recalibrate(
         interval=interval,
         **author_and_time(),
     )
+
+
+def _threshold_of_maps(results: Sequence[Result], rate: float) -> float | None:
+    """Return the threshold of the largest map values; None for a detector without a map."""
+    maps = [result.anomaly_map for result in results]
+    peaks = [float(each.max()) for each in maps if each is not None]
+    if not peaks:
+        return None
+    cut, _ = by_robust_rate(np.array(peaks), rate)
+    return cut.value
 
 
 def _checked_digest(bundle: Bundle, paths: Sequence[Path]) -> str:
@@ -127,13 +135,18 @@ def override_thresholds(
     """Return a bundle's local settings with new thresholds; None keeps the present value.
 
     Raises:
-        InputError: both are None, or a number is not finite.
+        InputError: both are None, a number is not finite, or the bundle has no map to set a threshold of.
     """
     given = {"threshold": threshold, "pixel_threshold": pixel_threshold}
     values = {name: value for name, value in given.items() if value is not None}
     if not values or not all(np.isfinite(value) for value in values.values()):
         raise InputError(
             f"got {given}; expected a finite number for at least one of them"
+        )
+    if pixel_threshold is not None and not bundle.manifest.has_map:
+        raise InputError(
+            "got a pixel threshold for a detector without an anomaly map; expected the threshold of the score alone: "
+            "leave out --set-pixel"
         )
     overrides = {"threshold", "pixel_threshold", "minimum", "maximum"}
     kept = bundle.local.model_dump(include=overrides) if bundle.local else {}

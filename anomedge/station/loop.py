@@ -13,6 +13,9 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from anomedge.errors import (
     AnomedgeError,
     InputError,
@@ -81,7 +84,7 @@ class Station:
         output: receives the JSON lines.
         options: options of the loop.
         on_fail: command for anomalous frames; the loop closes it at its end.
-        keeper: writer of overlays of anomalous frames.
+        keeper: writer of overlays of anomalous frames; only for a detector with a map.
         warn: called with the message if the bundle's files changed, in addition to the output line.
     """
 
@@ -236,10 +239,10 @@ class Station:
     def _react(self, frame: CapturedFrame, result: Result, line: str) -> None:
         if self.on_fail is not None:
             self.on_fail.submit(Job(line, frame.name, result.score, frame.path))
-        if self.keeper is not None:
+        if self.keeper is not None and result.anomaly_map is not None:
             try:
                 self.keeper.save(
-                    self._overlay(frame, result),
+                    self._overlay(frame, result.anomaly_map),
                     name=frame.name,
                     number=frame.number,
                     time=frame.time,
@@ -247,10 +250,12 @@ class Station:
             except OutputError as error:
                 self.output.error(frame.name, str(error))
 
-    def _overlay(self, frame: CapturedFrame, result: Result) -> Frame:
+    def _overlay(
+        self, frame: CapturedFrame, anomaly_map: npt.NDArray[np.float32]
+    ) -> Frame:
         return overlay(
             frame.pixels,
-            result.anomaly_map,
+            anomaly_map,
             self.inspector.decision,
             self.inspector.bundle.manifest.geometry,
         )
@@ -270,6 +275,9 @@ class Station:
     def _write_frame(
         self, frame: CapturedFrame, result: Result, dropped: int
     ) -> str:
+        found = {}
+        if result.mask is not None:
+            found["anomalous_pixels"] = float(result.mask.mean())
         return self.output.write(
             "frame",
             moment=frame.time,
@@ -278,7 +286,7 @@ class Station:
             label=result.label,
             score=result.score,
             threshold=self.inspector.decision.threshold,
-            anomalous_pixels=float(result.mask.mean()),
+            **found,
             milliseconds=round(result.milliseconds, 3),
             dropped=dropped,
         )

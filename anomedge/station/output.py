@@ -2,8 +2,9 @@
 
 ========  =============================================================================================
 started   "source", "bundle", "digest", "runtime", "running_on", "threshold"
-frame     "number", "name", "label", "score", "threshold", "anomalous_pixels" (share), "milliseconds" (of
-          the runtime) and "dropped": frames dropped since the previous frame
+frame     "number", "name", "label", "score", "threshold", "anomalous_pixels" (share; not for a detector
+          without a map), "milliseconds" (of the runtime) and "dropped": frames dropped since the previous
+          frame
 error     "name", "message"
 waiting   "name", "message", "seconds" until the next attempt: the connection to the source was lost
 resumed   "name", "message", "seconds" (0): the connection is restored

@@ -32,8 +32,9 @@ int main(int argc, char** argv) try {
     auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
     auto input = Ort::Value::CreateTensor<std::uint8_t>(memory, frame.data(), frame.size(), shape.data(), shape.size());
     const char* inputs[] = {"frames"};
-    const char* outputs[] = {"score", "anomaly_map"};
-    auto results = session.Run(Ort::RunOptions{nullptr}, inputs, &input, 1, outputs, 2);
+    // A detector with a map has a second output, "anomaly_map".
+    const char* outputs[] = {"score"};
+    auto results = session.Run(Ort::RunOptions{nullptr}, inputs, &input, 1, outputs, 1);
 
     const float score = results[0].GetTensorData<float>()[0];
     std::cout.precision(9);

@@ -1,16 +1,10 @@
 """Memory: what is alive at once, the arena, the planned block, the copies; small cases by hand, laws by chance."""
 
-from itertools import pairwise
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from anomedge.budget import Network, Operation, memory_of
-from anomedge.budget.arena import Arena, planned
 from anomedge.budget.memory import lives
-
-MB = 1 << 20
+from tests.budget.test_arena import MB
 
 
 def network(
@@ -172,69 +166,3 @@ def test_values_go_where_something_was_freed_if_it_is_large_enough():
         4 * MB,
     )  # a region of 4 MB, then one of 8 that finds no room
     assert scarce.running - ample.running == (11 + 11 - 12 - 12 + 4) * MB
-
-
-def test_the_arena_reuses_merges_and_grows_in_powers_of_two():
-    arena = Arena()
-    one, two = arena.take(400_000), arena.take(400_000)
-    assert arena.touched == 800_000
-    arena.give(one)
-    arena.give(two)
-    assert (
-        arena.take(900_000)[1] >= 900_000
-    )  # both, and what lay behind them, in the first region
-    assert arena.touched == 900_000
-    arena.take(MB)
-    assert arena.touched == 900_000 + MB  # the next region
-    assert arena.regions == [(MB, 900_000), (2 * MB, MB)]
-    big = arena.take(9 * MB)
-    arena.give(big)
-    assert (
-        arena.take(16 * MB)[1] == 16 * MB
-    )  # a region is a power of two, and 16 MB of it were free
-    assert arena.touched == 900_000 + MB + 16 * MB
-
-
-def test_the_plan_fills_the_smallest_gap():
-    kilo = 1024
-    values = [
-        (0, 9, kilo),
-        (0, 1, 4 * kilo),
-        (0, 9, kilo),
-        (0, 1, 2 * kilo),
-        (0, 9, kilo),
-        (2, 9, 2 * kilo),
-    ]
-    assert planned(values) == 9 * kilo
-    assert planned([*values, (2, 9, 4 * kilo)]) == 9 * kilo
-    assert planned([]) == 0
-
-
-VALUES = st.lists(
-    st.tuples(
-        st.integers(0, 12), st.integers(0, 12), st.integers(1, 6 * MB)
-    ).map(lambda v: (min(v[:2]), max(v[:2]), v[2])),
-    min_size=1,
-    max_size=24,
-)
-
-
-@given(VALUES)
-def test_no_plan_and_no_arena_is_smaller_than_what_is_alive(values):
-    alive = max(
-        sum(size for made, last, size in values if made <= place <= last)
-        for place in range(13)
-    )
-    total = sum(-(-size // 256) * 256 for _, _, size in values)
-    assert alive <= planned(values) <= total
-    arena, held = Arena(), {}
-    for place in range(13):
-        for i, (made, _, size) in enumerate(values):
-            if made == place:
-                held[i] = arena.take(size)
-        spans = sorted(held.values())
-        assert all(one[0] + one[1] <= two[0] for one, two in pairwise(spans))
-        for i, (_, last, _) in enumerate(values):
-            if last == place:
-                arena.give(held.pop(i))
-    assert alive <= arena.touched <= total

@@ -9,7 +9,7 @@ from anomedge.budget import Device, Figure
 from anomedge.budget.suggestions import _memory_sentence, suggestions
 from anomedge.budget.summary import PARTS, Budget, budget_of
 from anomedge.budget.tracing import network_of
-from tests.budget.test_tracing import random_model
+from tests.budget.models import random_model
 from tests.conftest import FRAME
 
 

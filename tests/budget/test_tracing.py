@@ -14,26 +14,17 @@ from statistics import median
 
 import onnx
 import pytest
-import torch
 from onnx import TensorProto, helper
 
-from anomedge import pipelines
 from anomedge.budget import Network, memory_of, stage_costs
 from anomedge.budget.files import file_sizes
 from anomedge.budget.tracing import network_of
-from anomedge.components import FeatureExtractor
-from anomedge.components.features import layers_at_strides
 from anomedge.errors import ExportError
-from anomedge.export.tracing import graph_from_model, keep_shipped_outputs
-from anomedge.export.writing import write_ir, write_onnx
-from anomedge.pipelines.model import Card, Model
-from anomedge.resample import Geometry
-from anomedge.threshold import Decision, Origin
+from anomedge.pipelines.model import Model
+from tests.budget.models import TOLERANCE, random_model, written
 from tests.conftest import FRAME
 
-TOLERANCE = 0.15
 STATUS = Path("/proc/self/status")
-
 MEASURE = """
 import json, sys
 from pathlib import Path
@@ -55,67 +46,6 @@ with runtimes.open(idle, "onnxruntime", threads=2) as session:
             measured.run({"frames": frames})
         print(resident("VmHWM") - before)
 """
-
-
-def random_model(detector: str, backbone: str, size: int, count: int) -> Model:
-    """Filled, not fitted: `count` bank vectors, or channels with triangular statistics."""
-    kind = pipelines.get(detector)
-    generator = torch.Generator().manual_seed(0)
-    extractor = FeatureExtractor(
-        backbone,
-        layers_at_strides(backbone, kind.default_strides),
-        pre_trained=False,
-    )
-    if detector == "patchcore":
-        config = kind.config_class.of(extractor, (size, size), n_vectors=count)
-        pipeline = kind(config, extractor).eval()
-        for buffer in pipeline.bank.buffers():
-            if buffer.is_floating_point():
-                buffer.normal_(generator=generator)
-    else:
-        total = sum(extractor.channels)
-        channels = tuple(i * total // count for i in range(count))
-        config = kind.config_class.of(
-            extractor, (size, size), channels=channels
-        )
-        pipeline = kind(config, extractor).eval()
-        patches = pipeline.gaussian.mean.shape[1]
-        whitening = (
-            torch.eye(count)
-            + 0.01 * torch.randn(count, count, generator=generator).tril()
-        )
-        inverse = (whitening.T @ whitening).expand(patches, count, count)
-        state = {"mean": torch.zeros(count, patches), "inv_covariance": inverse}
-        pipeline.gaussian.load_state_dict(state)
-    origin = Origin(
-        rule="f1",
-        source="nothing",
-        normal=2,
-        anomalous=1,
-        margin=0.1,
-        extrapolated=False,
-        pictures="0" * 64,
-    )
-    decision = Decision(
-        threshold=1,
-        pixel_threshold=1,
-        minimum=0,
-        maximum=2,
-        scale=1,
-        origin=origin,
-    )
-    card = Card(
-        seed=0, fitted=("0" * 64,) * 200, weights="random", tools={}, licence={}
-    )
-    return Model(pipeline, Geometry((size, size)), decision, card)
-
-
-def written(model: Model, frame: tuple[int, int], folder: Path) -> Path:
-    graph, _ = graph_from_model(model, frame, None, 17)
-    keep_shipped_outputs(graph)
-    path = folder / "model.onnx"
-    write_onnx(graph, path)
-    return path
 
 
 def measured(graph: Path, batch: int, folder: Path) -> int:
@@ -195,46 +125,6 @@ def test_memory_of_real_detectors(
 ):
     assert_memory(
         random_model(detector, backbone, 256, count), frame, batches, tmp_path
-    )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("detector", "backbone", "count"),
-    [("padim", "resnet18", 100), ("patchcore", "wide_resnet50_2", 10_000)],
-)
-def test_sizes_of_real_graphs(detector, backbone, count, tmp_path):
-    model = random_model(detector, backbone, 256, count)
-    graph = written(model, (480, 640), tmp_path)
-    write_ir(graph, tmp_path / "openvino" / "model.xml")
-    estimate = file_sizes(network_of(model, (480, 640), 1), (480, 640), 1)
-    ir = sum(file.stat().st_size for file in (tmp_path / "openvino").iterdir())
-    assert estimate["model.onnx"] == pytest.approx(
-        graph.stat().st_size, rel=0.02
-    )
-    assert estimate["openvino/"] == pytest.approx(ir, rel=0.02)
-
-
-def size_of(path: Path) -> int:
-    return sum(
-        file.stat().st_size
-        for file in [path, *path.rglob("*")]
-        if file.is_file()
-    )
-
-
-def test_sizes_of_bundles(models, bundle_paths, detector):
-    network, bundle = (
-        network_of(models[detector], FRAME, 1),
-        bundle_paths[detector],
-    )
-    estimate = file_sizes(network, FRAME, 1)
-    for name in ("model.onnx", "stages.onnx", "openvino/", "golden/"):
-        assert estimate[name] == pytest.approx(
-            size_of(bundle / name), rel=TOLERANCE
-        ), name
-    assert sum(estimate.values()) == pytest.approx(
-        size_of(bundle), rel=TOLERANCE
     )
 
 

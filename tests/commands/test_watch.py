@@ -187,6 +187,8 @@ def start(*arguments, **options):
         [*COMMAND, *map(str, arguments), "--threads", "1"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # With a buffer, readline() would take lines away from communicate().
+        bufsize=0,
         **options,
     )
     first = process.stdout.readline()

@@ -1,20 +1,15 @@
+import os
+import struct
+import time
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from anomedge.errors import InputError
-from anomedge.images import (
-    checks,
-    list_pictures,
-    read_folder,
-    read_folders,
-    read_picture,
-)
+from anomedge.images import checks, read_picture
 from anomedge.resample import LARGEST_PIXELS, check_frame
-
-
-def gradient(shape=(6, 9)):
-    return np.arange(shape[0] * shape[1] * 3, dtype=np.uint8).reshape(*shape, 3)
+from tests.images.folders import gradient
 
 
 def test_rgb_comes_back_as_it_was(tmp_path):
@@ -120,51 +115,6 @@ def test_truncated_and_foreign_files_are_refused(tmp_path):
             read_picture(tmp_path / name)
 
 
-def test_folders_are_listed_in_order_and_labelled_by_layout(tmp_path):
-    for name in (
-        "test/good/b.png",
-        "test/good/a.PNG",
-        "test/scratch/a.png",
-        "test/good/.hidden.png",
-    ):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(gradient()).save(tmp_path / name)
-    (tmp_path / "ground_truth/scratch").mkdir(parents=True)
-    mask = np.zeros((6, 9), np.uint8)
-    mask[2:4] = 255
-    Image.fromarray(mask).save(tmp_path / "ground_truth/scratch/a_mask.png")
-    (tmp_path / "test/readme.txt").write_text("no picture")
-    for folder in (tmp_path, tmp_path / "test"):
-        found = read_folder(folder)
-        assert [p.name for p in found] == [
-            "good/a.PNG",
-            "good/b.png",
-            "scratch/a.png",
-        ]
-        assert [p.anomalous for p in found] == [False, False, True]
-        assert found[0].mask().sum() == 0
-        np.testing.assert_array_equal(found[2].mask(), mask > 0)
-    assert [p.anomalous for p in read_folder(tmp_path / "test" / "good")] == [
-        None,
-        None,
-    ]
-    twice = read_folders(
-        [tmp_path / "test" / "good", tmp_path / "test" / "scratch"]
-    )
-    assert [p.name for p in twice] == [
-        "1-good/a.PNG",
-        "1-good/b.png",
-        "2-scratch/a.png",
-    ]
-
-
-def test_empty_folders_are_refused(tmp_path):
-    with pytest.raises(InputError, match="holds no picture"):
-        list_pictures(tmp_path)
-    with pytest.raises(InputError, match="expected a folder"):
-        list_pictures(tmp_path / "missing")
-
-
 def test_only_pictures_are_opened_whatever_a_file_is_called(tmp_path):
     """Pillow's reader of EPS would start Ghostscript."""
     (tmp_path / "a.png").write_bytes(
@@ -174,3 +124,57 @@ def test_only_pictures_are_opened_whatever_a_file_is_called(tmp_path):
     for name in ("a.png", "b.png"):
         with pytest.raises(InputError, match="cannot be read as a picture"):
             read_picture(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_is_no_plain_file_is_refused_at_once(tmp_path, kind):
+    path = tmp_path / "a.png"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    start = time.monotonic()
+    with pytest.raises(InputError, match=r"a\.png"):
+        read_picture(path)
+    assert time.monotonic() - start < 2
+
+
+def tiff_of(directories: int) -> bytes:
+    """A TIFF with so many directories, each an image of one grey pixel."""
+    tags = {
+        256: 1,
+        257: 1,
+        258: 8,
+        259: 1,
+        262: 1,
+        273: 8,
+        277: 1,
+        278: 1,
+        279: 1,
+    }
+    entries = b"".join(
+        struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items()
+    )
+    size = 2 + len(entries) + 4
+    first = 12
+    parts = [b"II*\0", struct.pack("<I", first), b"\x80\0\0\0"]
+    for number in range(1, directories + 1):
+        following = first + number * size if number < directories else 0
+        parts.append(
+            struct.pack("<H", len(tags))
+            + entries
+            + struct.pack("<I", following)
+        )
+    return b"".join(parts)
+
+
+def test_a_tiff_of_sixty_thousand_directories_is_refused_at_once(tmp_path):
+    (tmp_path / "one.tif").write_bytes(tiff_of(1))
+    assert read_picture(tmp_path / "one.tif").tolist() == [[[128, 128, 128]]]
+    (tmp_path / "many.tif").write_bytes(tiff_of(60_000))
+    start = time.monotonic()
+    with pytest.raises(InputError, match="got 100 or more frames in one file"):
+        read_picture(tmp_path / "many.tif")
+    assert time.monotonic() - start < 5

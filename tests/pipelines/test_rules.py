@@ -1,15 +1,12 @@
-"""Rules that place a threshold, and the synthetic defects that they are measured with."""
+"""Rules of thresholds in a fit: the default, warnings, and what files keep."""
 
 import json
-import math
 import warnings
 
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
-from scipy.stats import genpareto
 from sklearn.metrics import roc_auc_score
 
 from anomedge.errors import InputError
@@ -30,165 +27,13 @@ from anomedge.pipelines.sensitivity import (
     plan_defects,
     sensitivity,
 )
-from anomedge.pipelines.synthetic import SYNTHETIC_DEFECTS, plant
+from anomedge.pipelines.synthetic import SYNTHETIC_DEFECTS
 from anomedge.resample import Geometry
 from anomedge.threshold import Origin
-from anomedge.threshold_rules.balanced import by_balanced_accuracy
-from anomedge.threshold_rules.labelled import by_recall
-from anomedge.threshold_rules.outliers import far_above, without_outliers
-from anomedge.threshold_rules.rate import by_robust_rate
-from anomedge.threshold_rules.tail import tail_quantile
 from tests.commands.test_commands import run
 from tests.conftest import tiny_options
-
-few = st.lists(st.integers(0, 40).map(float), min_size=3, max_size=40)
-
-
-@given(few, few, st.sampled_from([0.05, 0.1, 0.5]))
-def test_balanced_is_close_to_the_best_below_the_cap(normal, defective, cap):
-    good, bad = np.array(normal), np.array(defective)
-    cut = by_balanced_accuracy(good, bad, cap)
-    assert (good > cut.value).mean() <= cap + 1e-9
-    every = np.unique(np.concatenate([good, bad]))
-    assert not np.isin(cut.value, every)
-    middles = (every[1:] + every[:-1]) / 2
-    balance = [
-        (bad > c).mean() - (good > c).mean()
-        for c in middles
-        if (good > c).mean() <= cap + 1e-9
-    ]
-    reached = (bad > cut.value).mean() - (good > cut.value).mean()
-    most = 0.5 * math.hypot(0.5 / len(good) ** 0.5, 0.5 / len(bad) ** 0.5)
-    assert reached >= max(balance, default=-1) - most - 1e-9
-
-
-def test_balanced_stays_near_the_normal_scores():
-    """Defects of a line are weaker than synthetic ones: the middle of a wide gap would miss them."""
-    normal = np.linspace(1, 2, 51)
-    cut = by_balanced_accuracy(normal, np.linspace(4, 5, 50), 0.1)
-    assert cut.value == pytest.approx(2.02)
-    assert cut.margin == pytest.approx(0.02)
-    defective = np.append(np.linspace(4, 5, 40), np.linspace(1.5, 2, 10))
-    several = by_balanced_accuracy(normal, defective, 0.1)
-    assert 0 < (normal > several.value).mean() <= 0.1
-
-
-@given(few, few, st.sampled_from([0.3, 0.9, 1.0]))
-def test_recall_is_reached_by_the_highest_threshold(normal, anomalous, recall):
-    good, bad = np.array(normal), np.array(anomalous)
-    cut = by_recall(good, bad, recall)
-    assert (bad > cut.value).mean() >= recall - 1e-9
-    higher = bad[bad > cut.value].min()
-    assert (bad > higher).mean() < recall
-
-
-@pytest.mark.parametrize("recall", [0.0, 1.1])
-def test_recalls_that_cannot_be_are_refused(recall):
-    with pytest.raises(InputError, match=r"expected a share in \(0, 1\]"):
-        by_recall(np.arange(3.0), np.arange(3.0), recall)
-
-
-def test_a_recall_of_scores_that_are_not_finite_is_refused():
-    with pytest.raises(
-        InputError, match="anomalous picture that is not finite"
-    ):
-        by_recall(np.arange(3.0), np.array([4.0, np.nan]), 0.9)
-
-
-def test_one_outlier_moves_no_threshold_of_a_rate():
-    """A held-back outlier lifted the threshold above every defect."""
-    scores = np.random.default_rng(0).normal(10, 1, 60)
-    polluted = np.append(scores, 60.0)
-    cut, other = (by_robust_rate(x, 0.01)[0].value for x in (scores, polluted))
-    assert other == pytest.approx(cut)
-    assert far_above(polluted).tolist() == [60]
-    assert far_above(scores[:9]).size == 0
-
-
-def test_many_high_scores_are_a_kind_of_picture_not_outliers():
-    scores = np.append(np.linspace(1, 2, 40), np.linspace(50, 51, 6))
-    assert len(far_above(scores)) == 6
-    assert without_outliers(scores).size == 46
-
-
-@pytest.mark.parametrize("shape", [-0.3, 0.0, 0.2])
-def test_tails_are_found_on_average(shape):
-    found = []
-    for seed in range(20):
-        sample = genpareto.rvs(shape, size=60, random_state=seed)
-        found.append(tail_quantile(sample, 0.01))
-    expected = genpareto.isf(0.01, shape)
-    values = [tail.value for tail in found]
-    assert np.median(values) == pytest.approx(expected, rel=0.25)
-    assert all(-0.5 <= tail.fit.shape <= 0.25 for tail in found)
-    inside = [tail.fit.low <= expected <= tail.fit.high for tail in found]
-    assert np.mean(inside) >= 0.8
-    assert all(tail.fit.low <= tail.value <= tail.fit.high for tail in found)
-
-
-def test_tails_of_few_scores_are_refused():
-    with pytest.raises(InputError, match="expected over 20 scores"):
-        tail_quantile(np.arange(20.0), 0.01)
-    with pytest.raises(InputError, match="equal scores"):
-        tail_quantile(np.ones(60), 0.01)
-
-
-@given(
-    st.lists(st.floats(0, 1e3, width=32), min_size=2, max_size=90),
-    st.sampled_from([0.001, 0.01, 0.05]),
-)
-def test_rates_are_kept_and_no_score_is_hit(values, rate):
-    scores = np.array(values)
-    cut, tail = by_robust_rate(scores, rate)
-    assert math.isfinite(cut.value)
-    assert cut.margin > 0
-    assert np.abs(scores - cut.value).min() > 0
-    assert tail is None or tail.exceedances >= 20
-
-
-def image_of(seed, size=(48, 56)):
-    generator = np.random.default_rng(seed)
-    return generator.uniform(0.2, 0.8, (*size, 3)).astype(np.float32)
-
-
-@pytest.mark.parametrize("name", SYNTHETIC_DEFECTS.names())
-@pytest.mark.parametrize("size", [(48, 56), (32, 90)])
-def test_synthetic_defects_are_seen_seeded_and_in_range(name, size):
-    member, image = SYNTHETIC_DEFECTS.get(name)(), image_of(0, size)
-    before = image.copy()
-    planted, again = (
-        plant(member, image, np.random.default_rng(3)) for _ in range(2)
-    )
-    assert np.array_equal(planted, again)
-    assert np.array_equal(image, before)
-    assert planted.shape == image.shape
-    assert planted.dtype == np.float32
-    assert 0 <= planted.min() <= planted.max() <= 1
-    changed = (planted != image).any(axis=2).mean()
-    assert 0 < changed < 0.5
-
-
-@pytest.mark.parametrize("name", SYNTHETIC_DEFECTS.names())
-def test_synthetic_defects_stay_inside_a_region(name):
-    member, image = SYNTHETIC_DEFECTS.get(name)(), image_of(0)
-    inside = np.zeros(image.shape[:2], bool)
-    inside[:, :40] = True
-    for seed in range(5):
-        generator = np.random.default_rng(seed)
-        planted = plant(member, image, generator, inside)
-        changed = (planted != image).any(axis=2)
-        assert changed.any()
-        assert not (changed & ~inside).any()
-
-
-def test_directory_is_the_registry_of_synthetic_defects():
-    assert SYNTHETIC_DEFECTS.names() == [
-        "blur",
-        "brightness",
-        "cut-paste",
-        "perlin",
-        "scratch",
-    ]
+from tests.pipelines.synthetic.noise import image_of
+from tests.threshold_rules.samples import few
 
 
 def test_plans_are_bounded_and_hold_all_kinds():

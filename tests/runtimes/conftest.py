@@ -3,8 +3,10 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 
+from anomedge.images import list_pictures, read_picture
 from anomedge.runtimes.nvidia import gpus
 from anomedge.runtimes.nvidia.gpus import Gpu, GpuSearch
 from tests.runtimes.fake_cuda import FakeCuda
@@ -84,3 +86,10 @@ def graph(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def frames(pictures):
+    return np.stack(
+        [read_picture(path) for path in list_pictures(pictures / "test")[:3]]
+    )

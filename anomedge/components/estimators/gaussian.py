@@ -371,7 +371,14 @@ def _factor_of(covariance: Tensor) -> Tensor:
 def _whitening_of(inverse: Tensor) -> Tensor:
     """Return the lower triangular W with W^T W equal to the inverse covariance.
 
-    W is the reversed Cholesky factor of the reversed matrix.
+    W is the reversed Cholesky factor of the reversed matrix. An inverse that was
+    computed in float32 is not quite symmetric; the distance depends on its
+    symmetric part only.
     """
-    factor: Tensor = torch.linalg.cholesky(inverse.double().flip(-1, -2))
-    return factor.flip(-1, -2).mT.to(inverse).contiguous()
+    whitening = torch.empty_like(inverse)
+    for start in range(0, len(inverse), _PATCHES_AT_ONCE):
+        part = inverse[start : start + _PATCHES_AT_ONCE].double()
+        symmetric = (part + part.mT) / 2
+        factor = torch.linalg.cholesky(symmetric.flip(-1, -2))
+        whitening[start : start + len(part)] = factor.flip(-1, -2).mT
+    return whitening

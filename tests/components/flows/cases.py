@@ -139,3 +139,9 @@ def covering(options):
 
 GRID = whole_grid()
 COVER = covering(GRID)
+
+
+def block(dims_in=((4, 2, 2),), dims_c=None, **more):
+    return AllInOneBlock(
+        dims_in, dims_c, **({"subnet_constructor": convolutions} | more)
+    )

@@ -242,35 +242,6 @@ def test_batches_are_not_written_to():
     assert all(torch.equal(batch[key], before[key]) for key in batch)
 
 
-def test_post_process_takes_the_largest_value_unless_scores_are_given():
-    module, maps = AnomalyModule(), torch.tensor([[[1.0, 4.0]], [[3.0, 2.0]]])
-    outputs = {"anomaly_maps": maps}
-    module._post_process(outputs)
-    assert outputs["pred_scores"].tolist() == [4.0, 3.0]
-    given = {"anomaly_maps": maps, "pred_scores": torch.tensor([9.0, 8.0])}
-    module._post_process(given)
-    assert given["pred_scores"].tolist() == [9.0, 8.0]
-
-
-def test_outputs_go_to_the_cpu_without_their_graph():
-    weight, inner = (
-        torch.ones(2, requires_grad=True),
-        {"b": torch.ones(1, requires_grad=True)},
-    )
-    output = {
-        "a": weight * 2,
-        "nested": inner,
-        "list": [weight * 3],
-        "name": "x.png",
-    }
-    AnomalyModule()._outputs_to_cpu(output)
-    assert not output["a"].requires_grad and not output["list"][0].requires_grad
-    assert (
-        not output["nested"]["b"].requires_grad and inner["b"].requires_grad
-    ), "what lay in it is made anew"
-    assert output["name"] == "x.png"
-
-
 def test_images_are_let_go_and_nothing_grows():
     module, held = Brightness(), []
     module.on_validation_epoch_end, original = (

@@ -1,107 +1,11 @@
 """Engines are kept under a fingerprint and a hash, and built again whenever either does not hold."""
 
-import json
-import os
-import shutil
-import stat
-
 import pytest
 
-from anomedge import runtimes
-from anomedge.errors import OutputError, RuntimeFailure
-from anomedge.runtimes import GraphFile
-from anomedge.runtimes.tensorrt import cache, cache_records
+from anomedge.errors import OutputError
+from anomedge.runtimes.tensorrt import cache
 from anomedge.runtimes.tensorrt.cache import engine_cache
-
-
-def opened(path, **options):
-    runtimes.open(path, runtime="trt", **options).close()
-
-
-def engines(folder):
-    return sorted(path.name for path in folder.glob("*.engine"))
-
-
-def test_the_record_says_what_the_engine_depends_on(new, graph, tmp_path):
-    opened(graph())
-    (path,) = (tmp_path / "model.onnx.engines").glob("*.engine")
-    record = json.loads((path.parent / f"{path.name}.json").read_text())
-    assert record["fingerprint"] == {
-        "batches": [1, 1, 8],
-        "device": {
-            "gpu": "Fake GPU", "compute_capability": "8.7", "multiprocessors": "0", "driver": "CUDA 12.6, 540.4.0",
-        },
-        "graph": GraphFile(tmp_path / "model.onnx").load().digests,
-        "options": {
-            "dla": None, "hardware_compatible": False, "tf32": False, "version_compatible": False, "workspace": None,
-        },
-        "rules": 1,
-        "version": new.__version__,
-    }  # fmt: skip
-    assert record["bytes"] == path.stat().st_size
-    assert len(record["sha256"]) == 64
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda machine, trt: machine.gpus(
-            "Fake GPU", driver="CUDA 12.6, 541.0.0"
-        ),
-        lambda machine, trt: machine.gpus("Other GPU"),
-        lambda machine, trt: machine.gpus("Fake GPU", capability=(8, 9)),
-        lambda machine, trt: setattr(trt, "__version__", "10.99.0"),
-        lambda machine, trt: {"tf32": True},
-        lambda machine, trt: {"workspace": 1 << 30},
-        lambda machine, trt: {"batches": (1, 1, 9)},
-        lambda machine, trt: {"batches": (1, 4, 8)},
-        lambda machine, trt: {"version_compatible": True},
-        lambda machine, trt: {"hardware_compatible": True},
-    ],
-)
-def test_any_change_of_what_it_depends_on_builds_again(
-    new, machine, graph, change
-):
-    path = graph()
-    opened(path)
-    options = change(machine, new) or {}
-    opened(path, **options)
-    assert new.builds == 2
-    opened(path, **options)
-    assert new.builds == 2
-
-
-def test_a_change_of_the_graph_builds_again(new, graph):
-    opened(graph())
-    opened(graph(says=[["INFO", "another graph"]]))
-    assert new.builds == 2
-
-
-def test_a_change_of_the_weights_beside_the_graph_builds_again(
-    new, bundle, tmp_path
-):
-    """The stages' weights lie in the model's file."""
-    for name in ("model.onnx", "stages.onnx"):
-        shutil.copy(bundle.path / name, tmp_path)
-    opened(tmp_path / "stages.onnx")
-    content = bytearray((tmp_path / "model.onnx").read_bytes())
-    content[len(content) // 2] ^= 1
-    (tmp_path / "model.onnx").write_bytes(content)
-    opened(tmp_path / "stages.onnx")
-    assert new.builds == 2
-
-
-def test_a_bundle_s_stages_depend_on_the_weights_that_they_read(bundle):
-    known = {
-        name: record.sha256 for name, record in bundle.manifest.files.items()
-    }
-    for name, files in {
-        "stages.onnx": ["stages.onnx", "model.onnx"],
-        "model.onnx": ["model.onnx"],
-    }.items():
-        assert GraphFile.in_bundle(bundle, name).load().digests == {
-            file: known[file] for file in files
-        }
+from tests.runtimes.tensorrt.engines import engines, opened
 
 
 def test_a_wider_engine_serves_a_narrower_wish(new, graph):
@@ -112,32 +16,6 @@ def test_a_wider_engine_serves_a_narrower_wish(new, graph):
     assert new.builds == 2
     opened(graph(), batches=(1, 1, 17))
     assert new.builds == 3
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda path: path.write_bytes(path.read_bytes()[:-1]),
-        lambda path: path.write_bytes(b"\0" + path.read_bytes()[1:]),
-        lambda path: path.unlink(),
-        lambda path: path.with_name(f"{path.name}.json").unlink(),
-        lambda path: path.with_name(f"{path.name}.json").write_bytes(b"[]"),
-        lambda path: path.with_name(f"{path.name}.json").write_bytes(b"{"),
-        lambda path: path.with_name(f"{path.name}.json").write_bytes(
-            b" " * (1 << 21)
-        ),
-    ],
-)
-def test_an_engine_that_was_touched_is_never_loaded(
-    new, graph, tmp_path, spoil
-):
-    opened(graph())
-    (path,) = (tmp_path / "model.onnx.engines").glob("*.engine")
-    whole = path.read_bytes()
-    spoil(path)
-    opened(graph())
-    assert new.builds == 2
-    assert path.read_bytes() == whole
 
 
 def test_an_engine_that_the_release_does_not_read_is_built_again(new, graph):
@@ -167,20 +45,6 @@ def test_what_an_engine_takes_the_place_of_goes(new, machine, graph, tmp_path):
     assert len(engines(folder)) == 3
 
 
-def test_foreign_files_beside_the_engines_are_left_alone(new, graph, tmp_path):
-    opened(graph())
-    (path,) = (tmp_path / "model.onnx.engines").glob("*.engine")
-    for number, content in enumerate(
-        (b"[]", b'{"fingerprint": []}', b'{"fingerprint": {"device": 1}}', b"")
-    ):
-        other = path.with_name(path.name.replace("1-1-8", f"1-1-{number + 20}"))
-        other.write_bytes(b"mine")
-        other.with_name(f"{other.name}.json").write_bytes(content)
-    opened(graph(), batches=(1, 1, 10))
-    assert new.builds == 2
-    assert len(engines(path.parent)) == 6
-
-
 def test_a_user_without_a_home_has_no_second_place(monkeypatch, tmp_path):
     def no_home():
         raise RuntimeError("no home")
@@ -199,28 +63,6 @@ def test_a_failed_write_leaves_nothing(new, graph, tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="no space"):
         opened(graph())
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
-
-
-def test_a_write_that_stops_half_way_leaves_no_engine(
-    new, graph, tmp_path, monkeypatch
-):
-    real = cache_records.canonical_json
-    monkeypatch.setattr(
-        cache_records,
-        "canonical_json",
-        lambda value: 1 / 0 if "sha256" in value else real(value),
-    )
-    with pytest.raises(RuntimeFailure, match="division by zero"):
-        opened(graph())
-    monkeypatch.setattr(cache_records, "canonical_json", real)
-    assert not list((tmp_path / "model.onnx.engines").glob("*.json"))
-    assert not [
-        name
-        for name in os.listdir(tmp_path / "model.onnx.engines")
-        if name.endswith(".tmp")
-    ]
-    opened(graph())
-    assert new.builds == 2
 
 
 def test_beside_the_bundle_under_its_final_name(bundle, tmp_path):
@@ -267,12 +109,3 @@ def test_a_place_that_cannot_be_written_to(new, graph, tmp_path):
         opened(graph())
     opened(graph())
     assert new.builds == 1
-
-
-def test_engines_have_the_permissions_of_plain_files(new, graph, tmp_path):
-    opened(graph())
-    (path,) = (tmp_path / "model.onnx.engines").glob("*.engine")
-    (tmp_path / "plain").touch()
-    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(
-        (tmp_path / "plain").stat().st_mode
-    )

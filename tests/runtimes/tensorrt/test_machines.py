@@ -1,29 +1,13 @@
-"""What is missing is said in one line, and what cannot run here is not what commands take by themselves."""
+"""GPUs that a machine lacks or that RTX does not take, and the command that builds engines."""
 
-import importlib
-import inspect
 import json
-import shutil
-import subprocess
-import sys
-from types import SimpleNamespace
 
 import pytest
 
 from anomedge import runtimes
-from anomedge.bundle import Bundle
-from anomedge.errors import DeviceMismatch, RuntimeFailure, RuntimeMissing
-from anomedge.runtimes import base, trt, vendors
-from anomedge.runtimes.nvidia import cuda, gpus
-from anomedge.runtimes.vendors import VendorError
-from anomedge.verification import plan_of
+from anomedge.errors import DeviceMismatch
+from anomedge.runtimes import base
 from tests.commands.test_commands import run
-from tests.runtimes.fake_cuda import (
-    FakeCuda,
-    FakeError,
-    cudaMemcpyKind,
-    cudaStreamCaptureMode,
-)
 
 
 def test_named_in_full_and_in_short(machine):
@@ -34,30 +18,6 @@ def test_named_in_full_and_in_short(machine):
     )
     assert runtimes.get("tensorrt-rtx") is runtimes.get("rtx")
     assert {"tensorrt", "tensorrt-rtx"} <= set(runtimes.installed())
-
-
-def test_defaults_leave_out_what_cannot_run_here(machine, bundle_paths):
-    machine.install("10.3.0")
-    machine.install("rtx-1.7.1", "tensorrt_rtx")
-    bundle = Bundle.open(bundle_paths["padim"])
-    machine.gpus("GeForce RTX 4090", capability=(8, 9))
-    assert runtimes.usable()[-2:] == ["tensorrt", "tensorrt-rtx"]
-    machine.gpus("H200", capability=(9, 0))
-    assert runtimes.usable()[-1] == plan_of(bundle).runtimes[-1] == "tensorrt"
-    machine.gpus()
-    assert (
-        runtimes.usable()
-        == plan_of(bundle).runtimes
-        == ["onnxruntime", "openvino"]
-    )
-    assert plan_of(bundle, ["trt"]).runtimes == ["tensorrt"]
-
-
-def test_without_cuda_python_it_is_not_taken_by_default(machine, monkeypatch):
-    machine.install("10.3.0")
-    monkeypatch.setattr(cuda, "_LAYOUTS", ("no.such.layout", "nothing_at_all"))
-    assert not cuda.installed()
-    assert "tensorrt" not in runtimes.usable()
 
 
 def test_without_a_gpu_the_line_says_why_and_what_to_do(machine, graph):
@@ -112,198 +72,6 @@ def test_rtx_engines_are_portable_but_for_turing(machine, graph):
         for call in trt.journal
         if "timing_cache" in call or "hardware" in call
     }
-
-
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (
-            "libnvdla_compiler.so: cannot open shared object file: No such file or directory",
-            r"libnvdla_compiler\.so is missing; on a Jetson it comes with nvidia-l4t-dla-compiler",
-        ),
-        (
-            "libnvinfer.so.10: cannot open shared object file",
-            r"libnvinfer\.so\.10 is missing; it comes with TensorRT",
-        ),
-        (
-            "libstrange.so.3: cannot open",
-            r"libstrange\.so\.3 is missing; install the package that brings",
-        ),
-        ("undefined symbol: x", "undefined symbol: x; install it again"),
-    ],
-)
-def test_a_missing_library_is_named(machine, graph, monkeypatch, error, said):
-    machine.install("10.3.0")
-    real = importlib.import_module
-
-    def importing(name, *more):
-        if name == "tensorrt":
-            raise ImportError(error)
-        return real(name, *more)
-
-    monkeypatch.setattr(importlib, "import_module", importing)
-    with pytest.raises(RuntimeMissing, match=said):
-        runtimes.open(graph(), runtime="trt")
-
-
-def test_a_cuda_python_that_is_newer_than_the_driver_is_told_from_a_fault(
-    machine, graph
-):
-    machine.install("10.3.0")
-    machine.cuda.fail, machine.cuda.code = (
-        {"cudaSetDevice"},
-        FakeError.cudaErrorInsufficientDriver,
-    )
-    with pytest.raises(
-        RuntimeFailure,
-        match=r"the driver, which speaks CUDA 12\.6; .*pip install 'cuda-python==12\.6",
-    ):
-        runtimes.open(graph(), runtime="trt")
-
-
-def test_on_a_jetson_tensorrt_is_not_installed_but_seen(monkeypatch, tmp_path):
-    monkeypatch.setattr(trt, "_JETSON", tmp_path)
-    monkeypatch.setattr(vendors.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(
-        RuntimeMissing, match=r"comes with JetPack; .*--system-site-packages"
-    ):
-        runtimes.get("trt")
-    with pytest.raises(RuntimeMissing, match=r"pip install 'anomedge\[rtx\]'"):
-        runtimes.get("rtx")
-
-
-def test_not_installed_names_the_extra(monkeypatch):
-    monkeypatch.setattr(vendors.importlib.util, "find_spec", lambda name: None)
-    for short, extra in (("trt", "tensorrt"), ("rtx", "rtx")):
-        with pytest.raises(
-            RuntimeMissing, match=rf"pip install 'anomedge\[{extra}\]'"
-        ):
-            runtimes.get(short)
-
-
-def test_the_probe_runs_in_a_process_of_its_own_and_reads_its_answer(
-    monkeypatch,
-):
-    said = {
-        "cuda": 12060,
-        "gpus": [{"name": "Orin", "capability": [8, 7], "processors": 16}],
-    }
-    commands = []
-
-    def answer(command, **_):
-        commands.append(command)
-        return SimpleNamespace(returncode=0, stdout=json.dumps(said), stderr="")
-
-    monkeypatch.setattr(subprocess, "run", answer)
-    (gpu,) = gpus.find.__wrapped__().gpus
-    assert commands[0][0] == sys.executable
-    assert (gpu.name, gpu.capability, gpu.compute, str(gpu)) == (
-        "Orin",
-        (8, 7),
-        "8.7",
-        "Orin (cuda:0)",
-    )
-    assert gpu.processors == 16
-    assert gpu.driver.startswith("CUDA 12.6")
-
-
-def test_the_driver_s_release_is_part_of_the_driver(monkeypatch, tmp_path):
-    (tmp_path / "version").write_text(
-        "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue\nGCC version:\n"
-    )
-    (tmp_path / "tegra").write_text(
-        "# R36 (release), REVISION: 4.3, GCID: 38968081\n"
-    )
-    monkeypatch.setattr(gpus, "_KERNEL_DRIVER", tmp_path / "version")
-    monkeypatch.setattr(gpus, "_JETSON", tmp_path / "tegra")
-    assert (
-        gpus._driver(12060)
-        == "CUDA 12.6, 550.54.15, # R36 (release), REVISION: 4.3, GCID: 38968081"
-    )
-
-
-@pytest.mark.parametrize(
-    ("code", "said"),
-    [
-        ("import sys; sys.exit('no NVIDIA driver: x')", "no NVIDIA driver: x"),
-        ("import os; os.abort()", "ended with -"),
-        ('print(\'{"cuda": 12000, "gpus": []}\')', "no GPU for this process"),
-        ("import time; time.sleep(9)", "could not be asked"),
-    ],
-)
-def test_a_probe_that_fails_or_crashes_only_means_no_gpu(
-    monkeypatch, code, said
-):
-    monkeypatch.setattr(gpus, "_PROBE", code)
-    monkeypatch.setattr(gpus, "_SECONDS", 3)
-    found = gpus.find.__wrapped__()
-    assert found.gpus == ()
-    assert said in found.reason
-
-
-DRIVER = """
-#include <string.h>
-int cuInit(unsigned flags) { return flags ? 1 : 0; }
-int cuDeviceGetCount(int *count) { *count = 2; return 0; }
-int cuDriverGetVersion(int *version) { *version = 13020; return 0; }
-int cuDeviceGet(int *device, int i) { *device = 40 + i; return 0; }
-int cuDeviceGetName(char *name, int room, int device) { strncpy(name, device == 40 ? "First" : "Second", room); return 0; }
-int cuDeviceGetAttribute(int *value, int attribute, int device) { *value = attribute - 65 + device % 2; return 0; }
-"""
-
-
-@pytest.mark.skipif(
-    shutil.which("cc") is None or sys.platform == "win32",
-    reason="no compiler to make a driver with",
-)
-def test_the_probe_asks_a_driver_as_cuda_h_has_it(monkeypatch, tmp_path):
-    (tmp_path / "driver.c").write_text(DRIVER)
-    command = [
-        "cc",
-        "-shared",
-        "-fPIC",
-        "-o",
-        str(tmp_path / "libcuda.so.1"),
-        str(tmp_path / "driver.c"),
-    ]
-    subprocess.run(command, check=True)
-    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
-    first, second = gpus.find.__wrapped__().gpus
-    assert (first.name, first.capability, second.name, second.capability) == (
-        "First",
-        (10, 11),
-        "Second",
-        (11, 12),
-    )
-    assert (first.processors, second.processors) == (-49, -48)
-    assert (str(second), second.driver.split(",")[0]) == (
-        "Second (cuda:1)",
-        "CUDA 13.2",
-    )
-
-
-def test_the_fake_has_the_calls_of_cuda_python():
-    real = pytest.importorskip("cuda.bindings.runtime")
-    for name, call in vars(FakeCuda).items():
-        if name.startswith("cuda"):
-            wanted = list(inspect.signature(call).parameters)[1:]
-            assert len(
-                inspect.signature(getattr(real, name)).parameters
-            ) == len(wanted), name
-    for kind in (cudaMemcpyKind, cudaStreamCaptureMode):
-        for member in kind:
-            assert (
-                getattr(getattr(real, kind.__name__), member.name)
-                == member.value
-            )
-    assert int(real.cudaStream_t(5)) == 5
-
-
-@pytest.mark.skipif(bool(gpus.find().gpus), reason="there is a GPU")
-def test_the_real_cuda_python_says_its_errors_by_name():
-    pytest.importorskip("cuda.bindings.runtime")
-    with pytest.raises(VendorError, match=r"cudaMalloc: cudaError\w+ \(\d+\)"):
-        cuda.Cuda.load()("cudaMalloc", 64)
 
 
 def test_the_command_says_what_it_made(machine, graph, capfd):

@@ -1,9 +1,5 @@
 """The adapter for TensorRT runs on every release from 8.6 to 11, held to what each one has."""
 
-import sys
-import threading
-import warnings
-
 import numpy as np
 import pytest
 
@@ -14,29 +10,11 @@ from anomedge.errors import (
     DeviceMismatch,
     InputError,
     RuntimeFailure,
-    RuntimeMissing,
 )
 from anomedge.parity import Plan
 from tests.conftest import FRAME
 from tests.runtimes.fake_tensorrt import expected
-
-RNG = np.random.default_rng(0)
-
-
-def frames(count):
-    return RNG.integers(0, 256, (count, 4, 6, 3), dtype=np.uint8)
-
-
-def check(outputs, images):
-    np.testing.assert_allclose(
-        outputs["score"], expected(images, (len(images),)), rtol=1e-6
-    )
-    np.testing.assert_allclose(
-        outputs["anomaly_map"],
-        expected(images, (len(images), 1, 2, 3)),
-        rtol=1e-6,
-    )
-    assert outputs["score"].dtype == np.float32
+from tests.runtimes.tensorrt.frames import RNG, check, frames
 
 
 @pytest.mark.parametrize("cuda_graph", [False, True], ids=["calls", "recorded"])
@@ -102,96 +80,6 @@ def test_a_plan_of_large_batches_has_an_engine_for_them(
             assert (session.largest, new.builds) == (largest, builds)
 
 
-def test_memory_is_allocated_once_for_the_largest_batch(new, machine, graph):
-    with runtimes.open(graph(), runtime="trt", batches=(1, 2, 5)) as session:
-        before = list(machine.cuda.calls)
-        for count in (5, 1, 2):
-            session.run({"frames": frames(count)})
-        after = machine.cuda.calls[len(before) :]
-        assert not {
-            "cudaMalloc",
-            "cudaMallocHost",
-            "cudaStreamCreateWithFlags",
-        } & set(after)
-        assert sorted(
-            held.size for held in machine.cuda.memory["device"].values()
-        ) == [5 * 4, 5 * 6 * 4, 5 * 72]
-        assert len(machine.cuda.memory["host"]) == 3
-
-
-def test_a_recorded_run_is_recorded_again_when_the_shape_changes(
-    new, machine, graph
-):
-    with runtimes.open(graph(), runtime="trt", cuda_graph=True) as session:
-        for count in (2, 2, 3, 3, 3, 2):
-            images = frames(count)
-            check(session.run({"frames": images}), images)
-        assert machine.cuda.calls.count("cudaStreamBeginCapture") == 3
-        assert machine.cuda.calls.count("cudaGraphLaunch") == 6
-
-
-def test_a_batch_that_the_engine_was_not_built_for(new, graph):
-    with runtimes.open(graph(), runtime="trt", batches=(2, 2, 4)) as session:
-        for count in (1, 5):
-            with pytest.raises(
-                InputError,
-                match=rf"got a batch of {count}; this engine takes 2 to 4.*--batch",
-            ):
-                session.run({"frames": frames(count)})
-        images = frames(4)
-        check(session.run({"frames": images}), images)
-
-
-def test_a_fixed_batch_has_no_profile(trt, graph):
-    path = graph(
-        inputs={"frames": ["UINT8", [2, 4, 6, 3]]},
-        outputs={
-            "score": ["FLOAT", [2]],
-            "anomaly_map": ["FLOAT", [2, 1, 2, 3]],
-        },
-    )
-    with runtimes.open(path, runtime="trt") as session:
-        assert trt.config._profiles == []
-        images = frames(2)
-        check(session.run({"frames": images}), images)
-        with pytest.raises(InputError, match="expected uint8"):
-            session.run({"frames": frames(3)})
-
-
-def test_threads_share_a_session(new, graph):
-    wrong = []
-    with runtimes.open(graph(), runtime="trt") as session:
-
-        def work(seed):
-            images = np.random.default_rng(seed).integers(
-                0, 256, (1 + seed % 3, 4, 6, 3), dtype=np.uint8
-            )
-            for _ in range(30):
-                if not np.allclose(
-                    session.run({"frames": images})["score"],
-                    expected(images, (len(images),)),
-                ):
-                    wrong.append(seed)
-
-        threads = [
-            threading.Thread(target=work, args=(seed,)) for seed in range(6)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert not wrong
-
-
-def test_results_outlive_the_next_run_and_the_session(new, graph):
-    images = frames(2)
-    with runtimes.open(graph(), runtime="trt") as session:
-        first = session.run({"frames": images})
-        session.run({"frames": 255 - images})
-    check(first, images)
-    session.close()
-
-
 def test_the_device_is_chosen_and_asserted(new, machine, graph):
     machine.gpus("First", "Second")
     path = graph()
@@ -251,21 +139,6 @@ def test_what_fails_while_opening_leaves_nothing(
     assert machine.cuda.left() == []
 
 
-@pytest.mark.parametrize("cuda_graph", [False, True])
-def test_a_run_that_fails_is_told_and_freed(new, machine, graph, cuda_graph):
-    session = runtimes.open(
-        graph(fails=True), runtime="trt", cuda_graph=cuda_graph
-    )
-    with pytest.raises(
-        RuntimeFailure,
-        match=r"could not run model\.onnx: the engine did not run: .*enqueueV3",
-    ) as failure:
-        session.run({"frames": frames(1)})
-    assert failure.value.__cause__ is not None
-    session.close()
-    assert machine.cuda.left() == []
-
-
 @pytest.mark.parametrize(
     "verb",
     [
@@ -287,26 +160,6 @@ def test_an_error_of_cuda_is_named_and_leaves_nothing(
     assert machine.cuda.left() == []
 
 
-@pytest.mark.parametrize(
-    "verb",
-    [
-        "cudaMemcpyAsync",
-        "cudaStreamSynchronize",
-        "cudaStreamEndCapture",
-        "cudaGraphLaunch",
-    ],
-)
-def test_a_session_goes_on_after_an_error_of_cuda(new, machine, graph, verb):
-    recorded = verb in {"cudaStreamEndCapture", "cudaGraphLaunch"}
-    with runtimes.open(graph(), runtime="trt", cuda_graph=recorded) as session:
-        images = frames(2)
-        machine.cuda.fail = {verb}
-        with pytest.raises(RuntimeFailure, match=verb):
-            session.run({"frames": images})
-        machine.cuda.fail, machine.cuda.capturing = set(), None
-        check(session.run({"frames": images}), images)
-
-
 def test_closing_goes_on_past_an_error(new, machine, graph):
     session = runtimes.open(graph(), runtime="trt")
     machine.cuda.fail = {"cudaStreamSynchronize"}
@@ -314,28 +167,6 @@ def test_closing_goes_on_past_an_error(new, machine, graph):
         session.close()
     machine.cuda.fail = set()
     assert machine.cuda.left() == []
-
-
-def test_each_warning_is_told_once(new, graph):
-    told = [
-        ["WARNING", "weights were  cast\ndown"],
-        ["INFO", "hush"],
-        ["VERBOSE", "hush"],
-        ["WARNING", "another"],
-    ]
-    new.reading = [
-        ("WARNING", "another"),
-        ("WARNING", "read on another device"),
-    ]
-    with warnings.catch_warnings(record=True) as heard:
-        warnings.simplefilter("always")
-        for name in ("one.onnx", "two.onnx"):
-            runtimes.open(graph(name, says=told), runtime="trt").close()
-    assert [str(warning.message) for warning in heard] == [
-        "tensorrt: weights were cast down",
-        "tensorrt: another",
-        "tensorrt: read on another device",
-    ]
 
 
 def test_an_attribute_that_the_release_lacks_fails(machine, graph):
@@ -352,14 +183,3 @@ def test_an_attribute_that_the_release_lacks_fails(machine, graph):
         assert not hasattr(removed, "FP16")
     with pytest.raises(AttributeError, match="has no max_workspace_size"):
         trt.config.max_workspace_size = 1
-
-
-def test_both_layouts_of_cuda_python(new, machine, graph, monkeypatch):
-    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
-    monkeypatch.setitem(sys.modules, "cuda.cudart", None)
-    with pytest.raises(RuntimeMissing, match="pip install cuda-python"):
-        runtimes.open(graph(), runtime="trt")
-    monkeypatch.setitem(sys.modules, "cuda.cudart", machine.cuda)
-    with runtimes.open(graph(), runtime="trt") as session:
-        images = frames(1)
-        check(session.run({"frames": images}), images)

@@ -1,0 +1,31 @@
+"""anomalib's own files, read without executing a pickle, as detectors of anomedge.
+
+`read_foreign(path)` gives the content of a file; `import_native` builds a
+detector from it. One module per detector: `padim.py`, `patchcore.py`.
+"""
+
+from anomedge.interop.anomalib.foreign import (
+    ForeignModel,
+    Preprocessing,
+    StoredThresholds,
+    Taken,
+    TakenLine,
+)
+from anomedge.interop.anomalib.importing import (
+    Imported,
+    available,
+    import_native,
+    read_foreign,
+)
+
+__all__ = [
+    "ForeignModel",
+    "Imported",
+    "Preprocessing",
+    "StoredThresholds",
+    "Taken",
+    "TakenLine",
+    "available",
+    "import_native",
+    "read_foreign",
+]

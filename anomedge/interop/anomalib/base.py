@@ -1,0 +1,59 @@
+"""Base of detectors that are built from anomalib's files, and their registry.
+
+To add one, subclass `ImportedDetector` in `anomedge/interop/anomalib/<name>.py`,
+or in a distribution with an entry point in the group `anomedge.anomalib_imports`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from anomedge.interop.anomalib.foreign import ForeignModel, Taken
+from anomedge.pipelines.base import Pipeline
+from anomedge.registry import Registry
+
+__all__ = ["REGISTRY", "ImportedDetector"]
+
+Size = tuple[int, int]
+
+
+class ImportedDetector(ABC):
+    """A detector that can be built from a file of anomalib.
+
+    Attributes:
+        name: name of the detector, for `--detector`.
+    """
+
+    name: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    def matches(cls, foreign: ForeignModel) -> bool:
+        """Return whether the file's tensors are those of this detector."""
+
+    @classmethod
+    @abstractmethod
+    def build(
+        cls, foreign: ForeignModel, size: Size, taken: Taken
+    ) -> Pipeline[Any, Any]:
+        """Return the fitted detector, in evaluation mode.
+
+        Args:
+            foreign: the file's content; its preprocessing states mean and std.
+            size: (H, W) of the images.
+            taken: gets a line for each thing that is taken.
+
+        Raises:
+            ModelError: missing, misshapen or unfitted tensors, or another
+                network.
+            InputError: a size that does not fit the file.
+        """
+
+
+REGISTRY: Registry[ImportedDetector] = Registry(
+    package="anomedge.interop.anomalib",
+    group="anomedge.anomalib_imports",
+    kind="detector to import",
+    base=ImportedDetector,
+)

@@ -1,0 +1,52 @@
+"""Default transforms of anomalib, for files that say that the default was used.
+
+Read from the sources of anomalib 1.2.0, 2.3.3, 2.4.0, 2.5.0, 2.6.2 and 2.7.0; each
+resizes with antialiasing and bilinear interpolation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from anomedge.interop.anomalib.foreign import Triple
+from anomedge.interop.anomalib.versions import V1, V2, V27
+from anomedge.resample import Geometry
+
+__all__ = ["IMAGENET", "Default", "default_of"]
+
+IMAGENET: tuple[Triple, Triple] = (
+    (0.485, 0.456, 0.406),
+    (0.229, 0.224, 0.225),
+)
+"""Mean and standard deviation of ImageNet."""
+
+
+@dataclass(frozen=True)
+class Default:
+    """Preprocessing that a model has without a transform of the user."""
+
+    geometry: Geometry
+    mean: Triple = IMAGENET[0]
+    std: Triple = IMAGENET[1]
+
+
+_USUAL = Default(Geometry((256, 256)))
+_CROPPED = Default(Geometry((256, 256), (224, 224)))
+
+_DEFAULTS: dict[tuple[str, str], Default] = {
+    (V1, "padim"): _USUAL,
+    (V2, "padim"): _USUAL,
+    (V27, "padim"): _USUAL,
+    (V1, "patchcore"): _CROPPED,
+    (V2, "patchcore"): _USUAL,
+    (V27, "patchcore"): _USUAL,
+}
+
+
+def default_of(version: str, detector: str) -> Default | None:
+    """Return the default of a model in a version of anomalib; None if it is not known.
+
+    >>> default_of("1.2", "patchcore").geometry.image
+    (224, 224)
+    """
+    return _DEFAULTS.get((version, detector))

@@ -1,0 +1,175 @@
+"""Import a file of anomalib as a fitted detector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from anomedge.errors import AnomedgeError, ModelError
+from anomedge.interop.anomalib.base import REGISTRY, ImportedDetector
+from anomedge.interop.anomalib.checkpoint import checkpoint
+from anomedge.interop.anomalib.foreign import (
+    ForeignModel,
+    StoredThresholds,
+    Taken,
+)
+from anomedge.interop.anomalib.onnx_export import onnx_export
+from anomedge.interop.anomalib.plain import entries_of
+from anomedge.interop.anomalib.resolving import resolved
+from anomedge.interop.anomalib.signatures import recognised
+from anomedge.interop.anomalib.torch_export import torch_export
+from anomedge.interop.archive import open_archive
+from anomedge.pipelines.base import Pipeline
+from anomedge.resample import Geometry
+
+__all__ = ["Imported", "available", "import_native", "read_foreign"]
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A detector that was built from a file of anomalib.
+
+    Attributes:
+        pipeline: the fitted detector.
+        geometry: how pictures become its images.
+        foreign: the file's content; its tensors can no longer be read.
+        taken: what was taken from where.
+    """
+
+    pipeline: Pipeline[Any, Any]
+    geometry: Geometry
+    foreign: ForeignModel
+    taken: Taken
+
+    @property
+    def thresholds(self) -> StoredThresholds:
+        """Thresholds and extremes of the file."""
+        return self.foreign.thresholds
+
+    @property
+    def version(self) -> str:
+        """anomalib's version, or its range of versions."""
+        return self.foreign.version
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file."""
+        return self.foreign.digest
+
+
+def available() -> list[str]:
+    """Return the names of the detectors that can be built from anomalib's files, sorted."""
+    return REGISTRY.names()
+
+
+@contextmanager
+def read_foreign(path: Path | str) -> Iterator[ForeignModel]:
+    """Open a `.ckpt`, a `.pt` or an `.onnx` file of anomalib; its tensors are readable within the block.
+
+    Raises:
+        ModelError: not such a file, or a damaged or hostile one.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".onnx":
+        with _named(path):
+            foreign = onnx_export(path)
+        yield foreign
+        return
+    with open_archive(path) as archive:
+        is_checkpoint = "state_dict" in entries_of(archive.content)
+        read = checkpoint if is_checkpoint else torch_export
+        with _named(path):
+            foreign = read(path, archive.digest, archive.content)
+        yield foreign
+
+
+def import_native(
+    path: Path | str,
+    detector: str | None = None,
+    size: Size | None = None,
+    taken: Taken | None = None,
+) -> Imported:
+    """Build a detector from a file of anomalib.
+
+    Args:
+        path: the file.
+        detector: name of the detector; None: the one that the file's tensors
+            fit.
+        size: (H, W) of the images, where the file does not state it; pictures
+            are then stretched to this size without a crop.
+        taken: gets a line for each thing that is taken; None: a new one.
+
+    Raises:
+        ModelError: not a file of anomalib, a damaged one, another model, an
+            unfitted one, or a preprocessing that cannot be represented.
+        InputError: an unknown detector, a missing or contradictory size.
+    """
+    taken = Taken() if taken is None else taken
+    with read_foreign(path) as foreign, _named(foreign.path):
+        kind = _detector(foreign, detector)
+        taken.add(
+            "detector",
+            f"{kind.name}, of anomalib {foreign.version}",
+            "option" if detector else "file",
+        )
+        _say_unfitted(foreign, taken)
+        preprocessing, geometry = resolved(foreign, kind.name, size, taken)
+        foreign = replace(foreign, preprocessing=preprocessing)
+        pipeline = kind.build(foreign, geometry.image, taken)
+    return Imported(pipeline, geometry, foreign, taken)
+
+
+def _detector(
+    foreign: ForeignModel, name: str | None
+) -> type[ImportedDetector]:
+    """Return the detector of a name, or the only one that the file's tensors fit.
+
+    Raises:
+        InputError: an unknown name.
+        ModelError: no detector fits, or several do.
+    """
+    if name is not None:
+        return REGISTRY.get(name)
+    members = REGISTRY.members()
+    fitting = [kind for kind in members.values() if kind.matches(foreign)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        names = ", ".join(kind.name for kind in fitting)
+        raise ModelError(
+            f"got tensors that fit several detectors ({names}); expected one: choose it with --detector"
+        )
+    known = ", ".join(members)
+    models = " or ".join(recognised(foreign))
+    if models:
+        raise ModelError(
+            f"got anomalib's {models}, which has no native import; expected one of: {known}: "
+            f"import it with `anomedge import --with-anomalib`"
+        )
+    raise ModelError(
+        f"got tensors of no known model of anomalib ({', '.join(list(foreign.tensors)[:3])}, ...); "
+        f"expected those of one of: {known}: choose it with --detector"
+    )
+
+
+def _say_unfitted(foreign: ForeignModel, taken: Taken) -> None:
+    if foreign.fitted is False:
+        taken.add(
+            "fitted",
+            "no, says the file (_is_fitted), though it has statistics: make sure that they are the model's",
+            "file",
+        )
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Put the file's name in front of messages."""
+    try:
+        yield
+    except AnomedgeError as error:
+        raise type(error)(f"{path}: {error}") from error

@@ -1,0 +1,96 @@
+"""CFLOW: conditional flows on the positions of feature maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from anomedge.interop.anomalib.models.base import (
+    Arguments,
+    Backbone,
+    Layers,
+    Size,
+    TorchModel,
+)
+
+__all__ = ["Cflow"]
+
+
+class CflowArguments(Arguments):
+    """Arguments of CFLOW."""
+
+    backbone: Backbone = "wide_resnet50_2"
+    layers: Layers = ("layer2", "layer3", "layer4")
+    decoder: Literal["freia-cflow"] = "freia-cflow"
+    condition_vector: Annotated[int, Field(ge=4, le=1024)] = 128
+    coupling_blocks: Annotated[int, Field(ge=1, le=64)] = 8
+    clamp_alpha: Annotated[float, Field(gt=0, le=100)] = 1.9
+    permute_soft: bool = False
+
+
+class Cflow(TorchModel):
+    """CFLOW with maxima of each image."""
+
+    name = "Cflow"
+    module = "anomalib.models.image.cflow.torch_model"
+    class_name = "CflowModel"
+    arguments_class = CflowArguments
+    makes_constants = True
+    keys = ("encoder.*", "decoders.*")
+    difference = (
+        "likelihoods are normalised by the maxima of each image; anomalib takes those of the whole batch, "
+        "so its scores equal these at batch 1 only"
+    )
+
+    @classmethod
+    def build(cls, arguments: CflowArguments, size: Size) -> nn.Module:
+        """Return the model; its map is computed image by image."""
+        model: Any = super().build(arguments, size)
+        model.anomaly_map_generator = MapOfEachImage()
+        return model  # type: ignore[no-any-return]
+
+    @classmethod
+    def keywords(cls, arguments: CflowArguments, size: Size) -> dict[str, Any]:
+        """Return the arguments."""
+        del size
+        return arguments.model_dump() | {"pre_trained": False}
+
+
+class MapOfEachImage(nn.Module):
+    """Anomaly maps from log-likelihoods, normalised by the maxima of each image."""
+
+    def forward(
+        self,
+        distribution: Sequence[Tensor],
+        height: Sequence[int],
+        width: Sequence[int],
+        image_size: Sequence[int],
+    ) -> Tensor:
+        """Return maps (B, H, W).
+
+        Args:
+            distribution: log-likelihoods of each layer, (B h w,).
+            height: h of each layer.
+            width: w of each layer.
+            image_size: (H, W).
+        """
+        levels = []
+        for i in range(len(distribution)):
+            level = distribution[i].reshape(-1, 1, height[i], width[i])
+            highest = level.amax(dim=(1, 2, 3), keepdim=True)
+            likelihood = torch.exp(level - highest)
+            levels.append(
+                F.interpolate(
+                    likelihood,
+                    size=tuple(image_size),
+                    mode="bilinear",
+                    align_corners=True,
+                )
+            )
+        total = torch.stack(levels).sum(dim=0)
+        return (total.amax(dim=(1, 2, 3), keepdim=True) - total).squeeze(1)

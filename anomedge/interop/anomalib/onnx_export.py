@@ -1,0 +1,340 @@
+"""ONNX graphs that `anomalib export --export_type onnx` wrote: PaDiM and PatchCore of 2.3 to 2.7.
+
+Exporters keep the statistics and fold BatchNorm into the convolutions. The
+hyper-parameters are not stored; they follow from the graph: layers from the
+convolutions that features are taken after, neighbours from TopK.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from anomedge.errors import ModelError
+from anomedge.interop.anomalib.folded import inferred_network
+from anomedge.interop.anomalib.foreign import (
+    ForeignModel,
+    Preprocessing,
+    StoredThresholds,
+    TensorSource,
+    Triple,
+)
+from anomedge.interop.anomalib.onnx_graph import (
+    GraphTensor,
+    OnnxGraph,
+    read_onnx,
+)
+from anomedge.interop.anomalib.plain import number_of, triple_of
+from anomedge.interop.anomalib.preprocessing import UNSCALED
+from anomedge.resample import Geometry
+
+__all__ = ["VERSIONS", "onnx_export"]
+
+VERSIONS = "2.3 to 2.7"
+"""Versions that write such graphs."""
+
+_PREFIX = "model."
+_NETWORK = "feature_extractor.feature_extractor."
+_OUTPUTS = {"pred_score", "anomaly_map"}
+_MOST_NODES = 100_000
+_FARTHEST = 64
+_RESIZE = "Resize of the graph"
+
+
+def onnx_export(path: Path) -> ForeignModel:
+    """Return the content of an exported graph.
+
+    Raises:
+        ModelError: not a graph of anomalib 2's PaDiM or PatchCore, or one
+            without a readable preprocessing.
+    """
+    graph = read_onnx(path)
+    outputs = {output.name for output in graph.graph.output}
+    if not outputs >= _OUTPUTS or len(graph.graph.node) > _MOST_NODES:
+        raise ModelError(
+            f"got a graph with the outputs {', '.join(sorted(outputs))[:200]}; expected pred_score and anomaly_map, "
+            f"those of anomalib {VERSIONS}: import the checkpoint"
+        )
+    network = _network_tensors(graph)
+    tensors = network | _statistics(graph)
+    sources = _features(graph)
+    backbone, layers = inferred_network(network, sources)
+    arguments: dict[str, Any] = {"backbone": backbone, "layers": layers}
+    if "memory_bank" in tensors:
+        arguments["num_neighbors"] = _neighbors(graph)
+    return ForeignModel(
+        path=path,
+        digest=graph.digest,
+        kind="onnx",
+        version=VERSIONS,
+        tensors=tensors,
+        arguments=arguments,
+        preprocessing=_preprocessing(graph),
+        thresholds=_thresholds(graph),
+    )
+
+
+def _network_tensors(graph: OnnxGraph) -> dict[str, TensorSource]:
+    """Return weights and biases of the backbone's convolutions, by their names in the torch model."""
+    found: dict[str, TensorSource] = {}
+    for node in graph.named("Conv"):
+        path = _module_of(node)
+        if path is None:
+            continue
+        for leaf, name in zip(("weight", "bias"), node.input[1:], strict=False):
+            constant = graph.constant(name)
+            if constant is not None:
+                found[f"{path}.{leaf}"] = constant
+    if not found:
+        raise ModelError(
+            "got a graph without convolutions of a backbone; expected those of PaDiM or PatchCore: "
+            "import the checkpoint"
+        )
+    return found
+
+
+def _module_of(node: Any) -> str | None:
+    """Return the path of a convolution in the backbone, from the name of its weight or of the node.
+
+    A node is named by the scopes around it, /model/.../layer1/layer1.0/conv1/Conv.
+    """
+    if len(node.input) < 2:
+        return None
+    weight = node.input[1].removeprefix(_PREFIX)
+    if weight.startswith(_NETWORK) and weight.endswith(".weight"):
+        return weight.removesuffix(".weight")
+    scopes = node.name.strip("/").split("/")[1:-1]
+    parts: list[str] = []
+    for scope in scopes:
+        if parts and scope.startswith(f"{parts[-1]}."):
+            parts.pop()
+        parts.append(scope)
+    path = ".".join(parts)
+    return path if path.startswith(_NETWORK) else None
+
+
+def _statistics(graph: OnnxGraph) -> dict[str, TensorSource]:
+    """Return the fitted tensors; those without a name are known by their shapes."""
+    bank = graph.constants.get(f"{_PREFIX}memory_bank")
+    if bank is not None:
+        return {"memory_bank": bank}
+    inverse = _only(graph, "gaussian.inv_covariance", _is_inverse)
+    patches, features = inverse.shape[:2]
+    mean = _only(
+        graph, "gaussian.mean", lambda x: x.shape == (features, patches)
+    )
+    index = _only(
+        graph,
+        "idx",
+        lambda x: x.shape == (features,) and not x.dtype.is_floating_point,
+    )
+    return {
+        "idx": index,
+        "gaussian.mean": mean,
+        "gaussian.inv_covariance": inverse,
+    }
+
+
+def _is_inverse(tensor: GraphTensor) -> bool:
+    shape = tensor.shape
+    return len(shape) == 3 and shape[1] == shape[2] and min(shape) > 1
+
+
+def _only(graph: OnnxGraph, name: str, fits: Any) -> GraphTensor:
+    """Return the constant of a name, else the only one that fits.
+
+    Raises:
+        ModelError: none, or several.
+    """
+    named = graph.constants.get(f"{_PREFIX}{name}")
+    if named is not None:
+        return named
+    found = [x for x in graph.constants.values() if fits(x)]
+    if len(found) != 1:
+        raise ModelError(
+            f"got {len(found)} constants that could be {name}; expected one, as in PaDiM, or memory_bank, as in "
+            f"PatchCore: import the checkpoint"
+        )
+    return found[0]
+
+
+def _features(graph: OnnxGraph) -> list[str]:
+    """Return, for each layer in order, the last convolution before its features."""
+    pools = list(graph.named("AveragePool"))
+    if f"{_PREFIX}memory_bank" in graph.constants:
+        leaves = [node.input[0] for node in pools]
+    else:
+        leaves = list(_concatenated(graph))
+    position = {
+        name: place
+        for place, node in enumerate(graph.graph.node)
+        for name in node.output
+    }
+    return [_last_convolution(graph, leaf, position) for leaf in leaves]
+
+
+def _concatenated(graph: OnnxGraph) -> Iterator[str]:
+    """Yield the features that PaDiM concatenates before it draws channels of them, in order."""
+    gathers = [
+        node
+        for node in graph.named("Gather")
+        if (index := graph.constant(node.input[1])) is not None
+        and len(index.shape) == 1
+        and index.shape[0] > 1
+    ]
+    if len(gathers) != 1:
+        raise ModelError(
+            f"got {len(gathers)} selections of channels; expected one, as in PaDiM: import the checkpoint"
+        )
+    pending = [gathers[0].input[0]]
+    for _ in range(_FARTHEST):
+        if not pending:
+            return
+        name = pending.pop()
+        node = graph.producers.get(name)
+        kind = node.op_type if node is not None else ""
+        if kind == "Concat":
+            pending += reversed(node.input)
+        elif kind in {"Resize", "Identity"}:
+            pending.append(node.input[0])
+        else:
+            yield name
+
+
+def _last_convolution(
+    graph: OnnxGraph, value: str, position: dict[str, int]
+) -> str:
+    """Return the path of the last convolution of the backbone before a value."""
+    pending, seen = [value], {value}
+    last, path = -1, ""
+    while pending:
+        name = pending.pop()
+        node = graph.producers.get(name)
+        if node is None:
+            continue
+        module = _module_of(node) if node.op_type == "Conv" else None
+        if module is not None and position[name] > last:
+            last, path = position[name], module
+        new = [each for each in node.input if each not in seen]
+        seen.update(new)
+        pending += new
+    if not path:
+        raise ModelError(
+            "got features that follow from no convolution; expected those of a backbone: import the checkpoint"
+        )
+    return path
+
+
+def _neighbors(graph: OnnxGraph) -> int | None:
+    """Return the neighbours of PatchCore's re-weighting; None if the graph does not state them."""
+    nodes = list(graph.named("TopK"))
+    if not nodes:
+        return 1
+    count = graph.scalar(nodes[0].input[1]) if len(nodes) == 1 else None
+    return int(count) if count is not None and math.isfinite(count) else None
+
+
+def _preprocessing(graph: OnnxGraph) -> Preprocessing:
+    """Return the preprocessing of the graph, from the first convolution back to the input.
+
+    Raises:
+        ModelError: an operator that cannot be represented, such as a crop.
+    """
+    mean, std = UNSCALED
+    name = next(graph.named("Conv")).input[0]
+    for _ in range(_FARTHEST):
+        node = graph.producers.get(name)
+        if node is None:
+            return _with_size(graph, name, mean, std)
+        values = _column(graph, node)
+        if node.op_type == "Resize":
+            size = _resized(graph, node)
+            return Preprocessing(size, mean, std, None, note=_RESIZE)
+        if node.op_type == "Div" and values is not None:
+            std = values
+        elif node.op_type == "Sub" and values is not None:
+            mean = values
+        elif node.op_type not in {"Cast", "Identity"}:
+            break
+        name = node.input[0]
+    raise ModelError(
+        "got a graph whose preprocessing is not a resize, a subtraction and a division; expected no crop: "
+        "import the checkpoint"
+    )
+
+
+def _resized(graph: OnnxGraph, node: Any) -> Geometry:
+    """Return the size of a bilinear resize of the input.
+
+    Raises:
+        ModelError: another resize, or sizes that are computed.
+    """
+    sizes = node.input[3] if len(node.input) > 3 else ""
+    producer = graph.producers.get(sizes)
+    if producer is not None and producer.op_type == "Concat":
+        sizes = producer.input[-1]
+    constant = graph.constant(sizes)
+    mode = [each.s for each in node.attribute if each.name == "mode"]
+    is_first = graph.producers.get(node.input[0]) is None
+    if constant is None or mode != [b"linear"] or not is_first:
+        raise ModelError(
+            "got a graph with a resize that is not bilinear, or not to a constant size; expected one: "
+            "import the checkpoint"
+        )
+    height, width = (int(n) for n in constant.load().flatten()[-2:])
+    return Geometry((height, width))
+
+
+def _with_size(
+    graph: OnnxGraph, name: str, mean: Triple, std: Triple
+) -> Preprocessing:
+    """Return the preprocessing of a graph that does not resize: its input has the size of the images."""
+    for value in graph.graph.input:
+        if value.name != name:
+            continue
+        sizes = [part.dim_value for part in value.type.tensor_type.shape.dim]
+        if len(sizes) == 4 and sizes[1] == 3 and min(sizes[2:]) > 0:
+            geometry = Geometry((sizes[2], sizes[3]))
+            return Preprocessing(geometry, mean, std, None, note="input")
+    return Preprocessing(
+        mean=mean, std=std, note="the graph takes images of any size"
+    )
+
+
+def _column(graph: OnnxGraph, node: Any) -> Triple | None:
+    """Return the three numbers that a node subtracts or divides by."""
+    constant = graph.constant(node.input[1]) if len(node.input) == 2 else None
+    if constant is None or math.prod(constant.shape) != 3:
+        return None
+    return triple_of(constant.load().flatten().tolist())
+
+
+def _thresholds(graph: OnnxGraph) -> StoredThresholds:
+    found = {}
+    for level, output in (("image", "pred_score"), ("pixel", "anomaly_map")):
+        threshold, reach = _normalisation(graph, output)
+        found[f"{level}_threshold"] = number_of(threshold)
+        found[f"{level}_range"] = number_of(reach)
+    return StoredThresholds(**found)
+
+
+def _normalisation(
+    graph: OnnxGraph, output: str
+) -> tuple[float | None, float | None]:
+    """Return threshold and max - min of (x - threshold) / (max - min) + 1/2, the nearest one before an output."""
+    pending = [output]
+    for _ in range(_FARTHEST):
+        if not pending:
+            break
+        node = graph.producers.get(pending.pop(0))
+        if node is None:
+            continue
+        before = graph.producers.get(node.input[0]) if node.input else None
+        if node.op_type == "Div" and before is not None:
+            reach = graph.scalar(node.input[1])
+            if before.op_type == "Sub" and reach is not None:
+                return graph.scalar(before.input[1]), reach
+        pending += node.input
+    return None, None

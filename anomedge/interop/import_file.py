@@ -1,0 +1,188 @@
+"""Import a file of another library as a model: read it, place its thresholds, state where everything came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from anomedge.errors import InputError, ModelError, RuntimeMissing
+from anomedge.images import Picture, select_normal
+from anomedge.interop.anomalib import (
+    ForeignModel,
+    Imported,
+    Taken,
+    import_native,
+    read_foreign,
+)
+from anomedge.interop.decision import HeldBack, Provenance
+from anomedge.interop.planning import Chosen, plan_thresholds
+from anomedge.names import storable
+from anomedge.pipelines.crossfit import Scorer, score_held_back
+from anomedge.pipelines.decision import ThresholdSample
+from anomedge.pipelines.model import Card, Model, tool_versions
+from anomedge.pipelines.splitting import refuse_unreadable
+
+__all__ = ["ImportOptions", "ImportedFile", "import_file"]
+
+_LEAST_PICTURES = 2
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """Options of an import.
+
+    Args:
+        detector: name of the detector, or of anomalib's class with `with_anomalib`; None: found by the file's tensors.
+        size: (H, W) of the images, where the file does not state it.
+        held_back: folder of normal pictures for the scale, and for the thresholds where there are none.
+        normal: label of normal pictures in that folder, where it is not a known one.
+        chosen: thresholds of the user.
+        with_anomalib: build the model's class of an installed anomalib.
+        batch: images per batch, when the pictures are scored.
+        seed: seed of the synthetic defects on the pictures.
+    """
+
+    detector: str | None = None
+    size: tuple[int, int] | None = None
+    held_back: Path | None = None
+    normal: str | None = None
+    chosen: Chosen = field(default_factory=Chosen)
+    with_anomalib: bool = False
+    batch: int = 8
+    seed: int = 0
+
+
+class ImportedFile(NamedTuple):
+    """An imported model, the source of everything in it, and the number of files left out of the folder, by reason."""
+
+    model: Model
+    taken: Taken
+    left_out: dict[str, int]
+
+
+def import_file(path: Path, options: ImportOptions) -> ImportedFile:
+    """Import a file of anomalib: `.ckpt`, `.pt` or `.onnx`. No pickle is executed.
+
+    Raises:
+        InputError: no threshold, too few or unreadable pictures, or options that do not suit each other or the file.
+        ModelError: a file that is damaged, hostile or of an unknown model.
+        RuntimeMissing: `with_anomalib` without anomalib.
+    """
+    if options.with_anomalib:
+        _require_anomalib()
+    options.chosen.check(held_back=options.held_back is not None)
+    pictures, left_out = _pictures(options)
+    with read_foreign(path) as foreign:
+        first = foreign
+    plan = plan_thresholds(
+        first.thresholds,
+        _provenance(first),
+        options.chosen,
+        held_back=bool(pictures),
+    )
+    imported = _import(path, options)
+    if imported.foreign.digest != first.digest:
+        raise ModelError(
+            f"{path} changed while it was read; expected one file: import it again"
+        )
+    held_back = _scored(imported, pictures, options)
+    decision = plan.decision(
+        held_back, imported.taken, has_map=_has_map(imported)
+    )
+    imported.taken.add(
+        "levels",
+        "none: pictures of 8 bits per channel, as anomalib's",
+        "computed",
+    )
+    model = Model(
+        imported.pipeline.eval(),
+        imported.geometry,
+        decision,
+        _card(imported.foreign, options),
+    )
+    return ImportedFile(model, imported.taken, left_out)
+
+
+def _require_anomalib() -> None:
+    if find_spec("anomalib") is None:
+        raise RuntimeMissing(
+            "anomalib is not installed; expected it for --with-anomalib: pip install 'anomedge[anomalib]'"
+        )
+
+
+def _pictures(
+    options: ImportOptions,
+) -> tuple[list[Picture], dict[str, int]]:
+    """Return the held-back pictures, checked, and the number of files left out, by reason."""
+    if options.held_back is None:
+        if options.normal is not None:
+            raise InputError(
+                "got --normal without --held-back; expected the folder whose normal pictures it names"
+            )
+        return [], {}
+    found, left_out, _ = select_normal(
+        options.held_back, options.normal, "test"
+    )
+    if len(found) < _LEAST_PICTURES:
+        raise InputError(
+            f"{options.held_back}: got {len(found)} held-back picture; expected at least {_LEAST_PICTURES}: give more"
+        )
+    if options.chosen.rule is not None:
+        options.chosen.rule.require(len(found))
+    refuse_unreadable(found)
+    return found, left_out
+
+
+def _import(path: Path, options: ImportOptions) -> Imported:
+    if not options.with_anomalib:
+        return import_native(path, detector=options.detector, size=options.size)
+    from anomedge.interop.anomalib.with_anomalib import import_with_anomalib
+
+    return import_with_anomalib(path, model=options.detector, size=options.size)
+
+
+def _scored(
+    imported: Imported, pictures: Sequence[Picture], options: ImportOptions
+) -> HeldBack | None:
+    if not pictures:
+        return None
+    scorer = Scorer(imported.geometry, options.batch, options.seed)
+    sample = ThresholdSample(pictures, [], "held back at the import")
+    scored = score_held_back(imported.pipeline, pictures, [], scorer)
+    return HeldBack(sample, scored)
+
+
+def _has_map(imported: Imported) -> bool:
+    """Run the detector on a grey image, and return whether it gives a map."""
+    grey = torch.full((1, 3, *imported.geometry.image), 0.5)
+    with torch.no_grad():
+        return "anomaly_map" in imported.pipeline.stages(grey)
+
+
+def _provenance(foreign: ForeignModel) -> Provenance:
+    """Return the file's name with its library; versions 1 of anomalib compare by >=, later ones by >."""
+    name = storable(foreign.path.name)[:200]
+    return Provenance(
+        f"{name} (anomalib {foreign.version})",
+        inclusive=foreign.version.startswith("1."),
+    )
+
+
+def _card(foreign: ForeignModel, options: ImportOptions) -> Card:
+    source = f"imported from {_provenance(foreign).name}"
+    return Card(
+        seed=options.seed,
+        fitted=(),
+        weights=source,
+        tools=tool_versions(),
+        licence={
+            "weights": f"{source}: as the owner of that file says",
+            "detector": "belongs to whoever owns the pictures it was fitted to",
+        },
+        imported=foreign.digest,
+    )

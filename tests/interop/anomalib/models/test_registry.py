@@ -1,0 +1,97 @@
+import types
+
+import pytest
+import torch
+from torch import nn
+
+from anomedge.errors import InputError, ModelError
+from anomedge.interop.anomalib.models import REGISTRY, identified, named
+from anomedge.interop.anomalib.models.base import (
+    constructed,
+    without_weights,
+)
+
+NAMES = [
+    "AnomalyDINO", "Cfa", "Cflow", "Dfkde", "Dfm", "Dinomaly", "Draem", "Dsr", "EfficientAd", "Fastflow", "Fre",
+    "Ganomaly", "Glass", "InpFormer", "Padim", "Patchcore", "Rad", "ReverseDistillation", "Stfpm", "Supersimplenet",
+    "Uflow",
+]  # fmt: skip
+
+
+def tensors_of(model):
+    return [pattern.replace("*", "0.weight") for pattern in model.keys]
+
+
+def test_list_is_the_directory():
+    assert REGISTRY.names() == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_model_is_told_by_its_tensors(name):
+    model = REGISTRY.get(name)
+    assert identified(tensors_of(model)) is model
+
+
+def test_models_that_share_tensors_are_told_apart():
+    both = tensors_of(REGISTRY.get("Padim")) + tensors_of(REGISTRY.get("Draem"))
+    with pytest.raises(ModelError, match=r"\(Draem, Padim\).*give --detector"):
+        identified(both)
+
+
+def test_class_name_of_the_file_selects_among_candidates_only():
+    both = tensors_of(REGISTRY.get("Padim")) + tensors_of(REGISTRY.get("Draem"))
+    assert identified(both, "DraemModel").name == "Draem"
+    with pytest.raises(ModelError, match="several"):
+        identified(both, "STFPMModel")
+    with pytest.raises(ModelError, match="no known model"):
+        identified(["weight"], "os.system")
+
+
+def test_names_are_found_in_any_case():
+    assert named("efficientad").name == "EfficientAd"
+    with pytest.raises(InputError, match=r"got the model 'os'.*EfficientAd"):
+        named("os")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_default_arguments_are_in_range(name):
+    REGISTRY.get(name).arguments_class.model_validate({})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_classes_are_anomalibs(name):
+    model = REGISTRY.get(name)
+    assert model.module.startswith("anomalib.models.image.")
+    assert model.class_name.isidentifier()
+
+
+def package():
+    """A module whose class asks for pretrained weights."""
+    module = types.ModuleType("package")
+    exec(  # noqa: S102 - the text is below
+        "import torch\n"
+        "def extractor(name, pre_trained=True):\n"
+        "    if pre_trained: raise OSError('download')\n"
+        "    return torch.nn.Identity()\n"
+        "class Model(torch.nn.Module):\n"
+        "    def __init__(self, name, *, scale=2):\n"
+        "        super().__init__()\n"
+        "        self.scale = scale\n"
+        "        self.network = extractor(name, pre_trained=True)\n",
+        module.__dict__,
+    )
+    return module
+
+
+def test_constructor_without_weights_leaves_the_package_alone():
+    module = package()
+    replaced = {"extractor": without_weights(module.extractor)}
+    model = constructed(module.Model, {"name": "resnet18"}, replaced)
+    assert (model.scale, type(model.network)) == (2, nn.Identity)
+    with pytest.raises(OSError, match="download"):
+        module.Model("resnet18")
+
+
+def test_constructor_without_replacements_is_called_as_usual():
+    model = constructed(nn.Linear, {"in_features": 2, "out_features": 3}, {})
+    assert model(torch.zeros(1, 2)).shape == (1, 3)

@@ -1,0 +1,46 @@
+"""Errors: their exit codes, and messages that are safe to show."""
+
+import inspect
+
+import pytest
+
+from anomedge import errors
+from anomedge.errors import AnomedgeError, ProofFailed, TargetRefused
+
+ALL = [getattr(errors, name) for name in errors.__all__]
+
+
+def test_every_error_is_public_and_in_the_tree_of_the_docstring():
+    defined = {
+        name
+        for name, member in inspect.getmembers(errors, inspect.isclass)
+        if member.__module__ == errors.__name__
+    }
+    assert set(errors.__all__) == defined
+    drawn = {word for word in errors.__doc__.split() if word in defined}
+    assert drawn == defined
+
+
+@pytest.mark.parametrize("error", ALL)
+def test_a_failed_proof_has_an_exit_code_of_its_own(error):
+    failed = error in {ProofFailed, TargetRefused}
+    assert error.exit_code == (3 if failed else 2)
+    assert issubclass(error, AnomedgeError)
+
+
+def test_names_in_a_message_cannot_steer_a_terminal():
+    text = str(AnomedgeError("a\x1b[31m, b\u202e, c\nnext line"))
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "\\x1b[31m" in text
+    assert text.endswith("c\nnext line")
+
+
+@pytest.mark.parametrize(("length", "shortened"), [(3000, False), (3001, True)])
+def test_long_messages_are_shortened_in_the_middle(length, shortened):
+    given = "a" + "x" * (length - 2) + "z"
+    text = str(AnomedgeError(given))
+    assert (text != given) == shortened
+    assert (text[0], text[-1]) == ("a", "z")
+    assert (" ... " in text) == shortened
+    assert len(text) <= 3005
