@@ -35,7 +35,10 @@ _SEQUENCES = {
     _aten._upsample_nearest_exact1d.vec,
     _aten.upsample_linear1d.vec,
 }
-_POOL = _aten.adaptive_avg_pool2d.default
+_POOLS = {
+    _aten.adaptive_avg_pool1d.default,
+    _aten.adaptive_avg_pool2d.default,
+}
 _EINSUM = _aten.einsum.default
 
 
@@ -108,13 +111,13 @@ def _is_resize(node: _Node) -> bool:
     """Return whether a node is a resize of floating-point data with sizes that are known."""
     if node.op != "call_function":
         return False
-    if node.target is not _POOL and node.target not in _PLANES | _SEQUENCES:
+    if node.target not in _PLANES | _SEQUENCES | _POOLS:
         return False
     x = node.args[0].meta["val"]
     sizes = [*_sizes(node.args[0]), *_sizes(node)]
     if not x.is_floating_point() or not all(type(n) is int for n in sizes):
         return False
-    return node.target is not _POOL or not _divides(node)
+    return node.target not in _POOLS or not _divides(node)
 
 
 def _divides(node: _Node) -> bool:
@@ -138,7 +141,7 @@ def _replace(module: fx.GraphModule, node: _Node, name: str) -> None:
 
 def _resized(node: _Node) -> Resized:
     """Return the same resize as matrices, in the cheaper order."""
-    if node.target in _SEQUENCES:
+    if len(_sizes(node)) == 1:
         return Resized(Lines(_matrix(node, 0), -1))
     rows, columns = (_matrix(node, axis) for axis in (0, 1))
     (h, n_rows), (w, n_columns) = rows.shape, columns.shape
@@ -152,7 +155,7 @@ def _matrix(node: _Node, axis: int) -> Tensor:
     """Return torch's weights (n_out, n_in) along an axis: its result on unit vectors, which keep their other axis."""
     n_in, n_out = _sizes(node.args[0])[axis], _sizes(node)[axis]
     units = torch.eye(n_in)
-    if node.target in _SEQUENCES:
+    if len(_sizes(node)) == 1:
         return _unit_results(node, units[:, None], [n_out], axis)[:, 0].T
     size = [n_out, n_in] if axis == 0 else [n_in, n_out]
     weights = _unit_results(node, units[None, None], size, axis)[0, 0]
@@ -162,7 +165,7 @@ def _matrix(node: _Node, axis: int) -> Tensor:
 def _unit_results(
     node: _Node, units: Tensor, size: list[int], axis: int
 ) -> Tensor:
-    if node.target is _POOL:
+    if node.target in _POOLS:
         return node.target(units, size)  # type: ignore[no-any-return]
     _, stated, *options = node.args
     *options, scales = options

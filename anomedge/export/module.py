@@ -16,6 +16,7 @@ from anomedge.export.module_probe import probed_module
 from anomedge.export.module_tracing import (
     UnsharedOperatorWarning,
     Way,
+    check_networks,
     traced_module,
 )
 from anomedge.export.options import ExportOptions
@@ -154,6 +155,7 @@ def export_module(
     )
     check_tensors(module)
     pipeline = ModulePipeline(config, module)
+    check_networks(pipeline, options)
     rule = rule or Rule()
     sample = _sample(normal, levels, rule)
     with preserved(pipeline):

@@ -23,6 +23,7 @@ from anomedge.images import Picture
 from anomedge.interop.module import ModulePipeline
 from anomedge.interop.preserved import preserved
 from anomedge.interop.probing import Probe
+from anomedge.pipelines.base import Pipeline
 from anomedge.pipelines.model import Model
 from anomedge.precisions import PRECISIONS
 from anomedge.resample.outside_resize import Framing
@@ -173,7 +174,7 @@ def traced_module(
         InputError: float16 is asked for, and the detector states no networks.
         ExportError: no way works; it gives the reason of the first one.
     """
-    check_networks(model, options)
+    check_networks(model.pipeline, options)
     refused: ExportError | None = None
     for way in _ways(options, probed):
         tracer = ModuleTracer(way)
@@ -190,14 +191,16 @@ def traced_module(
     raise refused or ExportError("no way to trace the module was tried")
 
 
-def check_networks(model: Model, options: ExportOptions) -> None:
+def check_networks(
+    pipeline: Pipeline[Any, Any], options: ExportOptions
+) -> None:
     """Refuse float16 for a detector without networks that may run in it.
 
     Raises:
         InputError: it states none.
     """
     halved = [p for p in options.precisions if PRECISIONS.get(p).half_networks]
-    if halved and not model.pipeline.networks:
+    if halved and not pipeline.networks:
         raise InputError(
             f"got precision {halved[0]} for a module without networks; expected the submodules that may run in float16: "
             f"give their names as networks=, or leave out {halved[0]}"

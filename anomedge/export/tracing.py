@@ -21,6 +21,7 @@ from anomedge.export.graphs import (
 from anomedge.export.passes import Target, apply_passes
 from anomedge.export.simplify import simplify
 from anomedge.export.trace_errors import traced
+from anomedge.interop.preserved import preserved
 from anomedge.layouts import Frames
 from anomedge.pipelines.model import Model
 from anomedge.pipelines.tiles import Tiles, detect
@@ -161,6 +162,7 @@ def _names(deployed: Deployed, example: Tensor, tracer: Tracer) -> list[str]:
     """Return the names of the stages without computing them: float16 is slow or unsupported on CPUs."""
     advice = f"{tracer.advice}, or another precision"
     with (
+        preserved(deployed),
         traced(deployed, tracer.subject, advice=advice),
         FakeTensorMode(allow_non_fake_inputs=True),
     ):

@@ -122,7 +122,8 @@ class ModulePipeline(Pipeline[ModuleConfig, Options]):
         """Return the recorded outputs in the order of computation, then `anomaly_map`, if there is one, and `score`."""
         scaled = (images - self.mean) / self.std if self._scaled else images
         with Recorder(self.held, self.config.recorded) as recorder:
-            result = self.call(scaled)
+            # Frames become channels-last images in a trace; modules may view them as vectors.
+            result = self.call(scaled.contiguous())
         score, anomaly_map = raw_outputs(result, images.shape[0])
         outputs = {"score": score}
         if anomaly_map is not None:

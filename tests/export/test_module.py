@@ -88,7 +88,7 @@ def test_the_golden_frames_prove_it_without_the_module(module_bundle):
 
 def test_golden_outputs_are_those_of_the_module(module_bundle, pictures):
     frame = read_folder(pictures / "test")[0].frame()
-    with Inspector.open(module_bundle.root, runtime=RUNTIMES[0]) as inspector:
+    with Inspector.open(module_bundle.path, runtime=RUNTIMES[0]) as inspector:
         result = inspector.predict(frame)
     module = Tiny().eval()
     image = torch.from_numpy(frame.copy())
@@ -103,13 +103,13 @@ def test_golden_outputs_are_those_of_the_module(module_bundle, pictures):
 def test_no_graph_has_a_resize(module_bundle):
     import onnx
 
-    graph = onnx.load(module_bundle.root / "model.onnx").graph
+    graph = onnx.load(module_bundle.path / "model.onnx").graph
     operators = {node.op_type for node in graph.node}
     assert not operators & {"Resize", "Upsample", "Einsum"}
 
 
 def test_lint(module_bundle):
-    found = lint(module_bundle.root, ["openvino-cpu", "tensorrt-10.3"])
+    found = lint(module_bundle.path, ["openvino-cpu", "tensorrt-10.3"])
     assert [f for f in found if f.severity == "error"] == []
 
 
@@ -119,7 +119,7 @@ def test_lint(module_bundle):
 )
 @pytest.mark.slow
 def test_nvidias_parser_takes_it(module_bundle):
-    found = lint(module_bundle.root, ["rtx"])
+    found = lint(module_bundle.path, ["rtx"])
     assert [f for f in found if f.severity == "error"] == []
 
 

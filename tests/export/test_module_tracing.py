@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from onnx import numpy_helper
 from torch import nn
 
 from anomedge.errors import ExportError, InputError
@@ -113,6 +114,13 @@ def test_every_constant_survives(runtime, tmp_path):
     module, given = Student(), frames(8)
     tracer = ModuleTracer(Way(strict=False, batch=None))
     graph, _ = tracer.graph(model_of(module), FRAME, None, 17)
+    stored = {
+        float(array)
+        for array in map(numpy_helper.to_array, graph.graph.initializer)
+        if array.size == 1 and array.dtype == np.float32
+    }
+    for constant in (3.7e-9, 1e-10, 1e-9, 1.000004):
+        assert min(abs(value / constant - 1) for value in stored) < 1e-6
     with torch.no_grad():
         expected = model_of(module).pipeline(images_of(given)).score.numpy()
     actual = run(graph, runtime, tmp_path / "x.onnx", given)["score"]
@@ -123,6 +131,13 @@ def test_every_constant_survives(runtime, tmp_path):
     threshold = (expected.min() + lost.max()) / 2
     assert (expected > threshold).all() and not (lost > threshold).any()
     assert (actual > threshold).all()
+
+
+def test_images_are_contiguous_while_tracing():
+    def flat(images, grey):
+        return images.view(-1, 3 * SIZE[0] * SIZE[1]).mean(dim=1), grey
+
+    assert traced(Returning(flat))[0].way.batch is None
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
@@ -170,10 +185,10 @@ def test_a_module_that_caches_keeps_no_tensor_without_data():
 def test_float16_needs_networks():
     options = ExportOptions(frame=FRAME, precisions=["fp32", "fp16"])
     with pytest.raises(InputError, match="fp16 for a module without networks"):
-        check_networks(model_of(Tiny()), options)
-    check_networks(model_of(Tiny(), networks=("body",)), options)
+        check_networks(around(Tiny()), options)
+    check_networks(around(Tiny(), networks=("body",)), options)
     storage = ExportOptions(frame=FRAME, precisions=["fp16-storage"])
-    check_networks(model_of(Tiny()), storage)
+    check_networks(around(Tiny()), storage)
 
 
 def test_other_detectors_are_traced_as_before(models):

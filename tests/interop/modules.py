@@ -62,8 +62,8 @@ class Student(nn.Module):
                 for x in pair
             )
             distance = (known - learnt).square().sum(dim=1, keepdim=True)
-            # Their differences are as small as the constants.
-            anomaly_map = torch.sqrt(distance * 1e-8 + 1e-9) * 1e4
+            # Differences as small as the constant decide.
+            anomaly_map = torch.sqrt(distance * 1e-10 + 1e-9) * 1e4
             return anomaly_map.flatten(1).amax(dim=1), anomaly_map
 
 
