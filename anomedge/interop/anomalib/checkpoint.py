@@ -22,7 +22,13 @@ from anomedge.interop.anomalib.preprocessing import UNSCALED, preprocessing_of
 from anomedge.interop.anomalib.versions import V1, V27, version_of
 from anomedge.interop.archive import Record, StoredTensor
 
-__all__ = ["checkpoint", "fitted_flag", "pre_processor", "thresholds_of_v1", "thresholds_of_v2"]
+__all__ = [
+    "checkpoint",
+    "fitted_flag",
+    "pre_processor",
+    "thresholds_of_v1",
+    "thresholds_of_v2",
+]
 
 _MODEL = "model."
 _DEFAULT = Preprocessing(

@@ -106,7 +106,11 @@ def import_native(
     taken = Taken() if taken is None else taken
     with read_foreign(path) as foreign, _named(foreign.path):
         kind = _detector(foreign, detector)
-        taken.add("detector", f"{kind.name}, of anomalib {foreign.version}", "option" if detector else "file")
+        taken.add(
+            "detector",
+            f"{kind.name}, of anomalib {foreign.version}",
+            "option" if detector else "file",
+        )
         _say_unfitted(foreign, taken)
         preprocessing, geometry = resolved(foreign, kind.name, size, taken)
         foreign = replace(foreign, preprocessing=preprocessing)

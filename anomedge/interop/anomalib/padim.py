@@ -87,9 +87,7 @@ def _sizes(foreign: ForeignModel) -> Size:
     return features, patches
 
 
-def _refuse_other_patches(
-    levels: list[Size], size: Size, patches: int
-) -> None:
+def _refuse_other_patches(levels: list[Size], size: Size, patches: int) -> None:
     height, width = levels[0]
     if height * width == patches:
         return

@@ -111,7 +111,9 @@ def _of_version_2(path: Path, digest: str, whole: Record) -> ForeignModel:
         tensors=_tensors(model),
         arguments=_attributes(model) | plain_arguments(arguments),
         preprocessing=pre_processor(modules.get("pre_processor")),
-        thresholds=thresholds_of_v2(_own_tensors(processor), state_of(processor)),
+        thresholds=thresholds_of_v2(
+            _own_tensors(processor), state_of(processor)
+        ),
         class_name=whole.name,
         fitted=fitted_flag(_own_tensors(whole).get("_is_fitted")),
     )

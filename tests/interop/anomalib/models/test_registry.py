@@ -12,9 +12,9 @@ from anomedge.interop.anomalib.models.base import (
 )
 
 NAMES = [
-    "AnomalyDINO", "Cfa", "Cflow", "Dfkde", "Dfm", "Dinomaly", "Draem", "Dsr", "EfficientAd", "Fastflow", "Fre",
-    "Ganomaly", "Glass", "InpFormer", "Padim", "Patchcore", "Rad", "ReverseDistillation", "Stfpm", "Supersimplenet",
-    "Uflow",
+    "AnomalyDINO", "Cfa", "Cflow", "Csflow", "Dfkde", "Dfm", "Dinomaly", "Draem", "Dsr", "EfficientAd", "Fastflow",
+    "Fre", "Ganomaly", "Glass", "InpFormer", "L2BT", "MHPatchcore", "Padim", "Patchcore", "Patchflow", "Rad",
+    "ReverseDistillation", "Stfpm", "Supersimplenet", "Uflow", "UniNet",
 ]  # fmt: skip
 
 
