@@ -48,12 +48,14 @@ class Case:
 
 
 def images(count: int, size: Size, seed: int = 0) -> Tensor:
-    """Return images (B, 3, H, W) in [0, 1]: smooth shapes with noise, each one different."""
+    """Return images (B, 3, H, W) in [0, 1]: smooth shapes with noise, of different contrast and brightness."""
     generator = torch.Generator().manual_seed(seed)
+    contrast, brightness = torch.rand(2, count, 1, 1, 1, generator=generator)
     coarse = torch.rand(count, 3, 6, 6, generator=generator)
     smooth = nn.functional.interpolate(coarse, size=size, mode="bicubic")
     noise = 0.05 * torch.randn(count, 3, *size, generator=generator)
-    return (smooth + noise).clamp(0, 1)
+    shapes = brightness + (0.1 + contrast) * (smooth - 0.5)
+    return (shapes + noise).clamp(0, 1)
 
 
 def write_checkpoint(case: Case, folder: Path) -> Path:
@@ -199,6 +201,20 @@ def fill_patchcore(model: Model, scaled: Tensor) -> None:
     model.memory_bank = torch.vstack(model.embedding_store)[::3].clone()
 
 
+def fill_mh_patchcore(model: Model, scaled: Tensor) -> None:
+    """Run the three stages of its fit: components, covariance, bank."""
+    model.train()
+    for part in (model.pca, model.covariance, model.memory_bank):
+        embeddings = model(scaled)
+        if part is not model.pca:
+            embeddings = model.pca(embeddings)
+        if part is model.memory_bank:
+            embeddings = model.covariance(embeddings)
+        part.update(embeddings)
+        part.finalize()
+    model.eval()
+
+
 def hyper_parameters(case: Case) -> dict[str, Any]:
     """Return hyper-parameters as Lightning saves them: enumerations are objects of anomalib's classes."""
     from anomedge.interop.anomalib.models.base import imported
@@ -237,6 +253,7 @@ CASES = {
         Case("AnomalyDINO", (126, 126), fill=fill_by_fit),
         Case("Cfa", (224, 224), {"backbone": "resnet18"}, fill_cfa),
         Case("Cflow", (128, 128), {"backbone": "resnet18", "coupling_blocks": 4}),
+        Case("Csflow", (256, 256), {"cross_conv_hidden_channels": 64}, pictures=2),
         Case("Dfkde", (128, 128), {}, fill_by_fit, 40),
         Case("Dfm", (128, 128), {"backbone": "resnet18", "pooling_kernel_size": 2}, fill_by_fit),
         Case("Dinomaly", (224, 224), {"encoder_name": SMALL}),
@@ -252,12 +269,16 @@ CASES = {
             "backbone": "resnet18", "pretrain_embed_dim": 256, "target_embed_dim": 256, "discriminator_hidden": 128,
         }),
         Case("InpFormer", (224, 224), {"encoder_name": SMALL}),
+        Case("L2BT", (112, 112)),
+        Case("MHPatchcore", (128, 128), {"backbone": "resnet18.tv_in1k"}, fill_mh_patchcore),
         Case("Padim", (128, 128), {}, fill_by_fit, 16),
         Case("Patchcore", (128, 128), {"backbone": "resnet18"}, fill_patchcore),
+        Case("Patchflow", (128, 128), {"backbone": "tf_efficientnet_b0"}),
         Case("Rad", (128, 128), {"backbone": "vit_small_patch16_dinov3"}, fill_rad),
         Case("ReverseDistillation", (128, 128), {"backbone": "resnet18"}),
         Case("Stfpm", (128, 128)),
         Case("Supersimplenet", (128, 128), {"backbone": "resnet18.tv_in1k"}),
+        Case("UniNet", (128, 128), pictures=2),
         Case("Uflow", (128, 128), {"backbone": "resnet18"}),
     )
 }  # fmt: skip

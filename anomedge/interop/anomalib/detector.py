@@ -119,6 +119,10 @@ class AnomalibDetector(ModulePipeline):
         _refuse_other_release(config)
         return {"module": _built(config)}
 
+    def call(self, images: Tensor) -> Any:
+        """Return the model's result; its images lie in memory row by row, because some of anomalib's models view them."""
+        return self.held(images.contiguous())
+
     @classmethod
     def fit(cls, data: FitData, options: Options) -> Self:
         """Refuse to fit.

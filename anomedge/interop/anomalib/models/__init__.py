@@ -46,8 +46,8 @@ def identified(
 
     Args:
         tensors: names of the tensors in the torch model.
-        class_name: name of the torch class, where a file states it; it selects
-            among candidates and is never imported.
+        class_name: name of the torch class or of the model, where a file states
+            it; it selects among candidates and is never imported.
 
     Raises:
         ModelError: no model fits, or several do.
@@ -55,7 +55,7 @@ def identified(
     found = [
         model for model in REGISTRY.members().values() if model.matches(tensors)
     ]
-    stated = [model for model in found if model.class_name == class_name]
+    stated = [model for model in found if _is_called(model, class_name)]
     if len(stated or found) == 1:
         return (stated or found)[0]
     if found:
@@ -65,4 +65,13 @@ def identified(
         )
     raise ModelError(
         f"the tensors fit no known model of anomalib; expected one of: {', '.join(REGISTRY.names())}"
+    )
+
+
+def _is_called(model: type[TorchModel], name: str) -> bool:
+    """Return whether a file's name is that of the model or its torch class, with or without "Model" at the end."""
+    own = model.class_name.removesuffix("Model")
+    return name.removesuffix("Model").lower() in (
+        model.name.lower(),
+        own.lower(),
     )

@@ -38,6 +38,7 @@ class Uflow(TorchModel):
     arguments_class = UflowArguments
     makes_constants = True
     keys = ("feature_extractor.*", "flow.*")
+    absent = ("feature_adaptor.*",)
     size = (448, 448)
 
     @classmethod

@@ -12,9 +12,9 @@ from anomedge.interop.anomalib.models.base import (
 )
 
 NAMES = [
-    "AnomalyDINO", "Cfa", "Cflow", "Dfkde", "Dfm", "Dinomaly", "Draem", "Dsr", "EfficientAd", "Fastflow", "Fre",
-    "Ganomaly", "Glass", "InpFormer", "Padim", "Patchcore", "Rad", "ReverseDistillation", "Stfpm", "Supersimplenet",
-    "Uflow",
+    "AnomalyDINO", "Cfa", "Cflow", "Csflow", "Dfkde", "Dfm", "Dinomaly", "Draem", "Dsr", "EfficientAd", "Fastflow",
+    "Fre", "Ganomaly", "Glass", "InpFormer", "L2BT", "MHPatchcore", "Padim", "Patchcore", "Patchflow", "Rad",
+    "ReverseDistillation", "Stfpm", "Supersimplenet", "Uflow", "UniNet",
 ]  # fmt: skip
 
 
@@ -40,7 +40,8 @@ def test_models_that_share_tensors_are_told_apart():
 
 def test_class_name_of_the_file_selects_among_candidates_only():
     both = tensors_of(REGISTRY.get("Padim")) + tensors_of(REGISTRY.get("Draem"))
-    assert identified(both, "DraemModel").name == "Draem"
+    for name in ("DraemModel", "Draem", "draem"):
+        assert identified(both, name).name == "Draem"
     with pytest.raises(ModelError, match="several"):
         identified(both, "STFPMModel")
     with pytest.raises(ModelError, match="no known model"):
