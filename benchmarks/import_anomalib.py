@@ -120,7 +120,7 @@ def record_of(
         _once(run, "theirs", case, asked | {"exports": ["onnx", "openvino"]})
         _once(run, "exact", case, asked)
         record["deployed"] = _once(run, "deployed", case, asked)
-        record |= run("ours", "2.7.0", **asked)
+        record |= _ours(run, case, asked, reuse=options.reuse)
         if "export" not in record:
             return record | {"failed": f"import: {record['import']['last']}"}
         record["compared"] = run(
@@ -134,31 +134,32 @@ def record_of(
 def records_of(
     run: Children, cases: Sequence[Case], options: argparse.Namespace
 ) -> list[dict[str, Any]]:
-    """Return the records of all cases, in order; `--reuse` takes those of an earlier run from `--work`."""
-    folder = run.work / "records"
-    folder.mkdir(exist_ok=True)
+    """Return the records of all cases, in order."""
     # Before the cases, which share them and run side by side.
     for name in {case.data for case in cases}:
         staged(options.data, name, run.work, options.train)
-
-    def one(case: Case) -> dict[str, Any]:
-        path = folder / f"{case.name}.json"
-        if options.reuse and path.exists():
-            stored: dict[str, Any] = json.loads(path.read_text("utf-8"))
-            return stored
-        record = record_of(run, case, options)
-        path.write_text(json.dumps(record), encoding="utf-8")
-        return record
-
     with ThreadPoolExecutor(options.jobs) as pool:
-        return list(pool.map(one, cases))
+        return list(pool.map(lambda case: record_of(run, case, options), cases))
+
+
+def _ours(
+    run: Children, case: Case, asked: dict[str, Any], *, reuse: bool
+) -> dict[str, Any]:
+    """Import and export; `reuse` takes the result of an earlier run."""
+    if not reuse:
+        _stamp(run, case, "ours").unlink(missing_ok=True)
+    return _once(run, "ours", case, asked)
+
+
+def _stamp(run: Children, case: Case, step: str) -> Path:
+    return run.work / "stamps" / f"{case.name}.{step}.json"
 
 
 def _once(
     run: Children, step: str, case: Case, asked: dict[str, Any]
 ) -> dict[str, Any]:
     """Run a step of anomalib's side, or return its result of an earlier run."""
-    stamp = run.work / "stamps" / f"{case.name}.{step}.json"
+    stamp = _stamp(run, case, step)
     if not stamp.exists():
         stamp.parent.mkdir(exist_ok=True)
         found = run(step, case.version, **asked)
@@ -238,7 +239,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--reuse",
         action="store_true",
-        help="also take the results of cases from --work",
+        help="also take our own results from --work",
     )
     parser.add_argument("--quick", action="store_true", help="two cases")
     parser.add_argument(
