@@ -20,11 +20,8 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -35,76 +32,11 @@ from _against.environment import python_of
 from _import import cases as listed_cases
 from _import import table
 from _import.cases import Case
-from _import.environment import overlay_of
+from _import.children import ChildFailed, Children
 from _import.pictures import staged
 from _shared.machine import conditions
 
 PROJECT = Path(__file__).resolve().parent.parent
-TIMEOUT = 1800
-
-
-class ChildFailed(Exception):
-    """A step failed; the message is the last line of its errors."""
-
-
-class Children:
-    """Run a module of `_import` in a process with a version of anomalib."""
-
-    def __init__(
-        self, python: Path, overlays: Path, work: Path, threads: int
-    ) -> None:
-        self.python, self.overlays = python, overlays
-        self.work, self.threads = work, threads
-        self.started = time.perf_counter()
-
-    def __call__(self, step: str, version: str, /, **asked: Any) -> Any:
-        """Return the result of the module's `main`.
-
-        Raises:
-            ChildFailed: it failed, or the version does not install.
-        """
-        shown = f"{step} {asked.get('name', '')}"
-        seconds = time.perf_counter() - self.started
-        print(f"{seconds:6.0f} s  {shown}", file=sys.stderr, flush=True)
-        asked |= {
-            "work": str(self.work), "threads": self.threads, "version": version,
-        }  # fmt: skip
-        environment = self._environment(version)
-        # anomalib's inferencers write a cache into the current folder.
-        with tempfile.TemporaryDirectory(dir=self.work) as folder:
-            result = Path(folder) / "result.json"
-            command = [
-                self.python, __file__, "--child", step, json.dumps(asked), result,
-            ]  # fmt: skip
-            done = subprocess.run(
-                command,
-                env=environment,
-                cwd=folder,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=TIMEOUT,
-            )
-            if done.returncode:
-                lines = done.stderr.strip().splitlines() or ["no message"]
-                raise ChildFailed(f"{shown}: {lines[-1][:200]}")
-            return json.loads(result.read_text(encoding="utf-8"))
-
-    def _environment(self, version: str) -> dict[str, str]:
-        try:
-            overlay = overlay_of(self.overlays, version, self.python)
-        except subprocess.CalledProcessError as error:
-            raise ChildFailed(
-                f"anomalib {version} does not install: exit code {error.returncode}"
-            ) from error
-        folders = (
-            [str(PROJECT)] if overlay is None else [str(overlay), str(PROJECT)]
-        )
-        return os.environ | {
-            "PYTHONPATH": os.pathsep.join(folders),
-            "PYTHONWARNINGS": "ignore",
-            "OMP_NUM_THREADS": str(self.threads),
-        }
 
 
 def record_of(
@@ -120,7 +52,7 @@ def record_of(
         _once(run, "theirs", case, asked | {"exports": ["onnx", "openvino"]})
         _once(run, "exact", case, asked)
         record["deployed"] = _once(run, "deployed", case, asked)
-        record |= run("ours", "2.7.0", **asked)
+        record |= _ours(run, case, asked, reuse=options.reuse)
         if "export" not in record:
             return record | {"failed": f"import: {record['import']['last']}"}
         record["compared"] = run(
@@ -134,31 +66,32 @@ def record_of(
 def records_of(
     run: Children, cases: Sequence[Case], options: argparse.Namespace
 ) -> list[dict[str, Any]]:
-    """Return the records of all cases, in order; `--reuse` takes those of an earlier run from `--work`."""
-    folder = run.work / "records"
-    folder.mkdir(exist_ok=True)
+    """Return the records of all cases, in order."""
     # Before the cases, which share them and run side by side.
     for name in {case.data for case in cases}:
         staged(options.data, name, run.work, options.train)
-
-    def one(case: Case) -> dict[str, Any]:
-        path = folder / f"{case.name}.json"
-        if options.reuse and path.exists():
-            stored: dict[str, Any] = json.loads(path.read_text("utf-8"))
-            return stored
-        record = record_of(run, case, options)
-        path.write_text(json.dumps(record), encoding="utf-8")
-        return record
-
     with ThreadPoolExecutor(options.jobs) as pool:
-        return list(pool.map(one, cases))
+        return list(pool.map(lambda case: record_of(run, case, options), cases))
+
+
+def _ours(
+    run: Children, case: Case, asked: dict[str, Any], *, reuse: bool
+) -> dict[str, Any]:
+    """Import and export; `reuse` takes the result of an earlier run."""
+    if not reuse:
+        _stamp(run, case, "ours").unlink(missing_ok=True)
+    return _once(run, "ours", case, asked)
+
+
+def _stamp(run: Children, case: Case, step: str) -> Path:
+    return run.work / "stamps" / f"{case.name}.{step}.json"
 
 
 def _once(
     run: Children, step: str, case: Case, asked: dict[str, Any]
 ) -> dict[str, Any]:
     """Run a step of anomalib's side, or return its result of an earlier run."""
-    stamp = run.work / "stamps" / f"{case.name}.{step}.json"
+    stamp = _stamp(run, case, step)
     if not stamp.exists():
         stamp.parent.mkdir(exist_ok=True)
         found = run(step, case.version, **asked)
@@ -206,14 +139,24 @@ def _generic(
     run: Children, options: argparse.Namespace
 ) -> list[dict[str, Any]]:
     """Measure every model of anomalib that is exported with anomalib installed."""
-    records = []
     names = listed_cases.GENERIC[:1] if options.quick else listed_cases.GENERIC
+    records = []
     for name in names:
-        try:
-            records.append(run("generic", "2.7.0", name=name, model=name))
-        except ChildFailed as error:
-            records.append({"model": name, "failed": str(error)})
+        stamp = run.work / "stamps" / f"generic-{name}.json"
+        if not (options.reuse and stamp.exists()):
+            stamp.parent.mkdir(exist_ok=True)
+            stamp.write_text(json.dumps(_measured(run, name)), "utf-8")
+        records.append(json.loads(stamp.read_text("utf-8")))
     return records
+
+
+def _measured(run: Children, name: str) -> dict[str, Any]:
+    """Measure a model in a process of its own."""
+    try:
+        found: dict[str, Any] = run("generic", "2.7.0", name=name, model=name)
+    except ChildFailed as error:
+        return {"model": name, "failed": str(error)}
+    return found
 
 
 def _options() -> argparse.Namespace:
@@ -238,7 +181,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--reuse",
         action="store_true",
-        help="also take the results of cases from --work",
+        help="also take our own results from --work",
     )
     parser.add_argument("--quick", action="store_true", help="two cases")
     parser.add_argument(

@@ -40,7 +40,7 @@ def record(**changed):
             },
         },
         "deployed": {
-            "onnx": {"labels": [], "note": "frozen at batch 2"},
+            "onnx": {"labels": [], "shift": 0.04, "note": "frozen at batch 2"},
             "openvino": {"failed": "RuntimeError: no"},
         },
     }
@@ -98,7 +98,7 @@ def test_flips_of_every_way_of_deciding_are_shown_and_summed():
     lines = decisions([record(), record(deployed={})]).splitlines()
     assert cells(lines[2])[4:] == [
         *("68", "34", "1", "0", "0", "0 + 1 tied"),
-        *("5 (frozen at batch 2)", "does not run"),
+        *("5; score off by 4.0e-02 (frozen at batch 2)", "does not run"),
     ]
     assert cells(lines[3])[-2:] == ["no file", "no file"]
     assert cells(lines[-1])[4:] == [
@@ -151,7 +151,10 @@ def test_errors_are_shares_of_anomalibs_range():
     maps = np.array([[0.0, 8.0]])
     theirs = {"scores": np.array([0.0, 4.0]), "maps": maps, "mapped": [1, 1]}
     ours = {"scores": np.array([0.0, 5.0]), "maps": maps + np.array([0.4, 0.0])}
-    exact = {"scores": np.array([5.0, 7.0]), "maps": maps + np.array([0.8, 0.0])}
+    exact = {
+        "scores": np.array([5.0, 7.0]),
+        "maps": maps + np.array([0.8, 0.0]),
+    }
     assert errors(ours, theirs, exact) == pytest.approx(
         {"score": 0.25, "map": 0.05, "exact": 1.0, "own": 1.5}
     )

@@ -136,7 +136,8 @@ def _deployed(record: Record, kind: str) -> str:
     if "failed" in found:
         return "does not run"
     note = f" ({found['note']})" if found["note"] else ""
-    return f"{_flips(record['compared']['flips'][f'their {kind}'])}{note}"
+    flips = _flips(record["compared"]["flips"][f"their {kind}"])
+    return f"{flips}; score off by {found['shift']:.1e}{note}"
 
 
 def _sums(records: Sequence[Record]) -> list[str]:
