@@ -6,6 +6,7 @@ a handler or is refused by its name: EXT1, EXT2, EXT4, PERSID, NEXT_BUFFER and R
 
 import pickletools
 import struct
+import warnings
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -34,7 +35,10 @@ def interpret(
     """
     machine = Machine(budget, load_storage)
     try:
-        _run(machine, stream)
+        # The decoder of STRING warns of unknown escapes.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _run(machine, stream)
     except Refused:
         raise
     except (ValueError, OverflowError, struct.error) as error:

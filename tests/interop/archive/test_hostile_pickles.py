@@ -260,6 +260,11 @@ def test_calls_are_inert_records(tmp_path, case):
     assert events == []
 
 
+def test_escapes_of_python_2_do_not_warn(tmp_path):
+    path = write_archive(tmp_path / "file.pt", rb"S'\q\x41'" + b"\n.")
+    assert content_of(path) == r"\q" + "A"
+
+
 def test_a_call_of_a_call_holds_the_inner_record(tmp_path):
     body, _ = INERT["call of getattr"]
     record = content_of(write_archive(tmp_path / "file.pt", PROTO + body))
