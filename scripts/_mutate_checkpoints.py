@@ -54,6 +54,7 @@ ATTACKS: dict[str, bytes] = {
     "2 GB of integer": b"\x8b\xff\xff\xff\x7f",
     "million digits": b"I" + b"9" * 1_000_000 + b"\n",
     "many digits": b"L" + b"9" * 50_000 + b"L\n",
+    "text of protocol 0": b"Vtext \\u1234\n" + b"S'\\q\\x41'\n\x86" + b"I01\nF1e400\n\x86\x86",
     "long line": b"V" + b"a" * 1_000_000 + b"\n",
     "lists": b"](" + b"]" * 500_000 + b"e",
     "sets": b"](" + b"\x8f" * 500_000 + b"e",

@@ -4,6 +4,7 @@ The opcodes come from `pickletools.genops`, which decodes and does not execute. 
 a handler or is refused by its name: EXT1, EXT2, EXT4, PERSID, NEXT_BUFFER and READONLY_BUFFER are refused.
 """
 
+import codecs
 import pickletools
 import struct
 import warnings
@@ -16,6 +17,9 @@ from anomedge.interop.archive.machine import Machine
 from anomedge.interop.archive.member_content import MemberStream
 
 __all__ = ["interpret"]
+
+# The decoder of UNICODE would import this codec, which is Python's own, at its first use.
+codecs.lookup("raw_unicode_escape")
 
 _HANDLERS = scalars.HANDLERS | containers.HANDLERS | objects.HANDLERS
 
