@@ -141,6 +141,19 @@ def test_a_module_of_whole_batches_is_fixed_to_batch_1(tmp_path):
     assert manifest.decision == decision
 
 
+@pytest.mark.slow
+def test_a_module_of_a_score_alone(tmp_path):
+    target = tmp_path / "score.anomedge"
+    decision = DECISION.model_copy(
+        update={"threshold": 0.5, "pixel_threshold": None, "scale": 0.1}
+    )
+    module = Returning(lambda _, grey: grey.mean(dim=(1, 2, 3)))
+    exported(module, target, decision=decision)
+    bundle = Bundle.open(target)
+    assert [output.name for output in bundle.manifest.outputs] == ["score"]
+    assert certify(bundle, plan_of(bundle, RUNTIMES)).passed
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
