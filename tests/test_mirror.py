@@ -31,6 +31,7 @@ NOT_YET = [
     "anomedge.commands",
     "anomedge.evaluation",
     "anomedge.export",
+    "anomedge.interop",
     "anomedge.layouts",
     "anomedge.parity",
     "anomedge.pipelines",
