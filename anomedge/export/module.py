@@ -162,6 +162,11 @@ def export_module(
         pipeline.eval()
         own = [*sample.normal, *_golden(options, geometry, levels)]
         probed = probed_module(pipeline, geometry, own, options.fixed_batch)
+        if decision is not None and decision.has_map != probed.has_map:
+            raise InputError(
+                f"got a decision {'with' if decision.has_map else 'without'} a pixel threshold for a module "
+                f"{'with' if probed.has_map else 'without'} a map; expected one for a map alone: correct the decision"
+            )
         if decision is None:
             decision = _placed(pipeline, geometry, sample, rule)
         model = Model(

@@ -179,6 +179,12 @@ def test_wrong_options_are_refused_before_the_module_runs(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_decision_for_a_map_that_is_missing_is_refused(tmp_path):
+    module = Returning(lambda _, grey: grey.mean(dim=(1, 2, 3)))
+    with pytest.raises(InputError, match=r"with a pixel threshold .* without"):
+        exported(module, tmp_path / "x.anomedge", decision=DECISION)
+
+
 def test_an_existing_folder_is_refused(tmp_path):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(OutputError):
