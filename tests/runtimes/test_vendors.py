@@ -18,7 +18,9 @@ def test_not_installed_names_the_extra(monkeypatch):
 
 
 def test_a_package_is_found_without_importing_it(tmp_path, monkeypatch):
-    (tmp_path / "loud_vendor.py").write_text("raise ImportError('libvendor.so')")
+    (tmp_path / "loud_vendor.py").write_text(
+        "raise ImportError('libvendor.so')"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     assert is_installed("loud_vendor")
     assert not is_installed("loud_vendor.inner")
