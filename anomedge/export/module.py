@@ -25,7 +25,7 @@ from anomedge.images import Picture, select_normal, with_levels
 from anomedge.interop.digests import digest_of
 from anomedge.interop.module import ModuleConfig, ModulePipeline
 from anomedge.interop.preserved import preserved
-from anomedge.interop.probing import check_tensors
+from anomedge.interop.probing import Probe, check_tensors
 from anomedge.parity import Certificate
 from anomedge.pipelines.crossfit import Scorer, score_held_back
 from anomedge.pipelines.decision import (
@@ -127,11 +127,7 @@ def export_module(
         InputError, ExportError, OutputError: see `anomedge.errors`.
         ProofFailed: the graphs decide differently from the module.
     """
-    if (decision is None) == (normal is None):
-        raise InputError(
-            f"got {'neither' if decision is None else 'both'} decision= and normal=; expected one of them: thresholds, or "
-            f"a folder of normal pictures that place them"
-        )
+    _check_given(decision, normal)
     options = ExportOptions(
         frame=frame,
         batch=batch,
@@ -162,28 +158,42 @@ def export_module(
         pipeline.eval()
         own = [*sample.normal, *_golden(options, geometry, levels)]
         probed = probed_module(pipeline, geometry, own, options.fixed_batch)
-        if decision is not None and decision.has_map != probed.has_map:
-            raise InputError(
-                f"got a decision {'with' if decision.has_map else 'without'} a pixel threshold for a module "
-                f"{'with' if probed.has_map else 'without'} a map; expected one for a map alone: correct the decision"
-            )
         if decision is None:
             decision = _placed(pipeline, geometry, sample, rule)
+        _check_decision(decision, probed)
+        card = _card(config, licence)
         model = Model(
-            pipeline,
-            geometry,
-            decision,
-            _card(config, licence),
-            digest_of(module),
-            levels,
+            pipeline, geometry, decision, card, digest_of(module), levels
         )
-        tracer, options = traced_module(
-            model, options.framing(geometry), options, probed
+        return _exported(model, Path(target), options, probed)
+
+
+def _check_given(decision: Decision | None, normal: Path | str | None) -> None:
+    if (decision is None) == (normal is None):
+        raise InputError(
+            f"got {'neither' if decision is None else 'both'} decision= and normal=; expected one of them: thresholds, or "
+            f"a folder of normal pictures that place them"
         )
-        certificate = export_model(
-            model, Path(config.description), Path(target), options, tracer
+
+
+def _exported(
+    model: Model, target: Path, options: ExportOptions, probed: Probe
+) -> ModuleExport:
+    framing = options.framing(model.geometry)
+    tracer, options = traced_module(model, framing, options, probed)
+    source = Path(model.card.weights)
+    certificate = export_model(model, source, target, options, tracer)
+    return ModuleExport(
+        certificate, tracer.way, model.decision, tracer.unshared
+    )
+
+
+def _check_decision(decision: Decision, probed: Probe) -> None:
+    if decision.has_map != probed.has_map:
+        raise InputError(
+            f"got a decision {'with' if decision.has_map else 'without'} a pixel threshold for a module "
+            f"{'with' if probed.has_map else 'without'} a map; expected one for a map alone: correct the decision"
         )
-    return ModuleExport(certificate, tracer.way, decision, tracer.unshared)
 
 
 def _sample(
