@@ -89,7 +89,7 @@ def _nearest(n_in: int, n_out: int) -> Matrix:
     # A model file is loaded with the default device "meta".
     numbers = torch.arange(n_in, dtype=torch.float32, device="cpu")
     source = F.interpolate(numbers[None, None], size=n_out)[0, 0]
-    return np.eye(n_in)[source.long().numpy()]
+    return np.asarray(np.eye(n_in)[source.long().numpy()])
 
 
 def _map_shapes(extractor: nn.Module, size: Size) -> dict[str, tuple[int, ...]]:

@@ -148,12 +148,12 @@ def _thresholds(
 
 def thresholds_of_v1(state: Mapping[str, Any]) -> StoredThresholds:
     """Return the thresholds of a state_dict of anomalib 1; all None if it was never validated."""
-    extremes = {}
+    extremes: dict[str, float | None] = {}
     for level, metric in (("image", "pred_scores"), ("pixel", "anomaly_maps")):
         for end in ("min", "max"):
             value = state.get(f"normalization_metrics.{metric}.{end}")
             extremes[f"{level}_{end}"] = number_of(value)
-    found = dict(extremes)
+    found: dict[str, Any] = dict(extremes)
     for level in ("image", "pixel"):
         # Without validation the threshold is a constant of 0.5 and the extremes are infinite.
         if extremes[f"{level}_min"] is not None:

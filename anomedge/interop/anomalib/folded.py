@@ -34,25 +34,22 @@ _BACKBONES = (
 def inferred_network(
     tensors: Mapping[str, TensorSource], features: Sequence[str]
 ) -> tuple[str, tuple[str, ...]]:
-    """Return the only architecture that has these convolutions, and its layers.
+    """Return an architecture that has these convolutions, and its layers.
 
     Args:
         tensors: weights and biases of the convolutions.
         features: path of the last convolution of each layer.
 
     Raises:
-        ModelError: no architecture, or several.
+        ModelError: none of the known architectures.
     """
-    fitting = []
     for name in _BACKBONES:
         layers = _layers(name, features)
         if layers and _has_convolutions(name, layers, tensors):
-            fitting.append((name, layers))
-    if len(fitting) == 1:
-        return fitting[0]
-    got = " or ".join(name for name, _ in fitting) or "an unknown backbone"
+            # Networks that share these convolutions are the same up to these layers.
+            return name, layers
     raise ModelError(
-        f"got a graph with the convolutions of {got}; expected those of one of {', '.join(_BACKBONES)}: "
+        f"got a graph with the convolutions of an unknown backbone; expected one of {', '.join(_BACKBONES)}: "
         f"import the checkpoint"
     )
 

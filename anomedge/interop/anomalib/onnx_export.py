@@ -51,6 +51,15 @@ def onnx_export(path: Path) -> ForeignModel:
             without a readable preprocessing.
     """
     graph = read_onnx(path)
+    try:
+        return _content(path, graph)
+    except (IndexError, ValueError) as error:
+        raise ModelError(
+            "got a graph with nodes that lack inputs; expected a whole ONNX file of anomalib: import the checkpoint"
+        ) from error
+
+
+def _content(path: Path, graph: OnnxGraph) -> ForeignModel:
     outputs = {output.name for output in graph.graph.output}
     if not outputs >= _OUTPUTS or len(graph.graph.node) > _MOST_NODES:
         raise ModelError(
@@ -102,7 +111,7 @@ def _module_of(node: Any) -> str | None:
     """
     if len(node.input) < 2:
         return None
-    weight = node.input[1].removeprefix(_PREFIX)
+    weight = str(node.input[1]).removeprefix(_PREFIX)
     if weight.startswith(_NETWORK) and weight.endswith(".weight"):
         return weight.removesuffix(".weight")
     scopes = node.name.strip("/").split("/")[1:-1]
@@ -194,10 +203,9 @@ def _concatenated(graph: OnnxGraph) -> Iterator[str]:
             return
         name = pending.pop()
         node = graph.producers.get(name)
-        kind = node.op_type if node is not None else ""
-        if kind == "Concat":
+        if node is not None and node.op_type == "Concat":
             pending += reversed(node.input)
-        elif kind in {"Resize", "Identity"}:
+        elif node is not None and node.op_type in {"Resize", "Identity"}:
             pending.append(node.input[0])
         else:
             yield name
@@ -304,15 +312,16 @@ def _with_size(
 
 
 def _column(graph: OnnxGraph, node: Any) -> Triple | None:
-    """Return the three numbers that a node subtracts or divides by."""
+    """Return the three numbers that a node subtracts or divides by, as the shortest decimals of their float32."""
     constant = graph.constant(node.input[1]) if len(node.input) == 2 else None
     if constant is None or math.prod(constant.shape) != 3:
         return None
-    return triple_of(constant.load().flatten().tolist())
+    values = constant.load().flatten().numpy()
+    return triple_of([float(str(value)) for value in values])
 
 
 def _thresholds(graph: OnnxGraph) -> StoredThresholds:
-    found = {}
+    found: dict[str, Any] = {}
     for level, output in (("image", "pred_score"), ("pixel", "anomaly_map")):
         threshold, reach = _normalisation(graph, output)
         found[f"{level}_threshold"] = number_of(threshold)

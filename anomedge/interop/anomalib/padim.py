@@ -56,7 +56,7 @@ class ImportedPadim(ImportedDetector):
         statistics = _statistics(foreign, drawn.argsort())
         try:
             pipeline.gaussian.load_state_dict(statistics, assign=True)
-        except torch.linalg.LinAlgError as error:
+        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # public, though not in its __all__
             raise ModelError(
                 f"got {_INVERSE} that is not positive definite at some patch; expected inverse covariances: "
                 f"fit the model again"
@@ -130,7 +130,7 @@ def _drawn(foreign: ForeignModel, features: int, total: int) -> Tensor:
         )
     drawn = source.load()
     in_range = int(drawn.min()) >= 0 and int(drawn.max()) < total
-    if not in_range or len(drawn.unique()) != features:
+    if not in_range or len(set(drawn.tolist())) != features:
         raise ModelError(
             f"got channels from {int(drawn.min())} to {int(drawn.max())} in {_INDEX}; "
             f"expected different ones below {total}, all that the layers have"

@@ -51,7 +51,7 @@ def steps_of(transform: Any) -> list[Step]:
     Raises:
         ModelError: not transforms of torchvision or anomalib, or too many.
     """
-    steps = []
+    steps: list[Step] = []
     pending = [transform]
     for _ in range(_MOST_STEPS):
         if not pending:
@@ -92,6 +92,7 @@ def _parts(compose: Step) -> list[Any]:
 
 def _step_of(transform: Any) -> Step:
     """Return the class name and the attributes of one transform."""
+    path: Any
     if isinstance(transform, Record):
         path, values = transform.path, state_of(transform)
     else:
