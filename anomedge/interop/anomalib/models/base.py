@@ -21,6 +21,7 @@ __all__ = [
     "Layers",
     "TorchModel",
     "constructed",
+    "with_globals_in",
     "without_weights",
 ]
 
@@ -145,6 +146,16 @@ def constructed(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         init(module, **keywords)
+    return module
+
+
+def with_globals_in(
+    module: nn.Module, method: str, replacements: Mapping[str, Any]
+) -> nn.Module:
+    """Give a module a method of the same code that sees other values of some global names; its class stays as it was."""
+    kind = type(module)
+    twin = _with_globals(getattr(kind, method), replacements)
+    module.__class__ = type(kind.__name__, (kind,), {method: twin})
     return module
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from anomedge.interop.anomalib.models.base import (
     Layers,
     Size,
     TorchModel,
+    with_globals_in,
 )
 
 __all__ = ["Cflow"]
@@ -52,13 +54,35 @@ class Cflow(TorchModel):
         """Return the model; its map is computed image by image."""
         model: Any = super().build(arguments, size)
         model.anomaly_map_generator = MapOfEachImage()
-        return model  # type: ignore[no-any-return]
+        return with_globals_in(
+            model, "forward", {"positional_encoding_2d": position_encoding}
+        )
 
     @classmethod
     def keywords(cls, arguments: CflowArguments, size: Size) -> dict[str, Any]:
         """Return the arguments."""
         del size
         return arguments.model_dump() | {"pre_trained": False}
+
+
+def position_encoding(channels: int, height: int, width: int) -> Tensor:
+    """Return sines and cosines of the positions, (channels, height, width): of columns, then of rows.
+
+    anomalib writes them into slices, which becomes an operator that opset 17
+    cannot express.
+    """
+    half = channels // 2
+    rates = torch.exp(torch.arange(0.0, half, 2) * -(math.log(10000.0) / half))
+    columns = _waves(rates, width)[:, None, :].expand(half, height, width)
+    rows = _waves(rates, height)[:, :, None].expand(half, height, width)
+    return torch.cat([columns, rows])
+
+
+def _waves(rates: Tensor, length: int) -> Tensor:
+    """Return sine and cosine of each rate in turn, (2 R, length)."""
+    angles = torch.arange(0.0, length)[None] * rates[:, None]
+    pairs = torch.stack([torch.sin(angles), torch.cos(angles)], dim=1)
+    return pairs.reshape(2 * len(rates), length)
 
 
 class MapOfEachImage(nn.Module):

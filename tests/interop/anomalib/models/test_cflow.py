@@ -1,6 +1,12 @@
+import math
+
+import pytest
 import torch
 
-from anomedge.interop.anomalib.models.cflow import MapOfEachImage
+from anomedge.interop.anomalib.models.cflow import (
+    MapOfEachImage,
+    position_encoding,
+)
 
 
 def likelihoods(batch):
@@ -25,3 +31,13 @@ def test_map_of_one_image_is_that_of_the_paper():
     found = MapOfEachImage()([level], [4], [6], (4, 6))
     likelihood = torch.exp(level - level.max()).reshape(1, 4, 6)
     torch.testing.assert_close(found, likelihood.max() - likelihood)
+
+
+def test_positions_are_sines_and_cosines_of_columns_then_rows():
+    encoding = position_encoding(8, 3, 5)
+    assert encoding.shape == (8, 3, 5)
+    for channel, (wave, rate) in enumerate(
+        [(math.sin, 1.0), (math.cos, 1.0), (math.sin, 0.01), (math.cos, 0.01)]
+    ):
+        assert encoding[channel, 2, 4] == pytest.approx(wave(4 * rate))
+        assert encoding[4 + channel, 2, 4] == pytest.approx(wave(2 * rate))

@@ -8,6 +8,7 @@ from anomedge.errors import InputError, ModelError
 from anomedge.interop.anomalib.models import REGISTRY, identified, named
 from anomedge.interop.anomalib.models.base import (
     constructed,
+    with_globals_in,
     without_weights,
 )
 
@@ -96,3 +97,16 @@ def test_constructor_without_weights_leaves_the_package_alone():
 def test_constructor_without_replacements_is_called_as_usual():
     model = constructed(nn.Linear, {"in_features": 2, "out_features": 3}, {})
     assert model(torch.zeros(1, 2)).shape == (1, 3)
+
+
+def test_method_with_other_globals_leaves_its_class_alone():
+    module = package()
+    exec(  # noqa: S102 - the text is here
+        "offset = 1\n"
+        "class Shift(torch.nn.Module):\n"
+        "    def forward(self, x): return x + offset\n",
+        module.__dict__,
+    )
+    shifted = with_globals_in(module.Shift(), "forward", {"offset": 5})
+    assert shifted(torch.zeros(1)) == 5
+    assert module.Shift()(torch.zeros(1)) == 1
