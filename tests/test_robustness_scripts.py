@@ -1,5 +1,6 @@
 """The robustness scripts, in small: they find no violation, and detect planted ones."""
 
+import os
 import re
 import subprocess
 import sys
@@ -32,6 +33,55 @@ def test_mutated_bundles_work_or_are_refused(bundle_paths):
     )
     assert sum(int(count) for _, count in rows) == 192
     assert len(rows) == 32
+
+
+@pytest.mark.slow
+def test_mutated_checkpoints_are_read_or_refused():
+    code, out, err = run("fuzz-checkpoints", "--trials", 220)
+    assert code == 0, out + err
+    assert "220 trials" in out
+    rows = re.findall(r"^\| [a-z: ]+ \| (\d+) \|", out, flags=re.MULTILINE)
+    assert [int(count) for count in rows] == [20] * 11
+
+
+FAULTS = {
+    "code: exec": "exec('1')",
+    "code: os.system": "import os; os.system('true')",
+    "touched: open for writing": "open('written', 'w').close()",
+    "ZeroDivisionError": "1 / 0",
+    "message": "raise ModelError('without a path')",
+    "memory": "bytearray(200 << 20)",
+    "slow": "import time; time.sleep(0.6)",
+}
+
+
+def test_the_checkpoint_fuzzer_detects_faults(tmp_path):
+    """In a process of its own, because audit hooks stay."""
+    (tmp_path / "file.ckpt").write_bytes(b"no checkpoint")
+    code = """
+import sys
+from pathlib import Path
+import _checkpoint_trial
+from _watch import begin_peak
+from anomedge.errors import ModelError
+path = Path(sys.argv[1])
+for source in sys.argv[2:]:
+    fault = compile(source, "fault", "exec")
+    _checkpoint_trial._read = lambda path: exec(fault)
+    _checkpoint_trial._release()
+    found = _checkpoint_trial.read_watched(path, 0.5, begin_peak())
+    print(*found.violations, sep="; ")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "file.ckpt", *FAULTS.values()],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": f"{SCRIPTS}:{SCRIPTS.parent}"},
+    )
+    assert done.returncode == 0, done.stderr
+    for said, line in zip(FAULTS, done.stdout.splitlines(), strict=True):
+        assert said in line
 
 
 @pytest.mark.slow

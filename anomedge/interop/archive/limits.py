@@ -20,7 +20,7 @@ __all__ = [
 
 MOST_MEMBERS = 20_000
 LARGEST_DIRECTORY = 4 << 20  # bytes
-MOST_OPCODES = 2_000_000
+MOST_OPCODES = 1_000_000
 MOST_MARKS = 1000
 MOST_LEVELS = 200
 LARGEST_INTEGER = 2040  # bits: the largest that one byte of length can state

@@ -183,9 +183,14 @@ def _located(file: BinaryIO, entry: _Entry) -> Member:
     signature, _, flags, method, _, _, crc, packed, size, of_name, of_extra = (
         _LOCAL.unpack(read_at(file, entry.header, _LOCAL.size))
     )
-    name = read_at(file, entry.header + _LOCAL.size, of_name)
-    same = (signature, flags, method) == (_SIGNATURE_LOCAL, entry.flags, 0)
-    if not same or name != entry.name.encode():
+    name = entry.name.encode()
+    same = (signature, flags, method, of_name) == (
+        _SIGNATURE_LOCAL,
+        entry.flags,
+        0,
+        len(name),
+    )
+    if not same or read_at(file, entry.header + _LOCAL.size, of_name) != name:
         raise Refused(
             f"the header of the member {entry.name!r} differs from the zip directory"
         )

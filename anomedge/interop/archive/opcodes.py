@@ -4,8 +4,10 @@ The opcodes come from `pickletools.genops`, which decodes and does not execute. 
 a handler or is refused by its name: EXT1, EXT2, EXT4, PERSID, NEXT_BUFFER and READONLY_BUFFER are refused.
 """
 
+import codecs
 import pickletools
 import struct
+import warnings
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -15,6 +17,9 @@ from anomedge.interop.archive.machine import Machine
 from anomedge.interop.archive.member_content import MemberStream
 
 __all__ = ["interpret"]
+
+# The decoder of UNICODE would import this codec, which is Python's own, at its first use.
+codecs.lookup("raw_unicode_escape")
 
 _HANDLERS = scalars.HANDLERS | containers.HANDLERS | objects.HANDLERS
 
@@ -34,7 +39,10 @@ def interpret(
     """
     machine = Machine(budget, load_storage)
     try:
-        _run(machine, stream)
+        # The decoder of STRING warns of unknown escapes.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _run(machine, stream)
     except Refused:
         raise
     except (ValueError, OverflowError, struct.error) as error:

@@ -68,7 +68,9 @@ def _read(path: Path, file: BinaryIO) -> Archive:
         file.seek(0)
         return Archive(content, sha256_of_open(file))
     except (Refused, OSError) as error:
-        raise ModelError(f"cannot read {path}: {error}") from error
+        reason = str(error)
+    # Raised here, because a cause would keep the frames of the interpreter, and with them the values that it built.
+    raise ModelError(f"cannot read {path}: {reason}")
 
 
 def _content(file: BinaryIO) -> Any:

@@ -37,6 +37,11 @@ class Storage:
         self._checked = False
 
     @property
+    def name(self) -> str:
+        """Name of the member."""
+        return self._member.name
+
+    @property
     def size(self) -> int:
         """Bytes."""
         return self._member.size

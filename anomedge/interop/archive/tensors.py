@@ -26,9 +26,12 @@ class StoredTensor:
     Attributes:
         dtype: its type.
         shape: its shape.
+        strides: steps between elements of each dimension, in elements of the storage.
+        offset: its first element in the storage.
+        storage: its bytes, which it may share with other tensors.
     """
 
-    __slots__ = ("_offset", "_storage", "_strides", "dtype", "shape")
+    __slots__ = ("dtype", "offset", "shape", "storage", "strides")
 
     def __init__(
         self,
@@ -45,9 +48,9 @@ class StoredTensor:
         """
         self.dtype = dtype
         self.shape = _sizes("shape", shape)
-        self._strides = _sizes("strides", strides)
-        (self._offset,) = _sizes("offset", (offset,))
-        self._storage = storage
+        self.strides = _sizes("strides", strides)
+        (self.offset,) = _sizes("offset", (offset,))
+        self.storage = storage
         self._check()
 
     @property
@@ -63,7 +66,7 @@ class StoredTensor:
         """
         item = self.dtype.itemsize
         try:
-            content = self._storage.read(self._offset * item, self._span * item)
+            content = self.storage.read(self.offset * item, self._span * item)
             if self.dtype == torch.bool and bool((content > 1).any()):
                 raise Refused("a boolean tensor has bytes other than 0 and 1")
         except (Refused, OSError) as error:
@@ -76,23 +79,18 @@ class StoredTensor:
         return f"<StoredTensor {self.dtype} {list(self.shape)}>"
 
     @property
-    def storage(self) -> Storage:
-        """Its bytes, which it may share with other tensors."""
-        return self._storage
-
-    @property
     def _span(self) -> int:
         """Elements from the first to the last one, those between them included."""
         if 0 in self.shape:
             return 0
-        steps = zip(self.shape, self._strides, strict=True)
+        steps = zip(self.shape, self.strides, strict=True)
         return 1 + sum((size - 1) * stride for size, stride in steps)
 
     @property
     def _contiguous(self) -> bool:
         expected = 1
         for size, stride in zip(
-            reversed(self.shape), reversed(self._strides), strict=True
+            reversed(self.shape), reversed(self.strides), strict=True
         ):
             if size != 1 and stride != expected:
                 return 0 in self.shape
@@ -104,26 +102,26 @@ class StoredTensor:
         item = self.dtype.itemsize
         if item in _INTEGERS:
             flat = content.view(_INTEGERS[item])
-            return flat.as_strided(self.shape, self._strides).contiguous()
+            return flat.as_strided(self.shape, self.strides).contiguous()
         pairs = content.view(torch.int64).as_strided(
-            (*self.shape, 2), (*(2 * s for s in self._strides), 1)
+            (*self.shape, 2), (*(2 * s for s in self.strides), 1)
         )
         return pairs.contiguous().view(torch.complex128).squeeze(-1)
 
     def _check(self) -> None:
-        if len(self.shape) != len(self._strides):
+        if len(self.shape) != len(self.strides):
             raise Refused(
-                f"a tensor of shape {list(self.shape)} has {len(self._strides)} strides"
+                f"a tensor of shape {list(self.shape)} has {len(self.strides)} strides"
             )
         item = self.dtype.itemsize
-        end = (self._offset + self._span) * item
-        if self._span and end > self._storage.size:
+        end = (self.offset + self._span) * item
+        if self._span and end > self.storage.size:
             raise Refused(
-                f"a tensor of shape {list(self.shape)} reaches to byte {end} of a storage of {self._storage.size} bytes"
+                f"a tensor of shape {list(self.shape)} reaches to byte {end} of a storage of {self.storage.size} bytes"
             )
-        if self.nbytes > max(self._storage.size, SMALL_TENSOR):
+        if self.nbytes > max(self.storage.size, SMALL_TENSOR):
             raise Refused(
-                f"a tensor of shape {list(self.shape)} expands a storage of {self._storage.size} bytes; save it with .contiguous()"
+                f"a tensor of shape {list(self.shape)} expands a storage of {self.storage.size} bytes; save it with .contiguous()"
             )
 
 
