@@ -83,7 +83,7 @@ def test_sizes_beyond_the_bytes_are_refused(tmp_path):
     model = onnx.load(path)
     for constant in model.graph.initializer:
         if constant.name == "model.memory_bank":
-            constant.dims[0] = 1 << 40
+            constant.dims[0] = 1 << 20
     path.write_bytes(model.SerializeToString())
     with pytest.raises(ModelError, match="expected a whole ONNX file"):
         import_native(path)
