@@ -25,8 +25,6 @@ _BACKBONES = (
     "resnet101",
     "wide_resnet101_2",
     "tf_efficientnet_lite0",
-    "efficientnet_b0",
-    "mobilenetv3_large_100",
 )
 """Architectures that are tried for a graph, which does not name its own."""
 
@@ -64,14 +62,20 @@ def unfolded(
     """
     state = extractor.state_dict()
     for convolution, norm, eps in _pairs(extractor):
-        weight = f"{convolution}.weight"
-        state[weight] = loaded(found[weight], weight)
-        bias = f"{convolution}.bias"
+        weight, bias = f"{convolution}.weight", f"{convolution}.bias"
         ones = torch.ones_like(state[f"{norm}.weight"])
-        folded = loaded(found[bias], bias) if bias in found else 0 * ones
+        zeros = torch.zeros_like(ones)
+        # Convolutions behind the last layer are not in the graph.
+        state[weight] = (
+            loaded(found[weight], weight)
+            if weight in found
+            else torch.zeros_like(state[weight])
+        )
         state[f"{norm}.weight"] = ones
-        state[f"{norm}.bias"] = folded
-        state[f"{norm}.running_mean"] = 0 * ones
+        state[f"{norm}.bias"] = (
+            loaded(found[bias], bias) if bias in found else zeros
+        )
+        state[f"{norm}.running_mean"] = zeros
         state[f"{norm}.running_var"] = ones - eps
     return state
 
@@ -92,7 +96,7 @@ def _layers(name: str, features: Sequence[str]) -> tuple[str, ...] | None:
 def _has_convolutions(
     name: str, layers: tuple[str, ...], tensors: Mapping[str, TensorSource]
 ) -> bool:
-    """Return whether an architecture has exactly the convolutions of the file, each before a BatchNorm."""
+    """Return whether the file's convolutions are those of an architecture up to some depth, each before a BatchNorm."""
     with torch.device("meta"):
         extractor = FeatureExtractor(name, layers, pre_trained=False)
     expected = {}
@@ -104,7 +108,8 @@ def _has_convolutions(
         for key, tensor in tensors.items()
         if key.endswith(".weight")
     }
-    return expected == stated
+    first = list(expected.items())[: len(stated)]
+    return dict(first) == stated
 
 
 def _pairs(extractor: nn.Module) -> Iterator[tuple[str, str, float]]:

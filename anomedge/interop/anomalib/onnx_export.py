@@ -16,19 +16,18 @@ from anomedge.errors import ModelError
 from anomedge.interop.anomalib.folded import inferred_network
 from anomedge.interop.anomalib.foreign import (
     ForeignModel,
-    Preprocessing,
     StoredThresholds,
     TensorSource,
-    Triple,
 )
 from anomedge.interop.anomalib.onnx_graph import (
     GraphTensor,
     OnnxGraph,
     read_onnx,
 )
-from anomedge.interop.anomalib.plain import number_of, triple_of
-from anomedge.interop.anomalib.preprocessing import UNSCALED
-from anomedge.resample import Geometry
+from anomedge.interop.anomalib.onnx_preprocessing import (
+    preprocessing_of_graph,
+)
+from anomedge.interop.anomalib.plain import number_of
 
 __all__ = ["VERSIONS", "onnx_export"]
 
@@ -40,7 +39,6 @@ _NETWORK = "feature_extractor.feature_extractor."
 _OUTPUTS = {"pred_score", "anomaly_map"}
 _MOST_NODES = 100_000
 _FARTHEST = 64
-_RESIZE = "Resize of the graph"
 
 
 def onnx_export(path: Path) -> ForeignModel:
@@ -80,7 +78,7 @@ def _content(path: Path, graph: OnnxGraph) -> ForeignModel:
         version=VERSIONS,
         tensors=tensors,
         arguments=arguments,
-        preprocessing=_preprocessing(graph),
+        preprocessing=preprocessing_of_graph(graph),
         thresholds=_thresholds(graph),
     )
 
@@ -242,82 +240,6 @@ def _neighbors(graph: OnnxGraph) -> int | None:
         return 1
     count = graph.scalar(nodes[0].input[1]) if len(nodes) == 1 else None
     return int(count) if count is not None and math.isfinite(count) else None
-
-
-def _preprocessing(graph: OnnxGraph) -> Preprocessing:
-    """Return the preprocessing of the graph, from the first convolution back to the input.
-
-    Raises:
-        ModelError: an operator that cannot be represented, such as a crop.
-    """
-    mean, std = UNSCALED
-    name = next(graph.named("Conv")).input[0]
-    for _ in range(_FARTHEST):
-        node = graph.producers.get(name)
-        if node is None:
-            return _with_size(graph, name, mean, std)
-        values = _column(graph, node)
-        if node.op_type == "Resize":
-            size = _resized(graph, node)
-            return Preprocessing(size, mean, std, None, note=_RESIZE)
-        if node.op_type == "Div" and values is not None:
-            std = values
-        elif node.op_type == "Sub" and values is not None:
-            mean = values
-        elif node.op_type not in {"Cast", "Identity"}:
-            break
-        name = node.input[0]
-    raise ModelError(
-        "got a graph whose preprocessing is not a resize, a subtraction and a division; expected no crop: "
-        "import the checkpoint"
-    )
-
-
-def _resized(graph: OnnxGraph, node: Any) -> Geometry:
-    """Return the size of a bilinear resize of the input.
-
-    Raises:
-        ModelError: another resize, or sizes that are computed.
-    """
-    sizes = node.input[3] if len(node.input) > 3 else ""
-    producer = graph.producers.get(sizes)
-    if producer is not None and producer.op_type == "Concat":
-        sizes = producer.input[-1]
-    constant = graph.constant(sizes)
-    mode = [each.s for each in node.attribute if each.name == "mode"]
-    is_first = graph.producers.get(node.input[0]) is None
-    if constant is None or mode != [b"linear"] or not is_first:
-        raise ModelError(
-            "got a graph with a resize that is not bilinear, or not to a constant size; expected one: "
-            "import the checkpoint"
-        )
-    height, width = (int(n) for n in constant.load().flatten()[-2:])
-    return Geometry((height, width))
-
-
-def _with_size(
-    graph: OnnxGraph, name: str, mean: Triple, std: Triple
-) -> Preprocessing:
-    """Return the preprocessing of a graph that does not resize: its input has the size of the images."""
-    for value in graph.graph.input:
-        if value.name != name:
-            continue
-        sizes = [part.dim_value for part in value.type.tensor_type.shape.dim]
-        if len(sizes) == 4 and sizes[1] == 3 and min(sizes[2:]) > 0:
-            geometry = Geometry((sizes[2], sizes[3]))
-            return Preprocessing(geometry, mean, std, None, note="input")
-    return Preprocessing(
-        mean=mean, std=std, note="the graph takes images of any size"
-    )
-
-
-def _column(graph: OnnxGraph, node: Any) -> Triple | None:
-    """Return the three numbers that a node subtracts or divides by, as the shortest decimals of their float32."""
-    constant = graph.constant(node.input[1]) if len(node.input) == 2 else None
-    if constant is None or math.prod(constant.shape) != 3:
-        return None
-    values = constant.load().flatten().numpy()
-    return triple_of([float(str(value)) for value in values])
 
 
 def _thresholds(graph: OnnxGraph) -> StoredThresholds:

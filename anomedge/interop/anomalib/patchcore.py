@@ -52,9 +52,11 @@ class ImportedPatchcore(ImportedDetector):
                 f"got a bank of vectors with {bank.shape[1]} features; expected {sum(extractor.channels)}, "
                 f"the channels of {', '.join(extractor.layers)}"
             )
-        config = _config(foreign, size, extractor, bank.shape[0], neighbors)
+        # Loaded first: only then are its sizes known to be those of its bytes.
+        vectors = loaded(bank, _BANK)
+        config = _config(foreign, size, extractor, len(vectors), neighbors)
         pipeline = Patchcore(config, extractor).eval()
-        pipeline.bank.fill(loaded(bank, _BANK))
+        pipeline.bank.fill(vectors)
         said_precision("bank", [bank.dtype], taken)
         taken.add(
             "bank",

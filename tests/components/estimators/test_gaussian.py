@@ -260,3 +260,24 @@ def test_sizes_that_were_given_are_kept():
 def test_what_has_no_covariance_is_refused(wrong, match):
     with pytest.raises(InputError, match=match):
         wrong()
+
+
+def test_a_loaded_inverse_counts_by_its_symmetric_part():
+    """Inverses of anomalib are computed in float32 and not quite symmetric."""
+    factor = torch.randn(300, 3, 3)
+    inverse = factor @ factor.mT + torch.eye(3)
+    skew = torch.randn(300, 3, 3) * 0.01
+    state = {
+        "mean": torch.randn(3, 300),
+        "inv_covariance": inverse + skew - skew.mT,
+    }
+    gaussian = MultiVariateGaussian(3, 300)
+    gaussian.load_state_dict(state)
+    x = torch.randn(2, 3, 300)
+    offset = (x - state["mean"]).double()
+    squares = torch.einsum(
+        "bip,pij,bjp->bp", offset, state["inv_covariance"].double(), offset
+    )
+    assert torch.allclose(
+        gaussian.distance(x).double(), squares.sqrt(), rtol=1e-5
+    )

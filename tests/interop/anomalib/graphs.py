@@ -64,12 +64,16 @@ class Graph:
         return path
 
 
-def write(detector, path, named, size=builder.SIZE, before=()):
+def write(detector, path, named, size=builder.SIZE, before=(), resize=None):
     """Write a graph; with `named`, weights have their names, else nodes have."""
     graph = Graph()
     value = "input"
-    for kind, *constants in before:
-        value = graph.node(kind, value, *constants)
+    if resize is not None:
+        sizes = graph.node("Concat", "n", graph.constant("to", resize), axis=0)
+        value = graph.node("Reshape", value, "shape")
+        value = graph.node("Resize", value, "", "", sizes, mode="linear")
+    for kind, *others in before:
+        value = graph.node(kind, value, *others)
     for kind, values in (("Sub", builder.MEAN), ("Div", builder.STD)):
         column = np.array(values, np.float32).reshape(3, 1, 1)
         value = graph.node(kind, value, graph.constant(kind, column))

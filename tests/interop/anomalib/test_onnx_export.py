@@ -70,6 +70,45 @@ def test_a_graph_for_any_size_needs_a_size(tmp_path):
     assert import_native(path, size=(64, 64)).geometry == Geometry((64, 64))
 
 
+def test_a_resize_in_the_graph_states_the_size(tmp_path):
+    path = graphs.write(
+        "patchcore",
+        tmp_path / "model.onnx",
+        True,
+        ("height", "width"),
+        resize=np.array(builder.SIZE),
+    )
+    imported = import_native(path)
+    lines = {line.what: line.source for line in imported.taken}
+    assert imported.geometry == Geometry(builder.SIZE)
+    assert (lines["size"], lines["resize"]) == ("file", "computed")
+
+
+def test_a_graph_of_an_unknown_backbone_is_refused(tmp_path):
+    path = graphs.write("patchcore", tmp_path / "model.onnx", True)
+    model = onnx.load(path)
+    first = next(n for n in model.graph.node if n.op_type == "Conv")
+    first.input[1] = next(
+        each.name
+        for each in model.graph.initializer
+        if each.name.endswith("layer1.0.conv1.weight")
+    )
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="unknown backbone"):
+        import_native(path)
+
+
+def test_nodes_that_lack_inputs_are_refused(tmp_path):
+    path = graphs.write("patchcore", tmp_path / "model.onnx", True)
+    model = onnx.load(path)
+    for node in model.graph.node:
+        if node.op_type == "AveragePool":
+            del node.input[:]
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="nodes that lack inputs"):
+        import_native(path)
+
+
 def test_a_crop_in_the_graph_is_refused(tmp_path):
     path = graphs.write(
         "patchcore", tmp_path / "model.onnx", True, before=[("Slice", "a")]
@@ -83,7 +122,7 @@ def test_sizes_beyond_the_bytes_are_refused(tmp_path):
     model = onnx.load(path)
     for constant in model.graph.initializer:
         if constant.name == "model.memory_bank":
-            constant.dims[0] = 1 << 40
+            constant.dims[0] = 1 << 20
     path.write_bytes(model.SerializeToString())
     with pytest.raises(ModelError, match="expected a whole ONNX file"):
         import_native(path)
