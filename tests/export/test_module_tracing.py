@@ -25,6 +25,7 @@ from anomedge.runtimes import options_for
 from tests.conftest import RUNTIMES
 from tests.interop.modules import SIZE, Returning, Student, Tiny, scored
 from tests.interop.test_module import around
+from tests.parity.examples import DECISION
 
 FRAME = (24, 32)
 BATCHES = Probe(takes_batches=True, has_map=True)
@@ -32,7 +33,7 @@ OPTIONS = ExportOptions(frame=FRAME)
 
 
 def model_of(module, **config) -> Model:
-    return Model(around(module, **config), Geometry(SIZE), None, None)
+    return Model(around(module, **config), Geometry(SIZE), DECISION, None)
 
 
 def traced(module, options=OPTIONS, probed=BATCHES):

@@ -60,32 +60,6 @@ def test_stages_are_outputs_of_submodules_in_order_of_computation():
     torch.testing.assert_close(stages["features/body"], expected)
 
 
-def test_hooks_are_removed():
-    pipeline = around(Tiny(), recorded={"head": "head"})
-    pipeline.stages(IMAGES)
-    assert not pipeline.held.head._forward_hooks
-
-
-class Twice(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.layer, self.unused = nn.Identity(), nn.Identity()
-        self.pair = nn.MaxPool2d(2, return_indices=True)
-
-    def forward(self, images):
-        self.pair(images)
-        return scored(self.layer(self.layer(images)).mean(dim=1, keepdim=True))
-
-
-@pytest.mark.parametrize(
-    ("path", "message"),
-    [("layer", "ran twice"), ("unused", "did not run"), ("pair", "a tuple")],
-)
-def test_submodules_that_are_no_stages(path, message):
-    with pytest.raises(ModelError, match=message):
-        around(Twice(), recorded={"x": path}).stages(IMAGES)
-
-
 @pytest.mark.parametrize(
     "config", [{"networks": ("no.such",)}, {"recorded": {"x": "bodi"}}]
 )

@@ -67,6 +67,7 @@ class LowerOpset(Pass):
 def _axes_to_attribute(node: onnx.NodeProto, constants: Constants) -> None:
     """Reductions: `axes` is an attribute up to opset 17 and an input from 18."""
     if len(node.input) < 2:
+        _without_noop(node, constants)
         return
     axes = constants.get(node.input[1])
     if axes is None:
@@ -77,6 +78,14 @@ def _axes_to_attribute(node: onnx.NodeProto, constants: Constants) -> None:
     remove_attribute(node, "noop_with_empty_axes")
     values = numpy_helper.to_array(axes).tolist()
     node.attribute.append(helper.make_attribute("axes", values))
+
+
+def _without_noop(node: onnx.NodeProto, constants: Constants) -> None:
+    """Reductions of all axes: opset 18 added an attribute that turns them off."""
+    noops = [a.i for a in node.attribute if a.name == "noop_with_empty_axes"]
+    if any(noops):
+        _refuse(node, constants)
+    remove_attribute(node, "noop_with_empty_axes")
 
 
 def _refuse_axes(node: onnx.NodeProto, _: Constants) -> None:

@@ -23,10 +23,23 @@ def test_reductions_are_lowered():
     onnx.checker.check_model(model, full_check=True)
 
 
+def test_reductions_of_all_axes_are_lowered():
+    node = helper.make_node(
+        "ReduceMax", ["frames"], ["y"], keepdims=1, noop_with_empty_axes=0
+    )
+    model = model_of(node)
+    LowerOpset(TARGET).apply(model)
+    assert [a.name for a in model.graph.node[0].attribute] == ["keepdims"]
+    onnx.checker.check_model(model, full_check=True)
+
+
 @pytest.mark.parametrize(
     "node",
     [
         helper.make_node("ReduceMax", ["frames", "computed"], ["y"]),
+        helper.make_node(
+            "ReduceMax", ["frames"], ["y"], noop_with_empty_axes=1
+        ),
         helper.make_node("CenterCropPad", ["frames", "axes"], ["y"]),
         helper.make_node("Pad", ["frames", "axes", "", "axes"], ["y"]),
         helper.make_node(
