@@ -139,9 +139,8 @@ def _generic(
     run: Children, options: argparse.Namespace
 ) -> list[dict[str, Any]]:
     """Measure every model of anomalib that is exported with anomalib installed."""
-    names = listed_cases.GENERIC[:1] if options.quick else listed_cases.GENERIC
     records = []
-    for name in names:
+    for name in options.generic[:1] if options.quick else options.generic:
         stamp = run.work / "stamps" / f"generic-{name}.json"
         if not (options.reuse and stamp.exists()):
             stamp.parent.mkdir(exist_ok=True)
@@ -185,7 +184,11 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="two cases")
     parser.add_argument(
-        "--no-generic", action="store_true", help="without the generic models"
+        "--generic",
+        nargs="*",
+        metavar="MODEL",
+        default=listed_cases.GENERIC,
+        help="generic models to measure; none without a name; all by default",
     )
     parser.add_argument(
         "--work",
@@ -246,7 +249,7 @@ def main() -> int:
     with _work(options.work) as work:
         run = Children(python, overlays.absolute(), work, options.threads)
         records = records_of(run, cases, options)
-        generic = [] if options.no_generic else _generic(run, options)
+        generic = _generic(run, options)
         text = report(
             records, generic, run("versions", "2.7.0"), options, started
         )
