@@ -113,10 +113,11 @@ def report(
 ) -> str:
     """Return the page: method, tables, what did not run."""
     listed = ", ".join(f"{name} {value}" for name, value in versions.items())
+    fitted = dict.fromkeys(record["case"]["version"] for record in records)
     parts = [
         "# Imports of anomalib's models",
         f"`python benchmarks/import_anomalib.py{' --quick' if options.quick else ''}`, {started}, {options.jobs} cases at a time with {options.threads} thread each; "
-        f"{listed}; checkpoints really fitted by anomalib {', '.join(listed_cases.VERSIONS)}.",
+        f"{listed}; checkpoints really fitted by anomalib {', '.join(fitted)}.",
         "## Native: raw values and proof",
         table.native(records),
         "## Decisions",
