@@ -45,14 +45,9 @@ def contract(bundle: Bundle) -> Table:
         if manifest.image.crop is None
         else f", middle {_size(manifest.image.crop)} kept"
     )
-    table.add_row(
-        "detector",
-        _detector(manifest.detector, manifest.config),
-    )
-    table.add_row(
-        "layers",
-        ", ".join(str(layer) for layer in manifest.config.get("layers", ())),
-    )
+    layers = manifest.config.get("layers", ())
+    table.add_row("detector", _detector(manifest.detector, manifest.config))
+    table.add_row("layers", ", ".join(str(layer) for layer in layers))
     table.add_row("digest", manifest.digest)
     if given.resize is not None:
         frame += ", resized outside the graph from pictures of any size"
