@@ -2,13 +2,15 @@
 
 Hashes of tuples and of large integers can be made to collide, and a tuple that contains a tuple twice, which contains
 another twice, takes exponential time to hash. Hashes of text are keyed by the process, and records compare by identity.
-Equal long texts are compared byte by byte, so text is charged by its length each time that it is a key.
+Hashes of numbers are known, so numbers can be chosen that are searched for in the same places of a table: there are
+at most so many of them that the square of their number is no long time. Equal long texts are compared byte by byte, so text is charged by its length each time that it is a key.
 """
 
 from typing import Any
 
 from anomedge.interop.archive.limits import (
     MOST_COMPOUND_KEYS,
+    MOST_NUMBER_KEYS,
     Budget,
     Refused,
 )
@@ -26,7 +28,7 @@ class KeyCheck:
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._compound = 0
+        self._compound = self._numbers = 0
 
     def __call__(self, key: Any) -> Any:
         """Return the key.
@@ -36,6 +38,12 @@ class KeyCheck:
         """
         if isinstance(key, (str, bytes)):
             self._budget.charge(len(key))
+        elif type(key) in {int, float} and _is_simple(key):
+            self._numbers += 1
+            if self._numbers > MOST_NUMBER_KEYS:
+                raise Refused(
+                    f"over {MOST_NUMBER_KEYS} of its keys are numbers"
+                )
         elif not _is_simple(key):
             self._compound += 1
             if self._compound > MOST_COMPOUND_KEYS:

@@ -11,6 +11,7 @@ __all__ = [
     "MOST_LEVELS",
     "MOST_MARKS",
     "MOST_MEMBERS",
+    "MOST_NUMBER_KEYS",
     "MOST_OPCODES",
     "MOST_TENSOR_COPIES",
     "SMALL_TENSOR",
@@ -27,6 +28,7 @@ LARGEST_INTEGER = 2040  # bits: the largest that one byte of length can state
 LONGEST_LINE = 1 << 16  # bytes of an argument that ends with a newline
 LONGEST_NAME = 512  # characters of a module, a class or a member
 MOST_COMPOUND_KEYS = 1000
+MOST_NUMBER_KEYS = 50_000
 MOST_DIMENSIONS = 64
 MOST_TENSOR_COPIES = 8  # all tensors together, in sizes of the file
 SMALL_TENSOR = 1 << 20  # bytes of a tensor, however small its storage
