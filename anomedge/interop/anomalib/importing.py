@@ -22,6 +22,7 @@ from anomedge.interop.anomalib.resolving import resolved
 from anomedge.interop.anomalib.signatures import recognised
 from anomedge.interop.anomalib.torch_export import torch_export
 from anomedge.interop.archive import open_archive
+from anomedge.names import printable
 from anomedge.pipelines.base import Pipeline
 from anomedge.resample import Geometry
 
@@ -168,8 +169,8 @@ def _say_unfitted(foreign: ForeignModel, taken: Taken) -> None:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Put the file's name in front of messages."""
+    """Put the file's name in front of messages, and keep them in one line: names in a file may contain line feeds."""
     try:
         yield
     except AnomedgeError as error:
-        raise type(error)(f"{path}: {error}") from error
+        raise type(error)(printable(f"{path}: {error}")) from error

@@ -19,6 +19,7 @@ from anomedge.interop.archive.members import Member, read_members
 from anomedge.interop.archive.nesting import check_depth
 from anomedge.interop.archive.opcodes import interpret
 from anomedge.interop.archive.persistent import Storages
+from anomedge.names import printable
 
 __all__ = ["Archive", "open_archive"]
 
@@ -58,7 +59,9 @@ def _opened(path: Path) -> BinaryIO:
         return open_plain(path)
     except OSError as error:
         raise ModelError(
-            f"cannot read {path}: {error.strerror or error}; give a file written by torch.save"
+            printable(
+                f"cannot read {path}: {error.strerror or error}; expected a file written by torch.save"
+            )
         ) from error
 
 
@@ -70,7 +73,7 @@ def _read(path: Path, file: BinaryIO) -> Archive:
     except (Refused, OSError) as error:
         reason = str(error)
     # Raised here, because a cause would keep the frames of the interpreter, and with them the values that it built.
-    raise ModelError(f"cannot read {path}: {reason}")
+    raise ModelError(printable(f"cannot read {path}: {reason}"))
 
 
 def _content(file: BinaryIO) -> Any:
