@@ -90,9 +90,14 @@ def raw_threshold(
         taken: list that lines about the stored values are added to.
 
     Raises:
-        InputError: a sensitivity that no raw threshold expresses.
+        InputError: a sensitivity that no raw threshold expresses, or a maximum below the minimum.
     """
     threshold = level.threshold
+    if level.span is not None and level.span < 0:
+        raise InputError(
+            f"got an {level.name} maximum below the minimum in the file, with which anomalib inverts its labels; "
+            f"expected it above: give {level.option}"
+        )
     if threshold is not None:
         taken.add(f"{level.name} threshold", f"{threshold:.9g}", "file")
     elif other is not None and other.threshold is not None:
@@ -109,7 +114,7 @@ def _with_sensitivity(threshold: float, level: Level, taken: Taken) -> float:
     taken.add(f"{level.name} sensitivity", f"{share:g}", "file")
     if not 0 < share <= 1:
         raise InputError(
-            f"got the {level.name} sensitivity {share:g} in the file, with which every picture or none is anomalous; "
+            f"got the {level.name} sensitivity {share:g} in the file, with which anomalib calls every picture anomalous, or none; "
             f"expected one in (0, 1]: give {level.option}"
         )
     if level.span is None:

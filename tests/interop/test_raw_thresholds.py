@@ -103,3 +103,9 @@ def test_a_threshold_of_zero_tells_no_scale():
         InputError, match=r"part.ckpt tells no scale.*--held-back"
     ):
         tight_scale(stored, 0.0, "part.ckpt")
+
+
+def test_a_maximum_below_the_minimum_is_refused():
+    stored = StoredThresholds(image_threshold=5.0, image_min=7.0, image_max=4.0)
+    with pytest.raises(InputError, match="maximum below the minimum"):
+        raw(stored)

@@ -126,6 +126,10 @@ def _tensors(foreign: ForeignModel) -> dict[str, TensorSource]:
         inner = ".".join(part for part in parts if part not in _WRAPPERS)
         if not inner.startswith(_PREFIX):
             inner = _PREFIX + inner
+        if inner in found:
+            raise ModelError(
+                f"got two tensors {inner}, one of them within a wrapper; expected one: save the model again"
+            )
         found[inner] = tensor
     if not found:
         raise ModelError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -174,7 +175,13 @@ def thresholds_of_v2(
         image_max=number_of(state.get("image_max")),
         pixel_min=number_of(state.get("pixel_min")),
         pixel_max=number_of(state.get("pixel_max")),
-        image_sensitivity=number_of(config.get("image_sensitivity")),
-        pixel_sensitivity=number_of(config.get("pixel_sensitivity")),
+        image_sensitivity=_sensitivity(config.get("image_sensitivity")),
+        pixel_sensitivity=_sensitivity(config.get("pixel_sensitivity")),
         threshold_matching=matching if isinstance(matching, bool) else None,
     )
+
+
+def _sensitivity(value: Any) -> float | None:
+    """Return a sensitivity; None if it is absent, NaN if it is no number, because a default would decide otherwise."""
+    number = number_of(value)
+    return math.nan if number is None and value is not None else number

@@ -109,7 +109,8 @@ class Preprocessing:
 class StoredThresholds:
     """Thresholds of raw scores and maps, and their extremes; None for NaN, infinite and absent values.
 
-    `image_range` and `pixel_range` are max - min, where the file has only that.
+    `image_range` and `pixel_range` are max - min, where the file has only that. A sensitivity that is
+    present but no number is NaN.
     `threshold_matching` tells whether anomalib uses the image threshold for
     pixels, and the other way round, where one of them is not set.
     """

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from anomedge.interop.anomalib.foreign import TensorSource, Triple
 from anomedge.interop.archive import Record, StoredTensor
 
@@ -22,6 +24,7 @@ __all__ = [
 _LONGEST_TEXT = 200
 _MOST_ITEMS = 64
 _MOST_SHOWN = 8
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def entries_of(value: Any) -> dict[str, Any]:
@@ -74,7 +77,7 @@ def _scalar(value: Any) -> bool:
 
 
 def number_of(value: Any) -> float | None:
-    """Return a finite number, from a number or a tensor of one element; None for NaN, infinity and other values."""
+    """Return a number that is finite in float32, of a number or a tensor of one element; None for other values."""
     if isinstance(value, StoredTensor):
         value = _only_element(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -83,7 +86,7 @@ def number_of(value: Any) -> float | None:
         number = float(value)
     except OverflowError:
         return None
-    return number if math.isfinite(number) else None
+    return number if abs(number) <= _LARGEST else None
 
 
 def _only_element(tensor: TensorSource) -> Any:

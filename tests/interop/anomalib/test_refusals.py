@@ -5,8 +5,9 @@ import torch
 from torchvision.transforms import v2
 
 from anomedge.errors import AnomedgeError, InputError, ModelError
-from anomedge.interop.anomalib import import_native, read_foreign
+from anomedge.interop.anomalib import Taken, import_native, read_foreign
 from anomedge.interop.anomalib.signatures import SIGNATURES, recognised
+from anomedge.interop.raw_thresholds import levels, raw_threshold
 from tests.interop.anomalib import builder
 
 SPEC = builder.spec
@@ -239,3 +240,46 @@ def test_modules_in_themselves_are_refused(tmp_path, monkeypatch):
     model = content["model"].model
     model._modules["again"] = model
     refused(content, tmp_path, "nested over")
+
+
+@pytest.mark.parametrize("name", ["feature_extractor.a\nb", "a\nb"])
+def test_a_name_with_line_feeds_stays_in_one_line(tmp_path, name):
+    state = {name: torch.ones(2)}
+    if name.startswith("feature"):
+        state |= builder.model_state("patchcore")
+    refused(builder.checkpoint_27("patchcore", state), tmp_path, r"a\\nb")
+
+
+def test_a_file_name_with_line_feeds_stays_in_one_line(tmp_path):
+    path = tmp_path / "a\nb.ckpt"
+    with pytest.raises(ModelError, match="expected a file") as caught:
+        import_native(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_two_names_of_one_weight_are_refused(tmp_path):
+    state = builder.model_state("patchcore")
+    name = "feature_extractor.feature_extractor.conv1.weight"
+    state["feature_extractor.module.conv1.weight"] = state[name] * 0
+    content = builder.checkpoint_27("patchcore", state)
+    refused(content, tmp_path, "two tensors feature_extractor.conv1.weight")
+
+
+def test_numbers_beyond_float32_are_not_set(tmp_path):
+    content = builder.checkpoint_27("patchcore")
+    for name in ("image_min", "_image_threshold"):
+        value = torch.tensor(1e300, dtype=torch.float64)
+        content["state_dict"][f"post_processor.{name}"] = value
+    with read_foreign(builder.saved(content, tmp_path)) as foreign:
+        stored = foreign.thresholds
+    assert (stored.image_min, stored.image_threshold) == (None, None)
+
+
+@pytest.mark.parametrize("value", ["0.3", True, float("nan"), [0.5]])
+def test_a_sensitivity_that_is_no_number_is_not_the_default(tmp_path, value):
+    content = builder.checkpoint_27("patchcore")
+    content["anomalib_post_processor_config"]["image_sensitivity"] = value
+    with read_foreign(builder.saved(content, tmp_path)) as foreign:
+        image, _ = levels(foreign.thresholds)
+    with pytest.raises(InputError, match=r"sensitivity nan .*--threshold"):
+        raw_threshold(image, None, Taken())
