@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ from anomedge.interop.anomalib import (
 )
 from anomedge.interop.decision import HeldBack, Provenance
 from anomedge.interop.planning import Chosen, plan_thresholds
-from anomedge.names import storable
+from anomedge.names import printable, storable
 from anomedge.pipelines.crossfit import Scorer, score_held_back
 from anomedge.pipelines.decision import ThresholdSample
 from anomedge.pipelines.model import Card, Model, tool_versions
@@ -86,6 +87,8 @@ def import_file(path: Path, options: ImportOptions) -> ImportedFile:
         held_back=bool(pictures),
     )
     imported = _import(path, options)
+    if not options.with_anomalib:
+        _refuse_not_finite(imported)
     if imported.foreign.digest != first.digest:
         raise ModelError(
             f"{path} changed while it was read; expected one file: import it again"
@@ -164,9 +167,21 @@ def _has_map(imported: Imported) -> bool:
         return "anomaly_map" in imported.pipeline.stages(grey)
 
 
+def _refuse_not_finite(imported: Imported) -> None:
+    """Refuse a native detector that scores a grey image with no number, as damaged statistics or weights do."""
+    grey = torch.full((1, 3, *imported.geometry.image), 0.5)
+    with torch.no_grad():
+        score = float(imported.pipeline.stages(grey)["score"][0])
+    if not isfinite(score):
+        raise ModelError(
+            f"{printable(str(imported.foreign.path))}: got the score {score} of a grey image; expected a finite one: "
+            f"the weights or statistics are damaged, fit the model again"
+        )
+
+
 def _provenance(foreign: ForeignModel) -> Provenance:
     """Return the file's name with its library; versions 1 of anomalib compare by >=, later ones by >."""
-    name = storable(foreign.path.name)[:200]
+    name = printable(storable(foreign.path.name))[:200]
     return Provenance(
         f"{name} (anomalib {foreign.version})",
         inclusive=foreign.version.startswith("1."),
