@@ -10,6 +10,7 @@ import typer
 from anomedge.commands._arguments import parse_size
 from anomedge.commands._common_options import NormalLabel
 from anomedge.commands._import_result import print_import
+from anomedge.errors import InputError
 from anomedge.files import check_target
 
 NAME = "import"
@@ -116,6 +117,10 @@ def import_model(
     from anomedge.pipelines import decision, model
 
     check_target(output, force=force)
+    if output.exists() and file.exists() and output.samefile(file):
+        raise InputError(
+            f"got {output} as the file and as the model; expected another name for the model: give it with --output"
+        )
     chosen = Chosen(threshold, pixel_threshold)
     if not (rule is None and rate is None and max_false_alarms is None):
         named = decision.Rule.named(rule, rate, max_false_alarms, None)

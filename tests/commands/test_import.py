@@ -201,3 +201,11 @@ def test_inspect_shows_the_source(calls, tmp_path, capsys):
     assert "imported from part.ckpt (anomalib 2.7)" in shown
     assert "unknown pictures, in the file of SHA-256 dddd" in shown
     assert "5 % of the threshold" in shown
+
+
+def test_the_file_itself_is_not_replaced_by_the_model(calls, tmp_path, capsys):
+    path = tmp_path / "part.ckpt"
+    path.write_bytes(b"weights")
+    assert run("import", path, "-o", path, "--force") == 2
+    assert "expected another name" in last_line(capsys)
+    assert path.read_bytes() == b"weights"
