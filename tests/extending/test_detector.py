@@ -230,7 +230,7 @@ def test_a_detector_with_two_networks_is_a_file_beside_the_others(
     monkeypatch.setattr(
         pipelines, "__path__", [*pipelines.__path__, str(tmp_path)]
     )
-    assert pipelines.available() == ["padim", "pair", "patchcore"]
+    assert {"padim", "pair", "patchcore"} <= set(pipelines.available())
     options = FitOptions(Geometry((32, 40)), held_back=pictures / "held_back")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
