@@ -161,7 +161,5 @@ def _statistics(foreign: ForeignModel, order: Tensor) -> dict[str, Any]:
     inverse = loaded(foreign.tensors[_INVERSE], _INVERSE)
     for start in range(0, len(inverse), _PATCHES_AT_ONCE):
         part = inverse[start : start + _PATCHES_AT_ONCE]
-        ordered = part[:, order][:, :, order]
-        # A quadratic form depends on the symmetric part only; the whitening takes one half.
-        part.copy_((ordered + ordered.mT) / 2)
+        part.copy_(part[:, order][:, :, order])
     return {"mean": mean[order].contiguous(), "inv_covariance": inverse}

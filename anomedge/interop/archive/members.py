@@ -7,7 +7,6 @@ member is larger than the file. Members do not overlap.
 import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
-from unicodedata import category
 
 from anomedge.interop.archive.limits import LONGEST_NAME, Refused
 from anomedge.interop.archive.zip_end import find_directory, read_at
@@ -124,9 +123,7 @@ def _name(content: bytes) -> str:
         raise Refused(
             f"got a member named {content[:60]!r}; expected UTF-8"
         ) from None
-    # The first part is the name of the file that torch.save wrote: it may have any space, such as U+3000.
-    controls = any(category(letter) == "Cc" for letter in name)
-    if controls or not 0 < len(name) <= LONGEST_NAME:
+    if not name.isprintable() or not 0 < len(name) <= LONGEST_NAME:
         raise Refused(
             f"got a member named {name[:60]!r}; expected a plain name"
         )

@@ -250,12 +250,3 @@ def test_folders_and_missing_files_are_refused(tmp_path):
         content_of(tmp_path)
     with pytest.raises(ModelError, match="No such file"):
         content_of(tmp_path / "file.pt")
-
-
-@pytest.mark.parametrize(
-    "name", ["検査\u3000モデル", "un\u00a0modèle", "\u202fa"]
-)
-def test_a_file_name_with_other_spaces_is_read(tmp_path, name):
-    """torch.save names the folder in the zip file after the file."""
-    torch.save({"a": 1}, tmp_path / f"{name}.ckpt")
-    assert content_of(tmp_path / f"{name}.ckpt") == {"a": 1}
