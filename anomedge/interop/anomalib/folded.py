@@ -58,7 +58,7 @@ def unfolded(
     """Return a state_dict in which each BatchNorm adds the folded bias and does nothing else.
 
     Raises:
-        ModelError: values that are not finite.
+        ModelError: values that are not finite, or a bias of another shape.
     """
     state = extractor.state_dict()
     for convolution, norm, eps in _pairs(extractor):
@@ -71,10 +71,13 @@ def unfolded(
             if weight in found
             else torch.zeros_like(state[weight])
         )
+        folded = loaded(found[bias], bias) if bias in found else zeros
+        if folded.shape != ones.shape:
+            raise ModelError(
+                f"got {bias} of shape {tuple(folded.shape)}; expected {tuple(ones.shape)}: import the checkpoint"
+            )
         state[f"{norm}.weight"] = ones
-        state[f"{norm}.bias"] = (
-            loaded(found[bias], bias) if bias in found else zeros
-        )
+        state[f"{norm}.bias"] = folded
         state[f"{norm}.running_mean"] = zeros
         state[f"{norm}.running_var"] = ones - eps
     return state

@@ -39,6 +39,7 @@ _NETWORK = "feature_extractor.feature_extractor."
 _OUTPUTS = {"pred_score", "anomaly_map"}
 _MOST_NODES = 100_000
 _FARTHEST = 64
+_MOST_LAYERS = 16
 
 
 def onnx_export(path: Path) -> ForeignModel:
@@ -51,9 +52,9 @@ def onnx_export(path: Path) -> ForeignModel:
     graph = read_onnx(path)
     try:
         return _content(path, graph)
-    except (IndexError, ValueError) as error:
+    except (IndexError, ValueError, OverflowError) as error:
         raise ModelError(
-            "got a graph with nodes that lack inputs; expected a whole ONNX file of anomalib: import the checkpoint"
+            "got a graph with nodes that lack inputs, or sizes that are no numbers; expected a whole ONNX file of anomalib: import the checkpoint"
         ) from error
 
 
@@ -174,6 +175,10 @@ def _features(graph: OnnxGraph) -> list[str]:
         leaves = [node.input[0] for node in pools]
     else:
         leaves = list(_concatenated(graph))
+    if len(leaves) > _MOST_LAYERS:
+        raise ModelError(
+            f"got a graph with the features of {len(leaves)} layers; expected at most {_MOST_LAYERS}: import the checkpoint"
+        )
     position = {
         name: place
         for place, node in enumerate(graph.graph.node)

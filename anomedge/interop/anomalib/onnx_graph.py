@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from anomedge.errors import ModelError
-from anomedge.files import open_plain
+from anomedge.files import open_plain, size_of
 
 __all__ = ["GraphTensor", "OnnxGraph", "read_onnx"]
 
@@ -85,12 +85,13 @@ class GraphTensor:
     def _external(self, size: int) -> bytes:
         entries = {item.key: item.value for item in self.proto.external_data}
         name, offset = entries.get("location", ""), entries.get("offset", "0")
-        if name in {"", ".", ".."} or Path(name).name != name:
+        is_plain = Path(name).name == name and "\0" not in name
+        if name in {"", ".", ".."} or not is_plain:
             raise self._refused(f"in the file {name!r}, not beside the graph")
         if not offset.isascii() or not offset.isdigit() or len(offset) > 15:
             raise self._refused(f"at offset {offset!r}")
         try:
-            with open_plain(self.folder / name) as file:
+            with open_plain(self.folder / name, links=False) as file:
                 length = file.seek(0, 2)
                 if int(offset) + size > length:
                     raise self._refused(f"beyond the {length} bytes of {name}")
@@ -156,17 +157,15 @@ def read_onnx(path: Path) -> OnnxGraph:
     """
     import onnx
 
-    with open_plain(path) as file:
-        content = file.read(_LARGEST + 1)
-    if len(content) > _LARGEST:
-        raise ModelError(f"{path} has over 2 GiB; expected an ONNX file")
+    content = _content(path)
     try:
         model = onnx.load_model_from_string(content)
     except Exception as error:
         raise ModelError(
-            f"{path} cannot be read as ONNX; expected a file of `anomalib export --export_type onnx`"
+            "it cannot be read as ONNX; expected a file of `anomalib export --export_type onnx`"
         ) from error
     graph = model.graph
+    _refuse_repeated(graph)
     producers = {name: node for node in graph.node for name in node.output}
     return OnnxGraph(
         hashlib.sha256(content).hexdigest(),
@@ -174,6 +173,29 @@ def read_onnx(path: Path) -> OnnxGraph:
         dict(_constants(graph, path.parent)),
         producers,
     )
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with open_plain(path) as file:
+            size = size_of(file)
+            if size > _LARGEST:
+                raise ModelError("it has over 2 GiB; expected an ONNX file")
+            return file.read(size)
+    except OSError as error:
+        raise ModelError(
+            f"it cannot be read ({error.strerror or error}); expected a file of `anomalib export --export_type onnx`"
+        ) from error
+
+
+def _refuse_repeated(graph: Any) -> None:
+    """Refuse two values of one name, of which a runtime may take the other one."""
+    names = [tensor.name for tensor in graph.initializer]
+    names += [name for node in graph.node for name in node.output if name]
+    if len(set(names)) < len(names):
+        raise ModelError(
+            "got a graph with two values of one name; expected a valid ONNX file: export it again"
+        )
 
 
 def _constants(graph: Any, folder: Path) -> Iterator[tuple[str, GraphTensor]]:

@@ -13,13 +13,15 @@ from anomedge.errors import ModelError
 from anomedge.interop.anomalib.foreign import Preprocessing, Triple
 from anomedge.interop.anomalib.onnx_graph import OnnxGraph
 from anomedge.interop.anomalib.plain import triple_of
-from anomedge.interop.anomalib.preprocessing import UNSCALED
+from anomedge.interop.anomalib.preprocessing import LEAST_DEVIATION, UNSCALED
 from anomedge.resample import Geometry
 
 __all__ = ["preprocessing_of_graph"]
 
 _FARTHEST = 64
 _RESIZE = "Resize of the graph"
+_BEFORE = {"Div": ("Conv",), "Sub": ("Conv", "Div")}
+"""Operators of the scaling, and those that they may come before."""
 _WITHOUT_EFFECT = {"Cast", "Identity", "Reshape"}
 """Operators that neither move nor change pixels."""
 
@@ -31,6 +33,7 @@ def preprocessing_of_graph(graph: OnnxGraph) -> Preprocessing:
         ModelError: an operator that cannot be represented, such as a crop.
     """
     mean, std = UNSCALED
+    later = "Conv"
     name = next(graph.named("Conv")).input[0]
     for _ in range(_FARTHEST):
         node = graph.producers.get(name)
@@ -40,10 +43,9 @@ def preprocessing_of_graph(graph: OnnxGraph) -> Preprocessing:
         if node.op_type == "Resize":
             size = _resized(graph, node)
             return Preprocessing(size, mean, std, None, note=_RESIZE)
-        if node.op_type == "Div" and values is not None:
-            std = values
-        elif node.op_type == "Sub" and values is not None:
-            mean = values
+        if values is not None and later in _BEFORE.get(node.op_type, ()):
+            later = node.op_type
+            mean, std = _scaled(later, values, mean, std)
         elif not _is_without_effect(node):
             break
         name = node.input[0]
@@ -51,6 +53,19 @@ def preprocessing_of_graph(graph: OnnxGraph) -> Preprocessing:
         "got a graph whose preprocessing is not a resize, a subtraction and a division; expected no crop: "
         "import the checkpoint"
     )
+
+
+def _scaled(
+    operator: str, values: Triple, mean: Triple, std: Triple
+) -> tuple[Triple, Triple]:
+    """Return mean and standard deviation with those of one more operator."""
+    if operator == "Sub":
+        return values, std
+    if min(values) < LEAST_DEVIATION:
+        raise ModelError(
+            f"got a division of the images by {values}; expected deviations from {LEAST_DEVIATION:g} on: import the checkpoint"
+        )
+    return mean, values
 
 
 def _is_without_effect(node: Any) -> bool:

@@ -22,7 +22,13 @@ from anomedge.interop.anomalib.plain import (
 from anomedge.interop.archive import Record
 from anomedge.resample import Geometry
 
-__all__ = ["UNSCALED", "Step", "preprocessing_of", "steps_of"]
+__all__ = [
+    "LEAST_DEVIATION",
+    "UNSCALED",
+    "Step",
+    "preprocessing_of",
+    "steps_of",
+]
 
 Size = tuple[int, int]
 
@@ -34,7 +40,8 @@ _WITHOUT_EFFECT = {"Identity", "ToImage", "ToTensor"}
 _CROPS = {"CenterCrop", "ExportableCenterCrop"}
 _BILINEAR = ("bilinear", 2)
 _MOST_STEPS = 32
-_LEAST_DEVIATION = 1e-4
+LEAST_DEVIATION = 1e-4
+"""Least standard deviation of images in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -178,10 +185,10 @@ def _cropped(geometry: Geometry, step: Step) -> Geometry:
 def _scaling(step: Step) -> tuple[Triple, Triple]:
     mean = triple_of(step.values.get("mean"))
     std = triple_of(step.values.get("std"))
-    if mean is None or std is None or min(std) < _LEAST_DEVIATION:
+    if mean is None or std is None or min(std) < LEAST_DEVIATION:
         raise ModelError(
             f"got a Normalize with mean {shown(step.values.get('mean'))} and std {shown(step.values.get('std'))}; "
-            f"expected three numbers each, std from {_LEAST_DEVIATION:g} on"
+            f"expected three numbers each, std from {LEAST_DEVIATION:g} on"
         )
     return mean, std
 

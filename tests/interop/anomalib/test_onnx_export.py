@@ -5,7 +5,7 @@ import onnx
 import pytest
 import torch
 
-from anomedge.errors import InputError, ModelError
+from anomedge.errors import AnomedgeError, InputError, ModelError
 from anomedge.interop.anomalib import import_native
 from anomedge.resample import Geometry
 from tests.interop.anomalib import builder, graphs
@@ -133,3 +133,103 @@ def test_what_is_no_graph_is_refused(tmp_path):
     path.write_bytes(np.arange(64, dtype=np.uint8).tobytes())
     with pytest.raises(ModelError, match=r"model\.onnx"):
         import_native(path)
+
+
+def edited(tmp_path, change, detector="patchcore", **options):
+    """Write a graph and change it."""
+    path = graphs.write(detector, tmp_path / "model.onnx", True, **options)
+    model = onnx.load(path)
+    change(model.graph)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def replace_constant(graph, ending, values):
+    tensor = next(x for x in graph.initializer if x.name.endswith(ending))
+    tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+
+
+def bias_of_other_shape(graph):
+    replace_constant(graph, "weight_bias", np.ones(7, np.float32))
+
+
+def deviation_of_zero(graph):
+    node = next(node for node in graph.node if node.op_type == "Div")
+    replace_constant(graph, node.input[1], np.zeros((3, 1, 1), np.float32))
+
+
+def scaling_in_other_order(graph):
+    kinds = {"Sub": "Div", "Div": "Sub"}
+    for node in graph.node[:2]:
+        node.op_type = kinds[node.op_type]
+
+
+def bank_twice(graph):
+    bank = next(x for x in graph.initializer if "memory_bank" in x.name)
+    graph.initializer.append(bank)
+
+
+def many_pools(graph):
+    pool = next(x for x in graph.node if x.op_type == "AveragePool")
+    for number in range(20):
+        added = graph.node.add()
+        added.CopyFrom(pool)
+        added.output[0] = f"pool{number}"
+
+
+def external(name):
+    def change(graph):
+        bank = next(x for x in graph.initializer if "memory_bank" in x.name)
+        bank.ClearField("raw_data")
+        bank.data_location = 1
+        entry = bank.external_data.add()
+        entry.key, entry.value = "location", name
+
+    return change
+
+
+def resized_to_infinity(graph):
+    sizes = np.array([1, 3, np.inf, 48], np.float32)
+    graph.initializer.append(onnx.numpy_helper.from_array(sizes, "sizes"))
+    inputs = ["input", "", "", "sizes"]
+    made = onnx.helper.make_node("Resize", inputs, ["resized"], mode="linear")
+    graph.node[0].input[0] = "resized"
+    graph.node.insert(0, made)
+
+
+def output_in_two_lines(graph):
+    graph.output[0].name = "pred\nscore"
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (bias_of_other_shape, r"bias of shape \(7,\); expected \(64,\)"),
+        (deviation_of_zero, "deviations from 0.0001 on"),
+        (scaling_in_other_order, "a subtraction and a division"),
+        (bank_twice, "two values of one name"),
+        (many_pools, "the features of 22 layers"),
+        (external("a\0b"), "not beside the graph"),
+        (external("a\nb"), "expected that file beside the graph"),
+        (external("link.bin"), "link.bin"),
+        (resized_to_infinity, "sizes that are no numbers"),
+        (output_in_two_lines, "expected pred_score"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_hostile_graphs_are_refused_in_one_line(tmp_path, change, match):
+    values = builder.statistics("patchcore")["memory_bank"].numpy()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "values").write_bytes(values.tobytes())
+    (tmp_path / "link.bin").symlink_to(outside / "values")
+    with pytest.raises(AnomedgeError, match=match) as caught:
+        import_native(edited(tmp_path, change))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["missing.onnx", "folder.onnx"])
+def test_a_graph_that_cannot_be_read_is_refused(tmp_path, name):
+    (tmp_path / "folder.onnx").mkdir()
+    with pytest.raises(ModelError, match=rf"{name}: it cannot be read"):
+        import_native(tmp_path / name)
