@@ -1,4 +1,4 @@
 """The command line: one verb a file, found by looking. Each defines a function of its own name.
 
-A verb whose name is a keyword of Python states it as `NAME`.
+A verb with the name of a Python keyword, such as `import`, states its name as `NAME`.
 """

@@ -20,6 +20,7 @@ from anomedge.components.used_weights import used_keys
 from anomedge.errors import ModelError
 
 __all__ = [
+    "IMAGENET_SCALING",
     "create_backbone",
     "depth_layers",
     "feature_info",
@@ -31,7 +32,8 @@ __all__ = [
 Scaling = tuple[tuple[float, ...], tuple[float, ...]]
 
 _CONNECT_SECONDS = 5.0
-_IMAGENET_SCALING: Scaling = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+IMAGENET_SCALING = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Mean and standard deviation of ImageNet."""
 
 
 def feature_info(backbone: str) -> list[dict[str, Any]]:
@@ -142,7 +144,7 @@ def input_scaling(name: str, weights: str | Path | None) -> Scaling:
         return entry["mean"], entry["std"]
     config = _timm().get_pretrained_cfg(name)
     if config is None:
-        return _IMAGENET_SCALING
+        return IMAGENET_SCALING
     return tuple(config.mean), tuple(config.std)
 
 

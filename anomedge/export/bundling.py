@@ -78,9 +78,9 @@ def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
         ModelError, InputError, ExportError, OutputError: see `anomedge.errors`.
         ProofFailed: the graphs decide differently from eager Torch.
     """
-    check_options(target, options)
+    names = check_options(target, options)
     model = load(path, backbone=options.backbone)
-    return export_model(model, path, target, options)
+    return export_model(model, path, target, options, names)
 
 
 def check_options(target: Path, options: ExportOptions) -> list[str]:
@@ -108,22 +108,23 @@ def export_model(
     source: Path,
     target: Path,
     options: ExportOptions,
+    names: Sequence[str],
     tracer: Tracer | None = None,
 ) -> Certificate:
-    """Export a detector to a bundle and prove it, as `export` does with a model file.
+    """Export a detector to a bundle and prove it, as `export` does with a model file; requires `check_options`.
 
     Args:
         model: the detector; its `digest` identifies it in the bundle.
         source: its file, or another path that names it in messages.
         target: the bundle.
         options: the options; `backbone` is not used.
+        names: the runtimes to prove under, from `check_options`.
         tracer: how the detector is traced; None: as its kind is.
 
     Raises:
         ModelError, InputError, ExportError, OutputError: see `anomedge.errors`.
         ProofFailed: the graphs decide differently from eager Torch.
     """
-    names = check_options(target, options)
     framing = options.framing(model.geometry)
     check_batch(options, framing)
     pictures = pictures_of(

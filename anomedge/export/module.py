@@ -139,7 +139,7 @@ def export_module(
         precisions=precisions,
         layout=layout,
     )
-    check_options(Path(target), options)
+    names = check_options(Path(target), options)
     geometry = size if isinstance(size, Geometry) else Geometry(size)
     config = ModuleConfig.checked(
         size=geometry.detector_input,
@@ -165,7 +165,7 @@ def export_module(
         model = Model(
             pipeline, geometry, decision, card, digest_of(module), levels
         )
-        return _exported(model, Path(target), options, probed)
+        return _exported(model, Path(target), options, names, probed)
 
 
 def _check_given(decision: Decision | None, normal: Path | str | None) -> None:
@@ -177,12 +177,16 @@ def _check_given(decision: Decision | None, normal: Path | str | None) -> None:
 
 
 def _exported(
-    model: Model, target: Path, options: ExportOptions, probed: Probe
+    model: Model,
+    target: Path,
+    options: ExportOptions,
+    names: Sequence[str],
+    probed: Probe,
 ) -> ModuleExport:
     framing = options.framing(model.geometry)
     tracer, options = traced_module(model, framing, options, probed)
     source = Path(model.card.weights)
-    certificate = export_model(model, source, target, options, tracer)
+    certificate = export_model(model, source, target, options, names, tracer)
     return ModuleExport(
         certificate, tracer.way, model.decision, tracer.unshared
     )

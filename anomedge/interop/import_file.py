@@ -17,9 +17,10 @@ from anomedge.interop.anomalib import (
     ForeignModel,
     Imported,
     Taken,
-    import_native,
+    native_of,
     read_foreign,
 )
+from anomedge.interop.anomalib.with_anomalib import generic_of
 from anomedge.interop.decision import HeldBack, Provenance
 from anomedge.interop.planning import Chosen, plan_thresholds
 from anomedge.names import printable, storable
@@ -79,24 +80,16 @@ def import_file(path: Path, options: ImportOptions) -> ImportedFile:
     options.chosen.check(held_back=options.held_back is not None)
     pictures, left_out = _pictures(options)
     with read_foreign(path) as foreign:
-        first = foreign
-    plan = plan_thresholds(
-        first.thresholds,
-        _provenance(first),
-        options.chosen,
-        held_back=bool(pictures),
-    )
-    imported = _import(path, options)
-    if not options.with_anomalib:
-        _refuse_not_finite(imported)
-    if imported.foreign.digest != first.digest:
-        raise ModelError(
-            f"{path} changed while it was read; expected one file: import it again"
+        plan = plan_thresholds(
+            foreign.thresholds,
+            _provenance(foreign),
+            options.chosen,
+            held_back=bool(pictures),
         )
+        imported = _built(foreign, options)
+    has_map = _try_on_grey(imported)
     held_back = _scored(imported, pictures, options)
-    decision = plan.decision(
-        held_back, imported.taken, has_map=_has_map(imported)
-    )
+    decision = plan.decision(held_back, imported.taken, has_map=has_map)
     imported.taken.add(
         "levels",
         "none: pictures of 8 bits per channel, as anomalib's",
@@ -141,12 +134,11 @@ def _pictures(
     return found, left_out
 
 
-def _import(path: Path, options: ImportOptions) -> Imported:
-    if not options.with_anomalib:
-        return import_native(path, detector=options.detector, size=options.size)
-    from anomedge.interop.anomalib.with_anomalib import import_with_anomalib
-
-    return import_with_anomalib(path, model=options.detector, size=options.size)
+def _built(foreign: ForeignModel, options: ImportOptions) -> Imported:
+    """Build the detector while the file is open."""
+    if options.with_anomalib:
+        return generic_of(foreign, options.detector, options.size)
+    return native_of(foreign, options.detector, options.size)
 
 
 def _scored(
@@ -160,23 +152,22 @@ def _scored(
     return HeldBack(sample, scored)
 
 
-def _has_map(imported: Imported) -> bool:
-    """Run the detector on a grey image, and return whether it gives a map."""
+def _try_on_grey(imported: Imported) -> bool:
+    """Run the detector on a grey image, and return whether it gives a map.
+
+    Raises:
+        ModelError: the score is not finite, as with damaged statistics or weights.
+    """
     grey = torch.full((1, 3, *imported.geometry.image), 0.5)
     with torch.no_grad():
-        return "anomaly_map" in imported.pipeline.stages(grey)
-
-
-def _refuse_not_finite(imported: Imported) -> None:
-    """Refuse a native detector that scores a grey image with no number, as damaged statistics or weights do."""
-    grey = torch.full((1, 3, *imported.geometry.image), 0.5)
-    with torch.no_grad():
-        score = float(imported.pipeline.stages(grey)["score"][0])
+        stages = imported.pipeline.stages(grey)
+    score = float(stages["score"][0])
     if not isfinite(score):
         raise ModelError(
             f"{printable(str(imported.foreign.path))}: got the score {score} of a grey image; expected a finite one: "
             f"the weights or statistics are damaged, fit the model again"
         )
+    return "anomaly_map" in stages
 
 
 def _provenance(foreign: ForeignModel) -> Provenance:

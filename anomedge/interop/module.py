@@ -27,7 +27,7 @@ _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class ModuleConfig(Config):
-    """What a pipeline around a module is built from, apart from the module.
+    """Configuration of a pipeline around a module.
 
     Attributes:
         mean, std: of each channel; the module gets (image - mean) / std of images in [0, 1].

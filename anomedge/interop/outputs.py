@@ -30,7 +30,7 @@ def raw_outputs(result: Any, batch: int) -> RawOutputs:
     A score may be (B,) or (B, 1, ...); a map (B, h, w) or (B, 1, h, w). Other fields of a record are ignored.
 
     Args:
-        result: what the module returned.
+        result: return value of the module.
         batch: number of images, B.
 
     Raises:

@@ -23,6 +23,9 @@ from anomedge.pipelines.decision import Rule
 __all__ = ["Chosen", "plan_thresholds"]
 
 
+_LARGEST = float(np.finfo(np.float32).max)
+
+
 @dataclass(frozen=True)
 class Chosen:
     """Thresholds that the user chooses in place of the file's.
@@ -41,15 +44,15 @@ class Chosen:
         """Refuse options that contradict each other.
 
         Raises:
-            InputError: such options, or a number that is not finite.
+            InputError: such options, or a number that float32 does not have.
         """
         for name, value in (
             ("--threshold", self.threshold),
             ("--pixel-threshold", self.pixel_threshold),
         ):
-            if value is not None and not np.isfinite(value):
+            if value is not None and not abs(value) <= _LARGEST:
                 raise InputError(
-                    f"got {name} {value}; expected a finite number, in the units of raw scores"
+                    f"got {name} {value}; expected a number that float32 has, in the units of raw scores"
                 )
         if self.rule is None:
             return

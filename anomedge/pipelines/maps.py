@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -15,7 +16,7 @@ from anomedge.components.module_backbones import first_line, silenced
 from anomedge.errors import InputError, ModelError
 from anomedge.resample import Matrix, bilinear, gaussian_blur
 
-__all__ = ["Upsampling", "map_resampling", "map_sizes"]
+__all__ = ["Upsampling", "map_resampling", "map_sizes", "nearest_of_torch"]
 
 Size = tuple[int, int]
 Upsampling = Literal["bilinear", "nearest"]
@@ -80,16 +81,21 @@ def map_resampling(
     return LinearResample2d(rows, columns)
 
 
-def _nearest(n_in: int, n_out: int) -> Matrix:
-    """Repeat the nearest of n_in values as torch does, which rounds n_in / n_out to float32.
+def nearest_of_torch(n_in: int, n_out: int) -> npt.NDArray[np.int64]:
+    """Return the nearest of n_in values for each of n_out, as torch does, which rounds n_in / n_out to float32.
 
-    >>> _nearest(2, 3).tolist()
-    [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
+    >>> nearest_of_torch(2, 3).tolist()
+    [0, 0, 1]
     """
     # A model file is loaded with the default device "meta".
     numbers = torch.arange(n_in, dtype=torch.float32, device="cpu")
     source = F.interpolate(numbers[None, None], size=n_out)[0, 0]
-    return np.asarray(np.eye(n_in)[source.long().numpy()])
+    return np.asarray(source.long().numpy())
+
+
+def _nearest(n_in: int, n_out: int) -> Matrix:
+    """Repeat the nearest of n_in values as torch does."""
+    return np.asarray(np.eye(n_in)[nearest_of_torch(n_in, n_out)])
 
 
 def _map_shapes(extractor: nn.Module, size: Size) -> dict[str, tuple[int, ...]]:

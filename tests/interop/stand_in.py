@@ -43,12 +43,12 @@ def stand_in(monkeypatch, model, foreign):
     def read_foreign(path):
         yield foreign
 
-    def import_native(path, *, detector=None, size=None):
-        calls.append((path, detector, size))
+    def native_of(foreign, detector, size):
+        calls.append((foreign, detector, size))
         taken = Taken()
         taken.add("detector", model.pipeline.name, "file")
         return Imported(model.pipeline, model.geometry, foreign, taken)
 
     monkeypatch.setattr(importing, "read_foreign", read_foreign)
-    monkeypatch.setattr(importing, "import_native", import_native)
+    monkeypatch.setattr(importing, "native_of", native_of)
     return calls

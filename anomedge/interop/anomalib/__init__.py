@@ -15,6 +15,7 @@ from anomedge.interop.anomalib.importing import (
     Imported,
     available,
     import_native,
+    native_of,
     read_foreign,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "TakenLine",
     "available",
     "import_native",
+    "native_of",
     "read_foreign",
 ]

@@ -41,7 +41,7 @@ _MOST_LAYERS = 16
 def feature_extractor(
     foreign: ForeignModel, size: Size, taken: Taken
 ) -> FeatureExtractor:
-    """Return the backbone with the file's weights, for images (H, W).
+    """Return the backbone with the file's weights and scaling, for images (H, W).
 
     Raises:
         ModelError: a name or layers that are none, an unknown architecture,
@@ -65,6 +65,9 @@ def feature_extractor(
         extractor.load_state_dict(unfolded(found, extractor))
     else:
         _load(extractor, found)
+    stated = foreign.preprocessing
+    extractor.mean = stated.mean or extractor.mean
+    extractor.std = stated.std or extractor.std
     source: Source = "computed" if is_graph else "file"
     taken.add("backbone", f"{name}, {len(found)} tensors", source)
     taken.add("layers", ", ".join(layers), source)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from anomedge.errors import ModelError
+from anomedge.interop.anomalib.defaults import UNSCALED
 from anomedge.interop.anomalib.foreign import (
     ForeignModel,
     Preprocessing,
@@ -19,7 +20,7 @@ from anomedge.interop.anomalib.plain import (
     plain_arguments,
     state_of,
 )
-from anomedge.interop.anomalib.preprocessing import UNSCALED, preprocessing_of
+from anomedge.interop.anomalib.preprocessing import preprocessing_of
 from anomedge.interop.anomalib.versions import V1, V27, version_of
 from anomedge.interop.archive import Record, StoredTensor
 

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from anomedge.components.timm_backbones import IMAGENET_SCALING
 from anomedge.interop.anomalib.foreign import Triple
 from anomedge.interop.anomalib.versions import V1, V2, V27
 from anomedge.resample import Geometry
 
-__all__ = ["IMAGENET", "Default", "default_of"]
+__all__ = ["UNSCALED", "Default", "default_of"]
 
-IMAGENET: tuple[Triple, Triple] = (
-    (0.485, 0.456, 0.406),
-    (0.229, 0.224, 0.225),
-)
-"""Mean and standard deviation of ImageNet."""
+UNSCALED: tuple[Triple, Triple] = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+"""Mean and standard deviation that leave images unchanged."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +24,8 @@ class Default:
     """Preprocessing that a model has without a transform of the user."""
 
     geometry: Geometry
-    mean: Triple = IMAGENET[0]
-    std: Triple = IMAGENET[1]
+    mean: Triple = IMAGENET_SCALING[0]
+    std: Triple = IMAGENET_SCALING[1]
 
 
 _USUAL = Default(Geometry((256, 256)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
+from math import prod
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -39,7 +40,7 @@ class AnomalibConfig(ModuleConfig):
     Attributes:
         model: name of the model, of the fixed list.
         arguments: its hyper-parameters, see the model's `Arguments`.
-        shapes: shapes of the tensors whose size the fit decided, by name.
+        shapes: shapes of the tensors that depend on the fit, by name.
         version: anomalib's version at the import.
     """
 
@@ -68,7 +69,7 @@ class AnomalibConfig(ModuleConfig):
         except ValidationError as error:
             raise PydanticCustomError("arguments", first_fault(error)) from None
         for tensor, shape in self.shapes.items():
-            if not kind.is_sized(tensor) or _numbers(shape) > _LARGEST:
+            if not kind.is_sized(tensor) or prod(shape) > _LARGEST:
                 raise PydanticCustomError(
                     "shapes",
                     f"shapes of {kind.name}'s own tensors, not {tensor} {shape}",
@@ -118,10 +119,6 @@ class AnomalibDetector(ModulePipeline):
             )
         _refuse_other_release(config)
         return {"module": _built(config)}
-
-    def call(self, images: Tensor) -> Any:
-        """Return the model's result; its images lie in memory row by row, because some of anomalib's models view them."""
-        return self.held(images.contiguous())
 
     @classmethod
     def fit(cls, data: FitData, options: Options) -> Self:
@@ -209,7 +206,7 @@ def _without_memory(kind: type[TorchModel]) -> Iterator[None]:
 
 
 def _resize(model: nn.Module, shapes: Mapping[str, Shape]) -> None:
-    """Replace tensors whose shape the fit decided by empty ones of that shape.
+    """Replace buffers by empty ones with the shapes of the fitted model.
 
     Raises:
         ValueError: the model has no such tensor.
@@ -225,10 +222,3 @@ def _resize(model: nn.Module, shapes: Mapping[str, Shape]) -> None:
 
 def _empty(shape: Shape, former: Tensor) -> Tensor:
     return torch.empty(shape, dtype=former.dtype)
-
-
-def _numbers(shape: Shape) -> int:
-    count = 1
-    for length in shape:
-        count *= length
-    return count

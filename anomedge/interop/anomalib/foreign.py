@@ -44,7 +44,7 @@ class TensorSource(Protocol):
 
 @dataclass(frozen=True)
 class TakenLine:
-    """One thing that an import took, with its value and its source."""
+    """A value that an import took, with its name and its source."""
 
     what: str
     value: str

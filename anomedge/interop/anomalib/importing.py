@@ -11,22 +11,29 @@ from typing import Any
 from anomedge.errors import AnomedgeError, ModelError
 from anomedge.interop.anomalib.base import REGISTRY, ImportedDetector
 from anomedge.interop.anomalib.checkpoint import checkpoint
+from anomedge.interop.anomalib.defaults import default_of
 from anomedge.interop.anomalib.foreign import (
     ForeignModel,
     StoredThresholds,
     Taken,
 )
+from anomedge.interop.anomalib.models import fitting
 from anomedge.interop.anomalib.onnx_export import onnx_export
 from anomedge.interop.anomalib.plain import entries_of
 from anomedge.interop.anomalib.resolving import resolved
-from anomedge.interop.anomalib.signatures import recognised
 from anomedge.interop.anomalib.torch_export import torch_export
 from anomedge.interop.archive import open_archive
 from anomedge.names import printable
 from anomedge.pipelines.base import Pipeline
 from anomedge.resample import Geometry
 
-__all__ = ["Imported", "available", "import_native", "read_foreign"]
+__all__ = [
+    "Imported",
+    "available",
+    "import_native",
+    "native_of",
+    "read_foreign",
+]
 
 Size = tuple[int, int]
 
@@ -39,7 +46,7 @@ class Imported:
         pipeline: the fitted detector.
         geometry: how pictures become its images.
         foreign: the file's content; its tensors can no longer be read.
-        taken: what was taken from where.
+        taken: each value that was taken, with its source.
     """
 
     pipeline: Pipeline[Any, Any]
@@ -95,15 +102,26 @@ def import_native(
     size: Size | None = None,
     taken: Taken | None = None,
 ) -> Imported:
-    """Build a detector from a file of anomalib.
+    """Open a file of anomalib and build a detector from it; see `native_of`."""
+    with read_foreign(path) as foreign:
+        return native_of(foreign, detector, size, taken)
+
+
+def native_of(
+    foreign: ForeignModel,
+    detector: str | None = None,
+    size: Size | None = None,
+    taken: Taken | None = None,
+) -> Imported:
+    """Build a detector from an open file.
 
     Args:
-        path: the file.
+        foreign: the file.
         detector: name of the detector; None: the one that the file's tensors
             fit.
         size: (H, W) of the images, where the file does not state it; pictures
             are then stretched to this size without a crop.
-        taken: gets a line for each thing that is taken; None: a new one.
+        taken: gets a line for each value that is taken; None: a new one.
 
     Raises:
         ModelError: not a file of anomalib, a damaged one, another model, an
@@ -111,7 +129,7 @@ def import_native(
         InputError: an unknown detector, a missing or contradictory size.
     """
     taken = Taken() if taken is None else taken
-    with read_foreign(path) as foreign, _named(foreign.path):
+    with _named(foreign.path):
         kind = _detector(foreign, detector)
         taken.add(
             "detector",
@@ -119,7 +137,8 @@ def import_native(
             "option" if detector else "file",
         )
         _say_unfitted(foreign, taken)
-        preprocessing, geometry = resolved(foreign, kind.name, size, taken)
+        default = default_of(foreign.version, kind.name)
+        preprocessing, geometry = resolved(foreign, default, size, taken)
         foreign = replace(foreign, preprocessing=preprocessing)
         pipeline = kind.build(foreign, geometry.image, taken)
     return Imported(pipeline, geometry, foreign, taken)
@@ -137,25 +156,32 @@ def _detector(
     if name is not None:
         return REGISTRY.get(name)
     members = REGISTRY.members()
-    fitting = [kind for kind in members.values() if kind.matches(foreign)]
-    if len(fitting) == 1:
-        return fitting[0]
-    if fitting:
-        names = ", ".join(kind.name for kind in fitting)
+    found = [kind for kind in members.values() if kind.matches(foreign)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(kind.name for kind in found)
         raise ModelError(
             f"got tensors that fit several detectors ({names}); expected one: choose it with --detector"
         )
-    known = ", ".join(members)
-    models = " or ".join(recognised(foreign))
-    if models:
-        raise ModelError(
-            f"got anomalib's {models}, which has no native import; expected one of: {known}: "
+    raise ModelError(_of_another_model(foreign, list(members)))
+
+
+def _of_another_model(foreign: ForeignModel, known: list[str]) -> str:
+    """Return the message on a file that fits no native detector."""
+    expected = f"expected those of one of: {', '.join(known)}"
+    others = [
+        model.name
+        for model in fitting(list(foreign.tensors), foreign.class_name)
+        if model.name.lower() not in known
+    ]
+    if others:
+        return (
+            f"got tensors of anomalib's {' or '.join(others)}, which has no native import; {expected}: "
             f"import it with `anomedge import --with-anomalib`"
         )
-    raise ModelError(
-        f"got tensors of no known model of anomalib ({', '.join(list(foreign.tensors)[:3])}, ...); "
-        f"expected those of one of: {known}: choose it with --detector"
-    )
+    first = ", ".join(list(foreign.tensors)[:3])
+    return f"got tensors of no known model of anomalib ({first}, ...); {expected}: choose it with --detector"
 
 
 def _say_unfitted(foreign: ForeignModel, taken: Taken) -> None:

@@ -10,10 +10,11 @@ import math
 from typing import Any
 
 from anomedge.errors import ModelError
+from anomedge.interop.anomalib.defaults import UNSCALED
 from anomedge.interop.anomalib.foreign import Preprocessing, Triple
 from anomedge.interop.anomalib.onnx_graph import OnnxGraph
 from anomedge.interop.anomalib.plain import triple_of
-from anomedge.interop.anomalib.preprocessing import LEAST_DEVIATION, UNSCALED
+from anomedge.interop.anomalib.preprocessing import LEAST_DEVIATION
 from anomedge.resample import Geometry
 
 __all__ = ["preprocessing_of_graph"]

@@ -6,17 +6,15 @@ from math import isqrt
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from anomedge.components import FeatureExtractor
 from anomedge.errors import InputError, ModelError
 from anomedge.interop.anomalib.backbone import feature_extractor
 from anomedge.interop.anomalib.base import ImportedDetector
 from anomedge.interop.anomalib.blur import SIGMA, refuse_other_blur
 from anomedge.interop.anomalib.foreign import ForeignModel, Taken
 from anomedge.interop.anomalib.tensors import loaded, tensor_of
-from anomedge.pipelines.maps import map_sizes
+from anomedge.pipelines.maps import map_sizes, nearest_of_torch
 from anomedge.pipelines.padim import Padim, PadimConfig
 from anomedge.resample import nearest
 
@@ -27,6 +25,7 @@ Size = tuple[int, int]
 _INDEX = "idx"
 _MEAN = "gaussian.mean"
 _INVERSE = "gaussian.inv_covariance"
+_PARTS = (_INDEX, "gaussian.", "feature_extractor.", "anomaly_map_generator.")
 _PATCHES_AT_ONCE = 256
 
 
@@ -37,8 +36,10 @@ class ImportedPadim(ImportedDetector):
 
     @classmethod
     def matches(cls, foreign: ForeignModel) -> bool:
-        """Return whether the file has channels, mean and inverse covariance."""
-        return {_INDEX, _MEAN, _INVERSE} <= foreign.tensors.keys()
+        """Return whether the file has channels, mean, inverse covariance, and nothing of another model."""
+        names = foreign.tensors.keys()
+        is_only = all(name.startswith(_PARTS) for name in names)
+        return {_INDEX, _MEAN, _INVERSE} <= names and is_only
 
     @classmethod
     def build(cls, foreign: ForeignModel, size: Size, taken: Taken) -> Padim:
@@ -50,7 +51,12 @@ class ImportedPadim(ImportedDetector):
         _refuse_other_patches(levels, size, patches)
         _refuse_other_rounding(levels, size)
         drawn = _drawn(foreign, features, sum(extractor.channels))
-        config = _config(foreign, size, extractor, drawn.sort().values)
+        config = PadimConfig.of(
+            extractor,
+            size,
+            sigma=SIGMA,
+            channels=tuple(drawn.sort().values.tolist()),
+        )
         with torch.device("meta"):
             pipeline = Padim(config, extractor)
         statistics = _statistics(foreign, drawn.argsort())
@@ -106,9 +112,8 @@ def _refuse_other_rounding(levels: list[Size], size: Size) -> None:
     """Refuse a size at which torch's nearest neighbour, computed in float32, is another one than the exact one."""
     for level in levels[1:]:
         for n_in, n_out in zip(level, levels[0], strict=True):
-            numbers = torch.arange(n_in, dtype=torch.float32)
-            theirs = F.interpolate(numbers[None, None], size=n_out)[0, 0]
-            if theirs.long().tolist() != nearest(n_in, n_out).tolist():
+            theirs = nearest_of_torch(n_in, n_out)
+            if theirs.tolist() != nearest(n_in, n_out).tolist():
                 raise ModelError(
                     f"got images of {size[0]}x{size[1]}, at which torch rounds the nearest of {n_in} patches in float32; "
                     f"expected a size in multiples of 32: import it with --with-anomalib"
@@ -136,23 +141,6 @@ def _drawn(foreign: ForeignModel, features: int, total: int) -> Tensor:
             f"expected different ones below {total}, all that the layers have"
         )
     return drawn
-
-
-def _config(
-    foreign: ForeignModel,
-    size: Size,
-    extractor: FeatureExtractor,
-    channels: Tensor,
-) -> PadimConfig:
-    return PadimConfig.checked(
-        backbone=extractor.backbone,
-        layers=tuple(extractor.layers),
-        size=size,
-        mean=foreign.preprocessing.mean,
-        std=foreign.preprocessing.std,
-        sigma=SIGMA,
-        channels=tuple(channels.tolist()),
-    )
 
 
 def _statistics(foreign: ForeignModel, order: Tensor) -> dict[str, Any]:

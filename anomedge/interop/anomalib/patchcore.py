@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from anomedge.components import FeatureExtractor
 from anomedge.errors import ModelError
 from anomedge.interop.anomalib.backbone import feature_extractor
 from anomedge.interop.anomalib.base import ImportedDetector
@@ -54,7 +53,14 @@ class ImportedPatchcore(ImportedDetector):
             )
         # Loaded first: only then are its sizes known to be those of its bytes.
         vectors = loaded(bank, _BANK)
-        config = _config(foreign, size, extractor, len(vectors), neighbors)
+        config = PatchcoreConfig.of(
+            extractor,
+            size,
+            sigma=SIGMA,
+            n_vectors=len(vectors),
+            num_neighbors=neighbors,
+            upsampling="nearest",
+        )
         pipeline = Patchcore(config, extractor).eval()
         pipeline.bank.fill(vectors)
         said_precision("bank", [bank.dtype], taken)
@@ -86,23 +92,3 @@ def _neighbors(foreign: ForeignModel, vectors: int) -> int:
             f"one is always 0: fit with a larger coreset_sampling_ratio"
         )
     return int(value or 0)
-
-
-def _config(
-    foreign: ForeignModel,
-    size: Size,
-    extractor: FeatureExtractor,
-    vectors: int,
-    neighbors: int,
-) -> PatchcoreConfig:
-    return PatchcoreConfig.checked(
-        backbone=extractor.backbone,
-        layers=tuple(extractor.layers),
-        size=size,
-        mean=foreign.preprocessing.mean,
-        std=foreign.preprocessing.std,
-        sigma=SIGMA,
-        n_vectors=vectors,
-        num_neighbors=neighbors,
-        upsampling="nearest",
-    )

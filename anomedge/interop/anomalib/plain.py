@@ -50,24 +50,27 @@ def enum_value(value: Any) -> Any:
 
 
 def plain_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the hyper-parameters that are plain: text, numbers, None, and short lists of these."""
+    """Return the hyper-parameters that are plain: text, numbers, None, short lists of these, and lists of such lists."""
     found = {}
     for name, value in list(values.items())[:_MOST_ITEMS]:
-        plain, is_plain = _plain(enum_value(value))
+        plain, is_plain = _plain(value)
         if is_plain and len(name) <= _LONGEST_TEXT:
             found[name] = plain
     return found
 
 
-def _plain(value: Any) -> tuple[Any, bool]:
-    """Return a value and whether it is plain; lists become tuples."""
+def _plain(value: Any, levels: int = 2) -> tuple[Any, bool]:
+    """Return a value and whether it is plain, with at most so many levels of lists, which become tuples."""
+    value = enum_value(value)
     if isinstance(value, Record) and value.items and not value.entries:
         value = value.items
-    if isinstance(value, list | tuple):
-        parts = [_scalar(enum_value(item)) for item in value[:_MOST_ITEMS]]
-        short = len(value) <= _MOST_ITEMS
-        return tuple(value), short and all(parts)
-    return value, _scalar(value)
+    if not isinstance(value, list | tuple):
+        return value, _scalar(value)
+    if levels == 0 or len(value) > _MOST_ITEMS:
+        return value, False
+    parts = [_plain(item, levels - 1) for item in value]
+    items = tuple(item for item, _ in parts)
+    return items, all(is_plain for _, is_plain in parts)
 
 
 def _scalar(value: Any) -> bool:

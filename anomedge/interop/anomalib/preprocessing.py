@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from anomedge.errors import InputError, ModelError
+from anomedge.interop.anomalib.defaults import UNSCALED
 from anomedge.interop.anomalib.foreign import Preprocessing, Triple
 from anomedge.interop.anomalib.plain import (
     entries_of,
@@ -24,16 +25,12 @@ from anomedge.resample import Geometry
 
 __all__ = [
     "LEAST_DEVIATION",
-    "UNSCALED",
     "Step",
     "preprocessing_of",
     "steps_of",
 ]
 
 Size = tuple[int, int]
-
-UNSCALED: tuple[Triple, Triple] = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-"""Mean and standard deviation that leave images unchanged."""
 
 _MODULES = ("torchvision.transforms.", "anomalib.data.transforms.")
 _WITHOUT_EFFECT = {"Identity", "ToImage", "ToTensor"}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from anomedge.components.timm_backbones import IMAGENET_SCALING
 from anomedge.errors import InputError
-from anomedge.interop.anomalib.defaults import IMAGENET, default_of
+from anomedge.interop.anomalib.defaults import Default
 from anomedge.interop.anomalib.foreign import (
     ForeignModel,
     Preprocessing,
@@ -21,13 +22,16 @@ Size = tuple[int, int]
 
 
 def resolved(
-    foreign: ForeignModel, detector: str, size: Size | None, taken: Taken
+    foreign: ForeignModel,
+    default: Default | None,
+    size: Size | None,
+    taken: Taken,
 ) -> tuple[Preprocessing, Geometry]:
     """Return the complete preprocessing and its geometry.
 
     Args:
         foreign: the file.
-        detector: name of the detector.
+        default: default of the model in the file's version, if it is known.
         size: the option `--size`, (H, W).
         taken: gets a line for geometry, antialiasing, mean and std.
 
@@ -35,24 +39,24 @@ def resolved(
         InputError: a size that is not known, or not the file's.
     """
     stated = foreign.preprocessing
-    table = None
-    if stated.source == "table":
-        table = default_of(foreign.version, detector)
     geometry, source = stated.geometry, stated.source
-    if geometry is None and table is not None:
-        geometry, source = table.geometry, "table"
+    if geometry is None and source == "table" and default is not None:
+        geometry = default.geometry
     if source == "file" and geometry is not None:
         _refuse_contradiction(geometry, size)
     elif size is not None:
         geometry, source = Geometry(size), "option"
     if geometry is None:
         reason = f" ({stated.note})" if stated.note else ""
+        usual = " HxW"
+        if default is not None:
+            usual = f", by default {_described(default.geometry)}"
         raise InputError(
             f"the size of the images is not known{reason}; expected the one that the model was fitted with: "
-            f"give --size HxW"
+            f"give --size{usual}"
         )
     _say_geometry(geometry, source, stated, taken)
-    complete = _scaled(replace(stated, geometry=geometry), taken)
+    complete = _scaled(replace(stated, geometry=geometry), default, taken)
     return complete, geometry
 
 
@@ -78,12 +82,17 @@ def _say_geometry(
         taken.add("resize", "antialiased, bilinear", source)
 
 
-def _scaled(stated: Preprocessing, taken: Taken) -> Preprocessing:
-    """Return the preprocessing with mean and std; ImageNet's where the file does not state them."""
+def _scaled(
+    stated: Preprocessing, default: Default | None, taken: Taken
+) -> Preprocessing:
+    """Return the preprocessing with mean and std; the default's or ImageNet's where the file does not state them."""
     mean, std = stated.mean, stated.std
     source: Source = "file"
     if mean is None or std is None:
-        (mean, std), source = IMAGENET, "table"
+        mean, std = IMAGENET_SCALING
+        if default is not None:
+            mean, std = default.mean, default.std
+        source = "table"
     taken.add("mean", _numbers(mean), source)
     taken.add("std", _numbers(std), source)
     return replace(stated, mean=mean, std=std, antialias=True)

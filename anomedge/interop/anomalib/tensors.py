@@ -22,7 +22,7 @@ def tensor_of(
         foreign: the file.
         name: name of the tensor.
         dimensions: its number of dimensions.
-        meaning: what it holds, for messages.
+        meaning: description of its content, for messages.
 
     Raises:
         ModelError: it is missing, empty, or has another number of dimensions.

@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from anomedge.errors import InputError, ModelError
+from anomedge.errors import ModelError
+from anomedge.interop.anomalib.defaults import Default
 from anomedge.interop.anomalib.detector import (
     AnomalibConfig,
     AnomalibDetector,
     first_fault,
     installed_version,
 )
-from anomedge.interop.anomalib.foreign import ForeignModel, Source, Taken
+from anomedge.interop.anomalib.foreign import ForeignModel, Taken
 from anomedge.interop.anomalib.importing import Imported, read_foreign
 from anomedge.interop.anomalib.models import (
     REGISTRY,
@@ -25,12 +25,13 @@ from anomedge.interop.anomalib.models import (
     identified,
     named,
 )
+from anomedge.interop.anomalib.resolving import resolved
+from anomedge.interop.anomalib.tensors import loaded, said_precision
 from anomedge.resample import Geometry
 
-__all__ = ["detector_of", "import_with_anomalib", "models"]
+__all__ = ["detector_of", "generic_of", "import_with_anomalib", "models"]
 
 Size = tuple[int, int]
-_HALVES = (torch.float16, torch.bfloat16)
 
 
 def models() -> list[str]:
@@ -45,10 +46,22 @@ def import_with_anomalib(
     size: Size | None = None,
     taken: Taken | None = None,
 ) -> Imported:
-    """Build a detector around anomalib's own torch model from its checkpoint.
+    """Open a checkpoint and build a detector around anomalib's own torch model; see `generic_of`."""
+    installed_version()
+    with read_foreign(path) as foreign:
+        return generic_of(foreign, model, size, taken)
+
+
+def generic_of(
+    foreign: ForeignModel,
+    model: str | None = None,
+    size: Size | None = None,
+    taken: Taken | None = None,
+) -> Imported:
+    """Build a detector around anomalib's own torch model from an open file.
 
     Args:
-        path: the checkpoint, or a torch module that anomalib exported.
+        foreign: a checkpoint, or a torch module that anomalib exported.
         model: name of the model; None: the one that the file's tensors fit.
         size: (H, W) of the images, where the file does not state it.
         taken: lines of an import that is under way.
@@ -60,8 +73,7 @@ def import_with_anomalib(
     """
     installed_version()
     taken = Taken() if taken is None else taken
-    with read_foreign(path) as foreign:
-        detector, geometry = detector_of(foreign, model, size, taken)
+    detector, geometry = detector_of(foreign, model, size, taken)
     return Imported(detector, geometry, foreign, taken)
 
 
@@ -71,17 +83,17 @@ def detector_of(
     """Return the detector of a file that is open, and how pictures become its images.
 
     Raises:
-        ModelError, InputError: as `import_with_anomalib`.
+        ModelError, InputError: as `generic_of`.
     """
     kind = _kind(foreign, model, taken)
-    geometry = _geometry(foreign, kind, size, taken)
-    mean, std = _scaling(foreign, kind, taken)
+    default = Default(Geometry(kind.size, kind.crop), *kind.scaling)
+    preprocessing, geometry = resolved(foreign, default, size, taken)
     arguments = _arguments(foreign, kind, taken)
     tensors = _tensors(foreign, taken)
     values = {
-        "size": geometry.crop or geometry.size,
-        "mean": mean,
-        "std": std,
+        "size": geometry.image,
+        "mean": preprocessing.mean,
+        "std": preprocessing.std,
         "description": kind.name,
         "model": kind.name,
         "arguments": arguments,
@@ -124,62 +136,11 @@ def _kind(
     kind = named(model)
     if not kind.matches(names):
         raise ModelError(
-            f"got the model {kind.name} for {foreign.path}, whose tensors are others; expected the model that "
-            f"the file holds: leave out --detector"
+            f"got the model {kind.name} for {foreign.path}, which has other tensors; expected the model of "
+            f"the file: leave out --detector"
         )
     taken.add("model", kind.name, "option")
     return kind
-
-
-def _geometry(
-    foreign: ForeignModel,
-    kind: type[TorchModel],
-    size: Size | None,
-    taken: Taken,
-) -> Geometry:
-    """Return the geometry that the file states, that was asked for, or of the model's default.
-
-    Raises:
-        InputError: the file states none, or another one than was asked for.
-    """
-    stated = foreign.preprocessing.geometry
-    if stated is not None:
-        if size not in (None, stated.size, stated.crop):
-            raise InputError(
-                f"got --size {_text(size)}; expected {_text(stated.size)}, the size that the file states: leave it out"
-            )
-        return _said(stated, foreign.preprocessing.source, taken)
-    if size is not None:
-        return _said(Geometry(size), "option", taken)
-    if foreign.preprocessing.source == "table":
-        return _said(Geometry(kind.size, kind.crop), "table", taken)
-    raise InputError(
-        f"got no size, and {foreign.path} states none; expected that of the training: give --size, "
-        f"by default {_text(kind.size)} for {kind.name}"
-    )
-
-
-def _said(geometry: Geometry, source: Source, taken: Taken) -> Geometry:
-    crop = f", crop {_text(geometry.crop)}" if geometry.crop else ""
-    taken.add("size", f"{_text(geometry.size)}{crop}, antialiased", source)
-    return geometry
-
-
-def _text(size: Size | None) -> str:
-    return "unknown" if size is None else f"{size[0]}x{size[1]}"
-
-
-def _scaling(
-    foreign: ForeignModel, kind: type[TorchModel], taken: Taken
-) -> tuple[Any, Any]:
-    found = foreign.preprocessing
-    if found.mean is not None and found.std is not None:
-        taken.add("mean and std", f"{found.mean}, {found.std}", found.source)
-        return found.mean, found.std
-    # A stated transform without a normalisation does not scale.
-    mean, std = kind.scaling
-    taken.add("mean and std", f"{mean}, {std}", "table")
-    return mean, std
 
 
 def _arguments(
@@ -192,7 +153,7 @@ def _arguments(
     """
     known = kind.arguments_class.model_fields
     stated = {
-        name: plain(value)
+        name: value
         for name, value in foreign.arguments.items()
         if name in known
     }
@@ -208,33 +169,21 @@ def _arguments(
     return arguments.model_dump(mode="json")
 
 
-def plain(value: Any) -> Any:
-    """Return a hyper-parameter as a plain value; a member of an enumeration is an inert record of its value.
-
-    >>> plain(("layer1", "layer2"))
-    ['layer1', 'layer2']
-    """
-    arguments = getattr(value, "args", None)
-    if isinstance(arguments, tuple) and len(arguments) == 1:
-        return plain(arguments[0])
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return value
-
-
 def _tensors(foreign: ForeignModel, taken: Taken) -> dict[str, Tensor]:
-    """Read the tensors; widen halves to float32."""
-    tensors = {name: source.load() for name, source in foreign.tensors.items()}
-    halves = [name for name, value in tensors.items() if value.dtype in _HALVES]
-    for name in halves:
-        tensors[name] = tensors[name].float()
-    if halves:
-        taken.add(
-            "precision",
-            f"{len(halves)} tensors widened to float32; scores differ from anomalib's by its rounding",
-            "computed",
-        )
-    return tensors
+    """Read the tensors; floating-point ones in float32.
+
+    Raises:
+        ModelError: one has values that are not finite.
+    """
+    said_precision(
+        "tensors", [each.dtype for each in foreign.tensors.values()], taken
+    )
+    return {
+        name: loaded(source, name)
+        if source.dtype.is_floating_point
+        else source.load()
+        for name, source in foreign.tensors.items()
+    }
 
 
 def _load(
@@ -255,17 +204,3 @@ def _load(
             f"the tensors are not those of {kind.name} in anomalib {installed_version()} ({reason}); "
             f"expected a checkpoint of that release: install the one that wrote it"
         ) from error
-    refuse_not_finite(tensors)
-
-
-def refuse_not_finite(tensors: Mapping[str, Tensor]) -> None:
-    """Refuse tensors with values that are not finite.
-
-    Raises:
-        ModelError: one has such a value.
-    """
-    for name, value in tensors.items():
-        if value.is_floating_point() and not torch.isfinite(value).all():
-            raise ModelError(
-                f"tensor {name} has values that are not finite; expected a fitted model: train it again"
-            )

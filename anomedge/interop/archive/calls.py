@@ -152,7 +152,7 @@ def _placed(
 ) -> StoredTensor:
     machine.budget.charge(COSTS.TENSOR)
     made = StoredTensor(stored.storage, dtype, *place)
-    machine.budget.charge_tensor(made.nbytes)
+    machine.budget.charge_tensor(max(made.nbytes, made.bytes_read))
     return made
 
 

@@ -58,7 +58,7 @@ class Budget:
 
     Costs are upper bounds of CPython's sizes. An opcode that iterates over n values is charged for n values, so the
     budget bounds the time as well. Tensors are counted apart, because they are loaded later: many tensors may share one
-    storage, and a caller may load all of them.
+    storage, and a caller may load all of them. A tensor with gaps counts as the bytes from its first to its last element.
     """
 
     def __init__(self, file_size: int) -> None:
@@ -78,7 +78,7 @@ class Budget:
             )
 
     def charge_tensor(self, size: int) -> None:
-        """Count `size` bytes of a tensor that may be loaded.
+        """Count `size` bytes of a tensor, those that loading it reads or makes.
 
         Raises:
             Refused: all tensors together are larger than eight times the file and 64 MB.

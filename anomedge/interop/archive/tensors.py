@@ -58,6 +58,11 @@ class StoredTensor:
         """Bytes of the loaded tensor."""
         return prod(self.shape) * self.dtype.itemsize
 
+    @property
+    def bytes_read(self) -> int:
+        """Bytes that `load` reads: all from the first to the last element."""
+        return self._span * self.dtype.itemsize
+
     def load(self) -> Tensor:
         """Read the tensor; contiguous, in memory of its own.
 
@@ -66,7 +71,7 @@ class StoredTensor:
         """
         item = self.dtype.itemsize
         try:
-            content = self.storage.read(self.offset * item, self._span * item)
+            content = self.storage.read(self.offset * item, self.bytes_read)
             if self.dtype == torch.bool and bool((content > 1).any()):
                 raise Refused("a boolean tensor has bytes other than 0 and 1")
         except (Refused, OSError) as error:

@@ -6,7 +6,7 @@ from torchvision.transforms import v2
 
 from anomedge.errors import AnomedgeError, InputError, ModelError
 from anomedge.interop.anomalib import Taken, import_native, read_foreign
-from anomedge.interop.anomalib.signatures import SIGNATURES, recognised
+from anomedge.interop.anomalib.models import REGISTRY
 from anomedge.interop.raw_thresholds import levels, raw_threshold
 from tests.interop.anomalib import builder
 
@@ -24,19 +24,28 @@ def refused(content, tmp_path, match, **options):
     assert "expected" in message
 
 
-@pytest.mark.parametrize("name", sorted(SIGNATURES.keys() - {"Padim"}))
+def tensors_of(model):
+    """Tensors of the names that a model of anomalib is known by."""
+    names = [pattern.replace("*", "weight") for pattern in model.keys]
+    return {name: torch.ones(2) for name in names}
+
+
+@pytest.mark.parametrize(
+    "name", sorted(set(REGISTRY.names()) - {"Padim", "Patchcore"})
+)
 def test_another_model_is_named(name, tmp_path):
-    tensors = {
-        f"{part}weight" if part.endswith(".") else part: torch.ones(2)
-        for part in SIGNATURES[name]
-    }
-    if name == "Patchcore":
-        tensors["another"] = torch.ones(2)
+    tensors = tensors_of(REGISTRY.get(name))
     path = builder.saved(builder.checkpoint_27("padim", tensors), tmp_path)
-    with read_foreign(path) as foreign:
-        assert recognised(foreign) == [name]
     with pytest.raises(ModelError, match=rf"{name}.*--with-anomalib"):
         import_native(path)
+
+
+@pytest.mark.parametrize("name", ["padim", "patchcore"])
+def test_tensors_beside_those_of_a_detector_need_a_choice(name, tmp_path):
+    """A model that is derived from another one is not imported as that one."""
+    state = builder.model_state(name) | {"another": torch.ones(2)}
+    content = builder.checkpoint_27(name, state)
+    refused(content, tmp_path, "no known model .*--detector")
 
 
 def test_an_unknown_model_is_refused(tmp_path):

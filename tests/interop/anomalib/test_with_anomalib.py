@@ -18,7 +18,6 @@ from anomedge.interop.anomalib.with_anomalib import (
     detector_of,
     import_with_anomalib,
     models,
-    plain,
 )
 from anomedge.resample import Geometry
 
@@ -96,7 +95,8 @@ def test_every_source_is_said():
     assert lines["model"] == ("Stfpm, by the names of the tensors", "file")
     assert lines["backbone"] == ("resnet34", "file")
     assert lines["layers"][1] == "table"
-    assert lines["size"] == ("16x24, antialiased", "file")
+    assert lines["size"] == ("16x24", "file")
+    assert lines["resize"][0].startswith("antialiased")
     assert "lr" not in lines
 
 
@@ -120,7 +120,7 @@ def test_values_must_be_finite():
     tensors = Pair().state_dict()
     tensors["teacher_model.bias"] = torch.tensor([float("nan")])
     with pytest.raises(
-        ModelError, match=r"teacher_model\.bias has values that are not finite"
+        ModelError, match=r"teacher_model\.bias with values that are not finite"
     ):
         imported(tensors)
 
@@ -130,12 +130,12 @@ def test_halves_are_widened_and_said():
     halves = {name: value.half() for name, value in Pair().state_dict().items()}
     found, _ = imported(halves, taken=taken)
     assert {v.dtype for v in found.state_dict().values()} == {torch.float32}
-    assert "4 tensors widened to float32" in "".join(map(str, taken))
+    assert "float32, converted from float16" in "".join(map(str, taken))
 
 
 def test_model_is_chosen_among_the_fitting_ones():
     assert imported(model="stfpm")[0].config.model == "Stfpm"
-    with pytest.raises(ModelError, match="whose tensors are others"):
+    with pytest.raises(ModelError, match="which has other tensors"):
         imported(model="Padim")
     with pytest.raises(InputError, match="got the model 'os'"):
         imported(model="os")
@@ -150,7 +150,9 @@ def test_graph_is_refused():
 
 def test_size_of_the_file_is_kept():
     assert imported(size=(16, 24))[1] == Geometry((16, 24))
-    with pytest.raises(InputError, match="got --size 32x32; expected 16x24"):
+    with pytest.raises(
+        InputError, match=r"got --size 32x32 for a file that states 16x24"
+    ):
         imported(size=(32, 32))
 
 
@@ -159,20 +161,12 @@ def test_size_comes_from_the_table_for_defaults_only():
     found, geometry = imported(preprocessing=default)
     assert geometry == Geometry((256, 256))
     assert found.config.mean == pytest.approx((0.485, 0.456, 0.406))
-    with pytest.raises(
-        InputError, match="give --size, by default 256x256 for Stfpm"
-    ):
+    with pytest.raises(InputError, match="give --size, by default 256x256"):
         imported(preprocessing=Preprocessing())
     assert imported(preprocessing=Preprocessing(), size=(32, 40))[1].size == (
         32,
         40,
     )
-
-
-def test_members_of_enumerations_are_plain():
-    member = SimpleNamespace(path="a.b.Mode", args=("add",))
-    assert plain({"a": 1}) == {"a": 1}
-    assert plain([member, 2]) == ["add", 2]
 
 
 def test_package_is_asked_for_before_the_file(monkeypatch):

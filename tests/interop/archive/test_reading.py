@@ -250,3 +250,15 @@ def test_folders_and_missing_files_are_refused(tmp_path):
         content_of(tmp_path)
     with pytest.raises(ModelError, match="No such file"):
         content_of(tmp_path / "file.pt")
+
+
+def test_tensors_with_gaps_count_as_the_bytes_that_are_read(tmp_path):
+    """Each view has two elements, and loading it reads the whole storage."""
+    base = torch.zeros(1 << 21)
+    whole = (1 << 21) - 1
+    content = [base.as_strided((2,), (whole,)) for _ in range(17)]
+    torch.save(content, tmp_path / "file.pt")
+    with pytest.raises(ModelError, match="tensors together"):
+        content_of(tmp_path / "file.pt")
+    torch.save(content[:8], tmp_path / "fewer.pt")
+    assert len(content_of(tmp_path / "fewer.pt")) == 8

@@ -15,7 +15,14 @@ from anomedge.interop.anomalib.models.base import (
 )
 from anomedge.registry import Registry
 
-__all__ = ["REGISTRY", "Arguments", "TorchModel", "identified", "named"]
+__all__ = [
+    "REGISTRY",
+    "Arguments",
+    "TorchModel",
+    "fitting",
+    "identified",
+    "named",
+]
 
 REGISTRY: Registry[TorchModel] = Registry(
     package=__name__,
@@ -39,25 +46,34 @@ def named(name: str) -> type[TorchModel]:
     )
 
 
-def identified(
+def fitting(
     tensors: Collection[str], class_name: str = ""
-) -> type[TorchModel]:
-    """Return the model that tensors of these names belong to.
+) -> list[type[TorchModel]]:
+    """Return the models that tensors of these names fit.
 
     Args:
         tensors: names of the tensors in the torch model.
         class_name: name of the torch class or of the model, where a file states
             it; it selects among candidates and is never imported.
-
-    Raises:
-        ModelError: no model fits, or several do.
     """
     found = [
         model for model in REGISTRY.members().values() if model.matches(tensors)
     ]
     stated = [model for model in found if _is_called(model, class_name)]
-    if len(stated or found) == 1:
-        return (stated or found)[0]
+    return stated or found
+
+
+def identified(
+    tensors: Collection[str], class_name: str = ""
+) -> type[TorchModel]:
+    """Return the model that tensors of these names belong to; see `fitting`.
+
+    Raises:
+        ModelError: no model fits, or several do.
+    """
+    found = fitting(tensors, class_name)
+    if len(found) == 1:
+        return found[0]
     if found:
         names = ", ".join(model.name for model in found)
         raise ModelError(

@@ -13,9 +13,10 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
+from anomedge.components.timm_backbones import IMAGENET_SCALING
+from anomedge.interop.anomalib.foreign import Triple
+
 __all__ = [
-    "IMAGENET",
-    "UNSCALED",
     "Arguments",
     "Backbone",
     "Layers",
@@ -26,10 +27,6 @@ __all__ = [
 ]
 
 Size = tuple[int, int]
-Triple = tuple[float, float, float]
-
-IMAGENET: tuple[Triple, Triple] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-UNSCALED: tuple[Triple, Triple] = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 # No colon and no slash: timm would take such a name for an address or a folder.
 Backbone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,80}$")]
@@ -59,7 +56,7 @@ class TorchModel(ABC):
         arguments_class: class of the arguments.
         keys: patterns of tensor names; a file of this model matches each.
         absent: patterns of tensor names; a file of this model matches none.
-        sized: patterns of tensors whose shape the fit decides.
+        sized: patterns of tensors with a shape that depends on the fit.
         size: (H, W) of anomalib's default preprocessing.
         crop: (H, W) of the central crop of that preprocessing.
         scaling: mean and standard deviation of that preprocessing.
@@ -77,7 +74,7 @@ class TorchModel(ABC):
     sized: ClassVar[tuple[str, ...]] = ()
     size: ClassVar[Size] = (256, 256)
     crop: ClassVar[Size | None] = None
-    scaling: ClassVar[tuple[Triple, Triple]] = IMAGENET
+    scaling: ClassVar[tuple[Triple, Triple]] = IMAGENET_SCALING
     makes_constants: ClassVar[bool] = False
     difference: ClassVar[str] = ""
 
@@ -90,7 +87,7 @@ class TorchModel(ABC):
 
     @classmethod
     def is_sized(cls, tensor: str) -> bool:
-        """Return whether the fit decides the shape of a tensor."""
+        """Return whether the shape of a tensor depends on the fit."""
         return any(fnmatchcase(tensor, pattern) for pattern in cls.sized)
 
     @classmethod

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from anomedge.interop.anomalib.defaults import UNSCALED
 from anomedge.interop.anomalib.models.base import (
-    UNSCALED,
     Arguments,
     Size,
     TorchModel,

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from anomedge.interop.anomalib.defaults import UNSCALED
 from anomedge.interop.anomalib.models.base import (
-    UNSCALED,
     Arguments,
     Size,
     TorchModel,
