@@ -22,21 +22,18 @@ raw scores or maps differ by more: in float32, by more than 1e-4 of their range.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from _against.environment import python_of
 from _against.table import Row, goals, table
 from _shared.machine import processor
+from _shared.script import ran_as_child, working_folder, write_page
 
 PROJECT = Path(__file__).resolve().parent.parent
 RUNTIMES = ("onnxruntime", "openvino")
@@ -184,16 +181,6 @@ def report(
     )
 
 
-@contextmanager
-def _work(given: Path | None) -> Iterator[Path]:
-    if given is not None:
-        given.mkdir(parents=True, exist_ok=True)
-        yield given.resolve()
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder)
-
-
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
@@ -245,24 +232,16 @@ def _options() -> argparse.Namespace:
 
 def main() -> int:
     """Run, print, and write the tables if requested."""
-    if sys.argv[1:2] == ["--child"]:
-        name, asked, result = sys.argv[2:]
-        returned = importlib.import_module(f"_against.{name}").main(
-            json.loads(asked)
-        )
-        Path(result).write_text(json.dumps(returned), encoding="utf-8")
+    if ran_as_child("_against"):
         return 0
     options = _options()
     python = python_of(options.environment.absolute(), PROJECT)
-    with _work(options.work) as work:
+    with working_folder(options.work) as work:
         run = Children(python, work, options.threads)
         cases = make(run, options)
         rows = measure(run, cases, options)
-        text = report(rows, run("versions"), options) + "\n"
-    print(text)
-    if options.output is not None:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(text, encoding="utf-8")
+        text = report(rows, run("versions"), options)
+    write_page(options.output, text)
     if any(not row.agrees for row in rows):
         print(
             "error: raw scores or maps differ by more than their tolerance: see 'over'",

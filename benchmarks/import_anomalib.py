@@ -22,13 +22,10 @@ label of a picture apart from the threshold differs.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +36,7 @@ from _import.cases import Case
 from _import.children import ChildFailed, Children
 from _import.pictures import staged
 from _shared.machine import conditions
+from _shared.script import ran_as_child, working_folder, write_page
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -128,16 +126,6 @@ def report(
     if missing := table.unavailable(records):
         parts += ["## Not run", missing]
     return "\n\n".join(parts)
-
-
-@contextmanager
-def _work(given: Path | None) -> Iterator[Path]:
-    if given is not None:
-        given.mkdir(parents=True, exist_ok=True)
-        yield given.resolve()
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder)
 
 
 def _generic(
@@ -238,12 +226,7 @@ def chosen_cases(options: argparse.Namespace) -> list[Case]:
 
 def main() -> int:
     """Run, print, and write the tables if requested."""
-    if sys.argv[1:2] == ["--child"]:
-        name, asked, result = sys.argv[2:]
-        returned = importlib.import_module(f"_import.{name}").main(
-            json.loads(asked)
-        )
-        Path(result).write_text(json.dumps(returned), encoding="utf-8")
+    if ran_as_child("_import"):
         return 0
     options = _options()
     cases, started = chosen_cases(options), conditions()
@@ -251,17 +234,14 @@ def main() -> int:
         options.environment.absolute(), PROJECT
     )
     overlays = options.overlays or options.environment / "overlays"
-    with _work(options.work) as work:
+    with working_folder(options.work) as work:
         run = Children(python, overlays.absolute(), work, options.threads)
         records = records_of(run, cases, options)
         generic = _generic(run, options)
         text = report(
             records, generic, run("versions", "2.7.0"), options, started
         )
-    print(text)
-    if options.output is not None:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(text + "\n", encoding="utf-8")
+    write_page(options.output, text)
     found = table.failures(records)
     for line in found:
         print(f"error: {line}", file=sys.stderr)
