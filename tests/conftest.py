@@ -52,7 +52,6 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def pytest_sessionstart(session):
-    _use_one_core_per_worker()
     # Bytes are compared with those of child processes with two threads.
     torch.set_num_threads(2)
     missing = set(RUNTIMES) - set(runtimes.usable())
@@ -60,20 +59,6 @@ def pytest_sessionstart(session):
         raise pytest.UsageError(
             f"runtimes {sorted(missing)} must be tested but cannot run here"
         )
-
-
-def _use_one_core_per_worker():
-    """Bind a worker process and its children to one core.
-
-    Runtimes start a thread per core, which spins while it waits; two workers
-    with two threads each take a quarter more processor time on two cores.
-    """
-    worker = os.environ.get("PYTEST_XDIST_WORKER")
-    if worker is None or not hasattr(os, "sched_setaffinity"):
-        return
-    cores = sorted(os.sched_getaffinity(0))
-    place = int(worker.removeprefix("gw")) % len(cores)
-    os.sched_setaffinity(0, {cores[place]})
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Run the commands and the Python code of the README and the job pages."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,17 +47,16 @@ def test_the_pages_name_every_command():
 
 @pytest.mark.slow
 def test_commands_and_code_run_as_written(demo):
+    """A command that differs from an earlier one by its output runs once."""
     folder, _ = demo
-    programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    outputs: dict[str, str] = {}
     for command in all_commands():
-        done = subprocess.run(
-            ["bash", "-c", command],
-            cwd=folder,
-            env=os.environ | {"PATH": programs},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        rest, output = without_output(command)
+        if rest not in outputs:
+            run_command(command, folder)
+            outputs[rest] = output
+        elif output != outputs[rest]:
+            copy(folder / outputs[rest], folder / output)
     missing = [name for name in RESULTS if not (folder / name).exists()]
     assert missing == []
     frame = next((folder / "demo-out" / "pictures" / "test").rglob("*.png"))
@@ -65,6 +65,37 @@ def test_commands_and_code_run_as_written(demo):
     run_python(
         PYTHON[1] + "\n\ntest_the_bundle_decides_as_the_model()\n", folder
     )
+
+
+def without_output(command: str) -> tuple[str, str]:
+    """Split a command into its words without `-o NAME`, and the name."""
+    words = command.split()
+    if "-o" not in words:
+        return " ".join(words), ""
+    place = words.index("-o")
+    rest = words[:place] + words[place + 2 :]
+    return " ".join(rest), words[place + 1]
+
+
+def run_command(command: str, folder: Path) -> None:
+    """Run a command in bash; the environment's programs come first."""
+    programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env=os.environ | {"PATH": programs},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file or a folder."""
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copyfile(source, target)
 
 
 def run_python(code: str, folder: Path) -> str:

@@ -8,7 +8,7 @@ from onnx import numpy_helper
 from torch import nn
 
 from anomedge.export.bundling import ExportOptions, export
-from anomedge.export.tracing import _exported
+from anomedge.export.tracing import Tracer, _exported
 from anomedge.pipelines.padim import Padim
 from anomedge.runtimes.imports import import_onnxruntime, import_openvino
 from tests.commands.test_commands import run
@@ -40,11 +40,14 @@ NAMES = ["less", "root", "unit", "folded", "times", "by", "more"]
 FRAMES = np.arange(12, dtype=np.uint8).reshape(2, 6)
 
 
+def traced(module, names):
+    example = torch.from_numpy(FRAMES)
+    return _exported(Tracer(), module, example, names, dynamic=False, opset=18)
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    proto = _exported(
-        Small().eval(), torch.from_numpy(FRAMES), NAMES, dynamic=False, opset=18
-    )
+    proto = traced(Small().eval(), NAMES)
     path = tmp_path_factory.mktemp("constants") / "small.onnx"
     onnx.save(proto, path)
     return path
@@ -104,9 +107,7 @@ def test_numbers_that_do_nothing_are_still_dropped():
             x = frames.float()
             return (((x + 0.0) * 1.0 - 0.0) / 1.0 + 2.0,)
 
-    proto = _exported(
-        Idle(), torch.from_numpy(FRAMES), ["score"], dynamic=False, opset=18
-    )
+    proto = traced(Idle(), ["score"])
     assert [node.op_type for node in proto.graph.node] == ["Cast", "Add"]
 
 
