@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from anomedge.__main__ import application
+
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "scripts" / "check-floors"
 
@@ -29,6 +31,16 @@ def test_floors_are_read_from_the_project_file(monkeypatch):
     }
     text = (ROOT / "pyproject.toml").read_text()
     assert all(f'"{name}>={floor}"' in text for name, floor in floors.items())
+
+
+def test_every_command_is_run(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    found = runpy.run_path(str(SCRIPT))["_commands"]()
+    app = application()
+    listed = {command.name for command in app.registered_commands}
+    listed |= {group.name for group in app.registered_groups}
+    assert set(found) == listed
+    assert len(found) == len(listed)
 
 
 @pytest.mark.slow
