@@ -24,6 +24,7 @@ __all__ = [
     "Runtime",
     "Runtimes",
     "Threads",
+    "Widen",
     "chosen_options",
     "engine_builders",
     "with_engine_options",
@@ -79,6 +80,14 @@ NormalLabel = Annotated[
         "--normal",
         "--normal-label",
         help="Label of the normal pictures, as their folder or the list names it; known ones, such as good and ok, when not given.",
+    ),
+]
+Widen = Annotated[
+    float,
+    Option(
+        min=1,
+        max=100,
+        help="Factor on this release's tolerances; recorded in the certificate.",
     ),
 ]
 Precision = Annotated[str, Option(help=_precision_help())]

@@ -12,7 +12,7 @@ from anomedge.bundle import read_manifest
 from anomedge.commands import _bundle_tables as tables
 from anomedge.commands._arguments import parse_batch, parse_frame
 from anomedge.commands._certificate_tables import show_certificate
-from anomedge.commands._common_options import NormalLabel, Runtimes
+from anomedge.commands._common_options import NormalLabel, Runtimes, Widen
 from anomedge.commands._console import SafeConsole, wide_console
 from anomedge.commands._recipes import read_recipe
 from anomedge.files import canonical_json
@@ -77,6 +77,7 @@ def export(
         str,
         Option(help=_help_on_layouts()),
     ] = "frames",
+    widen: Widen = 1.0,
     force: Annotated[bool, Option(help="Replace an existing bundle.")] = False,
     as_json: Annotated[
         bool, Option("--json", help="Print the certificate as JSON.")
@@ -103,6 +104,7 @@ def export(
         precisions=precision or ("fp32",),
         layout=layout,
         normal=normal,
+        widen=widen,
     )
     certificate = run(model, output, options)
     if as_json:

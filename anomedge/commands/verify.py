@@ -22,6 +22,7 @@ from anomedge.commands._common_options import (
     Precision,
     Runtimes,
     Threads,
+    Widen,
 )
 from anomedge.commands._console import wide_console
 from anomedge.commands._threshold_lines import threshold_lines
@@ -59,14 +60,7 @@ def verify(
             help="Examine every stage alone and name the first faulty one.",
         ),
     ] = False,
-    widen: Annotated[
-        float,
-        Option(
-            min=1,
-            max=100,
-            help="Factor on this release's tolerances; recorded in the certificate.",
-        ),
-    ] = 1.0,
+    widen: Widen = 1.0,
     name: Annotated[
         str | None, Option(help="Name of this device's certificate.")
     ] = None,

@@ -36,6 +36,7 @@ from anomedge.export.graphs import (
 )
 from anomedge.export.module_tracing import tracer_of
 from anomedge.export.options import ExportOptions
+from anomedge.export.own_rounding import advice_on_rounding
 from anomedge.export.precision.half import folded_networks, halved
 from anomedge.export.precision.preflight import (
     assert_halvable,
@@ -59,6 +60,7 @@ from anomedge.parity.golden import write_golden
 from anomedge.parity.pictures import extremes
 from anomedge.parity.plan import batches_of
 from anomedge.parity.segments import GIVEN
+from anomedge.parity.tolerances import release_tolerance
 from anomedge.pipelines.model import Model, load, tool_versions
 from anomedge.precisions import PRECISIONS
 from anomedge.resample import Geometry
@@ -99,6 +101,7 @@ def check_options(target: Path, options: ExportOptions) -> list[str]:
     check_shape(options)
     check_layout(options)
     check_precisions(options)
+    release_tolerance(options.precisions[0], options.widen)
     check_replaced(target, options.force)
     return names
 
@@ -145,7 +148,7 @@ def export_model(
         write_manifest(
             root, _manifest(model, options, stages, golden) | {"ranges": ranges}
         )
-        return _proven(root, reference, names, options)
+        return _proven(root, model, reference, names, options)
 
 
 def _on_half_backbone(
@@ -331,6 +334,7 @@ def _input(options: ExportOptions, geometry: Geometry) -> InputContract:
 
 def _proven(
     root: Path,
+    model: Model,
     reference: Reference,
     names: Sequence[str],
     options: ExportOptions,
@@ -338,12 +342,16 @@ def _proven(
     bundle = Bundle.open(root)
     batches = batches_of(bundle, options.batches)
     plans = [
-        Plan(runtimes=names, batches=batches, precision=precision)
+        Plan(names, batches, precision, widen=options.widen)
         for precision in options.precisions
     ]
     certificate = merged([prove(bundle, reference, plan) for plan in plans])
     if not certificate.passed:
-        raise ProofFailed(failure_text(certificate, "no bundle was published"))
+        text = failure_text(certificate, "no bundle was published")
+        framing = options.framing(model.geometry)
+        raise ProofFailed(
+            text + advice_on_rounding(certificate, model, reference, framing)
+        )
     (root / "certificates").mkdir()
     (root / "certificates" / "host.json").write_bytes(
         canonical_json(certificate.to_json())

@@ -86,6 +86,7 @@ def export_module(
     precisions: Sequence[str] = ("fp32",),
     runtimes: Sequence[str] = (),
     batches: Sequence[int] = (),
+    widen: float = 1.0,
     opset: int = 17,
     force: bool = False,
     levels: Levels | None = None,
@@ -116,6 +117,7 @@ def export_module(
         precisions: in which the graph is written; see `ExportOptions`.
         runtimes: to prove under; all that can run here when empty.
         batches: to prove; 1, 2, 3 and 8 when empty.
+        widen: factor on this release's tolerances, 1 to 100; the certificate states it.
         opset: opset of the ONNX graph, 17 or later.
         force: replace an existing bundle.
         levels: levels of pictures with more than 8 bits per channel.
@@ -135,6 +137,7 @@ def export_module(
         golden=[Path(folder) for folder in golden],
         runtimes=runtimes,
         batches=batches,
+        widen=widen,
         force=force,
         precisions=precisions,
         layout=layout,
