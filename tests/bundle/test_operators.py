@@ -27,7 +27,7 @@ from anomedge.bundle.protobuf import (
 from anomedge.errors import BundleError, RuntimeFailure
 from anomedge.runtimes import graph_file
 from anomedge.runtimes.external_tensors import external_tensors
-from tests.commands.test_commands import run
+from tests.commands.running import run
 from tests.conftest import RUNTIMES
 
 LOCATION = 14

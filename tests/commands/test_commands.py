@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 
 from anomedge import commands
-from anomedge.__main__ import application
 from anomedge.bundle import Bundle, LocalSettings, write_local
 from anomedge.commands._arguments import (
     parse_batch,
@@ -22,6 +21,7 @@ from anomedge.commands._arguments import (
 )
 from anomedge.commands._exit_codes import run_to_exit_code
 from anomedge.errors import InputError, ProofFailed
+from tests.commands.running import run
 from tests.conftest import FRAME, RUNTIMES
 
 VERBS = sorted(
@@ -30,13 +30,6 @@ VERBS = sorted(
     if not m.name.startswith("_")
 )
 EXPORT = ["export", "m", "-o", "b", "--frame", "9x9", "--golden", "synthetic"]
-
-
-def run(*arguments):
-    return run_to_exit_code(
-        lambda given: application()(given, prog_name="anomedge"),
-        [str(a) for a in arguments],
-    )
 
 
 @pytest.mark.parametrize("verb", VERBS)

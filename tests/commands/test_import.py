@@ -8,7 +8,7 @@ import pytest
 from anomedge.interop import import_file as importing
 from anomedge.interop.anomalib import StoredThresholds
 from anomedge.pipelines.model import load
-from tests.commands.test_commands import run
+from tests.commands.running import run
 from tests.interop.stand_in import VALIDATED, foreign_model, stand_in
 
 

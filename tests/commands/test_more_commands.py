@@ -23,7 +23,7 @@ from anomedge.images import list_pictures, read_picture
 from anomedge.parity.stored import keep_certificate, stored_certificates
 from anomedge.station.calibration import recalibrate
 from anomedge.threshold import interval_of_rate
-from tests.commands.test_commands import run
+from tests.commands.running import run
 from tests.conftest import RUNTIMES
 
 ROOT = Path(__file__).parents[2]

@@ -25,7 +25,7 @@ from anomedge.errors import OutputError
 from anomedge.files import atomic as files
 from anomedge.files import canonical_json
 from anomedge.station.calibration import override_thresholds
-from tests.commands.test_commands import run
+from tests.commands.running import run
 from tests.conftest import FRAME
 
 

@@ -27,7 +27,7 @@ from anomedge.parity.stored import (
 )
 from anomedge.parity.verdict import cautions_on
 from anomedge.verification import plan_of
-from tests.commands.test_commands import run
+from tests.commands.running import run
 from tests.conftest import FRAME, RUNTIMES
 
 ONE = ("--runtime", RUNTIMES[0], "--batch", "1")

@@ -6,7 +6,7 @@ import pytest
 
 from anomedge.commands import verify
 from anomedge.export.bundling import ExportOptions, export
-from tests.commands.test_commands import run
+from tests.commands.running import run
 from tests.conftest import FRAME, RUNTIMES
 
 

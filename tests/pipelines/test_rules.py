@@ -30,7 +30,7 @@ from anomedge.pipelines.sensitivity import (
 from anomedge.pipelines.synthetic import SYNTHETIC_DEFECTS
 from anomedge.resample import Geometry
 from anomedge.threshold import Origin
-from tests.commands.test_commands import run
+from tests.commands.running import run
 from tests.conftest import tiny_options
 from tests.pipelines.synthetic.noise import image_of
 from tests.threshold_rules.samples import few
