@@ -376,3 +376,80 @@ def calibration(part: Path, folder: Path, capfd) -> dict:
         == 0
     )
     return json.loads(capfd.readouterr().out)
+
+
+def test_predict_writes_results_and_overlays(
+    bundle_paths, pictures, tmp_path, capsys
+):
+    out = tmp_path / "out"
+    assert (
+        run(
+            "predict",
+            bundle_paths["padim"],
+            pictures / "test",
+            "-o",
+            out,
+            "--json",
+        )
+        == 0
+    )
+    rows = json.loads(capsys.readouterr().out)
+    assert [r["picture"] for r in rows] == sorted(r["picture"] for r in rows)
+    assert len(rows) == 7
+    with (out / "results.csv").open() as file:
+        assert [r["label"] for r in csv.DictReader(file)] == [
+            r["label"] for r in rows
+        ]
+    with Image.open(out / "overlays" / rows[0]["picture"]) as overlay:
+        assert overlay.size == (FRAME[1], FRAME[0])
+
+
+def test_predict_skips_and_names_what_it_cannot_read(
+    bundle_paths, pictures, tmp_path, capfd
+):
+    folder = tmp_path / "in"
+    shutil.copytree(pictures / "test" / "good", folder)
+    (folder / "bad.png").write_bytes(b"no picture")
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / "small.png")
+    assert run("predict", bundle_paths["padim"], folder) == 2
+    said = capfd.readouterr()
+    assert len(said.out.splitlines()) == 3
+    assert "2 of 5 pictures were skipped" in said.err
+    assert "bad.png" in said.err
+    assert "small.png" in said.err
+
+
+def test_predict_batches_formats_and_one_file(copy, pictures, tmp_path, capsys):
+    one, many = tmp_path / "one", tmp_path / "many"
+    assert run("predict", copy, pictures / "test", "-o", one) == 0
+    assert (
+        run(
+            "predict",
+            copy,
+            pictures / "test",
+            "-o",
+            many,
+            "--batch",
+            "3",
+            "--format",
+            "json",
+            "--no-overlays",
+        )
+        == 0
+    )
+    with (one / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    batched = json.loads((many / "results.json").read_text())
+    assert [row["picture"] for row in rows] == [
+        row["picture"] for row in batched
+    ]
+    assert [float(row["score"]) for row in rows] == pytest.approx(
+        [row["score"] for row in batched], rel=1e-5
+    )
+    assert os.listdir(many) == ["results.json"]
+    capsys.readouterr()
+    assert (
+        run("predict", copy, next((pictures / "test").rglob("*.png")), "--json")
+        == 0
+    )
+    assert len(json.loads(capsys.readouterr().out)) == 1

@@ -1,11 +1,16 @@
 """A proof of one runtime in one precision leaves standing what was proven of the others."""
 
 import json
+import shutil
 
 import pytest
 
+from anomedge.bundle import Bundle
 from anomedge.commands import verify
+from anomedge.errors import OutputError
 from anomedge.export.bundling import ExportOptions, export
+from anomedge.parity.stored import keep_certificate, stored_certificates
+from tests.bundle.exchanging import exchanging, files_of, put_beside
 from tests.commands.running import run
 from tests.conftest import FRAME, RUNTIMES
 
@@ -99,3 +104,17 @@ def test_one_precision_on_the_host_keeps_the_other(part, model_paths):
 def test_the_hosts_certificate_is_eager_torchs_alone(part, capfd):
     assert run("verify", part, "--name", "host") == 2
     assert "that certificate is eager Torch's" in capfd.readouterr().err
+
+
+def test_a_bundle_exchanged_meanwhile_keeps_its_own_certificates(
+    bundle_paths, tmp_path
+):
+    copy = tmp_path / "part.anomedge"
+    shutil.copytree(bundle_paths["patchcore"], copy)
+    other = put_beside(copy, bundle_paths["padim"])
+    before, opened = files_of(other), Bundle.open(copy)
+    certificate = stored_certificates(opened)[0].certificate
+    keep = exchanging(copy, other)(keep_certificate)
+    with pytest.raises(OutputError, match="nothing was written into"):
+        keep(opened, "host", certificate)
+    assert files_of(copy) == before
