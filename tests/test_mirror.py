@@ -27,7 +27,6 @@ WITHOUT = {
 NOT_YET = [
     "anomedge.bundle",
     "anomedge.commands",
-    "anomedge.evaluation",
     "anomedge.export",
     "anomedge.interop",
     "anomedge.parity",
