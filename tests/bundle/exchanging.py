@@ -1,4 +1,4 @@
-"""A bundle that is exchanged for another one while a function runs, as an export over it does."""
+"""Bundles that change: exchanged for another one while a function runs, as an export over it does, or in one byte."""
 
 import shutil
 
@@ -34,3 +34,10 @@ def files_of(root):
         for path in root.rglob("*")
         if path.is_file()
     }
+
+
+def flip(path):
+    """Change the byte in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)

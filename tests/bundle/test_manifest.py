@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from anomedge.bundle import Bundle, InputContract, LocalSettings, write_local
+from anomedge.bundle import Bundle, LocalSettings, write_local
 from anomedge.errors import BundleError, IntegrityError, SchemaError
 from anomedge.files import canonical_json, sha256_of_bytes
 
@@ -157,13 +157,6 @@ def test_a_wrong_digest_is_refused(copy):
     edited(copy, lambda m: m["decision"].update(threshold=1.0), sign=False)
     with pytest.raises(IntegrityError, match="digest"):
         Bundle.open(copy)
-
-
-def test_a_fixed_batch_of_too_many_pixels_is_refused():
-    InputContract(batch=2, height=16384, width=16384)
-    InputContract(batch="dynamic", height=16384, width=16384)
-    with pytest.raises(ValueError, match="at most 2 GiB"):
-        InputContract(batch=3, height=16384, width=16384)
 
 
 @pytest.mark.parametrize(
