@@ -7,7 +7,8 @@ import shutil
 import numpy as np
 import pytest
 
-from anomedge.bundle import Bundle, LocalSettings, write_local
+from anomedge.bundle import MANIFEST, Bundle, LocalSettings, write_local
+from anomedge.bundle.manifest import digest_of
 from anomedge.errors import BundleError, IntegrityError, SchemaError
 from anomedge.files import canonical_json, sha256_of_bytes
 
@@ -209,3 +210,16 @@ def test_certificates_and_local_settings_do_not_change_the_digest(copy):
     shutil.rmtree(copy / "certificates")
     assert Bundle.open(copy).manifest.digest == digest
     assert "certificates" not in os.listdir(copy)
+
+
+def test_bundles_without_ranges_are_still_read(bundle_paths, tmp_path):
+    import shutil
+
+    path = tmp_path / "old.anomedge"
+    shutil.copytree(bundle_paths["padim"], path)
+    content = json.loads((path / MANIFEST).read_text())
+    assert content.pop("ranges") == []
+    (path / MANIFEST).write_bytes(
+        canonical_json(content | {"digest": digest_of(content)})
+    )
+    assert Bundle.open(path).manifest.ranges == ()

@@ -26,3 +26,7 @@ def test_several_values_after_one_option():
         parse_batch("0")
     with pytest.raises(InputError):
         parse_size("1x2x3")
+
+
+def test_sizes_are_read():
+    assert parse_size("1080x1920") == (1080, 1920)

@@ -10,8 +10,7 @@ import pytest
 from torch import nn
 
 from anomedge.__main__ import application
-from anomedge.bundle import MANIFEST, Bundle
-from anomedge.bundle.manifest import digest_of
+from anomedge.bundle import Bundle
 from anomedge.bundle.ranges import LARGEST, LEAST, SAFETY, Range
 from anomedge.commands._exit_codes import run_to_exit_code
 from anomedge.errors import ExportError
@@ -25,7 +24,6 @@ from anomedge.export.precision.preflight import (
     warn_of_lowering,
 )
 from anomedge.export.precision.storage import store_halved
-from anomedge.files import canonical_json
 from anomedge.parity.pictures import extremes, synthetic
 from anomedge.pipelines.model import save
 from tests.conftest import FRAME
@@ -234,16 +232,3 @@ def test_small_numbers_that_matter_are_named():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_of_lowering([small.model_copy(update={"least": LEAST})])
-
-
-def test_bundles_without_ranges_are_still_read(bundle_paths, tmp_path):
-    import shutil
-
-    path = tmp_path / "old.anomedge"
-    shutil.copytree(bundle_paths["padim"], path)
-    content = json.loads((path / MANIFEST).read_text())
-    assert content.pop("ranges") == []
-    (path / MANIFEST).write_bytes(
-        canonical_json(content | {"digest": digest_of(content)})
-    )
-    assert Bundle.open(path).manifest.ranges == ()

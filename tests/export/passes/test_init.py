@@ -1,3 +1,5 @@
+"""The order of passes, and one file and one test for each."""
+
 import re
 from pathlib import Path
 
