@@ -1,4 +1,4 @@
-"""Fixtures."""
+"""A small file made by hand, and one of torch.save."""
 
 import pytest
 import torch

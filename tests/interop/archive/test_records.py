@@ -3,6 +3,7 @@
 import torch
 
 from anomedge.interop.archive import Record, open_archive
+from anomedge.interop.archive.records import CALL
 from tests.interop.archive.making import content_of
 from tests.interop.archive.saving import saved
 
@@ -27,3 +28,18 @@ def test_names_that_are_not_called_are_marked(tmp_path):
         "exceptions.OSError",  # its name in Python 2, as protocol 2 writes it
     ]
     assert not any(record.called for record in content)
+
+
+def test_a_record_has_its_path_and_prints_no_more():
+    record = Record("torch.nn", "Linear", (1,))
+    record.items.append(record)
+    assert record.path == "torch.nn.Linear"
+    assert repr(record) == "<Record torch.nn.Linear>"
+    assert Record("", CALL, (record,)).path == "<call>"
+
+
+def test_records_are_equal_only_to_themselves():
+    one, other = Record("a", "B"), Record("a", "B")
+    assert one != other
+    assert len({one, other}) == 2
+    assert one.items is not other.items

@@ -1,10 +1,17 @@
 """Stored tensors: every type and view, bit for bit, and places that cannot be."""
 
+import io
+import math
+
 import pytest
 import torch
 
 from anomedge.errors import ModelError
 from anomedge.interop.archive import open_archive
+from anomedge.interop.archive.limits import Refused
+from anomedge.interop.archive.members import Member
+from anomedge.interop.archive.storages import Storage
+from anomedge.interop.archive.tensors import StoredTensor
 from tests.interop.archive.making import content_of
 from tests.interop.archive.saving import saved
 
@@ -87,3 +94,64 @@ def test_tensors_with_gaps_count_as_the_bytes_that_are_read(tmp_path):
         content_of(tmp_path / "file.pt")
     torch.save(content[:8], tmp_path / "fewer.pt")
     assert len(content_of(tmp_path / "fewer.pt")) == 8
+
+
+def place(shape, strides, offset=0, dtype=torch.float32, size=24):
+    """A tensor on the numbers 0 to 5."""
+    content = torch.arange(6, dtype=torch.float32).numpy().tobytes()
+    member = Member("archive/data/0", 0, size, 0)
+    stored = Storage(io.BytesIO(content), member)
+    return StoredTensor(stored, dtype, shape, strides, offset)
+
+
+@pytest.mark.parametrize(
+    ("shape", "strides", "offset", "values", "read"),
+    [
+        ((6,), (1,), 0, [0, 1, 2, 3, 4, 5], 24),
+        ((2, 3), (3, 1), 0, [[0, 1, 2], [3, 4, 5]], 24),
+        ((3, 2), (1, 3), 0, [[0, 3], [1, 4], [2, 5]], 24),
+        ((2,), (2,), 1, [1, 3], 12),
+        ((2, 2), (0, 1), 4, [[4, 5], [4, 5]], 8),
+        ((), (), 5, 5, 4),
+        ((0, 3), (9, 9), 6, [], 0),
+    ],
+)
+def test_places_in_a_storage(shape, strides, offset, values, read):
+    made = place(shape, strides, offset)
+    assert made.bytes_read == read
+    assert made.nbytes == 4 * math.prod(shape)
+    loaded = made.load()
+    assert loaded.shape == shape
+    assert loaded.tolist() == values
+    assert loaded.is_contiguous()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (((7,), (1,)), "reaches to byte 28"),
+        (((2, 2), (5, 1)), "reaches to byte 28"),
+        (((1,), (1,), 6), "reaches to byte 28"),
+        (((1 << 40,), (0,)), "expands a storage of 24 bytes"),
+        (((2,), ()), "has 0 strides"),
+        (([2], (1,)), "shape are no tuple"),
+        (((-1,), (1,)), "shape contain a value"),
+        (((True,), (1,)), "shape contain a value"),
+        (((1,), (1 << 49,)), "strides contain a value"),
+        (((1,), (1,), 1.0), "offset contain a value"),
+        (((1,) * 65, (1,) * 65), "no tuple of at most 64"),
+    ],
+)
+def test_places_that_cannot_be_are_refused(given, said):
+    with pytest.raises(Refused, match=said):
+        place(*given)
+
+
+def test_a_small_tensor_may_expand_its_storage():
+    assert place((1 << 18,), (0,), 3).load().unique().tolist() == [3]
+    with pytest.raises(Refused, match="expands"):
+        place(((1 << 18) + 1,), (0,), 3)
+
+
+def test_a_tensor_is_printed_without_its_values():
+    assert repr(place((2, 3), (3, 1))) == "<StoredTensor torch.float32 [2, 3]>"
