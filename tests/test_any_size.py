@@ -11,7 +11,6 @@ from PIL import Image
 from anomedge import Inspector, runtimes
 from anomedge.benchmark import measure
 from anomedge.bundle import Bundle
-from anomedge.bundle.contracts import InputContract
 from anomedge.errors import InputError
 from anomedge.export.bundling import ExportOptions, export
 from anomedge.export.checks import warn_of_sizes
@@ -190,15 +189,6 @@ def test_bench_shows_the_cost_of_the_resize(any_bundle, bundle):
         bundle, plan_of(bundle, ["onnxruntime"], [1]), 1, memory=False
     )
     assert fixed.resize is None
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [{"dtype": "float32"}, {"resize": "outside"}, {"dtype": "float32", "resize": "inside"}],
-)  # fmt: skip
-def test_a_contract_that_contradicts_itself_is_refused(wrong):
-    with pytest.raises(ValueError):
-        InputContract(height=8, width=8, **wrong)
 
 
 def test_a_fit_says_that_sizes_vary(folder, pictures):

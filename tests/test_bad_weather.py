@@ -33,7 +33,7 @@ from anomedge.errors import (
     RuntimeFailure,
 )
 from anomedge.files import atomic_directory, canonical_json, sha256_of_bytes
-from tests.commands.test_commands import run
+from tests.commands.running import run
 from tests.conftest import FRAME
 
 TINY = [

@@ -24,23 +24,6 @@ WITHOUT = {
 }
 """Modules that need no test file of their own, and why."""
 
-NOT_YET = [
-    "anomedge.__main__",
-    "anomedge.benchmark",
-    "anomedge.bundle",
-    "anomedge.commands",
-    "anomedge.evaluation",
-    "anomedge.export",
-    "anomedge.interop",
-    "anomedge.layouts",
-    "anomedge.parity",
-    "anomedge.pipelines",
-    "anomedge.report",
-    "anomedge.station",
-    "anomedge.verification",
-]
-"""Parts whose tests still stand in files of other names; an entry goes when its part mirrors."""
-
 
 def modules() -> dict[str, Path]:
     """The modules with code, by name, and the test file of each."""
@@ -61,33 +44,19 @@ def defines_code(file: Path) -> bool:
     return any(isinstance(n, kinds) for n in ast.parse(file.read_text()).body)
 
 
-def is_within(module: str, part: str) -> bool:
-    return module == part or module.startswith(f"{part}.")
-
-
 def without_test_file() -> list[str]:
     return [name for name, test in modules().items() if not test.is_file()]
 
 
 def test_every_module_has_a_test_file_of_its_name():
-    missing = [
-        name
-        for name in without_test_file()
-        if name not in WITHOUT
-        and not any(is_within(name, part) for part in NOT_YET)
-    ]
-    assert not missing, f"expected {[str(modules()[m]) for m in missing]}"
+    found = modules()
+    missing = [name for name in without_test_file() if name not in WITHOUT]
+    assert not missing, f"expected {[str(found[name]) for name in missing]}"
 
 
 @pytest.mark.parametrize("name", WITHOUT)
 def test_exceptions_are_needed(name):
     assert name in without_test_file()
-    assert not any(is_within(name, part) for part in NOT_YET)
-
-
-@pytest.mark.parametrize("part", NOT_YET)
-def test_parts_that_mirror_by_now_leave_the_list(part):
-    assert any(is_within(name, part) for name in without_test_file())
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from anomedge.errors import InputError
 from anomedge.parity.junit import junit_xml
 from anomedge.pipelines.model import save
 from anomedge.testing import assert_parity
-from tests.commands.test_commands import run
+from tests.commands.running import run
 from tests.conftest import RUNTIMES
 
 

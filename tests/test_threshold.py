@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn.metrics import f1_score
 
 from anomedge.errors import InputError
@@ -12,6 +13,7 @@ from anomedge.threshold import (
     Origin,
     by_f1,
     by_false_alarm_rate,
+    interval_of_rate,
     spread,
 )
 
@@ -129,3 +131,32 @@ def test_scores_that_cannot_place_it_are_refused(values):
 def test_rates_that_cannot_be_are_refused(rate):
     with pytest.raises(InputError, match="between 0 and 1"):
         by_false_alarm_rate(np.arange(10.0), rate)
+
+
+@pytest.mark.parametrize(
+    ("alarms", "count"),
+    [(0, 1), (0, 30), (1, 30), (15, 30), (30, 30), (100, 10_000)],
+)
+@pytest.mark.parametrize("confidence", [0.9, 0.95])
+def test_the_interval_is_clopper_and_pearsons(alarms, count, confidence):
+    wanted = stats.binomtest(alarms, count).proportion_ci(
+        confidence, method="exact"
+    )
+    assert interval_of_rate(alarms, count, confidence) == pytest.approx(
+        (wanted.low, wanted.high), abs=1e-9
+    )
+
+
+def test_the_interval_holds_a_threshold_laid_between_the_scores():
+    """Simulated: 95 % of the time or more, the rate of a threshold between two scores lies in the interval."""
+    import numpy as np
+
+    generator = np.random.default_rng(0)
+    for count, allowed in ((50, 1), (200, 4)):
+        low, high = interval_of_rate(allowed, count)
+        scores = np.sort(generator.uniform(size=(4000, count)), axis=1)
+        rates = (
+            1
+            - (scores[:, count - allowed - 1] + scores[:, count - allowed]) / 2
+        )
+        assert ((low <= rates) & (rates <= high)).mean() > 0.945

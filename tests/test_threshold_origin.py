@@ -50,3 +50,13 @@ def test_fields_that_are_set_are_written():
     assert written["shift"] == 0.25
     assert written["ties"] == ["a.png"]
     assert Origin.model_validate(written) == origin
+
+
+def test_files_hold_the_given_fields_alone():
+    fields = {
+        "rule": "f1", "rate": None, "source": "", "normal": 1, "anomalous": 1, "margin": 1.0, "extrapolated": False,
+        "pictures": "0",
+    }  # fmt: skip
+    assert Origin(**fields).model_dump(mode="json") == fields
+    more = fields | {"rule": "recall", "recall": 0.9, "outliers": ["a.png"]}
+    assert Origin(**more).model_dump(mode="json") == more

@@ -15,13 +15,13 @@ import pytest
 
 from anomedge import Inspector, runtimes
 from anomedge.bundle import Bundle
-from anomedge.bundle.changes import Changes
 from anomedge.errors import BundleError, IntegrityError
 from anomedge.export.bundling import ExportOptions, export
 from anomedge.export.writing import write_onnx
 from anomedge.images import read_picture
 from anomedge.parity.golden import read_golden
 from anomedge.runtimes import GraphFile, graph_file, options_for
+from tests.bundle.exchanging import flip
 from tests.conftest import FRAME, RUNTIMES
 from tests.runtimes.conftest import machine as machine  # a fixture
 
@@ -155,12 +155,6 @@ def test_the_values_of_other_files_are_those_that_the_vendor_would_read(
         np.testing.assert_array_equal(values, found[1][name])
 
 
-def flip(path):
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 255
-    path.write_bytes(content)
-
-
 def test_a_file_exchanged_between_hashing_and_reading_is_refused(copy, runtime):
     for stages in (False, True):
         bundle = Bundle.open(copy)
@@ -250,86 +244,6 @@ def test_an_engine_is_of_the_bytes_that_its_record_names(
     }
     assert built.record["fingerprint"]["graph"] == files
     assert list(trt.network._graph["inputs"]) == ["frames"]
-
-
-def test_changes_are_said_once_and_by_name(copy, bundle_paths):
-    changes = Changes(Bundle.open(copy), every=0)
-    assert changes.ask() is None
-    for name in ("manifest.json", "golden/000.png"):
-        os.utime(copy / name)
-    assert changes.ask() is None, "the same manifest; frames do not run"
-    flip(copy / "openvino" / "model.bin")
-    assert (
-        "openvino/model.bin changed since the bundle was opened"
-        in changes.ask()
-    )
-    assert changes.ask() is None
-    (copy / "local.json").write_text("{}")
-    assert "local.json changed" in changes.ask()
-    shutil.copytree(bundle_paths["patchcore"], copy, dirs_exist_ok=True)
-    other = Bundle.open(bundle_paths["patchcore"]).manifest.digest
-    assert f"holds another bundle now ({other[:12]}" in changes.ask()
-    said = []
-    for content in (b"", b"[]", b'{"digest": 1}', b"[" * 100_000, None):
-        (copy / "manifest.json").unlink() if content is None else (
-            copy / "manifest.json"
-        ).write_bytes(content)
-        said.append(changes.ask())
-    shutil.rmtree(copy)
-    assert changes.ask() is None
-    assert "no longer holds a complete bundle" in said[0]
-    assert said[1:] == [None] * 4
-
-
-def overwritten_in_place(copy):
-    path = copy / "model.onnx"
-    times = path.stat()
-    with path.open("r+b") as file:
-        file.seek(times.st_size // 2)
-        file.write(b"\xff" * 64)
-    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-
-
-def other_manifest_of_the_same_digest(copy):
-    content = json.loads((copy / "manifest.json").read_text())
-    content["decision"]["threshold"] = 99.0
-    (copy / "manifest.json").write_text(json.dumps(content))
-
-
-@pytest.mark.skipif(os.name == "nt", reason="no change time in the file system")
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (overwritten_in_place, "model.onnx changed since"),
-        (
-            other_manifest_of_the_same_digest,
-            "no longer holds a complete bundle",
-        ),
-        (lambda copy: shutil.rmtree(copy / "golden"), "golden/000.png, "),
-        (
-            lambda copy: (copy / "golden/000.png").write_bytes(b""),
-            "golden/000.png changed since",
-        ),
-    ],
-    ids=["mtime put back", "digest kept", "golden removed", "golden emptied"],
-)
-def test_a_hidden_change_is_noticed(copy, change, said):
-    changes = Changes(Bundle.open(copy), every=0)
-    assert changes.ask() is None
-    change(copy)
-    assert said in changes.ask()
-    assert changes.ask() is None
-
-
-def test_a_change_before_the_first_look_is_said(copy, bundle_paths):
-    bundle = Bundle.open(copy)
-    shutil.rmtree(copy)
-    shutil.copytree(bundle_paths["patchcore"], copy)
-    assert "another bundle" in Changes(bundle).ask()
-    changes = Changes(Bundle.open(copy), every=60)
-    assert changes.ask() is None
-    flip(copy / "model.onnx")
-    assert changes.ask() is None, "it is not time to look"
 
 
 def test_the_decision_is_that_of_the_time_of_opening(copy, runtime):

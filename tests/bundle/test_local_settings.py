@@ -25,13 +25,6 @@ LEFT = ".local.json.a1b2c3_d.tmp"
 SECONDS = 1.5
 
 
-@pytest.fixture
-def copy(bundle_paths, tmp_path):
-    target = tmp_path / "part.anomedge"
-    shutil.copytree(bundle_paths["padim"], target)
-    return target
-
-
 def write(root, threshold):
     return write_local(
         Bundle(root, Bundle.open(root).manifest),

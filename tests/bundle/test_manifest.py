@@ -7,7 +7,8 @@ import shutil
 import numpy as np
 import pytest
 
-from anomedge.bundle import Bundle, InputContract, LocalSettings, write_local
+from anomedge.bundle import MANIFEST, Bundle, LocalSettings, write_local
+from anomedge.bundle.manifest import digest_of
 from anomedge.errors import BundleError, IntegrityError, SchemaError
 from anomedge.files import canonical_json, sha256_of_bytes
 
@@ -159,13 +160,6 @@ def test_a_wrong_digest_is_refused(copy):
         Bundle.open(copy)
 
 
-def test_a_fixed_batch_of_too_many_pixels_is_refused():
-    InputContract(batch=2, height=16384, width=16384)
-    InputContract(batch="dynamic", height=16384, width=16384)
-    with pytest.raises(ValueError, match="at most 2 GiB"):
-        InputContract(batch=3, height=16384, width=16384)
-
-
 @pytest.mark.parametrize(
     "content", [b"", b"[]", b"{", b"\xff\xfe", b"[" * 100_000, b'"text"']
 )
@@ -216,3 +210,16 @@ def test_certificates_and_local_settings_do_not_change_the_digest(copy):
     shutil.rmtree(copy / "certificates")
     assert Bundle.open(copy).manifest.digest == digest
     assert "certificates" not in os.listdir(copy)
+
+
+def test_bundles_without_ranges_are_still_read(bundle_paths, tmp_path):
+    import shutil
+
+    path = tmp_path / "old.anomedge"
+    shutil.copytree(bundle_paths["padim"], path)
+    content = json.loads((path / MANIFEST).read_text())
+    assert content.pop("ranges") == []
+    (path / MANIFEST).write_bytes(
+        canonical_json(content | {"digest": digest_of(content)})
+    )
+    assert Bundle.open(path).manifest.ranges == ()

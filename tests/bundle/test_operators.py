@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import onnx
 import pytest
-from onnx import SparseTensorProto, TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from anomedge import runtimes
 from anomedge.bundle import Bundle, write_manifest
@@ -18,16 +18,13 @@ from anomedge.bundle.operators import (
 )
 from anomedge.bundle.protobuf import (
     LENGTHS,
-    PARTS,
-    VARINT,
     Spoilt,
-    fields,
     varint,
 )
 from anomedge.errors import BundleError, RuntimeFailure
 from anomedge.runtimes import graph_file
 from anomedge.runtimes.external_tensors import external_tensors
-from tests.commands.test_commands import run
+from tests.commands.running import run
 from tests.conftest import RUNTIMES
 
 LOCATION = 14
@@ -227,48 +224,6 @@ def test_onnxruntime_resolves_no_reference(root, monkeypatch):
     bundle = with_graph(root, changed(with_initializer(located())))
     with pytest.raises(RuntimeFailure, match="could not open"):
         runtimes.open(bundle, runtime="onnxruntime")
-
-
-def test_every_message_that_may_hold_a_tensor_is_walked():
-    """Against the format as `onnx` describes it."""
-    kinds = {
-        "model": onnx.ModelProto,
-        "function": onnx.FunctionProto,
-        "graph": onnx.GraphProto,
-        "node": onnx.NodeProto,
-    }
-    kinds |= {
-        "attribute": onnx.AttributeProto,
-        "sparse": SparseTensorProto,
-        "tensor": TensorProto,
-    }
-    kinds |= {"training": onnx.TrainingInfoProto}
-    names = {message.DESCRIPTOR.name: kind for kind, message in kinds.items()}
-    for kind, message in kinds.items():
-        nested = {
-            field.number: field.message_type
-            for field in message.DESCRIPTOR.fields
-            if field.message_type
-        }
-        assert PARTS[kind] == {
-            number: names[of.name]
-            for number, of in nested.items()
-            if of.name in names
-        }, kind
-
-
-def test_numbers_of_more_than_64_bits_and_long_keys():
-    assert [
-        field.number
-        for field in fields(varint(1 << 3 | VARINT) + varint(2**64 - 1), 0, 11)
-    ] == [1]
-    for content in (
-        b"\x08" + bytes([0xFF] * 9 + [0x02]),
-        b"\x88\x00\x01",
-        varint(1 << 32 | 8) + b"\x01",
-    ):
-        with pytest.raises(Spoilt):
-            list(fields(content, 0, len(content)))
 
 
 # --- operators -------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from anomedge.images import list_pictures
-from tests.commands.test_commands import run
+from tests.commands.running import run
 from tests.images.layouts import (
     LAYOUTS,
     kolektor,

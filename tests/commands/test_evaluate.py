@@ -12,7 +12,7 @@ from anomedge.bundle import Bundle, write_local
 from anomedge.commands import _evaluation_files
 from anomedge.errors import OutputError
 from anomedge.station.calibration import override_thresholds
-from tests.commands.test_commands import run
+from tests.commands.running import run
 
 
 @pytest.fixture

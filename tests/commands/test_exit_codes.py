@@ -5,6 +5,9 @@ import sys
 import pytest
 
 from anomedge.commands import _exit_codes
+from anomedge.commands._exit_codes import run_to_exit_code
+from anomedge.errors import InputError, ProofFailed
+from tests.commands.running import run
 
 LINT = "anomedge.lint"
 
@@ -39,3 +42,25 @@ def test_a_module_missing_while_arguments_are_read_is_one_line_too(
     arguments = ["lint", "part.anomedge", "--target", "rtx", "10.3"]
     assert _exit_codes.run_to_exit_code(lambda _: None, arguments) == 2
     assert "pip install 'anomedge[export]'" in capsys.readouterr().err
+
+
+def test_debug_shows_the_traceback(capfd):
+    assert run("verify", "missing.anomedge", "--debug") == 2
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_exit_codes_of_errors(capfd):
+    def raising(error):
+        def command(_):
+            raise error
+
+        return command
+
+    assert run_to_exit_code(raising(InputError("x")), []) == 2
+    assert run_to_exit_code(raising(ProofFailed("x")), []) == 3
+    assert run_to_exit_code(raising(KeyboardInterrupt()), []) == 130
+    assert (
+        run_to_exit_code(raising(ModuleNotFoundError("no", name="torch")), [])
+        == 2
+    )
+    assert "torch is not installed here" in capfd.readouterr().err

@@ -12,7 +12,7 @@ import pytest
 from anomedge.budget import available, load
 from anomedge.budget.summary import budget_of
 from anomedge.budget.tracing import network_of
-from tests.commands.test_commands import run
+from tests.commands.running import run
 from tests.conftest import FRAME
 
 ROOT = Path(__file__).parents[2]

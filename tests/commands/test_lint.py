@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from anomedge.commands._arguments import spread_values
-from tests.commands.test_commands import run
+from tests.commands.running import run
 from tests.lint.lint_cases import CASES, FLOAT, model, node, save
 
 

@@ -6,8 +6,6 @@ from PIL import Image
 
 from anomedge.errors import InputError
 from anomedge.evaluation.dataset import check_headers, read_labelled
-from anomedge.evaluation.notes import notes_on
-from anomedge.evaluation.records import PictureTotals
 from anomedge.images import Picture, picture
 from anomedge.parity.ground_truth import ground_truth_of
 from anomedge.resample import Geometry
@@ -92,31 +90,6 @@ def test_the_depth_of_masks_is_checked(folder):
     with pytest.raises(InputError, match="got a mask of 32 bits a") as error:
         check_headers(pictures, None)
     assert "--levels" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("totals", "note"),
-    [
-        ({"unlabelled": 3}, "3 pictures without a label are left out"),
-        ({"fitted": 2}, "2 pictures were fitted on"),
-        ({"masked": 45}, "15 of 30 anomalous pictures have no mask"),
-        ({"masked": 30}, "no anomalous picture has a mask"),
-        ({"normal": 0, "masked": 30}, "all 30 pictures are anomalous"),
-        ({"anomalous": 4, "masked": 34}, "30 normal and 4 anomalous"),
-    ],
-)
-def test_notes_state_the_limits_of_the_pictures(totals, note):
-    plain = {"normal": 30, "anomalous": 30, "masked": 60, "unlabelled": 0}
-    notes = list(notes_on(PictureTotals(**(plain | totals)), [], 0))
-    assert len(notes) == 1
-    assert notes[0].startswith(note)
-
-
-def test_masks_that_vanish_on_the_map_are_said():
-    plain = PictureTotals(normal=30, anomalous=30, masked=60, unlabelled=0)
-    assert list(notes_on(plain, [], 0)) == []
-    (note,) = notes_on(plain, [], 2)
-    assert note.startswith("2 masks have no pixel on the map's grid")
 
 
 def test_each_header_is_opened_once(folder, monkeypatch):

@@ -1,29 +1,19 @@
 """A copy that does not decide as the original is not published; every way to differ is planted and must be found."""
 
 import dataclasses
-import json
-import os
 import shutil
 
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnx import numpy_helper
 
 from anomedge.bundle import Bundle, write_manifest
-from anomedge.commands._arguments import parse_size
-from anomedge.errors import ModelError, ProofFailed
-from anomedge.export import bundling
-from anomedge.export import tracing as graph
-from anomedge.export.bundling import ExportOptions, export
 from anomedge.export.proof import reference_from_model
 from anomedge.images import read_folders
 from anomedge.parity import Plan, prove
 from anomedge.parity.golden import read_golden
-from anomedge.pipelines.fitting import SmallSampleWarning, fit
-from anomedge.pipelines.model import load, save
-from tests.conftest import FRAME, RUNTIMES, tiny_options
+from tests.conftest import FRAME, RUNTIMES
 
 
 def test_the_certificate_says_what_was_compared(
@@ -116,75 +106,6 @@ def test_an_error_is_found_and_named_by_its_stage(
     assert wrong[0].startswith(stage), wrong
 
 
-def test_a_failed_proof_publishes_nothing(
-    model_paths, pictures, tmp_path, monkeypatch
-):
-    class Wrong(graph.Frontend):
-        def forward(self, frames):
-            return super().forward(frames) * 1.01
-
-    monkeypatch.setattr(graph, "Frontend", Wrong)
-    options = ExportOptions(
-        frame=FRAME,
-        golden=[pictures / "test"],
-        runtimes=RUNTIMES[:1],
-        batches=[1],
-    )
-    with pytest.raises(ProofFailed, match="no bundle was published") as failure:
-        export(model_paths["padim"], tmp_path / "wrong.anomedge", options)
-    assert failure.value.exit_code == 3
-    assert os.listdir(tmp_path) == []
-
-
-@pytest.mark.slow
-def test_a_failed_proof_keeps_the_old_bundle(
-    model_paths, pictures, tmp_path, monkeypatch, bundle_paths
-):
-    target = tmp_path / "part.anomedge"
-    shutil.copytree(bundle_paths["padim"], target)
-    digest = Bundle.open(target).manifest.digest
-    monkeypatch.setattr(
-        bundling, "prove", lambda *_: failed_certificate(bundle_paths)
-    )
-    options = ExportOptions(
-        frame=FRAME,
-        golden=[pictures / "test"],
-        runtimes=RUNTIMES[:1],
-        batches=[1],
-        force=True,
-    )
-    with pytest.raises(ProofFailed):
-        export(model_paths["padim"], target, options)
-    assert Bundle.open(target).manifest.digest == digest
-    assert os.listdir(tmp_path) == ["part.anomedge"]
-
-
-def failed_certificate(bundle_paths):
-    from anomedge.parity import Certificate
-
-    content = (
-        bundle_paths["padim"] / "certificates" / "host.json"
-    ).read_bytes()
-    return Certificate.from_json(json.loads(content)).model_copy(
-        update={"cells": ()}
-    )
-
-
-@pytest.mark.slow
-def test_synthetic_frames_when_pictures_are_confidential(model_paths, tmp_path):
-    certificate = export(
-        model_paths["patchcore"], tmp_path / "b.anomedge",
-        ExportOptions(frame=FRAME, runtimes=RUNTIMES[:1], batches=[1, 2]),
-    )  # fmt: skip
-    manifest = Bundle.open(tmp_path / "b.anomedge").manifest
-    assert manifest.golden_source == "synthetic"
-    assert certificate.pictures.labelled == 0
-    assert all(
-        g.name.startswith(("synthetic/", "extreme/", "blended/"))
-        for g in manifest.golden
-    )
-
-
 def test_nan_is_a_failure(bundle, models, model_paths, pictures, detector):
     reference = reference_from_model(
         models[detector],
@@ -202,52 +123,3 @@ def test_nan_is_a_failure(bundle, models, model_paths, pictures, detector):
         Plan(RUNTIMES[:1], (1,)),
     )
     assert not certificate.passed
-
-
-def test_sizes_are_read():
-    assert parse_size("1080x1920") == (1080, 1920)
-
-
-def test_a_module_as_backbone_goes_the_whole_way(pictures, tmp_path):
-    torch.manual_seed(0)
-    backbone = torch.nn.Sequential(
-        torch.nn.Conv2d(3, 8, 3, stride=8, padding=1),
-        torch.nn.ReLU(),
-        torch.nn.Conv2d(8, 8, 3, stride=2, padding=1),
-    )
-    with pytest.warns(SmallSampleWarning):
-        model = fit(
-            "patchcore",
-            pictures / "train",
-            tiny_options(
-                pictures, backbone=backbone, layers=["1", "2"], weights=None
-            ),
-        )
-    save(model, tmp_path / "m.safetensors")
-    with pytest.raises(ModelError, match="Sequential"):
-        load(tmp_path / "m.safetensors")
-    options = ExportOptions(
-        frame=FRAME, runtimes=RUNTIMES, batches=[1, 2], backbone=backbone
-    )
-    assert export(
-        tmp_path / "m.safetensors", tmp_path / "b.anomedge", options
-    ).passed
-
-
-@pytest.mark.slow
-def test_a_fixed_batch_is_proven_among_other_neighbours(model_paths, tmp_path):
-    options = ExportOptions(frame=FRAME, batch=3, runtimes=RUNTIMES)
-    certificate = export(
-        model_paths["patchcore"], tmp_path / "b.anomedge", options
-    )
-    assert {cell.batch for cell in certificate.cells} == {3}
-    assert all(
-        cell.batch_error is not None and cell.batch_error <= 1e-5
-        for cell in certificate.cells
-    )
-    again = prove(
-        Bundle.open(tmp_path / "b.anomedge"),
-        read_golden(Bundle.open(tmp_path / "b.anomedge")),
-        Plan(RUNTIMES, (3,)),
-    )
-    assert again.passed, again.failures

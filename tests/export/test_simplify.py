@@ -11,7 +11,7 @@ from anomedge.export.bundling import ExportOptions, export
 from anomedge.export.tracing import Tracer, _exported
 from anomedge.pipelines.padim import Padim
 from anomedge.runtimes.imports import import_onnxruntime, import_openvino
-from tests.commands.test_commands import run
+from tests.commands.running import run
 from tests.conftest import FRAME, RUNTIMES
 
 

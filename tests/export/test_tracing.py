@@ -1,9 +1,5 @@
 """What is written is what was asked for: asserted on the files, not on the exporter's word."""
 
-import filecmp
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +12,10 @@ from torch import nn
 
 from anomedge import runtimes
 from anomedge.errors import ExportError
-from anomedge.export.graphs import FORBIDDEN, set_outputs
+from anomedge.export.graphs import FORBIDDEN
 from anomedge.export.precision.half import folded_networks
 from anomedge.export.tracing import graph_from_model, keep_shipped_outputs
-from anomedge.export.writing import write_onnx, write_tapped
+from anomedge.export.writing import write_onnx
 from anomedge.pipelines.maps import map_sizes
 from tests.conftest import FRAME, RUNTIMES
 
@@ -83,34 +79,6 @@ def test_no_path_of_this_machine_is_in_any_file(bundle, pictures):
             assert path.encode() not in content, name
 
 
-@pytest.mark.slow
-def test_two_exports_are_byte_identical(
-    detector, model_paths, bundle_paths, pictures, tmp_path
-):
-    code = "import sys; from anomedge.__main__ import run_command; sys.exit(run_command('export', sys.argv[1:]))"
-    command = [
-        str(model_paths[detector]),
-        "-o",
-        "again.anomedge",
-        "--frame",
-        f"{FRAME[0]}x{FRAME[1]}",
-    ]
-    environment = os.environ | {"PYTHONHASHSEED": "11", "OMP_NUM_THREADS": "2"}
-    done = subprocess.run(
-        [sys.executable, "-c", code, *command, "--golden", str(pictures / "test")],
-        cwd=tmp_path, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert_same(bundle_paths[detector], tmp_path / "again.anomedge")
-
-
-def assert_same(one: Path, other: Path) -> None:
-    names = sorted(p.relative_to(one) for p in one.rglob("*"))
-    assert names == sorted(p.relative_to(other) for p in other.rglob("*"))
-    files = [str(name) for name in names if (one / name).is_file()]
-    assert filecmp.cmpfiles(one, other, files, shallow=False)[0] == files
-
-
 @pytest.mark.parametrize("batch", [1, 3])
 def test_a_fixed_batch_is_that_batch(models, detector, batch, tmp_path):
     graph, _ = graph_from_model(models[detector], FRAME, batch, 17)
@@ -128,34 +96,6 @@ def test_a_fixed_batch_is_that_batch(models, detector, batch, tmp_path):
 def test_later_opsets(models, opset):
     graph, _ = graph_from_model(models["padim"], FRAME, None, opset)
     assert graph.opset_import[0].version == opset
-
-
-def test_external_data(models, tmp_path, runtime):
-    """Past the limit, weights lie beside the graph, and the tapped twin reads the same file."""
-    graph, names = graph_from_model(models["padim"], FRAME, None, 17)
-    shipped = tmp_path / "model.onnx"
-    taps = keep_shipped_outputs(graph)
-    holder = write_onnx(graph, shipped, limit=1 << 20)
-    set_outputs(graph, taps)
-    write_tapped(graph, shipped, holder, tmp_path / "stages.onnx")
-    assert holder.name == "model.onnx.data"
-    assert (
-        shipped.stat().st_size + (tmp_path / "stages.onnx").stat().st_size
-        < 200_000
-        < holder.stat().st_size
-    )
-    frames = np.random.default_rng(0).integers(
-        0, 256, (2, *FRAME, 3), dtype=np.uint8
-    )
-    with (
-        runtimes.open(shipped, runtime=runtime) as one,
-        runtimes.open(tmp_path / "stages.onnx", runtime=runtime) as two,
-    ):
-        tapped = two.run({"frames": frames})
-        assert list(tapped) == names
-        np.testing.assert_allclose(
-            one.run({"frames": frames})["score"], tapped["score"], rtol=1e-5
-        )
 
 
 class Remembering(nn.Module):

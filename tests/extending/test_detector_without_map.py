@@ -24,7 +24,7 @@ from anomedge.pipelines.model import load
 from anomedge.pipelines.tiles import Tiles
 from anomedge.resample import Tiling
 from anomedge.testing import assert_parity
-from tests.commands.test_commands import run
+from tests.commands.running import run
 from tests.conftest import FRAME, RUNTIMES
 from tests.documentation import ROOT
 

@@ -16,7 +16,7 @@ from anomedge.interop.decision import SHIFT
 from anomedge.interop.import_file import ImportOptions, import_file
 from anomedge.interop.planning import Chosen
 from anomedge.pipelines.model import load, save
-from tests.commands.test_commands import run
+from tests.commands.running import run
 from tests.interop.anomalib import builder
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "checkpoints"

@@ -1,13 +1,25 @@
 """A proof of one runtime in one precision leaves standing what was proven of the others."""
 
 import json
+import shutil
 
 import pytest
 
+from anomedge.bundle import Bundle
 from anomedge.commands import verify
+from anomedge.errors import OutputError
 from anomedge.export.bundling import ExportOptions, export
-from tests.commands.test_commands import run
+from anomedge.parity.certificate import Certificate
+from anomedge.parity.records import BUNDLE, CheckResult
+from anomedge.parity.stored import (
+    keep_certificate,
+    stored_certificates,
+    vouching_certificate,
+)
+from tests.bundle.exchanging import exchanging, files_of, put_beside
+from tests.commands.running import run
 from tests.conftest import FRAME, RUNTIMES
+from tests.parity.forging import ONE, decided, host, sign
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +111,163 @@ def test_one_precision_on_the_host_keeps_the_other(part, model_paths):
 def test_the_hosts_certificate_is_eager_torchs_alone(part, capfd):
     assert run("verify", part, "--name", "host") == 2
     assert "that certificate is eager Torch's" in capfd.readouterr().err
+
+
+def test_a_bundle_exchanged_meanwhile_keeps_its_own_certificates(
+    bundle_paths, tmp_path
+):
+    copy = tmp_path / "part.anomedge"
+    shutil.copytree(bundle_paths["patchcore"], copy)
+    other = put_beside(copy, bundle_paths["padim"])
+    before, opened = files_of(other), Bundle.open(copy)
+    certificate = stored_certificates(opened)[0].certificate
+    keep = exchanging(copy, other)(keep_certificate)
+    with pytest.raises(OutputError, match="nothing was written into"):
+        keep(opened, "host", certificate)
+    assert files_of(copy) == before
+
+
+def put(root, name, content):
+    (root / "certificates" / f"{name}.json").write_text(json.dumps(content))
+    found = {
+        stored.name: stored for stored in stored_certificates(Bundle.open(root))
+    }
+    return found[f"{name}.json"]
+
+
+def test_the_certificate_of_the_export_passes(copy):
+    (stored,) = stored_certificates(Bundle.open(copy))
+    assert (stored.name, stored.objection, stored.passed) == (
+        "host.json",
+        "",
+        True,
+    )
+    assert stored.certificate.about.model
+    assert vouching_certificate(Bundle.open(copy)) == "host.json"
+
+
+FORGED = {
+    "no cells": lambda c: c.update(cells=[]),
+    "an error over its tolerance": lambda c: c["cells"][0].update(score_error=18.6),
+    "a negative error": lambda c: c["cells"][0].update(score_error=-1.0),
+    "a flip": lambda c: c["cells"][0].update(flips=["a.png"]),
+    "no pictures": lambda c: c["cells"][0].update(pictures=0),
+    "a batch that was not compared": lambda c: c["cells"][-1].update(batch_error=None),
+    "no checks": lambda c: c.update(checks=[]),
+    "no contract": lambda c: c.update(checks=[k for k in c["checks"] if k["kind"] != "contract"]),
+    "no stages": lambda c: c.update(checks=[k for k in c["checks"] if k["kind"] != "stage"]),
+    "no copies": lambda c: c.update(checks=[k for k in c["checks"] if not k["name"].startswith("copies")]),
+    "a stage over its share": lambda c: next(k for k in c["checks"] if k["kind"] == "stage").update(error=1.0, tolerance=2.0),
+    "a clause that was broken": lambda c: next(k for k in c["checks"] if k["kind"] == "contract").update(passed=False),
+    "a cell of a runtime without checks": lambda c: c["cells"].append(c["cells"][0] | {"runtime": "tensorrt"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("forgery", FORGED)
+def test_verdicts_are_recomputed(copy, forgery):
+    content = host(copy)
+    FORGED[forgery](content)
+    for claim in ({}, {"failures": [], "passed": True, "cautions": []}):
+        stored = put(copy, "forged", content | claim)
+        assert stored.passed is False, stored
+        assert stored.verdict.startswith("FAILED: ")
+
+
+UNFIT = {
+    "digest": lambda c: c.update(bundle="0" * 64),
+    "model.onnx": lambda c: c["about"]["graphs"].update(
+        {"model.onnx": "0" * 64}
+    ),
+    "golden frames": lambda c: c["about"].update(golden="0" * 64),
+    "threshold": lambda c: c["about"].update(decision="0" * 64),
+    "stages": lambda c: c.update(stage_names=c["stage_names"][1:]),
+    "graph that onnxruntime ran": lambda c: c["about"].update(graphs={}),
+    "states no tolerances": lambda c: c.update(tolerances={}),
+    "another threshold or scale": lambda c: c.update(scale=99.0),
+    "wider": lambda c: c["tolerances"]["fp32"].update(score=1e300),
+}
+
+
+@pytest.mark.parametrize("statement", UNFIT)
+def test_a_certificate_of_something_else_is_not_about_this_bundle(
+    copy, statement
+):
+    content = host(copy)
+    UNFIT[statement](content)
+    stored = put(copy, "forged", content)
+    assert stored.passed is None
+    assert stored.verdict.startswith("not about this bundle: ")
+    assert statement in stored.verdict
+
+
+def test_another_threshold_is_another_decision(copy, capfd):
+    assert run("threshold", copy, "--set", "3.5") == 0
+    (stored,) = stored_certificates(Bundle.open(copy))
+    assert stored.passed is None
+    assert "in force is 3.5" in stored.objection
+    capfd.readouterr()
+    assert run("inspect", copy, "--json") == 0
+    (shown,) = json.loads(capfd.readouterr().out)["certificates"]
+    assert shown["passed"] is None
+    assert (
+        vouching_certificate(Bundle.open(copy)) == "host.json"
+    )  # golden scores know no threshold
+    assert run("threshold", copy, "--reset") == 0
+    assert stored_certificates(Bundle.open(copy))[0].passed
+
+
+@pytest.mark.slow
+def test_rows_of_a_file_never_enter_an_honest_certificate(copy):
+    content = host(copy)
+    for name in ("cells", "checks"):
+        content[name] += [
+            row | {"runtime": "tensorrt"}
+            for row in content[name]
+            if row["runtime"] == RUNTIMES[0]
+        ]
+    put(copy, "line7", content)
+    assert run("verify", copy, *ONE, "--name", "line7") == 0
+    honest = json.loads((copy / "certificates" / "line7.json").read_bytes())
+    assert {cell["runtime"] for cell in honest["cells"]} == {RUNTIMES[0]}
+    content["about"]["decision"] = "0" * 64
+    put(copy, "line7", content)
+    assert run("verify", copy, *ONE, "--name", "line7") == 0
+    assert all(
+        "tensorrt" not in path.name
+        for path in (copy / "certificates").glob("line7.*tensorrt*0*")
+    )
+
+
+@pytest.mark.parametrize("others", [0, 150])
+def test_a_failed_statement_refutes_every_certificate_of_the_bundle(
+    copy, others
+):
+    """However many files lie beside them: none is looked for in a limited list."""
+    bundle, content = sign(copy, **decided(copy, threshold=1e9)), host(copy)
+    content["bundle"] = bundle.manifest.digest
+    for name in ("host", "line7", *(f"a{number}" for number in range(others))):
+        (copy / "certificates" / f"{name}.json").write_text(json.dumps(content))
+    failed = CheckResult(
+        runtime=BUNDLE,
+        kind="bundle",
+        name="decision",
+        detail="threshold",
+        passed=False,
+    )
+    proof = Certificate.from_json(content)
+    keep_certificate(
+        bundle,
+        "bench",
+        proof.model_copy(update={"checks": (*proof.checks, failed)}),
+    )
+    assert not list((copy / "certificates").glob("*.json"))
+
+
+def test_certificates_of_older_releases_are_told_apart(copy):
+    stored = put(
+        copy,
+        "older",
+        {"schema_version": 1, "bundle": "0" * 64, "cells": [], "failures": []},
+    )
+    assert stored.passed is None
+    assert "older release" in stored.verdict

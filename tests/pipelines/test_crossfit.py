@@ -20,7 +20,6 @@ from anomedge.pipelines.crossfit import (
 from anomedge.pipelines.data import PictureBatches
 from anomedge.pipelines.fitting import Rule, SmallSampleWarning, fit
 from anomedge.pipelines.patchcore import PatchcoreOptions
-from anomedge.pipelines.remembered import RememberedExtractor
 from anomedge.resample import Geometry
 from tests.conftest import tiny_options
 
@@ -187,21 +186,3 @@ def test_copies_of_one_picture_are_too_few(pictures, normal, tmp_path):
         shutil.copy(normal[0].path, tmp_path / f"{number}.png")
     with pytest.raises(InputError, match="0 differ from the others"):
         fit("padim", tmp_path, tiny_options(pictures, held_back=None))
-
-
-def test_features_are_kept_up_to_a_limit():
-    class Counting(torch.nn.Module):
-        width, calls = 7, 0
-
-        def forward(self, images):
-            self.calls += 1
-            return {"mean": images.mean(dim=(2, 3))}
-
-    network = Counting()
-    remembered = RememberedExtractor(network, most_bytes=2 * 3 * 4)
-    images = torch.rand(3, 3, 4, 4)
-    expected = network(images)["mean"]
-    for batch in (images, images[:2], images[[1, 0]], images):
-        remembered(batch)
-    assert (network.calls, remembered.width) == (3, 7)
-    assert torch.equal(remembered(images[[1, 0]])["mean"], expected[[1, 0]])

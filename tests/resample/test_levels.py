@@ -21,7 +21,7 @@ from anomedge.resample.levels import Levels
 from anomedge.station import SourceOptions, open_source
 from anomedge.station.calibration import recalibrate
 from anomedge.verification import certify, plan_of
-from tests.commands.test_commands import run
+from tests.commands.running import run
 from tests.conftest import build_once, tiny_options
 from tests.images.deep_pictures import LEVELS, save_deep
 

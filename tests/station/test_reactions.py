@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from anomedge.errors import InputError, OutputError
+from anomedge.files import atomic as files
 from anomedge.station import reactions
 from anomedge.station.reactions import Job, OnFail, PictureKeeper
 from anomedge.station.sources import CapturedFrame
@@ -231,3 +232,14 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="give a folder that can be written"):
         PictureKeeper(tmp_path / "file" / "out")
+
+
+def test_kept_overlays_do_not_list_their_folder(tmp_path, monkeypatch):
+
+    keeper = PictureKeeper(tmp_path)
+    monkeypatch.setattr(
+        files,
+        "_sweep",
+        lambda target: pytest.fail("the folder is listed for every frame"),
+    )
+    keeper.save(np.zeros((4, 4, 3), np.uint8), name="a", number=1, time=0.0)

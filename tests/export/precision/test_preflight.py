@@ -2,28 +2,19 @@
 
 import copy
 import json
-import re
 import warnings
 from dataclasses import replace
 
 import onnx
 import pytest
-import torch
 from torch import nn
 
 from anomedge.__main__ import application
-from anomedge.bundle import MANIFEST, Bundle, ranges
-from anomedge.bundle.manifest import digest_of
+from anomedge.bundle import Bundle
 from anomedge.bundle.ranges import LARGEST, LEAST, SAFETY, Range
 from anomedge.commands._exit_codes import run_to_exit_code
-from anomedge.components import MemoryBank, MultiVariateGaussian
 from anomedge.errors import ExportError
 from anomedge.export.bundling import ExportOptions, export
-from anomedge.export.precision.bounds import FeatureRange, bounds_of
-from anomedge.export.precision.constants import (
-    assert_no_constant_vanishes,
-    weight_ranges,
-)
 from anomedge.export.precision.half import folded_networks
 from anomedge.export.precision.preflight import (
     LoweringWarning,
@@ -33,20 +24,16 @@ from anomedge.export.precision.preflight import (
     warn_of_lowering,
 )
 from anomedge.export.precision.storage import store_halved
-from anomedge.files import canonical_json
 from anomedge.parity.pictures import extremes, synthetic
 from anomedge.pipelines.model import save
 from tests.conftest import FRAME
 from tests.export.passes.graphs import product_graph
+from tests.export.precision.ranges import by_name
 
 
 def checked(model):
     pictures = [*synthetic(FRAME, count=1), *extremes(FRAME)[:2]]
     return preflight(model, folded_networks(model, None), pictures, FRAME, None)
-
-
-def by_name(found):
-    return {each.name: each for each in found}
 
 
 def planted(model, change):
@@ -61,97 +48,6 @@ def norms_of(pipeline):
         for name, part in pipeline.named_modules()
         if isinstance(part, nn.BatchNorm2d)
     }
-
-
-class Normalised(nn.Module):
-    def __init__(self, least):
-        super().__init__()
-        self.least = least
-
-    def forward(self, x):
-        return {
-            "all": x / x.abs().sum(dim=1, keepdim=True).clamp_min(self.least)
-        }
-
-
-@pytest.mark.parametrize(
-    ("least", "fits"), [(1e-12, False), (1e-3, True), (1e6, False)]
-)
-def test_a_constant_that_float16_does_not_have_is_refused(models, least, fits):
-    model = replace(
-        models["padim"],
-        pipeline=models["padim"].pipeline.with_extractor(Normalised(least)),
-    )
-    backbone = folded_networks(model, None)["extractor"]
-    if fits:
-        assert_no_constant_vanishes(backbone)
-        return
-    with pytest.raises(
-        ExportError,
-        match=re.escape(
-            f"computes with {least:g}, which float16 does not have"
-        ),
-    ):
-        assert_no_constant_vanishes(backbone)
-
-
-class Small(nn.Module):
-    """Computes with a constant of a kind, and behind it with a layer norm, whose epsilon every runtime keeps in float32."""
-
-    def __init__(self, step, constant):
-        super().__init__()
-        self.step = step
-        self.norm = nn.LayerNorm(3, eps=1e-12)
-        self.register_buffer("constant", torch.tensor(constant))
-        self.register_buffer("kernel", torch.full((3, 3, 1, 1), constant))
-
-    def forward(self, x):
-        return {"all": self.norm(self.step(self, x).movedim(1, -1))}
-
-
-STEPS = {
-    "less": lambda m, x: x - 3.7e-9,
-    "root": lambda m, x: torch.sqrt(x.abs() + 1e-9),
-    "unit": lambda m, x: x / (x.norm(dim=1, keepdim=True) + 1e-10),
-    "compared": lambda m, x: torch.where(x > 3.7e-9, x, -x),
-    "leaky": lambda m, x: nn.functional.leaky_relu(x, 3.7e-9),
-    "buffer": lambda m, x: x / m.constant,
-    "literal": lambda m, x: torch.maximum(x, torch.tensor(3.7e-9)),
-}
-
-
-def small(models, step, constant=3.7e-9):
-    pipeline = models["padim"].pipeline.with_extractor(Small(step, constant))
-    model = replace(models["padim"], pipeline=pipeline)
-    return folded_networks(model, None)["extractor"]
-
-
-@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS.keys())
-def test_constants_that_vanish_in_float16_are_refused_whatever_computes_with_them(
-    models, step
-):
-    with pytest.raises(
-        ExportError,
-        match=r"computes with (3\.7e-09|1e-09|1e-10), which float16 does not have",
-    ):
-        assert_no_constant_vanishes(small(models, step))
-
-
-@pytest.mark.parametrize("constant", [1e-6, 0.0, 3e4])
-def test_constants_that_float16_has_are_let_through(models, constant):
-    assert_no_constant_vanishes(
-        small(
-            models,
-            lambda m, x: torch.clamp(x + m.constant, max=float("inf")),
-            constant,
-        )
-    )
-
-
-def test_weights_that_vanish_in_float16_are_named(models):
-    backbone = small(models, lambda m, x: nn.functional.conv2d(x, m.kernel))
-    assert_no_constant_vanishes(backbone)
-    assert by_name(weight_ranges(backbone))["kernel"].verdict == "underflows"
 
 
 @pytest.mark.parametrize(
@@ -267,77 +163,6 @@ def test_a_layer_that_is_not_finite_is_named(models):
         checked(planted(models["padim"], change))
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_gaussians_bounds_hold(seed):
-    generator = torch.Generator().manual_seed(seed)
-    gaussian = MultiVariateGaussian(5, 300)
-    gaussian.fit(torch.randn(20, 5, 15, 20, generator=generator) * 3)
-    reach = FeatureRange(-2 * torch.ones(5), torch.arange(5.0), 0.0, 0.01)
-    features = reach.low[:, None] + (reach.high - reach.low)[
-        :, None
-    ] * torch.rand(64, 5, 300, generator=generator)
-    bounds = by_name(bounds_of(gaussian, "g", reach))
-    centred = features - gaussian.mean
-    whitened = torch.einsum("pij,bjp->bip", gaussian.whitening, centred)
-    assert centred.abs().max() <= bounds["g: x - mean"].bound
-    assert whitened.abs().max() <= bounds["g: W (x - mean)"].bound
-    assert (
-        gaussian.distance(features).square().max()
-        <= bounds["g: |W (x - mean)|^2"].bound
-    )
-
-
-def test_a_gaussians_bounds_are_no_larger_than_they_must():
-    """Of one feature they are reached."""
-    gaussian = MultiVariateGaussian(1, 2)
-    gaussian.fit(
-        torch.tensor([1.0, 3.0, 5.0]).reshape(3, 1, 1, 1).expand(3, 1, 1, 2)
-    )
-    bounds = by_name(
-        bounds_of(
-            gaussian,
-            "g",
-            FeatureRange(torch.tensor([-4.0]), torch.tensor([8.0]), 0.0, 0.01),
-        )
-    )
-    exact = float(gaussian.distance(torch.full((1, 1, 2), -4.0)).square().max())
-    assert exact <= bounds["g: |W (x - mean)|^2"].bound <= 1.002 * exact
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_a_banks_bounds_hold(seed):
-    generator = torch.Generator().manual_seed(seed)
-    bank = MemoryBank(40, 6)
-    bank.fill(torch.randn(40, 6, generator=generator) * 2 + 1)
-    reach = FeatureRange(-3 * torch.ones(6), torch.arange(6.0), 1.0, 0.01)
-    patches = reach.low + (reach.high - reach.low) * torch.rand(
-        500, 6, generator=generator
-    )
-    bounds = by_name(bounds_of(bank, "b", reach))
-    centred, vectors = patches - bank.centre, bank.vectors
-    products, squares = (
-        centred @ vectors.T,
-        torch.cdist(centred, vectors).square(),
-    )
-    halves = vectors.square().sum(dim=1) / 2
-    assert centred.abs().max() <= bounds["b: x - centre"].bound
-    assert products.abs().max() <= bounds["b: x v"].bound
-    assert (halves - products).abs().max() <= bounds["b: |v|^2 / 2 - x v"].bound
-    assert squares.max() <= bounds["b: |x - v|^2"].bound
-    assert halves.max() <= 1.001 * bounds["b: |v|^2 / 2"].bound
-
-
-def test_components_that_are_not_known_have_no_bounds():
-    assert (
-        bounds_of(
-            nn.Linear(2, 2),
-            "l",
-            FeatureRange(torch.zeros(2), torch.ones(2), 0.0, 0.01),
-        )
-        == []
-    )
-
-
 def test_what_would_overflow_if_lowered_is_named_kept_and_shown(
     models, pictures, tmp_path, capsys
 ):
@@ -407,24 +232,3 @@ def test_small_numbers_that_matter_are_named():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_of_lowering([small.model_copy(update={"least": LEAST})])
-
-
-def test_bundles_without_ranges_are_still_read(bundle_paths, tmp_path):
-    import shutil
-
-    path = tmp_path / "old.anomedge"
-    shutil.copytree(bundle_paths["padim"], path)
-    content = json.loads((path / MANIFEST).read_text())
-    assert content.pop("ranges") == []
-    (path / MANIFEST).write_bytes(
-        canonical_json(content | {"digest": digest_of(content)})
-    )
-    assert Bundle.open(path).manifest.ranges == ()
-
-
-def test_float16s_numbers():
-    numbers = torch.finfo(torch.float16)
-    assert (numbers.max, numbers.smallest_normal) == (
-        ranges.LARGEST,
-        ranges.LEAST,
-    )

@@ -7,7 +7,7 @@ from onnx import TensorProto
 
 from anomedge import Inspector
 from anomedge.bundle import Bundle
-from anomedge.errors import ExportError, InputError
+from anomedge.errors import ExportError
 from anomedge.export.bundling import ExportOptions, export
 from anomedge.export.precision.storage import store_halved
 from anomedge.images import read_folder
@@ -114,14 +114,3 @@ def test_a_number_that_float16_has_not_is_refused():
         ExportError, match=r"holds 7e\+04; expected at most 65504"
     ):
         store_halved(product_graph(weights), ["w"])
-
-
-@pytest.mark.parametrize("precisions", [[], ["fp32", "fp32"], ["fp64"]])
-def test_precisions_that_there_are_not(model_paths, tmp_path, precisions):
-    with pytest.raises(InputError, match="got precision"):
-        export(
-            model_paths["padim"],
-            tmp_path / "b",
-            ExportOptions(frame=FRAME, precisions=precisions),
-        )
-    assert not (tmp_path / "b").exists()

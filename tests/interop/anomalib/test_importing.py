@@ -7,11 +7,12 @@ import torch
 from torchvision.transforms import v2
 
 from anomedge.errors import InputError, ModelError
-from anomedge.interop.anomalib import available, import_native, read_foreign
+from anomedge.interop.anomalib import available, import_native
 from anomedge.pipelines.model import Card, Model, load, save
 from anomedge.resample import Geometry
 from anomedge.threshold import Decision, Origin
-from tests.interop.anomalib import builder, formulas
+from tests.interop.anomalib import builder
+from tests.interop.anomalib.comparing import errors_of, images_of, taken_from
 
 DETECTORS = ("padim", "patchcore")
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "checkpoints"
@@ -23,36 +24,6 @@ def checkpoint(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoint")
     content = builder.checkpoint_27(request.param)
     return builder.saved(content, folder), request.param
-
-
-def images_of(size, count=3):
-    generator = torch.Generator().manual_seed(2)
-    return torch.rand(count, 3, *size, generator=generator)
-
-
-def errors_of(pipeline, path, size):
-    """Largest differences of score and map from the formula, over their ranges."""
-    images = images_of(size)
-    with read_foreign(path) as foreign:
-        state = {name: x.load() for name, x in foreign.tensors.items()}
-        config = foreign.arguments
-    maps = formulas.features(
-        state, config["layers"], images, builder.MEAN, builder.STD
-    )
-    formula = getattr(formulas, pipeline.name)
-    score, anomaly_map = formula(state, maps, size)
-    with torch.no_grad():
-        own = pipeline(images)
-    spread = score.max() - score.min()
-    reach = anomaly_map.max() - anomaly_map.min()
-    return (
-        float((own.score - score).abs().max() / spread),
-        float((own.anomaly_map - anomaly_map).abs().max() / reach),
-    )
-
-
-def taken_from(imported, what):
-    return [line.source for line in imported.taken if line.what == what]
 
 
 def test_score_and_map_are_those_of_the_formula(checkpoint):
@@ -105,34 +76,6 @@ def test_everything_of_27_comes_from_the_file(checkpoint):
     assert thresholds.threshold_matching is True
 
 
-def test_a_pickled_pre_processor_is_read(tmp_path, monkeypatch):
-    crop = v2.CenterCrop(builder.CROP)
-    content = builder.checkpoint_2(
-        "patchcore", builder.pre_processor(monkeypatch, crop)
-    )
-    imported = import_native(builder.saved(content, tmp_path))
-    assert imported.version == "2.3 to 2.6"
-    assert imported.geometry == Geometry(builder.SIZE, builder.CROP)
-    assert taken_from(imported, "size") == ["file"]
-
-
-def test_a_default_pre_processor_comes_from_the_table(tmp_path):
-    content = builder.checkpoint_2("patchcore", True)
-    imported = import_native(builder.saved(content, tmp_path))
-    assert imported.geometry == Geometry((256, 256))
-    assert taken_from(imported, "size") == ["table"]
-    assert taken_from(imported, "mean") == ["table"]
-
-
-def test_a_size_option_replaces_the_table(tmp_path):
-    path = builder.saved(builder.checkpoint_2("padim", True), tmp_path)
-    with pytest.raises(InputError, match="give the --size"):
-        import_native(path)
-    imported = import_native(path, size=builder.SIZE)
-    assert imported.geometry == Geometry(builder.SIZE)
-    assert taken_from(imported, "size") == ["option"]
-
-
 def test_a_size_that_contradicts_the_file_is_refused(checkpoint):
     path, _ = checkpoint
     with pytest.raises(InputError, match="leave out --size"):
@@ -160,32 +103,6 @@ def test_version_1_states_its_transform_or_has_a_cropped_default(
     assert imported.thresholds.pixel_max == 5.0
 
 
-def test_a_model_of_version_1_without_validation_has_no_threshold(tmp_path):
-    content = builder.checkpoint_1("padim", builder.transform(), False)
-    imported = import_native(builder.saved(content, tmp_path))
-    assert set(vars(imported.thresholds).values()) == {None}
-
-
-@pytest.mark.parametrize(
-    ("name", "make"),
-    [
-        ("padim", builder.module_2),
-        ("patchcore", builder.module_2),
-        ("patchcore", builder.module_1),
-    ],
-)
-def test_an_exported_module_is_the_model_of_its_checkpoint(
-    name, make, tmp_path, monkeypatch
-):
-    content = make(monkeypatch, name)
-    path = builder.saved(content, tmp_path, "model.pt")
-    imported = import_native(path)
-    assert imported.foreign.kind == "pt"
-    size = imported.geometry.image
-    assert max(errors_of(imported.pipeline, path, size)) < 1e-5
-    assert imported.thresholds.image_threshold in (3.5, 5.0)
-
-
 def test_names_of_wrapped_networks_are_accepted(checkpoint, tmp_path):
     path, name = checkpoint
     state = {
@@ -197,15 +114,6 @@ def test_names_of_wrapped_networks_are_accepted(checkpoint, tmp_path):
     images = images_of(builder.SIZE)
     plain = import_native(path).pipeline
     assert torch.equal(wrapped(images)[0], plain(images)[0])
-
-
-def test_half_precision_is_widened_and_said(tmp_path):
-    state = builder.model_state("patchcore", torch.float16)
-    content = builder.checkpoint_27("patchcore", state)
-    path = builder.saved(content, tmp_path)
-    imported = import_native(path)
-    assert taken_from(imported, "precision of the bank") == ["computed"]
-    assert max(errors_of(imported.pipeline, path, builder.SIZE)) < 1e-5
 
 
 def test_an_unfitted_flag_is_said(tmp_path):

@@ -63,3 +63,6 @@ def tensor(
     """Return the opcodes of `_rebuild_tensor_v2`."""
     function = name("torch._utils", "_rebuild_tensor_v2")
     return function + b"(" + (stored or storage()) + offset + shape + strides + b"\x89}tR"  # fmt: skip
+
+
+PROTO = b"\x80\x02"

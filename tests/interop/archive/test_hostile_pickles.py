@@ -11,6 +11,7 @@ import pytest
 from anomedge.errors import ModelError
 from anomedge.interop.archive import Record
 from tests.interop.archive.making import (
+    PROTO,
     content_of,
     name,
     number,
@@ -21,7 +22,6 @@ from tests.interop.archive.making import (
     write_archive,
 )
 
-PROTO = b"\x80\x02"
 ARGUMENT = b"(" + text("touch ran") + b"t"
 SYSTEM = name("os", "system")
 GETATTR = name("__builtin__", "getattr")
@@ -260,11 +260,6 @@ def test_calls_are_inert_records(tmp_path, case):
     assert events == []
 
 
-def test_escapes_of_python_2_do_not_warn(tmp_path):
-    path = write_archive(tmp_path / "file.pt", rb"S'\q\x41'" + b"\n.")
-    assert content_of(path) == r"\q" + "A"
-
-
 def test_a_call_of_a_call_holds_the_inner_record(tmp_path):
     body, _ = INERT["call of getattr"]
     record = content_of(write_archive(tmp_path / "file.pt", PROTO + body))
@@ -415,25 +410,3 @@ def test_shared_tuples_cost_no_more_than_they_are(tmp_path):
         write_archive(tmp_path / "file.pt", PROTO + laughs(100) + b".")
     )
     assert content[0] is content[1]
-
-
-def test_a_tensor_type_that_nests_itself_stays_a_record(tmp_path):
-    names = name("torch._tensor", "_rebuild_from_type_v2") + b"q\x000"
-    names += name("torch", "Tensor") + b"q\x010"
-    args = b"(h\x00h\x01" * 60 + b")" + b"Nt" * 60
-    path = write_archive(
-        tmp_path / "f.pt", PROTO + names + b"h\x00" + args + b"R."
-    )
-    record = content_of(path)
-    assert record.path == "torch._tensor._rebuild_from_type_v2"
-    assert record.args[2][0].called is False
-
-
-def test_number_keys_are_bounded_because_their_hashes_are_known(tmp_path):
-    """Integers can be chosen so that each search in the table visits all others: 110 us per key at 40,000 of them."""
-    keys = b"".join(b"J" + key.to_bytes(4, "little") for key in range(50_001))
-    archive = write_archive(
-        tmp_path / "keys.ckpt", PROTO + b"\x8f(" + keys + b"\x90."
-    )
-    with pytest.raises(ModelError, match="over 50000 of its keys are numbers"):
-        content_of(archive)

@@ -7,7 +7,7 @@ import pytest
 from anomedge import runtimes
 from anomedge.errors import DeviceMismatch
 from anomedge.runtimes import base
-from tests.commands.test_commands import run
+from tests.commands.running import run
 
 
 def test_named_in_full_and_in_short(machine):

@@ -1,0 +1,54 @@
+"""The verb inspect: of a bundle, and of a model."""
+
+import json
+
+from tests.commands.running import run
+
+
+def test_inspect_a_bundle(copy, capsys):
+    (copy / "certificates" / "foreign.json").write_text("[1]")
+    assert run("inspect", copy, "--graph") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for part in (
+        "uint8 (dynamic, 96, 128, 3) RGB",
+        "patchcore on test_efficientnet",
+        "host.json eager torch",
+        "ignored: not a certificate",
+    ):
+        assert part in shown
+    assert run("inspect", copy, "--graph", "--json") == 0
+    content = json.loads(capsys.readouterr().out)
+    stages = content["stages"]["fp32"]
+    assert [stage["name"] for stage in stages] == content["manifest"]["stages"]
+    import onnx
+
+    graph = onnx.load(copy / "model.onnx").graph
+    assert sum(sum(stage["operators"].values()) for stage in stages) == len(
+        graph.node
+    )
+    weights = sum(
+        onnx.numpy_helper.to_array(tensor).nbytes
+        for tensor in graph.initializer
+    )
+    assert sum(stage["weight_bytes"] for stage in stages) == weights
+    assert stages[-1]["shape"] == [None]
+
+
+def test_inspect_a_model(model_paths, detector, capfd):
+    assert run("inspect", model_paths[detector], "--json") == 0
+    content = json.loads(capfd.readouterr().out)
+    assert content["detector"] == detector
+    from safetensors import safe_open
+
+    with safe_open(model_paths[detector], framework="pt") as file:
+        shapes = {
+            name: file.get_slice(name).get_shape()
+            for name in file.keys()  # noqa: SIM118
+        }
+    assert {
+        tensor["name"]: tensor["shape"] for tensor in content["tensors"]
+    } == shapes
+    assert run("inspect", model_paths[detector]) == 0
+    assert "fitted to" in capfd.readouterr().out
+    assert run("inspect", model_paths[detector], "--graph") == 2
+    assert "before it is exported" in capfd.readouterr().err

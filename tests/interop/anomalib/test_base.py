@@ -1,0 +1,26 @@
+"""The registry of detectors that are built from anomalib's files."""
+
+import pytest
+
+from anomedge.interop.anomalib.base import REGISTRY, ImportedDetector
+from anomedge.interop.anomalib.padim import ImportedPadim
+from anomedge.interop.anomalib.patchcore import ImportedPatchcore
+
+
+def test_each_detector_has_a_file():
+    assert REGISTRY.members() == {
+        "padim": ImportedPadim,
+        "patchcore": ImportedPatchcore,
+    }
+
+
+@pytest.mark.parametrize("missing", ["matches", "build"])
+def test_a_detector_states_how_it_is_known_and_built(missing):
+    methods = {
+        name: classmethod(lambda kind, *given: None)
+        for name in ("matches", "build")
+        if name != missing
+    }
+    incomplete = type("Incomplete", (ImportedDetector,), methods)
+    with pytest.raises(TypeError, match=missing):
+        incomplete()

@@ -1,0 +1,79 @@
+"""Digests of a proof's subject: they change with what they are of, and with nothing else."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from anomedge.bundle.manifest import Golden
+from anomedge.images import Picture
+from anomedge.parity.reference import Reference
+from anomedge.parity.subject import (
+    _digest_of_pictures,
+    digest_of_decision,
+    digest_of_golden,
+    digests_of_frames,
+)
+from tests.parity.examples import DECISION, outputs
+
+
+def reference(*values, names="abc"):
+    pictures = [
+        Picture(name, pixels=np.full((4, 4, 3), value, np.uint8))
+        for name, value in zip(names, values, strict=False)
+    ]
+    return Reference("x", pictures, outputs(range(len(pictures))))
+
+
+def digest(*values, **more):
+    made = reference(*values, **more)
+    return _digest_of_pictures(made, digests_of_frames(made, None))
+
+
+def test_pictures_count_with_their_names_and_their_order():
+    known = digest(1, 2)
+    assert digest(1, 2) == known
+    assert digest(2, 1) != known
+    assert digest(1, 3) != known
+    assert digest(1, 2, names="ac") != known
+    assert digest(1, 2, names=["a", "\udce9"]) != known
+
+
+@pytest.mark.parametrize(
+    ("value", "uniform"), [(0, True), (2, True), (3, False)]
+)
+def test_a_frame_within_two_grey_levels_is_uniform(value, uniform):
+    made = reference(0)
+    made.pictures[0].pixels[0, 0, 1] = value
+    (found,) = digests_of_frames(made, None)
+    assert found.uniform == uniform
+
+
+def test_channels_may_differ_in_a_uniform_frame():
+    made = reference(0)
+    made.pictures[0].pixels[..., 2] = 200
+    assert digests_of_frames(made, None)[0].uniform
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"threshold": 41.0}, {"scale": 11.0}, {"pixel_threshold": None}, {"minimum": 0.0}],
+)  # fmt: skip
+def test_every_value_of_a_decision_counts(changed):
+    other = DECISION.model_copy(update=changed)
+    assert digest_of_decision(other) != digest_of_decision(DECISION)
+    same = DECISION.model_copy(deep=True)
+    assert digest_of_decision(same) == digest_of_decision(DECISION)
+
+
+def test_golden_files_count_and_graphs_do_not():
+    def manifest(name="golden/000.png", sha256="1", **entry):
+        golden = Golden(name="a", frame="golden/000.png", **entry)
+        files = {name: SimpleNamespace(sha256=sha256)}
+        return SimpleNamespace(golden=(golden,), files=files)
+
+    known = digest_of_golden(manifest())
+    assert digest_of_golden(manifest(sha256="2")) != known
+    assert digest_of_golden(manifest(stages=True)) != known
+    graph = digest_of_golden(manifest("model.onnx"))
+    assert graph == digest_of_golden(manifest("model.onnx", sha256="2"))
