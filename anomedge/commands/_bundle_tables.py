@@ -229,7 +229,9 @@ def _decision_rows(decision: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _fitted(card: Mapping[str, Any]) -> str:
     """Return the pictures that a model was fitted to, as far as they are known."""
     if imported := card.get("imported"):
-        return f"unknown pictures, in the file of SHA-256 {imported}"
+        beside = card.get("imported_beside", {}).items()
+        files = "".join(f", with {name} of {digest}" for name, digest in beside)
+        return f"unknown pictures, in the file of SHA-256 {imported}{files}"
     return f"{len(card['fitted'])} pictures, seed {card['seed']}"
 
 

@@ -27,6 +27,7 @@ def print_import(imported: ImportedFile, output: Path, as_json: bool) -> None:
         content = decision.model_dump(mode="json") | {
             "detector": model.pipeline.name,
             "sha256": model.card.imported,
+            "sha256_beside": model.card.imported_beside,
             "taken": [asdict(line) for line in imported.taken],
             "left_out": imported.left_out,
         }

@@ -191,4 +191,5 @@ def _card(foreign: ForeignModel, options: ImportOptions) -> Card:
             "detector": "belongs to whoever owns the pictures it was fitted to",
         },
         imported=foreign.digest,
+        imported_beside=dict(foreign.beside),
     )

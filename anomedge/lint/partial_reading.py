@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import onnx
 from google.protobuf.message import DecodeError
@@ -17,6 +17,7 @@ from anomedge.bundle.protobuf import (
     LENGTHS,
     PARTS,
     Field,
+    FileBytes,
     Spoilt,
     fields,
     varint,
@@ -32,7 +33,6 @@ SMALL = 4096
 _LIMIT = 256 << 20  # bytes without weights; real graphs are far smaller
 _CONTENT = {4, 5, 6, 7, 9, 10, 11}
 """Field numbers of a tensor's values: float_data, int32_data, string_data, int64_data, raw_data, double_data, uint64_data."""
-_BLOCK = 1 << 16
 
 
 def read_without_weights(path: Path) -> Any:
@@ -45,7 +45,7 @@ def read_without_weights(path: Path) -> Any:
         with open_plain(path) as file:
             size = file.seek(0, os.SEEK_END)
             left = _without_large_tensors(
-                _File(file), Field(0, LENGTHS, 0, 0, size), "model", 0
+                FileBytes(file), Field(0, LENGTHS, 0, 0, size), "model", 0
             )
         model = onnx.ModelProto.FromString(bytes(left))
     except (DecodeError, ValueError, OSError) as error:
@@ -61,7 +61,7 @@ def read_without_weights(path: Path) -> Any:
 
 
 def _without_large_tensors(
-    data: _File, field: Field, kind: str, depth: int
+    data: FileBytes, field: Field, kind: str, depth: int
 ) -> bytearray:
     """Return the bytes of a message without the content of its large tensors."""
     if depth > DEEPEST:
@@ -81,27 +81,3 @@ def _without_large_tensors(
             varint(part.number << 3 | LENGTHS) + varint(len(content)) + content
         )
     return left
-
-
-class _File:
-    """Byte access to a file by position. Not memory-mapped, because truncating a mapped file would kill the process."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._start, self._block = 0, b""
-
-    def __getitem__(self, place: int) -> int:
-        inside = place - self._start
-        if not 0 <= inside < len(self._block):
-            self._start, inside = place, 0
-            self._block = self.between(place, place + _BLOCK)
-            if not self._block:
-                raise Spoilt(
-                    f"the file ends at byte {place}; it was longer a moment ago"
-                )
-        return self._block[inside]
-
-    def between(self, start: int, end: int) -> bytes:
-        """Read the bytes in [start, end)."""
-        self._file.seek(start)
-        return self._file.read(end - start)

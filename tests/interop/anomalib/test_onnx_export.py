@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from anomedge.errors import AnomedgeError, InputError, ModelError
+from anomedge.files import sha256_of_file
 from anomedge.interop.anomalib import import_native
 from anomedge.resample import Geometry
 from tests.interop.anomalib import builder, graphs
@@ -39,8 +40,14 @@ def test_external_values_lie_beside_the_graph(tmp_path):
     onnx.save(
         model, path, save_as_external_data=True, location="model.onnx.data"
     )
-    assert import_native(path).pipeline.name == "patchcore"
-    (tmp_path / "model.onnx.data").write_bytes(b"short")
+    imported = import_native(path)
+    data = tmp_path / "model.onnx.data"
+    digest = sha256_of_file(data)
+    assert imported.pipeline.name == "patchcore"
+    assert imported.foreign.beside == {"model.onnx.data": digest}
+    (line,) = [each for each in imported.taken if each.what == "values"]
+    assert line.value == f"in model.onnx.data, SHA-256 {digest}"
+    data.write_bytes(b"short")
     with pytest.raises(ModelError, match=r"beyond the 5 bytes"):
         import_native(path)
 
@@ -210,7 +217,7 @@ def output_in_two_lines(graph):
         (bank_twice, "two values of one name"),
         (many_pools, "the features of 22 layers"),
         (external("a\0b"), "not beside the graph"),
-        (external("a\nb"), "expected that file beside the graph"),
+        (external("a\nb"), "not beside the graph"),
         (external("link.bin"), "link.bin"),
         (resized_to_infinity, "sizes that are no numbers"),
         (output_in_two_lines, "expected pred_score"),
@@ -233,3 +240,14 @@ def test_a_graph_that_cannot_be_read_is_refused(tmp_path, name):
     (tmp_path / "folder.onnx").mkdir()
     with pytest.raises(ModelError, match=rf"{name}: it cannot be read"):
         import_native(tmp_path / name)
+
+
+def test_values_in_many_files_are_refused(tmp_path):
+    def change(graph):
+        for number in range(65):
+            added = graph.initializer.add(name=f"n{number}", data_type=1)
+            added.data_location = 1
+            added.external_data.add(key="location", value=f"{number}.bin")
+
+    with pytest.raises(ModelError, match="values in 65 files"):
+        import_native(edited(tmp_path, change))
