@@ -26,7 +26,6 @@ from anomedge.errors import InputError
 from anomedge.evaluation import EvaluationRun, Options
 from anomedge.evaluation.detectors import bundle_or_model
 from anomedge.files import canonical_json, check_target
-from anomedge.names import printable
 from anomedge.threshold import Decision
 
 EXAMPLE = "anomedge evaluate part.anomedge dataset/ --model model.safetensors --runtime ort openvino"
@@ -90,7 +89,7 @@ def evaluate(
     opened = bundle_or_model(subject)
     if isinstance(opened, Bundle) and opened.local is not None:
         note = local_note(opened, opened.local)
-        SafeConsole(stderr=True).print(printable(note))
+        SafeConsole(stderr=True).print(note)
     if isinstance(opened, Bundle):
         _require_map(opened.decision, maps, overlays)
     for folder in (maps, overlays):

@@ -121,7 +121,7 @@ def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:
     shown = [
         tables.contract(bundle),
         tables.files(bundle),
-        "\n".join(threshold_lines(bundle, bundle.local)),
+        *threshold_lines(bundle, bundle.local),
     ]
     shown += (
         [tables.ranges(bundle.manifest.ranges)]
@@ -169,9 +169,10 @@ def _budget(
         "path": str(path),
         "detector": model.pipeline.name,
     } | budget_tables.content(budget, device, advice)
-    title = f"{path}: {model.pipeline.describe()}\n"
+    title = f"{path}: {model.pipeline.describe()}"
     return content, [
         title,
+        "",
         *budget_tables.shown(budget, device, advice, assumed=frame is None),
     ]
 

@@ -161,7 +161,7 @@ class _Run:
         noun = "pictures and folders" if self.listing.unreadable else "pictures"
         lost = f"{len(self.without_overlay)} overlays could not be written:{indented(self.without_overlay)}"
         if skipped:
-            more = f"\n{lost}" if self.without_overlay else ""
+            more = f"\n  {lost}" if self.without_overlay else ""
             raise InputError(
                 f"{len(skipped)} of {total} {noun} were skipped:{indented(skipped)}{more}"
             )
@@ -217,7 +217,7 @@ def _print_notes(bundle: Bundle, listing: Listing) -> None:
     """Print to standard error that a local decision is in force, and the number of masks left out."""
     console = SafeConsole(stderr=True)
     if bundle.local is not None:
-        console.print(printable(local_note(bundle, bundle.local)))
+        console.print(local_note(bundle, bundle.local))
     if listing.masks:
         console.print(
             f"{len(listing.masks)} masks {_place_of(listing)} are left out"
