@@ -21,11 +21,11 @@ from anomedge.commands._common_options import (
 )
 from anomedge.commands._console import SafeConsole
 from anomedge.commands._maps import WITHOUT_MAP
+from anomedge.commands._output_folders import output_folders
 from anomedge.commands._result_files import (
     Format,
     Overlays,
     ResultsFile,
-    create_output,
 )
 from anomedge.commands._threshold_lines import local_note
 from anomedge.errors import InputError, OutputError, RuntimeFailure
@@ -80,19 +80,21 @@ def predict(
     """
     listing = _list_pictures(pictures)
     opened = Bundle.open(bundle)
-    create_output(output, pictures)
     _print_notes(opened, listing)
     has_map = opened.manifest.has_map
     if output and overlays and not has_map:
         SafeConsole(stderr=True).print(f"no overlays: {WITHOUT_MAP}")
-    drawn = (
-        Overlays(output / "overlays", map(listing.name, listing.pictures))
-        if output and overlays and has_map
-        else None
-    )
-    with Inspector.open(
-        opened, runtime, device, precision=precision, threads=threads
-    ) as inspector:
+    with (
+        output_folders(pictures, (output,)),
+        Inspector.open(
+            opened, runtime, device, precision=precision, threads=threads
+        ) as inspector,
+    ):
+        drawn = (
+            Overlays(output / "overlays", map(listing.name, listing.pictures))
+            if output and overlays and has_map
+            else None
+        )
         run = _Run(
             inspector,
             listing,

@@ -140,6 +140,17 @@ def test_wrong_options_are_refused_before_the_import(
     assert not target.exists()
 
 
+def test_a_threshold_of_pixels_needs_a_map(
+    monkeypatch, calls, tmp_path, capsys
+):
+    monkeypatch.setattr(importing, "_try_on_grey", lambda imported: False)
+    target = tmp_path / "model.safetensors"
+    given = ["--pixel-threshold", "4"]
+    assert run("import", "part.ckpt", "-o", target, *given) == 2
+    assert "got --pixel-threshold for a detector without" in last_line(capsys)
+    assert not target.exists()
+
+
 def test_a_file_without_thresholds_is_refused_before_the_import(
     monkeypatch, model, tmp_path, capsys
 ):
