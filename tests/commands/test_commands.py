@@ -188,7 +188,7 @@ def test_exit_codes_of_errors(capfd):
 
 
 def test_messages_are_printable_and_no_longer_than_anybody_reads():
-    assert str(InputError("a\x1b[2Jb\u202ec\nd")) == "a\\x1b[2Jb\\u202ec\nd"
+    assert str(InputError("a\x1b[2Jb\u202ec\nd")) == "a\\x1b[2Jb\\u202ec\\nd"
     long = str(InputError("start" + "x" * 100_000 + "end"))
     assert len(long) < 4100
     assert long.startswith("start") and long.endswith("end")
