@@ -69,6 +69,20 @@ def test_names_with_line_feeds_stay_in_their_lines(
     assert said.count("\n") == 1
 
 
+def test_names_that_are_not_utf_8_are_stored_escaped(
+    monkeypatch, model, tmp_path, capsys
+):
+    foreign = replace(foreign_model(), path=Path("caf\udce9.ckpt"))
+    stand_in(monkeypatch, model, foreign)
+    target = tmp_path / "caf\udce9.safetensors"
+    assert run("import", "p", "-o", target, "--json") == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["origin"]["imported_from"].startswith("caf\\xe9.ckpt ")
+    assert run("inspect", target, "--json") == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["path"].endswith("caf\\xe9.safetensors")
+
+
 def test_json_has_the_decision_and_the_sources(
     calls, pictures, tmp_path, capsys
 ):
