@@ -19,7 +19,7 @@
 A message states the value that was given, the value that was expected, and the remedy.
 """
 
-from anomedge.names import printable_lines
+from anomedge.names import printable_message
 
 __all__ = [
     "AnomedgeError",
@@ -50,7 +50,7 @@ class AnomedgeError(Exception):
 
         Messages over 3,000 characters are shortened in the middle: a name found in a file may be a megabyte long.
         """
-        shown = printable_lines(super().__str__())
+        shown = printable_message(super().__str__())
         return (
             shown
             if len(shown) <= _LONGEST

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["indented", "printable", "printable_lines", "storable"]
+__all__ = [
+    "indented",
+    "printable",
+    "printable_lines",
+    "printable_message",
+    "storable",
+]
 
 _FIRST_SURROGATE, _LAST_SURROGATE = 0xD800, 0xDFFF
 _BYTE_AS_SURROGATE = 0xDC00
@@ -32,6 +38,15 @@ def printable_lines(text: str) -> str:
     'one\ntwo\\r'
     """
     return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def printable_message(text: str) -> str:
+    r"""Escape as `printable` does, except line feeds before the indented lines of a list, see `indented`.
+
+    >>> printable_message("a\nerror: b:\n  c")
+    'a\\nerror: b:\n  c'
+    """
+    return "\n  ".join(printable(part) for part in text.split("\n  "))
 
 
 def storable(name: str) -> str:

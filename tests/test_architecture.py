@@ -55,7 +55,7 @@ ALLOWED = {
     "lint": {"bundle", "errors", "files"},
     "components": {"errors", "progress", "resample", "threshold"},
     "pipelines": {"", "components", "errors", "files", "images", "names", "progress", "registry", "resample", "threshold", "threshold_rules"},
-    "interop": {"components", "errors", "files", "images", "names", "pipelines", "progress", "registry", "resample", "threshold", "threshold_rules"},
+    "interop": {"bundle", "components", "errors", "files", "images", "names", "pipelines", "progress", "registry", "resample", "threshold", "threshold_rules"},
     "export": {
         "__main__", "bundle", "components", "errors", "files", "images", "interop", "layouts", "parity", "pipelines", "precisions", "progress", "registry", "resample", "runtimes", "threshold",
     },

@@ -29,11 +29,11 @@ def test_a_failed_proof_has_an_exit_code_of_its_own(error):
 
 
 def test_names_in_a_message_cannot_steer_a_terminal():
-    text = str(AnomedgeError("a\x1b[31m, b\u202e, c\nnext line"))
+    text = str(AnomedgeError("a\x1b[31m, b\u202e, c\nd:\n  next line"))
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "\\x1b[31m" in text
-    assert text.endswith("c\nnext line")
+    assert text.endswith("c\\nd:\n  next line")
 
 
 @pytest.mark.parametrize(("length", "shortened"), [(3000, False), (3001, True)])

@@ -13,9 +13,17 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from anomedge.commands._bundle_tables import _plain_table
 from anomedge.commands._console import SafeConsole
 from anomedge.commands._exit_codes import run_to_exit_code
-from anomedge.names import indented, printable, printable_lines, storable
+from anomedge.errors import InputError
+from anomedge.names import (
+    indented,
+    printable,
+    printable_lines,
+    printable_message,
+    storable,
+)
 
 FULL = Path("/dev/full")
 HOSTILE = (
@@ -28,6 +36,7 @@ def test_what_a_terminal_obeys_is_escaped():
     assert printable(HOSTILE) == SHOWN
     assert printable("a\nb") == "a\\nb"
     assert printable_lines("a\nb\r") == "a\nb\\r"
+    assert printable_message("a\nb:\n  c") == "a\\nb:\n  c"
     assert printable("Größe 漢字 [x].png") == "Größe 漢字 [x].png"
 
 
@@ -41,6 +50,27 @@ def test_what_no_file_can_hold_is_escaped_and_nothing_else():
 def test_lines_of_a_message_are_bounded_and_single():
     assert indented(["a\nerror: b"] * 12).count("\n") == 11
     assert indented(["a\nerror: b"] * 12).endswith("and 2 more")
+
+
+def test_a_name_begins_no_line_of_a_message():
+    shown = str(InputError(f"a\nerror: b:{indented(['c', 'd'])}"))
+    assert shown == "a\\nerror: b:\n  c\n  d"
+
+
+def test_a_printed_string_is_one_line():
+    console = SafeConsole(width=200)
+    console.file = io.StringIO()
+    console.print("a\nb", Text("c"))
+    assert console.file.getvalue() == "a\\nb c\n"
+
+
+def test_a_row_of_a_bundle_or_model_is_one_line():
+    table = _plain_table()
+    table.add_row("name", "a\nb")
+    console = SafeConsole(width=200)
+    console.file = io.StringIO()
+    console.print(table)
+    assert console.file.getvalue().split() == ["name", "a\\nb"]
 
 
 @pytest.mark.parametrize(
@@ -73,8 +103,6 @@ def test_a_console_prints_no_escape_sequence_of_a_name(kind):
 @pytest.mark.filterwarnings("default::UserWarning")
 def test_warnings_and_errors_are_escaped(capfd):
     import warnings
-
-    from anomedge.errors import InputError
 
     def command(_):
         warnings.warn(HOSTILE, stacklevel=1)

@@ -7,11 +7,11 @@ Buffers documentation, "Encoding"; field numbers: `onnx.proto`). Every length is
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 __all__ = [
-    "DEEPEST", "FIXED32", "FIXED64", "LENGTHS", "PARTS", "VARINT", "Data", "Field", "Spoilt", "fields", "read_varint",
-    "varint",
+    "DEEPEST", "FIXED32", "FIXED64", "LENGTHS", "PARTS", "VARINT", "Data", "Field", "FileBytes", "Spoilt", "fields",
+    "read_varint", "varint",
 ]  # fmt: skip
 
 PARTS = {
@@ -41,12 +41,37 @@ VARINT, FIXED64, LENGTHS, FIXED32 = 0, 1, 2, 5
 _FIXED = {FIXED64: 8, FIXED32: 4}
 _LARGEST_KEY = 2**32 - 1
 _LARGEST_NUMBER = 2**64 - 1
+_BLOCK = 1 << 16
 
 
 class Data(Protocol):
     """Random access to bytes, in memory or in a file."""
 
     def __getitem__(self, place: int, /) -> int: ...
+
+
+class FileBytes:
+    """Byte access to a file by position. Not memory-mapped, because truncating a mapped file would kill the process."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._start, self._block = 0, b""
+
+    def __getitem__(self, place: int, /) -> int:
+        inside = place - self._start
+        if not 0 <= inside < len(self._block):
+            self._start, inside = place, 0
+            self._block = self.between(place, place + _BLOCK)
+            if not self._block:
+                raise Spoilt(
+                    f"the file ends at byte {place}; it was longer a moment ago"
+                )
+        return self._block[inside]
+
+    def between(self, start: int, end: int) -> bytes:
+        """Read the bytes in [start, end)."""
+        self._file.seek(start)
+        return self._file.read(end - start)
 
 
 class Field(NamedTuple):

@@ -42,8 +42,8 @@ def shown(
         _files(budget),
         _memory(budget, device),
         _stages(budget, device, assumed),
-        _limit(budget, device),
-        _advice(suggestions, device),
+        *_limit(budget, device),
+        *_advice(suggestions, device),
     ]
 
 
@@ -180,26 +180,28 @@ def _stages(budget: Budget, device: Device, assumed: bool) -> Table:
     return table
 
 
-def _limit(budget: Budget, device: Device) -> str:
-    """Return the arithmetic limit and its meaning."""
+def _limit(budget: Budget, device: Device) -> list[str]:
+    """Return lines on the arithmetic limit and its meaning."""
     total, through = budget.milliseconds(device), budget.without_cache(device)
-    return (
-        f"limit: {total:.3g} ms a frame, {1000 / total:,.1f} frames a second; {through:.3g} ms where no cache keeps values.\n"
-        f"It is this graph's arithmetic at the device's peak, and each constant and each stage's values moved once. Only\n"
-        f"other arithmetic (Winograd's convolutions, TF32) gets below it; real runtimes stay above: anomedge bench.\n"
-    )
+    return [
+        f"limit: {total:.3g} ms a frame, {1000 / total:,.1f} frames a second; {through:.3g} ms where no cache keeps values.",
+        "It is this graph's arithmetic at the device's peak, and each constant and each stage's values moved once. Only",
+        "other arithmetic (Winograd's convolutions, TF32) gets below it; real runtimes stay above: anomedge bench.",
+        "",
+    ]
 
 
-def _advice(suggestions: Sequence[str], device: Device) -> str:
+def _advice(suggestions: Sequence[str], device: Device) -> list[str]:
     if not suggestions:
         fits = "" if device.memory is None else ", and it fits"
-        return f"to change: nothing stands out: no part takes over half of the limit{fits}"
-    lines = [
+        return [
+            f"to change: nothing stands out: no part takes over half of the limit{fits}"
+        ]
+    return [
         "to change:",
         *(f"  - {line}" for line in suggestions),
         "Fit and verify again: it will decide otherwise.",
     ]
-    return "\n".join(lines)
 
 
 def _shape(shape: Sequence[int]) -> str:

@@ -13,6 +13,7 @@ from anomedge.bundle import Bundle
 from anomedge.bundle.anatomy import StageAnatomy
 from anomedge.bundle.ranges import LARGEST, SAFETY, Range
 from anomedge.commands._units import format_bytes
+from anomedge.names import printable
 from anomedge.parity.records import Cell
 from anomedge.parity.stored import StoredCertificate
 from anomedge.resample import Tiling
@@ -229,7 +230,9 @@ def _decision_rows(decision: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _fitted(card: Mapping[str, Any]) -> str:
     """Return the pictures that a model was fitted to, as far as they are known."""
     if imported := card.get("imported"):
-        return f"unknown pictures, in the file of SHA-256 {imported}"
+        beside = card.get("imported_beside", {}).items()
+        files = "".join(f", with {name} of {digest}" for name, digest in beside)
+        return f"unknown pictures, in the file of SHA-256 {imported}{files}"
     return f"{len(card['fitted'])} pictures, seed {card['seed']}"
 
 
@@ -335,8 +338,17 @@ def _tiles(geometry: Mapping[str, Any]) -> str:
     )
 
 
+class _PlainTable(Table):
+    """A table whose texts are one line each, because they come from files."""
+
+    def add_row(self, *cells: Any, **options: Any) -> None:
+        """Add a row."""
+        shown = [printable(x) if isinstance(x, str) else x for x in cells]
+        super().add_row(*shown, **options)
+
+
 def _plain_table() -> Table:
-    return Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    return _PlainTable(box=None, show_header=False, padding=(0, 2, 0, 0))
 
 
 def _size(size: Sequence[int]) -> str:

@@ -13,13 +13,13 @@ from rich.segment import Segment
 from rich.text import Text
 
 from anomedge.errors import OutputError
-from anomedge.names import printable_lines
+from anomedge.names import printable, printable_lines
 
 __all__ = ["SafeConsole", "checked_stdout", "stdout_failure", "wide_console"]
 
 
 class SafeConsole(Console):
-    r"""A console that escapes control and invisible characters, as in `\x1b`.
+    r"""A console that escapes control and invisible characters, as in `\x1b`. A printed string is one line.
 
     Markup and emoji codes are off, because names may contain brackets and colons. Messages that standard error cannot
     write are dropped.
@@ -58,8 +58,9 @@ class SafeConsole(Console):
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print; ignore a failed write to standard error, so that it does not replace the error being reported."""
+        shown = [printable(x) if isinstance(x, str) else x for x in objects]
         try:
-            super().print(*objects, **options)
+            super().print(*shown, **options)
         except OSError:
             if not self.stderr:
                 raise

@@ -37,7 +37,8 @@ _TITLES = {
 def show_evaluation(evaluation: Evaluation) -> None:
     """Print the counts, the figures, the kinds of defect and the notes."""
     console = wide_console()
-    console.print("\n".join(_head(evaluation)), soft_wrap=True)
+    for line in _head(evaluation):
+        console.print(line, soft_wrap=True)
     console.print(_INTERVALS, soft_wrap=True)
     if any(column.change for column in evaluation.columns):
         console.print(_CHANGES, soft_wrap=True)

@@ -23,7 +23,7 @@ from anomedge.commands._console import (
 )
 from anomedge.commands._signals import stop_signals_handled
 from anomedge.errors import AnomedgeError, InputError, RuntimeMissing
-from anomedge.names import printable_lines
+from anomedge.names import printable_message
 
 __all__ = ["StopSignal", "run_to_exit_code"]
 
@@ -133,6 +133,6 @@ def _print_error(error: AnomedgeError) -> None:
 
 
 def _print_warning(message: Warning | str, *_: Any) -> None:
-    shown = printable_lines(str(message))
+    shown = printable_message(str(message))
     text = Text.assemble(("warning:", "yellow"), f" {shown}")
     SafeConsole(stderr=True).print(text)

@@ -12,7 +12,6 @@ from anomedge.commands._console import SafeConsole
 from anomedge.commands._counts import counts_in_words
 from anomedge.commands._threshold_lines import sensitivity_lines
 from anomedge.files import canonical_json
-from anomedge.names import printable
 
 if TYPE_CHECKING:
     from anomedge.interop.import_file import ImportedFile
@@ -27,6 +26,7 @@ def print_import(imported: ImportedFile, output: Path, as_json: bool) -> None:
         content = decision.model_dump(mode="json") | {
             "detector": model.pipeline.name,
             "sha256": model.card.imported,
+            "sha256_beside": model.card.imported_beside,
             "taken": [asdict(line) for line in imported.taken],
             "left_out": imported.left_out,
         }
@@ -34,12 +34,12 @@ def print_import(imported: ImportedFile, output: Path, as_json: bool) -> None:
         return
     console = SafeConsole()
     for line in imported.taken:
-        console.print(printable(str(line)))
+        console.print(str(line))
     for text in sensitivity_lines(decision.origin):
         console.print(text)
     if imported.left_out:
         console.print(f"left out: {counts_in_words(imported.left_out)}")
     console.print(
         f"{output}: {model.pipeline.describe()}, {model.card.weights}; threshold {decision.threshold:.6g}, "
-        f"{printable(decision.origin.rule_in_words)}; scale {decision.scale:.6g}"
+        f"{decision.origin.rule_in_words}; scale {decision.scale:.6g}"
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from anomedge.errors import InputError, OutputError
+from anomedge.errors import OutputError
 from anomedge.files import atomic_file, canonical_json, sweep_folder
 from anomedge.images import Frame
 from anomedge.names import storable
@@ -28,7 +28,6 @@ __all__ = [
     "PictureFiles",
     "ResultsFile",
     "RowsFile",
-    "create_output",
     "overlay_names",
 ]
 
@@ -229,29 +228,6 @@ class Overlays(PictureFiles):
             name,
             lambda path: Image.fromarray(pixels).save(path, format="PNG"),
         )
-
-
-def create_output(output: Path | None, pictures: Path) -> None:
-    """Create an output folder; refuse one inside the folder of pictures.
-
-    Raises:
-        InputError: the output lies in the folder of pictures.
-        OutputError: the folder cannot be made.
-    """
-    if output is None:
-        return
-    if pictures.is_dir() and output.resolve().is_relative_to(
-        pictures.resolve()
-    ):
-        raise InputError(
-            f"got {output} inside {pictures}; expected another folder: the next run would inspect it"
-        )
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot make {output}: {error.strerror or error}; give a writable folder"
-        ) from error
 
 
 def overlay_names(names: Sequence[str]) -> dict[str, str]:

@@ -72,7 +72,9 @@ def build(
     if as_json:
         typer.echo(canonical_json(_content(builder, built)), nl=False)
         return
-    wide_console().print("\n".join(_lines(built)), soft_wrap=True)
+    console = wide_console()
+    for line in _lines(built):
+        console.print(line, soft_wrap=True)
 
 
 def _batches(given: Sequence[int]) -> tuple[int, int, int]:

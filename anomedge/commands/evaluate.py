@@ -20,13 +20,12 @@ from anomedge.commands._console import SafeConsole
 from anomedge.commands._evaluation_files import EvaluationFiles, MapFormat
 from anomedge.commands._evaluation_tables import show_evaluation
 from anomedge.commands._maps import require_map
-from anomedge.commands._result_files import create_output
+from anomedge.commands._output_folders import output_folders
 from anomedge.commands._threshold_lines import local_note
 from anomedge.errors import InputError
 from anomedge.evaluation import EvaluationRun, Options
 from anomedge.evaluation.detectors import bundle_or_model
 from anomedge.files import canonical_json, check_target
-from anomedge.names import printable
 from anomedge.threshold import Decision
 
 EXAMPLE = "anomedge evaluate part.anomedge dataset/ --model model.safetensors --runtime ort openvino"
@@ -90,11 +89,9 @@ def evaluate(
     opened = bundle_or_model(subject)
     if isinstance(opened, Bundle) and opened.local is not None:
         note = local_note(opened, opened.local)
-        SafeConsole(stderr=True).print(printable(note))
+        SafeConsole(stderr=True).print(note)
     if isinstance(opened, Bundle):
         _require_map(opened.decision, maps, overlays)
-    for folder in (maps, overlays):
-        create_output(folder, dataset)
     _require_empty(overlays)
     if scores is not None:
         check_target(scores, force=True)
@@ -108,7 +105,10 @@ def evaluate(
         seed,
         normal=normal,
     )
-    with EvaluationRun.open(opened, dataset, options) as run:
+    with (
+        output_folders(dataset, (maps, overlays)),
+        EvaluationRun.open(opened, dataset, options) as run,
+    ):
         _require_map(run.subject.decision, maps, overlays)
         output = EvaluationFiles(run, scores, maps, map_format, overlays)
         try:
@@ -135,7 +135,7 @@ def _require_map(
 
 def _require_empty(folder: Path | None) -> None:
     """Refuse a folder with files: overlays of an earlier run would look like wrong decisions of this one."""
-    if folder is not None and any(folder.iterdir()):
+    if folder is not None and folder.is_dir() and any(folder.iterdir()):
         raise InputError(
             f"got {folder}, which holds files; expected a new or empty folder for overlays: remove it, or give another"
         )

@@ -20,6 +20,7 @@ from anomedge.commands._console import wide_console
 from anomedge.commands._threshold_lines import threshold_lines
 from anomedge.errors import InputError
 from anomedge.files import canonical_json
+from anomedge.names import storable
 from anomedge.parity.stored import stored_certificates
 from anomedge.resample import Geometry, check_frame
 
@@ -99,7 +100,7 @@ def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:
     stored = stored_certificates(bundle)
     stages = _anatomies(bundle) if graph else {}
     content = {
-        "path": str(bundle.path),
+        "path": storable(str(bundle.path)),
         "manifest": bundle.manifest.model_dump(mode="json"),
         "local": bundle.local.model_dump(mode="json", exclude_none=True)
         if bundle.local
@@ -121,7 +122,7 @@ def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:
     shown = [
         tables.contract(bundle),
         tables.files(bundle),
-        "\n".join(threshold_lines(bundle, bundle.local)),
+        *threshold_lines(bundle, bundle.local),
     ]
     shown += (
         [tables.ranges(bundle.manifest.ranges)]
@@ -166,12 +167,13 @@ def _budget(
     budget = budget_of(network, size, batch)
     advice = suggestions(model, network, budget, device)
     content = {
-        "path": str(path),
+        "path": storable(str(path)),
         "detector": model.pipeline.name,
     } | budget_tables.content(budget, device, advice)
-    title = f"{path}: {model.pipeline.describe()}\n"
+    title = f"{path}: {model.pipeline.describe()}"
     return content, [
         title,
+        "",
         *budget_tables.shown(budget, device, advice, assumed=frame is None),
     ]
 
@@ -199,7 +201,7 @@ def _model(path: Path) -> tuple[dict[str, Any], list[Any]]:
         for name, t in model.pipeline.state_dict().items()
     ]
     content = {
-        "path": str(path),
+        "path": storable(str(path)),
         "detector": model.pipeline.name,
         "config": model.pipeline.config.model_dump(mode="json"),
         "geometry": _geometry(model.geometry)

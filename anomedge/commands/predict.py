@@ -21,11 +21,11 @@ from anomedge.commands._common_options import (
 )
 from anomedge.commands._console import SafeConsole
 from anomedge.commands._maps import WITHOUT_MAP
+from anomedge.commands._output_folders import output_folders
 from anomedge.commands._result_files import (
     Format,
     Overlays,
     ResultsFile,
-    create_output,
 )
 from anomedge.commands._threshold_lines import local_note
 from anomedge.errors import InputError, OutputError, RuntimeFailure
@@ -80,19 +80,21 @@ def predict(
     """
     listing = _list_pictures(pictures)
     opened = Bundle.open(bundle)
-    create_output(output, pictures)
     _print_notes(opened, listing)
     has_map = opened.manifest.has_map
     if output and overlays and not has_map:
         SafeConsole(stderr=True).print(f"no overlays: {WITHOUT_MAP}")
-    drawn = (
-        Overlays(output / "overlays", map(listing.name, listing.pictures))
-        if output and overlays and has_map
-        else None
-    )
-    with Inspector.open(
-        opened, runtime, device, precision=precision, threads=threads
-    ) as inspector:
+    with (
+        output_folders(pictures, (output,)),
+        Inspector.open(
+            opened, runtime, device, precision=precision, threads=threads
+        ) as inspector,
+    ):
+        drawn = (
+            Overlays(output / "overlays", map(listing.name, listing.pictures))
+            if output and overlays and has_map
+            else None
+        )
         run = _Run(
             inspector,
             listing,
@@ -161,7 +163,7 @@ class _Run:
         noun = "pictures and folders" if self.listing.unreadable else "pictures"
         lost = f"{len(self.without_overlay)} overlays could not be written:{indented(self.without_overlay)}"
         if skipped:
-            more = f"\n{lost}" if self.without_overlay else ""
+            more = f"\n  {lost}" if self.without_overlay else ""
             raise InputError(
                 f"{len(skipped)} of {total} {noun} were skipped:{indented(skipped)}{more}"
             )
@@ -217,7 +219,7 @@ def _print_notes(bundle: Bundle, listing: Listing) -> None:
     """Print to standard error that a local decision is in force, and the number of masks left out."""
     console = SafeConsole(stderr=True)
     if bundle.local is not None:
-        console.print(printable(local_note(bundle, bundle.local)))
+        console.print(local_note(bundle, bundle.local))
     if listing.masks:
         console.print(
             f"{len(listing.masks)} masks {_place_of(listing)} are left out"

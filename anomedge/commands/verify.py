@@ -115,9 +115,9 @@ def _show(bundle: Bundle, certificate: Certificate, as_json: bool) -> None:
 def _show_local(bundle: Bundle) -> None:
     """Print the local thresholds, which override the model file's."""
     if bundle.local is not None:
-        wide_console().print(
-            "\n".join(threshold_lines(bundle, bundle.local)), soft_wrap=True
-        )
+        console = wide_console()
+        for line in threshold_lines(bundle, bundle.local):
+            console.print(line, soft_wrap=True)
 
 
 def _show_stages(certificate: Certificate) -> None:

@@ -88,6 +88,11 @@ def import_file(path: Path, options: ImportOptions) -> ImportedFile:
         )
         imported = _built(foreign, options)
     has_map = _try_on_grey(imported)
+    if options.chosen.pixel_threshold is not None and not has_map:
+        raise InputError(
+            "got --pixel-threshold for a detector without an anomaly map; expected the threshold of the score alone: "
+            "leave out --pixel-threshold"
+        )
     held_back = _scored(imported, pictures, options)
     decision = plan.decision(held_back, imported.taken, has_map=has_map)
     imported.taken.add(
@@ -191,4 +196,5 @@ def _card(foreign: ForeignModel, options: ImportOptions) -> Card:
             "detector": "belongs to whoever owns the pictures it was fitted to",
         },
         imported=foreign.digest,
+        imported_beside=dict(foreign.beside),
     )

@@ -6,8 +6,10 @@ The reader descends into messages that may hold tensors and skips the values of 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import onnx
 from google.protobuf.message import DecodeError
@@ -17,6 +19,7 @@ from anomedge.bundle.protobuf import (
     LENGTHS,
     PARTS,
     Field,
+    FileBytes,
     Spoilt,
     fields,
     varint,
@@ -29,23 +32,29 @@ __all__ = ["SMALL", "read_without_weights"]
 SMALL = 4096
 """Largest message that is kept whole, in bytes; the rules read shapes, axes, zero points and the like."""
 
-_LIMIT = 256 << 20  # bytes without weights; real graphs are far smaller
+_LIMIT = 64 << 20  # bytes without weights; real graphs are far smaller
+_MOST_FIELDS = 1_000_000
+"""Fields of one file; a parser makes a hundred bytes of an empty message of two."""
 _CONTENT = {4, 5, 6, 7, 9, 10, 11}
 """Field numbers of a tensor's values: float_data, int32_data, string_data, int64_data, raw_data, double_data, uint64_data."""
-_BLOCK = 1 << 16
 
 
 def read_without_weights(path: Path) -> Any:
     """Return the model of a file; large tensors keep their types and shapes and lose their content.
 
     Raises:
-        InputError: the file cannot be read, is not an ONNX graph, or exceeds 256 MiB without its weights.
+        InputError: the file cannot be read, is not an ONNX graph, or exceeds 64 MiB or a million fields
+            without its weights.
     """
     try:
         with open_plain(path) as file:
             size = file.seek(0, os.SEEK_END)
             left = _without_large_tensors(
-                _File(file), Field(0, LENGTHS, 0, 0, size), "model", 0
+                FileBytes(file),
+                Field(0, LENGTHS, 0, 0, size),
+                "model",
+                0,
+                count(1),
             )
         model = onnx.ModelProto.FromString(bytes(left))
     except (DecodeError, ValueError, OSError) as error:
@@ -61,47 +70,57 @@ def read_without_weights(path: Path) -> Any:
 
 
 def _without_large_tensors(
-    data: _File, field: Field, kind: str, depth: int
+    data: FileBytes,
+    field: Field,
+    kind: str,
+    depth: int,
+    counter: Iterator[int],
 ) -> bytearray:
     """Return the bytes of a message without the content of its large tensors."""
-    if depth > DEEPEST:
-        raise Spoilt("messages within messages without end")
     left = bytearray()
-    for part in fields(data, field.body, field.end):
+    for part in _counted(data, field, depth, counter):
         inner = PARTS[kind].get(part.number) if part.wire == LENGTHS else None
         if kind == "tensor" and part.number in _CONTENT:
             continue
         if inner is None or part.end - part.body <= SMALL:
             if len(left) + part.end - part.start > _LIMIT:
                 raise Spoilt(f"over {_LIMIT >> 20} MiB without its weights")
+            if inner is not None:
+                _count(data, part, inner, depth + 1, counter)
             left += data.between(part.start, part.end)
             continue
-        content = _without_large_tensors(data, part, inner, depth + 1)
+        content = _without_large_tensors(data, part, inner, depth + 1, counter)
         left += (
             varint(part.number << 3 | LENGTHS) + varint(len(content)) + content
         )
     return left
 
 
-class _File:
-    """Byte access to a file by position. Not memory-mapped, because truncating a mapped file would kill the process."""
+def _count(
+    data: FileBytes,
+    field: Field,
+    kind: str,
+    depth: int,
+    counter: Iterator[int],
+) -> None:
+    """Count the fields of a message that is kept whole."""
+    for part in _counted(data, field, depth, counter):
+        inner = PARTS[kind].get(part.number) if part.wire == LENGTHS else None
+        if inner is not None:
+            _count(data, part, inner, depth + 1, counter)
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._start, self._block = 0, b""
 
-    def __getitem__(self, place: int) -> int:
-        inside = place - self._start
-        if not 0 <= inside < len(self._block):
-            self._start, inside = place, 0
-            self._block = self.between(place, place + _BLOCK)
-            if not self._block:
-                raise Spoilt(
-                    f"the file ends at byte {place}; it was longer a moment ago"
-                )
-        return self._block[inside]
+def _counted(
+    data: FileBytes, field: Field, depth: int, counter: Iterator[int]
+) -> Iterator[Field]:
+    """Yield the fields of a message.
 
-    def between(self, start: int, end: int) -> bytes:
-        """Read the bytes in [start, end)."""
-        self._file.seek(start)
-        return self._file.read(end - start)
+    Raises:
+        Spoilt: too deep, too many, or no valid message.
+    """
+    if depth > DEEPEST:
+        raise Spoilt("messages within messages without end")
+    for part in fields(data, field.body, field.end):
+        if next(counter) > _MOST_FIELDS:
+            raise Spoilt(f"over {_MOST_FIELDS} fields")
+        yield part

@@ -59,7 +59,8 @@ class Card(BaseModel):
     """Record of a fit: seed, SHA-256 of the fitted pictures, name of the weights, tool versions, licences.
 
     `imported` is the SHA-256 of the file that the detector was imported from; its `fitted` is empty, because the pictures
-    are unknown. It is left out of files where it is None, as in older files.
+    are unknown. `imported_beside` is the SHA-256 of each further file that values came from, by name. Both are left out
+    of files where there are none, as in older files.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,6 +71,7 @@ class Card(BaseModel):
     tools: dict[str, str]
     licence: dict[str, str]
     imported: str | None = None
+    imported_beside: dict[str, str] = Field(default_factory=dict)
 
     @property
     def known(self) -> frozenset[str] | None:
@@ -77,12 +79,14 @@ class Card(BaseModel):
         return None if self.imported else frozenset(self.fitted)
 
     @model_serializer(mode="wrap")
-    def _without_absent_file(
+    def _without_absent_files(
         self, serialize: SerializerFunctionWrapHandler
     ) -> dict[str, Any]:
         content: dict[str, Any] = serialize(self)
         if self.imported is None:
             del content["imported"]
+        if not self.imported_beside:
+            del content["imported_beside"]
         return content
 
 

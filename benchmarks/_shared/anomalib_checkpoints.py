@@ -186,7 +186,14 @@ def fill_cfa(model: Model, scaled: Tensor) -> None:
 
 
 def fill_rad(model: Model, scaled: Tensor) -> None:
-    """Collect features in training mode, then build the banks."""
+    """Collect features in training mode, then build the banks.
+
+    The scales of the residual branches become 1: with those of an untrained
+    network, no image is nearer than another.
+    """
+    for name, parameter in model.named_parameters():
+        if "gamma_" in name:
+            parameter.fill_(1)
     model.train()
     model(scaled)
     model.eval()
@@ -274,7 +281,7 @@ CASES = {
         Case("Padim", (128, 128), {}, fill_by_fit, 16),
         Case("Patchcore", (128, 128), {"backbone": "resnet18"}, fill_patchcore),
         Case("Patchflow", (128, 128), {"backbone": "tf_efficientnet_b0"}),
-        Case("Rad", (128, 128), {"backbone": "vit_small_patch16_dinov3"}, fill_rad),
+        Case("Rad", (128, 128), {"backbone": "vit_small_patch16_dinov3", "k_image": 4}, fill_rad),
         Case("ReverseDistillation", (128, 128), {"backbone": "resnet18"}),
         Case("Stfpm", (128, 128)),
         Case("Supersimplenet", (128, 128), {"backbone": "resnet18.tv_in1k"}),

@@ -156,3 +156,13 @@ def test_wrong_use_is_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("error:") == 1
+
+
+def test_a_refused_data_set_leaves_no_folder(
+    bundle_paths, pictures, tmp_path, capsys
+):
+    given = ("--maps", tmp_path / "maps", "--overlays", tmp_path / "overlays")
+    missing = pictures / "missing"
+    assert run("evaluate", bundle_paths["padim"], missing, *given) == 2
+    assert "expected a folder of pictures" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,8 @@
 
 import json
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +47,40 @@ def test_the_model_file_is_written_and_every_source_is_printed(
     assert loaded.decision.origin.imported_from == "part.ckpt (anomalib 2.7)"
     wanted = model.pipeline.state_dict()
     assert loaded.pipeline.state_dict().keys() == wanted.keys()
+
+
+def test_names_with_line_feeds_stay_in_their_lines(
+    monkeypatch, model, tmp_path, capsys
+):
+    foreign = replace(foreign_model(), path=Path("p\nerror: q.ckpt"))
+    stand_in(monkeypatch, model, foreign)
+    target = tmp_path / "m\nerror: n.safetensors"
+    assert run("import", "p", "-o", target) == 0
+    said = capsys.readouterr().out
+    assert "error: q.ckpt" in said
+    assert not [x for x in said.splitlines() if x.startswith("error")]
+    card = load(target).card
+    assert card.weights == "imported from p\\nerror: q.ckpt (anomalib 2.7)"
+    assert "\n" not in card.licence["weights"]
+    assert run("inspect", target) == 0
+    assert "\nerror" not in capsys.readouterr().out
+    assert run("import", "p", "-o", target) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+
+
+def test_names_that_are_not_utf_8_are_stored_escaped(
+    monkeypatch, model, tmp_path, capsys
+):
+    foreign = replace(foreign_model(), path=Path("caf\udce9.ckpt"))
+    stand_in(monkeypatch, model, foreign)
+    target = tmp_path / "caf\udce9.safetensors"
+    assert run("import", "p", "-o", target, "--json") == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["origin"]["imported_from"].startswith("caf\\xe9.ckpt ")
+    assert run("inspect", target, "--json") == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["path"].endswith("caf\\xe9.safetensors")
 
 
 def test_json_has_the_decision_and_the_sources(
@@ -115,6 +151,17 @@ def test_wrong_options_are_refused_before_the_import(
     assert run("import", "part.ckpt", "-o", target, *given) == 2
     assert said in last_line(capsys)
     assert not calls
+    assert not target.exists()
+
+
+def test_a_threshold_of_pixels_needs_a_map(
+    monkeypatch, calls, tmp_path, capsys
+):
+    monkeypatch.setattr(importing, "_try_on_grey", lambda imported: False)
+    target = tmp_path / "model.safetensors"
+    given = ["--pixel-threshold", "4"]
+    assert run("import", "part.ckpt", "-o", target, *given) == 2
+    assert "got --pixel-threshold for a detector without" in last_line(capsys)
     assert not target.exists()
 
 

@@ -349,6 +349,7 @@ def test_evaluate_refuses_outputs_of_maps(
     subject = model_path if of_model else exported
     assert run("evaluate", subject, pictures, option, tmp_path / "out") == 2
     assert f"got {option}, but {WHY}" in said(capfd)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_report_says_why_there_are_no_overlays(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -11,13 +12,14 @@ from anomedge.commands._threshold_lines import threshold_lines
 from anomedge.demo.textures import PictureSet, write_pictures
 from anomedge.errors import ModelError
 from anomedge.export.bundling import ExportOptions, export
+from anomedge.files import sha256_of_file
 from anomedge.interop.anomalib import read_foreign
 from anomedge.interop.decision import SHIFT
 from anomedge.interop.import_file import ImportOptions, import_file
 from anomedge.interop.planning import Chosen
 from anomedge.pipelines.model import load, save
 from tests.commands.running import run
-from tests.interop.anomalib import builder
+from tests.interop.anomalib import builder, graphs
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "checkpoints"
 FILES = sorted(SHARED.glob("*.ckpt"))
@@ -126,3 +128,19 @@ def test_weights_that_give_no_finite_score_are_refused(tmp_path):
     path = builder.saved(content, tmp_path)
     with pytest.raises(ModelError, match="the score nan of a grey image"):
         import_file(path, ImportOptions())
+
+
+def test_the_card_covers_files_beside_a_graph(tmp_path):
+    path = graphs.write("patchcore", tmp_path / "model.onnx", True)
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="b")
+    model = import_file(path, ImportOptions()).model
+    assert model.card.imported == sha256_of_file(path)
+    digest = sha256_of_file(tmp_path / "b")
+    assert model.card.imported_beside == {"b": digest}
+    save(model, tmp_path / "model.safetensors")
+    assert load(tmp_path / "model.safetensors").card == model.card
+
+
+def test_cards_without_files_beside_are_as_before(checkpoint):
+    card = import_file(checkpoint, ImportOptions()).model.card
+    assert "imported_beside" not in card.model_dump()

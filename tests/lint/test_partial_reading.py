@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from anomedge.bundle.protobuf import varint
 from anomedge.errors import InputError
 from anomedge.lint import examine, lint
 from anomedge.lint.partial_reading import read_without_weights
@@ -61,3 +62,13 @@ def test_every_flipped_byte_is_linted_or_refused(folder):
             examine(path, ["10.3", "openvino-npu"], real=False)
         except InputError:
             continue
+
+
+@pytest.mark.parametrize("node", [b"\x0a\x00", b"\x0a\x78" + b"\x2a\x00" * 60])
+def test_many_empty_messages_are_refused_before_they_are_parsed(folder, node):
+    """A parser would take a hundred times the bytes of empty nodes, or of nodes of empty attributes."""
+    graph = node * (2_400_000 // len(node))
+    path = folder / "many.onnx"
+    path.write_bytes(b"\x3a" + varint(len(graph)) + graph)
+    with pytest.raises(InputError, match="over 1000000 fields"):
+        read_without_weights(path)

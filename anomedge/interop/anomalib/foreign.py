@@ -144,6 +144,8 @@ class ForeignModel:
         preprocessing: preprocessing of pictures.
         thresholds: thresholds and extremes.
         class_name: name of the model's class if the file states it, else "".
+        beside: SHA-256 of each file beside it that tensors have their values
+            in, by name.
         fitted: whether the file says that its model is fitted; None: it does
             not say.
     """
@@ -157,4 +159,5 @@ class ForeignModel:
     preprocessing: Preprocessing
     thresholds: StoredThresholds
     class_name: str = ""
+    beside: Mapping[str, str] = field(default_factory=dict)
     fitted: bool | None = None

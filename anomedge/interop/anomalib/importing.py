@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -84,9 +84,10 @@ def read_foreign(path: Path | str) -> Iterator[ForeignModel]:
     """
     path = Path(path)
     if path.suffix.lower() == ".onnx":
-        with _named(path):
-            foreign = onnx_export(path)
-        yield foreign
+        with ExitStack() as stack:
+            with _named(path):
+                foreign = stack.enter_context(onnx_export(path))
+            yield foreign
         return
     with open_archive(path) as archive:
         is_checkpoint = "state_dict" in entries_of(archive.content)
@@ -137,6 +138,8 @@ def native_of(
             "option" if detector else "file",
         )
         _say_unfitted(foreign, taken)
+        for name, digest in foreign.beside.items():
+            taken.add("values", f"in {name}, SHA-256 {digest}", "file")
         default = default_of(foreign.version, kind.name)
         preprocessing, geometry = resolved(foreign, default, size, taken)
         foreign = replace(foreign, preprocessing=preprocessing)

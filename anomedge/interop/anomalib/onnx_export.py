@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,19 +38,23 @@ VERSIONS = "2.3 to 2.7"
 _PREFIX = "model."
 _NETWORK = "feature_extractor.feature_extractor."
 _OUTPUTS = {"pred_score", "anomaly_map"}
-_MOST_NODES = 100_000
 _FARTHEST = 64
 _MOST_LAYERS = 16
 
 
-def onnx_export(path: Path) -> ForeignModel:
-    """Return the content of an exported graph.
+@contextmanager
+def onnx_export(path: Path) -> Iterator[ForeignModel]:
+    """Open an exported graph; its tensors can be loaded until the block ends.
 
     Raises:
         ModelError: not a graph of anomalib 2's PaDiM or PatchCore, or one
             without a readable preprocessing.
     """
-    graph = read_onnx(path)
+    with read_onnx(path) as graph:
+        yield _checked(path, graph)
+
+
+def _checked(path: Path, graph: OnnxGraph) -> ForeignModel:
     try:
         return _content(path, graph)
     except (IndexError, ValueError, OverflowError) as error:
@@ -60,7 +65,7 @@ def onnx_export(path: Path) -> ForeignModel:
 
 def _content(path: Path, graph: OnnxGraph) -> ForeignModel:
     outputs = {output.name for output in graph.graph.output}
-    if not outputs >= _OUTPUTS or len(graph.graph.node) > _MOST_NODES:
+    if not outputs >= _OUTPUTS:
         raise ModelError(
             f"got a graph with the outputs {', '.join(sorted(outputs))[:200]}; expected pred_score and anomaly_map, "
             f"those of anomalib {VERSIONS}: import the checkpoint"
@@ -75,6 +80,7 @@ def _content(path: Path, graph: OnnxGraph) -> ForeignModel:
     return ForeignModel(
         path=path,
         digest=graph.digest,
+        beside=graph.beside,
         kind="onnx",
         version=VERSIONS,
         tensors=tensors,

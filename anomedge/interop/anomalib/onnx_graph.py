@@ -1,111 +1,29 @@
-"""Nodes and constants of an exported ONNX graph, read without running it.
-
-External values are read from a plain file beside the graph; sizes are checked
-against the bytes that are there before memory is allocated.
-"""
+"""Nodes and constants of an exported ONNX graph, read without running it."""
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-import numpy as np
-import torch
-from torch import Tensor
-
+from anomedge.bundle.protobuf import Spoilt
 from anomedge.errors import ModelError
-from anomedge.files import open_plain, size_of
+from anomedge.files import open_plain, sha256_of_open, size_of
+from anomedge.interop.anomalib.onnx_content import reduced
+from anomedge.interop.anomalib.onnx_values import (
+    TYPES,
+    GraphTensor,
+    opened_files,
+    refuse_deep,
+)
 
 __all__ = ["GraphTensor", "OnnxGraph", "read_onnx"]
 
 _LARGEST = 2 << 30
-_TYPES: dict[int, np.dtype[Any]] = {
-    1: np.dtype("<f4"),
-    6: np.dtype("<i4"),
-    7: np.dtype("<i8"),
-    10: np.dtype("<f2"),
-    11: np.dtype("<f8"),
-}
-"""Types of values by ONNX's number; tensors of other types are not read."""
-
-
-@dataclass(frozen=True)
-class GraphTensor:
-    """A constant of the graph."""
-
-    proto: Any
-    folder: Path
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of the values."""
-        empty = np.empty(0, _TYPES[self.proto.data_type])
-        return torch.from_numpy(empty).dtype
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the values."""
-        return tuple(int(n) for n in self.proto.dims)
-
-    def load(self) -> Tensor:
-        """Return the values.
-
-        Raises:
-            ModelError: sizes that do not fit the bytes, or values in another
-                folder.
-        """
-        kind = _TYPES[self.proto.data_type]
-        if min(self.shape, default=0) < 0:
-            raise self._refused(f"of shape {self.shape}")
-        size = math.prod(self.shape) * kind.itemsize
-        if self.proto.data_location == 1:
-            raw = self._external(size)
-        elif self.proto.raw_data:
-            raw = self.proto.raw_data
-        else:
-            return self._typed()
-        if len(raw) != size:
-            raise self._refused(f"of {len(raw)} bytes, not {size}")
-        values = np.frombuffer(raw, kind).reshape(self.shape)
-        return torch.from_numpy(values.copy())
-
-    def _typed(self) -> Tensor:
-        """Return values that are stored as numbers."""
-        from onnx import numpy_helper
-
-        try:
-            return torch.from_numpy(numpy_helper.to_array(self.proto).copy())
-        except (ValueError, TypeError) as error:
-            raise self._refused(f"of shape {self.shape}") from error
-
-    def _external(self, size: int) -> bytes:
-        entries = {item.key: item.value for item in self.proto.external_data}
-        name, offset = entries.get("location", ""), entries.get("offset", "0")
-        is_plain = Path(name).name == name and "\0" not in name
-        if name in {"", ".", ".."} or not is_plain:
-            raise self._refused(f"in the file {name!r}, not beside the graph")
-        if not offset.isascii() or not offset.isdigit() or len(offset) > 15:
-            raise self._refused(f"at offset {offset!r}")
-        try:
-            with open_plain(self.folder / name, links=False) as file:
-                length = file.seek(0, 2)
-                if int(offset) + size > length:
-                    raise self._refused(f"beyond the {length} bytes of {name}")
-                file.seek(int(offset))
-                return file.read(size)
-        except OSError as error:
-            raise ModelError(
-                f"got no values of {self.proto.name} in {name} ({error.strerror}); expected that file beside the graph"
-            ) from error
-
-    def _refused(self, text: str) -> ModelError:
-        return ModelError(
-            f"got tensor {self.proto.name} with values {text}; expected a whole ONNX file of anomalib"
-        )
+_EXPECTED = "expected a file of `anomalib export --export_type onnx`"
 
 
 @dataclass(frozen=True)
@@ -114,12 +32,15 @@ class OnnxGraph:
 
     Attributes:
         digest: SHA-256 of the file.
+        beside: SHA-256 of each file beside it that tensors have their values
+            in, by name.
         graph: the graph of the onnx package.
         constants: initialisers and constant nodes by name.
         producers: the node that computes each value.
     """
 
     digest: str
+    beside: Mapping[str, str]
     graph: Any
     constants: Mapping[str, GraphTensor]
     producers: Mapping[str, Any]
@@ -149,42 +70,54 @@ class OnnxGraph:
                 yield node
 
 
-def read_onnx(path: Path) -> OnnxGraph:
-    """Read a graph.
+@contextmanager
+def read_onnx(path: Path) -> Iterator[OnnxGraph]:
+    """Read a graph; its tensors can be loaded until the block ends.
+
+    Memory stays below 64 MB, however the file is made; values of tensors are
+    read when they are loaded.
 
     Raises:
         ModelError: not an ONNX file, or a larger one than ONNX has.
     """
-    import onnx
+    with _opened(path) as file:
+        graph = _parsed(file)
+        file.seek(0)
+        digest = sha256_of_open(file)
+        _refuse_repeated(graph)
+        tensors = dict(_tensors(graph))
+        with opened_files(file, path.parent, tensors.values()) as files:
+            yield OnnxGraph(
+                digest,
+                files.digests,
+                graph,
+                {name: GraphTensor(tensors[name], files) for name in tensors},
+                {name: node for node in graph.node for name in node.output},
+            )
 
-    content = _content(path)
+
+def _opened(path: Path) -> BinaryIO:
     try:
-        model = onnx.load_model_from_string(content)
-    except Exception as error:
-        raise ModelError(
-            "it cannot be read as ONNX; expected a file of `anomalib export --export_type onnx`"
-        ) from error
-    graph = model.graph
-    _refuse_repeated(graph)
-    producers = {name: node for node in graph.node for name in node.output}
-    return OnnxGraph(
-        hashlib.sha256(content).hexdigest(),
-        graph,
-        dict(_constants(graph, path.parent)),
-        producers,
-    )
-
-
-def _content(path: Path) -> bytes:
-    try:
-        with open_plain(path) as file:
-            size = size_of(file)
-            if size > _LARGEST:
-                raise ModelError("it has over 2 GiB; expected an ONNX file")
-            return file.read(size)
+        return open_plain(path)
     except OSError as error:
         raise ModelError(
-            f"it cannot be read ({error.strerror or error}); expected a file of `anomalib export --export_type onnx`"
+            f"it cannot be read ({error.strerror or error}); {_EXPECTED}"
+        ) from error
+
+
+def _parsed(file: BinaryIO) -> Any:
+    """Return the graph, in which a `Place` stands for raw values."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    size = size_of(file)
+    if size > _LARGEST:
+        raise ModelError("it has over 2 GiB; expected an ONNX file")
+    try:
+        return onnx.ModelProto.FromString(reduced(file, size)).graph
+    except (Spoilt, DecodeError, OSError) as error:
+        raise ModelError(
+            f"it cannot be read as ONNX ({error}); {_EXPECTED}"
         ) from error
 
 
@@ -198,14 +131,16 @@ def _refuse_repeated(graph: Any) -> None:
         )
 
 
-def _constants(graph: Any, folder: Path) -> Iterator[tuple[str, GraphTensor]]:
-    for proto in graph.initializer:
-        if proto.data_type in _TYPES:
-            yield proto.name, GraphTensor(proto, folder)
+def _tensors(graph: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the constants by name: initialisers and Constant nodes."""
+    for tensor in graph.initializer:
+        if tensor.data_type in TYPES:
+            refuse_deep(tensor)
+            yield tensor.name, tensor
     for node in graph.node:
         if node.op_type != "Constant" or len(node.output) != 1:
             continue
         for attribute in node.attribute:
-            is_tensor = attribute.name == "value"
-            if is_tensor and attribute.t.data_type in _TYPES:
-                yield node.output[0], GraphTensor(attribute.t, folder)
+            if attribute.name == "value" and attribute.t.data_type in TYPES:
+                refuse_deep(attribute.t)
+                yield node.output[0], attribute.t

@@ -118,7 +118,7 @@ def output_in_two_lines(graph):
         (bank_twice, "two values of one name"),
         (many_pools, "the features of 22 layers"),
         (external("a\0b"), "not beside the graph"),
-        (external("a\nb"), "expected that file beside the graph"),
+        (external("a\nb"), "not beside the graph"),
         (external("link.bin"), "link.bin"),
         (resized_to_infinity, "sizes that are no numbers"),
         (output_in_two_lines, "expected pred_score"),
@@ -134,3 +134,14 @@ def test_hostile_graphs_are_refused_in_one_line(tmp_path, change, match):
     with pytest.raises(AnomedgeError, match=match) as caught:
         import_native(edited(tmp_path, change))
     assert "\n" not in str(caught.value)
+
+
+def test_values_in_many_files_are_refused(tmp_path):
+    def change(graph):
+        for number in range(65):
+            added = graph.initializer.add(name=f"n{number}", data_type=1)
+            added.data_location = 1
+            added.external_data.add(key="location", value=f"{number}.bin")
+
+    with pytest.raises(ModelError, match="values in 65 files"):
+        import_native(edited(tmp_path, change))

@@ -9,6 +9,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from anomedge.errors import ModelError
+from anomedge.files import sha256_of_file
 from anomedge.interop.anomalib import import_native
 from anomedge.interop.anomalib.onnx_graph import GraphTensor, read_onnx
 from tests.interop.anomalib import graphs
@@ -20,8 +21,14 @@ def test_external_values_lie_beside_the_graph(tmp_path):
     onnx.save(
         model, path, save_as_external_data=True, location="model.onnx.data"
     )
-    assert import_native(path).pipeline.name == "patchcore"
-    (tmp_path / "model.onnx.data").write_bytes(b"short")
+    imported = import_native(path)
+    data = tmp_path / "model.onnx.data"
+    digest = sha256_of_file(data)
+    assert imported.pipeline.name == "patchcore"
+    assert imported.foreign.beside == {"model.onnx.data": digest}
+    (line,) = [each for each in imported.taken if each.what == "values"]
+    assert line.value == f"in model.onnx.data, SHA-256 {digest}"
+    data.write_bytes(b"short")
     with pytest.raises(ModelError, match=r"beyond the 5 bytes"):
         import_native(path)
 

@@ -23,6 +23,7 @@ __all__ = [
     "TorchModel",
     "constructed",
     "with_globals_in",
+    "with_method",
     "without_weights",
 ]
 
@@ -150,9 +151,16 @@ def with_globals_in(
     module: nn.Module, method: str, replacements: Mapping[str, Any]
 ) -> nn.Module:
     """Give a module a method of the same code that sees other values of some global names; its class stays as it was."""
+    twin = _with_globals(getattr(type(module), method), replacements)
+    return with_method(module, method, twin)
+
+
+def with_method(
+    module: nn.Module, name: str, function: Callable[..., Any]
+) -> nn.Module:
+    """Give a module another method; its class stays as it was."""
     kind = type(module)
-    twin = _with_globals(getattr(kind, method), replacements)
-    module.__class__ = type(kind.__name__, (kind,), {method: twin})
+    module.__class__ = type(kind.__name__, (kind,), {name: function})
     return module
 
 

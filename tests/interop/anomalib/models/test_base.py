@@ -9,6 +9,7 @@ from torch import nn
 from anomedge.interop.anomalib.models.base import (
     constructed,
     with_globals_in,
+    with_method,
     without_weights,
 )
 
@@ -56,3 +57,9 @@ def test_method_with_other_globals_leaves_its_class_alone():
     shifted = with_globals_in(module.Shift(), "forward", {"offset": 5})
     assert shifted(torch.zeros(1)) == 5
     assert module.Shift()(torch.zeros(1)) == 1
+
+
+def test_another_method_leaves_its_class_alone():
+    changed = with_method(nn.Identity(), "forward", lambda self, x: x + 1)
+    assert changed(torch.zeros(1)) == 1
+    assert nn.Identity()(torch.zeros(1)) == 0
