@@ -276,6 +276,7 @@ def test_weights_that_are_not_finite(
     assert os.listdir(tmp_path) == ["w.safetensors"]
 
 
+@pytest.mark.slow
 def test_a_model_with_a_nan_in_it_is_not_published(
     model_paths, tmp_path, capfd
 ):
@@ -623,6 +624,7 @@ def test_a_full_disk_for_a_model(pictures, tmp_path):
     assert "no space left" in done.stderr.lower(), done.stderr
 
 
+@pytest.mark.slow
 def test_a_read_only_folder(model_paths, bundle_paths, pictures, tmp_path):
     shutil.copytree(bundle_paths["padim"], tmp_path / "part.anomedge")
     done = in_a_namespace(
@@ -651,6 +653,7 @@ def _with_twin(path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_limit_on_file_sizes_reads_as_no_space(model_paths, tmp_path):
     """The same failure where nobody may mount: every write past 1 MB fails."""
     code = (

@@ -81,6 +81,7 @@ def test_the_limit_is_the_slower_of_arithmetic_and_memory():
     assert device.held_by(1.28e12, 136e9) == "memory"
 
 
+@pytest.mark.slow
 def test_a_board_of_ones_own(tmp_path):
     own = {
         "title": "our box",

@@ -53,6 +53,7 @@ def test_the_budget_for_people(model_paths, detector, capsys):
         assert part in shown, part
 
 
+@pytest.mark.slow
 def test_a_long_path_breaks_no_line(model_paths, tmp_path, capsys):
     folder = tmp_path / ("long" * 25)
     folder.mkdir()
@@ -122,6 +123,7 @@ def test_the_budget_for_machines(model_paths, detector, capsys):
     assert isinstance(shown["suggestions"], list)
 
 
+@pytest.mark.slow
 def test_a_batch_shares_the_constants(models):
     budgets = [
         budget_of(network_of(models["padim"], FRAME, batch), FRAME, batch)
@@ -140,6 +142,7 @@ def test_a_frame_is_assumed_and_said_so(model_paths, capsys):
     )
 
 
+@pytest.mark.slow
 def test_a_board_of_ones_own(model_paths, tmp_path, capsys):
     own = load("intel-n100").model_copy(
         update={"title": "the box under the belt"}

@@ -162,6 +162,7 @@ def test_runtimes_alone_know_no_stages(whole, pictures, capfd):
     assert "has no stages" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("detector", ["padim"])
 def test_on_a_device_with_nothing_but_its_runtime(spoilt, runtime):
     blocked = [name for name in VENDORS if name not in RUNTIMES]

@@ -59,6 +59,7 @@ def lowered_of(module, x, strict=False):
     return lowered(program, lambda again: exported(again, x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strict", [True, False])
 def test_all_resizes_of_planes(strict):
     module, example = Resizes(PLANES), torch.zeros(2, 3, 10, 12)

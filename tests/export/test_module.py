@@ -108,6 +108,7 @@ def test_no_graph_has_a_resize(module_bundle):
     assert not operators & {"Resize", "Upsample", "Einsum"}
 
 
+@pytest.mark.slow
 def test_lint(module_bundle):
     found = lint(module_bundle.path, ["openvino-cpu", "tensorrt-10.3"])
     assert [f for f in found if f.severity == "error"] == []
@@ -209,6 +210,7 @@ def test_modules_that_decide_by_values_are_refused(tmp_path):
         exported(Returning(decide), tmp_path / "x", decision=DECISION)
 
 
+@pytest.mark.slow
 def test_the_example_of_the_page_runs(pictures, tmp_path, monkeypatch):
     (text,) = (
         block.text

@@ -141,6 +141,7 @@ def test_images_are_contiguous_while_tracing():
     assert traced(Returning(flat))[0].way.batch is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("mode", ["nearest", "bicubic"])
 def test_resizes_agree_under_every_runtime(runtime, mode, tmp_path):

@@ -85,6 +85,7 @@ def test_the_budget_counts_the_tiles(built, capsys):
     assert "limit:" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_half_networks_take_the_batch_of_tiles(built):
     """Networks are traced for the batch of tiles, whether it is fixed or not."""
     model = load(built[0])

@@ -79,6 +79,7 @@ def test_no_path_of_this_machine_is_in_any_file(bundle, pictures):
             assert path.encode() not in content, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 3])
 def test_a_fixed_batch_is_that_batch(models, detector, batch, tmp_path):
     graph, _ = graph_from_model(models[detector], FRAME, batch, 17)
@@ -92,6 +93,7 @@ def test_a_fixed_batch_is_that_batch(models, detector, batch, tmp_path):
         ].shape == (batch,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opset", [18, 20])
 def test_later_opsets(models, opset):
     graph, _ = graph_from_model(models["padim"], FRAME, None, opset)

@@ -13,6 +13,7 @@ from tests.conftest import FRAME
 from tests.export.passes.graphs import product_graph, random, run
 
 
+@pytest.mark.slow
 def test_external_data(models, tmp_path, runtime):
     """Past the limit, weights lie beside the graph, and the tapped twin reads the same file."""
     graph, names = graph_from_model(models["padim"], FRAME, None, 17)

@@ -92,6 +92,7 @@ def allowed(decision):
     return 1e-4 * decision.scale / decision.range + 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", FILES)
 def test_model_api_decides_as_we_do(core, laid_out, pictures, file):
     model = model_api(core, laid_out.file(file))
@@ -123,6 +124,7 @@ def test_model_api_decides_as_we_do(core, laid_out, pictures, file):
     assert labels == {"True", "False"}
 
 
+@pytest.mark.slow
 def test_model_api_resizes_a_picture_of_another_size(core, laid_out, pictures):
     """To the frame, bilinearly: that frame decides, to a grey level or two; map and mask have the picture's own size."""
     model = model_api(core, laid_out.file(FILES[1]))
@@ -152,6 +154,7 @@ def test_model_api_resizes_a_picture_of_another_size(core, laid_out, pictures):
             )
 
 
+@pytest.mark.slow
 def test_model_api_takes_rgb_where_it_is_told_to(core, laid_out, pictures):
     bgr = model_api(core, laid_out.file(FILES[1]))
     rgb = model_api(core, laid_out.file(FILES[1]), reverse_input_channels=False)
@@ -162,6 +165,7 @@ def test_model_api_takes_rgb_where_it_is_told_to(core, laid_out, pictures):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", FILES)
 def test_anomalibs_inferencer_gets_what_it_expects(
     core, laid_out, pictures, file
@@ -183,6 +187,7 @@ def test_anomalibs_inferencer_gets_what_it_expects(
             )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", sorted(set(RUNTIMES) & set(SUFFIX)))
 @pytest.mark.parametrize("batch", [1, 3])
 def test_names_types_and_shapes(laid_out, runtime, batch):
@@ -205,6 +210,7 @@ def test_names_types_and_shapes(laid_out, runtime, batch):
     }
 
 
+@pytest.mark.slow
 def test_the_graph_is_ours_with_a_head_and_a_tail(laid_out):
     ours = onnx.load(laid_out.file("model.onnx"))
     theirs = onnx.load(laid_out.file(FILES[0]), load_external_data=False)
@@ -222,6 +228,7 @@ def test_the_graph_is_ours_with_a_head_and_a_tail(laid_out):
     onnx.checker.check_model(laid_out.file(FILES[0]), full_check=True)
 
 
+@pytest.mark.slow
 def test_metadata_says_how_to_feed_and_where_the_thresholds_lie(core, laid_out):
     decision = laid_out.manifest.decision
     graph = core.read_model(laid_out.file(FILES[1]))
@@ -387,6 +394,7 @@ def test_without_it_there_is_nothing_of_it(bundle):
         checked(bundle, RUNTIMES[0], (1,))
 
 
+@pytest.mark.slow
 def test_the_certificate_covers_it(laid_out):
     checks = [
         check
@@ -447,6 +455,7 @@ PLANTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", PLANTED)
 def test_what_is_wrong_is_found_and_named(paths, tmp_path, output, runtime):
     bundle = planted(Bundle.open(paths["patchcore"]), tmp_path, PLANTED[output])

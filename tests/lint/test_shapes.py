@@ -29,6 +29,7 @@ RANGE = helper.make_node("Range", ["from", "to", "by"], ["y"])
 LONG = {"from": 0, "to": 1 << 40, "by": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case",
     [

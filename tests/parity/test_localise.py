@@ -62,6 +62,7 @@ def test_a_planted_error_is_located(
     assert next(name for name, row in rows.items() if not row.passed) == stage
 
 
+@pytest.mark.slow
 @EVERY
 @pytest.mark.parametrize("runtime", FIRST_QUICKLY)
 def test_three_times_the_limit_is_located_and_half_of_it_passes(
@@ -161,6 +162,7 @@ def test_the_first_of_several_faulty_stages_is_named(
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "number"),
     [
@@ -210,6 +212,7 @@ def test_an_error_of_the_shipped_graph_alone_is_reported(
     )
 
 
+@pytest.mark.slow
 def test_a_sum_of_small_errors_is_reported(bundle_paths, tmp_path, runtime):
     whole = Bundle.open(bundle_paths["padim"])
     edits = [

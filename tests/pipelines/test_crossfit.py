@@ -71,11 +71,13 @@ def assert_same_state(one, two, **tolerances):
         torch.testing.assert_close(first[name], second[name], **tolerances)
 
 
+@pytest.mark.slow
 def test_the_last_detector_is_that_of_a_fit_to_all(kind, own, data):
     *_, last = kind.fit_folds(data, own, [[0, 3, 6], [1, 4, 7], [2, 5]])
     assert_same_state(last, kind.fit(data, own), rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_a_fold_of_padim_equals_a_fit_to_the_others(data_with_region):
     data = data_with_region
     kind = pipelines.get("padim")

@@ -196,6 +196,7 @@ def test_images_smaller_than_the_blur(pictures):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backbone", "layers", "match"),
     [

@@ -113,6 +113,7 @@ def test_statistics_of_another_type_are_refused_by_name(
         load(path)
 
 
+@pytest.mark.slow
 def test_a_backbone_that_the_file_does_not_hold_is_never_built(
     model_paths, tmp_path, monkeypatch
 ):

@@ -88,6 +88,7 @@ def test_graphs_parse_and_build(bundle, stages, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_every_precision_and_a_fixed_batch_build(fixed):
     made = {
         precision: built(fixed, "--precision", precision)

@@ -92,6 +92,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_channels_that_are_not_selected_are_not_computed(case):
     make, computed = CASES[case]

@@ -99,6 +99,7 @@ def test_sums_of_kernels_survive_rounding():
     assert (kept - kernel).abs().max() <= 2 * (plain - kernel).abs().max()
 
 
+@pytest.mark.slow
 def test_the_model_stays_as_it_is(models, detector):
     model = models[detector]
     before = {
@@ -138,6 +139,7 @@ def types_of(path):
     return graph, types | {t.name: t.data_type for t in graph.initializer}
 
 
+@pytest.mark.slow
 def test_float16_begins_and_ends_at_the_seam(halves, detector):
     _, bundle = halves[detector]
     graph, types = types_of(bundle.file("model.fp16.onnx"))
@@ -196,6 +198,7 @@ def test_float16_begins_and_ends_at_the_seam(halves, detector):
     assert {types[o.name] for o in graph.output} == {TensorProto.FLOAT}
 
 
+@pytest.mark.slow
 def test_one_file_decides_alike_everywhere(halves, detector, runtime, pictures):
     certificate, bundle = halves[detector]
     assert certificate.passed
@@ -225,6 +228,7 @@ def test_one_file_decides_alike_everywhere(halves, detector, runtime, pictures):
     assert 0 < apart < TOLERANCES["fp16"].score
 
 
+@pytest.mark.slow
 def test_it_is_half_the_size(halves):
     _, bundle = halves["padim"]
     files = bundle.manifest.files
@@ -414,6 +418,7 @@ def test_tensorrt_rtx_parses_and_builds_it(
     assert json.loads(done.stdout)["bytes"] > 10_000
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_model_exports_the_same_graph(models):
     """Names and numbers follow from the model alone, not from what was traced before it."""
     graphs = []

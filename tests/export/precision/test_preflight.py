@@ -135,6 +135,7 @@ def test_what_lies_within_the_safety_is_refused(models):
         assert_halvable([safe, unsafe])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp16", "fp16-storage"])
 def test_statistics_that_overflow_are_named(models, precision, tmp_path):
     def change(pipeline):
@@ -163,6 +164,7 @@ def test_a_layer_that_is_not_finite_is_named(models):
         checked(planted(models["padim"], change))
 
 
+@pytest.mark.slow
 def test_what_would_overflow_if_lowered_is_named_kept_and_shown(
     models, pictures, tmp_path, capsys
 ):
