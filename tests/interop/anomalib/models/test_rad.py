@@ -4,9 +4,16 @@ import types
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
-from anomedge.interop.anomalib.models.rad import _scores, nearby, retrieved
+from anomedge.errors import ModelError
+from anomedge.interop.anomalib.models.rad import (
+    SameGrid,
+    _scores,
+    nearby,
+    retrieved,
+)
 
 GRID, CHANNELS, IMAGES, BATCH = (3, 4), 5, 6, 2
 PATCHES = GRID[0] * GRID[1]
@@ -54,7 +61,6 @@ def test_retrieved_images_are_marked():
 
 @pytest.mark.parametrize("positional", [True, False])
 def test_scores_of_layers_are_weighted(positional):
-    checked = []
     layers = [drawn(BATCH, PATCHES, CHANNELS, seed=n) * 3 for n in (2, 3)]
     banks = drawn(2, PATCHES, IMAGES, CHANNELS, seed=4)
     model = types.SimpleNamespace(
@@ -62,7 +68,6 @@ def test_scores_of_layers_are_weighted(positional):
         use_positional_bank=positional,
         pos_radius=1,
         _layer_weights=[0.25, 0.75],
-        _check_bank_grid=checked.append,
     )
     images = torch.tensor([[0, 3], [5, 1]])
     found = _scores(model, layers, images, GRID)
@@ -75,4 +80,19 @@ def test_scores_of_layers_are_weighted(positional):
             best = highest(query, bank, image, known, radius)
             expected[image] += weight * (1 - best)
     torch.testing.assert_close(found, expected)
-    assert checked == ([GRID] * 2 if positional else [])
+
+
+class Banks(nn.Module):
+    patch_size = 16
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("bank_grid", torch.zeros(2, dtype=torch.long))
+        self.register_load_state_dict_post_hook(SameGrid((3, 4)))
+
+
+def test_banks_of_images_of_another_size_are_refused():
+    banks = nn.Sequential(Banks())
+    banks.load_state_dict({"0.bank_grid": torch.tensor([3, 4])})
+    with pytest.raises(ModelError, match=r"about 64x48.*give --size 64x48"):
+        banks.load_state_dict({"0.bank_grid": torch.tensor([4, 3])})
