@@ -46,9 +46,8 @@ def contract(bundle: Bundle) -> Table:
         if manifest.image.crop is None
         else f", middle {_size(manifest.image.crop)} kept"
     )
-    layers = manifest.config.get("layers", ())
     table.add_row("detector", _detector(manifest.detector, manifest.config))
-    table.add_row("layers", ", ".join(str(layer) for layer in layers))
+    _add_layers(table, manifest.config)
     table.add_row("digest", manifest.digest)
     if given.resize is not None:
         frame += ", resized outside the graph from pictures of any size"
@@ -254,7 +253,7 @@ def model(content: Mapping[str, Any]) -> Table:
         "detector",
         f"{_detector(content['detector'], config)}, weights {card['weights']}",
     )
-    table.add_row("layers", ", ".join(config.get("layers", ())))
+    _add_layers(table, config)
     table.add_row(
         "image",
         f"{_levels(geometry.get('levels'))}stretched to {_size(geometry['size'])}{crop}",
@@ -279,7 +278,7 @@ def model(content: Mapping[str, Any]) -> Table:
 def tensors(
     found: Sequence[Mapping[str, Any]], networks: Sequence[str]
 ) -> Table:
-    """Return the table of a model's tensors; those of a network share one row."""
+    """Return the table of a model's tensors; those of a network, given by its path, share one row."""
     table = Table(
         "tensor",
         "shape",
@@ -290,13 +289,14 @@ def tensors(
     )
     sizes: dict[str, list[int]] = {name: [] for name in networks}
     for tensor in found:
-        owner = tensor["name"].split(".")[0]
-        if owner in sizes:
+        name = tensor["name"]
+        owner = next((n for n in networks if name.startswith(f"{n}.")), None)
+        if owner is not None:
             sizes[owner].append(tensor["bytes"])
             continue
         shape = "x".join(map(str, tensor["shape"]))
         size = format_bytes(tensor["bytes"])
-        table.add_row(tensor["name"], shape, tensor["dtype"], size)
+        table.add_row(name, shape, tensor["dtype"], size)
     for name, parts in sizes.items():
         total = format_bytes(sum(parts))
         table.add_row(f"{name} ({len(parts)} tensors)", "", "", total)
@@ -304,9 +304,20 @@ def tensors(
 
 
 def _detector(name: str, config: Mapping[str, Any]) -> str:
-    """Return the detector's name, and its backbone if it has one."""
+    """Return the detector's name with its backbone, or with the description of the module that it was made around."""
     backbone = config.get("backbone")
-    return f"{name} on {backbone}" if backbone else name
+    description = config.get("description", "")
+    return (
+        f"{name} on {backbone}"
+        if backbone
+        else f"{name} {description}".rstrip()
+    )
+
+
+def _add_layers(table: Table, config: Mapping[str, Any]) -> None:
+    layers = config.get("layers") or ()
+    if layers:
+        table.add_row("layers", ", ".join(str(layer) for layer in layers))
 
 
 def _add_parts(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,9 @@ from anomedge.files import canonical_json
 from anomedge.names import storable
 from anomedge.parity.stored import stored_certificates
 from anomedge.resample import Geometry, check_frame
+
+if TYPE_CHECKING:
+    from anomedge.pipelines.base import Pipeline
 
 EXAMPLE = "anomedge inspect part.anomedge --graph"
 
@@ -210,8 +213,16 @@ def _model(path: Path) -> tuple[dict[str, Any], list[Any]]:
         "card": model.card.model_dump(mode="json"),
         "tensors": tensors,
     }
-    networks = model.pipeline.networks
     return content, [
         tables.model(content),
-        tables.tensors(tensors, networks),
+        tables.tensors(tensors, _networks(model.pipeline)),
     ]
+
+
+def _networks(pipeline: Pipeline[Any, Any]) -> list[str]:
+    """Return the paths of the networks; of a detector around a module, those of the module's parts."""
+    from anomedge.interop.module import ModulePipeline
+
+    if not isinstance(pipeline, ModulePipeline):
+        return list(pipeline.networks)
+    return [f"module.{name}" for name, _ in pipeline.held.named_children()]

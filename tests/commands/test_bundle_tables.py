@@ -50,7 +50,7 @@ def test_a_model_without_a_backbone_or_a_map_is_short():
     decision = DECISION.model_copy(update={"pixel_threshold": None})
     rows = model_rows(config={}, decision=decision.model_dump(mode="json"))
     assert rows["detector"] == "padim, weights imagenet"
-    assert rows["layers"] == ""
+    assert "layers" not in rows
     assert rows["threshold"] == "40, by false-alarm-rate"
 
 
@@ -221,3 +221,27 @@ def test_the_contract_states_the_input(resize, text):
     assert rows["output"] == "score: float32 (B)"
     assert rows["variants"] == "fp32, fp16; ONNX opset 17"
     assert rows["golden"] == "2 frames (synthetic)"
+
+
+@pytest.mark.parametrize(
+    ("config", "shown"),
+    [
+        ({"backbone": "resnet18"}, "padim on resnet18"),
+        ({"description": "Dfkde"}, "padim Dfkde"),
+        ({}, "padim"),
+    ],
+)
+def test_a_detector_is_named_with_its_backbone_or_module(config, shown):
+    assert tables._detector("padim", config) == shown
+
+
+def test_tensors_of_an_inner_network_share_a_row():
+    names = ("module.net.a", "module.net.b.c", "module.other", "mean")
+    found = [
+        {"name": name, "shape": [2], "dtype": "float32", "bytes": 8}
+        for name in names
+    ]
+    said = text_of(tables.tensors(found, ["module.net"]))
+    assert "module.net (2 tensors) 16 B" in said
+    assert "module.other 2 float32 8 B" in said
+    assert "module.net.a" not in said

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from anomedge.errors import ModelError
 from anomedge.interop.anomalib.models.base import (
     Arguments,
     Backbone,
@@ -19,7 +20,7 @@ from anomedge.interop.anomalib.models.base import (
 )
 from anomedge.interop.anomalib.models.dinomaly import Blocks
 
-__all__ = ["Rad", "nearby", "retrieved"]
+__all__ = ["Rad", "SameGrid", "nearby", "retrieved"]
 
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 
@@ -52,10 +53,18 @@ class Rad(TorchModel):
 
     @classmethod
     def build(cls, arguments: RadArguments, size: Size) -> nn.Module:
-        """Return the model; anomalib matches the images one by one and writes into slices."""
-        return with_method(
+        """Return the model.
+
+        anomalib matches the images one by one, writes into slices, and reads
+        the grid of its banks in each call.
+        """
+        model: Any = with_method(
             super().build(arguments, size), "_compute_patch_scores", _scores
         )
+        if arguments.use_positional_bank:
+            grid = tuple(side // model.patch_size for side in size)
+            model.register_load_state_dict_post_hook(SameGrid(grid))
+        return model  # type: ignore[no-any-return]
 
     @classmethod
     def keywords(cls, arguments: RadArguments, size: Size) -> dict[str, Any]:
@@ -66,6 +75,28 @@ class Rad(TorchModel):
             if values[name] is not None:
                 values[name] = list(values[name])
         return values
+
+
+class SameGrid:
+    """Refuses banks of images of another size, when they are loaded."""
+
+    def __init__(self, grid: tuple[int, ...]) -> None:
+        self._grid = grid
+
+    def __call__(self, model: Any, keys: Any) -> None:
+        """Compare the grids.
+
+        Raises:
+            ModelError: they differ.
+        """
+        del keys
+        found = tuple(model.bank_grid.tolist())
+        if found != self._grid:
+            rows, columns = (int(n) * model.patch_size for n in found)
+            raise ModelError(
+                f"got a bank of images of about {rows}x{columns}; expected one of the size of the images: "
+                f"give --size {rows}x{columns}"
+            )
 
 
 def _scores(
@@ -85,7 +116,6 @@ def _scores(
         query = F.normalize(features, dim=-1)
         bank = model.patch_banks[layer]
         if model.use_positional_bank:
-            model._check_bank_grid(grid)
             best = nearby(query, bank, known, grid, model.pos_radius)
         else:
             best = _anywhere(query, bank, known)

@@ -1,14 +1,17 @@
-"""RAD: arguments, and scores of patches against loops over images, patches and neighbours."""
+"""Scores of patches against loops over images, patches and neighbours."""
 
 import types
 
 import pytest
 import torch
 from pydantic import ValidationError
+from torch import nn
 from torch.nn import functional as F
 
+from anomedge.errors import ModelError
 from anomedge.interop.anomalib.models.rad import (
     Rad,
+    SameGrid,
     _scores,
     nearby,
     retrieved,
@@ -61,7 +64,6 @@ def test_retrieved_images_are_marked():
 
 @pytest.mark.parametrize("positional", [True, False])
 def test_scores_of_layers_are_weighted(positional):
-    checked = []
     layers = [drawn(BATCH, PATCHES, CHANNELS, seed=n) * 3 for n in (2, 3)]
     banks = drawn(2, PATCHES, IMAGES, CHANNELS, seed=4)
     model = types.SimpleNamespace(
@@ -69,7 +71,6 @@ def test_scores_of_layers_are_weighted(positional):
         use_positional_bank=positional,
         pos_radius=1,
         _layer_weights=[0.25, 0.75],
-        _check_bank_grid=checked.append,
     )
     images = torch.tensor([[0, 3], [5, 1]])
     found = _scores(model, layers, images, GRID)
@@ -82,18 +83,41 @@ def test_scores_of_layers_are_weighted(positional):
             best = highest(query, bank, image, known, radius)
             expected[image] += weight * (1 - best)
     torch.testing.assert_close(found, expected)
-    assert checked == ([GRID] * 2 if positional else [])
+
+
+class Banks(nn.Module):
+    patch_size = 16
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("bank_grid", torch.zeros(2, dtype=torch.long))
+        self.register_load_state_dict_post_hook(SameGrid((3, 4)))
+
+
+def test_banks_of_images_of_another_size_are_refused():
+    banks = nn.Sequential(Banks())
+    banks.load_state_dict({"0.bank_grid": torch.tensor([3, 4])})
+    with pytest.raises(ModelError, match=r"about 64x48.*give --size 64x48"):
+        banks.load_state_dict({"0.bank_grid": torch.tensor([4, 3])})
+
+
+SOURCE = """
+class RadModel(Recorded):
+    patch_size = 16
+"""
 
 
 def test_layers_and_weights_are_lists(monkeypatch):
-    model = built(monkeypatch, Rad, layers=(3, 6), layer_weights=(0.5, 1))
+    model = built(
+        monkeypatch, Rad, SOURCE, layers=(3, 6), layer_weights=(0.5, 1)
+    )
     assert model.given["layers"] == [3, 6]
     assert model.given["layer_weights"] == [0.5, 1]
     assert model.given["pre_trained"] is False
 
 
 def test_the_models_own_layers_are_none(monkeypatch):
-    model = built(monkeypatch, Rad)
+    model = built(monkeypatch, Rad, SOURCE)
     assert model.given["layers"] is model.given["layer_weights"] is None
     assert model.given["k_image"] == 150
 
