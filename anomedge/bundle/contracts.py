@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 MOST_BATCH_BYTES = 2 << 30
-"""Largest fixed batch of frames, in bytes: two uint8 frames of 16384x16384."""
+"""Largest fixed batch of frames, in bytes: four uint8 frames of 178 megapixels, the largest that are exported."""
 
 Pixels = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
 

@@ -46,7 +46,7 @@ def describe_files(root: Path) -> dict[str, FileRecord]:
 
 
 def hashed_files(root: Path) -> list[str]:
-    """Return the names of the files that the digest covers; refuse links, pipes and devices anywhere."""
+    """Return the names of the files that the digest covers; refuse links, pipes and devices, except below `certificates/`."""
     names = []
     for folder, folders, files in os.walk(root, onerror=_raise):
         base = Path(folder)

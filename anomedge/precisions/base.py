@@ -34,7 +34,7 @@ class Tolerance(Frozen):
     stage: float
 
     def at(self, stage: str) -> float:
-        """Return the largest error allowed at a stage, in the unit of `anomedge.parity.stages.scales_of`."""
+        """Return the largest error allowed at a stage, in the unit of `anomedge.parity.deviations.stage_scales`."""
         if stage == "preprocessed":
             return self.pixels
         if stage == "rounded":
