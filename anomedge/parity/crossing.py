@@ -24,14 +24,14 @@ _UNDECIDABLE = 2e-4
 Twice the fp32 tolerance: at a smaller distance both labels are correct.
 """
 
-_FINEST = 1 / 1024
-"""Smallest width of a bracket; frames have 256 grey levels."""
+_STEP = 1 / 2048
+"""Smallest step from a run while all runs lie on one side; frames have 256 grey levels."""
 
-_MARGIN = 0.1
-"""Smallest distance of a run to the runs around it, as a fraction of the bracket."""
+_PART = 0.5
+"""Smallest step between two runs, as a fraction of the step along the line through them."""
 
 _LINE, _DEPTH = 1.5, 4.0
-"""Shape of the first curve, over the depth of normal pictures."""
+"""Shape to expect of the first curve, as multiples of the typical distance of a normal picture."""
 
 _NOISE = 0.5
 """Deviation of scores from a smooth curve, as a fraction of the window."""
@@ -48,8 +48,8 @@ _SURE = 2
 _UNLIKELY = 0.35
 """Chance of a hit below which a search ends.
 
-A blend costs less than three runs, so another pair is better than a smaller
-chance.
+A blend costs less than three runs on average; a smaller chance is worth less
+than another pair.
 """
 
 
@@ -112,7 +112,6 @@ class Search:
         self._window = window
         self._curve = Curve(above, _NOISE * window.most, expected)
         self._points: list[_Point] = []
-        self._low, self._high = 0.0, 1.0
         self._hit_sides: list[bool] = []
         self._runs_after_hit = 0
         self._broken = False
@@ -124,7 +123,6 @@ class Search:
             self._broken = True
             return False
         self._curve.add(share, distance)
-        self._narrow()
         self._runs_after_hit += bool(self._hit_sides)
         side = distance > 0
         hit = self._window.holds(distance) and side not in self._hit_sides
@@ -145,9 +143,9 @@ class Search:
     @property
     def goes_on(self) -> bool:
         """Whether another run may hit."""
-        if self._broken or self._high - self._low < _FINEST:
+        if self._broken or self.hits == 2:
             return False
-        if self.hits == 2 or self._runs_after_hit == _MORE_RUNS:
+        if self._runs_after_hit == _MORE_RUNS:
             return False
         runs = len(self._points)
         if not self.hits and runs <= _SURE:
@@ -162,30 +160,53 @@ class Search:
 
     def _best(self) -> _Proposal:
         """Return the share that most likely hits on a side without a hit."""
-        shares = np.clip(self._curve.shares(), *self._inside())
+        ranges = self._wanted()
+        brackets = [self._bracket(wanted) for wanted in ranges]
+        low = min(bracket.low for bracket in brackets)
+        high = max(bracket.high for bracket in brackets)
+        shares = np.clip(self._curve.shares(), low, high)
         chances = np.zeros_like(shares)
-        least, most = self._window
-        if True not in self._hit_sides:
-            chances += self._curve.chances(shares, least, most)
-        if False not in self._hit_sides:
-            chances += self._curve.chances(shares, -most, -least)
+        for wanted, bracket in zip(ranges, brackets, strict=True):
+            inside = (bracket.low <= shares) & (shares <= bracket.high)
+            chances += inside * self._curve.chances(shares, *wanted)
         best = int(np.argmax(chances))
         return _Proposal(float(shares[best]), float(chances[best]))
 
-    def _narrow(self) -> None:
-        """Set the bracket: the nearest runs on both sides, or the pictures."""
-        low = max((p.share for p in self._points if p.distance <= 0), default=0)
-        high = min((p.share for p in self._points if p.distance > 0), default=1)
-        # Scores need not rise everywhere.
-        self._low, self._high = sorted((float(low), float(high)))
+    def _wanted(self) -> list[_Range]:
+        """Return the distances that are wanted on the sides without a hit."""
+        least, most = self._window
+        ranges = {True: _Range(least, most), False: _Range(-most, -least)}
+        return [
+            wanted
+            for side, wanted in ranges.items()
+            if side not in self._hit_sides
+        ]
 
-    def _inside(self) -> tuple[float, float]:
-        """Return the ends of the shares that may be run next."""
-        width = self._high - self._low
-        margin = _MARGIN * width
-        if self._low == 0 or self._high == 1:
-            margin = min(margin, _FINEST)
-        return self._low + margin, self._high - margin
+    def _bracket(self, wanted: _Range) -> _Range:
+        """Return the shares to run for wanted distances: between the nearest runs, and not next to them."""
+        points = self._points
+        low = max((p for p in points if p.distance < wanted.low), default=None)
+        high = min(
+            (p for p in points if p.distance > wanted.high), default=None
+        )
+        if low is None or high is None:
+            ends = low.share if low else 0.0, high.share if high else 1.0
+            step = min(_STEP, (ends[1] - ends[0]) / 2)
+            return _Range(ends[0] + step, ends[1] - step)
+        if low.share > high.share:
+            # Scores need not rise everywhere.
+            return _Range(high.share, low.share)
+        middle = (wanted.low + wanted.high) / 2
+        per_distance = (high.share - low.share) / (high.distance - low.distance)
+        return _Range(
+            low.share + _PART * per_distance * (middle - low.distance),
+            high.share - _PART * per_distance * (high.distance - middle),
+        )
+
+
+class _Range(NamedTuple):
+    low: float
+    high: float
 
 
 class _Proposal(NamedTuple):
