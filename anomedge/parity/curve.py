@@ -109,8 +109,13 @@ class Curve:
         return np.asarray((upper - lower) @ self._weights)
 
     def _forget(self) -> None:
-        """Set the lines to the expected one."""
-        self._lines = np.full(_DEPTHS, self._expected.line)
+        """Set the lines to the expected one, or to the nearest one that crosses between the nearest points."""
+        line = self._expected.line
+        if False in self._nearest:
+            line = max(line, self._line_to(self._nearest[False][0]))
+        if True in self._nearest:
+            line = min(line, self._line_to(self._nearest[True][0]))
+        self._lines = np.full(_DEPTHS, line)
         self._variances = np.full(_DEPTHS, _SPREAD**2)
 
     def _weigh(self, share: float, distance: float) -> None:
@@ -133,6 +138,10 @@ class Curve:
         odds = np.asarray(share / (1 - share))[..., None]
         fall, rise = self._distances(distance)
         return np.asarray(np.log(odds * fall / rise * self._depths))
+
+    def _line_to(self, crossing: float) -> float:
+        """Return the logarithm of the line of all curves that cross the threshold at a share."""
+        return math.log(crossing / (1 - crossing) * self._above)
 
     def _error(self, share: float, distance: float) -> _Floats:
         """Return the standard deviation of the logarithm of the line."""
