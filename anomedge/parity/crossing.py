@@ -24,11 +24,11 @@ _UNDECIDABLE = 2e-4
 Twice the fp32 tolerance: at a smaller distance both labels are correct.
 """
 
-_STEP = 1 / 2048
-"""Smallest step from a run while all runs lie on one side; frames have 256 grey levels."""
-
 _PART = 0.5
-"""Smallest step between two runs, as a fraction of the step along the line through them."""
+"""Smallest step between two runs, as a fraction of the step along the line through them.
+
+Without a run on one side of the threshold, the line goes to the end of the expected curve.
+"""
 
 _LINE, _DEPTH = 1.5, 4.0
 """Shape to expect of the first curve, as multiples of the typical distance of a normal picture."""
@@ -111,6 +111,11 @@ class Search:
     def __init__(self, above: float, window: Window, expected: Shape) -> None:
         self._window = window
         self._curve = Curve(above, _NOISE * window.most, expected)
+        depth = max(math.exp(expected.depth), 2 * window.most)
+        self._ends = (
+            _Point(0.0, -depth),
+            _Point(1.0, max(above, 2 * window.most)),
+        )
         self._points: list[_Point] = []
         self._hit_sides: list[bool] = []
         self._runs_after_hit = 0
@@ -184,15 +189,9 @@ class Search:
 
     def _bracket(self, wanted: _Range) -> _Range:
         """Return the shares to run for wanted distances: between the nearest runs, and not next to them."""
-        points = self._points
-        low = max((p for p in points if p.distance < wanted.low), default=None)
-        high = min(
-            (p for p in points if p.distance > wanted.high), default=None
-        )
-        if low is None or high is None:
-            ends = low.share if low else 0.0, high.share if high else 1.0
-            step = min(_STEP, (ends[1] - ends[0]) / 2)
-            return _Range(ends[0] + step, ends[1] - step)
+        points = [*self._ends, *self._points]
+        low = max(p for p in points if p.distance < wanted.low)
+        high = min(p for p in points if p.distance > wanted.high)
         if low.share > high.share:
             # Scores need not rise everywhere.
             return _Range(high.share, low.share)
