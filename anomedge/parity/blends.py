@@ -1,14 +1,14 @@
 """Blends of two pictures whose scores lie near the threshold.
 
-All pairs are chosen before anything runs. A few of them are searched together,
-in rounds: each proposes a blend, the original runs all of these, and its outputs
-for a blend near the threshold are kept with the blend.
+All pairs are chosen before anything runs, and searched one after the other: each
+search starts from what the earlier ones found. The original's outputs for a
+blend near the threshold are kept with the blend.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -29,15 +29,6 @@ _SHIFTS = (0.0, 0.25, 0.5, 0.75)
 
 _TRIES = 4
 """Pairs to try per blend."""
-
-_TOGETHER = 4
-"""Largest number of pairs that are searched together; later ones learn from earlier ones."""
-
-_ROUND_BYTES = 256 << 20
-"""Largest size of the frames of one round, in bytes; one pair always fits."""
-
-_FRAMES_PER_PAIR = 4
-"""Both pictures, their blend, and its copy in the batch."""
 
 _GOLDEN = (5**0.5 - 1) / 2
 
@@ -110,14 +101,15 @@ def blends(
     if not (distances <= 0).any() or not (distances > 0).any():
         return []
     pairs = _pairs([p.name for p in pictures], distances, window)
-    rounds = _Rounds(pictures, distances, decision, frame, run)
-    found = rounds.found(itertools.islice(pairs, _TRIES * count), count)
+    searches = _Searches(pictures, distances, decision, frame, run)
+    tried = itertools.islice(pairs, _TRIES * count)
+    found = itertools.islice(searches.found(tried), count)
     ordered = dict(track(found, "blending to the threshold", total=count))
     return [ordered[place] for place in sorted(ordered)]
 
 
-class _Rounds:
-    """The searches of all pairs, a few at a time."""
+class _Searches:
+    """The searches of all pairs, one after the other."""
 
     def __init__(
         self,
@@ -134,68 +126,47 @@ class _Rounds:
         self.experience = Experience(max(below, self.window.most))
 
     def found(
-        self, pairs: Iterator[_Pair], count: int
+        self, pairs: Iterable[_Pair]
     ) -> Iterator[tuple[tuple[int, int], Blend]]:
-        """Yield up to `count` blends as they are found.
+        """Yield blends as they are found.
 
         Each comes with its place in the order: the first one of every pair, then
         the second ones.
         """
-        active: list[_Blending] = []
-        while count:
-            free = max(0, min(self._most, count) - len(active))
-            active += map(self._start, itertools.islice(pairs, free))
-            if not active:
-                return
-            for blending, blend in self._round(active):
-                search = blending.search
-                if search.found:
-                    self.experience.add(search)
-                    count -= 1
-                    yield (search.hits, blending.pair.number), blend
-            active = [each for each in active if each.search.goes_on][:count]
+        for pair in pairs:
+            blending = self._start(pair)
+            search = blending.search
+            for blend in self._blends(blending):
+                yield (search.hits, pair.number), blend
+            self.experience.add(search)
 
-    def _round(
-        self, active: Sequence[_Blending]
-    ) -> Iterator[tuple[_Blending, Blend]]:
-        """Run one blend of each pair and add the point to its search."""
-        shares = [each.search.proposal() for each in active]
-        frames = [
-            each.pixels(share)
-            for each, share in zip(active, shares, strict=True)
-        ]
-        outputs = self.run(np.stack(frames))
-        for place, each in enumerate(active):
-            distance = float(outputs.score[place]) - self.decision.threshold
-            each.search.add(shares[place], distance)
-            name = self._name(each.pair, "above" if distance > 0 else "below")
-            picture = Picture(name, pixels=frames[place])
-            yield each, Blend(picture, outputs.at([place]))
+    def _blends(self, blending: _Blending) -> Iterator[Blend]:
+        """Yield up to two blends of a pair, one on each side of the threshold."""
+        search = blending.search
+        while search.goes_on:
+            share = search.proposal()
+            pixels = blending.pixels(share)
+            outputs = self.run(pixels[None])
+            distance = float(outputs.score[0]) - self.decision.threshold
+            if search.add(share, distance):
+                side = "above" if distance > 0 else "below"
+                name = self._name(blending.pair, side)
+                yield Blend(Picture(name, pixels=pixels), outputs)
 
     def _start(self, pair: _Pair) -> _Blending:
         normal = self.pictures[pair.normal].frame(self.frame)
         defect = self.pictures[pair.defect].frame(self.frame)
         shift = round(pair.shift * self.frame[1])
-        above = float(self.distances[pair.defect])
         search = Search(
-            float(self.distances[pair.normal]),
-            above,
+            float(self.distances[pair.defect]),
             self.window,
-            self.experience.first_share(above),
-            self.experience.depth,
+            self.experience.expected,
         )
         return _Blending(pair, normal, np.roll(defect, shift, axis=1), search)
 
     def _name(self, pair: _Pair, side: str) -> str:
         normal, defect = self.pictures[pair.normal], self.pictures[pair.defect]
         return f"{BLENDED}{normal.name}+{defect.name}@{pair.shift:g} {side}"
-
-    @property
-    def _most(self) -> int:
-        """Largest number of pairs at a time."""
-        height, width = self.frame
-        size = _FRAMES_PER_PAIR * 3 * height * width
-        return max(1, min(_TOGETHER, _ROUND_BYTES // size))
 
 
 def _pairs(

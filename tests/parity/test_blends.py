@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from anomedge.images import Picture
-from anomedge.parity import blends as module
 from anomedge.parity.blends import blends
 from anomedge.parity.certificate import TOLERANCES
 from anomedge.parity.outputs import Outputs
@@ -118,13 +117,6 @@ def test_names_differ_and_both_pictures_vary():
     assert min(sides.count("above"), sides.count("below")) >= 5
     # The first blends, of which some become golden frames, are of different pairs.
     assert len({tuple(pair) for pair in ends[:8]}) == 8
-
-
-def test_a_round_is_bounded_in_bytes(monkeypatch):
-    monkeypatch.setattr(module, "_ROUND_BYTES", 1)
-    original = Original()
-    assert len(found((0, 10, 90, 200), 4, original=original)) == 4
-    assert set(original.batches) == {1}
 
 
 def test_a_score_that_jumps_is_given_up():
