@@ -54,7 +54,8 @@ def stated(tmp_path, *steps, size=(32, 48), first=()):
     weight = graph.constant("weight", np.ones((4, 3, 1, 1), np.float32))
     graph.ended(graph.node("Conv", value, weight), "pred_score", 1.0)
     path = graph.saved(tmp_path / "model.onnx", size)
-    return preprocessing_of_graph(read_onnx(path))
+    with read_onnx(path) as graph:
+        return preprocessing_of_graph(graph)
 
 
 def test_the_scaling_is_read_back_from_the_convolution(tmp_path):
