@@ -108,6 +108,43 @@ def test_flips_of_every_way_of_deciding_are_shown_and_summed():
     ]
 
 
+def test_wider_tolerances_are_stated():
+    from _import.table import failures, native
+
+    widened = record(
+        export={"code": 0, "seconds": 1.0, "last": "", "widened": 2}
+    )
+    assert "passed, `--widen 2`" in native([widened])
+    assert failures([widened]) == []
+
+
+@pytest.mark.parametrize(
+    ("ends", "commands"),
+    [
+        ([(3, "off by 1e-04; --widen 2 allows for it"), (0, "")], 2),
+        ([(3, "2 labels flipped")], 1),
+        ([(0, "")], 1),
+    ],
+)
+def test_a_bundle_is_exported_again_with_the_factor_that_is_named(
+    monkeypatch, ends, commands
+):
+    from _import import ours
+
+    given = []
+
+    def command(*arguments):
+        code, last = ends[len(given)]
+        given.append(arguments)
+        return {"code": code, "last": last}
+
+    monkeypatch.setattr(ours, "command", command)
+    done = ours._exported("model", "-o", "bundle")
+    assert len(given) == commands
+    assert given[1:] in ([], [(*given[0], "--widen", "2")])
+    assert done.get("widened") == (2 if commands == 2 else None)
+
+
 def test_an_error_over_the_bar_a_failed_proof_and_a_flip_are_failures():
     from _import.table import failures, native
 

@@ -113,9 +113,21 @@ def _native(record: Record) -> Iterator[str]:
     for name in ("score", "map", "exact", "own"):
         over = name == "exact" and not error(compared) <= BAR
         yield f"{compared[name]:.1e}{' **over**' if over else ''}"
-    yield "**failed**" if record["export"]["code"] else "passed"
+    yield _verdict(record["export"])
     yield f"{record['import']['seconds']:.1f}"
     yield f"{record['export']['seconds']:.0f}"
+
+
+def _verdict(export: Record) -> str:
+    """Describe the proof of a bundle.
+
+    >>> _verdict({"code": 0}), _verdict({"code": 0, "widened": 2})
+    ('passed', 'passed, `--widen 2`')
+    """
+    if export["code"]:
+        return "**failed**"
+    widened = export.get("widened")
+    return f"passed, `--widen {widened}`" if widened else "passed"
 
 
 def _decisions(record: Record) -> list[str]:
