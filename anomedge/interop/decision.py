@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from anomedge.pipelines.crossfit import ScoredSample
 from anomedge.pipelines.decision import Rule, ThresholdSample, place_threshold
 from anomedge.pipelines.sensitivity import sensitivity
 from anomedge.threshold import Decision, Origin, scale_of_each, spread
+from anomedge.threshold_origin import Sensitivity
 from anomedge.threshold_rules.outliers import far_above, without_outliers
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "HeldBack",
     "Provenance",
     "Stated",
+    "UnsuitableThresholdWarning",
     "no_threshold",
 ]
 
@@ -34,6 +37,16 @@ within tolerance flips the label of that picture.
 """
 
 _MOST_NAMED = 64
+
+_MOST_ALARMS = 0.1
+"""Share of held-back pictures above a threshold that is accepted without a warning."""
+
+_LEAST_CAUGHT = 0.8
+"""Share of synthetic defects above a threshold below which a warning is given."""
+
+
+class UnsuitableThresholdWarning(UserWarning):
+    """The threshold of the file calls many held-back pictures anomalous, or misses many synthetic defects."""
 
 
 @dataclass(frozen=True)
@@ -185,8 +198,8 @@ class Stated:
             shift, moved = -shift, "lowered"
         taken.add(
             f"threshold of {what}",
-            f"{cut.value + shift:.9g}, {moved} by {SHIFT:g} of the scale ({abs(shift):.3g}), because a validation picture "
-            f"scores as the file's",
+            f"{cut.value + shift:.9g}, {moved} by {SHIFT:g} of the scale ({abs(shift):.3g}), because the file's threshold is the score "
+            f"of a validation picture",
             "computed",
         )
         return cut.value + shift
@@ -233,6 +246,7 @@ class Stated:
             ties = _ties(held_back, self.image.value, shift)
         _note_labels(held_back, threshold, ties, taken)
         measured = _measured(held_back, threshold)
+        _warn_of_labels(held_back, threshold, measured.get("sensitivity"))
         measured["ties"] = ties[:_MOST_NAMED]
         return origin.model_copy(update=measured)
 
@@ -266,6 +280,30 @@ def _measured(held_back: HeldBack, threshold: float) -> dict[str, Any]:
     return fields
 
 
+def _warn_of_labels(
+    held_back: HeldBack, threshold: float, measured: Sensitivity | None
+) -> None:
+    """Warn if a threshold that no rule placed does not suit the held-back pictures."""
+    scores = held_back.scored.normal.scores
+    above = int((scores > threshold).sum())
+    faults = []
+    if above > _MOST_ALARMS * scores.size:
+        faults.append(
+            f"labels {above} of {scores.size} held-back normal pictures anomalous"
+        )
+    if measured is not None and measured.caught < _LEAST_CAUGHT:
+        faults.append(
+            f"catches {measured.caught:.0%} of the synthetic defects on them"
+        )
+    if faults:
+        warnings.warn(
+            f"the threshold {threshold:.6g} {' and '.join(faults)}: look at these pictures, which must be like those that the model "
+            f"was trained on, or place another threshold with --rule balanced",
+            UnsuitableThresholdWarning,
+            stacklevel=2,
+        )
+
+
 def _ties(held_back: HeldBack, stored: float, shift: float) -> tuple[str, ...]:
     """Return the names of pictures whose scores lie within the shift of the stored threshold."""
     distances = np.abs(held_back.scored.normal.scores - stored)
@@ -282,7 +320,9 @@ def _note_labels(
     scores = held_back.scored.normal.scores
     above = int((scores > threshold).sum())
     taken.add(
-        "held-back pictures above it", f"{above} of {scores.size}", "computed"
+        "held-back pictures above the threshold",
+        f"{above} of {scores.size}",
+        "computed",
     )
     if ties:
         shown = ", ".join(ties[:5]) + ", ..." * (len(ties) > 5)

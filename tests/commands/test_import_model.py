@@ -83,6 +83,9 @@ def test_names_that_are_not_utf_8_are_stored_escaped(
     assert content["path"].endswith("caf\\xe9.safetensors")
 
 
+@pytest.mark.filterwarnings(
+    "ignore::anomedge.interop.decision.UnsuitableThresholdWarning"
+)
 def test_json_has_the_decision_and_the_sources(
     calls, pictures, tmp_path, capsys
 ):

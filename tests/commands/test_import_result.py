@@ -16,7 +16,9 @@ def printed(capsys, as_json=False, **left_out):
     model = SimpleNamespace(
         decision=DECISION.model_copy(update={"origin": origin}),
         pipeline=SimpleNamespace(name="padim", describe=lambda: "padim on x"),
-        card=SimpleNamespace(imported="d" * 64, weights="part\x1b.ckpt"),
+        card=SimpleNamespace(
+            imported="d" * 64, imported_beside={}, weights="part\x1b.ckpt"
+        ),
     )
     taken = Taken()
     taken.add("detector", "padim", "file")

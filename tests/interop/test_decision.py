@@ -6,7 +6,12 @@ import pytest
 from anomedge.errors import InputError
 from anomedge.images import Picture
 from anomedge.interop.anomalib import StoredThresholds, Taken
-from anomedge.interop.decision import SHIFT, HeldBack, Provenance
+from anomedge.interop.decision import (
+    SHIFT,
+    HeldBack,
+    Provenance,
+    UnsuitableThresholdWarning,
+)
 from anomedge.interop.planning import Chosen, plan_thresholds
 from anomedge.pipelines.crossfit import Scored, ScoredSample
 from anomedge.pipelines.decision import Rule, ThresholdSample
@@ -95,21 +100,23 @@ def test_held_back_pictures_give_the_scale_and_are_counted():
     assert origin.scale_in_words == "the spread of normal scores"
     assert origin.sample_in_words == "10 normal pictures (held back)"
     assert origin.margin == pytest.approx(origin.shift)
-    assert "held-back pictures above it: 0 of 10 (computed)" in lines
+    assert "held-back pictures above the threshold: 0 of 10 (computed)" in lines
 
 
 def test_pictures_that_score_as_the_files_threshold_are_listed_apart():
     shift = SHIFT * 2
     scores = [1.0, 2.0, 3.0 - shift / 2, 3.0 + shift / 2, 3.0 + 2 * shift]
-    decision, lines = decided(held=held_back(scores))
+    with pytest.warns(UnsuitableThresholdWarning, match=r"labels 1 of 5 .*"):
+        decision, lines = decided(held=held_back(scores))
     assert decision.origin.ties == ("2.png", "3.png")
     assert any(line.startswith("ties: 2 held-back") for line in lines)
-    assert "held-back pictures above it: 1 of 5 (computed)" in lines
+    assert "held-back pictures above the threshold: 1 of 5 (computed)" in lines
 
 
 def test_synthetic_defects_are_measured_at_the_imported_threshold():
     held = held_back(synthetic=[2.0, 4.0, 5.0, 6.0])
-    decision, _ = decided(held=held)
+    with pytest.warns(UnsuitableThresholdWarning, match="catches 75% of"):
+        decision, _ = decided(held=held)
     measured = decision.origin.sensitivity
     assert (measured.defects, measured.caught) == (4, 0.75)
 

@@ -78,6 +78,9 @@ def test_a_checkpoint_of_version_1_is_lowered_if_it_was_validated(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:got .* pictures blended:UserWarning")
+@pytest.mark.filterwarnings(
+    "ignore::anomedge.interop.decision.UnsuitableThresholdWarning"
+)
 def test_an_imported_model_is_exported_proven_and_reported(
     checkpoint, scenes, tmp_path
 ):
