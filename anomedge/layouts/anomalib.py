@@ -86,10 +86,13 @@ class Anomalib(Layout):
             is_label = output.form == "label"
             kind = TensorProto.BOOL if is_label else TensorProto.FLOAT
             graph.output.append(_value(name, kind, shapes[output.quantity]))
+        helper.set_model_props(model, cls.properties(decision))
+
+    @classmethod
+    def properties(cls, decision: Decision) -> dict[str, str]:
+        """Return `model_info` under the names that Model API reads from ONNX graphs."""
         info = cls.model_info(decision).items()
-        helper.set_model_props(
-            model, {ONNX_PREFIX + key: value for key, value in info}
-        )
+        return {ONNX_PREFIX + key: value for key, value in info}
 
     @classmethod
     def model_info(cls, decision: Decision) -> dict[str, str]:

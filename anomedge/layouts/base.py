@@ -89,6 +89,12 @@ class Layout(abc.ABC):
         return {}
 
     @classmethod
+    def properties(cls, decision: Decision) -> dict[str, str]:
+        """Return the properties that `rewrite` gives to the ONNX graph; empty by default."""
+        del decision
+        return {}
+
+    @classmethod
     def accepts_batch(cls, batch: int | str) -> bool:
         """Return True if the layout can be exported with this batch, a number or "dynamic"."""
         return cls.any_batch or batch in {"dynamic", 1}

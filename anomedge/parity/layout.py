@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from anomedge.bundle import Bundle
+from anomedge.bundle.metadata import metadata_of_ir, properties_of_onnx
+from anomedge.bundle.variants import Variant
 from anomedge.errors import BundleError, InputError
 from anomedge.layouts import LAYOUTS, Layout, LayoutOutput
 from anomedge.parity.comparison import Comparison
@@ -20,6 +22,9 @@ from anomedge.runtimes import Session, get, variant_of
 from anomedge.threshold import Decision, scale_of_each
 
 __all__ = ["check_layout", "check_layouts"]
+
+IR_INPUT_LAYOUT = "[N,C,H,W]"
+"""Layout of the input of an IR with metadata of Model API, as OpenVINO writes it."""
 
 _ROUNDING = 4 * float(np.finfo(np.float32).eps)
 
@@ -66,11 +71,12 @@ def check_layout(
             f"{bundle.path} has no {name} layout; expected one: export with "
             f"--layout {name}"
         )
+    metadata = _check_metadata(bundle, layout, variant, runtime)
     kind, files = get(runtime), variant.with_model(name)
     with kind.from_variant(bundle, files, plan.options(runtime)) as session:
         outputs = _check_outputs(bundle, layout, session, max(plan.batches))
         if not outputs.passed:
-            return [outputs]
+            return [outputs, metadata]
         meters = [
             _Meter(output_name, output, bundle.manifest.decision)
             for output_name, output in _outputs(bundle, layout).items()
@@ -82,7 +88,39 @@ def check_layout(
         meter.check(session.name, name, comparison.tolerance)
         for meter in meters
     ]
-    return [outputs, *checks]
+    return [outputs, metadata, *checks]
+
+
+def _check_metadata(
+    bundle: Bundle, layout: type[Layout], variant: Variant, runtime: str
+) -> CheckResult:
+    """Check the metadata by which programs feed the graph and read its outputs."""
+    decision = bundle.manifest.decision
+    faults: list[str] = []
+    found = properties_of_onnx(bundle.read(variant.graph(layout.name)))
+    faults += _differing(found, layout.properties(decision))
+    ir = variant.find(layout.name, "openvino")
+    info = layout.model_info(decision)
+    if ir is not None and info:
+        stored = metadata_of_ir(bundle.read(ir))
+        faults += _differing(stored.model_info, info)
+        if stored.input_layout != IR_INPUT_LAYOUT:
+            faults.append(
+                f"input layout {stored.input_layout or 'none'}; expected {IR_INPUT_LAYOUT}"
+            )
+    return _check(runtime, f"{layout.name} metadata", "; ".join(faults[:5]))
+
+
+def _differing(
+    found: Mapping[str, str], expected: Mapping[str, str]
+) -> list[str]:
+    """Return a phrase for each entry that is missing, added or of another value."""
+    names = {**expected, **found}
+    return [
+        f"{name[:60]} {found.get(name, 'none')[:60]!r}; expected {expected.get(name, 'none')!r}"
+        for name in names
+        if found.get(name) != expected.get(name)
+    ]
 
 
 def _outputs(bundle: Bundle, layout: type[Layout]) -> dict[str, LayoutOutput]:

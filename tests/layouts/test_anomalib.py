@@ -402,7 +402,14 @@ def test_the_certificate_covers_it(laid_out):
         for check in checked(laid_out, runtime, (1, 2))
     ]
     assert all(check.passed for check in checks), checks
-    names = ["outputs", "pred_label", "pred_mask", "pred_score", "anomaly_map"]
+    names = [
+        "outputs",
+        "metadata",
+        "pred_label",
+        "pred_mask",
+        "pred_score",
+        "anomaly_map",
+    ]
     assert [(c.runtime, c.name) for c in checks] == [
         (r, f"anomalib {name}") for r in RUNTIMES for name in names
     ]
@@ -453,6 +460,36 @@ PLANTED = {
     ),
     "outputs": swapped,
 }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        (FILES[1], 'scale_values value="255.0 ', 'scale_values value="1.0 ', "scale_values '1.0 255.0 255.0'; expected '255.0"),
+        (FILES[1], "<model_info>", '<model_info><tile_size value="9" />', "tile_size '9'; expected 'none'"),
+        (FILES[1], 'value="Normal Anomaly"', 'value="Anomaly Normal"', "labels 'Anomaly Normal'; expected"),
+        (FILES[1], "[N,C,H,W]", "[N,H,W,C]", "input layout [N,H,W,C]; expected [N,C,H,W]"),
+        (FILES[0], "255.0 255.0 255.0", "200.0 255.0 255.0", "model_info scale_values '200.0"),
+    ],
+)  # fmt: skip
+def test_metadata_that_programs_read_are_proven(
+    paths, tmp_path, file, old, new, said, runtime
+):
+    bundle = Bundle.open(paths["padim"])
+    root = tmp_path / "forged.anomedge"
+    shutil.copytree(bundle.path, root)
+    content = (root / file).read_bytes()
+    assert content.count(old.encode()) == 1
+    (root / file).write_bytes(content.replace(old.encode(), new.encode()))
+    (root / "manifest.json").unlink()
+    write_manifest(
+        root, bundle.manifest.model_dump(exclude={"files", "digest"})
+    )
+    checks = checked(Bundle.open(root), runtime, (1,))
+    (failed,) = [check for check in checks if not check.passed]
+    assert failed.name == "anomalib metadata"
+    assert said in failed.detail
 
 
 @pytest.mark.slow

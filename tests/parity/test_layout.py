@@ -97,7 +97,12 @@ class Variant:
     def layouts(self):
         return self.names
 
-    def find(self, name):
+    def graph(self, name):
+        return f"{name}.onnx"
+
+    def find(self, name, kind="onnx"):
+        if kind != "onnx":
+            return None
         known = name in self.names and name not in self.ir_alone
         return f"{name}.onnx" if known else None
 
@@ -119,7 +124,10 @@ def bundle(*names, **more):
     )
     variant = Variant(*names, **more)
     return SimpleNamespace(
-        path="part.anomedge", manifest=manifest, variant=lambda name: variant
+        path="part.anomedge",
+        manifest=manifest,
+        variant=lambda name: variant,
+        read=lambda name: b"",
     )
 
 
@@ -140,6 +148,7 @@ def test_every_output_of_a_layout_is_checked(monkeypatch):
     checks = proven(monkeypatch, lambda feed: brightness(feed["frames"]))
     assert [check.name for check in checks] == [
         "frames outputs",
+        "frames metadata",
         "frames score",
         "frames anomaly_map",
     ]
@@ -151,7 +160,8 @@ def test_outputs_of_another_type_or_order_are_not_measured(monkeypatch):
         outputs = brightness(feed["frames"])
         return dict(reversed(outputs.items()))
 
-    (check,) = proven(monkeypatch, swapped)
+    check, metadata = proven(monkeypatch, swapped)
+    assert metadata.passed
     assert not check.passed
     assert check.detail.startswith("got {'anomaly_map': 'float32 (2, 1, 4, 4)'")
 

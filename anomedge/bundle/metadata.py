@@ -1,0 +1,69 @@
+"""Metadata of graphs, which programs read beside the graph itself: properties of an ONNX file, `rt_info` of an IR.
+
+They do not change what the graph computes, but what a program feeds to it and how it reads the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+from xml.etree import ElementTree as ET
+
+from anomedge.bundle.protobuf import LENGTHS, Field, fields
+
+__all__ = ["IrMetadata", "metadata_of_ir", "properties_of_onnx"]
+
+_PROPERTIES, _KEY, _VALUE = 14, 1, 2
+
+
+class IrMetadata(NamedTuple):
+    """Metadata of an IR: entries of `rt_info/model_info` by name, and the layout of the first input."""
+
+    model_info: dict[str, str]
+    input_layout: str
+
+
+def properties_of_onnx(content: bytes) -> dict[str, str]:
+    """Return the properties of an ONNX file by key; the values of a repeated key are joined.
+
+    Raises:
+        Spoilt: the bytes are no valid message.
+    """
+    pairs = []
+    for field in fields(content, 0, len(content)):
+        if (field.number, field.wire) == (_PROPERTIES, LENGTHS):
+            texts = {_KEY: "", _VALUE: ""}
+            for part in fields(content, field.body, field.end):
+                texts[part.number] = _text(content, part)
+            pairs.append((texts[_KEY], texts[_VALUE]))
+    return _joined(pairs)
+
+
+def metadata_of_ir(content: bytes) -> IrMetadata:
+    """Return the metadata of an IR whose content was checked by `anomedge.bundle.operators.faults_of_ir`.
+
+    A repeated entry, or one with entries of its own, has their values joined.
+    """
+    root = ET.fromstring(content.decode())  # noqa: S314 - checked before
+    notes = root.findall("rt_info/model_info/*")
+    entries = [(note.tag, " ".join(_values(note.iter()))) for note in notes]
+    layouts = root.findall("layers/layer[@type='Parameter']//attribute")
+    named = [note for note in layouts if note.get("name") == "layout"]
+    return IrMetadata(
+        _joined(entries), named[0].get("layout", "") if named else ""
+    )
+
+
+def _values(notes: Iterable[ET.Element]) -> Iterable[str]:
+    return (note.get("value", "") for note in notes)
+
+
+def _text(content: bytes, field: Field) -> str:
+    return content[field.body : field.end].decode(errors="replace")
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, value in pairs:
+        found[key] = f"{found[key]}; {value}" if key in found else value
+    return found
