@@ -15,8 +15,13 @@ from anomedge.interop.raw_thresholds import Cut
 from anomedge.pipelines.crossfit import ScoredSample
 from anomedge.pipelines.decision import Rule, ThresholdSample, place_threshold
 from anomedge.pipelines.sensitivity import sensitivity
-from anomedge.threshold import Decision, Origin, scale_of_each, spread
-from anomedge.threshold_origin import Sensitivity
+from anomedge.threshold import (
+    Decision,
+    Origin,
+    Sensitivity,
+    scale_of_each,
+    spread,
+)
 from anomedge.threshold_rules.outliers import far_above, without_outliers
 
 __all__ = [
