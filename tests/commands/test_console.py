@@ -34,8 +34,8 @@ def shown(text, **options):
     return capture.get()
 
 
-def test_control_characters_are_escaped_and_line_feeds_are_kept():
-    assert shown("a\x1b[2J\nb\u202e") == "a\\x1b[2J\nb\\u202e\n"
+def test_control_characters_are_escaped_and_a_string_is_one_line():
+    assert shown("a\x1b[2J\nb\u202e") == "a\\x1b[2J\\nb\\u202e\n"
     table = Table("name", box=None)
     table.add_row("c\x07.png")
     assert "c\\x07.png" in shown(table)
