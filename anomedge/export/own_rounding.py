@@ -24,6 +24,9 @@ __all__ = ["advice_on_rounding", "own_rounding"]
 _MOST = 4
 """Largest number of pictures that run in float64."""
 
+_EXPLAINED = 4.0
+"""Largest error of a copy that rounding on both sides explains, as a multiple of the detector's own."""
+
 _NOTABLE = 0.5
 """Smallest own rounding to mention, as a share of the tolerance."""
 
@@ -49,7 +52,14 @@ def advice_on_rounding(
     error = own_rounding(model, reference, names, framing)
     if not _NOTABLE * allowed < error < math.inf:
         return ""
-    factor = max(2, math.ceil(2 * error / allowed))
+    measured = _larger(
+        each
+        for cell in failed
+        for each in (cell.score_error, cell.map_error or 0)
+    )
+    if measured > _EXPLAINED * error:
+        return ""
+    factor = max(2, math.ceil(max(2 * error, measured) / allowed))
     text = (
         f"\n  eager Torch in float32 is itself off by {error:.1e} of the scale from float64 on the worst of these pictures: "
         f"this detector amplifies rounding"

@@ -38,6 +38,8 @@ def failed(name, **changes):
         "precision": "fp32",
         "failures": ("map",),
         "flips": (),
+        "score_error": 0.0,
+        "map_error": 2e-4,
         "worst": name,
     }
     return SimpleNamespace(cells=[SimpleNamespace(**(cell | changes))])
@@ -62,6 +64,11 @@ def test_the_advice_names_a_factor(models, reference, detector):
     text = advice_on_rounding(failed(name), model, off, FRAME)
     assert "itself off by 3.0e-04 of the scale from float64" in text
     assert "--widen 6" in text or "--widen 7" in text
+    larger = failed(name, map_error=8.5e-4)
+    assert "--widen 9" in advice_on_rounding(larger, model, off, FRAME)
+    # Rounding alone does not explain so large an error.
+    unexplained = failed(name, map_error=2e-3)
+    assert not advice_on_rounding(unexplained, model, off, FRAME)
     for other in ({"flips": ("x",)}, {"failures": ()}, {"precision": "fp16"}):
         assert not advice_on_rounding(failed(name, **other), model, off, FRAME)
 
