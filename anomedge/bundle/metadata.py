@@ -1,6 +1,6 @@
-"""Metadata of graphs, which programs read beside the graph itself: properties of an ONNX file, `rt_info` of an IR.
+"""Metadata of graphs: properties of an ONNX file, `rt_info` of an IR.
 
-They do not change what the graph computes, but what a program feeds to it and how it reads the result.
+Programs use them to prepare the input and to interpret the outputs; the computation does not depend on them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _PROPERTIES, _KEY, _VALUE = 14, 1, 2
 
 
 class IrMetadata(NamedTuple):
-    """Metadata of an IR: entries of `rt_info/model_info` by name, and the layout of the first input."""
+    """Metadata of an IR: entries of `rt_info/model_info` by name, and the layouts of the inputs, joined."""
 
     model_info: dict[str, str]
     input_layout: str
@@ -40,9 +40,9 @@ def properties_of_onnx(content: bytes) -> dict[str, str]:
 
 
 def metadata_of_ir(content: bytes) -> IrMetadata:
-    """Return the metadata of an IR whose content was checked by `anomedge.bundle.operators.faults_of_ir`.
+    """Return the metadata of an IR; the values of a repeated entry, or of nested ones, are joined.
 
-    A repeated entry, or one with entries of its own, has their values joined.
+    Call `anomedge.bundle.operators.faults_of_ir` first: it bounds the size and refuses entities.
     """
     root = ET.fromstring(content.decode())  # noqa: S314 - checked before
     notes = root.findall("rt_info/model_info/*")
@@ -50,7 +50,7 @@ def metadata_of_ir(content: bytes) -> IrMetadata:
     layouts = root.findall("layers/layer[@type='Parameter']//attribute")
     named = [note for note in layouts if note.get("name") == "layout"]
     return IrMetadata(
-        _joined(entries), named[0].get("layout", "") if named else ""
+        _joined(entries), "; ".join(note.get("layout", "") for note in named)
     )
 
 

@@ -350,7 +350,7 @@ def _tiles(geometry: Mapping[str, Any]) -> str:
 
 
 class _PlainTable(Table):
-    """A table whose texts are one line each, because they come from files."""
+    """A table that prints each text on one line, because texts come from files."""
 
     def add_row(self, *cells: Any, **options: Any) -> None:
         """Add a row."""

@@ -37,10 +37,9 @@ def advice_on_rounding(
     reference: Reference,
     framing: Framing,
 ) -> str:
-    """Return a line for a failed proof of a detector whose float32 rounding nearly reaches the tolerance; else "".
+    """Return advice on a failed proof that the detector's own float32 rounding explains; an empty text for others.
 
-    Such a detector multiplies the rounding of its features, for example where a region of constant pixels has next to
-    no variance. No copy in float32 can be nearer to the original than the original is to its own formula.
+    Such a detector amplifies the rounding of its features, for example where constant pixels have almost no variance. No copy in float32 can be nearer to the original than the original is to its own formula.
     """
     failed = [
         cell

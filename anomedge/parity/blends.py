@@ -1,8 +1,8 @@
 """Blends of two pictures whose scores lie near the threshold.
 
-All pairs are chosen before anything runs, and searched one after the other: each
-search starts from what the earlier ones found. The original's outputs for a
-blend near the threshold are kept with the blend.
+All pairs are chosen before anything runs. They are searched one after the other,
+because each search starts from the curves of the earlier ones. A blend near the
+threshold is stored with the outputs of the original.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from anomedge.bundle import Bundle
 from anomedge.bundle.metadata import metadata_of_ir, properties_of_onnx
+from anomedge.bundle.operators import faults_of_ir, faults_of_onnx
 from anomedge.bundle.variants import Variant
 from anomedge.errors import BundleError, InputError
 from anomedge.layouts import LAYOUTS, Layout, LayoutOutput
@@ -96,19 +97,36 @@ def _check_metadata(
 ) -> CheckResult:
     """Check the metadata by which programs feed the graph and read its outputs."""
     decision = bundle.manifest.decision
-    faults: list[str] = []
-    found = properties_of_onnx(bundle.read(variant.graph(layout.name)))
-    faults += _differing(found, layout.properties(decision))
+    faults = _faults_of_properties(
+        bundle.read(variant.graph(layout.name)), layout.properties(decision)
+    )
     ir = variant.find(layout.name, "openvino")
     info = layout.model_info(decision)
     if ir is not None and info:
-        stored = metadata_of_ir(bundle.read(ir))
-        faults += _differing(stored.model_info, info)
-        if stored.input_layout != IR_INPUT_LAYOUT:
-            faults.append(
-                f"input layout {stored.input_layout or 'none'}; expected {IR_INPUT_LAYOUT}"
-            )
+        faults += _faults_of_model_info(bundle.read(ir), info)
     return _check(runtime, f"{layout.name} metadata", "; ".join(faults[:5]))
+
+
+def _faults_of_properties(
+    content: bytes, expected: Mapping[str, str]
+) -> list[str]:
+    # A file that is not valid cannot be read further.
+    if faults := list(faults_of_onnx(content)):
+        return faults
+    return _differing(properties_of_onnx(content), expected)
+
+
+def _faults_of_model_info(
+    content: bytes, expected: Mapping[str, str]
+) -> list[str]:
+    if faults := list(faults_of_ir(content)):
+        return faults
+    found = metadata_of_ir(content)
+    faults = _differing(found.model_info, expected)
+    if found.input_layout != IR_INPUT_LAYOUT:
+        given = found.input_layout or "none"
+        faults.append(f"input layout {given}; expected {IR_INPUT_LAYOUT}")
+    return faults
 
 
 def _differing(

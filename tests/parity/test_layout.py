@@ -182,3 +182,16 @@ def test_a_layout_as_ir_alone_is_left_to_the_check_of_graphs():
 def test_an_unknown_layout_is_refused():
     with pytest.raises(InputError, match="martian"):
         check_layout(bundle(), None, PLAN, "ort", "martian")
+
+
+@pytest.mark.parametrize(
+    ("faults", "content"),
+    [
+        (module._faults_of_properties, b"\xca\x01\x00"),
+        (module._faults_of_model_info, b'<!DOCTYPE net [<!ENTITY a "b">]><net/>'),
+        (module._faults_of_model_info, b"<net"),
+    ],
+)  # fmt: skip
+def test_files_that_are_not_valid_are_named_and_not_read(faults, content):
+    (fault,) = faults(content, {"labels": "a b"})
+    assert fault.startswith(("has ", "is no valid "))

@@ -83,7 +83,7 @@ def reduced(file: BinaryIO, size: int) -> bytes:
 
 
 class _Reducer:
-    """Copies the kept parts, and counts what it sees and what it keeps."""
+    """Copies the fields to keep; counts the fields that are read and the bytes that are kept."""
 
     def __init__(self, data: FileBytes) -> None:
         self._data = data

@@ -21,7 +21,7 @@ from anomedge.interop.anomalib.models.base import (
 __all__ = ["AnomalyDino", "mean_of_highest", "nearest"]
 
 _HIGHEST = 0.01
-"""Share of the patches whose mean distance is the score."""
+"""Share of the patches, those with the largest distances, whose mean is the score."""
 
 
 class AnomalyDinoArguments(Arguments):
