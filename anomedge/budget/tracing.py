@@ -18,9 +18,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from anomedge.budget.network import Kind, Network, Operation
 from anomedge.export.passes.pack_zeros import PACKED_BELOW, WORTH_PACKING
-from anomedge.export.trace_errors import traced
 from anomedge.export.tracing import OUTPUTS, Deployed
 from anomedge.pipelines.model import Model
+from anomedge.pipelines.trace_errors import traced
 
 __all__ = ["network_of"]
 

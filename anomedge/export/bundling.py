@@ -37,7 +37,7 @@ from anomedge.export.graphs import (
 from anomedge.export.module_tracing import tracer_of
 from anomedge.export.options import ExportOptions
 from anomedge.export.own_rounding import advice_on_rounding
-from anomedge.export.precision.half import folded_networks, halved
+from anomedge.export.precision.half import halved
 from anomedge.export.precision.preflight import (
     assert_halvable,
     preflight,
@@ -61,6 +61,7 @@ from anomedge.parity.pictures import extremes
 from anomedge.parity.plan import batches_of
 from anomedge.parity.segments import GIVEN
 from anomedge.parity.tolerances import release_tolerance
+from anomedge.pipelines.folded_networks import folded_networks
 from anomedge.pipelines.model import Model, load, tool_versions
 from anomedge.precisions import PRECISIONS
 from anomedge.resample import Geometry
@@ -160,7 +161,9 @@ def _on_half_backbone(
     ):
         return model, ()
     framing = options.framing(model.geometry)
-    networks = folded_networks(model, options.fixed_batch)
+    networks = folded_networks(
+        model.pipeline, model.geometry, options.fixed_batch
+    )
     ranges = preflight(
         model,
         networks,

@@ -20,11 +20,11 @@ from anomedge.export.graphs import (
 )
 from anomedge.export.passes import Target, apply_passes
 from anomedge.export.simplify import simplify
-from anomedge.export.trace_errors import traced
 from anomedge.interop.preserved import preserved
 from anomedge.layouts import Frames
 from anomedge.pipelines.model import Model
 from anomedge.pipelines.tiles import Tiles, detect
+from anomedge.pipelines.trace_errors import traced
 from anomedge.resample.outside_resize import Framing, OutsideResize
 
 __all__ = [

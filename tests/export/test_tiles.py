@@ -9,11 +9,12 @@ import pytest
 from anomedge.bundle import Bundle
 from anomedge.errors import SchemaError
 from anomedge.export.bundling import ExportOptions, export
-from anomedge.export.precision.half import folded_networks, halved
+from anomedge.export.precision.half import halved
 from anomedge.export.tracing import graph_from_model
 from anomedge.inspector import Inspector
 from anomedge.lint.vendors import ask
 from anomedge.pipelines.fitting import fit
+from anomedge.pipelines.folded_networks import folded_networks
 from anomedge.pipelines.model import load, save
 from anomedge.resample import Geometry, Tiling
 from tests.conftest import FRAME, tiny_options
@@ -90,7 +91,9 @@ def test_half_networks_take_the_batch_of_tiles(built):
     """Networks are traced for the batch of tiles, whether it is fixed or not."""
     model = load(built[0])
     for batch in (None, 1):
-        half = halved(model, folded_networks(model, batch))
+        half = halved(
+            model, folded_networks(model.pipeline, model.geometry, batch)
+        )
         graph, _ = graph_from_model(half, FRAME, batch, 17)
         onnx.checker.check_model(graph)
 

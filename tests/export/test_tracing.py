@@ -13,9 +13,9 @@ from torch import nn
 from anomedge import runtimes
 from anomedge.errors import ExportError
 from anomedge.export.graphs import FORBIDDEN
-from anomedge.export.precision.half import folded_networks
 from anomedge.export.tracing import graph_from_model, keep_shipped_outputs
 from anomedge.export.writing import write_onnx
+from anomedge.pipelines.folded_networks import folded_networks
 from anomedge.pipelines.maps import map_sizes
 from tests.conftest import FRAME, RUNTIMES
 
@@ -129,7 +129,7 @@ class Remembering(nn.Module):
     "traced",
     [
         lambda model: graph_from_model(model, FRAME, None, 17),
-        lambda model: folded_networks(model, None),
+        lambda model: folded_networks(model.pipeline, model.geometry, None),
         lambda model: map_sizes(model.pipeline.extractor, model.geometry.image),
     ],
 )

@@ -11,9 +11,10 @@ from torch import Tensor, fx
 from anomedge.bundle.ranges import LARGEST, Range
 from anomedge.errors import ExportError
 from anomedge.export.precision.bounds import finite, largest, stored
-from anomedge.export.precision.half import IN_FLOAT32, layer_of
+from anomedge.export.precision.half import IN_FLOAT32
 from anomedge.export.precision.observed import SHOWN
 from anomedge.export.precision.storage import too_small
+from anomedge.pipelines.folded_networks import layer_of
 
 __all__ = ["assert_no_constant_vanishes", "weight_ranges"]
 

@@ -16,26 +16,16 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.node import map_aggregate
 
-from anomedge.export.precision.folding import (
-    CONVOLUTIONS,
-    Node,
-    fold_batch_norms,
-)
-from anomedge.export.trace_errors import traced
+from anomedge.pipelines.folded_networks import Networks
+from anomedge.pipelines.folding import CONVOLUTIONS, Node
 from anomedge.pipelines.model import Model
-from anomedge.pipelines.networks import map_tensors, network_inputs
-from anomedge.pipelines.tiles import Tiles
+from anomedge.pipelines.networks import map_tensors
 
 __all__ = [
     "IN_FLOAT32",
     "HalfNetwork",
-    "Networks",
-    "folded_networks",
     "halved",
-    "layer_of",
 ]
-
-Networks = dict[str, fx.GraphModule]
 
 _aten: Any = torch.ops.aten
 # Sums of thousands of values or squares may exceed float16's range before they are divided or their root is taken.
@@ -98,49 +88,6 @@ def halved(model: Model, networks: Networks) -> Model:
     """
     half = {name: HalfNetwork(graph) for name, graph in networks.items()}
     return replace(model, pipeline=model.pipeline.with_networks(half))
-
-
-def folded_networks(model: Model, batch: int | None) -> Networks:
-    """Return the model's networks by name as float32 graphs, batch normalisation folded, unused parts removed.
-
-    Args:
-        model: the fitted detector; it is not modified, and tensors without folded values are shared.
-        batch: the batch size of the graphs, or None for any.
-
-    Raises:
-        ExportError: torch cannot trace a network.
-        ModelError: a network that the detector does not use.
-    """
-    pipeline = model.pipeline
-    tiles = Tiles.of(model.geometry)
-    count = (batch or 2) * (1 if tiles is None else tiles.count)
-    inputs = network_inputs(pipeline, count, model.geometry.detector_input)
-    networks = {}
-    for name in pipeline.networks:
-        network = pipeline.get_submodule(name)
-        dynamic = None if batch else _dynamic_batch(inputs[name])
-        subject = (
-            "the backbone" if name == "extractor" else f"the network {name}"
-        )
-        with traced(network, subject):
-            program = torch.export.export(
-                network, inputs[name], dynamic_shapes=dynamic, strict=False
-            )
-            graph = program.run_decompositions({}).module()
-        networks[name] = fold_batch_norms(graph)
-    return networks
-
-
-def layer_of(node: Node) -> str:
-    """Return the path of the module that a node belongs to; without one, the node's own name."""
-    stack = list(node.meta.get("nn_module_stack", {}).values())
-    return str(stack[-1][0]) if stack and stack[-1][0] else node.name
-
-
-def _dynamic_batch(inputs: tuple[Any, ...]) -> Any:
-    """Return the dynamic shapes of a network's inputs: the first dimension of each is the batch."""
-    batch = torch.export.Dim("batch", min=1, max=4096)
-    return map_tensors(lambda _: {0: batch}, inputs)  # type: ignore[arg-type, return-value]
 
 
 def _to_float16(x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 
 from anomedge.bundle.ranges import LARGEST, SAFETY, Range
 from anomedge.export.precision.bounds import finite, four_digits, largest
-from anomedge.export.precision.half import layer_of
+from anomedge.pipelines.folded_networks import layer_of
 
 __all__ = ["SHOWN", "ObservedNetwork", "StageRanges"]
 

@@ -31,10 +31,10 @@ from anomedge.export.precision.constants import (
     assert_no_constant_vanishes,
     weight_ranges,
 )
-from anomedge.export.precision.half import Networks
 from anomedge.export.precision.observed import ObservedNetwork, StageRanges
 from anomedge.export.precision.storage import WORTH_HALVING, too_small
 from anomedge.images import Picture
+from anomedge.pipelines.folded_networks import Networks
 from anomedge.pipelines.model import Model
 from anomedge.pipelines.networks import network_of
 from anomedge.pipelines.preprocessing import to_images

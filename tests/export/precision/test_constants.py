@@ -12,7 +12,7 @@ from anomedge.export.precision.constants import (
     assert_no_constant_vanishes,
     weight_ranges,
 )
-from anomedge.export.precision.half import folded_networks
+from anomedge.pipelines.folded_networks import folded_networks
 from tests.export.precision.ranges import by_name
 
 
@@ -35,7 +35,9 @@ def test_a_constant_that_float16_does_not_have_is_refused(models, least, fits):
         models["padim"],
         pipeline=models["padim"].pipeline.with_extractor(Normalised(least)),
     )
-    backbone = folded_networks(model, None)["extractor"]
+    backbone = folded_networks(model.pipeline, model.geometry, None)[
+        "extractor"
+    ]
     if fits:
         assert_no_constant_vanishes(backbone)
         return
@@ -76,7 +78,7 @@ STEPS = {
 def small(models, step, constant=3.7e-9):
     pipeline = models["padim"].pipeline.with_extractor(Small(step, constant))
     model = replace(models["padim"], pipeline=pipeline)
-    return folded_networks(model, None)["extractor"]
+    return folded_networks(model.pipeline, model.geometry, None)["extractor"]
 
 
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS.keys())

@@ -22,7 +22,6 @@ from anomedge.export.bundling import ExportOptions, export, set_precision
 from anomedge.export.precision.half import (
     HalfNetwork,
     _round_keeping_sums,
-    folded_networks,
     halved,
 )
 from anomedge.export.precision.preflight import LoweringWarning
@@ -30,6 +29,7 @@ from anomedge.export.tracing import graph_from_model, keep_shipped_outputs
 from anomedge.export.writing import write_onnx
 from anomedge.images import read_folder
 from anomedge.parity.certificate import TOLERANCES
+from anomedge.pipelines.folded_networks import folded_networks
 from anomedge.pipelines.maps import map_sizes
 from anomedge.precisions import PRECISIONS
 from tests.conftest import FRAME
@@ -60,7 +60,7 @@ def test_each_folded_weight_is_rounded_once(models):
     """Not twice, as where a weight and a scale are halved and then multiplied."""
     model = on(models["padim"], Whole())
     half = HalfNetwork(
-        folded_networks(model, None)["extractor"]
+        folded_networks(model.pipeline, model.geometry, None)["extractor"]
     ).graph.get_buffer("inner.last.weight_folded")
     norm, kernel = (
         model.pipeline.extractor.inner.norm,
@@ -105,7 +105,7 @@ def test_the_model_stays_as_it_is(models, detector):
     before = {
         name: x.clone() for name, x in model.pipeline.state_dict().items()
     }
-    half = halved(model, folded_networks(model, None))
+    half = halved(model, folded_networks(model.pipeline, model.geometry, None))
     assert all(
         torch.equal(x, before[name])
         for name, x in model.pipeline.state_dict().items()
@@ -285,7 +285,11 @@ def with_backbone(model, name, halve):
         torch.randn(50, sum(extractor.channels), generator=generator) * scale
     )
     other = replace(model, pipeline=pipeline)
-    return halved(other, folded_networks(other, None)) if halve else other
+    return (
+        halved(other, folded_networks(other.pipeline, other.geometry, None))
+        if halve
+        else other
+    )
 
 
 class Grouped(nn.Module):
@@ -312,7 +316,7 @@ def test_norms_over_an_image_are_float32_and_a_fixed_batch_may_be_named(
     models, batch
 ):
     model = on(models["padim"], Grouped().eval().requires_grad_(False))
-    graph = folded_networks(model, batch)["extractor"]
+    graph = folded_networks(model.pipeline, model.geometry, batch)["extractor"]
     images = torch.randn(
         batch or 1, 3, 64, 64, generator=torch.Generator().manual_seed(1)
     )
@@ -346,7 +350,10 @@ def test_a_backbone_that_names_its_batch_is_exported_for_that_batch(
     pipeline.bank.fill(torch.randn(50, sum(extractor.channels)))
     model = replace(models["patchcore"], pipeline=pipeline)
     graph, names = graph_from_model(
-        halved(model, folded_networks(model, 2)), FRAME, 2, 17
+        halved(model, folded_networks(model.pipeline, model.geometry, 2)),
+        FRAME,
+        2,
+        17,
     )
     assert names[-1] == "score"
     assert graph.graph.input[0].type.tensor_type.shape.dim[0].dim_value == 2
@@ -398,7 +405,9 @@ def test_tensorrt_rtx_parses_and_builds_it(
     pytest.importorskip("tensorrt_rtx")
     model = models[detector]
     if PRECISIONS.get(precision).half_networks:
-        model = halved(model, folded_networks(model, batch))
+        model = halved(
+            model, folded_networks(model.pipeline, model.geometry, batch)
+        )
     graph, _ = graph_from_model(model, FRAME, batch, 17)
     set_precision(graph, model, precision)
     keep_shipped_outputs(graph)
@@ -424,7 +433,12 @@ def test_a_copy_of_the_model_exports_the_same_graph(models):
     graphs = []
     for model in (models["padim"], copy.deepcopy(models["padim"])):
         graph, _ = graph_from_model(
-            halved(model, folded_networks(model, None)), FRAME, None, 17
+            halved(
+                model, folded_networks(model.pipeline, model.geometry, None)
+            ),
+            FRAME,
+            None,
+            17,
         )
         graphs.append(graph.SerializeToString(deterministic=True))
     assert graphs[0] == graphs[1]
@@ -434,4 +448,4 @@ def test_stages_that_depend_on_values_are_refused_by_name(models):
     pipeline = models["padim"].pipeline.with_networks({})
     pipeline.stages = lambda images: images.sum().item()
     with pytest.raises(ModelError, match="padim cannot be run without data"):
-        folded_networks(replace(models["padim"], pipeline=pipeline), None)
+        folded_networks(pipeline, models["padim"].geometry, None)

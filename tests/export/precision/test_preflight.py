@@ -15,7 +15,6 @@ from anomedge.bundle.ranges import LARGEST, LEAST, SAFETY, Range
 from anomedge.commands._exit_codes import run_to_exit_code
 from anomedge.errors import ExportError
 from anomedge.export.bundling import ExportOptions, export
-from anomedge.export.precision.half import folded_networks
 from anomedge.export.precision.preflight import (
     LoweringWarning,
     _statistics,
@@ -25,6 +24,7 @@ from anomedge.export.precision.preflight import (
 )
 from anomedge.export.precision.storage import store_halved
 from anomedge.parity.pictures import extremes, synthetic
+from anomedge.pipelines.folded_networks import folded_networks
 from anomedge.pipelines.model import save
 from tests.conftest import FRAME
 from tests.export.passes.graphs import product_graph
@@ -33,7 +33,13 @@ from tests.export.precision.ranges import by_name
 
 def checked(model):
     pictures = [*synthetic(FRAME, count=1), *extremes(FRAME)[:2]]
-    return preflight(model, folded_networks(model, None), pictures, FRAME, None)
+    return preflight(
+        model,
+        folded_networks(model.pipeline, model.geometry, None),
+        pictures,
+        FRAME,
+        None,
+    )
 
 
 def planted(model, change):

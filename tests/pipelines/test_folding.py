@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from anomedge.export.precision.folding import fold_batch_norms
-from anomedge.export.precision.half import folded_networks
+from anomedge.pipelines.folded_networks import folded_networks
+from anomedge.pipelines.folding import fold_batch_norms
 from tests.export.precision.backbones import (
     BACKBONES,
     Whole,
@@ -22,7 +22,7 @@ def test_folding_leaves_the_values(models, name, batch):
     model = on(
         models["padim"], Whole() if name == "awkward" else extractor_of(name)
     )
-    graph = folded_networks(model, batch)["extractor"]
+    graph = folded_networks(model.pipeline, model.geometry, batch)["extractor"]
     images = torch.randn(
         batch or 1,
         3,

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from anomedge.errors import ExportError
-from anomedge.export.trace_errors import traced
+from anomedge.pipelines.trace_errors import traced
 
 
 @pytest.mark.parametrize("error", [RuntimeError, AssertionError, TypeError])

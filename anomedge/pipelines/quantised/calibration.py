@@ -1,0 +1,109 @@
+"""Scales of the inputs of quantised products, from images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from anomedge.pipelines.quantised.network import (
+    LARGEST_LEVEL,
+    Product,
+    products_of,
+)
+
+__all__ = ["Histograms", "observe"]
+
+_BINS = 2048
+_CANDIDATES = 64
+_LEAST_SHARE = 0.25
+
+
+class Histogram:
+    """Histogram of the magnitudes of a value; its range doubles when a larger one is seen."""
+
+    def __init__(self) -> None:
+        self.top = 0.0
+        self.counts = torch.zeros(_BINS, dtype=torch.float64)
+
+    def add(self, values: Tensor) -> None:
+        """Count the magnitudes of values."""
+        magnitudes = values.detach().abs().flatten()
+        largest = float(magnitudes.max())
+        if self.top == 0:
+            self.top = largest
+        while largest > self.top > 0:
+            pairs = self.counts.reshape(-1, 2).sum(dim=1)
+            self.counts = torch.cat([pairs, torch.zeros_like(pairs)])
+            self.top *= 2
+        if self.top > 0:
+            self.counts += torch.histc(
+                magnitudes, bins=_BINS, min=0.0, max=self.top
+            ).double()
+
+    def scale(self) -> float:
+        """Return the scale of the least mean squared error, with clipped values counted at their full error."""
+        if self.top == 0:
+            return 1.0 / LARGEST_LEVEL
+        centres = (torch.arange(_BINS).double() + 0.5) * self.top / _BINS
+        used = int(self.counts.nonzero().max()) + 1
+        largest = self.top * used / _BINS
+        shares = torch.linspace(_LEAST_SHARE, 1.0, _CANDIDATES).double()
+        errors = [self._error(centres, float(s) * largest) for s in shares]
+        best = int(torch.tensor(errors).argmin())
+        return float(shares[best]) * largest / LARGEST_LEVEL
+
+    def _error(self, centres: Tensor, top: float) -> float:
+        """Return the summed squared error of a grid up to `top`."""
+        step = top / LARGEST_LEVEL
+        clipped = (centres - top).clamp(min=0).square()
+        rounding = torch.where(centres <= top, step**2 / 12, 0.0)
+        return float((self.counts * (clipped + rounding)).sum())
+
+
+Histograms = dict[str, Histogram]
+
+
+class ObservedNetwork(nn.Module):
+    """A network that counts the magnitudes of the inputs of its products.
+
+    Args:
+        graph: one of `folded_networks`.
+    """
+
+    def __init__(self, graph: fx.GraphModule) -> None:
+        super().__init__()
+        self.graph = graph
+        self.products = list(products_of(graph))
+        self.histograms: Histograms = {}
+        for product in self.products:
+            self.histograms.setdefault(product.source.name, Histogram())
+
+    def forward(self, *inputs: Any) -> Any:
+        """Return the network's outputs."""
+        return _Observer(self.graph, self.histograms).run(*inputs)
+
+    def scales(self) -> dict[str, float]:
+        """Return the scale of each product's input, by the product's name; products of one value share a scale."""
+        of_value = {
+            name: histogram.scale()
+            for name, histogram in self.histograms.items()
+        }
+        return {
+            product.name: of_value[product.source.name]
+            for product in self.products
+        }
+
+
+class _Observer(fx.Interpreter):
+    def __init__(self, graph: fx.GraphModule, histograms: Histograms) -> None:
+        super().__init__(graph)
+        self.histograms = histograms
+
+    def run_node(self, n: fx.Node) -> Any:
+        value = super().run_node(n)
+        if n.name in self.histograms:
+            self.histograms[n.name].add(value)
+        return value

@@ -1,0 +1,146 @@
+r"""A network with quantised products: convolutions and linear layers in INT8, everything else in float32.
+
+A value :math:`x` is rounded to a grid of 255 steps around zero,
+
+.. math:: q = \operatorname{clip}\big(\operatorname{round}(x / s), -127, 127\big), \qquad \hat x = s\, q
+
+with one scale :math:`s` per input of a product, and one per output channel of its weights. Rounding is half to even and
+the zero point is 0, which all runtimes have (ONNX QuantizeLinear and DequantizeLinear; Jacob et al. 2018,
+arXiv:1712.05877). Eager Torch computes the product of the rounded values in float32; a runtime computes it in integers,
+which is the same number before the scales.
+
+The smallest level, -128, is left out of the weights: kernels of processors without VNNI add two products in 16 bits.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from operator import attrgetter
+from typing import Any
+
+import torch
+
+# Registers the operators `quantized_decomposed`.
+import torch.ao.quantization.fx._decomposed  # noqa: F401
+from torch import Tensor, fx, nn
+
+from anomedge.pipelines.folding import CONVOLUTIONS, Node
+
+__all__ = ["LARGEST_LEVEL", "Product", "QuantisedNetwork", "products_of"]
+
+LARGEST_LEVEL = 127
+_aten: Any = torch.ops.aten
+_qd: Any = torch.ops.quantized_decomposed
+_PRODUCTS = CONVOLUTIONS | {_aten.linear.default}
+_GRID = (0, -128, LARGEST_LEVEL, torch.int8)
+
+
+class Product:
+    """A convolution or linear layer with constant weights.
+
+    Attributes:
+        name: path of the weights, such as `blocks.0.conv.weight`; unique in the network.
+        node: its node; the first argument is the input, the second one the weights.
+    """
+
+    def __init__(self, name: str, node: Node) -> None:
+        self.name = name
+        self.node = node
+
+    @property
+    def source(self) -> Node:
+        """Node of the input."""
+        return self.node.args[0]
+
+    def weights(self, network: nn.Module) -> Tensor:
+        """Return the weights, output channels first."""
+        values: Tensor = attrgetter(self.node.args[1].target)(network)
+        return values.detach()
+
+
+def products_of(network: fx.GraphModule) -> Iterator[Product]:
+    """Yield the products that can be quantised, in order of computation.
+
+    The name does not depend on the release of torch that traced the network. A weight that several products read is
+    named once for each, with a number.
+    """
+    seen: dict[str, int] = {}
+    for node in network.graph.nodes:
+        if node.target not in _PRODUCTS or node.args[1].op != "get_attr":
+            continue
+        path = str(node.args[1].target).removesuffix("_folded")
+        count = seen[path] = seen.get(path, 0) + 1
+        yield Product(path if count == 1 else f"{path}#{count}", node)
+
+
+class QuantisedNetwork(nn.Module):
+    """A copy of a float32 network whose products have quantised inputs and weights.
+
+    Args:
+        graph: one of `folded_networks`; it is copied, not modified.
+        scales: s of the input of each quantised product, by name; other products stay in float32.
+    """
+
+    def __init__(
+        self, graph: fx.GraphModule, scales: Mapping[str, float]
+    ) -> None:
+        super().__init__()
+        self.graph = copy.deepcopy(graph)
+        self.scales = dict(scales)
+        inputs: dict[tuple[str, float], Node] = {}
+        for product in list(products_of(self.graph)):
+            scale = self.scales.get(product.name)
+            if scale is None:
+                continue
+            key = (product.source.name, scale)
+            if key not in inputs:
+                inputs[key] = self._rounded_input(product.source, scale)
+            self._quantise(product, inputs[key])
+        self.graph.graph.eliminate_dead_code()
+        self.graph.recompile()
+
+    def forward(self, *inputs: Any) -> Any:
+        """Return the network's outputs."""
+        return self.graph(*inputs)
+
+    def _rounded_input(self, source: Node, scale: float) -> Node:
+        graph = self.graph.graph
+        with graph.inserting_after(source):
+            quantised = graph.call_function(
+                _qd.quantize_per_tensor.default, (source, scale, *_GRID)
+            )
+        with graph.inserting_after(quantised):
+            return graph.call_function(
+                _qd.dequantize_per_tensor.default, (quantised, scale, *_GRID)
+            )
+
+    def _quantise(self, product: Product, rounded: Node) -> None:
+        levels, scales = quantised_weights(product.weights(self.graph))
+        graph, node = self.graph.graph, product.node
+        stem = "quantised_" + product.name.replace(".", "_").replace("#", "_")
+        zeros = torch.zeros(len(scales), dtype=torch.int64)
+        values = {"levels": levels, "scales": scales, "zeros": zeros}
+        for name, tensor in values.items():
+            self.graph.register_buffer(f"{stem}_{name}", tensor)
+        with graph.inserting_before(node):
+            constants = [graph.get_attr(f"{stem}_{name}") for name in values]
+            weights = graph.call_function(
+                _qd.dequantize_per_channel.default, (*constants, *_GRID)
+            )
+        node.args = (rounded, weights, *node.args[2:])
+
+
+def quantised_weights(weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the levels of weights (O, ...) as int8 and the scale of each output channel, (O,).
+
+    >>> levels, scales = quantised_weights(torch.tensor([[1.0, -0.5], [0.0, 0.0]]))
+    >>> levels.tolist(), (scales[0] * 127).item()
+    ([[127, -64], [0, 0]], 1.0)
+    """
+    largest = weights.flatten(1).abs().amax(dim=1).double()
+    scales = torch.where(largest > 0, largest, 1.0) / LARGEST_LEVEL
+    scales = scales.float()
+    column = scales.reshape(-1, *[1] * (weights.ndim - 1))
+    levels = (weights / column).round().clamp(-LARGEST_LEVEL, LARGEST_LEVEL)
+    return levels.to(torch.int8), scales
