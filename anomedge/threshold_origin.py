@@ -86,6 +86,8 @@ class Origin(Record):
         shift: by how much an imported threshold was raised (or, if negative,
             lowered), because it equals a score of its sample.
         ties: names of pictures with scores within `shift` of that score.
+        carried_by: number of pairs of scores by which the threshold of a float
+            detector was carried over to this quantised one.
     """
 
     rule: Literal[
@@ -108,6 +110,7 @@ class Origin(Record):
     imported_from: str | None = Field(default=None, max_length=512)
     shift: FiniteFloat | None = None
     ties: tuple[str, ...] = Field(default=(), max_length=64)
+    carried_by: int | None = Field(default=None, ge=1)
 
     @property
     def rule_in_words(self) -> str:
@@ -172,4 +175,5 @@ _LATER_FIELDS = {
     "imported_from",
     "shift",
     "ties",
+    "carried_by",
 }

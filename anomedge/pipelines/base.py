@@ -137,6 +137,7 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
         networks: names of the submodules that may run in reduced precision. Everything else, such as statistics,
             distances, map and score, always runs in float32.
         takes_mask: whether `fit` restricts the detector to `FitData.inside`.
+        has_statistics: whether `refit` estimates statistics again; trained detectors have none.
         default_folds: number of folds that score the normal pictures for the threshold; 0: a share of them is held
             back, for detectors whose `fit_folds` costs a training per fold.
         not_fitted: message of `anomedge fit` for a detector that is made otherwise; empty for all others.
@@ -151,6 +152,7 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
     options_class: ClassVar[type[Options]]
     networks: ClassVar[tuple[str, ...]] = ()
     takes_mask: ClassVar[bool] = False
+    has_statistics: ClassVar[bool] = False
     default_folds: ClassVar[int] = 0
     not_fitted: ClassVar[str] = ""
 
@@ -249,6 +251,21 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
         twin = copy.copy(self)
         twin._modules = self._modules | dict(networks)
         return twin
+
+    def refit(self, data: FitData, networks: Mapping[str, nn.Module]) -> Self:
+        """Return this detector on other networks, with its statistics estimated again on their outputs.
+
+        By default nothing is estimated; a detector with statistics overrides this method and sets `has_statistics`.
+
+        Args:
+            data: normal images, most of them those that this detector was fitted to.
+            networks: replacements by name, see `with_networks`; quantised ones, for example.
+
+        Raises:
+            InputError: too few images.
+        """
+        del data
+        return self.with_networks(networks)
 
     def describe(self) -> str:
         """Return the detector's name and its networks, for messages."""

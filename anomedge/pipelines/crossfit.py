@@ -37,6 +37,7 @@ __all__ = [
     "assign_folds",
     "fit_and_score",
     "score_held_back",
+    "score_images",
 ]
 
 Detector = Pipeline[Any, Any]
@@ -121,7 +122,7 @@ class Scorer:
         batches = PictureBatches(
             pictures, self.geometry, self.images_at_once, description
         )
-        return _scored(detector, batches, self.tiles)
+        return score_images(detector, batches, self.tiles)
 
     def of_defects(
         self,
@@ -133,7 +134,7 @@ class Scorer:
         batches = PlantedBatches(
             pictures, planned, self.geometry, self.images_at_once, self.inside
         )
-        scored = _scored(detector, batches, self.tiles)
+        scored = score_images(detector, batches, self.tiles)
         kinds = tuple(defect.kind for defect in planned)
         return Scored(scored.scores, scored.peaks, kinds)
 
@@ -208,9 +209,10 @@ def score_held_back(
     return ScoredSample(scored, synthetic=synthetic)
 
 
-def _scored(
+def score_images(
     detector: Detector, batches: Iterable[Tensor], tiles: Tiles | None
 ) -> Scored:
+    """Score batches of images (B, 3, H, W) in [0, 1]."""
     scores, peaks = [], []
     with torch.no_grad():
         for images in batches:

@@ -29,6 +29,11 @@ from anomedge.files import (
     validated,
 )
 from anomedge.pipelines.base import Config, Pipeline
+from anomedge.pipelines.quantised.record import (
+    Quantisation,
+    float_networks,
+    quantised_networks,
+)
 from anomedge.pipelines.stored_tensors import (
     TensorEntry,
     read_tensors,
@@ -103,6 +108,7 @@ class _Header(BaseModel):
     region: tuple[float, float, float, float] | None = None
     tiling: Tiling | None = None
     levels: tuple[int, int] | None = None
+    quantisation: Quantisation | None = None
     decision: Decision
     card: Card
 
@@ -112,6 +118,7 @@ class Model:
     """A fitted detector with its preprocessing, its thresholds and the record of its fit.
 
     `levels` are those of pictures with more than 8 bits per channel; None for a detector of 8-bit pictures.
+    `quantisation` is None for a float detector.
     `digest` is the SHA-256 of the model file, empty for a model that was not read from one.
     """
 
@@ -121,10 +128,13 @@ class Model:
     card: Card
     digest: str = ""
     levels: Levels | None = None
+    quantisation: Quantisation | None = None
 
 
 def save(model: Model, path: Path, *, force: bool = False) -> None:
     """Write a model file atomically; equal models give equal bytes.
+
+    A quantised detector is stored with its float networks and the scales of their products.
 
     Raises:
         OutputError: the file exists and `force` is not given, or it cannot be written.
@@ -141,12 +151,13 @@ def save(model: Model, path: Path, *, force: bool = False) -> None:
         region=model.geometry.region,
         tiling=model.geometry.tiling,
         levels=model.levels,
+        quantisation=model.quantisation,
         decision=model.decision,
         card=model.card,
     )
     tensors = {
         name: tensor.contiguous()
-        for name, tensor in model.pipeline.state_dict().items()
+        for name, tensor in float_networks(model.pipeline).state_dict().items()
     }
     content = _encoded(header)
     if _too_long(content):
@@ -191,19 +202,32 @@ def load(path: Path | str, *, backbone: nn.Module | None = None) -> Model:
             f"{path} cannot be read ({error}); expected a whole model: fit or copy it again"
         ) from error
     return Model(
-        pipeline.eval(),
+        _as_quantised(pipeline.eval(), geometry, header.quantisation),
         geometry,
         header.decision,
         header.card,
         digest.hexdigest(),
         levels,
+        header.quantisation,
     )
+
+
+def _as_quantised(
+    pipeline: Pipeline[Any, Any],
+    geometry: Geometry,
+    quantisation: Quantisation | None,
+) -> Pipeline[Any, Any]:
+    """Return the detector with quantised networks, if its file states that."""
+    if quantisation is None:
+        return pipeline
+    networks = quantised_networks(pipeline, geometry, quantisation.scales)
+    return pipeline.with_networks(networks)
 
 
 def _encoded(header: _Header) -> str:
     """Return the header as JSON; without its newer fields where they are None, as in older files."""
     content = header.model_dump(mode="json")
-    for name in ("distribution", "region", "tiling", "levels"):
+    for name in ("distribution", "region", "tiling", "levels", "quantisation"):
         if content[name] is None:
             del content[name]
     return canonical_json(content).decode()

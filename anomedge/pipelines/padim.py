@@ -12,14 +12,15 @@ channels before upsampling gives the same embedding with less work.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from anomedge.components import (
     FeatureExtractor,
@@ -73,6 +74,7 @@ class Padim(FeaturePipeline[PadimConfig, PadimOptions]):
     default_backbone = "resnet18"
     default_strides: ClassVar[tuple[int, ...]] = (4, 8, 16)
     takes_mask = True
+    has_statistics = True
     # Folds are cheap, and with few images a Gaussian depends on each of them.
     default_folds: ClassVar[int] = 20
 
@@ -147,6 +149,17 @@ class Padim(FeaturePipeline[PadimConfig, PadimOptions]):
         if pipeline.region is not None and data.inside is not None:
             pipeline.region.fill(data.inside)
         return pipeline, moments
+
+    def refit(self, data: FitData, networks: Mapping[str, nn.Module]) -> Padim:
+        """Return the detector on other networks, with Gaussians of the same channels."""
+        twin = self.with_networks(
+            {**networks, "gaussian": copy.deepcopy(self.gaussian)}
+        )
+        moments = RunningMoments(*twin.gaussian.mean.shape)
+        for embedding in twin._embeddings(data):
+            moments.update(embedding)
+        twin.gaussian.fit_moments(moments)
+        return twin
 
     def _embeddings(self, data: FitData) -> Iterator[Tensor]:
         """Yield the embedding (B, d, P) of each batch."""

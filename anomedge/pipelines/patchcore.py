@@ -9,14 +9,15 @@ and blurred with sigma 4. The score is the largest distance, re-weighted by the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import Annotated, ClassVar
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from anomedge.components import (
     FeatureExtractor,
@@ -45,6 +46,8 @@ __all__ = ["Patchcore", "PatchcoreConfig", "PatchcoreOptions"]
 
 _MOST_SELECTED_PER_FOLD = 500_000_000
 """Largest product of patches and vectors for a selection per fold, of a minute or less each."""
+_SAME_PATCH = 1e-3
+"""Largest distance of a vector from its own patch, as a share of its norm; other patches are at a tenth and more."""
 Size = tuple[int, int]
 Neighbors = Annotated[int, Field(ge=1, le=1024)]
 
@@ -86,6 +89,7 @@ class Patchcore(FeaturePipeline[PatchcoreConfig, PatchcoreOptions]):
     default_backbone = "wide_resnet50_2"
     default_strides: ClassVar[tuple[int, ...]] = (8, 16)
     takes_mask = True
+    has_statistics = True
     default_folds: ClassVar[int] = 5
 
     def __init__(
@@ -143,6 +147,48 @@ class Patchcore(FeaturePipeline[PatchcoreConfig, PatchcoreOptions]):
                 kept = points[rows[others[rows]]]
             yield cls._filled(remembered, data, options, kept)
         yield cls._filled(extractor, data, options, points[chosen])
+
+    def refit(
+        self, data: FitData, networks: Mapping[str, nn.Module]
+    ) -> Patchcore:
+        """Return the detector on other networks, with the same patches in its bank where the images have them.
+
+        A coreset that is selected again differs in most vectors, and so do the scores. Each vector is replaced by the
+        new features of the patch that it was taken from: the nearest one.
+        """
+        twin = self.with_networks(
+            {**networks, "bank": copy.deepcopy(self.bank)}
+        )
+        found = _Found(self.bank.vectors + self.bank.centre)
+        with torch.no_grad():
+            for images in data:
+                levels = self.patches.pooled(self.features(images))
+                renewed = twin.patches(twin.features(images))
+                distances, rows = self.bank.neighbours(levels)
+                found.take(distances, rows, renewed.flatten(0, 1))
+        if found.are_of_other_images:
+            twin.bank.fill(twin._selected(data))
+        else:
+            twin.bank.fill(found.vectors)
+        return twin
+
+    def _selected(self, data: FitData) -> Tensor:
+        """Return a coreset of images, of the size of the bank."""
+        rows = []
+        with torch.no_grad():
+            for images in data:
+                patches = self.patches(self.features(images))
+                if data.inside is not None:
+                    inside = patches_inside(data.inside, self.patches.grid)
+                    patches = patches[:, inside]
+                rows.append(patches.flatten(0, 1))
+        points, wanted = _concatenated(rows), self.config.n_vectors
+        if len(points) < wanted:
+            raise InputError(
+                f"got {len(points)} patches for a bank of {wanted} vectors; expected at least as many: give more pictures"
+            )
+        share = min(1.0, (wanted + 0.5) / len(points))
+        return KCenterGreedy(points, share, seed=data.seed).sample_coreset()
 
     @classmethod
     def _coreset(
@@ -235,6 +281,40 @@ class Patchcore(FeaturePipeline[PatchcoreConfig, PatchcoreOptions]):
             f"Half of the bank ({n_vectors // 2:,} vectors{option})",
             self.config.model_copy(update={"n_vectors": n_vectors // 2}),
         )
+
+
+class _Found:
+    """Vectors of a bank, replaced by the new features of the patches that they were taken from.
+
+    Args:
+        vectors: (N, d); modified.
+    """
+
+    def __init__(self, vectors: Tensor) -> None:
+        self.vectors = vectors
+        self.norms = vectors.norm(dim=1)
+        self.distances = torch.full((len(vectors),), torch.inf)
+
+    def take(self, distances: Tensor, rows: Tensor, renewed: Tensor) -> None:
+        """Replace the vectors that have a nearer patch here.
+
+        Args:
+            distances: of each patch from its nearest vector, (M,).
+            rows: of that vector, (M,).
+            renewed: new features of the patches, (M, d).
+        """
+        nearest = self.distances.scatter_reduce(0, rows, distances, "amin")
+        closer = nearest < self.distances
+        is_nearest = distances == nearest[rows]
+        chosen = (is_nearest & closer[rows]).nonzero().squeeze(1)
+        self.vectors[rows[chosen]] = renewed[chosen]
+        self.distances = nearest
+
+    @property
+    def are_of_other_images(self) -> bool:
+        """Whether most vectors were taken from none of the patches, within float32 rounding."""
+        same = self.distances <= _SAME_PATCH * self.norms
+        return bool(same.double().mean() < 0.5)
 
 
 class Patches(torch.nn.Module):

@@ -19,6 +19,7 @@ __all__ = [
     "LEAST_PICTURES",
     "PlannedDefect",
     "PlantedBatches",
+    "auroc",
     "plan_defects",
     "sensitivity",
 ]
@@ -120,7 +121,7 @@ def sensitivity(
     named = np.asarray(kinds)
     return Sensitivity(
         defects=defective.size,
-        auroc=_auroc(normal, defective),
+        auroc=auroc(normal, defective),
         false_alarms=float((normal > threshold).mean()),
         caught=float(above.mean()),
         kinds={
@@ -143,7 +144,7 @@ def _rows(normal: Scores, defective: Scores) -> Iterator[SensitivityRow]:
         )
 
 
-def _auroc(normal: Scores, defective: Scores) -> float:
+def auroc(normal: Scores, defective: Scores) -> float:
     """Return the share of pairs in which the defect scores higher; equal scores count half."""
     ordered = np.sort(normal)
     below = np.searchsorted(ordered, defective, side="left")

@@ -188,6 +188,15 @@ class MemoryBank(nn.Module):
         )
         return self._distances(offsets, locations), locations
 
+    def neighbours(self, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return distance and row of each patch's nearest vector, (B P,).
+
+        Args:
+            levels: feature maps (B, d_l, h_l, w_l), finest first.
+        """
+        offsets, locations = self._select(levels)
+        return self._distances(offsets, locations), locations
+
     @property
     def _levels(self) -> list[Tensor]:
         return [

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
-from anomedge.pipelines.quantised.network import (
-    LARGEST_LEVEL,
-    Product,
-    products_of,
-)
+from anomedge.pipelines.quantised.network import LARGEST_LEVEL, products_of
 
-__all__ = ["Histograms", "observe"]
+__all__ = ["Histogram", "ObservedNetwork"]
 
 _BINS = 2048
 _CANDIDATES = 64

@@ -2,14 +2,14 @@ r"""A network with quantised products: convolutions and linear layers in INT8, e
 
 A value :math:`x` is rounded to a grid of 255 steps around zero,
 
-.. math:: q = \operatorname{clip}\big(\operatorname{round}(x / s), -127, 127\big), \qquad \hat x = s\, q
+.. math:: q = \operatorname{clip}\big(\operatorname{round}(x / s), -128, 127\big), \qquad \hat x = s\, q
 
 with one scale :math:`s` per input of a product, and one per output channel of its weights. Rounding is half to even and
 the zero point is 0, which all runtimes have (ONNX QuantizeLinear and DequantizeLinear; Jacob et al. 2018,
 arXiv:1712.05877). Eager Torch computes the product of the rounded values in float32; a runtime computes it in integers,
 which is the same number before the scales.
 
-The smallest level, -128, is left out of the weights: kernels of processors without VNNI add two products in 16 bits.
+Weights have the levels -127 to 127.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from typing import Any
 import torch
 
 # Registers the operators `quantized_decomposed`.
-import torch.ao.quantization.fx._decomposed  # noqa: F401
+import torch.ao.quantization.fx._decomposed
 from torch import Tensor, fx, nn
 
+from anomedge.errors import ModelError
 from anomedge.pipelines.folding import CONVOLUTIONS, Node
 
 __all__ = ["LARGEST_LEVEL", "Product", "QuantisedNetwork", "products_of"]
@@ -78,27 +79,39 @@ class QuantisedNetwork(nn.Module):
     """A copy of a float32 network whose products have quantised inputs and weights.
 
     Args:
-        graph: one of `folded_networks`; it is copied, not modified.
+        graph: one of `folded_networks`; it is not modified, and tensors that are not quantised are shared.
         scales: s of the input of each quantised product, by name; other products stay in float32.
+        original: the float network that the graph was traced from, for the model file.
+
+    Raises:
+        ModelError: a scale of a product that the network does not have.
     """
 
     def __init__(
-        self, graph: fx.GraphModule, scales: Mapping[str, float]
+        self,
+        graph: fx.GraphModule,
+        scales: Mapping[str, float],
+        original: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.graph = copy.deepcopy(graph)
+        self.graph = fx.GraphModule(graph, copy.deepcopy(graph.graph))
         self.scales = dict(scales)
+        # In a tuple: its tensors are none of this network's.
+        self._original = (graph if original is None else original,)
+        products = list(products_of(self.graph))
+        _refuse_unknown(self.scales, products)
         inputs: dict[tuple[str, float], Node] = {}
-        for product in list(products_of(self.graph)):
-            scale = self.scales.get(product.name)
-            if scale is None:
-                continue
-            key = (product.source.name, scale)
-            if key not in inputs:
-                inputs[key] = self._rounded_input(product.source, scale)
-            self._quantise(product, inputs[key])
+        for product in products:
+            if product.name in self.scales:
+                self._quantise(product, inputs)
         self.graph.graph.eliminate_dead_code()
-        self.graph.recompile()
+        # A new module holds only the tensors that the graph reads.
+        self.graph = fx.GraphModule(self.graph, self.graph.graph)
+
+    @property
+    def original(self) -> nn.Module:
+        """The float network."""
+        return self._original[0]
 
     def forward(self, *inputs: Any) -> Any:
         """Return the network's outputs."""
@@ -115,20 +128,42 @@ class QuantisedNetwork(nn.Module):
                 _qd.dequantize_per_tensor.default, (quantised, scale, *_GRID)
             )
 
-    def _quantise(self, product: Product, rounded: Node) -> None:
+    def _quantise(
+        self, product: Product, inputs: dict[tuple[str, float], Node]
+    ) -> None:
+        """Quantise a product; `inputs` has the rounded inputs so far, which several products may read."""
+        scale = self.scales[product.name]
+        key = (product.source.name, scale)
+        if key not in inputs:
+            inputs[key] = self._rounded_input(product.source, scale)
+        weights = self._rounded_weights(product)
+        product.node.args = (inputs[key], weights, *product.node.args[2:])
+
+    def _rounded_weights(self, product: Product) -> Node:
         levels, scales = quantised_weights(product.weights(self.graph))
-        graph, node = self.graph.graph, product.node
+        graph = self.graph.graph
         stem = "quantised_" + product.name.replace(".", "_").replace("#", "_")
         zeros = torch.zeros(len(scales), dtype=torch.int64)
         values = {"levels": levels, "scales": scales, "zeros": zeros}
         for name, tensor in values.items():
             self.graph.register_buffer(f"{stem}_{name}", tensor)
-        with graph.inserting_before(node):
+        with graph.inserting_before(product.node):
             constants = [graph.get_attr(f"{stem}_{name}") for name in values]
-            weights = graph.call_function(
-                _qd.dequantize_per_channel.default, (*constants, *_GRID)
+            return graph.call_function(
+                _qd.dequantize_per_channel.default,
+                (*constants, 0, *_GRID[1:]),
             )
-        node.args = (rounded, weights, *node.args[2:])
+
+
+def _refuse_unknown(
+    scales: Mapping[str, float], products: list[Product]
+) -> None:
+    known = {product.name for product in products}
+    if unknown := sorted(set(scales) - known):
+        raise ModelError(
+            f"got the quantised layer {unknown[0]}, which the network does not have; expected some of its {len(known)}: "
+            f"quantise the float model again"
+        )
 
 
 def quantised_weights(weights: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,375 @@
+"""Quantise a detector within a budget of changed decisions.
+
+All products are quantised first. If labels or the AUROC change by more than the budget allows, the products that move
+the score most go back to float32: one, then two, four and so on, until the budget is met or nothing is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from torch import Tensor, fx
+
+from anomedge.errors import InputError, ModelError, ProofFailed
+from anomedge.images import Picture
+from anomedge.pipelines.base import Pipeline
+from anomedge.pipelines.crossfit import Scored, score_images
+from anomedge.pipelines.data import FitData, PictureBatches
+from anomedge.pipelines.folded_networks import folded_networks
+from anomedge.pipelines.model import Model
+from anomedge.pipelines.quantised.calibration import ObservedNetwork
+from anomedge.pipelines.quantised.decision import (
+    Pairs,
+    carried_decision,
+    flips,
+)
+from anomedge.pipelines.quantised.network import QuantisedNetwork
+from anomedge.pipelines.quantised.record import Quantisation
+from anomedge.pipelines.sensitivity import (
+    PlantedBatches,
+    auroc,
+    plan_defects,
+)
+from anomedge.pipelines.tiles import TileBatches, Tiles
+
+__all__ = ["Budget", "QuantiseOptions", "quantise"]
+
+_PROBED = 4
+"""Pictures, and synthetic defects, on which the effect of each product is measured."""
+_NAMED = 8
+
+Scales = dict[str, dict[str, float]]
+Graphs = Mapping[str, fx.GraphModule]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Largest change of decisions.
+
+    Args:
+        flips: labels that may differ from the float detector's.
+        auroc_drop: by how much the AUROC may fall.
+    """
+
+    flips: int = 0
+    auroc_drop: float = 0.002
+
+    def check(self) -> None:
+        """Refuse a budget out of range.
+
+        Raises:
+            InputError: a negative number, or an AUROC drop above 1.
+        """
+        if self.flips < 0:
+            raise InputError(
+                f"got at most {self.flips} flips; expected 0 or more"
+            )
+        if not 0 <= self.auroc_drop <= 1:
+            raise InputError(
+                f"got an AUROC drop of at most {self.auroc_drop}; expected one from 0 to 1, such as 0.002"
+            )
+
+
+@dataclass(frozen=True)
+class QuantiseOptions:
+    """Options of a quantisation.
+
+    Args:
+        pictures: normal pictures, to calibrate the scales and to estimate the statistics again.
+        labelled: pictures with labels, to compare decisions on as well; empty: synthetic defects only.
+        refit: whether to estimate the statistics again.
+        budget: largest change of decisions.
+        batch: images per batch.
+    """
+
+    pictures: Sequence[Picture]
+    labelled: Sequence[Picture] = ()
+    refit: bool = True
+    budget: Budget = field(default_factory=Budget)
+    batch: int = 8
+
+
+Batches = Sequence[Tensor]
+
+
+@dataclass(frozen=True)
+class _Images:
+    """Batches of images (B, 3, H, W): normal pictures, synthetic defects on them, labelled pictures.
+
+    They are read once and kept: every detector that is tried scores all of them.
+    """
+
+    normal: Batches
+    defects: Batches
+    labelled: Batches
+
+    @classmethod
+    def of(cls, model: Model, options: QuantiseOptions) -> _Images:
+        """Read the pictures and plant the defects."""
+        geometry, tiles = model.geometry, Tiles.of(model.geometry)
+        count = 1 if tiles is None else tiles.count
+        batch = max(1, options.batch // count)
+        seed = model.card.seed
+        planned = plan_defects(len(options.pictures), seed)
+        planted = PlantedBatches(
+            options.pictures, planned, geometry, batch, _region(model)
+        )
+        normal, labelled = (
+            PictureBatches(
+                pictures, geometry, batch, f"reading {kind} pictures"
+            )
+            for kind, pictures in (
+                ("calibration", options.pictures),
+                ("labelled", options.labelled),
+            )
+        )
+        return cls(
+            list(normal),
+            list(planted),
+            list(labelled) if options.labelled else [],
+        )
+
+    def probed(self) -> Batches:
+        """Return the first images of each kind."""
+        return [
+            batches[0][:_PROBED]
+            for batches in (self.normal, self.defects)
+            if batches
+        ]
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Scores of the normal pictures, of synthetic defects on them, and of the labelled pictures."""
+
+    normal: Scored
+    defects: Scored
+    labelled: Scored
+
+    def scores(self) -> np.ndarray[Any, Any]:
+        """Return all scores, (N,)."""
+        parts = (self.normal, self.defects, self.labelled)
+        return np.concatenate([part.scores for part in parts])
+
+    def peaks(self) -> np.ndarray[Any, Any] | None:
+        """Return the largest value of each map, (N,); None without maps."""
+        parts = (self.normal, self.defects, self.labelled)
+        peaks = [part.peaks for part in parts if len(part)]
+        if any(each is None for each in peaks):
+            return None
+        return np.concatenate([each for each in peaks if each is not None])
+
+
+_NOTHING = Scored(np.empty(0), None)
+
+
+def quantise(model: Model, options: QuantiseOptions) -> Model:
+    """Return a detector with quantised networks whose decisions stay within the budget.
+
+    Args:
+        model: the float detector; it is not modified.
+        options: pictures and budget.
+
+    Raises:
+        InputError: no pictures, or a budget out of range.
+        ExportError: torch cannot trace a network.
+        ModelError: the detector is quantised already, or has no network with products.
+        ProofFailed: no choice of products meets the budget.
+    """
+    return _Quantiser(model, options).run()
+
+
+class _Quantiser:
+    """One quantisation of a detector."""
+
+    def __init__(self, model: Model, options: QuantiseOptions) -> None:
+        _check(model, options)
+        self.model, self.options = model, options
+        self.tiles = Tiles.of(model.geometry)
+        self.graphs: Graphs = folded_networks(
+            model.pipeline, model.geometry, None
+        )
+        self.images = _Images.of(model, options)
+        self.before = self._compare(model.pipeline)
+        self.scales = self._calibrated()
+        self.effects: list[tuple[float, str, str]] = []
+
+    def run(self) -> Model:
+        """Return the quantised detector."""
+        kept = 0
+        total = sum(map(len, self.scales.values()))
+        while True:
+            scales = self._without(kept)
+            found, flipped, drop = self._tried(scales)
+            budget = self.options.budget
+            if flipped <= budget.flips and drop <= budget.auroc_drop:
+                return self._recorded(found, scales, flipped, drop)
+            if kept >= total - 1:
+                raise ProofFailed(self._refusal(flipped, drop))
+            self.effects = self.effects or self._measured_effects()
+            kept = min(max(1, 2 * kept), total - 1)
+
+    def _calibrated(self) -> Scales:
+        observed = {n: ObservedNetwork(g) for n, g in self.graphs.items()}
+        if not any(network.products for network in observed.values()):
+            raise ModelError(
+                f"{self.model.pipeline.name} has no convolution or linear layer to quantise; expected some: export in fp32"
+            )
+        score_images(
+            self.model.pipeline.with_networks(observed),
+            self.images.normal,
+            self.tiles,
+        )
+        return {name: each.scales() for name, each in observed.items()}
+
+    def _tried(self, scales: Scales) -> tuple[Model, int, float]:
+        """Return the detector with these scales, the number of flips and the fall of the AUROC."""
+        networks = self._networks(scales)
+        pipeline = self.model.pipeline
+        if self.options.refit and pipeline.has_statistics:
+            twin = pipeline.refit(self._data(), networks)
+        else:
+            twin = pipeline.with_networks(networks)
+        after = self._compare(twin)
+        pairs = Pairs(
+            self.before.scores(),
+            after.scores(),
+            self.before.peaks(),
+            after.peaks(),
+        )
+        decision = carried_decision(self.model.decision, pairs)
+        above = pairs.before > self.model.decision.threshold
+        flipped = flips(above, pairs.after, decision.threshold)
+        drop = self._auroc(self.before) - self._auroc(after)
+        return (
+            replace(self.model, pipeline=twin, decision=decision, digest=""),
+            flipped,
+            drop,
+        )
+
+    def _networks(self, scales: Scales) -> dict[str, QuantisedNetwork]:
+        return {
+            name: QuantisedNetwork(
+                graph,
+                scales.get(name, {}),
+                self.model.pipeline.get_submodule(name),
+            )
+            for name, graph in self.graphs.items()
+        }
+
+    def _without(self, count: int) -> Scales:
+        """Return the scales without the products that move the score most."""
+        left_out = {
+            (name, product) for _, name, product in self.effects[:count]
+        }
+        return {
+            name: {
+                product: scale
+                for product, scale in scales.items()
+                if (name, product) not in left_out
+            }
+            for name, scales in self.scales.items()
+        }
+
+    def _measured_effects(self) -> list[tuple[float, str, str]]:
+        """Return the largest change of a score by each product alone, the largest first."""
+        probed = self.images.probed()
+        exact = score_images(self.model.pipeline, probed, self.tiles).scores
+        found = []
+        for name, scales in self.scales.items():
+            for product, scale in scales.items():
+                networks = self._networks({name: {product: scale}})
+                twin = self.model.pipeline.with_networks(networks)
+                scores = score_images(twin, probed, self.tiles).scores
+                change = float(np.abs(scores - exact).max())
+                effect = change / self.model.decision.scale
+                found.append((effect, name, product))
+        return sorted(found, reverse=True)
+
+    def _compare(self, pipeline: Pipeline[Any, Any]) -> _Compared:
+        def scored(batches: Batches) -> Scored:
+            if not batches:
+                return _NOTHING
+            return score_images(pipeline, batches, self.tiles)
+
+        return _Compared(
+            scored(self.images.normal),
+            scored(self.images.defects),
+            scored(self.images.labelled),
+        )
+
+    def _auroc(self, compared: _Compared) -> float:
+        """Return the AUROC of the labelled pictures; of the synthetic defects where there are no labels of both kinds."""
+        labels = [picture.anomalous for picture in self.options.labelled]
+        scores = compared.labelled.scores
+        normal = scores[[label is False for label in labels]]
+        anomalous = scores[[label is True for label in labels]]
+        if normal.size and anomalous.size:
+            return auroc(normal, anomalous)
+        if not len(compared.defects):
+            return 1.0
+        return auroc(compared.normal.scores, compared.defects.scores)
+
+    def _data(self) -> FitData:
+        geometry = self.model.geometry
+        batches: Any = self.images.normal
+        if self.tiles is not None:
+            batches = TileBatches(batches, self.tiles, self.options.batch)
+        return FitData(
+            normal=batches,
+            size=geometry.detector_input,
+            seed=self.model.card.seed,
+            inside=_region(self.model),
+        )
+
+    def _recorded(
+        self, found: Model, scales: Scales, flipped: int, drop: float
+    ) -> Model:
+        kept: dict[str, dict[str, float]] = {}
+        for effect, name, product in self.effects:
+            if product not in scales[name]:
+                kept.setdefault(name, {})[product] = effect
+        record = Quantisation(
+            float_model=self.model.digest,
+            scales=scales,
+            kept=kept,
+            pictures=len(self.options.pictures),
+            refitted=self.options.refit and found.pipeline.has_statistics,
+            compared=len(self.before.scores()),
+            flips=flipped,
+            auroc_drop=drop,
+        )
+        return replace(found, quantisation=record)
+
+    def _refusal(self, flipped: int, drop: float) -> str:
+        budget = self.options.budget
+        worst = ", ".join(
+            f"{product} ({effect:.2g} of the scale)"
+            for effect, _, product in self.effects[:_NAMED]
+        )
+        return (
+            f"got {flipped} changed labels of {len(self.before.scores())} and an AUROC drop of {drop:.4f} with all layers but "
+            f"one in float32; expected at most {budget.flips} and {budget.auroc_drop:g}: export in fp32 or fp16, or "
+            f"allow more with --max-flips and --max-auroc-drop; layers that move the score most: {worst}"
+        )
+
+
+def _check(model: Model, options: QuantiseOptions) -> None:
+    options.budget.check()
+    if model.quantisation is not None:
+        raise ModelError(
+            "got a model that is quantised already; expected the float model that it was made from: give that file"
+        )
+    if not options.pictures:
+        raise InputError(
+            "got no picture to calibrate on; expected normal pictures: give their folder with --calibrate"
+        )
+
+
+def _region(model: Model) -> Tensor | None:
+    """Return the pixels of the detector's region, bool (H, W); None for the whole image."""
+    region = getattr(model.pipeline, "region", None)
+    return None if region is None else region.inside

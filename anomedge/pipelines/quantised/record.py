@@ -1,0 +1,81 @@
+"""Record of a quantisation, in the model file and in the bundle's manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+from anomedge.pipelines.base import Pipeline
+from anomedge.pipelines.folded_networks import folded_networks
+from anomedge.pipelines.quantised.network import QuantisedNetwork
+from anomedge.resample import Geometry
+
+__all__ = ["Quantisation", "float_networks", "quantised_networks"]
+
+Scale = Annotated[FiniteFloat, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Quantisation(BaseModel):
+    """What was quantised, on which pictures, and the decisions that were compared with those of the float detector.
+
+    Attributes:
+        float_model: SHA-256 of the float detector's model file.
+        scales: scale of the input of each quantised product, by network and product.
+        kept: products that stay in float32 because of the score, with the largest change of a score that their
+            quantisation causes, as a share of the scale.
+        pictures: number of calibration pictures.
+        refitted: whether the statistics were estimated again on quantised features.
+        compared: number of pictures and synthetic defects whose labels were compared.
+        flips: how many labels differ.
+        auroc_drop: by how much the AUROC fell, negative if it rose.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    float_model: str = Field(max_length=64)
+    scales: dict[str, dict[str, Scale]] = Field(max_length=64)
+    kept: dict[str, dict[str, FiniteFloat]] = Field(
+        default_factory=dict, max_length=64
+    )
+    pictures: int = Field(ge=1)
+    refitted: bool
+    compared: int = Field(ge=0)
+    flips: int = Field(ge=0)
+    auroc_drop: FiniteFloat
+
+
+def quantised_networks(
+    pipeline: Pipeline[Any, Any],
+    geometry: Geometry,
+    scales: Mapping[str, Mapping[str, float]],
+) -> dict[str, QuantisedNetwork]:
+    """Return the quantised networks of a float detector, by name.
+
+    Args:
+        pipeline: the detector, with its float networks.
+        geometry: how pictures become its images.
+        scales: scale of the input of each quantised product, by network and product.
+
+    Raises:
+        ExportError: torch cannot trace a network.
+        ModelError: a product that a network does not have.
+    """
+    return {
+        name: QuantisedNetwork(
+            graph, scales.get(name, {}), pipeline.get_submodule(name)
+        )
+        for name, graph in folded_networks(pipeline, geometry, None).items()
+    }
+
+
+def float_networks(pipeline: Pipeline[Any, Any]) -> Pipeline[Any, Any]:
+    """Return a detector with float networks in place of its quantised ones; all other tensors are shared."""
+    networks = {}
+    for name in pipeline.networks:
+        network = pipeline.get_submodule(name)
+        if isinstance(network, QuantisedNetwork):
+            networks[name] = network.original
+    return pipeline.with_networks(networks)
