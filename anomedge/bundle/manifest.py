@@ -36,6 +36,7 @@ from anomedge.bundle.contracts import (
 )
 from anomedge.bundle.local_settings import schema_errors
 from anomedge.bundle.members import MANIFEST, FileRecord, describe_files
+from anomedge.bundle.quantised import QuantisedNetworks
 from anomedge.bundle.ranges import Range
 from anomedge.bundle.variants import Variant
 from anomedge.errors import BundleError, IntegrityError, SchemaError
@@ -137,8 +138,19 @@ class Manifest(Frozen):
     tools: dict[str, str]
     licence: dict[str, str]
     ranges: tuple[Range, ...] = Field(default=(), max_length=4096)
+    quantisation: QuantisedNetworks | None = None
     files: dict[str, FileRecord] = Field(max_length=4096)
     digest: str
+
+    @model_serializer(mode="wrap")
+    def _without_absent_quantisation(
+        self, inner: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        """Leave out the quantisation of a float detector, as in bundles of earlier releases."""
+        content: dict[str, Any] = inner(self)
+        if self.quantisation is None:
+            del content["quantisation"]
+        return content
 
     @model_validator(mode="after")
     def _is_whole(self) -> "Manifest":

@@ -14,6 +14,7 @@ from anomedge.commands._arguments import parse_batch, parse_frame
 from anomedge.commands._certificate_tables import show_certificate
 from anomedge.commands._common_options import NormalLabel, Runtimes, Widen
 from anomedge.commands._console import SafeConsole, wide_console
+from anomedge.commands._quantisation import int8_options, quantisation_lines
 from anomedge.commands._recipes import read_recipe
 from anomedge.files import canonical_json
 from anomedge.layouts import LAYOUTS
@@ -78,6 +79,38 @@ def export(
         Option(help=_help_on_layouts()),
     ] = "frames",
     widen: Widen = 1.0,
+    calibrate: Annotated[
+        list[str] | None,
+        Option(
+            help="int8: folder or list of the normal pictures that the model was fitted to; writes MODEL.int8.safetensors."
+        ),
+    ] = None,
+    refit_on: Annotated[
+        list[str] | None,
+        Option(
+            help="int8: normal pictures to estimate the statistics from, in place of the fitted ones."
+        ),
+    ] = None,
+    quantise_only: Annotated[
+        bool,
+        Option(
+            "--quantise-only",
+            help="int8: keep the float detector's statistics.",
+        ),
+    ] = False,
+    labelled: Annotated[
+        list[str] | None,
+        Option(
+            help="int8: pictures with labels, whose decisions are compared as well."
+        ),
+    ] = None,
+    max_flips: Annotated[
+        int,
+        Option(help="int8: labels that may differ from the float detector's."),
+    ] = 0,
+    max_auroc_drop: Annotated[
+        float, Option(help="int8: by how much the AUROC may fall, 0 to 1.")
+    ] = 0.002,
     force: Annotated[bool, Option(help="Replace an existing bundle.")] = False,
     as_json: Annotated[
         bool, Option("--json", help="Print the certificate as JSON.")
@@ -94,6 +127,14 @@ def export(
             stacklevel=1,
         )
     given = read_recipe(recipe)
+    int8 = int8_options(
+        calibrate or (),
+        refit_on or (),
+        quantise_only,
+        labelled or (),
+        max_flips,
+        max_auroc_drop,
+    )
     options = ExportOptions(
         frame=parse_frame(frame),
         batch=parse_batch(batch or given.get("batch", "dynamic")),
@@ -105,14 +146,19 @@ def export(
         layout=layout,
         normal=normal,
         widen=widen,
+        int8=int8,
     )
     certificate = run(model, output, options)
     if as_json:
         typer.echo(canonical_json(certificate.to_json()), nl=False)
         return
     show_certificate(certificate)
-    if found := read_manifest(output).ranges:
-        wide_console().print(tables.ranges(found))
+    manifest = read_manifest(output)
+    if manifest.ranges:
+        wide_console().print(tables.ranges(manifest.ranges))
+    if manifest.quantisation is not None:
+        for line in quantisation_lines(manifest.quantisation):
+            SafeConsole().print(line, soft_wrap=True)
     SafeConsole().print(
         f"{output}: {certificate.bundle[:16]}, proven in {len(certificate.cells)} cells"
     )

@@ -45,6 +45,7 @@ from anomedge.export.precision.preflight import (
 )
 from anomedge.export.precision.storage import store_halved
 from anomedge.export.proof import pictures_of, reference_from_model
+from anomedge.export.quantising import quantised_model, statement
 from anomedge.export.tracing import (
     OUTPUTS,
     Tracer,
@@ -82,8 +83,9 @@ def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
         ProofFailed: the graphs decide differently from eager Torch.
     """
     names = check_options(target, options)
-    model = load(path, backbone=options.backbone)
-    return export_model(model, path, target, options, names)
+    given = load(path, backbone=options.backbone)
+    with quantised_model(given, path, options) as (model, source):
+        return export_model(model, source, target, options, names)
 
 
 def check_options(target: Path, options: ExportOptions) -> list[str]:
@@ -315,6 +317,7 @@ def _manifest(
         "golden": tuple(golden),
         "golden_source": "pictures" if options.golden else "synthetic",
         "model": model.digest,
+        "quantisation": statement(model),
         "tools": tool_versions(),
         "licence": model.card.licence,
     }

@@ -128,3 +128,12 @@ def check_precisions(options: ExportOptions) -> None:
         raise InputError(
             f"got precision {asked}; expected each at most once, of: {', '.join(written())}"
         )
+    alone = [name for name in asked if written()[name].quantised_networks]
+    if alone and len(asked) > 1:
+        raise InputError(
+            f"got precision {', '.join(asked)}; expected {alone[0]} alone, because its thresholds are its own: export twice"
+        )
+    if options.int8 is not None and not alone:
+        raise InputError(
+            f"got calibration pictures with precision {', '.join(asked)}; expected --precision int8, or no --calibrate"
+        )

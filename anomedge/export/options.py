@@ -12,7 +12,28 @@ from torch import nn
 from anomedge.resample import Geometry
 from anomedge.resample.outside_resize import Framing, OutsideResize
 
-__all__ = ["ExportOptions"]
+__all__ = ["ExportOptions", "Int8Options"]
+
+
+@dataclass(frozen=True)
+class Int8Options:
+    """How a float model is quantised.
+
+    Args:
+        calibrate: folders of normal pictures, for the scales and the statistics.
+        refit_on: folders of normal pictures for the statistics, where they are not those of `calibrate`.
+        refit: whether to estimate the statistics again; False keeps those of the float detector.
+        labelled: folders of labelled pictures, to compare decisions on as well.
+        most_flips: labels that may differ from the float detector's.
+        most_auroc_drop: by how much the AUROC may fall.
+    """
+
+    calibrate: Sequence[Path]
+    refit_on: Sequence[Path] = ()
+    refit: bool = True
+    labelled: Sequence[Path] = ()
+    most_flips: int = 0
+    most_auroc_drop: float = 0.002
 
 
 @dataclass(frozen=True)
@@ -32,6 +53,7 @@ class ExportOptions:
         layout: "anomalib" adds graphs with the input and outputs that anomalib 2 and OpenVINO Model API expect.
         normal: label of normal pictures in the folders, where it is not a known one.
         widen: factor on this release's tolerances, 1 to 100; the certificate states it.
+        int8: how a float model is quantised for the precision "int8"; None for a model that is quantised already.
     """
 
     frame: tuple[int, int] | Literal["any"]
@@ -46,6 +68,7 @@ class ExportOptions:
     layout: str = "frames"
     normal: str | None = None
     widen: float = 1.0
+    int8: Int8Options | None = None
 
     @property
     def fixed_batch(self) -> int | None:

@@ -59,6 +59,7 @@ class Precision:
         summary: for the help text of `anomedge export`.
         tolerance: largest errors allowed.
         is_written: False for a mode of a runtime, which has no graph of its own.
+        quantised_networks: trace a detector with quantised networks; its decisions are its own, so it shares no bundle.
         half_networks: trace the detector with its networks in float16, after the pre-flight of their ranges.
         half_storage: store the model's large tensors in float16; they are converted to float32 on loading.
     """
@@ -67,6 +68,7 @@ class Precision:
     summary: ClassVar[str]
     tolerance: ClassVar[Tolerance]
     is_written: ClassVar[bool] = True
+    quantised_networks: ClassVar[bool] = False
     half_networks: ClassVar[bool] = False
     half_storage: ClassVar[bool] = False
 

@@ -79,6 +79,7 @@ class QuantiseOptions:
 
     Args:
         pictures: normal pictures, to calibrate the scales and to estimate the statistics again.
+        refit_on: normal pictures to estimate the statistics again on; empty: `pictures`.
         labelled: pictures with labels, to compare decisions on as well; empty: synthetic defects only.
         refit: whether to estimate the statistics again.
         budget: largest change of decisions.
@@ -86,6 +87,7 @@ class QuantiseOptions:
     """
 
     pictures: Sequence[Picture]
+    refit_on: Sequence[Picture] = ()
     labelled: Sequence[Picture] = ()
     refit: bool = True
     budget: Budget = field(default_factory=Budget)
@@ -103,6 +105,7 @@ class _Images:
     """
 
     normal: Batches
+    fitted: Batches
     defects: Batches
     labelled: Batches
 
@@ -117,19 +120,19 @@ class _Images:
         planted = PlantedBatches(
             options.pictures, planned, geometry, batch, _region(model)
         )
-        normal, labelled = (
-            PictureBatches(
-                pictures, geometry, batch, f"reading {kind} pictures"
-            )
-            for kind, pictures in (
-                ("calibration", options.pictures),
-                ("labelled", options.labelled),
-            )
-        )
+
+        def read(pictures: Sequence[Picture], kind: str) -> Batches:
+            if not pictures:
+                return []
+            description = f"reading {kind} pictures"
+            return list(PictureBatches(pictures, geometry, batch, description))
+
+        normal = read(options.pictures, "calibration")
         return cls(
-            list(normal),
+            normal,
+            read(options.refit_on, "fitting") or normal,
             list(planted),
-            list(labelled) if options.labelled else [],
+            read(options.labelled, "labelled"),
         )
 
     def probed(self) -> Batches:
@@ -315,7 +318,7 @@ class _Quantiser:
 
     def _data(self) -> FitData:
         geometry = self.model.geometry
-        batches: Any = self.images.normal
+        batches: Any = self.images.fitted
         if self.tiles is not None:
             batches = TileBatches(batches, self.tiles, self.options.batch)
         return FitData(

@@ -1,0 +1,36 @@
+"""What a bundle states about the quantisation of its networks."""
+
+from typing import Annotated
+
+from pydantic import Field, FiniteFloat
+
+from anomedge.bundle.contracts import Frozen
+
+__all__ = ["QuantisedNetworks"]
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class QuantisedNetworks(Frozen):
+    """Quantised layers, and the decisions that were compared with those of the float detector at the export.
+
+    Attributes:
+        float_model: SHA-256 of the float detector's model file.
+        quantised: number of layers in INT8.
+        kept: layers that stay in float32 because of the score, by network: the largest change of a score that their
+            quantisation causes, as a share of the scale.
+        pictures: number of calibration pictures.
+        refitted: whether the statistics were estimated again on quantised features.
+        compared: number of pictures and synthetic defects whose labels were compared.
+        flips: how many labels differ.
+        auroc_drop: by how much the AUROC fell, negative if it rose.
+    """
+
+    float_model: str = Field(max_length=64)
+    quantised: Count
+    kept: dict[str, dict[str, FiniteFloat]] = Field(max_length=64)
+    pictures: Count
+    refitted: bool
+    compared: Count
+    flips: Count
+    auroc_drop: FiniteFloat

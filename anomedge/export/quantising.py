@@ -1,0 +1,151 @@
+"""Quantise a float model for an INT8 bundle, and write the quantised model file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from anomedge.bundle.quantised import QuantisedNetworks
+from anomedge.errors import InputError, ModelError
+from anomedge.export.options import ExportOptions, Int8Options
+from anomedge.files import atomic_file
+from anomedge.images import Picture, read_folders, with_levels
+from anomedge.pipelines.model import Model, load, save
+from anomedge.pipelines.quantised.quantise import (
+    Budget,
+    QuantiseOptions,
+    quantise,
+)
+from anomedge.precisions import PRECISIONS
+
+__all__ = ["int8_path", "quantised_model", "statement"]
+
+_LEAST_SHARE = 0.9
+
+
+def int8_path(path: Path) -> Path:
+    """Return the file of the quantised model.
+
+    >>> int8_path(Path("models/part.safetensors")).name
+    'part.int8.safetensors'
+    """
+    return path.with_name(f"{path.stem}.int8.safetensors")
+
+
+@contextmanager
+def quantised_model(
+    model: Model, path: Path, options: ExportOptions
+) -> Iterator[tuple[Model, Path]]:
+    """Yield the model to export and its file.
+
+    A float model is quantised if the precision asks for it; its file is published when the block succeeds. Other models
+    are yielded as they are.
+
+    Args:
+        model: the model.
+        path: its file.
+        options: the export.
+
+    Raises:
+        InputError: calibration pictures are missing or are not those of the fit.
+        ModelError: a quantised model in another precision.
+        OutputError: the file exists, without `force`.
+        ProofFailed: no choice of layers keeps the decisions.
+    """
+    wanted = any(
+        PRECISIONS.get(name).quantised_networks for name in options.precisions
+    )
+    if not wanted or model.quantisation is not None:
+        _refuse_other_precision(model, path, options, wanted)
+        yield model, path
+        return
+    if options.int8 is None:
+        raise InputError(
+            f"got the float model {path} for precision int8 without calibration pictures; expected the normal pictures "
+            f"that it was fitted to: give their folder with --calibrate"
+        )
+    chosen = _pictures(model, options.int8, options)
+    target = int8_path(path)
+    with atomic_file(target, force=options.force) as temporary:
+        save(quantise(model, chosen), temporary, force=True)
+        yield load(temporary, backbone=options.backbone), target
+
+
+def statement(model: Model) -> QuantisedNetworks | None:
+    """Return what the manifest states about a quantised model; None for a float one."""
+    record = model.quantisation
+    if record is None:
+        return None
+    return QuantisedNetworks(
+        float_model=record.float_model,
+        quantised=sum(map(len, record.scales.values())),
+        kept=record.kept,
+        pictures=record.pictures,
+        refitted=record.refitted,
+        compared=record.compared,
+        flips=record.flips,
+        auroc_drop=record.auroc_drop,
+    )
+
+
+def _refuse_other_precision(
+    model: Model, path: Path, options: ExportOptions, wanted: bool
+) -> None:
+    if model.quantisation is None:
+        return
+    if not wanted:
+        raise ModelError(
+            f"{path} holds quantised networks; expected --precision int8 for it, or the float model for "
+            f"{', '.join(options.precisions)}"
+        )
+    if options.int8 is not None:
+        raise InputError(
+            f"got calibration pictures for {path}, which is quantised already; expected none: leave out --calibrate, or "
+            f"give the float model"
+        )
+
+
+def _pictures(
+    model: Model, int8: Int8Options, options: ExportOptions
+) -> QuantiseOptions:
+    """Read the pictures and check that they are those of the fit.
+
+    Raises:
+        InputError: fewer than 90 % of the fitted pictures are among them, and the statistics would be estimated from them.
+    """
+
+    def read(folders: Sequence[Path]) -> list[Picture]:
+        if not folders:
+            return []
+        return with_levels(read_folders(folders, options.normal), model.levels)
+
+    calibrate = [p for p in read(int8.calibrate) if p.anomalous is not True]
+    refit_on = [p for p in read(int8.refit_on) if p.anomalous is not True]
+    if int8.refit and not refit_on and model.pipeline.has_statistics:
+        _refuse_other_pictures(model, calibrate)
+    return QuantiseOptions(
+        calibrate,
+        refit_on=refit_on,
+        labelled=read(int8.labelled),
+        refit=int8.refit,
+        budget=Budget(int8.most_flips, int8.most_auroc_drop),
+    )
+
+
+def _refuse_other_pictures(model: Model, given: Sequence[Picture]) -> None:
+    advice = (
+        "give all of them with --calibrate, keep the statistics with --quantise-only, or estimate them from other "
+        "pictures with --refit-on DIR"
+    )
+    if model.card.known is None:
+        raise InputError(
+            f"got an imported model, whose pictures are unknown; expected a choice for its statistics: {advice}"
+        )
+    fitted = set(model.card.fitted)
+    found = len(fitted & {picture.digest for picture in given})
+    if found < _LEAST_SHARE * len(fitted):
+        raise InputError(
+            f"got {found} of the {len(fitted)} pictures that the model was fitted to; expected at least "
+            f"{_LEAST_SHARE:.0%} of them, or the detector would be one of fewer pictures: {advice}"
+        )
