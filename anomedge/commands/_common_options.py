@@ -13,6 +13,8 @@ from pydantic.fields import FieldInfo
 from typer import Option
 
 from anomedge import runtimes
+from anomedge.bundle import Bundle
+from anomedge.errors import InputError
 
 __all__ = [
     "Batches",
@@ -26,6 +28,7 @@ __all__ = [
     "Threads",
     "Widen",
     "chosen_options",
+    "chosen_precision",
     "engine_builders",
     "with_engine_options",
 ]
@@ -90,7 +93,7 @@ Widen = Annotated[
         help="Factor on this release's tolerances; recorded in the certificate.",
     ),
 ]
-Precision = Annotated[str, Option(help=_precision_help())]
+Precision = Annotated[str | None, Option(help=_precision_help())]
 Runtime = Annotated[
     str | None,
     Option(
@@ -177,6 +180,22 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
         inspect.Parameter.KEYWORD_ONLY,
         default=False if kind is bool else None,
         annotation=annotation,
+    )
+
+
+def chosen_precision(bundle: Bundle, precision: str | None) -> str:
+    """Return the precision to run: the given one, else fp32, else the bundle's only one.
+
+    Raises:
+        InputError: none was given, and the bundle has several without fp32.
+    """
+    found = list(bundle.manifest.variants)
+    if precision is not None or "fp32" in found:
+        return precision or "fp32"
+    if len(found) == 1:
+        return found[0]
+    raise InputError(
+        f"{bundle.path} has the precisions {', '.join(found)}; expected a choice: give one with --precision"
     )
 
 

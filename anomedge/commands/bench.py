@@ -18,6 +18,7 @@ from anomedge.commands._common_options import (
     Precision,
     Runtimes,
     Threads,
+    chosen_precision,
 )
 from anomedge.commands._console import wide_console
 from anomedge.commands._units import format_bytes
@@ -41,7 +42,7 @@ def bench(
         int, Option(min=1, help="Rounds of three counted calls per row.")
     ] = 20,
     device: Device = None,
-    precision: Precision = "fp32",
+    precision: Precision = None,
     threads: Threads = None,
     memory: Annotated[
         bool,
@@ -68,6 +69,7 @@ def bench(
             )
         check_target(plot, force=force)
     opened = Bundle.open(bundle)
+    precision = chosen_precision(opened, precision)
     fixed = opened.manifest.input.batch
     asked = batch or ([1, 8] if fixed == "dynamic" else [])
     timings = measure(

@@ -14,6 +14,7 @@ from anomedge.commands._common_options import (
     Device,
     Precision,
     chosen_options,
+    chosen_precision,
     engine_builders,
     with_engine_options,
 )
@@ -48,7 +49,7 @@ def build(
             help="Smallest, typical and largest batch; two are smallest and largest. 1 1 8 when not given.",
         ),
     ] = None,
-    precision: Precision = "fp32",
+    precision: Precision = None,
     device: Device = None,
     force: Annotated[
         bool, Option("--force", help="Build even if the engine exists.")
@@ -63,7 +64,7 @@ def build(
     settings = runtimes.options_for(
         builder,
         device=device,
-        precision=precision,
+        precision=chosen_precision(Bundle.open(bundle), precision),
         batches=_batches(batch or ()),
         **chosen_options(options),
     )

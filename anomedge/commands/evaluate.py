@@ -15,6 +15,7 @@ from anomedge.commands._common_options import (
     NormalLabel,
     Precision,
     Threads,
+    chosen_precision,
 )
 from anomedge.commands._console import SafeConsole
 from anomedge.commands._evaluation_files import EvaluationFiles, MapFormat
@@ -54,7 +55,7 @@ def evaluate(
     runtime: ComparedRuntimes = None,
     batch: Annotated[int, Option(min=1, help="Batch size.")] = 1,
     device: Device = None,
-    precision: Precision = "fp32",
+    precision: Precision = None,
     threads: Threads = None,
     scores: Annotated[
         Path | None,
@@ -92,13 +93,14 @@ def evaluate(
         SafeConsole(stderr=True).print(note)
     if isinstance(opened, Bundle):
         _require_map(opened.decision, maps, overlays)
+        precision = chosen_precision(opened, precision)
     _require_empty(overlays)
     if scores is not None:
         check_target(scores, force=True)
     options = Options(
         model,
         tuple(runtime or ()),
-        precision,
+        precision or "fp32",
         device,
         threads,
         batch,

@@ -18,6 +18,7 @@ from anomedge.commands._common_options import (
     Precision,
     Runtime,
     Threads,
+    chosen_precision,
 )
 from anomedge.commands._console import SafeConsole
 from anomedge.commands._maps import WITHOUT_MAP
@@ -66,7 +67,7 @@ def predict(
     batch: Annotated[int, Option(min=1, help="Batch size.")] = 1,
     runtime: Runtime = None,
     device: Device = None,
-    precision: Precision = "fp32",
+    precision: Precision = None,
     threads: Threads = None,
     as_json: Annotated[
         bool, Option("--json", help="Print the results as JSON.")
@@ -87,7 +88,11 @@ def predict(
     with (
         output_folders(pictures, (output,)),
         Inspector.open(
-            opened, runtime, device, precision=precision, threads=threads
+            opened,
+            runtime,
+            device,
+            precision=chosen_precision(opened, precision),
+            threads=threads,
         ) as inspector,
     ):
         drawn = (

@@ -18,6 +18,7 @@ from anomedge.commands._common_options import (
     Precision,
     Runtimes,
     Threads,
+    chosen_precision,
 )
 from anomedge.commands._console import SafeConsole
 from anomedge.errors import ProofFailed
@@ -44,7 +45,7 @@ def report(
     normal: NormalLabel = None,
     runtime: Runtimes = None,
     batch: Batches = None,
-    precision: Precision = "fp32",
+    precision: Precision = None,
     device: Device = None,
     threads: Threads = None,
     pictures: Annotated[
@@ -67,6 +68,7 @@ def report(
     from anomedge.report import Request, write_report
 
     opened = Bundle.open(bundle)
+    precision = chosen_precision(opened, precision)
     plan = plan_of(
         opened, runtime or (), batch or (), precision, device, threads
     )

@@ -13,6 +13,7 @@ from anomedge.commands._common_options import (
     Precision,
     Runtime,
     Threads,
+    chosen_precision,
 )
 from anomedge.commands._console import SafeConsole
 from anomedge.commands._counts import counts_in_words, unlabelled_in_words
@@ -64,7 +65,7 @@ def threshold(
     ] = False,
     runtime: Runtime = None,
     device: Device = None,
-    precision: Precision = "fp32",
+    precision: Precision = None,
     threads: Threads = None,
     as_json: Annotated[
         bool, Option("--json", help="Print the thresholds as JSON.")
@@ -89,7 +90,11 @@ def threshold(
     if normal is not None:
         paths = _normal_paths(normal, normal_label)
         with Inspector.open(
-            opened, runtime, device, precision=precision, threads=threads
+            opened,
+            runtime,
+            device,
+            precision=chosen_precision(opened, precision),
+            threads=threads,
         ) as inspector:
             settings = recalibrate(
                 inspector, paths, str(normal), 0.01 if rate is None else rate

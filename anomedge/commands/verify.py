@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -23,8 +24,9 @@ from anomedge.commands._common_options import (
     Runtimes,
     Threads,
     Widen,
+    chosen_precision,
 )
-from anomedge.commands._console import wide_console
+from anomedge.commands._console import SafeConsole, wide_console
 from anomedge.commands._threshold_lines import threshold_lines
 from anomedge.errors import InputError, OutputError, ProofFailed
 from anomedge.files import atomic_file, canonical_json, check_target
@@ -46,12 +48,18 @@ def verify(
         Path | None,
         Option(help="Compare with eager Torch on this model, on the host."),
     ] = None,
+    float_model: Annotated[
+        Path | None,
+        Option(
+            help="int8: the float model, whose labels are compared with the quantised detector's on the pictures."
+        ),
+    ] = None,
     images: Images = None,
     normal: NormalLabel = None,
     runtime: Runtimes = None,
     batch: Batches = None,
     device: Device = None,
-    precision: Precision = "fp32",
+    precision: Precision = None,
     threads: Threads = None,
     stages: Annotated[
         bool,
@@ -79,8 +87,18 @@ def verify(
             "got --name host without --model; expected another: that certificate is eager Torch's"
         )
     opened = Bundle.open(bundle)
+    if float_model is not None and (model is None or not images):
+        raise InputError(
+            "got --float-model without --model or --images; expected both: the quantised model file, and pictures"
+        )
     plan = plan_of(
-        opened, runtime or (), batch or (), precision, device, threads, widen
+        opened,
+        runtime or (),
+        batch or (),
+        chosen_precision(opened, precision),
+        device,
+        threads,
+        widen,
     )
     if junit is not None:
         check_target(junit, force=True)
@@ -95,6 +113,8 @@ def verify(
     _keep(opened, HOST if model else device_name, certificate)
     try:
         _show(opened, certificate, as_json)
+        if float_model is not None and model is not None:
+            _show_flips(opened, model, float_model, images or (), normal)
     finally:  # set the exit code even if printing fails
         if not certificate.passed:
             raise ProofFailed(
@@ -110,6 +130,20 @@ def _show(bundle: Bundle, certificate: Certificate, as_json: bool) -> None:
     show_certificate(certificate)
     _show_stages(certificate)
     _show_local(bundle)
+
+
+def _show_flips(
+    bundle: Bundle,
+    model: Path,
+    float_model: Path,
+    images: Sequence[Path],
+    normal: str | None,
+) -> None:
+    """Print how many labels differ between the float detector and the quantised one, on standard error."""
+    from anomedge.export.float_labels import compared_labels
+
+    found = compared_labels(bundle, model, float_model, images, normal)
+    SafeConsole(stderr=True).print(found.in_words, soft_wrap=True)
 
 
 def _show_local(bundle: Bundle) -> None:

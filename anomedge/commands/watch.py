@@ -21,6 +21,7 @@ from anomedge.commands._common_options import (
     Precision,
     Runtime,
     Threads,
+    chosen_precision,
 )
 from anomedge.commands._maps import require_map
 from anomedge.commands._signals import stop_signals_handled
@@ -125,7 +126,7 @@ def watch(
     runtime: Runtime = None,
     device: Device = None,
     threads: Threads = None,
-    precision: Precision = "fp32",
+    precision: Precision = None,
     as_json: Annotated[
         bool,
         Option(
@@ -156,7 +157,7 @@ def watch(
         runtime=runtime,
         device=device,
         threads=threads,
-        precision=precision,
+        precision=chosen_precision(opened, precision),
     ) as inspector:
         keeper = PictureKeeper(save, keep) if save is not None else None
         command = (
