@@ -17,9 +17,11 @@ TESTS = Path(__file__).parent
 
 WITHOUT = {
     "anomedge.lint.rules": "a union of classes; test_target reads a rule of each kind",
+    "anomedge.precisions.bf16": "declares a name and tolerances; test_base holds the laws of all precisions",
     "anomedge.precisions.fp16": "declares a name and tolerances; test_base holds the laws of all precisions",
     "anomedge.precisions.fp16_storage": "declares a name and tolerances; test_base holds the laws of all precisions",
     "anomedge.precisions.fp32": "declares a name and tolerances; test_base holds the laws of all precisions",
+    "anomedge.precisions.int8": "declares a name and tolerances; test_base holds the laws of all precisions",
     "anomedge.precisions.tf32": "declares a name and tolerances; test_base holds the laws of all precisions",
 }
 """Modules that need no test file of their own, and why."""

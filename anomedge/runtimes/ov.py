@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -32,8 +32,13 @@ _READS_EXTERNAL_FLOAT16 = 2025
 class OvOptions(option_classes.Options):
     """Options of OpenVINO."""
 
+    modes: ClassVar[tuple[str, ...]] = ("bf16",)
+
     hint: Literal["latency", "throughput"] = Field(
         "latency", description="Performance to optimise for."
+    )
+    bf16: bool = Field(
+        False, description="Compute in bfloat16, a precision of its own."
     )
 
 
@@ -84,6 +89,8 @@ class OvSession(Session):
         self.check_device(self.device)
         device = self.device.upper()
         core, settings = _core(), self._settings()
+        if self.options.bf16:
+            _require_bf16(core, device)
         with self._model(core) as model:
             self._compiled = core.compile_model(model, device, settings)
         real = self._compiled.get_property(properties.execution_devices)
@@ -99,7 +106,9 @@ class OvSession(Session):
             "throughput": hints.PerformanceMode.THROUGHPUT,
         }
         settings: dict[Any, Any] = {
-            hints.inference_precision: openvino.Type.f32,
+            hints.inference_precision: (
+                openvino.Type.bf16 if self.options.bf16 else openvino.Type.f32
+            ),
             hints.performance_mode: modes[self.options.hint],
         }
         if self.options.threads is not None:
@@ -169,6 +178,22 @@ def _core() -> Any:
     ends the process.
     """
     return import_openvino().Core()
+
+
+def _require_bf16(core: Any, device: str) -> None:
+    """Refuse a device that would compute in float32 instead.
+
+    Raises:
+        DeviceMismatch: it has no instructions for bfloat16.
+    """
+    name = import_openvino().properties.device.capabilities
+    found = core.get_property(device, name)
+    if "BF16" not in found:
+        raise DeviceMismatch(
+            f"openvino: got precision bf16 on {device}, which has: "
+            f"{', '.join(found)}; expected a processor with AVX512-BF16 or AMX, "
+            f"or --precision fp32"
+        )
 
 
 def _specs_of(ports: list[Any]) -> dict[str, TensorSpec]:

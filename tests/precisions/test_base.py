@@ -9,7 +9,14 @@ BASE = Tolerance(score=1, map=2, batch=3, pixels=FLOAT32_PIXELS, stage=5)
 
 
 def test_directory_is_the_registry():
-    assert PRECISIONS.names() == ["fp16", "fp16-storage", "fp32", "tf32"]
+    assert PRECISIONS.names() == [
+        "bf16",
+        "fp16",
+        "fp16-storage",
+        "fp32",
+        "int8",
+        "tf32",
+    ]
     assert not PRECISIONS.faults()
 
 
@@ -38,6 +45,7 @@ def test_names_of_files_differ_and_the_default_has_no_suffix():
         "fp16": "model.fp16.onnx",
         "fp16-storage": "model.fp16-storage.onnx",
         "fp32": "model.onnx",
+        "int8": "model.int8.onnx",
     }
 
 

@@ -46,17 +46,18 @@ def test_options_are_refused_by_every_runtime_without_them():
     assert refused >= 9
 
 
+@pytest.mark.parametrize("mode", ["bf16", "tf32"])
 @pytest.mark.parametrize("name", ALL)
-def test_a_mode_is_the_fp32_variant_with_an_option(name):
+def test_a_mode_is_the_fp32_variant_with_an_option(name, mode):
     runtime = registry.get(name)
-    takes_tf32 = name in runtimes.precision_modes()["tf32"]
-    assert takes_tf32 == ("tf32" in runtime.Options.model_fields)
-    if takes_tf32:
-        options = options_for(runtime, precision="tf32")
-        assert (options.precision, options.tf32) == ("fp32", True)
+    takes_mode = name in runtimes.precision_modes()[mode]
+    assert takes_mode == (mode in runtime.Options.model_fields)
+    if takes_mode:
+        options = options_for(runtime, precision=mode)
+        assert (options.precision, getattr(options, mode)) == ("fp32", True)
     else:
-        with pytest.raises(InputError, match="got precision tf32, a mode of"):
-            options_for(runtime, precision="tf32")
+        with pytest.raises(InputError, match=f"got precision {mode}, a mode"):
+            options_for(runtime, precision=mode)
 
 
 def test_options_of_another_class_are_refused_before_opening(tmp_path):

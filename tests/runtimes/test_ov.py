@@ -1,9 +1,15 @@
-"""OpenVINO: a release that reads no float16 beside a graph."""
+"""OpenVINO: a release that reads no float16 beside a graph, and the mode bf16."""
 
+import numpy as np
 import pytest
 
 from anomedge import runtimes
-from anomedge.errors import RuntimeFailure
+from anomedge.errors import DeviceMismatch, RuntimeFailure
+from anomedge.parity import prove
+from anomedge.parity.golden import read_golden
+from anomedge.precisions import PRECISIONS
+from anomedge.runtimes import ov
+from anomedge.verification import plan_of
 
 
 def test_an_openvino_that_reads_no_float16_beside_the_graph_says_which_one_does(
@@ -22,3 +28,40 @@ def test_an_openvino_that_reads_no_float16_beside_the_graph_says_which_one_does(
         with pytest.raises(RuntimeFailure, match="could not open") as failure:
             runtimes.open(path, "ov", precision=precision)
         assert "expected 2025" not in str(failure.value)
+
+
+def has_bf16() -> bool:
+    openvino = ov.import_openvino()
+    name = openvino.properties.device.capabilities
+    return "BF16" in ov._core().get_property("CPU", name)
+
+
+def test_bf16_is_refused_where_the_device_has_none(bundle, monkeypatch):
+    class Core:
+        available_devices = ("CPU",)
+
+        def get_property(self, _device, _name):
+            return ["FP32", "INT8"]
+
+    monkeypatch.setattr(ov, "_core", Core)
+    with pytest.raises(DeviceMismatch, match="got precision bf16 on CPU"):
+        runtimes.open(bundle, "openvino", precision="bf16")
+
+
+@pytest.mark.skipif(not has_bf16(), reason="the CPU has no bfloat16")
+def test_bf16_computes_in_bf16_and_is_proven_to_its_own_tolerance(bundle):
+    frames = read_golden(bundle).pictures[0].frame(bundle.manifest.framing)
+    with (
+        runtimes.open(bundle, "openvino") as exact,
+        runtimes.open(bundle, "openvino", precision="bf16") as coarse,
+    ):
+        expected = exact.run({"frames": frames[None]})["score"]
+        found = coarse.run({"frames": frames[None]})["score"]
+    assert not np.array_equal(expected, found)
+    plan = plan_of(bundle, ["openvino"], [1, 2], "bf16")
+    certificate = prove(bundle, read_golden(bundle), plan)
+    allowed = PRECISIONS.get("bf16").tolerance
+    assert certificate.passed
+    assert all(
+        1e-6 < cell.score_error < allowed.score for cell in certificate.cells
+    )

@@ -1,0 +1,118 @@
+"""Graphs to compare: float, INT8 by the usual tools, INT8 of anomedge."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from anomedge.export.tracing import graph_from_model, keep_shipped_outputs
+from anomedge.export.writing import write_ir, write_onnx
+from anomedge.pipelines.model import Model
+from anomedge.runtimes.imports import import_openvino
+
+__all__ = ["Session", "sessions_of", "write_graphs", "write_usual"]
+
+Frames = Sequence[npt.NDArray[np.uint8]]
+Size = tuple[int, int]
+
+
+class Session:
+    """A graph opened in a runtime, batch 1, on two threads.
+
+    Attributes:
+        variant: "float", "usual" or "anomedge".
+        runtime: "ORT" or "OV".
+        bytes: size of the files.
+    """
+
+    def __init__(self, variant: str, runtime: str, path: Path) -> None:
+        self.variant, self.runtime = variant, runtime
+        files = [path, path.with_suffix(".bin")]
+        self.bytes = sum(f.stat().st_size for f in files if f.exists())
+        self._run = _opened_ort(path) if runtime == "ORT" else _opened_ov(path)
+
+    def score(self, frame: npt.NDArray[np.uint8]) -> float:
+        """Return the score of a frame (H, W, 3)."""
+        return self._run(frame[None])
+
+
+def _opened_ort(path: Path) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 2
+    session = onnxruntime.InferenceSession(path, options)
+    name = session.get_inputs()[0].name
+    return lambda batch: float(session.run(["score"], {name: batch})[0][0])
+
+
+def _opened_ov(path: Path) -> Any:
+    openvino = import_openvino()
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 2}
+    compiled = openvino.Core().compile_model(path, "CPU", settings)
+    request = compiled.create_infer_request()
+    return lambda batch: float(request.infer({0: batch})["score"][0])
+
+
+def write_graphs(model: Model, size: Size, stem: Path) -> None:
+    """Write the ONNX graph and the IR of a model, for frames of this size."""
+    graph, _ = graph_from_model(model, size, None, 17)
+    keep_shipped_outputs(graph)
+    write_onnx(graph, stem.with_suffix(".onnx"))
+    write_ir(stem.with_suffix(".onnx"), stem.with_suffix(".xml"))
+
+
+def write_usual(source: Path, stem: Path, frames: Frames) -> None:
+    """Write the float graph quantised by the usual tools with their defaults.
+
+    ONNX Runtime: `quantize_static` with its preprocessing; OpenVINO: `nncf.quantize`, where NNCF is installed.
+    """
+    _write_ort(source.with_suffix(".onnx"), stem.with_suffix(".onnx"), frames)
+    if importlib.util.find_spec("nncf") is not None:
+        _write_nncf(
+            source.with_suffix(".xml"), stem.with_suffix(".xml"), frames
+        )
+
+
+def _write_ort(source: Path, target: Path, frames: Frames) -> None:
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        quantize_static,
+    )
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.left = iter(frames)
+
+        def get_next(self) -> Any:
+            frame = next(self.left, None)
+            return None if frame is None else {"frames": frame[None]}
+
+    prepared = target.with_suffix(".prepared.onnx")
+    quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+    quantize_static(str(prepared), str(target), Reader())
+
+
+def _write_nncf(source: Path, target: Path, frames: Frames) -> None:
+    import nncf
+
+    openvino = import_openvino()
+    graph = openvino.Core().read_model(source)
+    data = nncf.Dataset([frame[None] for frame in frames])
+    quantised = nncf.quantize(graph, data, subset_size=len(frames))
+    openvino.save_model(quantised, target, compress_to_fp16=False)
+
+
+def sessions_of(folder: Path) -> Iterator[Session]:
+    """Yield the sessions of all graphs that were written."""
+    for variant in ("float", "usual", "anomedge"):
+        for runtime, suffix in (("ORT", ".onnx"), ("OV", ".xml")):
+            path = (folder / variant).with_suffix(suffix)
+            if path.exists():
+                yield Session(variant, runtime, path)

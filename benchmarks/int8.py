@@ -1,0 +1,193 @@
+"""Compare float detectors with INT8 by the usual tools and INT8 of anomedge: flips, AUROC, F1, latency and bytes.
+
+    python benchmarks/int8.py --data DIR -o benchmarks/results/int8.md
+
+DIR holds `bottle` and `cookies`, each with train/good and test/<kind>. The detectors are fitted here and fed frames of
+the model's size. A flip is a test picture whose label differs from the float detector's in the same runtime; the usual
+tools keep the float threshold. Each round of the timing runs every graph once, in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import numpy as np
+from _int8.graphs import Session, sessions_of, write_graphs, write_usual
+from _shared.machine import conditions
+from _shared.script import working_folder, write_page
+
+from anomedge.export.quantising import statement
+from anomedge.images import Picture, read_folder, read_folders
+from anomedge.pipelines.fitting import FitOptions, fit
+from anomedge.pipelines.model import Model, load, save
+from anomedge.pipelines.quantised.quantise import (
+    Budget,
+    QuantiseOptions,
+    quantise,
+)
+from anomedge.resample import Geometry
+
+WEIGHTS = {
+    "tf_efficientnet_lite0": "efficientnet-lite0",
+    "tf_efficientnet_lite2": "efficientnet-lite2",
+}
+PLACES = {"bottle": "mvtec_ad/bottle", "cookies": "cookies"}
+HEAD = (
+    "| detector | backbone | pictures | INT8 layers | graph | runtime | flips | AUROC | F1 | ms | of float | MB |\n"
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A detector on a backbone, fitted to a set of pictures."""
+
+    detector: str
+    backbone: str
+    pictures: str
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return f"{self.detector}-{self.backbone}-{self.pictures}"
+
+
+def all_cases() -> list[Case]:
+    """Return the cases of the table."""
+    return [
+        Case(detector, backbone, pictures)
+        for pictures in PLACES
+        for backbone in WEIGHTS
+        for detector in ("padim", "patchcore")
+    ]
+
+
+def run_case(case: Case, data: Path, folder: Path, options: Any) -> list[str]:
+    """Return the rows of a case."""
+    folder.mkdir(parents=True, exist_ok=True)
+    size = (options.size, options.size)
+    normal = list(read_folder(data / "train/good"))
+    test = read_folders([data / "test"])
+    path = folder / "model.safetensors"
+    if not path.exists():
+        save(_fitted(case, data, size), path)
+    model = load(path)
+    quantised = quantise(
+        model, QuantiseOptions(normal, budget=Budget(options.max_flips, 0.002))
+    )
+    frames = [picture.frame(size) for picture in normal]
+    write_graphs(model, size, folder / "float")
+    write_usual(folder / "float", folder / "usual", frames)
+    write_graphs(quantised, size, folder / "anomedge")
+    stated = statement(quantised)
+    if stated is None:
+        raise TypeError("quantise returned a float model")
+    kept = sum(map(len, stated.kept.values()))
+    layers = f"{stated.quantised} of {stated.quantised + kept}"
+    shared = f"{case.detector} | {case.backbone} | {case.pictures} | {layers}"
+    return _rows(
+        shared, list(sessions_of(folder)), test, (model, quantised), size
+    )
+
+
+def _fitted(case: Case, data: Path, size: tuple[int, int]) -> Model:
+    chosen = {
+        "backbone": case.backbone,
+        "weights": WEIGHTS[case.backbone],
+    }
+    options = FitOptions(geometry=Geometry(size), detector=chosen, folds=5)
+    return fit(case.detector, data / "train/good", options)
+
+
+def _rows(
+    shared: str,
+    sessions: Sequence[Session],
+    test: Sequence[Picture],
+    models: tuple[Model, Model],
+    size: tuple[int, int],
+) -> list[str]:
+    anomalous = np.array([picture.anomalous is True for picture in test])
+    frames = [picture.frame(size) for picture in test]
+    times = _times(sessions, frames[0])
+    found, rows = {}, []
+    for session in sessions:
+        scores = np.array([session.score(frame) for frame in frames])
+        decision = models[session.variant == "anomedge"].decision
+        labels = scores > decision.threshold
+        found[session.variant, session.runtime] = labels
+        expected = found["float", session.runtime]
+        elapsed = times[session.variant, session.runtime]
+        rows.append(
+            f"| {shared} | {session.variant} | {session.runtime} | {int((labels != expected).sum())} of {len(test)} | "
+            f"{_auroc(scores, anomalous):.4f} | {_f1(labels, anomalous):.4f} | {elapsed:.1f} | "
+            f"{elapsed / times['float', session.runtime]:.2f} | {session.bytes / 1e6:.1f} |"
+        )
+    return rows
+
+
+def _times(
+    sessions: Sequence[Session], frame: Any, rounds: int = 30
+) -> dict[tuple[str, str], float]:
+    """Return the median milliseconds of each session; each round runs all of them in turn."""
+    elapsed: dict[tuple[str, str], list[float]] = {}
+    for turn in range(rounds + 3):
+        for session in sessions:
+            begin = time.perf_counter()
+            session.score(frame)
+            took = time.perf_counter() - begin
+            if turn >= 3:
+                key = (session.variant, session.runtime)
+                elapsed.setdefault(key, []).append(1e3 * took)
+    return {key: statistics.median(each) for key, each in elapsed.items()}
+
+
+def _auroc(scores: Any, anomalous: Any) -> float:
+    pairs = np.sign(scores[anomalous][:, None] - scores[~anomalous][None])
+    return float(((pairs + 1) / 2).mean())
+
+
+def _f1(labels: Any, anomalous: Any) -> float:
+    caught = int((labels & anomalous).sum())
+    return 2 * caught / max(1, int(labels.sum()) + int(anomalous.sum()))
+
+
+def main() -> None:
+    """Run the cases; print and write the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--max-flips", type=int, default=0)
+    parser.add_argument("--only", nargs="+", metavar="CASE")
+    parser.add_argument("--work", type=Path, help="folder that is kept")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    title = f"`python benchmarks/int8.py --size {options.size}`, {conditions()}; frames of the model's size, batch 1, two threads."
+    rows = []
+    with working_folder(options.work) as work:
+        for case in all_cases():
+            if options.only and case.name not in options.only:
+                continue
+            data = options.data / PLACES[case.pictures]
+            folder = work / f"{case.name}-{options.size}"
+            rows += run_case(case, data, folder, options)
+            print(*rows[-6:], sep="\n", flush=True)
+    page = "\n".join(["# INT8", "", title, "", HEAD, *rows])
+    write_page(options.output, page)
+
+
+if __name__ == "__main__":
+    main()
