@@ -124,6 +124,9 @@ def _pictures(
     refit_on = [p for p in read(int8.refit_on) if p.anomalous is not True]
     if int8.refit and not refit_on and model.pipeline.has_statistics:
         _refuse_other_pictures(model, calibrate)
+        # Further pictures would change the statistics, and with them decisions, as no quantisation does.
+        fitted = model.card.known or frozenset()
+        refit_on = [p for p in calibrate if p.digest in fitted]
     return QuantiseOptions(
         calibrate,
         refit_on=refit_on,

@@ -35,6 +35,12 @@ _aten: Any = torch.ops.aten
 _qd: Any = torch.ops.quantized_decomposed
 _PRODUCTS = CONVOLUTIONS | {_aten.linear.default}
 _GRID = (0, -128, LARGEST_LEVEL, torch.int8)
+_NO_BIAS = 1e-30
+"""Bias of a product that has none; too small to change a sum.
+
+OpenVINO 2026.4 gives zeros for a quantised convolution that reads an output of the graph, if that output comes from a
+quantised convolution without bias and the batch is dynamic. It also drops a bias of zeros.
+"""
 
 
 class Product:
@@ -137,12 +143,32 @@ class QuantisedNetwork(nn.Module):
         if key not in inputs:
             inputs[key] = self._rounded_input(product.source, scale)
         weights = self._rounded_weights(product)
-        product.node.args = (inputs[key], weights, *product.node.args[2:])
+        bias = self._bias(product, len(product.weights(self.graph)))
+        product.node.args = (
+            inputs[key],
+            weights,
+            bias,
+            *product.node.args[3:],
+        )
+
+    def _bias(self, product: Product, channels: int) -> Node:
+        """Return the product's bias; a negligible one if it is absent or all zeros."""
+        args = product.node.args
+        given = args[2] if len(args) > 2 else None
+        if given is not None:
+            if given.op != "get_attr":
+                return given
+            if attrgetter(given.target)(self.graph).any():
+                return given
+        name = f"quantised_{_as_attribute(product.name)}_bias"
+        self.graph.register_buffer(name, torch.full((channels,), _NO_BIAS))
+        with self.graph.graph.inserting_before(product.node):
+            return self.graph.graph.get_attr(name)
 
     def _rounded_weights(self, product: Product) -> Node:
         levels, scales = quantised_weights(product.weights(self.graph))
         graph = self.graph.graph
-        stem = "quantised_" + product.name.replace(".", "_").replace("#", "_")
+        stem = f"quantised_{_as_attribute(product.name)}"
         zeros = torch.zeros(len(scales), dtype=torch.int64)
         values = {"levels": levels, "scales": scales, "zeros": zeros}
         for name, tensor in values.items():
@@ -153,6 +179,10 @@ class QuantisedNetwork(nn.Module):
                 _qd.dequantize_per_channel.default,
                 (*constants, 0, *_GRID[1:]),
             )
+
+
+def _as_attribute(name: str) -> str:
+    return name.replace(".", "_").replace("#", "_")
 
 
 def _refuse_unknown(
