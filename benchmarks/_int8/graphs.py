@@ -104,6 +104,10 @@ def _write_nncf(source: Path, target: Path, frames: Frames) -> None:
 
     openvino = import_openvino()
     graph = openvino.Core().read_model(source)
+    # NNCF addresses nodes by names, and two constants of one product share theirs.
+    for place, node in enumerate(graph.get_ordered_ops()):
+        if node.get_type_name() not in ("Parameter", "Result"):
+            node.set_friendly_name(f"node{place}")
     data = nncf.Dataset([frame[None] for frame in frames])
     quantised = nncf.quantize(graph, data, subset_size=len(frames))
     openvino.save_model(quantised, target, compress_to_fp16=False)

@@ -24,19 +24,21 @@ class Histogram:
         self.counts = torch.zeros(_BINS, dtype=torch.float64)
 
     def add(self, values: Tensor) -> None:
-        """Count the magnitudes of values."""
+        """Count the magnitudes of values; zeros have no rounding error and are left out."""
         magnitudes = values.detach().abs().flatten()
+        magnitudes = magnitudes[magnitudes > 0]
+        if not magnitudes.numel():
+            return
         largest = float(magnitudes.max())
         if self.top == 0:
             self.top = largest
-        while largest > self.top > 0:
+        while largest > self.top:
             pairs = self.counts.reshape(-1, 2).sum(dim=1)
             self.counts = torch.cat([pairs, torch.zeros_like(pairs)])
             self.top *= 2
-        if self.top > 0:
-            self.counts += torch.histc(
-                magnitudes, bins=_BINS, min=0.0, max=self.top
-            ).double()
+        self.counts += torch.histc(
+            magnitudes, bins=_BINS, min=0.0, max=self.top
+        ).double()
 
     def scale(self) -> float:
         """Return the scale of the least mean squared error, with clipped values counted at their full error."""

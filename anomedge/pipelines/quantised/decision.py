@@ -81,8 +81,9 @@ def carried_threshold(before: Scores, after: Scores, threshold: float) -> float:
     guess = slope * threshold + shift
     ordered = np.sort(np.unique(after.astype(np.float64)))
     middles = (ordered[1:] + ordered[:-1]) / 2
-    beyond = ordered[-1] + (ordered[-1] - ordered[0]) / max(1, len(ordered))
-    candidates = np.concatenate([[guess], middles, [beyond]])
+    gap = (ordered[-1] - ordered[0]) / len(ordered) or 1.0
+    outside = [ordered[0] - gap, ordered[-1] + gap]
+    candidates = np.concatenate([[guess], middles, outside])
     above = before > threshold
     counts = np.array([flips(above, after, cut) for cut in candidates])
     best = candidates[counts == counts.min()]
