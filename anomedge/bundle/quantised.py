@@ -24,6 +24,8 @@ class QuantisedNetworks(Frozen):
         compared: number of pictures and synthetic defects whose labels were compared.
         flips: how many labels differ.
         auroc_drop: by how much the AUROC fell, negative if it rose.
+        rounding: largest change of a map or score by float32 rounding, which moves values to the next level, as a share
+            of the scale.
     """
 
     float_model: str = Field(max_length=64)
@@ -34,3 +36,4 @@ class QuantisedNetworks(Frozen):
     compared: Count
     flips: Count
     auroc_drop: FiniteFloat
+    rounding: Annotated[FiniteFloat, Field(ge=0)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,9 +20,18 @@ from anomedge.pipelines.quantised.quantise import (
 )
 from anomedge.precisions import PRECISIONS
 
-__all__ = ["int8_path", "quantised_model", "statement"]
+__all__ = [
+    "UnstableLevelsWarning",
+    "int8_path",
+    "quantised_model",
+    "statement",
+]
 
 _LEAST_SHARE = 0.9
+
+
+class UnstableLevelsWarning(UserWarning):
+    """Rounding has an effect near the tolerance of the proof."""
 
 
 def int8_path(path: Path) -> Path:
@@ -68,7 +78,9 @@ def quantised_model(
     chosen = _pictures(model, options.int8, options)
     target = int8_path(path)
     with atomic_file(target, force=options.force) as temporary:
-        save(quantise(model, chosen), temporary, force=True)
+        quantised = quantise(model, chosen)
+        _warn_of_rounding(quantised, options.widen)
+        save(quantised, temporary, force=True)
         yield load(temporary, backbone=options.backbone), target
 
 
@@ -86,6 +98,22 @@ def statement(model: Model) -> QuantisedNetworks | None:
         compared=record.compared,
         flips=record.flips,
         auroc_drop=record.auroc_drop,
+        rounding=record.rounding,
+    )
+
+
+def _warn_of_rounding(model: Model, widen: float) -> None:
+    """Warn before the proof of a detector that rounding alone brings near the tolerance."""
+    record = model.quantisation
+    allowed = widen * PRECISIONS.get("int8").tolerance.map
+    if record is None or record.rounding <= allowed / 2:
+        return
+    warnings.warn(
+        f"float32 rounding moves values of the quantised networks to the next level and maps or scores by "
+        f"{record.rounding:.2g} of the scale; expected at most {allowed / 2:.2g}, half of the tolerance, or the proof may "
+        f"fail: fit to more varied pictures, export in fp16, or give a larger --widen",
+        UnstableLevelsWarning,
+        stacklevel=2,
     )
 
 

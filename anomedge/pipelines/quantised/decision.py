@@ -16,7 +16,7 @@ import numpy.typing as npt
 from anomedge.errors import InputError
 from anomedge.threshold import Decision, Scores
 
-__all__ = ["Pairs", "carried_decision", "carried_threshold", "flips"]
+__all__ = ["Pairs", "carried_decision", "carried_threshold", "flips", "rises"]
 
 _NEAR = 40
 
@@ -39,7 +39,7 @@ def carried_decision(decision: Decision, pairs: Pairs) -> Decision:
         InputError: the changed scores do not rise with the original ones.
     """
     slope, shift = _line(pairs.before, pairs.after)
-    if not slope > 0:
+    if not rises(pairs):
         raise InputError(
             "got quantised scores that do not rise with the float ones; expected them to: give other pictures, or keep fp32"
         )
@@ -67,6 +67,11 @@ def carried_decision(decision: Decision, pairs: Pairs) -> Decision:
             "origin": origin,
         }
     )
+
+
+def rises(pairs: Pairs) -> bool:
+    """Return whether the changed scores rise with the original ones, on average."""
+    return _line(pairs.before, pairs.after)[0] > 0
 
 
 def carried_threshold(before: Scores, after: Scores, threshold: float) -> float:

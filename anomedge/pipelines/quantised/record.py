@@ -31,6 +31,8 @@ class Quantisation(BaseModel):
         compared: number of pictures and synthetic defects whose labels were compared.
         flips: how many labels differ.
         auroc_drop: by how much the AUROC fell, negative if it rose.
+        rounding: largest change of a map or score by float32 rounding, which moves values to the next level, as a share
+            of the scale; see `anomedge.pipelines.rounding`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +47,7 @@ class Quantisation(BaseModel):
     compared: int = Field(ge=0)
     flips: int = Field(ge=0)
     auroc_drop: FiniteFloat
+    rounding: Annotated[FiniteFloat, Field(ge=0)]
 
 
 def quantised_networks(

@@ -1,0 +1,77 @@
+"""Scales from images: the range of the histogram grows, outliers are clipped, zeros have a scale."""
+
+import pytest
+import torch
+
+from anomedge.pipelines.quantised.calibration import Histogram, ObservedNetwork
+from tests.pipelines.quantised.networks import Branches, graph_of
+
+GENERATOR = torch.Generator().manual_seed(0)
+VALUES = torch.randn(20_000, generator=GENERATOR)
+
+
+def histogram_of(*parts):
+    made = Histogram()
+    for part in parts:
+        made.add(part)
+    return made
+
+
+def squared_error(values, scale):
+    levels = (values.double() / scale).round().clamp(-128, 127)
+    return float((levels * scale - values).square().sum())
+
+
+def test_all_values_are_counted_while_the_range_grows():
+    made = histogram_of(VALUES, 10 * VALUES, 0.1 * VALUES)
+    assert float(made.counts.sum()) == 3 * len(VALUES)
+    assert made.top >= 10 * float(VALUES.abs().max())
+
+
+def test_the_order_of_the_parts_hardly_matters():
+    up = histogram_of(VALUES, 3 * VALUES).scale()
+    down = histogram_of(3 * VALUES, VALUES).scale()
+    assert up == pytest.approx(down, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [VALUES, VALUES.relu(), VALUES**3, torch.rand(9_000, generator=GENERATOR)],
+)
+def test_the_scale_has_the_least_error_of_all_candidates(values):
+    found = squared_error(values, histogram_of(values).scale())
+    largest = float(values.abs().max())
+    shares = torch.linspace(0.25, 1, 40)
+    errors = [squared_error(values, float(s) * largest / 127) for s in shares]
+    assert found <= 1.05 * min(errors)
+
+
+def test_outliers_are_clipped_and_ranges_without_them_are_not():
+    assert histogram_of(torch.rand(9_000)).scale() * 127 > 0.97
+    rare = [*[VALUES] * 50, torch.tensor([20.0])]
+    assert histogram_of(*rare).scale() * 127 < 6
+
+
+def test_zeros_have_a_positive_scale():
+    assert histogram_of(torch.zeros(10)).scale() == 1 / 127
+    later = histogram_of(torch.zeros(10), torch.ones(10))
+    assert later.scale() == pytest.approx(1 / 127, rel=0.01)
+    assert float(later.counts.sum()) == pytest.approx(10)
+
+
+def test_zeros_have_no_part_in_the_scale():
+    """Half of a rectified value is zero and exact; counted as rounded, they would clip the other half."""
+    values = VALUES.relu()
+    alone = histogram_of(values[values > 0]).scale()
+    assert histogram_of(values).scale() == alone
+
+
+def test_an_observed_network_gives_its_outputs_and_a_scale_per_product():
+    graph = graph_of(Branches())
+    observed = ObservedNetwork(graph)
+    images = torch.rand(4, 3, 8, 8)
+    assert torch.equal(observed(images), graph(images))
+    scales = observed.scales()
+    assert set(scales) == {"left.weight", "right.weight", "head.weight"}
+    assert scales["left.weight"] == scales["right.weight"]
+    assert scales["left.weight"] * 127 == pytest.approx(1, rel=0.1)

@@ -1,0 +1,301 @@
+"""Quantisation within a budget: layers that destroy decisions stay in float32, and what nothing mends is refused."""
+
+import pytest
+import torch
+from torch import nn
+
+from anomedge.errors import InputError, ModelError, ProofFailed
+from anomedge.pipelines import Config
+from anomedge.pipelines.data import FitData
+from anomedge.pipelines.model import load, save
+from anomedge.pipelines.padim import Padim
+from anomedge.pipelines.patchcore import Patchcore
+from anomedge.pipelines.quantised.network import QuantisedNetwork
+from anomedge.pipelines.quantised.quantise import (
+    Budget,
+    QuantiseOptions,
+    quantise,
+)
+from anomedge.pipelines.quantised.record import (
+    float_networks,
+    quantised_networks,
+)
+from anomedge.resample import Geometry, Tiling
+from tests.pipelines.brightness import (
+    Brightness,
+    WithoutMap,
+    mean_of_channels,
+)
+from tests.pipelines.levels import SIZE, fitted
+from tests.pipelines.quantised.networks import model_of, pictures
+
+ANY = Budget(10_000, 1.0)
+
+
+def column(values):
+    return torch.tensor(values).reshape(-1, 1, 1)
+
+
+class Uneven(nn.Module):
+    """The first channel of the image, by two layers; the other channels of their inputs may be 10,000 times as large.
+
+    One scale for all channels then leaves nothing of the first one.
+    """
+
+    def __init__(self, first=1.0, second=1.0):
+        super().__init__()
+        self.gains = [column([1.0, gain, gain]) for gain in (first, second)]
+        self.first = nn.Conv2d(3, 3, 1, bias=False)
+        self.second = nn.Conv2d(3, 1, 1, bias=False)
+        self.first.weight.data = torch.diag(1 / self.gains[0].flatten())[..., None, None]  # fmt: skip
+        self.second.weight.data = torch.tensor([1.0, 0, 0]).reshape(1, 3, 1, 1)
+
+    def forward(self, x):
+        return self.second(self.first(x * self.gains[0]) * self.gains[1])
+
+
+def options(**more):
+    """Normal pictures to calibrate on, and anomalous ones to compare."""
+    return QuantiseOptions(pictures(), labelled=pictures(spot=-60), **more)
+
+
+def brightness(kind=Brightness, network=None):
+    network = mean_of_channels() if network is None else network
+    made = kind(Config(size=(8, 8)), net=network)
+    made.centre.fill_(0.5)
+    return made
+
+
+@pytest.fixture(scope="module")
+def quantised():
+    return quantise(model_of(brightness()), options())
+
+
+def test_the_record_states_scales_pictures_and_comparisons(quantised):
+    record = quantised.quantisation
+    assert set(record.scales["net"]) == {"weight"}
+    assert record.scales["net"]["weight"] * 127 == pytest.approx(
+        136 / 255, rel=0.01
+    )
+    assert (record.pictures, record.flips, record.kept) == (6, 0, {})
+    assert record.compared == 12
+    assert not record.refitted
+    assert record.float_model == "f" * 64
+    assert 0 < record.rounding < 1
+    assert quantised.decision.origin.carried_by == record.compared
+
+
+def test_from_ten_pictures_synthetic_defects_are_compared_too():
+    shown = QuantiseOptions(pictures(10), budget=ANY)
+    record = quantise(model_of(brightness()), shown).quantisation
+    assert record.compared == 10 + 50
+
+
+def test_the_float_model_stays_as_it_is():
+    model = model_of(brightness())
+    before = {n: x.clone() for n, x in model.pipeline.state_dict().items()}
+    quantise(model, options())
+    after = model.pipeline.state_dict()
+    assert all(torch.equal(after[name], x) for name, x in before.items())
+    assert model.quantisation is None
+
+
+def test_a_detector_without_map_is_quantised():
+    found = quantise(model_of(brightness(WithoutMap)), options())  # fmt: skip
+    assert found.decision.pixel_threshold is None
+    assert found.quantisation.flips == 0
+
+
+def test_a_layer_that_quantisation_destroys_stays_in_float32():
+    model = model_of(brightness(network=Uneven(second=1e4)))
+    found = quantise(model, options())
+    record = found.quantisation
+    assert set(record.kept["net"]) == {"second.weight"}
+    assert record.kept["net"]["second.weight"] > 0.1
+    assert set(record.scales["net"]) == {"first.weight"}
+    assert record.flips == 0
+
+
+def test_tiled_statistics_are_estimated_again():
+    made, _ = fitted(Padim)
+    geometry = Geometry((32, 60), tiling=Tiling(SIZE, 0))
+    model = model_of(made, geometry, threshold=1e3)
+    shown = pictures(5, (32, 60))
+    found = quantise(model, QuantiseOptions(shown, budget=ANY))
+    assert found.quantisation.refitted
+    assert not torch.equal(found.pipeline.gaussian.mean, made.gaussian.mean)
+
+
+def test_a_budget_that_nothing_meets_is_refused_with_the_layers():
+    model = model_of(brightness(network=Uneven(1e4, 1e4)))
+    with pytest.raises(ProofFailed, match="with one of 2 layers") as raised:
+        quantise(model, options())
+    for named in ("first.weight (", "second.weight (", "--max-flips"):
+        assert named in str(raised.value)
+
+
+def test_the_only_layer_is_named_too():
+    made = brightness(network=Uneven(second=1e4))
+    made.net.first = nn.Identity()
+    with pytest.raises(ProofFailed, match=r"most: second\.weight \("):
+        quantise(model_of(made), options())
+
+
+@pytest.mark.parametrize(
+    ("budget", "named"),
+    [
+        (Budget(-1), "-1 flips"),
+        (Budget(0, 1.5), "AUROC drop of at most 1.5"),
+        (Budget(0, -0.1), "AUROC drop of at most -0.1"),
+        (Budget(0, float("nan")), "AUROC drop of at most nan"),
+    ],
+)
+def test_a_budget_out_of_range_is_refused(budget, named):
+    with pytest.raises(InputError, match=named):
+        quantise(model_of(brightness()), options(budget=budget))  # fmt: skip
+
+
+def test_no_pictures_and_quantised_models_are_refused(quantised):
+    with pytest.raises(InputError, match="no picture to calibrate on"):
+        quantise(model_of(brightness()), QuantiseOptions([]))
+    with pytest.raises(ModelError, match="quantised already"):
+        quantise(quantised, options())
+
+
+def test_a_network_without_products_is_refused():
+    with pytest.raises(ModelError, match="no convolution or linear layer"):
+        quantise(model_of(brightness(network=nn.Sigmoid())), options())  # fmt: skip
+
+
+def whole(data, made):
+    """Float networks as quantised ones without a quantised product."""
+    return quantised_networks(made, Geometry(SIZE), {})
+
+
+def data_of(images, inside=None):
+    return FitData([images[:2], images[2:]], size=SIZE, inside=inside)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_padims_statistics_on_unchanged_features_are_the_fitted_ones(masked):
+    inside = torch.ones(SIZE, dtype=torch.bool)
+    inside[:, :12] = False
+    inside = inside if masked else None
+    made, images = fitted(Padim, inside=inside)
+    found = made.refit(data_of(images, inside), whole(images, made))
+    for name, tensor in made.gaussian.state_dict().items():
+        assert torch.allclose(found.gaussian.state_dict()[name], tensor, rtol=1e-4, atol=1e-5), name  # fmt: skip
+    assert found.gaussian is not made.gaussian
+    with torch.no_grad():
+        assert torch.allclose(found(images).score, made(images).score, rtol=1e-4)  # fmt: skip
+
+
+def test_padims_statistics_follow_other_images():
+    made, images = fitted(Padim)
+    before = made.gaussian.mean.clone()
+    found = made.refit(data_of(images / 2), whole(images, made))
+    assert not torch.allclose(found.gaussian.mean, made.gaussian.mean)
+    assert torch.equal(made.gaussian.mean, before)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_patchcores_bank_holds_the_same_patches(masked):
+    inside = torch.ones(SIZE, dtype=torch.bool)
+    inside[:, :12] = False
+    inside = inside if masked else None
+    made, images = fitted(Patchcore, inside=inside, coreset=0.25)
+    found = made.refit(data_of(images, inside), whole(images, made))
+    kept = made.bank.vectors + made.bank.centre
+    renewed = found.bank.vectors + found.bank.centre
+    assert torch.allclose(renewed, kept, atol=1e-5)
+    assert found.bank is not made.bank
+
+
+def test_patchcores_bank_moves_with_the_features():
+    """Of a network with outputs twice as large, every vector is twice as large."""
+    made, images = fitted(Patchcore, coreset=0.25)
+    network = whole(images, made)["extractor"]
+
+    class Doubled(nn.Module):
+        def forward(self, x):
+            return {name: 2 * y for name, y in network(x).items()}
+
+    found = made.refit(data_of(images), {"extractor": Doubled()})
+    kept = made.bank.vectors + made.bank.centre
+    renewed = found.bank.vectors + found.bank.centre
+    assert torch.allclose(renewed, 2 * kept, atol=1e-5)
+
+
+def test_for_other_images_patchcore_selects_its_bank_again():
+    made, _ = fitted(Patchcore, coreset=0.25)
+    generator = torch.Generator().manual_seed(7)
+    images = torch.rand(5, 3, *SIZE, generator=generator)
+    found = made.refit(data_of(images), whole(images, made))
+    assert found.config.n_vectors == made.config.n_vectors
+    stored = found.bank.vectors + found.bank.centre
+    with torch.no_grad():
+        rows = found.patches(found.features(images)).flatten(0, 1)
+    assert torch.cdist(stored, rows).amin(dim=1).max() < 1e-3
+    old = made.bank.vectors + made.bank.centre
+    assert torch.cdist(stored, old).amin(dim=1).median() > 1e-2
+
+
+def test_too_few_other_images_for_the_bank_are_refused():
+    made, images = fitted(Patchcore, coreset=1.0)
+    with pytest.raises(InputError, match="got 80 patches for a bank of 400"):
+        made.refit(FitData([1 - images[:1]], size=SIZE), whole(images, made))
+
+
+@pytest.mark.parametrize("kind", [Padim, Patchcore])
+def test_statistics_are_estimated_again_unless_the_options_keep_them(kind):
+    made, _ = fitted(kind)
+    model = model_of(made, Geometry(SIZE), threshold=1e3)
+    shown = pictures(5, SIZE)
+    found, kept = (
+        quantise(model, QuantiseOptions(shown, refit=refit, budget=ANY))
+        for refit in (True, False)
+    )
+    assert (found.quantisation.refitted, kept.quantisation.refitted) == (
+        True,
+        False,
+    )
+    state, own = kept.pipeline.state_dict(), made.state_dict()
+    statistics = [n for n in own if not n.startswith("extractor")]
+    assert statistics
+    assert all(torch.equal(state[name], own[name]) for name in statistics)
+    again = found.pipeline.state_dict()
+    assert not all(torch.equal(again[n], own[n]) for n in statistics)
+
+
+def test_tiles_are_quantised():
+    geometry = Geometry((8, 16), tiling=Tiling(tile=(8, 8), overlap=0))
+    model = model_of(brightness(), geometry)
+    shown, bad = pictures(size=(8, 16)), pictures(size=(8, 16), spot=-60)
+    found = quantise(model, QuantiseOptions(shown, labelled=bad))
+    assert (found.quantisation.flips, found.quantisation.compared) == (0, 12)
+
+
+@pytest.mark.parametrize("kind", ["padim", "patchcore"])
+def test_a_model_file_gives_the_same_quantised_detector(kind, models, pictures, tmp_path):  # fmt: skip
+    from anomedge.images import read_folder
+
+    model = models[kind]
+    shown = read_folder(pictures / "train")
+    made = quantise(model, QuantiseOptions(shown, budget=ANY))
+    path = tmp_path / "part.int8.safetensors"
+    save(made, path)
+    read = load(path)
+    assert read.quantisation == made.quantisation
+    assert read.decision == made.decision
+    images = torch.rand(2, 3, *made.geometry.image)
+    with torch.no_grad():
+        expected, found = made.pipeline(images), read.pipeline(images)
+    assert torch.equal(found.score, expected.score)
+    assert torch.equal(found.anomaly_map, expected.anomaly_map)
+    assert isinstance(read.pipeline.extractor, QuantisedNetwork)
+    again = float_networks(read.pipeline).state_dict()
+    own = model.pipeline.extractor.state_dict()
+    assert all(torch.equal(again[f"extractor.{n}"], x) for n, x in own.items())
+    second = tmp_path / "again.int8.safetensors"
+    save(read, second)
+    assert second.read_bytes() == path.read_bytes()
