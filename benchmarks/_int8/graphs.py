@@ -109,7 +109,14 @@ def _write_nncf(source: Path, target: Path, frames: Frames) -> None:
         if node.get_type_name() not in ("Parameter", "Result"):
             node.set_friendly_name(f"node{place}")
     data = nncf.Dataset([frame[None] for frame in frames])
-    quantised = nncf.quantize(graph, data, subset_size=len(frames))
+    try:
+        quantised = nncf.quantize(graph, data, subset_size=len(frames))
+    except KeyError:
+        # NNCF 3.4 fails on constants that two products share, as PaDiM's.
+        scope = nncf.IgnoredScope(types=["MatMul"])
+        quantised = nncf.quantize(
+            graph, data, subset_size=len(frames), ignored_scope=scope
+        )
     openvino.save_model(quantised, target, compress_to_fp16=False)
 
 
