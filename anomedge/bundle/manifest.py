@@ -37,6 +37,7 @@ from anomedge.bundle.contracts import (
 from anomedge.bundle.local_settings import schema_errors
 from anomedge.bundle.members import MANIFEST, FileRecord, describe_files
 from anomedge.bundle.ranges import Range
+from anomedge.bundle.search import Int8Search
 from anomedge.bundle.variants import Variant
 from anomedge.errors import BundleError, IntegrityError, SchemaError
 from anomedge.files import (
@@ -137,6 +138,7 @@ class Manifest(Frozen):
     tools: dict[str, str]
     licence: dict[str, str]
     ranges: tuple[Range, ...] = Field(default=(), max_length=4096)
+    search: Int8Search | None = None
     files: dict[str, FileRecord] = Field(max_length=4096)
     digest: str
 

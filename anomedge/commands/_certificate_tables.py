@@ -19,6 +19,7 @@ from anomedge.parity.records import FEW_LABELLED
 
 __all__ = ["auroc_headings", "show_certificate"]
 
+_SHOWN = {"pixels", "stage", "search"}
 _CLAUSES = {"contract": "clauses kept", "bundle": "statements hold"}
 
 
@@ -117,9 +118,9 @@ def _check_table(certificate: Certificate) -> Table:
         padding=(0, 1, 0, 0),
     )
     for check in certificate.checks:
-        if check.kind in {"pixels", "stage"} or not check.passed:
+        if check.kind in _SHOWN or not check.passed:
             verdict = (
-                "passed"
+                (check.detail if check.kind == "search" else "passed")
                 if check.passed
                 else Text(f"FAILED: {check.detail}", "red")
             )

@@ -31,6 +31,7 @@ class ExportOptions:
         precisions: in which the graph is written, each proven to its own tolerance; see `anomedge.precisions`.
         layout: "anomalib" adds graphs with the input and outputs that anomalib 2 and OpenVINO Model API expect.
         normal: label of normal pictures in the folders, where it is not a known one.
+        search: of a memory bank: "fp32", "int8", or "auto"; see `anomedge.export.search`.
         widen: factor on this release's tolerances, 1 to 100; the certificate states it.
     """
 
@@ -45,6 +46,7 @@ class ExportOptions:
     precisions: Sequence[str] = ("fp32",)
     layout: str = "frames"
     normal: str | None = None
+    search: str = "fp32"
     widen: float = 1.0
 
     @property

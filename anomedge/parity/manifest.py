@@ -18,6 +18,7 @@ from anomedge.parity.deviations import FINAL_STAGES
 from anomedge.parity.plan import Plan
 from anomedge.parity.records import BUNDLE, CheckResult
 from anomedge.parity.reference import Original, Reference
+from anomedge.parity.search import notes_on_search
 from anomedge.parity.stages import deviations_of_stored_stages
 from anomedge.parity.tolerances import (
     TOLERANCES,
@@ -68,6 +69,7 @@ def check_manifest(
 def notes_on(bundle: Bundle, plan: Plan) -> Iterator[str]:
     """Yield one caution per part of the bundle that the plan leaves out, and one if the frame has too few pixels."""
     manifest = bundle.manifest
+    yield from notes_on_search(manifest.search)
     if left_out := sorted(
         manifest.variants.keys() - {variant_of(plan.precision)}
     ):

@@ -82,14 +82,14 @@ class Cell(Frozen):
 
 
 class CheckResult(Frozen):
-    """Result of one check: of a stage, the pixels, the contract or the bundle.
+    """Result of one check: of a stage, the pixels, the contract, the bundle or an INT8 search.
 
     `error` and `tolerance` are None for checks without a number.
     """
 
     runtime: str
     precision: str = "fp32"
-    kind: Literal["pixels", "stage", "contract", "bundle"]
+    kind: Literal["pixels", "stage", "contract", "bundle", "search"]
     name: str
     error: float | None = None
     tolerance: float | None = None

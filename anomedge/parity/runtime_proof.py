@@ -18,6 +18,7 @@ from anomedge.parity.records import (
     Diagnosis,
     StageDeviation,
 )
+from anomedge.parity.search import check_search
 from anomedge.parity.stages import check_stages
 
 __all__ = ["RuntimeProof", "prove_runtime"]
@@ -71,9 +72,12 @@ def prove_runtime(
         ]
     rows: list[StageDeviation] = []
     diagnosis: Diagnosis | None = None
-    if comparison.reference.stages:
+    search = bundle.manifest.search
+    if comparison.reference.stages or search is not None:
         with plan.open(bundle, runtime, stages=True) as session:
             checks += check_stages(session, comparison)
+            checks += check_search(session, comparison, search)
+    if comparison.reference.stages:
         if stages:
             rows, diagnosis = localise(bundle, comparison, plan, runtime)
         elif _has_numeric_failure(cells, checks):

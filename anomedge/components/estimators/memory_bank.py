@@ -31,19 +31,22 @@ equation 7):
 float64.
 """
 
+import copy
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from anomedge.components.buffers import as_dtype_of, plain_state
+from anomedge.components.estimators.int8_search import Int8Search
 from anomedge.components.resampling import LinearResample2d
 from anomedge.components.scalars import sizes, whole
 from anomedge.errors import InputError
 
-__all__ = ["MemoryBank"]
+__all__ = ["MemoryBank", "Proof", "Search"]
 
 _ROWS_AT_ONCE = 1024
 # ReduceMin is vectorised in runtimes and ArgMin is not, so blocks are reduced
@@ -53,6 +56,26 @@ _LARGE = 1024
 # Products are computed in parts of the bank to limit memory.
 _PART = 2048
 _MOST_PARTS = 32
+
+
+class Proof(NamedTuple):
+    """Whether the nearest vector of each patch was found, both (B, P).
+
+    Attributes:
+        proven: 1 where it was, else 0.
+        excess: the most by which the distance can be too large; 0 where it is proven.
+    """
+
+    proven: Tensor
+    excess: Tensor
+
+
+class Search(NamedTuple):
+    """Distances (B, P), scores (B,), and the proof of an INT8 search; None for a search of the whole bank."""
+
+    distances: Tensor
+    score: Tensor
+    proof: Proof | None = None
 
 
 class MemoryBank(nn.Module):
@@ -110,6 +133,7 @@ class MemoryBank(nn.Module):
             nn.Identity() if step is None else step for step in given
         )
         self.bounds = _bounds(self.n_vectors)
+        self.search: Int8Search | None = None
         for level, width in enumerate(self.widths):
             self.register_buffer(
                 f"vectors{level}", torch.zeros(self.n_vectors, width)
@@ -164,15 +188,33 @@ class MemoryBank(nn.Module):
             inside: factors of the distances, (P,): 1 for patches that count, 0
                 for others; None: all of them count.
         """
-        offsets, locations = self._select(levels)
+        found = self.examine(levels, inside)
+        return found.distances, found.score
+
+    def examine(
+        self, levels: Sequence[Tensor], inside: Tensor | None = None
+    ) -> Search:
+        """Return distances and score, as `forward`, and the proof of an INT8 search."""
+        offsets, locations, bounds = self._select(levels)
         distances = self._distances(offsets, locations)
         patches = levels[0].shape[2] * levels[0].shape[3]
+        proof = None
+        if self.search is not None and bounds is not None:
+            proof = _proof(self.search, offsets, distances, bounds, patches)
         distances = distances.reshape(-1, patches)
         if inside is not None:
-            distances = distances * as_dtype_of(inside, distances)
-        return distances, self._image_score(
+            factors = as_dtype_of(inside, distances)
+            distances = distances * factors
+            if proof is not None:
+                # A patch that does not count has the distance 0, however it was found.
+                proof = Proof(
+                    torch.maximum(proof.proven, 1 - factors),
+                    proof.excess * factors,
+                )
+        score = self._image_score(
             offsets, distances, locations.reshape(-1, patches)
         )
+        return Search(distances, score, proof)
 
     def nearest(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         """Return the distance (M,) and row (M,) of the nearest vector.
@@ -180,13 +222,32 @@ class MemoryBank(nn.Module):
         Args:
             patches: (M, d); all levels must share one grid.
         """
-        offsets, locations = self._select(
+        offsets, locations, _ = self._select(
             [
                 part.T[None, :, :, None]
                 for part in torch.split(patches, self.widths, dim=1)
             ]
         )
         return self._distances(offsets, locations), locations
+
+    @plain_state
+    def with_int8_search(self, candidates: int, limit: int) -> "MemoryBank":
+        """Return this bank with an INT8 copy that selects candidates, see `Int8Search`; all other tensors are shared."""
+        search = Int8Search(
+            self.n_vectors,
+            self.widths,
+            [
+                step if isinstance(step, LinearResample2d) else None
+                for step in self.upsample
+            ],
+            candidates=candidates,
+            limit=limit,
+        )
+        search.fill(self._levels)
+        twin = copy.copy(self)
+        twin._modules = self._modules | {"search": search}
+        twin.__dict__.pop("search", None)
+        return twin
 
     @property
     def _levels(self) -> list[Tensor]:
@@ -195,13 +256,44 @@ class MemoryBank(nn.Module):
             for level in range(len(self.widths))
         ]
 
-    def _select(self, levels: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
-        """Return centre - patch, (B, P, d_l) per level, and nearest rows (B P,)."""
+    def _select(
+        self, levels: Sequence[Tensor]
+    ) -> tuple[list[Tensor], Tensor, Tensor | None]:
+        """Return centre - patch, (B, P, d_l) per level, nearest rows (B P,), and bounds (B P, k) of an INT8 search."""
         centres = torch.split(self.centre, self.widths)
         own = [
             centre.reshape(1, -1, 1, 1) - x
             for centre, x in zip(centres, levels, strict=True)
         ]
+        offsets = [
+            _rows(upsample(x))
+            for upsample, x in zip(self.upsample, own, strict=True)
+        ]
+        if self.search is None:
+            return offsets, self._nearest_of_all(own), None
+        bounds, candidates = self.search(own)
+        return offsets, self._nearest_of(offsets, candidates), bounds
+
+    def _nearest_of(
+        self, offsets: Sequence[Tensor], candidates: Tensor
+    ) -> Tensor:
+        """Return the nearest rows (B P,) among candidates (B P, k) by products in full precision."""
+        k = candidates.shape[1]
+        rows = candidates.flatten()
+        total = as_dtype_of(self.half_norms, offsets[0]).index_select(0, rows)
+        total = total.reshape(-1, k)
+        for offset, vectors in zip(offsets, self._levels, strict=True):
+            width = offset.shape[2]
+            members = vectors.index_select(0, rows).reshape(-1, k, width)
+            total = total + torch.matmul(
+                as_dtype_of(members, offset), offset.reshape(-1, width, 1)
+            ).squeeze(2)
+        nearest = total <= total.amin(dim=1, keepdim=True)
+        # The first of equal rows, as in a search of all.
+        return torch.where(nearest, candidates, self.n_vectors).amin(dim=1)
+
+    def _nearest_of_all(self, own: Sequence[Tensor]) -> Tensor:
+        """Return the nearest rows (B P,) by products with the whole bank."""
         rows = [_rows(x).reshape(-1, x.shape[1]) for x in own]
         least, locations = _first_minimum(
             self._half_squares(rows, *self.bounds[0]), self.zeros
@@ -212,10 +304,7 @@ class MemoryBank(nn.Module):
             )
             locations = torch.where(values < least, places + start, locations)
             least = torch.minimum(values, least)
-        return [
-            _rows(upsample(x))
-            for upsample, x in zip(self.upsample, own, strict=True)
-        ], locations
+        return locations
 
     def _half_squares(
         self, patches: Sequence[Tensor], start: int, stop: int
@@ -301,6 +390,30 @@ class MemoryBank(nn.Module):
                 ).indices.int()
             )
         return torch.cat(blocks)
+
+
+def _proof(
+    search: Int8Search,
+    offsets: Sequence[Tensor],
+    distances: Tensor,
+    bounds: Tensor,
+    patches: int,
+) -> Proof:
+    """Compare the least distances measured (B P,) with the lower bounds of all vectors that were not measured."""
+    if search.candidates == search.n_vectors:
+        zeros = (distances * 0).reshape(-1, patches)
+        return Proof(zeros + 1, zeros)
+    squares = torch.stack(
+        [offset.square().sum(dim=2).flatten() for offset in offsets]
+    ).sum(dim=0)
+    # The k-th bound is at most that of every vector behind it.
+    others = 2 * (bounds[:, -1] - search.rounding(squares)) + squares
+    is_proven = distances.square() <= others
+    excess = (distances - others.clamp(min=0).sqrt()).clamp(min=0)
+    return Proof(
+        is_proven.to(distances.dtype).reshape(-1, patches),
+        torch.where(is_proven, 0, excess).reshape(-1, patches),
+    )
 
 
 def _rows(x: Tensor) -> Tensor:
