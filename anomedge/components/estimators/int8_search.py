@@ -126,7 +126,7 @@ class Int8Search(nn.Module):
         self.register_buffer("half_norms", torch.zeros(self.n_vectors))
         self.register_buffer("largest", torch.ones(()))
         self.register_buffer(
-            "steps", torch.tensor(1 / _LEVELS), persistent=False
+            "steps", _steps(len(self.bounds)), persistent=False
         )
 
     @plain_state
@@ -261,10 +261,10 @@ class Int8Search(nn.Module):
 
     def _product(self, columns: Tensor, level: int, part: int) -> Tensor:
         """Multiply columns (B, P, d) and a part of the bank as integers, (B, P, n)."""
-        one = as_dtype_of(self.steps, columns)
+        step = as_dtype_of(self.steps[part], columns)
         scales = self.get_buffer(f"scales{level}_{part}")
         return torch.matmul(
-            dequantised(quantised(columns, one), one),
+            dequantised(quantised(columns, step), step),
             dequantised(
                 self.get_buffer(f"bank{level}_{part}"),
                 as_dtype_of(scales, columns),
@@ -308,6 +308,15 @@ def _bounds(n: int) -> list[tuple[int, int]]:
     height = max(_PART, -(-n // _MOST_PARTS))
     edges = sorted({0, *range(n, 0, -height)})
     return list(pairwise(edges))
+
+
+def _steps(parts: int) -> Tensor:
+    """Return 1 / 127 for each part of the bank, all of them different in the last bits.
+
+    ONNX Runtime multiplies in integers only where nothing else reads the quantised patches, and merges equal operators.
+    """
+    places = torch.arange(parts, dtype=torch.float64)
+    return ((1 + places * 2.0**-23) / _LEVELS).float()
 
 
 def _largest_residual(width: int) -> float:
