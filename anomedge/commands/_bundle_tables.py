@@ -9,7 +9,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from anomedge.bundle import Bundle
+from anomedge.bundle import Bundle, Int8Search
 from anomedge.bundle.anatomy import StageAnatomy
 from anomedge.bundle.ranges import LARGEST, SAFETY, Range
 from anomedge.commands._units import format_bytes
@@ -63,6 +63,7 @@ def contract(bundle: Bundle) -> Table:
         "variants",
         ", ".join(manifest.variants) + f"; ONNX opset {manifest.opset}",
     )
+    _add_search(table, manifest.search)
     table.add_row(
         "golden", f"{len(manifest.golden)} frames ({manifest.golden_source})"
     )
@@ -146,6 +147,14 @@ def _worst(cells: Sequence[Cell], name: str) -> str:
     errors = [getattr(cell, name) for cell in cells]
     known = [error for error in errors if error is not None]
     return f"{max(known, default=0):.1e}"
+
+
+def _add_search(table: Table, found: Int8Search | None) -> None:
+    if found is not None:
+        table.add_row(
+            "search",
+            f"INT8, {found.candidates} candidates for each patch; the copy of the bank takes {format_bytes(found.bytes)}",
+        )
 
 
 def ranges(found: Sequence[Range]) -> Table:

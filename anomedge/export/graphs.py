@@ -123,9 +123,7 @@ def _used_nodes(proto: onnx.ModelProto) -> list[onnx.NodeProto]:
     return kept[::-1]
 
 
-def _set_nodes(
-    proto: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]
-) -> None:
+def _set_nodes(proto: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> None:
     del proto.graph.node[:]
     proto.graph.node.extend(nodes)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import onnx
-import torch
 from onnxscript import opset18 as op
 
 from anomedge.components import quantised as operators
@@ -19,8 +18,8 @@ def _quantised(x: Any, scale: Any) -> Any:
 
 
 def _dequantised(x: Any, scale: Any) -> Any:
-    # The axis is not read where the scale is a scalar.
-    return op.DequantizeLinear(x, scale, axis=-1)
+    # The axis is not read where the scale is a scalar. Not every runtime counts axes from the end.
+    return op.DequantizeLinear(x, scale, axis=len(x.shape) - 1)
 
 
 TRANSLATIONS: dict[Any, Any] = {

@@ -52,7 +52,10 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
         errors[batch] = compared(
             outputs["ours"], _raw(outputs["theirs"], folder), grid, reference
         )
-    return {"errors": errors, "tolerance": TOLERANCES[precision_of(variant)].map}
+    return {
+        "errors": errors,
+        "tolerance": TOLERANCES[precision_of(variant)].map,
+    }
 
 
 def compared(

@@ -210,6 +210,7 @@ def test_the_contract_states_the_input(resize, text):
         variants={"fp32": None, "fp16": None},
         opset=17,
         golden=[1, 2],
+        search=None,
         golden_source="synthetic",
         tools={"torch": "2.9"},
         licence={"weights": "BSD"},

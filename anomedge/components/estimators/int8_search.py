@@ -29,11 +29,13 @@ the :math:`c` of the finest level, a factor of the upsampling matrix.
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from anomedge.components.buffers import as_dtype_of, plain_state
+from anomedge.components.estimators.levels import rows_of, upsampled
 from anomedge.components.quantised import dequantised, quantised
 from anomedge.components.resampling import LinearResample2d
 from anomedge.components.scalars import sizes, whole
@@ -96,7 +98,7 @@ class Int8Search(nn.Module):
     ) -> None:
         super().__init__()
         self.n_vectors = whole(n_vectors, "n_vectors")
-        self.widths = list(sizes(n_features))
+        self.widths = list(sizes(n_features) or ())
         self.candidates = min(whole(candidates, "candidates"), self.n_vectors)
         self.limit = whole(limit, "limit")
         given = list(upsample or [None] * len(self.widths))
@@ -156,7 +158,7 @@ class Int8Search(nn.Module):
         Args:
             levels: y, (B, d_l, h_l, w_l), finest first; P = h_1 w_1.
         """
-        patches = [_rows(level) for level in levels]
+        patches = [rows_of(level) for level in levels]
         units = [self._units(rows) for rows in patches]
         given = [
             self._columns_of(level, rows / unit)
@@ -172,7 +174,9 @@ class Int8Search(nn.Module):
             found.append((least, rows + start))
         bounds, rows = found[0]
         if len(found) > 1:
-            every = [torch.cat(parts, dim=1) for parts in zip(*found, strict=True)]
+            every = [
+                torch.cat(parts, dim=1) for parts in zip(*found, strict=True)
+            ]
             bounds, places = every[0].topk(
                 self.candidates, dim=1, largest=False
             )
@@ -242,7 +246,8 @@ class Int8Search(nn.Module):
         inverse = units[0].reciprocal()
         start, stop = self.bounds[part]
         constant = as_dtype_of(self.half_norms[start:stop], inverse)
-        total, added = None, False
+        total: Tensor | None = None
+        added = False
         for level in reversed(range(len(given))):
             product = self._product(given[level], level, part)
             step = self.upsample[level]
@@ -250,14 +255,18 @@ class Int8Search(nn.Module):
                 product = product * units[level]
                 # The coarsest level has the fewest patches.
                 product = product if added else product + constant
-                product = _upsampled(product, step, inverse)
+                coarse = product.flatten(0, 1)
+                product = upsampled(coarse, step, inverse).reshape(
+                    -1, given[0].shape[1], stop - start
+                )
                 added = True
             elif level:
                 product = product * (units[level] * inverse)
             total = product if total is None else total + product
-        assert total is not None
-        total = total if added else total + constant * inverse
-        return total.flatten(0, 1)
+        if not added:
+            constant = constant * inverse
+            total = constant if total is None else total + constant
+        return cast(Tensor, total).flatten(0, 1)
 
     def _product(self, columns: Tensor, level: int, part: int) -> Tensor:
         """Multiply columns (B, P, d) and a part of the bank as integers, (B, P, n)."""
@@ -270,33 +279,6 @@ class Int8Search(nn.Module):
                 as_dtype_of(scales, columns),
             ),
         )
-
-
-def _rows(x: Tensor) -> Tensor:
-    """Map (B, d, h, w) to (B, h w, d)."""
-    return x.flatten(2).transpose(1, 2)
-
-
-def _upsampled(
-    products: Tensor, resample: LinearResample2d, factors: Tensor
-) -> Tensor:
-    """Upsample products of a coarse grid (B, h w, n) to (B, H W, n) and multiply them by factors (B, H W, 1)."""
-    n, h, w = (
-        products.shape[2],
-        resample.rows.shape[1],
-        resample.columns.shape[0],
-    )
-    height, width = resample.rows.shape[0], resample.columns.shape[1]
-    tall = torch.matmul(
-        as_dtype_of(resample.rows, products), products.reshape(-1, h, w * n)
-    )
-    # The factors change a small matrix in place of all products.
-    columns = as_dtype_of(resample.columns.T, products) * factors.reshape(
-        -1, width, 1
-    )
-    return torch.matmul(columns, tall.reshape(-1, w, n)).reshape(
-        -1, height * width, n
-    )
 
 
 def _bounds(n: int) -> list[tuple[int, int]]:
@@ -330,7 +312,9 @@ def _columns(width: int, limit: int) -> tuple[int, int]:
         _largest_residual(width) * limit * math.sqrt(width),
         width / 2,
     )
-    first, second = (math.ceil((total * _OUTWARDS + 1) / limit) for total in sums)
+    first, second = (
+        math.ceil((total * _OUTWARDS + 1) / limit) for total in sums
+    )
     return first, second
 
 

@@ -34,48 +34,31 @@ float64.
 import copy
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from anomedge.components.buffers import as_dtype_of, plain_state
+from anomedge.components.estimators.first_minimum import BLOCK, first_minimum
 from anomedge.components.estimators.int8_search import Int8Search
+from anomedge.components.estimators.levels import (
+    rows_of,
+    rows_on_finest,
+    upsampled,
+)
+from anomedge.components.estimators.search_proof import Search, proof_of
 from anomedge.components.resampling import LinearResample2d
 from anomedge.components.scalars import sizes, whole
 from anomedge.errors import InputError
 
-__all__ = ["MemoryBank", "Proof", "Search"]
+__all__ = ["MemoryBank"]
 
 _ROWS_AT_ONCE = 1024
-# ReduceMin is vectorised in runtimes and ArgMin is not, so blocks are reduced
-# first.
-_BLOCK = 64
 _LARGE = 1024
 # Products are computed in parts of the bank to limit memory.
 _PART = 2048
 _MOST_PARTS = 32
-
-
-class Proof(NamedTuple):
-    """Whether the nearest vector of each patch was found, both (B, P).
-
-    Attributes:
-        proven: 1 where it was, else 0.
-        excess: the most by which the distance can be too large; 0 where it is proven.
-    """
-
-    proven: Tensor
-    excess: Tensor
-
-
-class Search(NamedTuple):
-    """Distances (B, P), scores (B,), and the proof of an INT8 search; None for a search of the whole bank."""
-
-    distances: Tensor
-    score: Tensor
-    proof: Proof | None = None
 
 
 class MemoryBank(nn.Module):
@@ -146,7 +129,7 @@ class MemoryBank(nn.Module):
                 self.n_vectors, self.num_neighbors - 1, dtype=torch.int32
             ),
         )
-        most = max(_BLOCK, *self.widths)
+        most = max(BLOCK, *self.widths)
         self.register_buffer(
             "zeros",
             torch.from_numpy(np.zeros((1, 1, most), dtype=np.int64)),
@@ -200,17 +183,12 @@ class MemoryBank(nn.Module):
         patches = levels[0].shape[2] * levels[0].shape[3]
         proof = None
         if self.search is not None and bounds is not None:
-            proof = _proof(self.search, offsets, distances, bounds, patches)
+            proof = proof_of(self.search, offsets, distances, bounds)
         distances = distances.reshape(-1, patches)
         if inside is not None:
             factors = as_dtype_of(inside, distances)
             distances = distances * factors
-            if proof is not None:
-                # A patch that does not count has the distance 0, however it was found.
-                proof = Proof(
-                    torch.maximum(proof.proven, 1 - factors),
-                    proof.excess * factors,
-                )
+            proof = None if proof is None else proof.within(factors)
         score = self._image_score(
             offsets, distances, locations.reshape(-1, patches)
         )
@@ -265,13 +243,18 @@ class MemoryBank(nn.Module):
             centre.reshape(1, -1, 1, 1) - x
             for centre, x in zip(centres, levels, strict=True)
         ]
-        offsets = [
-            _rows(upsample(x))
-            for upsample, x in zip(self.upsample, own, strict=True)
-        ]
         if self.search is None:
-            return offsets, self._nearest_of_all(own), None
+            locations = self._nearest_of_all(own)
+            offsets = [
+                rows_of(upsample(x))
+                for upsample, x in zip(self.upsample, own, strict=True)
+            ]
+            return offsets, locations, None
         bounds, candidates = self.search(own)
+        offsets = [
+            rows_on_finest(x, upsample)
+            for x, upsample in zip(own, self.upsample, strict=True)
+        ]
         return offsets, self._nearest_of(offsets, candidates), bounds
 
     def _nearest_of(
@@ -294,12 +277,12 @@ class MemoryBank(nn.Module):
 
     def _nearest_of_all(self, own: Sequence[Tensor]) -> Tensor:
         """Return the nearest rows (B P,) by products with the whole bank."""
-        rows = [_rows(x).reshape(-1, x.shape[1]) for x in own]
-        least, locations = _first_minimum(
+        rows = [rows_of(x).reshape(-1, x.shape[1]) for x in own]
+        least, locations = first_minimum(
             self._half_squares(rows, *self.bounds[0]), self.zeros
         )
         for start, stop in self.bounds[1:]:
-            values, places = _first_minimum(
+            values, places = first_minimum(
                 self._half_squares(rows, start, stop), self.zeros
             )
             locations = torch.where(values < least, places + start, locations)
@@ -321,9 +304,9 @@ class MemoryBank(nn.Module):
             if not isinstance(upsample, LinearResample2d):
                 total = torch.addmm(total, rows, part)
             elif total.ndim == 1:
-                total = _upsampled(torch.addmm(total, rows, part), upsample)
+                total = upsampled(torch.addmm(total, rows, part), upsample)
             else:
-                total = total + _upsampled(torch.matmul(rows, part), upsample)
+                total = total + upsampled(torch.matmul(rows, part), upsample)
         return total
 
     def _distances(
@@ -392,50 +375,6 @@ class MemoryBank(nn.Module):
         return torch.cat(blocks)
 
 
-def _proof(
-    search: Int8Search,
-    offsets: Sequence[Tensor],
-    distances: Tensor,
-    bounds: Tensor,
-    patches: int,
-) -> Proof:
-    """Compare the least distances measured (B P,) with the lower bounds of all vectors that were not measured."""
-    if search.candidates == search.n_vectors:
-        zeros = (distances * 0).reshape(-1, patches)
-        return Proof(zeros + 1, zeros)
-    squares = torch.stack(
-        [offset.square().sum(dim=2).flatten() for offset in offsets]
-    ).sum(dim=0)
-    # The k-th bound is at most that of every vector behind it.
-    others = 2 * (bounds[:, -1] - search.rounding(squares)) + squares
-    is_proven = distances.square() <= others
-    excess = (distances - others.clamp(min=0).sqrt()).clamp(min=0)
-    return Proof(
-        is_proven.to(distances.dtype).reshape(-1, patches),
-        torch.where(is_proven, 0, excess).reshape(-1, patches),
-    )
-
-
-def _rows(x: Tensor) -> Tensor:
-    """Map (B, d, h, w) to (B, h w, d)."""
-    return x.flatten(2).transpose(1, 2)
-
-
-def _upsampled(products: Tensor, resample: LinearResample2d) -> Tensor:
-    """Upsample products of a coarse grid (B h w, N) to (B H W, N)."""
-    n, h, w = (
-        products.shape[1],
-        resample.rows.shape[1],
-        resample.columns.shape[0],
-    )
-    tall = torch.matmul(
-        as_dtype_of(resample.rows, products), products.reshape(-1, h, w * n)
-    )
-    return torch.matmul(
-        as_dtype_of(resample.columns.T, products), tall.reshape(-1, w, n)
-    ).reshape(-1, n)
-
-
 def _bounds(n: int) -> list[tuple[int, int]]:
     """Split a bank into parts of equal size, as row ranges [start, stop).
 
@@ -448,28 +387,8 @@ def _bounds(n: int) -> list[tuple[int, int]]:
     """
     if n < _LARGE:
         return [(0, n)]
-    blocks = n // _BLOCK
-    height = max(_PART // _BLOCK, -(-blocks // _MOST_PARTS))
-    edges = {0, n % _BLOCK, *range(n, 0, -height * _BLOCK)}
+    blocks = n // BLOCK
+    height = max(_PART // BLOCK, -(-blocks // _MOST_PARTS))
+    edges = {0, n % BLOCK, *range(n, 0, -height * BLOCK)}
     ordered = sorted(edges)
     return list(pairwise(ordered))
-
-
-def _first_minimum(values: Tensor, zeros: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the minimum (M,) and its first column (M,) of each row of (M, N).
-
-    The block with the minimum is selected first.
-    """
-    n = values.shape[1]
-    if n % _BLOCK:
-        place = values.argmin(dim=1, keepdim=True)
-        return values.gather(1, place).squeeze(1), place.squeeze(1)
-    blocks = values.reshape(-1, n // _BLOCK, _BLOCK)
-    least = blocks.amin(dim=2).argmin(dim=1, keepdim=True)
-    within = blocks.gather(
-        1, least.unsqueeze(2) + zeros[:, :, :_BLOCK]
-    ).squeeze(1)
-    place = within.argmin(dim=1, keepdim=True)
-    return within.gather(1, place).squeeze(1), (least * _BLOCK + place).squeeze(
-        1
-    )
