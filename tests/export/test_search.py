@@ -119,7 +119,7 @@ def test_tiles_and_regions(part, pictures, tmp_path):
 @pytest.mark.slow
 def test_tensorrt_builds_it(exported):
     pytest.importorskip("tensorrt_rtx")
-    verdict = ask("rtx", exported[0] / "model.onnx")
+    verdict = ask("rtx", exported[0] / "model.onnx", "2", 300)
     assert not verdict.faults
 
 
