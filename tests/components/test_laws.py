@@ -275,8 +275,8 @@ def lower_products(rows, members):
         for part, most in ((rest, rho), (z, d**0.5))
     )
     products = np.empty((len(rows), len(members)))
-    for part, start in enumerate((0, 152, 1176)):
-        stop = (152, 1176, 2200)[part]
+    for part, start in enumerate((0, 152)):
+        stop = (152, 2200)[part]
         step = np.float64(np.float32((1 + part * 2.0**-23) / 127))
         q = np.rint(z / step)
         products[:, start:stop] = step * (

@@ -52,7 +52,7 @@ EVERY_PROCESSOR = 64
 _LEVELS = 127
 _LEAST = 2.0**-20
 """Smallest c as a share of the bank's largest norm; a patch of zeros must not be divided by zero."""
-_PART = 1024
+_PART = 2048
 _MOST_PARTS = 32
 _OUTWARDS = 1 + 2.0**-10
 """Factor on norms, and share of an integer: rounding in float32 is far below both."""
@@ -284,8 +284,8 @@ class Int8Search(nn.Module):
 def _bounds(n: int) -> list[tuple[int, int]]:
     """Split a bank into parts of equal size that limit memory, as row ranges [start, stop); the rest comes first.
 
-    >>> _bounds(2100)
-    [(0, 52), (52, 1076), (1076, 2100)]
+    >>> _bounds(4200)
+    [(0, 104), (104, 2152), (2152, 4200)]
     """
     height = max(_PART, -(-n // _MOST_PARTS))
     edges = sorted({0, *range(n, 0, -height)})

@@ -84,7 +84,7 @@ def exact_half_squares(bank, levels):
 
 @pytest.mark.parametrize("limit", [127, 64])
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("n", [9, 1100])
+@pytest.mark.parametrize("n", [9, 2100])
 def test_bounds_are_below_and_what_is_proven_is_nearest(n, kind, limit):
     bank, twin = filled(n, limit=limit)
     levels = levels_of(kind, bank)
