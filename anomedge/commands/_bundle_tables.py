@@ -129,14 +129,15 @@ def certificates(
         proof = each.certificate
         if proof is None or each.objection:
             empty = [""] * len(outputs)
-            table.add_row(each.name, "", "", *empty, each.verdict)
+            table.add_row(printable(each.name), "", "", *empty, each.verdict)
             continue
         figures = [_worst(proof.cells, f"{name}_error") for name in outputs]
         cells = sorted(
             {f"{cell.runtime} {cell.precision}" for cell in proof.cells}
         )
+        texts = (each.name, proof.reference, ", ".join(cells))
         table.add_row(
-            each.name, proof.reference, ", ".join(cells), *figures, each.verdict
+            *(printable(text) for text in texts), *figures, each.verdict
         )
     return table
 

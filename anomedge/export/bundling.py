@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ from anomedge.images import Picture
 from anomedge.layouts import LAYOUTS, Layout
 from anomedge.parity import Certificate, Plan, Reference, prove
 from anomedge.parity.certificate import TOLERANCES, failure_text, merged
-from anomedge.parity.golden import write_golden
+from anomedge.parity.golden import golden_outputs, write_golden
 from anomedge.parity.pictures import extremes
 from anomedge.parity.plan import batches_of
 from anomedge.parity.segments import GIVEN
@@ -345,6 +345,10 @@ def _proven(
         Plan(names, batches, precision, widen=options.widen)
         for precision in options.precisions
     ]
+    if reference.original is not None:
+        golden = golden_outputs(bundle, reference)
+        original = replace(reference.original, golden=golden)
+        reference = replace(reference, original=original)
     certificate = merged([prove(bundle, reference, plan) for plan in plans])
     if not certificate.passed:
         text = failure_text(certificate, "no bundle was published")

@@ -110,7 +110,12 @@ def _certificate(
         threshold=comparison.decision.threshold,
         local_thresholds=bundle.local is not None,
         widened=plan.widen,
-        notes=tuple(notes_on(bundle, plan)),
+        notes=tuple(
+            notes_on(
+                bundle.manifest,
+                {(runtime, plan.precision) for runtime in plan.runtimes},
+            )
+        ),
         vouched_by=vouching_certificate(bundle)
         if reference.source == GOLDEN
         else "",
@@ -144,11 +149,11 @@ def _count_masks(comparison: Comparison, proofs: Sequence[RuntimeProof]) -> int:
 def _count(reference: Reference, frames: Sequence[FrameDigest]) -> PictureCount:
     """Count the pictures by kind."""
     names = reference.names
-    distinct = {
-        frame.sha256
+    own = [
+        frame
         for name, frame in zip(names, frames, strict=True)
-        if not name.startswith(GENERATED) and not frame.uniform
-    }
+        if not name.startswith(GENERATED)
+    ]
     labels = [picture.anomalous for picture in reference.pictures]
     return PictureCount(
         total=len(names),
@@ -159,7 +164,7 @@ def _count(reference: Reference, frames: Sequence[FrameDigest]) -> PictureCount:
         extreme=sum(name.startswith(EXTREME) for name in names),
         resized=reference.resized,
         synthetic=sum(name.startswith(SYNTHETIC) for name in names),
-        distinct=len(distinct),
+        distinct=sum(not (f.uniform or f.repeated) for f in own),
     )
 
 

@@ -14,14 +14,26 @@ from anomedge.resample.levels import Levels
 from anomedge.runtimes import Tensors
 from anomedge.threshold import Decision
 
-__all__ = ["GOLDEN", "ORIGINALS", "GoldenOutputs", "Original", "Reference"]
+__all__ = [
+    "EAGER",
+    "GOLDEN",
+    "ORIGINALS",
+    "RUNTIMES_ONLY",
+    "GoldenOutputs",
+    "Original",
+    "Reference",
+]
 
+EAGER = "eager torch"
 GOLDEN = "golden frames"
-ORIGINALS = ("eager torch", GOLDEN)
+ORIGINALS = (EAGER, GOLDEN)
 """References that hold the original detector's results.
 
 Any other reference is a runtime that replaces the original.
 """
+
+RUNTIMES_ONLY = " (no eager Torch was asked for: runtimes only)"
+"""Follows the name of a runtime that replaces the original."""
 
 
 class GoldenOutputs(NamedTuple):

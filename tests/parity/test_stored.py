@@ -10,9 +10,9 @@ from anomedge.commands import verify
 from anomedge.errors import OutputError
 from anomedge.export.bundling import ExportOptions, export
 from anomedge.parity.certificate import Certificate
+from anomedge.parity.keeping import keep_certificate
 from anomedge.parity.records import BUNDLE, CheckResult
 from anomedge.parity.stored import (
-    keep_certificate,
     stored_certificates,
     vouching_certificate,
 )
@@ -181,7 +181,6 @@ UNFIT = {
     "golden frames": lambda c: c["about"].update(golden="0" * 64),
     "threshold": lambda c: c["about"].update(decision="0" * 64),
     "stages": lambda c: c.update(stage_names=c["stage_names"][1:]),
-    "graph that onnxruntime ran": lambda c: c["about"].update(graphs={}),
     "states no tolerances": lambda c: c.update(tolerances={}),
     "another threshold or scale": lambda c: c.update(scale=99.0),
     "wider": lambda c: c["tolerances"]["fp32"].update(score=1e300),
