@@ -35,6 +35,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SHOWN = 3
 Place = tuple[str, str]
+Made = dict[Place, list[CheckResult]]
 
 
 def missing_parts(
@@ -49,11 +50,12 @@ def missing_parts(
     yield from _of_reference(certificate)
     yield from _of_counts(certificate, manifest)
     yield from _of_cells(certificate, manifest)
+    made = _by_place(certificate.checks)
     for precision in sorted({p for _, p in certificate.places}):
-        yield from _of_bundle(certificate, manifest, precision)
+        yield from _of_bundle(certificate, manifest, precision, made)
         yield from _of_graphs(certificate, manifest, precision)
     for place in sorted(certificate.places):
-        yield from _of_runtime(certificate, manifest, place)
+        yield from _of_runtime(certificate, manifest, place, made)
         yield from _of_examined_stages(certificate, manifest, place)
     yield from _of_strangers(certificate)
 
@@ -143,11 +145,11 @@ def _of_cell(cell: Cell, pictures: int) -> Iterator[str]:
 
 
 def _of_bundle(
-    certificate: Certificate, manifest: Manifest, precision: str
+    certificate: Certificate, manifest: Manifest, precision: str, made: Made
 ) -> Iterator[str]:
     expected = checks_of_bundle(manifest, certificate.reference)
-    made = _checks(certificate, (BUNDLE, precision))
-    yield from _compared(_place(BUNDLE, precision), expected, made)
+    found = made.get((BUNDLE, precision), [])
+    yield from _compared(_place(BUNDLE, precision), expected, found)
 
 
 def _of_graphs(
@@ -159,7 +161,7 @@ def _of_graphs(
 
 
 def _of_runtime(
-    certificate: Certificate, manifest: Manifest, place: Place
+    certificate: Certificate, manifest: Manifest, place: Place, made: Made
 ) -> Iterator[str]:
     runtime, precision = place
     batches = {cell.batch for cell in certificate.cells}
@@ -172,8 +174,8 @@ def _of_runtime(
             release_tolerance(precision, certificate.widened),
         )
     )
-    made = _checks(certificate, place)
-    yield from _compared(_place(runtime, precision), expected, made)
+    found = made.get(place, [])
+    yield from _compared(_place(runtime, precision), expected, found)
 
 
 def _compared(
@@ -244,12 +246,11 @@ def _of_strangers(certificate: Certificate) -> Iterator[str]:
         yield f"{_place(runtime, precision)}: checks without a cell"
 
 
-def _checks(certificate: Certificate, place: Place) -> list[CheckResult]:
-    return [
-        check
-        for check in certificate.checks
-        if (check.runtime, check.precision) == place
-    ]
+def _by_place(checks: Iterable[CheckResult]) -> Made:
+    made: Made = {}
+    for check in checks:
+        made.setdefault((check.runtime, check.precision), []).append(check)
+    return made
 
 
 def _place(runtime: str, precision: str) -> str:

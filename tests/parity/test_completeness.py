@@ -143,7 +143,7 @@ def test_honest_proofs_are_complete(copy, proven, pictures, runtime):
 @pytest.mark.parametrize(
     "options",
     [
-        {"layouts": ["anomalib"]},
+        {"layout": "anomalib"},
         {"precisions": ["fp32", "fp16", "fp16-storage"], "batches": [1]},
         {"frame": "any", "batches": [1, 2]},
         {"batch": 2},
