@@ -184,6 +184,17 @@ def _wrong_rows(content: dict[str, Any], bundle: Bundle) -> list[str]:
             if not 0 <= error <= limits[name]
         ]
         wrong += ["a flip"] if cell["flips"] else []
+        wrong += ["a margin"] if cell["smallest_margin"] < 0 else []
+    kinds = {check["kind"] for check in content["checks"]}
+    wrong += [
+        f"no check of kind {kind}"
+        for kind in ("bundle", "pixels", "stage", "contract")
+        if kind not in kinds
+    ]
+    if not any(check["name"] == "rounded" for check in content["checks"]):
+        wrong += ["no rounded pixels"]
+    wrong += [] if content["about"]["graphs"] else ["no graphs"]
+    wrong += [] if content["pictures"]["total"] > 0 else ["no pictures"]
     wrong += (
         ["a check that failed"]
         if any(not check["passed"] for check in content["checks"])

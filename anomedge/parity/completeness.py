@@ -54,8 +54,8 @@ def missing_parts(
     for precision in sorted({p for _, p in certificate.places}):
         yield from _of_bundle(certificate, manifest, precision, made)
         yield from _of_graphs(certificate, manifest, precision)
+        yield from _of_runtimes(certificate, manifest, precision, made)
     for place in sorted(certificate.places):
-        yield from _of_runtime(certificate, manifest, place, made)
         yield from _of_examined_stages(certificate, manifest, place)
     yield from _of_strangers(certificate)
 
@@ -160,10 +160,9 @@ def _of_graphs(
         yield f"no digest of {_listed(left_out)}"
 
 
-def _of_runtime(
-    certificate: Certificate, manifest: Manifest, place: Place, made: Made
+def _of_runtimes(
+    certificate: Certificate, manifest: Manifest, precision: str, made: Made
 ) -> Iterator[str]:
-    runtime, precision = place
     batches = {cell.batch for cell in certificate.cells}
     expected = list(
         checks_of_runtime(
@@ -174,8 +173,9 @@ def _of_runtime(
             release_tolerance(precision, certificate.widened),
         )
     )
-    found = made.get(place, [])
-    yield from _compared(_place(runtime, precision), expected, found)
+    for place in sorted(certificate.places):
+        if place[1] == precision:
+            yield from _compared(_place(*place), expected, made.get(place, []))
 
 
 def _compared(

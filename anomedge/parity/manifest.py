@@ -95,11 +95,12 @@ def notes_on(
         manifest: of the bundle.
         places: pairs of runtime and precision that the proof covers; other runtimes than this release's run nothing.
     """
-    run = {variant_of(precision) for _, precision in places}
+    variant_run = {p: variant_of(p) for p in {p for _, p in places}}
+    run = {*variant_run.values()}
     if left_out := sorted(manifest.variants.keys() - run):
         yield f"not run: the bundle's variants {', '.join(left_out)}"
     for precision in sorted(run & manifest.variants.keys()):
-        runtimes = {r for r, p in places if variant_of(p) == precision}
+        runtimes = {r for r, p in places if variant_run[p] == precision}
         if not_run := _graphs_not_run(manifest.variants[precision], runtimes):
             yield f"not run: {', '.join(not_run)}"
     image = manifest.image.size

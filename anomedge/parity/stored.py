@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from anomedge.bundle import CERTIFICATES, Bundle, Manifest
@@ -33,9 +34,9 @@ HOST = "host"
 """Name of eager Torch's certificate, reserved for proofs with a model."""
 
 _BYTES = 1 << 20
-_MOST_FILES, _MOST_BYTES = 1000, 64 << 20
+_MOST_FILES, _MOST_BYTES = 1000, 16 << 20
 """Bounds of the certificates that are read; more are counted and never pass."""
-_MOST_NOTES, _LONGEST = 3, 160
+_MOST_NOTES, _MOST_MISSING, _LONGEST = 3, 100, 160
 _OLD_SCHEMA = "made by an older release, which stated less: run anomedge verify"
 
 
@@ -92,7 +93,7 @@ class StoredCertificate:
 def stored_certificates(bundle: Bundle) -> list[StoredCertificate]:
     """Read the certificates of the bundle, eager Torch's first, then by name.
 
-    Up to a thousand files of 64 MiB together are read. If there are more, a last entry counts them; it has not passed.
+    Up to a thousand files of 16 MiB together are read. If there are more, a last entry counts them; it has not passed.
     """
     folder = bundle.path / CERTIFICATES
     if folder.is_symlink() or not folder.is_dir():
@@ -206,8 +207,10 @@ def _read(path: Path, bundle: Bundle) -> StoredCertificate | None:
             path.name, None, f"not a certificate ({_reason(error)})"
         )
     objection = next(_objections(certificate, bundle), "")
-    missing = () if objection else missing_parts(certificate, bundle.manifest)
-    return StoredCertificate(path.name, certificate, objection, tuple(missing))
+    parts = missing_parts(certificate, bundle.manifest)
+    missing = iter(()) if objection else parts
+    shown = tuple(islice(missing, _MOST_MISSING))
+    return StoredCertificate(path.name, certificate, objection, shown)
 
 
 def _objections(certificate: Certificate, bundle: Bundle) -> Iterator[str]:
@@ -247,9 +250,9 @@ def _objections_to_subject(
 def _objections_to_precisions(
     certificate: Certificate, manifest: Manifest
 ) -> Iterator[str]:
-    for runtime, precision in sorted(certificate.places):
+    for precision in sorted({p for _, p in certificate.places}):
         if variant_of(precision) not in manifest.variants:
-            yield f"it names no graph that {runtime[:40]} ran in {precision[:40]}"
+            yield f"the bundle has no variant {precision[:40]}"
         if precision not in certificate.tolerances:
             yield f"it states no tolerances of {precision[:40]}"
     for precision, tolerance in certificate.tolerances.items():
