@@ -15,10 +15,12 @@ from anomedge.bundle.operators import faults_of_ir, faults_of_onnx
 from anomedge.bundle.variants import FORMATS
 from anomedge.parity.comparison import Comparison
 from anomedge.parity.deviations import FINAL_STAGES
+from anomedge.parity.graph_files import faults_of_files
 from anomedge.parity.plan import Plan
 from anomedge.parity.records import BUNDLE, CheckResult
 from anomedge.parity.reference import Original, Reference
 from anomedge.parity.stages import deviations_of_stored_stages
+from anomedge.parity.statements import faults_of_statements, note_on_model
 from anomedge.parity.tolerances import (
     TOLERANCES,
     Tolerance,
@@ -44,10 +46,15 @@ def check_manifest(
 ) -> list[CheckResult]:
     """Check what the manifest states; a difference is a failed check.
 
-    With a model file: decision, geometry, licence, stages and golden frames. Without one, only the plausibility of the
-    scale and the names of the stages. Always: tolerances, graphs and their operators.
+    With a model file: decision, geometry, licence, stages, value ranges and golden frames. Without one, only the
+    plausibility of the scale and the names of the stages. Always: tolerances, graphs, their operators and files.
+    `anomedge.parity.statements.STATEMENTS` lists every field.
     """
-    checks = [_tolerances(bundle, plan), _graphs(bundle), _operators(bundle)]
+    operators = _operators(bundle)
+    checks = [_tolerances(bundle, plan), _graphs(bundle), operators]
+    if operators.passed:
+        faults = faults_of_files(bundle)
+        checks += [_check(name, wrong) for name, wrong in faults.items()]
     original = reference.original
     if original is not None:
         checks += [
@@ -59,15 +66,18 @@ def check_manifest(
         checks += _golden(bundle, original)
     else:
         checks += [_scale(bundle, reference), _stated_stages(bundle)]
+    statements = faults_of_statements(bundle, reference)
+    checks += [_check(name, wrong) for name, wrong in statements.items()]
     return [
         check.model_copy(update={"precision": plan.precision})
         for check in checks
     ]
 
 
-def notes_on(bundle: Bundle, plan: Plan) -> Iterator[str]:
-    """Yield one caution per part of the bundle that the plan leaves out, and one if the frame has too few pixels."""
+def notes_on(bundle: Bundle, plan: Plan, reference: Reference) -> Iterator[str]:
+    """Yield one caution per part of the bundle that the plan leaves out, and those on frame and model file."""
     manifest = bundle.manifest
+    yield from note_on_model(bundle, reference)
     if left_out := sorted(
         manifest.variants.keys() - {variant_of(plan.precision)}
     ):

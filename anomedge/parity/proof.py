@@ -110,7 +110,10 @@ def _certificate(
         threshold=comparison.decision.threshold,
         local_thresholds=bundle.local is not None,
         widened=plan.widen,
-        notes=tuple(notes_on(bundle, plan)),
+        notes=(
+            *notes_on(bundle, plan, reference),
+            *(note for proof in proofs for note in proof.notes),
+        ),
         vouched_by=vouching_certificate(bundle)
         if reference.source == GOLDEN
         else "",
