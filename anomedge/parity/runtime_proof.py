@@ -70,9 +70,9 @@ def prove_runtime(
     with plan.open(bundle, runtime) as session:
         cells = tuple(cells_of(session, comparison, plan, masks))
         checks = [
-            *masks.checks(session.name),
             *check_contract(session, bundle.manifest),
             *check_copies(session, comparison, plan.batches),
+            *masks.checks(session.name),
         ]
     rows: list[StageDeviation] = []
     diagnosis: Diagnosis | None = None

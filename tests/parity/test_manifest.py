@@ -8,6 +8,7 @@ import pytest
 from onnx import numpy_helper
 
 from anomedge.bundle import Bundle
+from anomedge.parity.golden import read_golden
 from anomedge.parity.manifest import notes_on
 from anomedge.parity.records import PictureCount
 from anomedge.parity.verdict import cautions_on
@@ -118,7 +119,7 @@ def test_maps_of_another_size_are_a_failed_proof(copy, proven):
     np.save(path, np.ascontiguousarray(np.load(path)[..., :60, :70]))
     image = {"size": size, "crop": [60, 70]}
     certificate = proven(sign(copy, image=image, outputs=outputs))
-    assert named(certificate) == {"geometry"}
+    assert named(certificate) == {"geometry", "interfaces"}
     assert not certificate.cells
 
 
@@ -126,7 +127,7 @@ def test_a_layout_as_ir_alone_fails_and_is_named(copy, proven):
     variant = statement(copy, "variants")["fp32"]
     alone = {"anomalib_openvino": variant["openvino"]}
     certificate = proven(sign(copy, variants={"fp32": variant | alone}))
-    assert named(certificate) == {"graphs"}
+    assert named(certificate) == {"graphs", "interfaces"}
     assert certificate.cells
 
 
@@ -157,7 +158,9 @@ def test_a_frame_of_few_pixels_and_stretched_pictures_are_said(copy):
         }
     )
     *_, note = notes_on(
-        Bundle(bundle.path, small), plan_of(bundle, RUNTIMES, [1])
+        Bundle(bundle.path, small),
+        plan_of(bundle, RUNTIMES, [1]),
+        read_golden(bundle),
     )
     assert (
         note == "a frame of 2x2 is less than half the detector's image of 72x80"
