@@ -20,7 +20,7 @@ from anomedge.parity.plan import Plan
 from anomedge.parity.records import BUNDLE, CheckResult
 from anomedge.parity.reference import Original, Reference
 from anomedge.parity.stages import deviations_of_stored_stages
-from anomedge.parity.statements import faults_of_statements, note_on_model
+from anomedge.parity.statements import faults_of_statements
 from anomedge.parity.tolerances import (
     TOLERANCES,
     Tolerance,
@@ -74,10 +74,9 @@ def check_manifest(
     ]
 
 
-def notes_on(bundle: Bundle, plan: Plan, reference: Reference) -> Iterator[str]:
-    """Yield one caution per part of the bundle that the plan leaves out, and those on frame and model file."""
+def notes_on(bundle: Bundle, plan: Plan) -> Iterator[str]:
+    """Yield one caution per part of the bundle that the plan leaves out, and one if the frame has too few pixels."""
     manifest = bundle.manifest
-    yield from note_on_model(bundle, reference)
     if left_out := sorted(
         manifest.variants.keys() - {variant_of(plan.precision)}
     ):

@@ -17,9 +17,10 @@ from anomedge.parity.metrics import mask_iou
 from anomedge.parity.outputs import Outputs
 from anomedge.parity.pictures import EXTREME
 from anomedge.parity.records import CheckResult
+from anomedge.parity.tolerances import Tolerance
 from anomedge.threshold import Decision, scale_of_each
 
-__all__ = ["CHECK", "MaskMeter"]
+__all__ = ["CHECK", "MaskMeter", "allowed_near"]
 
 CHECK = "map near the pixel threshold"
 """Name of the check."""
@@ -32,7 +33,7 @@ _NEAR = 0.1
 
 _FEWEST_PIXELS = 100
 _FEWEST_PICTURES = 3
-"""Fewer near pixels, or of fewer pictures, do not tell a typical error from a single one."""
+"""Fewer near pixels, or of fewer pictures, do not tell a typical error from a single one: then all pixels count."""
 
 _SMALL_MASK = 1e-3
 """Share of the map; the overlap of smaller masks says little."""
@@ -43,8 +44,8 @@ _LOW_OVERLAP = 0.5
 class MaskMeter:
     """The errors near the pixel threshold over all runs of one runtime, and pictures whose masks differ.
 
-    Pixels near the threshold in force and near the export's are judged apart. Extreme frames do not count: a map
-    of one value is near the threshold everywhere or nowhere.
+    Pixels near the threshold in force and near the export's are judged apart; where too few are near, all pixels are.
+    Extreme frames do not count: a map of one value is near the threshold everywhere or nowhere.
     """
 
     def __init__(self, comparison: Comparison) -> None:
@@ -67,10 +68,10 @@ class MaskMeter:
             self._add_overlaps(expected, actual)
 
     def checks(self, runtime: str) -> Iterator[CheckResult]:
-        """Yield the check of the typical error; none if too few pixels are near the threshold."""
+        """Yield the check of the typical error; none of a detector without a map."""
         if self._worst is None:
             return
-        allowed = _SHARE_OF_TOLERANCE * self._comparison.tolerance.map
+        allowed = allowed_near(self._comparison.tolerance)
         passed = self._worst <= allowed
         detail = (
             f"typically off by {self._worst:.2e} of the scale, so masks differ; allowed {allowed:.1e}, as rounding is "
@@ -109,24 +110,34 @@ class MaskMeter:
         expected: npt.NDArray[np.floating],
         actual: npt.NDArray[np.floating],
     ) -> None:
+        near = max(_NEAR, self._comparison.tolerance.map)
+        typical = self._typical(decision, expected, actual, near)
+        if typical is None:
+            typical = self._typical(decision, expected, actual, np.inf) or 0.0
+        self._worst = max(self._worst or 0.0, typical)
+
+    def _typical(
+        self,
+        decision: Decision,
+        expected: npt.NDArray[np.floating],
+        actual: npt.NDArray[np.floating],
+        near: float,
+    ) -> float | None:
+        """Return the root mean square of the errors of near pixels; None if they are too few to judge."""
         squares, pixels, pictures = 0.0, 0, 0
         for place in self._places():
-            near = _errors_near(
-                decision,
-                expected[place],
-                actual[place],
-                max(_NEAR, self._comparison.tolerance.map),
+            errors = _errors_near(
+                decision, expected[place], actual[place], near
             )
-            squares += float(np.square(near).sum())
-            pixels += near.size
-            pictures += near.size > 0
-        if pixels < _FEWEST_PIXELS or pictures < _FEWEST_PICTURES:
-            return
-        typical = float(np.sqrt(squares / pixels))
+            squares += float(np.square(errors).sum())
+            pixels += errors.size
+            pictures += errors.size > 0
+        few = pixels < _FEWEST_PIXELS or pictures < _FEWEST_PICTURES
+        if few and np.isfinite(near):
+            return None
+        typical = float(np.sqrt(squares / max(pixels, 1)))
         # An error that is no number must not be lost in a comparison.
-        self._worst = max(
-            self._worst or 0.0, typical if np.isfinite(typical) else np.inf
-        )
+        return typical if np.isfinite(typical) else float("inf")
 
     def _add_overlaps(
         self,
@@ -151,6 +162,11 @@ class MaskMeter:
             for place, name in enumerate(names)
             if not name.startswith(EXTREME)
         ]
+
+
+def allowed_near(tolerance: Tolerance) -> float:
+    """Return the largest typical error near the pixel threshold, as a share of the scale."""
+    return _SHARE_OF_TOLERANCE * tolerance.map
 
 
 def _decisions(comparison: Comparison) -> list[Decision]:

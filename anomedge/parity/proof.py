@@ -19,6 +19,7 @@ from anomedge.parity.plan import Plan
 from anomedge.parity.records import CheckResult, PictureCount
 from anomedge.parity.reference import GOLDEN, ORIGINALS, Reference
 from anomedge.parity.runtime_proof import RuntimeProof, prove_runtime
+from anomedge.parity.statements import note_on_model
 from anomedge.parity.stored import vouching_certificate
 from anomedge.parity.subject import FrameDigest, digests_of_frames, subject_of
 
@@ -111,7 +112,8 @@ def _certificate(
         local_thresholds=bundle.local is not None,
         widened=plan.widen,
         notes=(
-            *notes_on(bundle, plan, reference),
+            *notes_on(bundle, plan),
+            *note_on_model(bundle, reference),
             *(note for proof in proofs for note in proof.notes),
         ),
         vouched_by=vouching_certificate(bundle)

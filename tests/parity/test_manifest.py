@@ -8,7 +8,6 @@ import pytest
 from onnx import numpy_helper
 
 from anomedge.bundle import Bundle
-from anomedge.parity.golden import read_golden
 from anomedge.parity.manifest import notes_on
 from anomedge.parity.records import PictureCount
 from anomedge.parity.verdict import cautions_on
@@ -160,7 +159,6 @@ def test_a_frame_of_few_pixels_and_stretched_pictures_are_said(copy):
     *_, note = notes_on(
         Bundle(bundle.path, small),
         plan_of(bundle, RUNTIMES, [1]),
-        read_golden(bundle),
     )
     assert (
         note == "a frame of 2x2 is less than half the detector's image of 72x80"

@@ -81,21 +81,29 @@ def test_a_number_that_is_not_finite_fails():
     assert found.error == np.inf
 
 
-def test_few_pixels_or_pictures_near_the_threshold_are_not_judged():
-    original = maps(centre=60)
-    assert check(original, original + 0.9) is None
+def test_where_few_pixels_or_pictures_are_near_all_are_judged():
+    far = maps(centre=60)
     one = maps(centre=60)
     one[0] = maps()[0]
-    assert check(one, one + 0.9) is None
+    copy = far.copy()
+    copy[..., :20] += 0.9
+    for original in (far, one):
+        assert not check(original, original + 0.9).passed
+        found = check(original, original + (copy - far))
+        # Values of 60 have a scale of 10 as well.
+        assert found.error == pytest.approx(0.09 / 2**0.5, rel=1e-3)
 
 
 def test_extreme_frames_do_not_count():
     original = maps()
     names = ["extreme/grey", "extreme/black", "a"]
-    assert check(original, original + 0.9, names=names) is None
-    assert list(meter(original, original - 9, names).cautions("ort")) != []
+    copy = original.copy()
+    copy[:2] += 0.9
+    assert check(original, copy, names=names).error == 0
     names = ["extreme/grey", "extreme/black", "extreme/white"]
-    assert list(meter(original, original - 9, names).cautions("ort")) == []
+    judged = meter(original, original - 9, names)
+    assert list(judged.cautions("ort")) == []
+    assert [each.error for each in judged.checks("ort")] == [0]
 
 
 def test_both_thresholds_are_judged():
