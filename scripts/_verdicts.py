@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import onnx
 
 from anomedge.bundle import Bundle
 from anomedge.images import Picture
@@ -78,13 +79,17 @@ class Oracle:
         if prove(copy, replace(self._reference, original=model), plan).passed:
             reasons = [
                 *self._manifest_differences(copy),
+                *_file_differences(self._bundle, copy),
                 *self._output_differences(copy),
             ]
             found += [f"false pass with the model: {why}" for why in reasons]
         if prove(copy, stored, plan).passed:
             found += [
                 f"false pass on golden frames: {why}"
-                for why in _widened_tolerances(copy)
+                for why in (
+                    *_widened_tolerances(copy),
+                    *_file_differences(self._bundle, copy),
+                )
             ]
         return found
 
@@ -138,6 +143,40 @@ class Oracle:
             ).any():
                 wrong.append(f"{name} flips a label")
         return wrong
+
+
+def _file_differences(original: Bundle, copy: Bundle) -> list[str]:
+    """List the graphs' files whose inputs, outputs, constants or size differ, as the package `onnx` reads them."""
+    wrong = []
+    for name in ("model.onnx", "stages.onnx", "segments.onnx"):
+        one, other = (
+            _shape_of(onnx.load_from_string(bundle.read(name)))
+            for bundle in (original, copy)
+        )
+        wrong += [f"{name} has other parts"] if one != other else []
+    weights = "openvino/model.bin"
+    sizes = [
+        bundle.manifest.files[weights].bytes
+        for bundle in (original, copy)
+        if weights in bundle.manifest.files
+    ]
+    wrong += [f"{weights} has another size"] if len(set(sizes)) > 1 else []
+    statements = ("opset", "golden_source")
+    return wrong + [
+        name
+        for name in statements
+        if getattr(original.manifest, name) != getattr(copy.manifest, name)
+    ]
+
+
+def _shape_of(model: onnx.ModelProto) -> list[object]:
+    graph = model.graph
+    return [
+        [value.name for value in graph.input],
+        [value.name for value in graph.output],
+        [tensor.name for tensor in graph.initializer],
+        [node.op_type for node in graph.node],
+    ]
 
 
 def _widened_tolerances(copy: Bundle) -> list[str]:
