@@ -1,8 +1,8 @@
-"""Bytes of weight files that no constant names, and constants that no node reads.
+"""Bytes of weight files that no constant names, and parts of graphs that take no part in the computation.
 
 Such bytes take part in no computation, so no proof would notice them. The files are those beside a graph: `<name>.data`
 of an ONNX file, `<name>.bin` of an OpenVINO IR. Everything within an ONNX file itself belongs to a field that
-`anomedge.bundle.operators` knows.
+`anomedge.bundle.operators` knows; names are not counted.
 """
 
 from __future__ import annotations
@@ -21,13 +21,22 @@ from anomedge.bundle.protobuf import (
     read_varint,
 )
 
-__all__ = ["Span", "spans_of_ir", "spare_bytes", "unread_constants"]
+__all__ = ["Span", "spans_of_ir", "spare_bytes", "unused_parts"]
 
 _ALIGNMENT = 1 << 16
 """Largest alignment of tensors in a file, in bytes: the allocation granularity of Windows, which `onnx` aligns to."""
 
 _GRAPH, _NODES, _CONSTANTS, _OUTPUTS = 7, 1, 5, 12
-_NODE_INPUT, _VALUE_NAME = 1, 1
+_NODE_INPUT, _NODE_OUTPUT, _NODE_NAME, _VALUE_NAME = 1, 2, 3, 1
+_NOTES = {
+    "model": {6},
+    "graph": {10, 13, 16},
+    "node": {6, 9},
+    "attribute": {13},
+    "tensor": {12, 16},
+}
+"""Fields of notes. The properties of a model are none: a layout has some, and its proof compares them."""
+
 _DIMS, _TYPE, _TENSOR_NAME, _RAW = 1, 2, 8, 9
 _BYTES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}  # fmt: skip
 _IR_BITS = {
@@ -82,9 +91,13 @@ def spans_of_ir(content: bytes) -> tuple[list[Span], list[str]]:
     return spans, wrong
 
 
-def unread_constants(content: bytes) -> Iterator[str]:
-    """Yield one phrase for each constant of an ONNX file that nothing reads, or that holds more values than its shape."""
-    read, constants = set[str](), list[Field]()
+def unused_parts(content: bytes) -> Iterator[str]:
+    """Yield one phrase for each part of an ONNX file that takes no part in its computation.
+
+    These are constants and nodes that nothing reads, constants with more values than their shape, and notes: texts and
+    metadata of graphs, nodes and constants, and descriptions of inner values. The export writes none of them.
+    """
+    read, constants, nodes = set[str](), list[Field](), list[Field]()
     for graph in fields(content, 0, len(content)):
         if graph.number != _GRAPH:
             continue
@@ -92,14 +105,34 @@ def unread_constants(content: bytes) -> Iterator[str]:
             if field.number == _CONSTANTS:
                 constants.append(field)
             elif field.number == _NODES:
+                nodes.append(field)
                 read |= _texts(content, field, _NODE_INPUT)
             elif field.number == _OUTPUTS:
                 read |= _texts(content, field, _VALUE_NAME)
     for field in constants:
-        (name,) = _texts(content, field, _TENSOR_NAME) or {""}
+        name = _text(content, field, _TENSOR_NAME)
         if name not in read:
             yield f"constant {name[:60]!r} is read by no node"
-    yield from _oversized(content, Field(0, LENGTHS, 0, 0, len(content)))
+    for field in nodes:
+        if not _texts(content, field, _NODE_OUTPUT) & read:
+            name = _text(content, field, _NODE_NAME)
+            yield f"node {name[:60]!r} gives nothing that is read"
+    whole = Field(0, LENGTHS, 0, 0, len(content))
+    yield from _oversized(content, whole)
+    notes = _bytes_of_notes(content, whole)
+    if notes:
+        yield f"has {notes} bytes of notes"
+
+
+def _bytes_of_notes(content: bytes, message: Field, kind: str = "model") -> int:
+    count = 0
+    for field in fields(content, message.body, message.end):
+        inner = PARTS[kind].get(field.number)
+        if field.number in _NOTES.get(kind, ()):
+            count += field.end - field.body
+        elif inner is not None:
+            count += _bytes_of_notes(content, field, inner)
+    return count
 
 
 def _oversized(
@@ -124,7 +157,7 @@ def _fault_of_tensor(content: bytes, message: Field) -> Iterator[str]:
         elif field.number == _RAW:
             raw = field.end - field.body
     if raw and size and raw != size * math.prod(shape):
-        (name,) = _texts(content, message, _TENSOR_NAME) or {""}
+        name = _text(content, message, _TENSOR_NAME)
         yield f"constant {name[:60]!r} takes {raw} bytes; expected {size * math.prod(shape)}"
 
 
@@ -145,6 +178,10 @@ def _texts(content: bytes, message: Field, number: int) -> set[str]:
         for field in fields(content, message.body, message.end)
         if field.number == number
     }
+
+
+def _text(content: bytes, message: Field, number: int) -> str:
+    return "".join(_texts(content, message, number))
 
 
 def _bytes_of(data: ET.Element) -> int:

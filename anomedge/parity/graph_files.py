@@ -24,7 +24,7 @@ from anomedge.bundle.spare import (
     Span,
     spans_of_ir,
     spare_bytes,
-    unread_constants,
+    unused_parts,
 )
 from anomedge.bundle.variants import (
     FORMATS,
@@ -159,7 +159,7 @@ def _faults_of_segments(bundle: Bundle) -> Iterator[str]:
 
 def _constants_of_onnx(bundle: Bundle, name: str, content: bytes) -> _Constants:
     spans: dict[str, list[Span]] = {}
-    faults = list(unread_constants(content))
+    faults = list(unused_parts(content))
     folder = PurePosixPath(name).parent
     for tensor in external_tensors(content):
         file = (folder / tensor.file).as_posix()

@@ -1,6 +1,7 @@
 """Bytes that no constant names, and constants that nothing reads."""
 
 import numpy as np
+import onnx
 import pytest
 from onnx import helper, numpy_helper
 
@@ -8,7 +9,7 @@ from anomedge.bundle.spare import (
     Span,
     spans_of_ir,
     spare_bytes,
-    unread_constants,
+    unused_parts,
 )
 
 
@@ -42,19 +43,60 @@ def constant(name, count=3):
 
 
 def test_a_constant_that_no_node_reads():
-    assert list(unread_constants(graph(constant("a")))) == []
-    assert list(unread_constants(graph(constant("a"), constant("b")))) == [
+    assert list(unused_parts(graph(constant("a")))) == []
+    assert list(unused_parts(graph(constant("a"), constant("b")))) == [
         "constant 'b' is read by no node"
     ]
-    assert list(unread_constants(graph(constant("a"), constant("y")))) == []
+    assert list(unused_parts(graph(constant("a"), constant("y")))) == []
+
+
+def test_long_names_are_compared_in_full():
+    name = "a" * 100
+    assert list(unused_parts(graph(constant(name), inputs=(name,)))) == []
+    other = name[:-1] + "b"
+    assert len(list(unused_parts(graph(constant(name), inputs=(other,))))) == 1
 
 
 def test_a_constant_with_more_bytes_than_its_shape():
     large = constant("a")
     large.raw_data += b"more"
-    assert list(unread_constants(graph(large))) == [
+    assert list(unused_parts(graph(large))) == [
         "constant 'a' takes 16 bytes; expected 12"
     ]
+
+
+def with_note(edit):
+    made = onnx.ModelProto.FromString(graph(constant("a")))
+    edit(made)
+    return list(unused_parts(made.SerializeToString()))
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda m: setattr(m, "doc_string", "12345"),
+        lambda m: setattr(m.graph, "doc_string", "12345"),
+        lambda m: setattr(m.graph.node[0], "doc_string", "12345"),
+        lambda m: setattr(m.graph.initializer[0], "doc_string", "12345"),
+        lambda m: m.graph.node[0].metadata_props.add(key="1"),
+        lambda m: m.graph.value_info.add(name="123"),
+    ],
+)
+def test_notes_are_counted(edit):
+    (fault,) = with_note(edit)
+    assert fault.startswith("has ")
+    assert fault.endswith(" bytes of notes")
+
+
+def test_properties_of_the_model_are_no_notes():
+    assert with_note(lambda m: m.metadata_props.add(key="a", value="b")) == []
+
+
+def test_a_node_that_nothing_reads():
+    def dead(model):
+        model.graph.node.add(op_type="Relu", input=["a"], output=["z"], name="d")  # fmt: skip
+
+    assert with_note(dead) == ["node 'd' gives nothing that is read"]
 
 
 IR = b"""<net><layers><layer id="0" name="c" type="Const">
