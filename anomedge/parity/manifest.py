@@ -52,9 +52,11 @@ def check_manifest(
     """
     operators = _operators(bundle)
     checks = [_tolerances(bundle, plan), _graphs(bundle), operators]
+    faults: dict[str, str] = {}
     if operators.passed:
         faults = faults_of_files(bundle)
-        checks += [_check(name, wrong) for name, wrong in faults.items()]
+        if not faults["interfaces"]:
+            faults |= faults_of_statements(bundle, reference)
     original = reference.original
     if original is not None:
         checks += [
@@ -66,8 +68,7 @@ def check_manifest(
         checks += _golden(bundle, original)
     else:
         checks += [_scale(bundle, reference), _stated_stages(bundle)]
-    statements = faults_of_statements(bundle, reference)
-    checks += [_check(name, wrong) for name, wrong in statements.items()]
+    checks += [_check(name, wrong) for name, wrong in faults.items()]
     return [
         check.model_copy(update={"precision": plan.precision})
         for check in checks

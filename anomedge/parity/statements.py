@@ -84,17 +84,21 @@ def _faults_of_golden(bundle: Bundle, golden: Reference) -> Iterator[str]:
     if own and source != bundle.manifest.golden_source:
         yield f"golden_source is {bundle.manifest.golden_source!r}; by its names the frames are {source!r}"
     framing = bundle.manifest.framing
-    generated = generated_size(framing)
-    made = {picture.name: picture for picture in extremes(generated)}
-    size = stated_size(framing)
     for picture in golden.pictures:
-        if not picture.name.startswith(EXTREME):
-            continue
-        wanted = made.get(picture.name)
-        if wanted is None or not np.array_equal(
-            picture.frame(size), wanted.frame(size)
+        if picture.name.startswith(EXTREME) and not _is_extreme(
+            picture, generated_size(framing)
         ):
             yield f"{picture.name[:60]!r} is not the generated frame of that name"
+
+
+def _is_extreme(picture: Picture, size: tuple[int, int]) -> bool:
+    """Whether a picture is the extreme frame of its name; nothing of the stated size is made for another size."""
+    pixels = picture.frame()
+    if pixels.shape[:2] != size:
+        return False
+    made = {each.name: each for each in extremes(size)}
+    wanted = made.get(picture.name)
+    return wanted is not None and np.array_equal(pixels, wanted.frame())
 
 
 def _faults_of_labels(
@@ -190,7 +194,8 @@ def faults_of_statements(
 ) -> dict[str, str]:
     """Return the faults of every check of this module, by its name; empty for a check that passed.
 
-    Without a model file only golden frames are checked, if they are the reference.
+    Without a model file only golden frames are checked, if they are the reference. Call it once the graphs' files have
+    confirmed the frame's size, to which pictures are stretched.
     """
     original = reference.original
     golden = original.golden if original is not None else None
