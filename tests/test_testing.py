@@ -109,7 +109,18 @@ def test_junit_of_a_proof(bundle_paths, tmp_path):
     assert {suite.get("failures") for suite in root} == {"0"}
     assert [case.get("name") for case in root[-1].iter("testcase")] == [
         f"bundle {name}"
-        for name in ("tolerances", "graphs", "operators", "scale", "stages")
+        for name in (
+            "tolerances",
+            "graphs",
+            "operators",
+            "scale",
+            "stages",
+            "interfaces",
+            "opset",
+            "weights",
+            "segments",
+            "golden statements",
+        )
     ]
     for suite in root[:-1]:
         names = [case.get("name") for case in suite.iter("testcase")]

@@ -10,12 +10,14 @@ from rich.text import Text
 
 from anomedge.commands._console import wide_console
 from anomedge.parity.certificate import (
+    GOLDEN,
     Cell,
     Certificate,
     CheckResult,
     PictureCount,
 )
 from anomedge.parity.records import FEW_LABELLED
+from anomedge.parity.statements import STATED
 
 __all__ = ["auroc_headings", "show_certificate"]
 
@@ -32,9 +34,11 @@ def show_certificate(certificate: Certificate) -> None:
 
 
 def _few_labels(certificate: Certificate) -> Iterator[str]:
-    """Yield a caution if an AUROC comes from few pictures."""
+    """Yield a caution if an AUROC comes from few pictures, or from labels of golden frames."""
     count = certificate.pictures
     shown = any(cell.image_auroc is not None for cell in certificate.cells)
+    if shown and certificate.reference == GOLDEN:
+        yield f"caution: the labels behind the AUROC are {STATED}"
     if not shown or count.anomalous is None:
         return
     normal = count.labelled - count.anomalous

@@ -60,6 +60,7 @@ from anomedge.parity.golden import golden_outputs, write_golden
 from anomedge.parity.pictures import extremes
 from anomedge.parity.plan import batches_of
 from anomedge.parity.segments import GIVEN
+from anomedge.parity.statements import needs_ranges
 from anomedge.parity.tolerances import release_tolerance
 from anomedge.pipelines.model import Model, load, tool_versions
 from anomedge.precisions import PRECISIONS
@@ -148,7 +149,7 @@ def export_model(
         write_manifest(
             root, _manifest(model, options, stages, golden) | {"ranges": ranges}
         )
-        return _proven(root, model, reference, names, options)
+        return _proven(root, model, reference, ranges, names, options)
 
 
 def _on_half_backbone(
@@ -336,6 +337,7 @@ def _proven(
     root: Path,
     model: Model,
     reference: Reference,
+    ranges: tuple[Range, ...],
     names: Sequence[str],
     options: ExportOptions,
 ) -> Certificate:
@@ -347,7 +349,11 @@ def _proven(
     ]
     if reference.original is not None:
         golden = golden_outputs(bundle, reference)
-        original = replace(reference.original, golden=golden)
+        original = replace(
+            reference.original,
+            golden=golden,
+            ranges=ranges if needs_ranges(bundle.manifest) else None,
+        )
         reference = replace(reference, original=original)
     certificate = merged([prove(bundle, reference, plan) for plan in plans])
     if not certificate.passed:

@@ -56,6 +56,8 @@ SCHEMA = 3
 _DERIVED = ("passed", "failures", "cautions")
 _ROWS = ("cells", "checks", "stages", "findings")
 _MOST_SHOWN = 12
+_NOT_RUN = "not run: "
+"""Beginning of the notes of `anomedge.parity.manifest` on variants and files that a plan leaves out."""
 
 
 class Certificate(Frozen):
@@ -263,11 +265,14 @@ def merged(certificates: Sequence[Certificate]) -> Certificate:
 
 
 def _common_notes(certificates: Sequence[Certificate]) -> tuple[str, ...]:
-    """Return the notes that all certificates share.
+    """Return the notes of all certificates; those on parts that were not run only if all share them.
 
     A variant that one of them did not run may have been run by another.
     """
-    first, *others = (certificate.notes for certificate in certificates)
+    notes = [note for one in certificates for note in one.notes]
     return tuple(
-        note for note in first if all(note in notes for notes in others)
+        note
+        for note in dict.fromkeys(notes)
+        if not note.startswith(_NOT_RUN)
+        or notes.count(note) == len(certificates)
     )

@@ -5,7 +5,7 @@ A row that is missing, unknown or repeated makes a certificate incomplete (`anom
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -14,7 +14,10 @@ from anomedge.bundle import Manifest
 from anomedge.errors import InputError
 from anomedge.layouts import LAYOUTS, Layout, LayoutOutput
 from anomedge.parity.deviations import PIXEL_STAGES
+from anomedge.parity.masks import CHECK as NEAR_THRESHOLD
+from anomedge.parity.masks import allowed_near
 from anomedge.parity.reference import EAGER, GOLDEN, ORIGINALS
+from anomedge.parity.statements import needs_ranges
 from anomedge.parity.tolerances import Tolerance
 from anomedge.parity.verdict import CLAUSES, MAP_CLAUSE, copies_at
 from anomedge.runtimes import variant_of
@@ -25,6 +28,7 @@ __all__ = [
     "Row",
     "allowed_of",
     "bundle_checks",
+    "checks_left_out",
     "checks_of_bundle",
     "checks_of_layout",
     "checks_of_runtime",
@@ -38,6 +42,9 @@ Kind = Literal["pixels", "stage", "contract", "bundle"]
 
 _ALWAYS = ("tolerances", "graphs", "operators")
 _WITH_MODEL = ("decision", "geometry", "licence")
+_INTERFACES = "interfaces"
+_OF_FILES = (_INTERFACES, "opset", "weights", "segments")
+_OF_STATEMENTS = ("golden statements", "ranges")
 _ROUNDED = "rounded"
 _ROUNDING = 4 * float(np.finfo(np.float32).eps)
 
@@ -51,31 +58,50 @@ class Row(NamedTuple):
 
 
 def bundle_checks(
-    *, model: bool, stages: bool = True, golden: bool = True
+    *, model: bool, stages: bool = True, golden: bool = True, ranges: bool
 ) -> tuple[str, ...]:
     """Return the names of the checks of the bundle itself, in order.
 
     Args:
         model: whether the reference is eager Torch on a model file.
         stages: whether the reference has stages.
-        golden: whether the bundle has golden frames that eager Torch ran.
+        golden: whether golden frames are the reference, or were run by eager Torch.
+        ranges: whether value ranges were computed from the model file.
     """
-    if not model:
-        return (*_ALWAYS, "scale", "stages")
-    more = {"stages": stages, "golden frames": golden}
-    return (
-        *_ALWAYS,
-        *_WITH_MODEL,
-        *(name for name, needed in more.items() if needed),
-    )
+    needed = {
+        **dict.fromkeys(_ALWAYS, True),
+        "scale": not model,
+        **dict.fromkeys(_WITH_MODEL, model),
+        "stages": stages or not model,
+        "golden frames": golden and model,
+        **dict.fromkeys(_OF_FILES, True),
+        "golden statements": golden,
+        "ranges": ranges,
+    }
+    return tuple(name for name, is_needed in needed.items() if is_needed)
 
 
 def checks_of_bundle(manifest: Manifest, reference: str) -> list[Row]:
     """Return the checks of the bundle itself that a proof against a reference has."""
     names = bundle_checks(
-        model=reference == EAGER, golden=bool(manifest.golden)
+        model=reference == EAGER,
+        golden=bool(manifest.golden) and reference in ORIGINALS,
+        ranges=reference == EAGER and needs_ranges(manifest),
     )
     return [Row("bundle", name) for name in names]
+
+
+def checks_left_out(failed: Collection[str]) -> set[str]:
+    """Return the checks of the bundle itself that a proof may leave out because of checks that failed.
+
+    >>> sorted(checks_left_out(["interfaces", "scale"]))
+    ['golden statements', 'opset', 'ranges', 'segments', 'weights']
+    >>> checks_left_out(["opset"])
+    set()
+    """
+    if _INTERFACES not in failed:
+        return set()
+    return {*_OF_FILES, *_OF_STATEMENTS} - {_INTERFACES}
 
 
 def clauses(has_map: bool) -> tuple[str, ...]:
@@ -104,6 +130,8 @@ def checks_of_runtime(
     for batch in batches:
         if batch > 1:
             yield Row("contract", copies_at(batch))
+    if manifest.has_map:
+        yield Row("contract", NEAR_THRESHOLD, allowed_near(tolerance))
     for name in _stage_rows(manifest, reference):
         yield Row(kind_of_row(name), name, tolerance.at(name))
     for layout in layouts_of(manifest, precision):

@@ -6,7 +6,7 @@ recompute all digests. So they are compared with the model file, if given, and a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 
 import numpy as np
@@ -17,10 +17,12 @@ from anomedge.bundle.variants import FORMATS, Variant
 from anomedge.parity.comparison import Comparison
 from anomedge.parity.deviations import FINAL_STAGES
 from anomedge.parity.expected import bundle_checks
+from anomedge.parity.graph_files import faults_of_files
 from anomedge.parity.plan import Plan
 from anomedge.parity.records import BUNDLE, CheckResult
-from anomedge.parity.reference import Original, Reference
+from anomedge.parity.reference import GOLDEN, Original, Reference
 from anomedge.parity.stages import deviations_of_stored_stages
+from anomedge.parity.statements import faults_of_statements
 from anomedge.parity.tolerances import (
     TOLERANCES,
     Tolerance,
@@ -46,14 +48,17 @@ def check_manifest(
 ) -> list[CheckResult]:
     """Check what the manifest states; a difference is a failed check.
 
-    With a model file: decision, geometry, licence, stages and golden frames. Without one, only the plausibility of the
-    scale and the names of the stages. Always: tolerances, graphs and their operators.
+    With a model file: decision, geometry, licence, stages, value ranges and golden frames. Without one, only the
+    plausibility of the scale and the names of the stages. Always: tolerances, graphs, their operators and files.
+    `anomedge.parity.statements.STATEMENTS` lists every field.
     """
-    original = reference.original
-    makers = {
+    original, operators = reference.original, _operators(bundle)
+    faults = _faults_of_files(bundle, reference) if operators.passed else {}
+    makers: dict[str, Callable[[], CheckResult]] = {
         "tolerances": partial(_tolerances, bundle, plan),
         "graphs": partial(_graphs, bundle),
-        OPERATORS: partial(_operators, bundle),
+        OPERATORS: lambda: operators,
+        **{n: partial(_check, n, wrong) for n, wrong in faults.items()},
     }
     makers |= (
         {
@@ -66,17 +71,27 @@ def check_manifest(
     names = bundle_checks(
         model=original is not None,
         stages=bool(reference.stages),
-        golden=original is not None and _has_golden(bundle, original),
+        golden=_has_golden(bundle, reference),
+        ranges=original is not None and original.ranges is not None,
     )
+    # Graphs that are not allowed or not the manifest's are not examined further.
     return [
         makers[name]().model_copy(update={"precision": plan.precision})
         for name in names
+        if name in makers
     ]
+
+
+def _faults_of_files(bundle: Bundle, reference: Reference) -> dict[str, str]:
+    faults = faults_of_files(bundle)
+    if not faults["interfaces"]:
+        faults |= faults_of_statements(bundle, reference)
+    return faults
 
 
 def _against_original(
     bundle: Bundle, reference: Reference, original: Original
-) -> dict[str, partial[CheckResult]]:
+) -> dict[str, Callable[[], CheckResult]]:
     return {
         "decision": partial(_decision, bundle, original.decision),
         "geometry": partial(_geometry, bundle, original),
@@ -254,8 +269,11 @@ def _stated_stages(bundle: Bundle) -> CheckResult:
     return _check("stages", f"lack {', '.join(missing)}" if missing else "")
 
 
-def _has_golden(bundle: Bundle, original: Original) -> bool:
-    """Whether golden outputs can be compared; if not for their geometry, its check fails."""
+def _has_golden(bundle: Bundle, reference: Reference) -> bool:
+    """Whether golden frames are the reference or can be compared; if not for their geometry, its check fails."""
+    original = reference.original
+    if original is None:
+        return reference.source == GOLDEN
     same_geometry = bundle.manifest.geometry == original.geometry
     return original.golden is not None and same_geometry
 

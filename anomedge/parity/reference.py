@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from anomedge.bundle import Bundle
+from anomedge.bundle.ranges import Range
 from anomedge.images import Picture
 from anomedge.parity.outputs import Outputs
 from anomedge.resample import Geometry
@@ -59,6 +60,7 @@ class Original:
         licence: terms of the weights and pictures.
         golden: outputs for the bundle's golden frames; None if it has none yet.
         levels: of pictures with more than 8 bits per channel.
+        ranges: value ranges for float16 on pictures of this proof; None if they are not compared.
     """
 
     digest: str
@@ -67,6 +69,7 @@ class Original:
     licence: dict[str, str]
     golden: GoldenOutputs | None = None
     levels: Levels | None = None
+    ranges: tuple[Range, ...] | None = None
 
 
 @dataclass(frozen=True)

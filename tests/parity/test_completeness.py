@@ -12,6 +12,7 @@ from anomedge.parity.certificate import Certificate
 from anomedge.parity.completeness import missing_parts
 from anomedge.parity.stored import stored_certificates, vouching_certificate
 from anomedge.testing import WeakProofWarning, assert_parity
+from anomedge.verification import certify, plan_of
 from tests.conftest import FRAME, RUNTIMES
 from tests.parity.forging import host
 
@@ -48,9 +49,14 @@ def celled(content, place=0, **changed):
 
 
 FORGED = {
-    "bundle: not checked: tolerances, graphs, operators and 5 more": lambda c: c.update(checks=[k for k in c["checks"] if k["kind"] != "bundle"]),
+    "bundle: not checked: tolerances, graphs, operators and 10 more": lambda c: c.update(checks=[k for k in c["checks"] if k["kind"] != "bundle"]),
     "bundle: not checked: decision": lambda c: without(c, "decision"),
     "bundle: not checked: golden frames": lambda c: without(c, "golden frames"),
+    "bundle: not checked: interfaces, opset": lambda c: without(c, "interfaces", "opset"),
+    "bundle: not checked: golden statements": lambda c: without(c, "golden statements"),
+    "bundle: no proof has the checks 'ranges'": lambda c: renamed(c, "opset", name="ranges"),
+    "onnxruntime: not checked: map near the pixel threshold": lambda c: without(c, "map near the pixel threshold"),
+    "map near the pixel threshold is off by 5.00e-01; expected 0 to 2.0e-05": lambda c: renamed(c, "map near the pixel threshold", error=0.5, tolerance=1e9),
     "onnxruntime: not checked: rounded": lambda c: without(c, "rounded"),
     "onnxruntime: not checked: preprocessed": lambda c: without(c, "preprocessed"),
     "onnxruntime: not checked: score": lambda c: renamed(c, "score", kind="contract", tolerance=1e9),
@@ -107,6 +113,24 @@ def test_stages_that_were_examined_are_all_examined(copy):
     ]
 
 
+def test_checks_that_follow_a_failed_one_may_be_left_out(copy):
+    content = host(copy)
+    without(content, "opset", "golden statements")
+    assert parts(copy, content) != []
+    renamed(content, "interfaces", passed=False)
+    assert parts(copy, content) == []
+    assert not Certificate.from_json(content).passed
+
+
+def test_ranges_are_checked_where_a_precision_needs_them(copy):
+    manifest = Bundle.open(copy).manifest
+    fp32 = manifest.variants["fp32"]
+    both = {"variants": {"fp32": fp32, "fp16": fp32}}
+    proof = Certificate.from_json(host(copy))
+    found = list(missing_parts(proof, manifest.model_copy(update=both)))
+    assert found == ["bundle: not checked: ranges"]
+
+
 def test_a_graph_of_a_fixed_batch_has_no_other(copy):
     bundle = Bundle.open(copy)
     fixed = bundle.manifest.input.model_copy(update={"batch": 1})
@@ -139,6 +163,21 @@ def test_honest_proofs_are_complete(copy, proven, pictures, runtime):
         assert list(missing_parts(proof, manifest)) == []
 
 
+def test_the_exports_certificate_has_the_rows_of_a_proof_with_the_model(
+    copy, proven
+):
+    def rows(certificate):
+        return [
+            (c.kind, c.name) for c in certificate.checks if c.runtime in own
+        ]
+
+    own = ("bundle", RUNTIMES[0])
+    at_one_batch = proven(Bundle.open(copy))
+    exported = rows(Certificate.from_json(host(copy)))
+    left = [row for row in exported if not row[1].startswith("copies at")]
+    assert sorted(left) == sorted(rows(at_one_batch))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
@@ -159,6 +198,14 @@ def test_certificates_of_exports_are_complete(model_paths, tmp_path, options):
     assert stored.passed
     golden = assert_parity(bundle, batches=options.get("batches", ()))
     assert list(missing_parts(golden, bundle.manifest)) == []
+    precision = options.get("precisions", ["fp32"])[-1]
+    again = certify(
+        bundle,
+        plan_of(bundle, RUNTIMES, options.get("batches", ()), precision),
+        model_paths["padim"],
+    )
+    assert again.passed
+    assert list(missing_parts(again, bundle.manifest)) == []
 
 
 def test_examined_stages_of_honest_proofs_are_complete(copy):

@@ -16,6 +16,7 @@ from anomedge.parity.expected import (
     graphs_of,
     kind_of_row,
 )
+from anomedge.parity.masks import CHECK, allowed_near
 from anomedge.parity.verdict import CLAUSES
 from tests.parity.examples import DECISION
 
@@ -36,7 +37,7 @@ class Variant:
         return ("model.onnx", "stages.onnx", "openvino/model.xml")
 
 
-def manifest(*layouts, has_map=True, golden=("a",), files=()):
+def manifest(*layouts, has_map=True, golden=("a",), files=(), ranges=()):
     return SimpleNamespace(
         variants={"fp32": Variant(*layouts)},
         has_map=has_map,
@@ -44,6 +45,7 @@ def manifest(*layouts, has_map=True, golden=("a",), files=()):
         decision=DECISION,
         golden=golden,
         files={name: SimpleNamespace(sha256=f"of {name}") for name in files},
+        ranges=ranges,
     )
 
 
@@ -59,16 +61,30 @@ def names(reference="eager torch", batches=(1,), **more):
 
 
 def test_the_bundle_is_checked_against_a_model_or_by_itself():
-    assert "scale" in bundle_checks(model=False)
-    with_model = bundle_checks(model=True)
-    assert with_model[-1] == "golden frames" and "decision" in with_model
-    assert bundle_checks(model=True, golden=False) == with_model[:-1]
-    rows = checks_of_bundle(manifest(golden=()), "eager torch")
-    assert [row.name for row in rows] == [*with_model[:-1]]
+    assert "scale" in bundle_checks(model=False, ranges=False)
+    with_model = bundle_checks(model=True, ranges=True)
+    assert with_model[-2:] == ("golden statements", "ranges")
+    assert {"decision", "golden frames", "segments"} <= {*with_model}
+    rows = checks_of_bundle(manifest(ranges=("a",)), "eager torch")
+    assert [row.name for row in rows] == [*with_model]
     assert {row.kind for row in rows} == {"bundle"}
+    assert {*with_model} - of_bundle("eager torch", golden=()) == {
+        "golden frames",
+        "golden statements",
+        "ranges",
+    }
+    own = {"tolerances", "graphs", "operators", "scale", "stages"}
+    files = {"interfaces", "opset", "weights", "segments"}
+    assert of_bundle("onnxruntime (runtimes only)") == own | files
+    assert of_bundle("golden frames") == {*own, *files, "golden statements"}
 
 
-def test_a_detector_without_a_map_has_no_clause_of_it():
+def of_bundle(reference, **more):
+    return {row.name for row in checks_of_bundle(manifest(**more), reference)}
+
+
+def test_a_detector_without_a_map_has_no_check_of_it():
+    assert CHECK not in names(has_map=False)
     assert clauses(True) == CLAUSES
     assert set(CLAUSES) - set(clauses(False)) == {"output anomaly_map"}
 
@@ -76,20 +92,20 @@ def test_a_detector_without_a_map_has_no_clause_of_it():
 def test_copies_and_stages_follow_the_contract():
     more = ["preprocessed", "score"]
     assert names("golden frames", (1, 2, 8)) == [
-        *CLAUSES, "copies at batch 2", "copies at batch 8", *more
+        *CLAUSES, "copies at batch 2", "copies at batch 8", CHECK, *more
     ]  # fmt: skip
-    assert names() == [*CLAUSES, *more, "rounded"]
+    assert names() == [*CLAUSES, CHECK, *more, "rounded"]
     stored = names("golden frames", files=["golden/000/rounded.npy"])
     assert stored[-1] == "rounded"
-    assert names("onnxruntime (runtimes only)") == [*CLAUSES]
+    assert names("onnxruntime (runtimes only)") == [*CLAUSES, CHECK]
 
 
 def test_stages_have_tolerances_of_this_release():
     rows = checks_of_runtime(manifest(), "fp32", (1,), "eager torch", TOLERANCE)
-    allowed = {row.name: row.allowed for row in rows if row.kind != "contract"}
+    allowed = {row.name: row.allowed for row in rows if row.allowed is not None}
     assert allowed == {
-        name: TOLERANCE.at(name)
-        for name in ("preprocessed", "score", "rounded")
+        CHECK: allowed_near(TOLERANCE),
+        **{n: TOLERANCE.at(n) for n in ("preprocessed", "score", "rounded")},
     }
     assert kind_of_row("rounded") == "pixels"
     assert kind_of_row("score") == "stage"
