@@ -15,6 +15,7 @@ from anomedge.bundle.ranges import LARGEST, SAFETY, Range
 from anomedge.commands._units import format_bytes
 from anomedge.names import printable
 from anomedge.parity.records import Cell
+from anomedge.parity.statements import STATED
 from anomedge.parity.stored import StoredCertificate
 from anomedge.resample import Tiling
 from anomedge.threshold import Origin
@@ -65,14 +66,13 @@ def contract(bundle: Bundle) -> Table:
     )
     _add_search(table, manifest.search)
     table.add_row(
-        "golden", f"{len(manifest.golden)} frames ({manifest.golden_source})"
+        "golden",
+        f"{len(manifest.golden)} frames ({manifest.golden_source}), names and labels {STATED}",
     )
-    table.add_row(
-        "made by",
-        ", ".join(
-            f"{name} {version}" for name, version in manifest.tools.items()
-        ),
+    tools = ", ".join(
+        f"{name} {version}" for name, version in manifest.tools.items()
     )
+    table.add_row("made by", f"{tools} ({STATED})")
     table.add_row(
         "licences",
         "; ".join(f"{name}: {text}" for name, text in manifest.licence.items()),
@@ -130,14 +130,15 @@ def certificates(
         proof = each.certificate
         if proof is None or each.objection:
             empty = [""] * len(outputs)
-            table.add_row(each.name, "", "", *empty, each.verdict)
+            table.add_row(printable(each.name), "", "", *empty, each.verdict)
             continue
         figures = [_worst(proof.cells, f"{name}_error") for name in outputs]
         cells = sorted(
             {f"{cell.runtime} {cell.precision}" for cell in proof.cells}
         )
+        texts = (each.name, proof.reference, ", ".join(cells))
         table.add_row(
-            each.name, proof.reference, ", ".join(cells), *figures, each.verdict
+            *(printable(text) for text in texts), *figures, each.verdict
         )
     return table
 

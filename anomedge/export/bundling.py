@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +60,11 @@ from anomedge.images import Picture
 from anomedge.layouts import LAYOUTS, Layout
 from anomedge.parity import Certificate, Plan, Reference, prove
 from anomedge.parity.certificate import TOLERANCES, failure_text, merged
-from anomedge.parity.golden import write_golden
+from anomedge.parity.golden import golden_outputs, write_golden
 from anomedge.parity.pictures import extremes
 from anomedge.parity.plan import batches_of
 from anomedge.parity.segments import GIVEN
+from anomedge.parity.statements import needs_ranges
 from anomedge.parity.tolerances import release_tolerance
 from anomedge.pipelines.model import Model, load, tool_versions
 from anomedge.precisions import PRECISIONS
@@ -156,7 +157,7 @@ def export_model(
             _manifest(model, options, stages, golden)
             | {"ranges": ranges, "search": record_of(searched)},
         )
-        return _proven(root, model, reference, names, options)
+        return _proven(root, model, reference, ranges, names, options)
 
 
 def _on_half_backbone(
@@ -346,6 +347,7 @@ def _proven(
     root: Path,
     model: Model,
     reference: Reference,
+    ranges: tuple[Range, ...],
     names: Sequence[str],
     options: ExportOptions,
 ) -> Certificate:
@@ -355,6 +357,14 @@ def _proven(
         Plan(names, batches, precision, widen=options.widen)
         for precision in options.precisions
     ]
+    if reference.original is not None:
+        golden = golden_outputs(bundle, reference)
+        original = replace(
+            reference.original,
+            golden=golden,
+            ranges=ranges if needs_ranges(bundle.manifest) else None,
+        )
+        reference = replace(reference, original=original)
     certificate = merged([prove(bundle, reference, plan) for plan in plans])
     if not certificate.passed:
         text = failure_text(certificate, "no bundle was published")

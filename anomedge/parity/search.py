@@ -20,9 +20,19 @@ from anomedge.progress import track
 from anomedge.runtimes import Session, Tensors
 from anomedge.runtimes.processor import adds_byte_products, instruction_sets
 
-__all__ = ["SearchProof", "check_search", "notes_on_search"]
+__all__ = [
+    "CHECK",
+    "DISTANCES",
+    "SearchProof",
+    "check_search",
+    "notes_on_search",
+]
 
-_DISTANCES = "distances"
+DISTANCES = "distances"
+"""Stage behind which the stages of a search stand."""
+CHECK = "int8"
+"""Name of the check of a search."""
+
 _EVERY_PROCESSOR = 64
 
 
@@ -60,7 +70,7 @@ class SearchProof:
         Raises:
             BundleError: a stage is missing, or holds impossible values.
         """
-        names = (_DISTANCES, *SEARCH_STAGES)
+        names = (DISTANCES, *SEARCH_STAGES)
         if missing := [name for name in names if name not in stages]:
             raise BundleError(
                 f"the graph of stages has no {missing[0]}; expected it of an INT8 search: export again"
@@ -113,7 +123,7 @@ def check_search(
     yield CheckResult(
         runtime=session.name,
         kind="search",
-        name="int8",
+        name=CHECK,
         detail=proof.describe(comparison.decision.scale),
         passed=True,
     )
