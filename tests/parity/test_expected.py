@@ -39,6 +39,7 @@ class Variant:
 
 def manifest(*layouts, has_map=True, golden=("a",), files=(), ranges=()):
     return SimpleNamespace(
+        search=None,
         variants={"fp32": Variant(*layouts)},
         has_map=has_map,
         stages=("preprocessed", "score"),
