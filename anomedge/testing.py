@@ -10,15 +10,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from anomedge.bundle import Bundle
+from anomedge.names import printable
 from anomedge.parity import Certificate
 from anomedge.parity.certificate import failure_text
 from anomedge.verification import certify, plan_of
 
-__all__ = ["assert_parity"]
+__all__ = ["WeakProofWarning", "assert_parity"]
+
+
+class WeakProofWarning(UserWarning):
+    """A proof passed, and nothing but the bundle itself vouches for its reference."""
 
 
 def assert_parity(
@@ -52,7 +58,12 @@ def assert_parity(
         widen: factor on this release's tolerances, 1 to 100.
 
     Returns:
-        The certificate, for further assertions.
+        The certificate, for further assertions; `verdict_line` and `cautions` say
+        how strong it is.
+
+    Warns:
+        WeakProofWarning: no model was given, and no certificate of eager Torch is
+            about this bundle; a changed threshold would not be noticed.
 
     Raises:
         AssertionError: the proof failed; the message lists the failures.
@@ -73,5 +84,11 @@ def assert_parity(
             failure_text(
                 certificate, f"{opened.path} does not decide as the original"
             )
+        )
+    if certificate.reference_cautions:
+        warnings.warn(
+            printable(f"{opened.path}: {certificate.verdict_line}"),
+            WeakProofWarning,
+            stacklevel=2,
         )
     return certificate

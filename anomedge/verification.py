@@ -23,6 +23,7 @@ from anomedge.parity.golden import read_golden
 from anomedge.parity.outputs import collect
 from anomedge.parity.pictures import extremes
 from anomedge.parity.plan import batches_of
+from anomedge.parity.reference import RUNTIMES_ONLY
 from anomedge.parity.tolerances import release_tolerance
 from anomedge.resample.outside_resize import generated_size
 
@@ -106,7 +107,7 @@ def reference_of(
     pictures = [*given, *extremes(generated_size(frame))]
     with plan.open(bundle, first) as session:
         outputs = collect(session, pictures, frame, plan.batches[0])
-    source = f"{first} (no eager Torch was asked for: runtimes only)"
+    source = f"{first}{RUNTIMES_ONLY}"
     return Reference(source, pictures, outputs), replace(plan, runtimes=others)
 
 

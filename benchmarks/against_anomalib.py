@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from _against.environment import python_of
+from _against.files import INT8_SEARCH
 from _against.table import Row, goals, table
 from _shared.machine import processor
 from _shared.script import ran_as_child, working_folder, write_page
@@ -98,11 +99,10 @@ def make(run: Children, options: argparse.Namespace) -> list[str]:
     """Fit and export both; return the names of the cases. Files of an earlier identical request are reused."""
     cases = []
     for detector in options.only:
-        own = (
-            ["padim", "padim.fp16-storage"]
-            if detector == "padim"
-            else [f"patchcore-{bank}" for bank in options.banks]
-        )
+        own = ["padim", "padim.fp16-storage"]
+        if detector == "patchcore":
+            suffix = f".{INT8_SEARCH}" if options.search == "int8" else ""
+            own = [f"patchcore-{bank}{suffix}" for bank in options.banks]
         asked = {
             "detector": detector, "banks": options.banks, "batches": options.batches, "train": options.train,
             "test": TEST, "seed": options.seed, "data": str(options.data.resolve()) if options.data else None,
@@ -194,6 +194,12 @@ def _options() -> argparse.Namespace:
         default=["padim", "patchcore"],
     )
     parser.add_argument("--banks", type=int, nargs="+", default=list(BANKS))
+    parser.add_argument(
+        "--search",
+        choices=("fp32", "int8"),
+        default="fp32",
+        help="of PatchCore's bank",
+    )
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument(

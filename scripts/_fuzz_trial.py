@@ -18,6 +18,7 @@ from _mutate_files import BROKEN
 from _mutate_graphs import GRAPHS
 from _mutate_open import OPENED, unshared
 from _mutate_signed import SIGNED
+from _mutate_stowaways import STOWAWAYS
 from _verdicts import Oracle, false_certificates
 from _watch import FileWatch, audited, begin_peak, peak_growth, snapshot
 
@@ -42,6 +43,7 @@ KINDS: dict[str, Callable[[Copy, Random], None]] = {
     **BROKEN,
     **SIGNED,
     **GRAPHS,
+    **STOWAWAYS,
     **dict.fromkeys(OPENED, unshared),
 }
 MEMORY_LIMIT = 1536 << 20
@@ -56,7 +58,9 @@ _OWN_EMPTY_FOLDER = re.compile(
     rf"open {_TEMPORARY}|[a-z.]+ \('{_TEMPORARY}'.*\)"
 )
 """ONNX Runtime gets an empty private folder, in which references to other files cannot resolve."""
-_ALWAYS_PROVED = frozenset({"signed: forgeries", "signed: contract"})
+_ALWAYS_PROVED = frozenset(
+    {"signed: forgeries", "signed: contract", *STOWAWAYS}
+)
 
 
 class Outcome(NamedTuple):

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import onnx
 
 from anomedge.bundle import Bundle
 from anomedge.images import Picture
@@ -37,6 +38,8 @@ class Oracle:
 
     def __init__(self, original: Bundle, runtimes: tuple[str, ...]) -> None:
         self._bundle, self._runtimes = original, runtimes
+        # A trial must not read the original's files.
+        self._parts = _parts_of(original)
         golden = read_golden(original)
         # Keep the pictures in memory, because a trial must not read the original's files.
         pictures = [
@@ -78,13 +81,17 @@ class Oracle:
         if prove(copy, replace(self._reference, original=model), plan).passed:
             reasons = [
                 *self._manifest_differences(copy),
+                *self._file_differences(copy),
                 *self._output_differences(copy),
             ]
             found += [f"false pass with the model: {why}" for why in reasons]
         if prove(copy, stored, plan).passed:
             found += [
                 f"false pass on golden frames: {why}"
-                for why in _widened_tolerances(copy)
+                for why in (
+                    *_widened_tolerances(copy),
+                    *self._file_differences(copy),
+                )
             ]
         return found
 
@@ -106,6 +113,15 @@ class Oracle:
             *wrong,
             *(["geometry"] if got.image != wanted.image else []),
             *_widened_tolerances(copy),
+        ]
+
+    def _file_differences(self, copy: Bundle) -> list[str]:
+        """List the files of graphs, and the statements on them, that differ; a bundle may have no IR."""
+        found = _parts_of(copy)
+        return [
+            f"other parts of {name}"
+            for name, wanted in self._parts.items()
+            if name in found and found[name] != wanted
         ]
 
     def _output_differences(self, copy: Bundle) -> list[str]:
@@ -138,6 +154,32 @@ class Oracle:
             ).any():
                 wrong.append(f"{name} flips a label")
         return wrong
+
+
+def _parts_of(bundle: Bundle) -> dict[str, object]:
+    """Return the parts of the graphs' files, as the package `onnx` reads them, and the statements on them."""
+    weights = "openvino/model.bin"
+    files, manifest = bundle.manifest.files, bundle.manifest
+    parts: dict[str, object] = {
+        name: _shape_of(onnx.load_from_string(bundle.read(name)))
+        for name in ("model.onnx", "stages.onnx", "segments.onnx")
+    }
+    if weights in files:
+        parts[weights] = files[weights].bytes
+    return parts | {
+        "opset": manifest.opset,
+        "golden_source": manifest.golden_source,
+    }
+
+
+def _shape_of(model: onnx.ModelProto) -> list[object]:
+    graph = model.graph
+    return [
+        [value.name for value in graph.input],
+        [value.name for value in graph.output],
+        [tensor.name for tensor in graph.initializer],
+        [node.op_type for node in graph.node],
+    ]
 
 
 def _widened_tolerances(copy: Bundle) -> list[str]:
@@ -184,6 +226,17 @@ def _wrong_rows(content: dict[str, Any], bundle: Bundle) -> list[str]:
             if not 0 <= error <= limits[name]
         ]
         wrong += ["a flip"] if cell["flips"] else []
+        wrong += ["a margin"] if cell["smallest_margin"] < 0 else []
+    kinds = {check["kind"] for check in content["checks"]}
+    wrong += [
+        f"no check of kind {kind}"
+        for kind in ("bundle", "pixels", "stage", "contract")
+        if kind not in kinds
+    ]
+    if not any(check["name"] == "rounded" for check in content["checks"]):
+        wrong += ["no rounded pixels"]
+    wrong += [] if content["about"]["graphs"] else ["no graphs"]
+    wrong += [] if content["pictures"]["total"] > 0 else ["no pictures"]
     wrong += (
         ["a check that failed"]
         if any(not check["passed"] for check in content["checks"])

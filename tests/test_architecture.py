@@ -39,14 +39,14 @@ ALLOWED = {
     "images": {"errors", "files", "names", "progress", "registry", "resample", "threshold"},
     "runtimes": {"bundle", "errors", "files", "progress", "registry"},
     "inspector": {"bundle", "errors", "images", "resample", "runtimes", "threshold"},
-    "parity": {"bundle", "errors", "files", "images", "layouts", "precisions", "progress", "resample", "runtimes", "threshold"},
+    "parity": {"bundle", "errors", "files", "images", "layouts", "names", "precisions", "progress", "resample", "runtimes", "threshold"},
     # It compares with eager Torch where a model is given, and imports the host side only then.
     "verification": {"bundle", "errors", "export", "files", "images", "parity", "pipelines", "resample", "runtimes"},
     # It runs eager Torch where a model is given, as verification does.
     "evaluation": {
         "bundle", "errors", "export", "files", "images", "inspector", "names", "parity", "pipelines", "progress", "resample", "runtimes", "threshold", "verification",
     },
-    "testing": {"bundle", "parity", "verification"},
+    "testing": {"bundle", "names", "parity", "verification"},
     "benchmark": {"bundle", "errors", "images", "parity", "progress", "resample", "runtimes"},
     "station": {"bundle", "errors", "files", "images", "inspector", "names", "progress", "registry", "resample", "threshold", "threshold_rules"},
     "report": {

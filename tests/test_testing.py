@@ -8,9 +8,11 @@ import pytest
 from anomedge.errors import InputError
 from anomedge.parity.junit import junit_xml
 from anomedge.pipelines.model import save
-from anomedge.testing import assert_parity
+from anomedge.testing import WeakProofWarning, assert_parity
 from tests.commands.running import run
 from tests.conftest import RUNTIMES
+from tests.parity.conftest import copy as copy
+from tests.parity.forging import decided, sign
 
 
 def test_against_golden_frames(bundle, runtime):
@@ -32,14 +34,26 @@ def test_against_eager_torch(bundle, detector, model_paths, pictures):
 
 
 def test_runtimes_against_one_another(bundle, pictures):
-    assert (
-        "runtimes only"
-        in assert_parity(
-            bundle, images=[pictures / "train"], batches=(1,)
-        ).reference
-    )
+    with pytest.warns(WeakProofWarning, match="no proof against the original"):
+        alone = assert_parity(bundle, images=[pictures / "train"], batches=(1,))
+    assert "runtimes only" in alone.reference
     with pytest.raises(InputError, match="two runtimes"):
         assert_parity(bundle, RUNTIMES[0], images=pictures / "train")
+
+
+def test_a_threshold_that_was_signed_again_is_warned_of(copy):
+    sign(copy, **decided(copy, threshold=1e6))
+    with pytest.warns(
+        WeakProofWarning, match="only the bundle vouches"
+    ) as seen:
+        certificate = assert_parity(copy, RUNTIMES[0], batches=(1,))
+    assert certificate.verdict_line in str(seen[0].message)
+    assert "passed against golden frames on" in certificate.verdict_line
+
+
+def test_an_unsigned_certificate_that_vouches_is_named(copy):
+    certificate = assert_parity(copy, RUNTIMES[0], batches=(1,))
+    assert "for which host.json vouches, unsigned" in certificate.verdict_line
 
 
 def test_a_failure_is_an_assertion(tampered):
@@ -95,7 +109,18 @@ def test_junit_of_a_proof(bundle_paths, tmp_path):
     assert {suite.get("failures") for suite in root} == {"0"}
     assert [case.get("name") for case in root[-1].iter("testcase")] == [
         f"bundle {name}"
-        for name in ("tolerances", "graphs", "operators", "scale", "stages")
+        for name in (
+            "tolerances",
+            "graphs",
+            "operators",
+            "scale",
+            "stages",
+            "interfaces",
+            "opset",
+            "weights",
+            "segments",
+            "golden statements",
+        )
     ]
     for suite in root[:-1]:
         names = [case.get("name") for case in suite.iter("testcase")]

@@ -18,6 +18,7 @@ from anomedge.bundle.opened import (
     remove_local,
     write_local,
 )
+from anomedge.bundle.search import SEARCH_STAGES, Int8Search
 from anomedge.bundle.variants import Variant
 
 __all__ = [
@@ -26,9 +27,11 @@ __all__ = [
     "MANIFEST",
     "MANIFEST_LIMIT",
     "SCHEMA_VERSION",
+    "SEARCH_STAGES",
     "Bundle",
     "Golden",
     "InputContract",
+    "Int8Search",
     "LocalSettings",
     "Manifest",
     "OutputContract",

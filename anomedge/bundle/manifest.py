@@ -38,6 +38,7 @@ from anomedge.bundle.local_settings import schema_errors
 from anomedge.bundle.members import MANIFEST, FileRecord, describe_files
 from anomedge.bundle.quantised import QuantisedNetworks
 from anomedge.bundle.ranges import Range
+from anomedge.bundle.search import Int8Search
 from anomedge.bundle.variants import Variant
 from anomedge.errors import BundleError, IntegrityError, SchemaError
 from anomedge.files import (
@@ -139,17 +140,19 @@ class Manifest(Frozen):
     licence: dict[str, str]
     ranges: tuple[Range, ...] = Field(default=(), max_length=4096)
     quantisation: QuantisedNetworks | None = None
+    search: Int8Search | None = None
     files: dict[str, FileRecord] = Field(max_length=4096)
     digest: str
 
     @model_serializer(mode="wrap")
-    def _without_absent_quantisation(
+    def _without_absent_fields(
         self, inner: SerializerFunctionWrapHandler
     ) -> dict[str, Any]:
-        """Leave out the quantisation of a float detector, as in bundles of earlier releases."""
+        """Leave out newer fields where they are None, as in bundles of earlier releases."""
         content: dict[str, Any] = inner(self)
-        if self.quantisation is None:
-            del content["quantisation"]
+        for name in ("quantisation", "search"):
+            if content[name] is None:
+                del content[name]
         return content
 
     @model_validator(mode="after")

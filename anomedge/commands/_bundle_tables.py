@@ -9,12 +9,13 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from anomedge.bundle import Bundle
+from anomedge.bundle import Bundle, Int8Search
 from anomedge.bundle.anatomy import StageAnatomy
 from anomedge.bundle.ranges import LARGEST, SAFETY, Range
 from anomedge.commands._units import format_bytes
 from anomedge.names import printable
 from anomedge.parity.records import Cell
+from anomedge.parity.statements import STATED
 from anomedge.parity.stored import StoredCertificate
 from anomedge.resample import Tiling
 from anomedge.threshold import Origin
@@ -63,15 +64,15 @@ def contract(bundle: Bundle) -> Table:
         "variants",
         ", ".join(manifest.variants) + f"; ONNX opset {manifest.opset}",
     )
+    _add_search(table, manifest.search)
     table.add_row(
-        "golden", f"{len(manifest.golden)} frames ({manifest.golden_source})"
+        "golden",
+        f"{len(manifest.golden)} frames ({manifest.golden_source}), names and labels {STATED}",
     )
-    table.add_row(
-        "made by",
-        ", ".join(
-            f"{name} {version}" for name, version in manifest.tools.items()
-        ),
+    tools = ", ".join(
+        f"{name} {version}" for name, version in manifest.tools.items()
     )
+    table.add_row("made by", f"{tools} ({STATED})")
     table.add_row(
         "licences",
         "; ".join(f"{name}: {text}" for name, text in manifest.licence.items()),
@@ -129,14 +130,15 @@ def certificates(
         proof = each.certificate
         if proof is None or each.objection:
             empty = [""] * len(outputs)
-            table.add_row(each.name, "", "", *empty, each.verdict)
+            table.add_row(printable(each.name), "", "", *empty, each.verdict)
             continue
         figures = [_worst(proof.cells, f"{name}_error") for name in outputs]
         cells = sorted(
             {f"{cell.runtime} {cell.precision}" for cell in proof.cells}
         )
+        texts = (each.name, proof.reference, ", ".join(cells))
         table.add_row(
-            each.name, proof.reference, ", ".join(cells), *figures, each.verdict
+            *(printable(text) for text in texts), *figures, each.verdict
         )
     return table
 
@@ -146,6 +148,14 @@ def _worst(cells: Sequence[Cell], name: str) -> str:
     errors = [getattr(cell, name) for cell in cells]
     known = [error for error in errors if error is not None]
     return f"{max(known, default=0):.1e}"
+
+
+def _add_search(table: Table, found: Int8Search | None) -> None:
+    if found is not None:
+        table.add_row(
+            "search",
+            f"INT8, {found.candidates} candidates for each patch; the copy of the bank takes {format_bytes(found.bytes)}",
+        )
 
 
 def ranges(found: Sequence[Range]) -> Table:

@@ -10,15 +10,18 @@ from rich.text import Text
 
 from anomedge.commands._console import wide_console
 from anomedge.parity.certificate import (
+    GOLDEN,
     Cell,
     Certificate,
     CheckResult,
     PictureCount,
 )
 from anomedge.parity.records import FEW_LABELLED
+from anomedge.parity.statements import STATED
 
 __all__ = ["auroc_headings", "show_certificate"]
 
+_SHOWN = {"pixels", "stage", "search"}
 _CLAUSES = {"contract": "clauses kept", "bundle": "statements hold"}
 
 
@@ -27,14 +30,16 @@ def show_certificate(certificate: Certificate) -> None:
     console = wide_console()
     for table in (_cell_table(certificate), _check_table(certificate)):
         console.print(table)
-    for line in (*_few_labels(certificate), _verdict_line(certificate)):
+    for line in (*_few_labels(certificate), certificate.verdict_line):
         console.print(line, soft_wrap=True)
 
 
 def _few_labels(certificate: Certificate) -> Iterator[str]:
-    """Yield a caution if an AUROC comes from few pictures."""
+    """Yield a caution if an AUROC comes from few pictures, or from labels of golden frames."""
     count = certificate.pictures
     shown = any(cell.image_auroc is not None for cell in certificate.cells)
+    if shown and certificate.reference == GOLDEN:
+        yield f"caution: the labels behind the AUROC are {STATED}"
     if not shown or count.anomalous is None:
         return
     normal = count.labelled - count.anomalous
@@ -43,20 +48,6 @@ def _few_labels(certificate: Certificate) -> Iterator[str]:
             f"caution: image AUROC {count.of_labels} pictures: too few to tell how well the detector separates them; "
             "measure it on a test set: anomedge evaluate"
         )
-
-
-def _verdict_line(certificate: Certificate) -> str:
-    """Format the verdict, followed by its cautions, if any."""
-    count = certificate.pictures.total
-    batches = ", ".join(
-        map(str, dict.fromkeys(cell.batch for cell in certificate.cells))
-    )
-    if not certificate.passed:
-        return f"FAILED against {certificate.reference} on {count} pictures"
-    cautions = "".join(
-        f"; caution: {caution}" for caution in certificate.cautions
-    )
-    return f"passed against {certificate.reference} on {count} pictures at batch {batches}{cautions}"
 
 
 def _cell_table(certificate: Certificate) -> Table:
@@ -117,9 +108,9 @@ def _check_table(certificate: Certificate) -> Table:
         padding=(0, 1, 0, 0),
     )
     for check in certificate.checks:
-        if check.kind in {"pixels", "stage"} or not check.passed:
+        if check.kind in _SHOWN or not check.passed:
             verdict = (
-                "passed"
+                (check.detail if check.kind == "search" else "passed")
                 if check.passed
                 else Text(f"FAILED: {check.detail}", "red")
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from anomedge.bundle import Bundle, LocalSettings
+from anomedge.commands._units import format_share
 from anomedge.names import printable
 from anomedge.threshold import Decision, Origin
 
@@ -62,9 +63,14 @@ def threshold_lines(bundle: Bundle, local: LocalSettings | None) -> list[str]:
             f"with 95 % confidence the false-alarm rate is between {low:.3g} and {high:.3g}"
         )
     if local.threshold is not None:
-        moved = (local.threshold - manifest.threshold) / manifest.scale
+        moved = format_share(
+            local.threshold - manifest.threshold,
+            manifest.scale,
+            "the scale",
+            sign="+",
+        )
         lines.append(
-            f"in force   local.json, which moves the threshold by {moved:+.1%} of the scale"
+            f"in force   local.json, which moves the threshold by {moved}"
         )
     return lines
 
@@ -75,7 +81,9 @@ def _aimed(decision: Decision) -> str:
     if not origin.has_pictures:
         return f"{origin.rule_in_words}; {origin.sample_in_words}"
     aimed = f"{origin.rule_in_words} on {origin.sample_in_words}"
-    margin = f"margin {origin.margin / decision.scale:.2%} of the scale"
+    margin = "margin " + format_share(
+        origin.margin, decision.scale, "the scale", digits=2
+    )
     return f"{aimed}; {margin}" + ", extrapolated" * origin.extrapolated
 
 

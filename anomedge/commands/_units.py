@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["format_bytes", "format_quantity"]
+import math
+
+__all__ = ["format_bytes", "format_quantity", "format_share"]
+
+_MOST_PERCENT = 100.0
+"""Shares from this on are factors: 10,000 % reads worse."""
 
 
 def format_bytes(count: int) -> str:
@@ -19,6 +24,24 @@ def format_bytes(count: int) -> str:
         if size < 1000:
             return f"{size:.1f} {unit}"
     return f"{size / 1000:.2f} GB"
+
+
+def format_share(
+    part: float, whole: float, name: str, digits: int = 1, sign: str = ""
+) -> str:
+    """Format a share of a named whole in percent; as a factor where a percentage has too many digits to read.
+
+    >>> format_share(1, 4, "it"), format_share(1, 4, "it", sign="+"), format_share(-1e308, 10, "it")
+    ('25.0% of it', '+25.0% of it', '-1e+307 times it')
+    >>> format_share(1e308, 0.1, "it")
+    'more than 1e+308 times it'
+    """
+    share = part / whole
+    if not math.isfinite(share):
+        return f"more than {'-' if share < 0 else ''}1e+308 times {name}"
+    if abs(share) >= _MOST_PERCENT:
+        return f"{share:{sign}.3g} times {name}"
+    return f"{share:{sign}.{digits}%} of {name}"
 
 
 def format_quantity(value: float, unit: str) -> str:

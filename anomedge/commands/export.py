@@ -74,6 +74,12 @@ def export(
         Option(help=_help_on_precisions()),
     ] = None,
     runtime: Runtimes = None,
+    search: Annotated[
+        str,
+        Option(
+            help="Search of a memory bank: fp32, all of it; int8, candidates, with a proof; auto: int8 where it pays here."
+        ),
+    ] = "fp32",
     layout: Annotated[
         str,
         Option(help=_help_on_layouts()),
@@ -147,6 +153,7 @@ def export(
         normal=normal,
         widen=widen,
         int8=int8,
+        search=search,
     )
     certificate = run(model, output, options)
     if as_json:

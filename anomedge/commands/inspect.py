@@ -110,7 +110,7 @@ def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:
         else None,
         "certificates": [
             {
-                "name": s.name,
+                "name": storable(s.name),
                 "objection": s.objection,
                 "passed": s.passed,
                 "verdict": s.verdict,

@@ -32,7 +32,8 @@ from anomedge.errors import InputError, OutputError, ProofFailed
 from anomedge.files import atomic_file, canonical_json, check_target
 from anomedge.parity.certificate import Certificate, failure_text
 from anomedge.parity.junit import junit_xml
-from anomedge.parity.stored import HOST, keep_certificate, plain_name
+from anomedge.parity.keeping import keep_certificate, plain_name
+from anomedge.parity.stored import HOST
 from anomedge.verification import certify, plan_of
 
 EXAMPLE = (
@@ -180,9 +181,10 @@ def _show_stages(certificate: Certificate) -> None:
 
 
 def _keep(bundle: Bundle, name: str, certificate: Certificate) -> None:
-    """Store a certificate that passed; warn if the bundle cannot be written."""
+    """Store a certificate that passed, and say which earlier ones change; warn if the bundle cannot be written."""
     try:
-        keep_certificate(bundle, name, certificate)
+        for line in keep_certificate(bundle, name, certificate):
+            SafeConsole(stderr=True).print(f"certificates: {line}")
     except (OSError, OutputError) as error:
         warnings.warn(
             f"the certificate could not be kept in {bundle.path} ({error}); earlier ones of this name may be outdated",

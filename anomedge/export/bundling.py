@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from anomedge.bundle import (
     write_manifest,
 )
 from anomedge.bundle.ranges import Range
+from anomedge.bundle.search import SEARCH_STAGES
 from anomedge.bundle.variants import MODEL, SEGMENTS, STAGES
 from anomedge.errors import InputError, ProofFailed
 from anomedge.export.checks import (
@@ -32,7 +33,9 @@ from anomedge.export.checks import (
 from anomedge.export.graphs import (
     copy_of,
     cut_at_outputs,
+    drop_unused_nodes,
     set_outputs,
+    without_unused,
 )
 from anomedge.export.module_tracing import tracer_of
 from anomedge.export.options import ExportOptions
@@ -46,6 +49,7 @@ from anomedge.export.precision.preflight import (
 from anomedge.export.precision.storage import store_halved
 from anomedge.export.proof import pictures_of, reference_from_model
 from anomedge.export.quantising import quantised_model, statement
+from anomedge.export.search import check_search, record_of, with_search
 from anomedge.export.tracing import (
     OUTPUTS,
     Tracer,
@@ -57,10 +61,11 @@ from anomedge.images import Picture
 from anomedge.layouts import LAYOUTS, Layout
 from anomedge.parity import Certificate, Plan, Reference, prove
 from anomedge.parity.certificate import TOLERANCES, failure_text, merged
-from anomedge.parity.golden import write_golden
+from anomedge.parity.golden import golden_outputs, write_golden
 from anomedge.parity.pictures import extremes
 from anomedge.parity.plan import batches_of
 from anomedge.parity.segments import GIVEN
+from anomedge.parity.statements import needs_ranges
 from anomedge.parity.tolerances import release_tolerance
 from anomedge.pipelines.folded_networks import folded_networks
 from anomedge.pipelines.model import Model, load, tool_versions
@@ -104,6 +109,7 @@ def check_options(target: Path, options: ExportOptions) -> list[str]:
     check_shape(options)
     check_layout(options)
     check_precisions(options)
+    check_search(options)
     release_tolerance(options.precisions[0], options.widen)
     check_replaced(target, options.force)
     return names
@@ -139,19 +145,22 @@ def export_model(
     warn_of_sizes(pictures, options)
     if tracer is None:
         tracer, options = tracer_of(model, framing, options, pictures)
+    searched = with_search(model, options)
     with atomic_directory(target, force=options.force) as root:
-        half, ranges = _on_half_backbone(model, pictures, options)
+        half, ranges = _on_half_backbone(searched, pictures, options)
         for precision, graph, names_of_stages in _graphs(
-            model, half, options, tracer
+            searched, half, options, tracer
         ):
             _write_graphs(root, model, graph, options, precision, tracer)
-            stages = names_of_stages
+            stages = [n for n in names_of_stages if n not in SEARCH_STAGES]
         reference = reference_from_model(model, source, pictures, framing)
         golden = write_golden(root, reference, framing)
         write_manifest(
-            root, _manifest(model, options, stages, golden) | {"ranges": ranges}
+            root,
+            _manifest(model, options, stages, golden)
+            | {"ranges": ranges, "search": record_of(searched)},
         )
-        return _proven(root, model, reference, names, options)
+        return _proven(root, model, reference, ranges, names, options)
 
 
 def _on_half_backbone(
@@ -229,7 +238,8 @@ def _write_graphs(
     variant = _variant(layout, precision)
     shipped = root / variant.graph()
     taps = keep_shipped_outputs(graph)
-    holder = write_onnx(graph, shipped)
+    with without_unused(graph):
+        holder = write_onnx(graph, shipped)
     set_outputs(graph, taps)
     write_tapped(graph, shipped, holder, root / variant.graph(STAGES))
     write_tapped(
@@ -241,6 +251,7 @@ def _write_graphs(
     laid_out = variant.find(layout.name)
     if laid_out:
         keep_shipped_outputs(graph)
+        drop_unused_nodes(graph)
         layout.rewrite(graph, model.decision)
         tracer.check(graph)
         write_tapped(graph, shipped, holder, root / laid_out)
@@ -342,6 +353,7 @@ def _proven(
     root: Path,
     model: Model,
     reference: Reference,
+    ranges: tuple[Range, ...],
     names: Sequence[str],
     options: ExportOptions,
 ) -> Certificate:
@@ -351,6 +363,14 @@ def _proven(
         Plan(names, batches, precision, widen=options.widen)
         for precision in options.precisions
     ]
+    if reference.original is not None:
+        golden = golden_outputs(bundle, reference)
+        original = replace(
+            reference.original,
+            golden=golden,
+            ranges=ranges if needs_ranges(bundle.manifest) else None,
+        )
+        reference = replace(reference, original=original)
     certificate = merged([prove(bundle, reference, plan) for plan in plans])
     if not certificate.passed:
         text = failure_text(certificate, "no bundle was published")

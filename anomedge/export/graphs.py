@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import onnx
 
@@ -15,8 +16,10 @@ __all__ = [
     "copy_of",
     "cut_at_outputs",
     "drop_unused",
+    "drop_unused_nodes",
     "remove_attribute",
     "set_outputs",
+    "without_unused",
 ]
 
 FORBIDDEN = frozenset(
@@ -81,6 +84,50 @@ def drop_unused(proto: onnx.ModelProto) -> bool:
     return len(constants) < count
 
 
+def drop_unused_nodes(proto: onnx.ModelProto) -> bool:
+    """Remove the nodes that no output depends on, and the constants that no other node reads; return True for any."""
+    kept = _used_nodes(proto)
+    if len(kept) == len(proto.graph.node):
+        return False
+    _set_nodes(proto, kept)
+    drop_unused(proto)
+    return True
+
+
+@contextmanager
+def without_unused(proto: onnx.ModelProto) -> Iterator[None]:
+    """Remove the nodes that no output depends on while the body runs, with the constants that they alone read."""
+    nodes = [_copied_node(node) for node in proto.graph.node]
+    read = {name for node in _used_nodes(proto) for name in node.input}
+    constants = []
+    for tensor in proto.graph.initializer:
+        if tensor.name not in read:
+            copy = onnx.TensorProto()
+            copy.CopyFrom(tensor)
+            constants.append(copy)
+    removed = drop_unused_nodes(proto)
+    yield
+    if removed:
+        _set_nodes(proto, nodes)
+        proto.graph.initializer.extend(constants)
+
+
+def _used_nodes(proto: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """Return copies of the nodes that an output depends on."""
+    used = {value.name for value in proto.graph.output}
+    kept = []
+    for node in reversed(proto.graph.node):
+        if not used.isdisjoint(node.output):
+            used.update(node.input)
+            kept.append(_copied_node(node))
+    return kept[::-1]
+
+
+def _set_nodes(proto: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> None:
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
+
+
 def remove_attribute(node: onnx.NodeProto, name: str) -> bool:
     """Remove an attribute of a node; return True if the node had it."""
     kept = [each for each in node.attribute if each.name != name]
@@ -136,4 +183,10 @@ def _replace_input(node: onnx.NodeProto, old: str, new: str) -> None:
 def _copied(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
     copy = onnx.ValueInfoProto()
     copy.CopyFrom(value)
+    return copy
+
+
+def _copied_node(node: onnx.NodeProto) -> onnx.NodeProto:
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
     return copy

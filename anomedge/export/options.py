@@ -52,6 +52,7 @@ class ExportOptions:
         precisions: in which the graph is written, each proven to its own tolerance; see `anomedge.precisions`.
         layout: "anomalib" adds graphs with the input and outputs that anomalib 2 and OpenVINO Model API expect.
         normal: label of normal pictures in the folders, where it is not a known one.
+        search: of a memory bank: "fp32", "int8", or "auto"; see `anomedge.export.search`.
         widen: factor on this release's tolerances, 1 to 100; the certificate states it.
         int8: how a float model is quantised for the precision "int8"; None for a model that is quantised already.
     """
@@ -67,6 +68,7 @@ class ExportOptions:
     precisions: Sequence[str] = ("fp32",)
     layout: str = "frames"
     normal: str | None = None
+    search: str = "fp32"
     widen: float = 1.0
     int8: Int8Options | None = None
 

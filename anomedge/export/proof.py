@@ -9,15 +9,21 @@ from pathlib import Path
 import numpy as np
 
 from anomedge.bundle import Bundle
+from anomedge.bundle.ranges import Range
+from anomedge.errors import ExportError
 from anomedge.export.eager import EagerSession
 from anomedge.export.eager_runs import EagerRuns
+from anomedge.export.precision.preflight import preflight
+from anomedge.export.quantising import statement
 from anomedge.images import Picture, held, read_folders, with_levels
 from anomedge.parity import Reference
 from anomedge.parity.blends import blends
 from anomedge.parity.golden import places_with_stages, read_golden
 from anomedge.parity.outputs import Outputs, joined
-from anomedge.parity.pictures import extremes, synthetic
+from anomedge.parity.pictures import EXTREME, extremes, synthetic
 from anomedge.parity.reference import GoldenOutputs, Original
+from anomedge.parity.statements import needs_ranges
+from anomedge.pipelines.folded_networks import folded_networks
 from anomedge.pipelines.model import Model
 from anomedge.resample.levels import Levels
 from anomedge.resample.outside_resize import (
@@ -30,6 +36,7 @@ from anomedge.threshold import Decision
 __all__ = ["nothing_compared", "pictures_of", "reference_from_model"]
 
 BLENDS = 20
+_PICTURES_FOR_RANGES = 8
 
 
 def pictures_of(
@@ -79,6 +86,7 @@ def reference_from_model(
         compared = [*given, *(blend.picture for blend in found)]
         stages = runs.stages(compared, places_with_stages(compared))
         golden = _on_golden_frames(runs, bundle)
+    ranges = _ranges(model, given, bundle)
     return Reference(
         source=eager.name,
         pictures=compared,
@@ -86,7 +94,7 @@ def reference_from_model(
         stages=stages,
         fitted=_count_fitted(model, pictures),
         resized=_count_resized(given, frame),
-        original=_original(model, golden),
+        original=_original(model, golden, ranges),
     )
 
 
@@ -100,7 +108,11 @@ def nothing_compared(model: Model) -> Reference:
     )
 
 
-def _original(model: Model, golden: GoldenOutputs | None) -> Original:
+def _original(
+    model: Model,
+    golden: GoldenOutputs | None,
+    ranges: tuple[Range, ...] | None = None,
+) -> Original:
     return Original(
         model.digest,
         model.decision,
@@ -108,7 +120,34 @@ def _original(model: Model, golden: GoldenOutputs | None) -> Original:
         model.card.licence,
         golden,
         model.levels,
+        ranges,
+        statement(model),
     )
+
+
+def _ranges(
+    model: Model, pictures: Sequence[Picture], bundle: Bundle | None
+) -> tuple[Range, ...] | None:
+    """Return the value ranges for float16 on some pictures and all extreme ones; None for a bundle without any.
+
+    A model without such ranges gives none, which then differ from the bundle's.
+    """
+    if bundle is None or not needs_ranges(bundle.manifest):
+        return None
+    own = [p for p in pictures if not p.name.startswith(EXTREME)]
+    extreme = [p for p in pictures if p.name.startswith(EXTREME)]
+    batch = bundle.manifest.input.batch
+    fixed = None if batch == "dynamic" else int(batch)
+    try:
+        return preflight(
+            model,
+            folded_networks(model.pipeline, model.geometry, fixed),
+            [*own[:_PICTURES_FOR_RANGES], *extreme],
+            stated_size(bundle.manifest.framing),
+            fixed,
+        )
+    except ExportError:
+        return ()
 
 
 def _decision_in_force(model: Model, bundle: Bundle | None) -> Decision:

@@ -20,6 +20,7 @@ from anomedge.export.graphs import (
 )
 from anomedge.export.passes import Target, apply_passes
 from anomedge.export.simplify import simplify
+from anomedge.export.translations import TRANSLATIONS
 from anomedge.interop.preserved import preserved
 from anomedge.layouts import Frames
 from anomedge.pipelines.model import Model
@@ -200,7 +201,7 @@ def _exported(
         program = tracer.program(deployed, example, shapes)
         written = torch.onnx.export(
             program, (), dynamo=True, opset_version=opset, input_names=["frames"], output_names=names,
-            verbose=False, optimize=False,
+            custom_translation_table=TRANSLATIONS, verbose=False, optimize=False,
         )  # fmt: skip
         if written is not None:
             simplify(written.model)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from anomedge.parity.comparison import Comparison
 from anomedge.parity.ground_truth import AurocPair
+from anomedge.parity.masks import MaskMeter
 from anomedge.parity.outputs import Outputs, collect
 from anomedge.parity.plan import Plan
 from anomedge.parity.records import Cell
@@ -16,14 +17,19 @@ __all__ = ["cells_of"]
 
 
 def cells_of(
-    session: Session, comparison: Comparison, plan: Plan
+    session: Session,
+    comparison: Comparison,
+    plan: Plan,
+    masks: MaskMeter | None = None,
 ) -> Iterator[Cell]:
-    """Yield one cell for each batch size of the plan."""
+    """Yield one cell for each batch size of the plan; add the outputs of each to `masks`."""
     reference = comparison.reference
     original = comparison.ground_truth.auroc(reference.outputs)
     single: Outputs | None = None
     for batch in plan.batches:
         outputs = collect(session, reference.pictures, comparison.frame, batch)
+        if masks is not None:
+            masks.add(outputs)
         batch_error = None
         if batch == 1:
             single = outputs

@@ -13,6 +13,7 @@ from pydantic import Field, computed_field, model_validator
 
 from anomedge.files import validated
 from anomedge.parity.records import (
+    BUNDLE,
     Cell,
     CheckResult,
     Diagnosis,
@@ -34,6 +35,7 @@ from anomedge.parity.verdict import cautions_on, failures_of_rows, incomplete
 __all__ = [
     "GOLDEN",
     "ORIGINALS",
+    "SCHEMA",
     "TOLERANCES",
     "UINT8_PIXELS",
     "Cell",
@@ -48,9 +50,14 @@ __all__ = [
     "merged",
 ]
 
+SCHEMA = 3
+"""Version of the file's form; from 3 on, files state the checks of the golden frames and all graphs."""
+
 _DERIVED = ("passed", "failures", "cautions")
 _ROWS = ("cells", "checks", "stages", "findings")
 _MOST_SHOWN = 12
+_NOT_RUN = "not run: "
+"""Beginning of the notes of `anomedge.parity.manifest` on variants and files that a plan leaves out."""
 
 
 class Certificate(Frozen):
@@ -67,7 +74,7 @@ class Certificate(Frozen):
         tolerances: by precision, at the time of the proof.
     """
 
-    schema_version: Annotated[int, Field(ge=2, le=2)] = 2
+    schema_version: Annotated[int, Field(ge=SCHEMA, le=SCHEMA)] = SCHEMA
     bundle: str
     about: Subject
     reference: str
@@ -105,17 +112,10 @@ class Certificate(Frozen):
 
     @model_validator(mode="after")
     def _has_tolerances(self) -> Certificate:
-        rows: list[Cell | CheckResult | StageDeviation | Diagnosis] = [
-            *self.cells,
-            *self.checks,
-            *self.stages,
-            *self.findings,
-        ]
-        known = set(TOLERANCES)
-        for row in rows:
-            if row.precision not in known:
+        for _, precision in self.places_of_rows:
+            if precision not in TOLERANCES:
                 raise ValueError(
-                    f"expected precisions of this release, not {row.precision[:40]!r}"
+                    f"expected precisions of this release, not {precision[:40]!r}"
                 )
         return self
 
@@ -123,16 +123,25 @@ class Certificate(Frozen):
     @property
     def failures(self) -> tuple[str, ...]:
         """One line for each row that fails and for each missing part of the proof."""
+        return (*self.failed_rows, *self.missing_rows)
+
+    @property
+    def failed_rows(self) -> tuple[str, ...]:
+        """One line for each row that fails under this release's tolerances."""
         tolerances = {
             precision: release_tolerance(precision, self.widened)
             for precision in TOLERANCES
         }
-        lines = [
-            *failures_of_rows(
+        return tuple(
+            failures_of_rows(
                 self.cells, self.checks, self.stages, self.findings, tolerances
             )
-        ]
-        return (*lines, *incomplete(self.cells, self.checks, self.stage_names))
+        )
+
+    @property
+    def missing_rows(self) -> tuple[str, ...]:
+        """One line for each missing part; `anomedge.parity.completeness` knows more, from the bundle."""
+        return tuple(incomplete(self.cells, self.checks, self.stage_names))
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -145,12 +154,14 @@ class Certificate(Frozen):
         )
         return (
             *widened,
-            *self._reference_cautions(),
+            *self.reference_cautions,
             *self.notes,
             *cautions_on(self.pictures, self.cells),
         )
 
-    def _reference_cautions(self) -> tuple[str, ...]:
+    @property
+    def reference_cautions(self) -> tuple[str, ...]:
+        """One phrase if nothing but the bundle vouches for the reference."""
         if self.reference not in ORIGINALS:
             return (
                 "no proof against the original: give --model, or leave out --images",
@@ -168,12 +179,18 @@ class Certificate(Frozen):
         return not self.failures
 
     def without(self, places: Collection[tuple[str, str]]) -> Certificate:
-        """Return a copy without the rows of these runtimes and precisions."""
+        """Return a copy without the rows of these runtimes and precisions.
+
+        Checks of the bundle itself stay with the precisions that are left.
+        """
+        left = {p for r, p in self.places_of_rows - {*places} if r != BUNDLE}
+        gone = {(BUNDLE, precision) for _, precision in places}
+        dropped = {*places} | gone - {(BUNDLE, p) for p in left}
         kept = {
             name: tuple(
                 row
                 for row in getattr(self, name)
-                if (row.runtime, row.precision) not in places
+                if (row.runtime, row.precision) not in dropped
             )
             for name in _ROWS
         }
@@ -183,6 +200,35 @@ class Certificate(Frozen):
     def places(self) -> set[tuple[str, str]]:
         """Pairs of runtime and precision that have cells."""
         return {(cell.runtime, cell.precision) for cell in self.cells}
+
+    @property
+    def places_of_rows(self) -> set[tuple[str, str]]:
+        """Pairs of runtime, or "bundle", and precision that have rows of any kind."""
+        rows: list[Cell | CheckResult | StageDeviation | Diagnosis] = [
+            *self.cells,
+            *self.checks,
+            *self.stages,
+            *self.findings,
+        ]
+        return {(row.runtime, row.precision) for row in rows}
+
+    @property
+    def verdict_line(self) -> str:
+        """The verdict in one line, followed by its cautions, if any."""
+        count = self.pictures.total
+        if not self.passed:
+            return f"FAILED against {self.reference} on {count} pictures"
+        batches = ", ".join(
+            str(batch)
+            for batch in dict.fromkeys(cell.batch for cell in self.cells)
+        )
+        vouched = (
+            f" (for which {self.vouched_by} vouches, unsigned)"
+            if self.vouched_by
+            else ""
+        )
+        line = f"passed against {self.reference}{vouched} on {count} pictures at batch {batches}"
+        return "; caution: ".join([line, *self.cautions])
 
 
 def failure_text(certificate: Certificate, consequence: str) -> str:
@@ -219,11 +265,14 @@ def merged(certificates: Sequence[Certificate]) -> Certificate:
 
 
 def _common_notes(certificates: Sequence[Certificate]) -> tuple[str, ...]:
-    """Return the notes that all certificates share.
+    """Return the notes of all certificates; those on parts that were not run only if all share them.
 
     A variant that one of them did not run may have been run by another.
     """
-    first, *others = (certificate.notes for certificate in certificates)
+    notes = [note for one in certificates for note in one.notes]
     return tuple(
-        note for note in first if all(note in notes for notes in others)
+        note
+        for note in dict.fromkeys(notes)
+        if not note.startswith(_NOT_RUN)
+        or notes.count(note) == len(certificates)
     )

@@ -11,9 +11,10 @@ import numpy.typing as npt
 from anomedge.bundle import Manifest
 from anomedge.errors import AnomedgeError, InputError
 from anomedge.parity.comparison import Comparison
+from anomedge.parity.expected import clauses
 from anomedge.parity.outputs import FRAMES, Outputs
 from anomedge.parity.records import CheckResult
-from anomedge.parity.verdict import CLAUSES, copies_at, failures_of_cell
+from anomedge.parity.verdict import copies_at, failures_of_cell
 from anomedge.progress import track
 from anomedge.runtimes import Session, Tensors
 
@@ -27,23 +28,22 @@ def check_contract(session: Session, manifest: Manifest) -> list[CheckResult]:
     shape = (count, *manifest.input.frame, 3)
     frames = np.zeros(shape, dtype=manifest.input.dtype)
     outputs = session.run({FRAMES: frames})
-    checks = []
+    checks = {}
     for promised in manifest.outputs:
         array = outputs[promised.name]
         same_type = array.dtype == promised.dtype
         same_shape = array.shape == (count, *promised.shape)
-        checks.append(
-            _check(
-                session,
-                f"output {promised.name}",
-                same_type and same_shape,
-                f"got {array.dtype} {array.shape}",
-            )
+        name = f"output {promised.name}"
+        checks[name] = _check(
+            session,
+            name,
+            same_type and same_shape,
+            f"got {array.dtype} {array.shape}",
         )
     for name, feed in _invalid_feeds(frames).items():
         refused = _is_refused(session, feed)
-        checks.append(_check(session, name, refused, "was not refused"))
-    return sorted(checks, key=lambda check: CLAUSES.index(check.name))
+        checks[name] = _check(session, name, refused, "was not refused")
+    return [checks[name] for name in clauses(manifest.has_map)]
 
 
 def check_copies(

@@ -17,12 +17,13 @@ from anomedge.errors import BundleError
 from anomedge.images import Picture
 from anomedge.parity.outputs import Outputs
 from anomedge.parity.pictures import BLENDED, EXTREME
-from anomedge.parity.reference import GOLDEN, Reference
+from anomedge.parity.reference import GOLDEN, GoldenOutputs, Reference
 from anomedge.resample import LARGEST_SIDE
 from anomedge.resample.outside_resize import Framing, stated_size
 from anomedge.runtimes import Tensors
 
 __all__ = [
+    "golden_outputs",
     "places_to_keep",
     "places_with_stages",
     "read_golden",
@@ -99,6 +100,22 @@ def write_golden(
     if kept.anomaly_map is not None:
         np.save(root / _MAPS, kept.anomaly_map)
     return entries
+
+
+def golden_outputs(bundle: Bundle, reference: Reference) -> GoldenOutputs:
+    """Return the outputs of the golden frames that were made from a reference, and those that the bundle stores."""
+    places = places_to_keep(reference.pictures)
+    eager = Reference(
+        reference.source,
+        [reference.pictures[place] for place in places],
+        reference.outputs.at(places),
+        {
+            number: reference.stages[place]
+            for number, place in enumerate(places)
+            if place in reference.stages
+        },
+    )
+    return GoldenOutputs(eager, read_golden(bundle))
 
 
 def read_golden(bundle: Bundle) -> Reference:

@@ -14,6 +14,11 @@ from anomedge.bundle.variants import Variant
 from anomedge.errors import BundleError, InputError
 from anomedge.layouts import LAYOUTS, Layout, LayoutOutput
 from anomedge.parity.comparison import Comparison
+from anomedge.parity.expected import (
+    allowed_of,
+    checks_of_layout,
+    layouts_of,
+)
 from anomedge.parity.outputs import Outputs
 from anomedge.parity.plan import Plan
 from anomedge.parity.records import CheckResult
@@ -27,19 +32,13 @@ __all__ = ["check_layout", "check_layouts"]
 IR_INPUT_LAYOUT = "[N,C,H,W]"
 """Layout of the input of an IR with metadata of Model API, as OpenVINO writes it."""
 
-_ROUNDING = 4 * float(np.finfo(np.float32).eps)
-
 
 def check_layouts(
     bundle: Bundle, comparison: Comparison, plan: Plan, runtime: str
 ) -> list[CheckResult]:
     """Check every layout that the plan's variant has; a layout that is not installed here fails by name."""
     checks: list[CheckResult] = []
-    variant = bundle.variant(variant_of(plan.precision))
-    for name in variant.layouts():
-        if variant.find(name) is None:
-            # The manifest's check of graphs fails for a layout as IR alone.
-            continue
+    for name in layouts_of(bundle.manifest, plan.precision):
         try:
             LAYOUTS.get(name)
         except InputError as error:
@@ -83,13 +82,13 @@ def check_layout(
             for output_name, output in _outputs(bundle, layout).items()
         ]
         _measure(session, layout, comparison, meters, plan.batches)
-    # Labels come first, as in the certificates of earlier releases.
-    meters.sort(key=lambda meter: meter.output.form != "label")
     checks = [
         meter.check(session.name, name, comparison.tolerance)
         for meter in meters
     ]
-    return [outputs, metadata, *checks]
+    made = {check.name: check for check in (outputs, metadata, *checks)}
+    rows = checks_of_layout(layout, bundle.manifest, comparison.tolerance)
+    return [made[row.name] for row in rows]
 
 
 def _check_metadata(
@@ -211,11 +210,9 @@ class _Meter:
         self, runtime: str, layout: str, tolerance: Tolerance
     ) -> CheckResult:
         """Return the check of all that was added."""
-        name, is_score = (
-            f"{layout} {self.name}",
-            self.output.quantity == "score",
-        )
-        if self.output.form == "label":
+        name = f"{layout} {self.name}"
+        allowed = allowed_of(self.output, self.decision, tolerance)
+        if allowed is None:
             wrong = ""
             if self.flipped:
                 shown = ", ".join(self.flipped[:5])
@@ -223,10 +220,6 @@ class _Meter:
             if self.wrong_pixels:
                 wrong = f"{self.wrong_pixels} pixels on the wrong side"
             return _check(runtime, name, wrong)
-        allowed = tolerance.score if is_score else tolerance.map
-        if self.output.form == "normalised":
-            share = self.decision.scale / self.decision.range
-            allowed = allowed * share + _ROUNDING
         wrong = ""
         if not self.error <= allowed:
             wrong = f"off by {self.error:.2e}; allowed {allowed:.1e}"

@@ -32,7 +32,11 @@ from anomedge.parity.deviations import FINAL_STAGES, Deviation, larger
 from anomedge.parity.diagnosis import Accumulated, diagnose, output_limits
 from anomedge.parity.plan import Plan
 from anomedge.parity.records import Diagnosis, StageDeviation
-from anomedge.parity.segments import Segments, open_segments
+from anomedge.parity.segments import (
+    Segments,
+    fault_of_cut_graph,
+    open_segments,
+)
 from anomedge.parity.stages import accumulated_deviations, grouped_by_kind
 from anomedge.parity.tolerances import Tolerance
 from anomedge.progress import track
@@ -74,16 +78,28 @@ def localise(
 ) -> tuple[list[StageDeviation], Diagnosis]:
     """Return the own error of every stage, and the first stage over its limit.
 
+    A cut graph that does not belong to the graph of stages could blame any stage: it is not run, and the diagnosis
+    says so.
+
     Raises:
         BundleError: the bundle's graphs lack stages of the reference.
     """
     names = _compared_stages(bundle, comparison)
+    variant = bundle.variant(variant_of(plan.precision))
+    has_segments = variant.find(SEGMENTS) is not None
+    if has_segments and (fault := fault_of_cut_graph(bundle, plan)):
+        return [], Diagnosis(
+            runtime=runtime,
+            precision=plan.precision,
+            stage=None,
+            passed=False,
+            text=f"{fault}; no stage is named: export again",
+        )
     with plan.open(bundle, runtime) as session:
         shipped = accumulated_deviations(session, comparison, FINAL_STAGES)
     with plan.open(bundle, runtime, stages=True) as session:
         tapped = accumulated_deviations(session, comparison, names)
-    variant = bundle.variant(variant_of(plan.precision))
-    if variant.find(SEGMENTS) is None:
+    if not has_segments:
         own = OwnDeviations(grouped_by_kind(names), tapped)
     else:
         with open_segments(bundle, plan, runtime) as session:

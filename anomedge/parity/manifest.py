@@ -6,26 +6,30 @@ recompute all digests. So they are compared with the model file, if given, and a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 
 import numpy as np
 
-from anomedge.bundle import Bundle
+from anomedge.bundle import Bundle, Manifest
 from anomedge.bundle.operators import faults_of_ir, faults_of_onnx
-from anomedge.bundle.variants import FORMATS
+from anomedge.bundle.variants import FORMATS, Variant
 from anomedge.parity.comparison import Comparison
 from anomedge.parity.deviations import FINAL_STAGES
+from anomedge.parity.expected import bundle_checks
+from anomedge.parity.graph_files import faults_of_files
 from anomedge.parity.plan import Plan
 from anomedge.parity.records import BUNDLE, CheckResult
-from anomedge.parity.reference import Original, Reference
+from anomedge.parity.reference import GOLDEN, Original, Reference
 from anomedge.parity.stages import deviations_of_stored_stages
+from anomedge.parity.statements import faults_of_statements
 from anomedge.parity.tolerances import (
     TOLERANCES,
     Tolerance,
     release_tolerance,
 )
 from anomedge.parity.verdict import failures_of_cell
-from anomedge.runtimes import get, variant_of
+from anomedge.runtimes import available, variant_of
 from anomedge.threshold import Decision, spread
 
 __all__ = ["OPERATORS", "check_manifest", "notes_on"]
@@ -44,45 +48,77 @@ def check_manifest(
 ) -> list[CheckResult]:
     """Check what the manifest states; a difference is a failed check.
 
-    With a model file: decision, geometry, licence, stages and golden frames. Without one, only the plausibility of the
-    scale and the names of the stages. Always: tolerances, graphs and their operators.
+    With a model file: decision, geometry, licence, stages, value ranges and golden frames. Without one, only the
+    plausibility of the scale and the names of the stages. Always: tolerances, graphs, their operators and files.
+    `anomedge.parity.statements.STATEMENTS` lists every field.
     """
-    checks = [_tolerances(bundle, plan), _graphs(bundle), _operators(bundle)]
-    original = reference.original
-    if original is not None:
-        checks += [
-            _decision(bundle, original.decision),
-            _geometry(bundle, original),
-            _licence(bundle, original),
-        ]
-        checks += [_stages(bundle, reference)] if reference.stages else []
-        checks += _golden(bundle, original)
-    else:
-        checks += [_scale(bundle, reference), _stated_stages(bundle)]
+    original, operators = reference.original, _operators(bundle)
+    faults = _faults_of_files(bundle, reference) if operators.passed else {}
+    makers: dict[str, Callable[[], CheckResult]] = {
+        "tolerances": partial(_tolerances, bundle, plan),
+        "graphs": partial(_graphs, bundle),
+        OPERATORS: lambda: operators,
+        **{n: partial(_check, n, wrong) for n, wrong in faults.items()},
+    }
+    makers |= (
+        {
+            "scale": partial(_scale, bundle, reference),
+            "stages": partial(_stated_stages, bundle),
+        }
+        if original is None
+        else _against_original(bundle, reference, original)
+    )
+    names = bundle_checks(
+        model=original is not None,
+        stages=bool(reference.stages),
+        golden=_has_golden(bundle, reference),
+        ranges=original is not None and original.ranges is not None,
+    )
+    # Graphs that are not allowed or not the manifest's are not examined further.
     return [
-        check.model_copy(update={"precision": plan.precision})
-        for check in checks
+        makers[name]().model_copy(update={"precision": plan.precision})
+        for name in names
+        if name in makers
     ]
 
 
-def notes_on(bundle: Bundle, plan: Plan) -> Iterator[str]:
-    """Yield one caution per part of the bundle that the plan leaves out, and one if the frame has too few pixels."""
-    manifest = bundle.manifest
-    if left_out := sorted(
-        manifest.variants.keys() - {variant_of(plan.precision)}
-    ):
-        yield f"not run: the bundle's variants {', '.join(left_out)}"
-    variant = bundle.variant(variant_of(plan.precision))
-    run = {
-        get(runtime).file_of(variant, plan.options(runtime))
-        for runtime in plan.runtimes
+def _faults_of_files(bundle: Bundle, reference: Reference) -> dict[str, str]:
+    faults = faults_of_files(bundle)
+    if not faults["interfaces"]:
+        faults |= faults_of_statements(bundle, reference)
+    return faults
+
+
+def _against_original(
+    bundle: Bundle, reference: Reference, original: Original
+) -> dict[str, Callable[[], CheckResult]]:
+    return {
+        "decision": partial(_decision, bundle, original.decision),
+        "geometry": partial(_geometry, bundle, original),
+        "licence": partial(_licence, bundle, original),
+        "quantisation": partial(_quantisation, bundle, original),
+        "stages": partial(_stages, bundle, reference),
+        "golden frames": partial(_golden, bundle, original),
     }
-    if not_run := [
-        name
-        for name in (variant.find(format=kind) for kind in FORMATS)
-        if name and name not in run
-    ]:
-        yield f"not run: {', '.join(not_run)}"
+
+
+def notes_on(
+    manifest: Manifest, places: Collection[tuple[str, str]]
+) -> Iterator[str]:
+    """Yield one caution per part of the bundle that a proof leaves out, and one if the frame has too few pixels.
+
+    Args:
+        manifest: of the bundle.
+        places: pairs of runtime and precision that the proof covers; other runtimes than this release's run nothing.
+    """
+    variant_run = {p: variant_of(p) for p in {p for _, p in places}}
+    run = {*variant_run.values()}
+    if left_out := sorted(manifest.variants.keys() - run):
+        yield f"not run: the bundle's variants {', '.join(left_out)}"
+    for precision in sorted(run & manifest.variants.keys()):
+        runtimes = {r for r, p in places if variant_run[p] == precision}
+        if not_run := _graphs_not_run(manifest.variants[precision], runtimes):
+            yield f"not run: {', '.join(not_run)}"
     image = manifest.image.size
     frame = manifest.geometry.part(manifest.input.frame)
     if manifest.input.resize is None and any(
@@ -90,6 +126,17 @@ def notes_on(bundle: Bundle, plan: Plan) -> Iterator[str]:
     ):
         part = "a frame" if manifest.image.region is None else "a region"
         yield f"{part} of {frame[0]}x{frame[1]} is less than half the detector's image of {image[0]}x{image[1]}"
+
+
+def _graphs_not_run(variant: Variant, runtimes: Collection[str]) -> list[str]:
+    known = available()
+    run = {
+        known[name].file_of(variant, known[name].Options())
+        for name in runtimes
+        if name in known
+    }
+    shipped = [variant.find(format=kind) for kind in FORMATS]
+    return [name for name in shipped if name and name not in run]
 
 
 def _check(name: str, wrong: str) -> CheckResult:
@@ -149,6 +196,13 @@ def _graphs(bundle: Bundle) -> CheckResult:
 def _licence(bundle: Bundle, original: Original) -> CheckResult:
     same = bundle.manifest.licence == original.licence
     return _check("licence", "" if same else "is not what the model file says")
+
+
+def _quantisation(bundle: Bundle, original: Original) -> CheckResult:
+    same = bundle.manifest.quantisation == original.quantisation
+    return _check(
+        "quantisation", "" if same else "is not what the model file says"
+    )
 
 
 def _operators(bundle: Bundle) -> CheckResult:
@@ -223,14 +277,22 @@ def _stated_stages(bundle: Bundle) -> CheckResult:
     return _check("stages", f"lack {', '.join(missing)}" if missing else "")
 
 
-def _golden(bundle: Bundle, original: Original) -> list[CheckResult]:
+def _has_golden(bundle: Bundle, reference: Reference) -> bool:
+    """Whether golden frames are the reference or can be compared; if not for their geometry, its check fails."""
+    original = reference.original
+    if original is None:
+        return reference.source == GOLDEN
+    same_geometry = bundle.manifest.geometry == original.geometry
+    return original.golden is not None and same_geometry
+
+
+def _golden(bundle: Bundle, original: Original) -> CheckResult:
     """Compare the stored golden outputs with eager Torch's on this machine.
 
-    The limits are the fp32 tolerances. Maps of another geometry cannot be
-    compared; the check of the geometry fails for them.
+    The limits are the fp32 tolerances.
     """
-    if original.golden is None or bundle.manifest.geometry != original.geometry:
-        return []
+    if original.golden is None:
+        return _check("golden frames", "were not run")
     eager, stored = original.golden
     comparison = Comparison(
         reference=eager,
@@ -250,7 +312,7 @@ def _golden(bundle: Bundle, original: Original) -> list[CheckResult]:
                 f"stage {name} off by {deviation.error:.2e} in "
                 f"{deviation.picture}; allowed {allowed:.0e}"
             )
-    return [_check("golden frames", "; ".join(wrong))]
+    return _check("golden frames", "; ".join(wrong))
 
 
 def _scale(bundle: Bundle, reference: Reference) -> CheckResult:

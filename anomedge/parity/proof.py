@@ -19,6 +19,8 @@ from anomedge.parity.plan import Plan
 from anomedge.parity.records import CheckResult, PictureCount
 from anomedge.parity.reference import GOLDEN, ORIGINALS, Reference
 from anomedge.parity.runtime_proof import RuntimeProof, prove_runtime
+from anomedge.parity.search import notes_on_search
+from anomedge.parity.statements import note_on_model
 from anomedge.parity.stored import vouching_certificate
 from anomedge.parity.subject import FrameDigest, digests_of_frames, subject_of
 
@@ -100,9 +102,10 @@ def _certificate(
         checks += proof.checks
     for proof in proofs:
         checks += proof.layout_checks
+    about = subject_of(bundle, comparison, plan, frames)
     return Certificate(
         bundle=bundle.manifest.digest,
-        about=subject_of(bundle, comparison, plan, frames),
+        about=about,
         reference=reference.source,
         machine=_machine(),
         tools=_versions(),
@@ -110,7 +113,15 @@ def _certificate(
         threshold=comparison.decision.threshold,
         local_thresholds=bundle.local is not None,
         widened=plan.widen,
-        notes=tuple(notes_on(bundle, plan)),
+        notes=(
+            *notes_on(
+                bundle.manifest,
+                {(runtime, plan.precision) for runtime in plan.runtimes},
+            ),
+            *note_on_model(bundle.manifest, about.model),
+            *notes_on_search(bundle.manifest.search),
+            *(note for proof in proofs for note in proof.notes),
+        ),
         vouched_by=vouching_certificate(bundle)
         if reference.source == GOLDEN
         else "",
@@ -144,11 +155,11 @@ def _count_masks(comparison: Comparison, proofs: Sequence[RuntimeProof]) -> int:
 def _count(reference: Reference, frames: Sequence[FrameDigest]) -> PictureCount:
     """Count the pictures by kind."""
     names = reference.names
-    distinct = {
-        frame.sha256
+    own = [
+        frame
         for name, frame in zip(names, frames, strict=True)
-        if not name.startswith(GENERATED) and not frame.uniform
-    }
+        if not name.startswith(GENERATED)
+    ]
     labels = [picture.anomalous for picture in reference.pictures]
     return PictureCount(
         total=len(names),
@@ -159,7 +170,7 @@ def _count(reference: Reference, frames: Sequence[FrameDigest]) -> PictureCount:
         extreme=sum(name.startswith(EXTREME) for name in names),
         resized=reference.resized,
         synthetic=sum(name.startswith(SYNTHETIC) for name in names),
-        distinct=len(distinct),
+        distinct=sum(not (f.uniform or f.repeated) for f in own),
     )
 
 

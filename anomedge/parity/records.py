@@ -82,14 +82,14 @@ class Cell(Frozen):
 
 
 class CheckResult(Frozen):
-    """Result of one check: of a stage, the pixels, the contract or the bundle.
+    """Result of one check: of a stage, the pixels, the contract, the bundle or an INT8 search.
 
     `error` and `tolerance` are None for checks without a number.
     """
 
     runtime: str
     precision: str = "fp32"
-    kind: Literal["pixels", "stage", "contract", "bundle"]
+    kind: Literal["pixels", "stage", "contract", "bundle", "search"]
     name: str
     error: float | None = None
     tolerance: float | None = None
@@ -149,7 +149,7 @@ class PictureCount(Frozen):
     """Numbers of pictures compared, by kind.
 
     `distinct` counts different pictures of the user that are not uniform,
-    because repeated and black frames are weak evidence. `anomalous` counts those
+    because repeated, nearly equal and black frames are weak evidence. `anomalous` counts those
     of the labelled ones, `masked` the pictures whose pixels are labelled; both
     are None in certificates of earlier releases.
     """
@@ -189,8 +189,8 @@ class Subject(Frozen):
     """Subject of a proof: SHA-256 digests of all inputs of the verdict.
 
     Attributes:
-        graphs: digest of each file that a runtime opened, by its name in the
-            bundle.
+        graphs: digest of each graph file of the precisions that ran, by its name
+            in the bundle.
         golden: digest of the golden frames and their stored outputs.
         decision: digest of the decision in force, local thresholds included.
         pictures: digest of the frames compared and their names, in order.

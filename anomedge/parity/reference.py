@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from anomedge.bundle import Bundle
+from anomedge.bundle.quantised import QuantisedNetworks
+from anomedge.bundle.ranges import Range
 from anomedge.images import Picture
 from anomedge.parity.outputs import Outputs
 from anomedge.resample import Geometry
@@ -14,14 +16,26 @@ from anomedge.resample.levels import Levels
 from anomedge.runtimes import Tensors
 from anomedge.threshold import Decision
 
-__all__ = ["GOLDEN", "ORIGINALS", "GoldenOutputs", "Original", "Reference"]
+__all__ = [
+    "EAGER",
+    "GOLDEN",
+    "ORIGINALS",
+    "RUNTIMES_ONLY",
+    "GoldenOutputs",
+    "Original",
+    "Reference",
+]
 
+EAGER = "eager torch"
 GOLDEN = "golden frames"
-ORIGINALS = ("eager torch", GOLDEN)
+ORIGINALS = (EAGER, GOLDEN)
 """References that hold the original detector's results.
 
 Any other reference is a runtime that replaces the original.
 """
+
+RUNTIMES_ONLY = " (no eager Torch was asked for: runtimes only)"
+"""Follows the name of a runtime that replaces the original."""
 
 
 class GoldenOutputs(NamedTuple):
@@ -47,6 +61,8 @@ class Original:
         licence: terms of the weights and pictures.
         golden: outputs for the bundle's golden frames; None if it has none yet.
         levels: of pictures with more than 8 bits per channel.
+        ranges: value ranges for float16 on pictures of this proof; None if they are not compared.
+        quantisation: what a bundle states about quantised networks; None for a float detector.
     """
 
     digest: str
@@ -55,6 +71,8 @@ class Original:
     licence: dict[str, str]
     golden: GoldenOutputs | None = None
     levels: Levels | None = None
+    ranges: tuple[Range, ...] | None = None
+    quantisation: QuantisedNetworks | None = None
 
 
 @dataclass(frozen=True)

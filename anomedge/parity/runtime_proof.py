@@ -11,6 +11,7 @@ from anomedge.parity.comparison import Comparison
 from anomedge.parity.contract import check_contract, check_copies
 from anomedge.parity.layout import check_layouts
 from anomedge.parity.localise import localise
+from anomedge.parity.masks import MaskMeter
 from anomedge.parity.plan import Plan
 from anomedge.parity.records import (
     Cell,
@@ -18,6 +19,7 @@ from anomedge.parity.records import (
     Diagnosis,
     StageDeviation,
 )
+from anomedge.parity.search import check_search
 from anomedge.parity.stages import check_stages
 
 __all__ = ["RuntimeProof", "prove_runtime"]
@@ -33,6 +35,7 @@ class RuntimeProof:
         layout_checks: checks of the bundle's layouts.
         stages: own error of each stage; empty if stages were not examined.
         diagnosis: the first faulty stage; None if stages were not examined.
+        notes: cautions on masks.
     """
 
     cells: tuple[Cell, ...]
@@ -40,6 +43,7 @@ class RuntimeProof:
     layout_checks: tuple[CheckResult, ...] = ()
     stages: tuple[StageDeviation, ...] = ()
     diagnosis: Diagnosis | None = None
+    notes: tuple[str, ...] = ()
 
 
 def prove_runtime(
@@ -63,17 +67,22 @@ def prove_runtime(
         AnomedgeError: the runtime cannot run the bundle, or, if `stages` is
             set, the stages cannot be examined.
     """
+    masks = MaskMeter(comparison)
     with plan.open(bundle, runtime) as session:
-        cells = tuple(cells_of(session, comparison, plan))
+        cells = tuple(cells_of(session, comparison, plan, masks))
         checks = [
             *check_contract(session, bundle.manifest),
             *check_copies(session, comparison, plan.batches),
+            *masks.checks(session.name),
         ]
     rows: list[StageDeviation] = []
     diagnosis: Diagnosis | None = None
-    if comparison.reference.stages:
+    search = bundle.manifest.search
+    if comparison.reference.stages or search is not None:
         with plan.open(bundle, runtime, stages=True) as session:
             checks += check_stages(session, comparison)
+            checks += check_search(session, comparison, search)
+    if comparison.reference.stages:
         if stages:
             rows, diagnosis = localise(bundle, comparison, plan, runtime)
         elif _has_numeric_failure(cells, checks):
@@ -87,6 +96,7 @@ def prove_runtime(
         layout_checks=tuple(layout_checks),
         stages=tuple(rows),
         diagnosis=diagnosis,
+        notes=tuple(masks.cautions(runtime)),
     )
 
 

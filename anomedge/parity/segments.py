@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from anomedge.bundle import Bundle
-from anomedge.bundle.variants import SEGMENTS
+from anomedge.bundle.variants import SEGMENTS, STAGES
 from anomedge.errors import BundleError
+from anomedge.parity.belonging import GIVEN, fault_of_segments
 from anomedge.parity.comparison import Comparison
 from anomedge.parity.deviations import deviation_between
 from anomedge.parity.outputs import FRAMES
@@ -16,13 +17,18 @@ from anomedge.parity.plan import Plan
 from anomedge.parity.stages import grouped_by_kind
 from anomedge.runtimes import Session, Tensors, get, variant_of
 
-__all__ = ["GIVEN", "Segments", "open_segments"]
-
-GIVEN = "given/"
-"""Prefix of the inputs of `segments.onnx` that replace stages."""
+__all__ = ["GIVEN", "Segments", "fault_of_cut_graph", "open_segments"]
 
 _NOISE_FACTOR = 4
 """Factor on the run-to-run noise of a GPU above which a change is an effect."""
+
+
+def fault_of_cut_graph(bundle: Bundle, plan: Plan) -> str:
+    """Return why the plan's cut graph does not belong to its graph of stages; empty if it does."""
+    variant = bundle.variant(variant_of(plan.precision))
+    stages, cut = variant.graph(STAGES), variant.graph(SEGMENTS)
+    fault = fault_of_segments(bundle.read(stages), bundle.read(cut))
+    return fault and f"{cut} does not belong to {stages}: {fault}"
 
 
 def open_segments(bundle: Bundle, plan: Plan, runtime: str) -> Session:

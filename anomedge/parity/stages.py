@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from anomedge.errors import BundleError
 from anomedge.parity.comparison import Comparison
-from anomedge.parity.deviations import PIXEL_STAGES, Deviation, larger
+from anomedge.parity.deviations import Deviation, larger
+from anomedge.parity.expected import kind_of_row
 from anomedge.parity.outputs import FRAMES
 from anomedge.parity.records import CheckResult
 from anomedge.parity.reference import Reference
@@ -40,7 +41,7 @@ def check_stages(session: Session, comparison: Comparison) -> list[CheckResult]:
         checks.append(
             CheckResult(
                 runtime=session.name,
-                kind="pixels" if name in PIXEL_STAGES else "stage",
+                kind=kind_of_row(name),
                 name=name,
                 error=deviation.error,
                 tolerance=allowed,

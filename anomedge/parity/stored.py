@@ -1,34 +1,24 @@
 """Certificates stored in a bundle: untrusted records, not covered by any hash or signature.
 
-The verdict is recomputed from the rows. A certificate whose digests do not match the bundle's current state is shown as
-not about this bundle. Rows of a stored file are never copied into a new certificate: an earlier certificate of the same
-name that still matches is kept as a separate file.
+The verdict is recomputed from the rows, and rows that an honest proof writes must be there. A certificate whose digests do
+not match the bundle's current state is shown as not about this bundle. Texts of a file are shown escaped and as the file's.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
-from anomedge.bundle import (
-    CERTIFICATES,
-    Bundle,
-    Manifest,
-    assert_in_place,
-)
-from anomedge.bundle.variants import FORMATS
-from anomedge.files import (
-    JsonError,
-    NotPlainError,
-    atomic_file,
-    canonical_json,
-    read_json,
-)
-from anomedge.parity.certificate import Certificate
-from anomedge.parity.records import BUNDLE
+from anomedge.bundle import CERTIFICATES, Bundle, Manifest
+from anomedge.files import JsonError, NotPlainError, read_json
+from anomedge.names import printable
+from anomedge.parity.certificate import SCHEMA, Certificate
+from anomedge.parity.completeness import missing_parts
+from anomedge.parity.manifest import notes_on
 from anomedge.parity.reference import GOLDEN, ORIGINALS
+from anomedge.parity.statements import note_on_model
 from anomedge.parity.subject import digest_of_decision, digest_of_golden
 from anomedge.parity.tolerances import TOLERANCES
 from anomedge.runtimes import variant_of
@@ -36,8 +26,7 @@ from anomedge.runtimes import variant_of
 __all__ = [
     "HOST",
     "StoredCertificate",
-    "keep_certificate",
-    "plain_name",
+    "read_certificates",
     "stored_certificates",
     "vouching_certificate",
 ]
@@ -46,46 +35,110 @@ HOST = "host"
 """Name of eager Torch's certificate, reserved for proofs with a model."""
 
 _BYTES = 1 << 20
-_FILES = 100
-_OLD_SCHEMA = "made by an older release, without digests of its subject: run anomedge verify"
+_MOST_FILES, _MOST_BYTES = 1000, 16 << 20
+"""Bounds of the certificates that are read; more are counted and never pass."""
+_MOST_NOTES, _MOST_MISSING, _LONGEST = 3, 100, 160
+_OLD_SCHEMA = "made by an older release, which stated less: run anomedge verify"
 
 
 @dataclass(frozen=True)
 class StoredCertificate:
-    """A file below `certificates/`: its certificate, if readable, and the reason why it does not apply, if any."""
+    """A file below `certificates/`: its certificate, if readable, and its faults.
+
+    Attributes:
+        name: of the file; or a text that counts files that were not read.
+        certificate: as it is in the file; None if it is not readable.
+        objection: why it does not apply to this bundle; empty if it does.
+        missing: parts of a proof that it lacks, one line each.
+        cautions: reasons why it is weak evidence, from the bundle; notes of the file are marked as such.
+        unread: number of files that this entry stands for, none of which was read.
+    """
 
     name: str
     certificate: Certificate | None
     objection: str = ""
+    missing: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
+    unread: int = 0
 
     @property
     def passed(self) -> bool | None:
-        """The verdict from the certificate's rows; None if it is not about this bundle."""
+        """The verdict from the certificate's rows; None if it is not about this bundle, False if it was not read."""
+        if self.unread:
+            return False
         if self.certificate is None or self.objection:
             return None
-        return self.certificate.passed
+        return self.certificate.passed and not self.missing
 
     @property
     def verdict(self) -> str:
-        """The verdict in words."""
+        """The verdict in words, as one line without control characters."""
+        return printable(self._verdict())
+
+    def _verdict(self) -> str:
+        if self.unread:
+            return f"NOT READ: {self.objection}"
         if self.certificate is None or self.objection:
             ignored = self.certificate is None
             reason = "ignored" if ignored else "not about this bundle"
             return f"{reason}: {self.objection}"
-        if not self.certificate.passed:
-            return f"FAILED: {self.certificate.failures[0]}"
-        return "; ".join(["passed", *self.certificate.cautions])
+        if self.passed:
+            return "; ".join(["passed", *self.cautions])
+        failed = self.certificate.failed_rows
+        missing = self.missing or self.certificate.missing_rows
+        faults = [*failed, *(f"incomplete: {part}" for part in missing)]
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        return f"FAILED: {faults[0][: 2 * _LONGEST]}{more}"
 
 
 def stored_certificates(bundle: Bundle) -> list[StoredCertificate]:
-    """Read the certificates of the bundle, sorted by name; at most a hundred."""
+    """Read the certificates of the bundle, eager Torch's first, then by name.
+
+    Up to a thousand files of 16 MiB together are read. If there are more, a last entry counts them; it has not passed.
+    """
     folder = bundle.path / CERTIFICATES
     if folder.is_symlink() or not folder.is_dir():
         return []
-    return _read_all(sorted(folder.glob("*.json"))[:_FILES], bundle)
+    paths = sorted(
+        folder.glob("*.json"),
+        key=lambda path: (path.stem.partition(".")[0] != HOST, path.name),
+    )
+    count = _count_within_bounds(paths)
+    found = read_certificates(paths[:count], bundle)
+    vouching = _vouching(found, bundle.manifest)
+    shown = [_with_cautions(one, bundle.manifest, vouching) for one in found]
+    unread = len(paths) - count
+    return [*shown, *([_unread(unread)] if unread else [])]
 
 
-def _read_all(paths: Iterable[Path], bundle: Bundle) -> list[StoredCertificate]:
+def _count_within_bounds(paths: Sequence[Path]) -> int:
+    """Return how many of the first files are read."""
+    total = 0
+    for count, path in enumerate(paths[:_MOST_FILES]):
+        try:
+            # `read_json` refuses larger files without reading them.
+            total += min(path.lstat().st_size, _BYTES)
+        except OSError:  # removed since it was listed
+            continue
+        if total > _MOST_BYTES:
+            return count
+    return min(len(paths), _MOST_FILES)
+
+
+def _unread(count: int) -> StoredCertificate:
+    certificates = "certificate was" if count == 1 else "certificates were"
+    return StoredCertificate(
+        name=f"{count} more",
+        certificate=None,
+        objection=f"{count} more {certificates} not read, and may have failed: remove files from {CERTIFICATES}/",
+        unread=count,
+    )
+
+
+def read_certificates(
+    paths: Iterable[Path], bundle: Bundle
+) -> list[StoredCertificate]:
+    """Read certificates about a bundle; files that were removed meanwhile are left out."""
     found = (_read(path, bundle) for path in paths)
     return [stored for stored in found if stored is not None]
 
@@ -95,102 +148,58 @@ def vouching_certificate(bundle: Bundle) -> str:
 
     Local thresholds are ignored, because they do not change golden scores.
     """
-    manifest = bundle.manifest
-    golden = digest_of_golden(manifest)
-    for stored in stored_certificates(bundle):
+    return _vouching(stored_certificates(bundle), bundle.manifest)
+
+
+def _vouching(found: Iterable[StoredCertificate], manifest: Manifest) -> str:
+    for stored in found:
         proof = stored.certificate
         if (
-            proof is None
-            or proof.reference == GOLDEN
-            or proof.reference not in ORIGINALS
-            or not proof.passed
+            proof is not None
+            and proof.reference != GOLDEN
+            and proof.reference in ORIGINALS
+            and proof.passed
+            and not next(_objections_to_subject(proof, manifest), "")
+            and not next(missing_parts(proof, manifest), "")
         ):
-            continue
-        if (proof.bundle, proof.about.golden) == (manifest.digest, golden):
             return stored.name
     return ""
 
 
-def keep_certificate(
-    bundle: Bundle, name: str, certificate: Certificate
-) -> None:
-    """Write a certificate if it passed; remove what it supersedes from earlier certificates of the same name.
-
-    A failed certificate supersedes as well. Rows of other runtimes and precisions move to a separate file. A failed check of
-    the bundle itself refutes every certificate about this bundle: all of them are removed.
-
-    Raises:
-        OSError, OutputError: the bundle cannot be written to, or another one has taken its place since it was opened.
-    """
-    assert_in_place(bundle)
-    folder = bundle.path / CERTIFICATES
-    folder.mkdir(exist_ok=True)
-    stem = plain_name(name)
-    main = folder / f"{stem}.json"
-    if any(
-        check.runtime == BUNDLE and not check.passed
-        for check in certificate.checks
-    ):
-        _remove_refuted(bundle, folder)
-    # By name, not through `stored_certificates`, which lists a limited number of files.
-    earlier = [
-        path
-        for path in folder.glob("*.json")
-        if path == main or path.name.startswith(f"{stem}.")
-    ]
-    stale = set(earlier)
-    for stored in _read_all(earlier, bundle):
-        left = (
-            stored.certificate.without(certificate.places)
-            if stored.passed and stored.certificate
-            else None
-        )
-        if left is not None and left.cells:
-            beside = folder / f"{stem}.{_places_stem(left)}.json"
-            _write(beside, left)
-            stale.discard(beside)
-    if certificate.passed:
-        _write(main, certificate)
-        stale.discard(main)
-    for path in stale:
-        path.unlink(missing_ok=True)
-
-
-def _remove_refuted(bundle: Bundle, folder: Path) -> None:
-    for stored in _read_all(folder.glob("*.json"), bundle):
-        if (
-            stored.certificate is not None
-            and stored.certificate.bundle == bundle.manifest.digest
-        ):
-            (folder / stored.name).unlink(missing_ok=True)
-
-
-def _write(path: Path, certificate: Certificate) -> None:
-    with atomic_file(path, force=True) as temporary:
-        temporary.write_bytes(canonical_json(certificate.to_json()))
-
-
-def plain_name(name: str) -> str:
-    """Return the name as a part of a file name.
-
-    >>> plain_name("line 7/b")
-    'line-7-b'
-    """
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:64]
-
-
-def _places_stem(certificate: Certificate) -> str:
-    """Format the runtimes and precisions of a certificate as part of a file name."""
-    return plain_name(
-        "_".join("-".join(place) for place in sorted(certificate.places))
+def _with_cautions(
+    stored: StoredCertificate, manifest: Manifest, vouching: str
+) -> StoredCertificate:
+    """Add the cautions; those on the bundle are made again, because a file may leave them out."""
+    proof = stored.certificate
+    if proof is None or stored.objection:
+        return stored
+    own = (
+        *notes_on(manifest, proof.places),
+        *note_on_model(manifest, proof.about.model),
     )
+    notes = [note for note in proof.notes if note not in own]
+    given = tuple(
+        f"note of the file: {_quoted(n)}" for n in notes[:_MOST_NOTES]
+    )
+    if len(notes) > _MOST_NOTES:
+        given += (f"{len(notes) - _MOST_NOTES} more notes of the file",)
+    judged = proof.model_copy(
+        update={"notes": (*own, *given), "vouched_by": vouching}
+    )
+    return replace(stored, cautions=judged.cautions)
+
+
+def _quoted(note: str) -> str:
+    cut = note if len(note) <= _LONGEST else f"{note[:_LONGEST]}..."
+    return '"' + printable(cut).replace('"', "'") + '"'
 
 
 def _read(path: Path, bundle: Bundle) -> StoredCertificate | None:
     """Read a certificate; None if another process removed the file after it was listed."""
     try:
         content = read_json(path, _BYTES)
-        if content.get("schema_version") == 1:
+        version = content.get("schema_version")
+        if type(version) is int and 1 <= version < SCHEMA:
             return StoredCertificate(path.name, None, _OLD_SCHEMA)
         certificate = Certificate.from_json(content)
     except NotPlainError:
@@ -201,22 +210,30 @@ def _read(path: Path, bundle: Bundle) -> StoredCertificate | None:
         return StoredCertificate(
             path.name, None, f"not a certificate ({_reason(error)})"
         )
-    return StoredCertificate(
-        path.name, certificate, next(_objections(certificate, bundle), "")
-    )
-
-
-def _objections_to_outputs(
-    certificate: Certificate, manifest: Manifest
-) -> Iterator[str]:
-    compared = {cell.map_error is not None for cell in certificate.cells}
-    if compared - {manifest.has_map}:
-        yield "it compares other outputs"
+    objection = next(_objections(certificate, bundle), "")
+    parts = missing_parts(certificate, bundle.manifest)
+    missing = iter(()) if objection else parts
+    shown = tuple(islice(missing, _MOST_MISSING))
+    return StoredCertificate(path.name, certificate, objection, shown)
 
 
 def _objections(certificate: Certificate, bundle: Bundle) -> Iterator[str]:
     """Yield the reasons why a certificate does not match the bundle's current state."""
-    manifest = bundle.manifest
+    yield from _objections_to_subject(certificate, bundle.manifest)
+    decision = bundle.decision
+    if certificate.about.decision != digest_of_decision(decision):
+        yield f"it was proven at threshold {certificate.threshold:.6g}; in force is {decision.threshold:.6g}"
+    if (certificate.threshold, certificate.scale) != (
+        decision.threshold,
+        decision.scale,
+    ):
+        yield "it states another threshold or scale than the decision in force"
+
+
+def _objections_to_subject(
+    certificate: Certificate, manifest: Manifest
+) -> Iterator[str]:
+    """Yield the reasons why a certificate does not match the bundle, whatever the decision in force."""
     if certificate.bundle != manifest.digest:
         yield "its digest is another bundle's"
     for name, digest in certificate.about.graphs.items():
@@ -224,26 +241,22 @@ def _objections(certificate: Certificate, bundle: Bundle) -> Iterator[str]:
             yield f"it was made with another {name[:80]}"
     if certificate.about.golden != digest_of_golden(manifest):
         yield "it was made with other golden frames"
-    if certificate.about.decision != digest_of_decision(bundle.decision):
-        yield f"it was proven at threshold {certificate.threshold:.6g}; in force is {bundle.decision.threshold:.6g}"
     if certificate.reference in ORIGINALS and set(
         certificate.stage_names
     ) != set(manifest.stages):
         yield "it names other stages"
-    if (certificate.threshold, certificate.scale) != (
-        bundle.decision.threshold,
-        bundle.decision.scale,
-    ):
-        yield "it states another threshold or scale than the decision in force"
-    yield from _objections_to_outputs(certificate, manifest)
-    for runtime, precision in sorted(certificate.places):
-        variant = manifest.variants.get(variant_of(precision))
-        if (
-            variant is None
-            or not {variant.find(format=kind) for kind in FORMATS}
-            & certificate.about.graphs.keys()
-        ):
-            yield f"it names no graph that {runtime[:40]} ran in {precision[:40]}"
+    compared = {cell.map_error is not None for cell in certificate.cells}
+    if compared - {manifest.has_map}:
+        yield "it compares other outputs"
+    yield from _objections_to_precisions(certificate, manifest)
+
+
+def _objections_to_precisions(
+    certificate: Certificate, manifest: Manifest
+) -> Iterator[str]:
+    for precision in sorted({p for _, p in certificate.places}):
+        if variant_of(precision) not in manifest.variants:
+            yield f"the bundle has no variant {precision[:40]}"
         if precision not in certificate.tolerances:
             yield f"it states no tolerances of {precision[:40]}"
     for precision, tolerance in certificate.tolerances.items():

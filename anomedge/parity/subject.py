@@ -13,12 +13,14 @@ from anomedge.bundle import Bundle, Manifest
 from anomedge.files import canonical_json, sha256_of_bytes
 from anomedge.images import Frame
 from anomedge.parity.comparison import Comparison
+from anomedge.parity.expected import graphs_of
+from anomedge.parity.likeness import Likeness
+from anomedge.parity.pictures import GENERATED
 from anomedge.parity.plan import Plan
 from anomedge.parity.records import Subject
 from anomedge.parity.reference import Reference
 from anomedge.progress import track
 from anomedge.resample.outside_resize import Framing
-from anomedge.runtimes import get, variant_of
 from anomedge.threshold import Decision
 
 __all__ = [
@@ -34,10 +36,17 @@ _UNIFORM = 2
 
 
 class FrameDigest(NamedTuple):
-    """SHA-256 of the pixels of a frame, and whether the values of each channel differ by at most two grey levels."""
+    """SHA-256 of the pixels of a frame, and whether it is weak evidence.
+
+    Attributes:
+        sha256: digest of the pixels.
+        uniform: whether the values of each channel differ by at most two grey levels.
+        repeated: whether the user gave an earlier picture that is equal or nearly so.
+    """
 
     sha256: str
     uniform: bool
+    repeated: bool = False
 
 
 def subject_of(
@@ -56,7 +65,7 @@ def subject_of(
     """
     reference = comparison.reference
     return Subject(
-        graphs=_graphs(bundle, plan),
+        graphs=graphs_of(bundle.manifest, plan.precision),
         golden=digest_of_golden(bundle.manifest),
         decision=digest_of_decision(comparison.decision),
         pictures=_digest_of_pictures(reference, frames),
@@ -89,13 +98,16 @@ def digests_of_frames(
         reference: the pictures.
         frame: how they become the graph's input; None to leave them as they are.
     """
-    pictures = reference.pictures
-    return [
-        _digest_of_frame(picture.frame(frame))
-        for picture in track(
-            pictures, "digests of the pictures", total=len(pictures)
-        )
-    ]
+    pictures, seen = reference.pictures, Likeness()
+    title = "digests of the pictures"
+    digests = []
+    for picture in track(pictures, title, total=len(pictures)):
+        digest = _digest_of_frame(pixels := picture.frame(frame))
+        if not (digest.uniform or picture.name.startswith(GENERATED)):
+            repeated = seen.is_repeated(digest.sha256, pixels)
+            digest = digest._replace(repeated=repeated)
+        digests.append(digest)
+    return digests
 
 
 def _digest_of_frame(
@@ -116,27 +128,3 @@ def _digest_of_pictures(
         digest.update(hashlib.sha256(name).digest())
         digest.update(bytes.fromhex(frame.sha256))
     return digest.hexdigest()
-
-
-def _graphs(bundle: Bundle, plan: Plan) -> dict[str, str]:
-    """Return the digest of every file that the plan's runtimes open, by name."""
-    variant, files = (
-        bundle.variant(variant_of(plan.precision)),
-        bundle.manifest.files,
-    )
-    given: set[str] = set()
-    for runtime in plan.runtimes:
-        kind = get(runtime)
-        given |= {
-            kind.file_of(variant, plan.options(runtime)),
-            kind.file_of(variant, plan.options(runtime, stages=True)),
-        }
-    if any(name.endswith(".onnx") for name in given):
-        # The tapped graph shares the main graph's weights.
-        given |= {variant.graph(), f"{variant.graph()}.data"}
-    given |= {
-        name.removesuffix(".xml") + ".bin"
-        for name in given
-        if name.endswith(".xml")
-    }
-    return {name: files[name].sha256 for name in sorted(given & files.keys())}

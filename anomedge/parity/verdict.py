@@ -19,6 +19,7 @@ from anomedge.parity.tolerances import Tolerance
 __all__ = [
     "CLAUSES",
     "FEW",
+    "MAP_CLAUSE",
     "Errors",
     "cautions_on",
     "copies_at",
@@ -27,10 +28,10 @@ __all__ = [
     "incomplete",
 ]
 
-_MAP_CLAUSE = "output anomaly_map"
+MAP_CLAUSE = "output anomaly_map"
 CLAUSES = (
     "output score",
-    _MAP_CLAUSE,
+    MAP_CLAUSE,
     "refuses float frames",
     "refuses another size",
     "refuses one channel",
@@ -149,12 +150,12 @@ def incomplete(
             name
             for name in (*CLAUSES, *stages)
             if name not in made[runtime, precision]
-            and (name != _MAP_CLAUSE or (runtime, precision) in have_map)
+            and (name != MAP_CLAUSE or (runtime, precision) in have_map)
         ]:
             yield f"{where}: not checked: {', '.join(left_out[:5])}"
     for cell in cells:
         named = made[cell.runtime, cell.precision].union(stages)
-        if cell.map_error is None and named & {_MAP_CLAUSE, "anomaly_map"}:
+        if cell.map_error is None and named & {MAP_CLAUSE, "anomaly_map"}:
             yield f"{_place(cell)} batch {cell.batch}: no map was compared"
         if (
             cell.batch > 1
@@ -175,7 +176,9 @@ def cautions_on(pictures: PictureCount, cells: Sequence[Cell]) -> Iterator[str]:
         )
         alike = pictures.own - pictures.distinct
         yield f"few pictures: {own}" + (
-            f", {alike} of them uniform or repeated" if alike > 0 else ""
+            f", {alike} of them uniform, repeated or nearly equal"
+            if alike > 0
+            else ""
         )
     if pictures.resized:
         yield f"{pictures.resized} of {pictures.total} pictures were stretched to the frame"

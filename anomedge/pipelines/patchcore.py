@@ -18,12 +18,17 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
+from typing_extensions import Self
 
 from anomedge.components import (
     FeatureExtractor,
     KCenterGreedy,
     LinearResample2d,
     MemoryBank,
+)
+from anomedge.components.estimators.int8_search import (
+    CANDIDATES,
+    WITH_DOT_PRODUCTS,
 )
 from anomedge.errors import InputError
 from anomedge.pipelines.base import Suggestion
@@ -240,17 +245,29 @@ class Patchcore(FeaturePipeline[PatchcoreConfig, PatchcoreOptions]):
         """Return `features/<layer>`, `distances` (B, 1, h, w), `anomaly_map` and `score`."""
         features = self.features(images)
         inside = None if self.region is None else self.region.patches
-        distances, score = self.bank(self.patches.pooled(features), inside)
-        grid = distances.reshape(-1, 1, *self.patches.grid)
+        found = self.bank.examine(self.patches.pooled(features), inside)
+        grid = found.distances.reshape(-1, 1, *self.patches.grid)
         anomaly_map = self.to_map(grid)
         if self.region is not None:
             anomaly_map = self.region.restrict(anomaly_map)
         named = {f"features/{layer}": x for layer, x in features.items()}
-        return named | {
-            "distances": grid,
-            "anomaly_map": anomaly_map,
-            "score": score,
-        }
+        named["distances"] = grid
+        if found.proof is not None:
+            for stage, values in found.proof._asdict().items():
+                named[f"search/{stage}"] = values.reshape(grid.shape)
+        return named | {"anomaly_map": anomaly_map, "score": found.score}
+
+    def with_int8_search(
+        self, candidates: int = CANDIDATES, limit: int = WITH_DOT_PRODUCTS
+    ) -> Self:
+        """Return this detector with an INT8 search of its bank; all other tensors are shared.
+
+        It has the stages `search/proven` and `search/excess` (B, 1, h, w) as well, see `Proof`.
+        """
+        twin = copy.copy(self)
+        bank = self.bank.with_int8_search(candidates, limit)
+        twin._modules = self._modules | {"bank": bank}
+        return twin
 
     def config_with_size(self, size: Size) -> PatchcoreConfig:
         """Return the configuration for another image size; the bank shrinks with the number of patches."""

@@ -6,6 +6,7 @@ the vendor gets a graph with the values embedded. Needs numpy only.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -61,6 +62,14 @@ class External(NamedTuple):
     file: str
     offset: int
     length: int | None
+
+    @property
+    def needed(self) -> int | None:
+        """Bytes that values of this type and shape take; None of a type that numpy does not have."""
+        known = _TYPES.get(self.type)
+        if known is None:
+            return None
+        return math.prod(self.shape) * np.dtype(known).itemsize
 
     def within(self, content: bytes) -> memoryview:
         """Return the bytes of the values, a view of the file's content.

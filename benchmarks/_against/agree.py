@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _against.files import Array, feed_of, graph_of, split
+from _against.files import Array, feed_of, graph_of, precision_of, split
 from _against.sessions import open_graph
 
 from anomedge.parity.certificate import TOLERANCES
@@ -28,11 +28,11 @@ SIGMA, KERNEL = 4.0, 33
 def main(asked: dict[str, Any]) -> dict[str, Any]:
     """Return the errors of a detector under a runtime, for every batch size."""
     work, runtime = Path(asked["work"]), asked["runtime"]
-    fitted, precision = split(asked["case"])
+    fitted, variant = split(asked["case"])
     folder, frames = work / fitted, np.load(work / "frames.npy")
     reference = dict(np.load(folder / "theirs.npz"))
     stages = open_graph(
-        runtime, folder / f"ours.{precision}" / "stages.onnx", asked["threads"]
+        runtime, folder / f"ours.{variant}" / "stages.onnx", asked["threads"]
     )
     errors = {}
     for batch in asked["batches"]:
@@ -52,7 +52,10 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
         errors[batch] = compared(
             outputs["ours"], _raw(outputs["theirs"], folder), grid, reference
         )
-    return {"errors": errors, "tolerance": TOLERANCES[precision].map}
+    return {
+        "errors": errors,
+        "tolerance": TOLERANCES[precision_of(variant)].map,
+    }
 
 
 def compared(

@@ -13,6 +13,9 @@ PATCHES = (SIDE // 8) ** 2  # of one picture, PatchCore's
 FILES = {"onnxruntime": "model.onnx", "openvino": "model.xml"}
 """What each runtime is given."""
 
+INT8_SEARCH = "int8-search"
+"""Variant of PatchCore's graph, in float32."""
+
 Array = npt.NDArray[Any]
 
 
@@ -21,7 +24,7 @@ def graph_of(
 ) -> Path:
     """Return the graph of `ours` or `theirs` for a batch size, or the detector's `backbone` or `part`.
 
-    A case is a detector, with the size of its bank after a dash and our precision after a dot: "padim.fp16-storage".
+    A case is a detector, with the size of its bank after a dash and our variant after a dot: "padim.fp16-storage".
     """
     fitted, precision = split(case)
     if member in {"backbone", "part"}:
@@ -38,13 +41,22 @@ def graph_of(
 
 
 def split(case: str) -> tuple[str, str]:
-    """Split a case into the fitted detector and the precision of our graph.
+    """Split a case into the fitted detector and the variant of our graph: a precision, or `INT8_SEARCH`.
 
     >>> split("patchcore-1000"), split("padim.fp16-storage")
     (('patchcore-1000', 'fp32'), ('padim', 'fp16-storage'))
     """
     fitted, _, precision = case.partition(".")
     return fitted, precision or "fp32"
+
+
+def precision_of(variant: str) -> str:
+    """Return the precision of a variant of our graph: that of an INT8 search is float32.
+
+    >>> precision_of("int8-search")
+    'fp32'
+    """
+    return "fp32" if variant == INT8_SEARCH else variant
 
 
 def bytes_of(graph: Path) -> int:

@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from _against.files import SIDE, graph_of, split
+from _against.files import (
+    INT8_SEARCH,
+    SIDE,
+    graph_of,
+    precision_of,
+    split,
+)
 from _against.timing import COLUMNS, FEATURES, shape_of_part
 from _shared.models import model_without_fit
 from onnx import TensorProto, helper, numpy_helper
@@ -17,7 +23,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from anomedge.components import FeatureExtractor
-from anomedge.export.graphs import set_outputs
+from anomedge.export.graphs import set_outputs, without_unused
 from anomedge.export.tracing import graph_from_model, keep_shipped_outputs
 from anomedge.export.writing import write_ir, write_onnx, write_tapped
 from anomedge.pipelines import Pipeline
@@ -32,7 +38,7 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
     """Export a detector; with `limit`, export its backbone alone and the graph of the rest of the limit."""
     torch.set_num_threads(asked["threads"])
     work, case = Path(asked["work"]), asked["case"]
-    fitted, precision = split(case)
+    fitted, variant = split(case)
     folder = work / fitted
     state = load_file(folder / "state.safetensors")
     pipeline = (padim if fitted == "padim" else patchcore)(state)
@@ -43,7 +49,9 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
         _write_part(case, graph_of("part", work, case, 1, "onnxruntime"))
         return {}
     start = time.perf_counter()
-    _export(pipeline, folder / f"ours.{precision}", precision)
+    if variant == INT8_SEARCH:
+        pipeline = pipeline.with_int8_search()
+    _export(pipeline, folder / f"ours.{variant}", precision_of(variant))
     seconds = time.perf_counter() - start
     return {"export_seconds": seconds}
 
@@ -106,7 +114,8 @@ def _export(pipeline: Pipeline, folder: Path, precision: str) -> None:
         graph, [f"pipeline.{name}" for name in pipeline.state_dict()]
     )
     taps = keep_shipped_outputs(graph)
-    holder = write_onnx(graph, folder / "model.onnx")
+    with without_unused(graph):
+        holder = write_onnx(graph, folder / "model.onnx")
     set_outputs(graph, taps)
     write_tapped(graph, folder / "model.onnx", holder, folder / "stages.onnx")
     write_ir(folder / "model.onnx", folder / "model.xml")

@@ -210,6 +210,7 @@ def test_the_contract_states_the_input(resize, text):
         variants={"fp32": None, "fp16": None},
         opset=17,
         golden=[1, 2],
+        search=None,
         golden_source="synthetic",
         tools={"torch": "2.9"},
         licence={"weights": "BSD"},
@@ -220,7 +221,9 @@ def test_the_contract_states_the_input(resize, text):
     assert rows["image"] == "stretched to 64x80, middle 64x72 kept"
     assert rows["output"] == "score: float32 (B)"
     assert rows["variants"] == "fp32, fp16; ONNX opset 17"
-    assert rows["golden"] == "2 frames (synthetic)"
+    stated = "as the bundle states, not proven"
+    assert rows["golden"] == f"2 frames (synthetic), names and labels {stated}"
+    assert rows["made by"] == f"torch 2.9 ({stated})"
 
 
 @pytest.mark.parametrize(

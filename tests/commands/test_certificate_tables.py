@@ -7,6 +7,7 @@ from anomedge.commands._certificate_tables import (
 from anomedge.files import read_json
 from anomedge.parity import Certificate
 from anomedge.parity.records import PictureCount
+from anomedge.parity.reference import GOLDEN
 
 
 def counts(**given):
@@ -43,3 +44,15 @@ def test_a_proof_of_few_labelled_pictures_carries_a_caution(
     )
     show_certificate(certificate.model_copy(update={"pictures": many}))
     assert "caution: image AUROC" not in capsys.readouterr().out
+
+
+def test_an_auroc_of_golden_frames_has_labels_that_the_bundle_states(
+    bundle_paths, capsys
+):
+    path = bundle_paths["padim"] / "certificates" / "host.json"
+    certificate = Certificate.from_json(read_json(path, 1 << 24))
+    line = "caution: the labels behind the AUROC are as the bundle states, not proven"
+    show_certificate(certificate)
+    assert line not in capsys.readouterr().out
+    show_certificate(certificate.model_copy(update={"reference": GOLDEN}))
+    assert line in capsys.readouterr().out

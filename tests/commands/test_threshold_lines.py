@@ -76,6 +76,15 @@ def test_a_device_moves_the_threshold_by_a_share_of_the_scale():
     )
 
 
+def test_huge_thresholds_and_margins_are_not_infinite():
+    for threshold in (1e308, -1e308):
+        local = LocalSettings(threshold=threshold)
+        lines = threshold_lines(bundle(local=local, margin=1e308), local)
+        assert not any("inf%" in line for line in lines)
+    assert lines[-1].endswith("moves the threshold by -1e+307 times the scale")
+    assert lines[0].endswith("margin 1e+307 times the scale, extrapolated")
+
+
 def test_settings_without_a_threshold_move_nothing():
     lines = threshold_lines(bundle(), LocalSettings(by="ada", when="now"))
     assert lines[-1] == "local      nothing: ; ada, now"

@@ -2,7 +2,11 @@
 
 import pytest
 
-from anomedge.commands._units import format_bytes, format_quantity
+from anomedge.commands._units import (
+    format_bytes,
+    format_quantity,
+    format_share,
+)
 
 
 @pytest.mark.parametrize(
@@ -19,3 +23,14 @@ def test_bytes(count, text):
 )  # fmt: skip
 def test_quantities_have_three_digits(value, text):
     assert format_quantity(value, "FLOP") == text
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "text"),
+    [
+        (2.5, 10.0, "+25.0% of it"), (-1e4, 1e2, "-100 times it"), (1e308, 10.0, "+1e+307 times it"),
+        (1e308, 1e-9, "more than 1e+308 times it"), (-1e308, 1e-9, "more than -1e+308 times it"), (float("inf"), 1.0, "more than 1e+308 times it"),
+    ],
+)  # fmt: skip
+def test_shares_are_never_infinite(part, whole, text):
+    assert format_share(part, whole, "it", sign="+") == text

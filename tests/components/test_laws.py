@@ -35,12 +35,14 @@ from anomedge.components import (
     MultiVariateGaussian,
     SparseRandomProjection,
 )
+from anomedge.components.estimators.int8_search import Int8Search
 from anomedge.components.resampling import BandedRows
 from anomedge.errors import InputError
 from anomedge.export.passes import Target
 from anomedge.export.passes.lower_opset import LowerOpset
 from anomedge.export.passes.name_batch import NameBatch
 from anomedge.export.passes.strip_metadata import StripMetadata
+from anomedge.export.translations import TRANSLATIONS
 from anomedge.resample import bilinear
 from tests.conftest import RUNTIMES
 
@@ -113,6 +115,39 @@ class NearestOfLevels(nn.Module):
         ]
         distances, score = self.bank(levels)
         return score, distances
+
+
+class Int8Nearest(NearestOfLevels):
+    """`NearestOfLevels` with an INT8 search."""
+
+    def __init__(self, fitted: bool) -> None:
+        super().__init__(fitted)
+        self.bank = self.bank.with_int8_search(8, 127)
+
+
+class LowerBounds(nn.Module):
+    """`Int8Search` of the same levels as a forward; rows are left out, because equal bounds have no order."""
+
+    def __init__(self, fitted: bool) -> None:
+        super().__init__()
+        bank = NearestOfLevels(False).bank
+        self.search = Int8Search(2200, WIDTHS, [None, None, *bank.upsample[2:]])
+        if fitted:
+            self.search.fill(
+                [part - 7 for part in large_bank().split(WIDTHS, dim=1)]
+            )
+
+    def forward(self, x):
+        return self.search(levels_of(x - 7))[0].reshape(-1, 24, 8)
+
+
+def levels_of(x):
+    sizes = [w * g[0] * g[1] for w, g in zip(WIDTHS, GRIDS, strict=True)]
+    parts = x.split(sizes, dim=1)
+    return [
+        part.reshape(-1, width, *grid)
+        for part, width, grid in zip(parts, WIDTHS, GRIDS, strict=True)
+    ]
 
 
 def upsamplings(grid):
@@ -209,6 +244,49 @@ def by_brute_force_of_levels(x):
     )
 
 
+def by_lower_bounds(x):
+    """Patch by patch, with the bank's parts in turn; each part rounds by a step of its own."""
+    bank = large_bank().numpy() - 7
+    bounds = np.repeat((bank**2).sum(axis=1)[None, None] / 2, 24, axis=1)
+    bounds = np.repeat(bounds, len(x), axis=0)
+    levels = levels_of(torch.from_numpy(x) - 7)
+    columns = np.split(bank, np.cumsum(WIDTHS)[:-1], axis=1)
+    for y, members, grid in zip(levels, columns, GRIDS, strict=True):
+        raised = np.kron(*upsamplings(grid))
+        for image, rows in enumerate(y.flatten(2).mT.numpy()):
+            bounds[image] += raised @ lower_products(rows, members)
+    return (np.sort(bounds, axis=2)[:, :, :8],)
+
+
+def lower_products(rows, members):
+    """Lower bounds of all products, by the formula: integers, then both products of norms, rounded outwards."""
+    d, more = rows.shape[1], 1 + 2.0**-10
+    largest, rho = np.abs(rows).max(axis=1, keepdims=True), d**0.5 / 254 * more
+    scale = np.float64(np.float32(np.abs(members).max(axis=1) / 127))[:, None]
+    integers = np.rint(members / scale)
+    norms = rho * np.linalg.norm(integers, axis=1)
+    errors = np.linalg.norm(members / scale - integers, axis=1) * d**0.5
+    z = rows / largest
+    rest = z - np.rint(127 * z) / 127
+    of_rest, of_row = (
+        np.ceil(np.linalg.norm(part, axis=1) * 127 / most + more - 1).clip(
+            max=127
+        )
+        for part, most in ((rest, rho), (z, d**0.5))
+    )
+    products = np.empty((len(rows), len(members)))
+    for part, start in enumerate((0, 152)):
+        stop = (152, 2200)[part]
+        step = np.float64(np.float32((1 + part * 2.0**-23) / 127))
+        q = np.rint(z / step)
+        products[:, start:stop] = step * (
+            q @ integers[start:stop].T
+            - np.outer(of_rest, np.ceil(norms[start:stop] * more))
+            - np.outer(of_row, np.ceil(errors[start:stop] * more))
+        )
+    return largest * products * scale.T
+
+
 def by_scipy_blur(x):
     truncated = ndimage.gaussian_filter(
         x, sigma=(0, 0, 1.5, 1.5), truncate=4 / 1.5, mode="mirror"
@@ -277,6 +355,8 @@ class Case:
     fit: Callable[[Any, torch.Tensor], object] = lambda module, data: (
         module.fit(data)
     )
+    continuous: bool = True
+    """False where the last bit of a runtime's float32 may change an integer."""
 
 
 CASES = [
@@ -331,6 +411,19 @@ CASES = [
         NearestOfLevels,
         lambda: random(3, 102) + 7,
         by_brute_force_of_levels,
+    ),
+    Case(
+        "memory bank with an INT8 search",
+        Int8Nearest,
+        lambda: random(3, 102) + 7,
+        by_brute_force_of_levels,
+    ),
+    Case(
+        "lower bounds",
+        LowerBounds,
+        lambda: random(3, 102) + 7,
+        by_lower_bounds,
+        continuous=False,
     ),
     Case(
         "blur",
@@ -492,7 +585,9 @@ def test_a_batch_is_its_items_one_by_one(case, float64):
 
 
 @pytest.mark.slow
-@every_case
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if c.continuous], ids=lambda case: case.name
+)
 def test_exports_strictly_and_runs_equal_everywhere(case, tmp_path):
     module, x = case.make(True).eval(), case.inputs()
     program = torch.export.export(
@@ -509,6 +604,7 @@ def test_exports_strictly_and_runs_equal_everywhere(case, tmp_path):
         opset_version=18,
         input_names=["x"],
         output_names=names,
+        custom_translation_table=TRANSLATIONS,
         verbose=False,
     )
     proto = written.model_proto

@@ -68,6 +68,7 @@ def contract(function, batch="dynamic", outputs=((),)):
     manifest = SimpleNamespace(
         input=InputContract(height=4, width=6, batch=batch),
         outputs=[OutputContract(name="score", shape=each) for each in outputs],
+        has_map=False,
     )
     return check_contract(Session(function), manifest)
 

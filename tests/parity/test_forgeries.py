@@ -149,7 +149,7 @@ def test_two_black_pictures_are_few(copy, model_paths, tmp_path, capfd):
     assert run(*arguments) == 0
     said = " ".join(capfd.readouterr().out.split())
     assert (
-        "caution: few pictures: 2 of your own, 2 of them uniform or repeated"
+        "caution: few pictures: 2 of your own, 2 of them uniform, repeated or nearly equal"
         in said
     )
     assert "caution: no picture near the threshold" in said or "blended" in said

@@ -123,6 +123,7 @@ def bundle(*names, **more):
         decision=DECISION,
     )
     variant = Variant(*names, **more)
+    manifest.variants = {"fp32": variant}
     return SimpleNamespace(
         path="part.anomedge",
         manifest=manifest,

@@ -4,10 +4,11 @@ import itertools
 import shutil
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper
 
 from anomedge.bundle import Bundle
-from anomedge.errors import BundleError
 from anomedge.parity import Comparison, Plan, prove
 from anomedge.parity.certificate import TOLERANCES
 from anomedge.parity.deviations import FINAL_STAGES
@@ -245,14 +246,45 @@ def test_a_bundle_without_segments_is_judged_by_accumulated_errors(
 
 
 @pytest.mark.parametrize("other", ["model.onnx", "stages.onnx"])
-def test_another_graph_in_place_of_the_segments_is_refused(
+def test_another_graph_in_place_of_the_segments_names_no_stage(
     bundle_paths, tmp_path, runtime, other
 ):
     whole = Bundle.open(bundle_paths["padim"])
     root = rebuilt(whole, tmp_path / "b.anomedge", both()).path
     shutil.copy(root / other, root / "segments.onnx")
-    with pytest.raises(BundleError, match="export again"):
-        localised(signed(whole, root), runtime)
+    rows, diagnosis = localised(signed(whole, root), runtime)
+    assert rows == {}
+    assert (diagnosis.stage, diagnosis.passed) == (None, False)
+    assert diagnosis.text.startswith(
+        "segments.onnx does not belong to stages.onnx: "
+    )
+    assert diagnosis.text.endswith("; no stage is named: export again")
+
+
+def test_segments_that_blame_another_stage_name_none(
+    bundle_paths, tmp_path, runtime
+):
+    whole = Bundle.open(bundle_paths["padim"])
+    planted_in_map, _ = planted("map scaled", "padim")
+    root = rebuilt(whole, tmp_path / "b.anomedge", planted_in_map).path
+    cut = onnx.load(root / "segments.onnx", load_external_data=False)
+    # Errors of the features cancel in the map, so the file shows one of the features alone.
+    node = next(n for n in cut.graph.node if "features/blocks.1" in n.output)
+    node.output[:] = ["blamed"]
+    cut.graph.node.append(
+        helper.make_node("Add", ["blamed", "blamed"], ["features/blocks.1"])
+    )
+    (root / "segments.onnx").write_bytes(cut.SerializeToString())
+    bundle = signed(whole, root)
+    certificate = prove(
+        bundle, read_golden(bundle), plan_of_one(runtime), stages=True
+    )
+    (diagnosis,) = certificate.findings
+    assert diagnosis.stage is None
+    assert certificate.stages == ()
+    assert any(
+        line.startswith("bundle segments: ") for line in certificate.failures
+    )
 
 
 def test_a_fixed_batch(bundle_paths, tmp_path, runtime):

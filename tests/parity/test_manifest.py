@@ -11,7 +11,6 @@ from anomedge.bundle import Bundle
 from anomedge.parity.manifest import notes_on
 from anomedge.parity.records import PictureCount
 from anomedge.parity.verdict import cautions_on
-from anomedge.verification import plan_of
 from tests.commands.running import run
 from tests.conftest import RUNTIMES
 from tests.parity.forging import ONE, decided, sign, statement
@@ -118,7 +117,7 @@ def test_maps_of_another_size_are_a_failed_proof(copy, proven):
     np.save(path, np.ascontiguousarray(np.load(path)[..., :60, :70]))
     image = {"size": size, "crop": [60, 70]}
     certificate = proven(sign(copy, image=image, outputs=outputs))
-    assert named(certificate) == {"geometry"}
+    assert named(certificate) == {"geometry", "interfaces"}
     assert not certificate.cells
 
 
@@ -126,7 +125,7 @@ def test_a_layout_as_ir_alone_fails_and_is_named(copy, proven):
     variant = statement(copy, "variants")["fp32"]
     alone = {"anomalib_openvino": variant["openvino"]}
     certificate = proven(sign(copy, variants={"fp32": variant | alone}))
-    assert named(certificate) == {"graphs"}
+    assert named(certificate) == {"graphs", "interfaces"}
     assert certificate.cells
 
 
@@ -156,9 +155,7 @@ def test_a_frame_of_few_pixels_and_stretched_pictures_are_said(copy):
             )
         }
     )
-    *_, note = notes_on(
-        Bundle(bundle.path, small), plan_of(bundle, RUNTIMES, [1])
-    )
+    *_, note = notes_on(small, {(name, "fp32") for name in RUNTIMES})
     assert (
         note == "a frame of 2x2 is less than half the detector's image of 72x80"
     )

@@ -1,11 +1,11 @@
 """The proof of one runtime: rows, and a diagnosis on failure."""
 
-import shutil
+from unittest.mock import Mock
 
 import pytest
 
 from anomedge.bundle import Bundle
-from anomedge.errors import BundleError
+from anomedge.errors import RuntimeFailure
 from anomedge.parity import Comparison, Plan, prove, prove_runtime
 from anomedge.parity.certificate import Certificate, merged
 from anomedge.parity.golden import read_golden
@@ -68,15 +68,18 @@ def test_a_passed_proof_examines_stages_only_on_request(bundle):
     )
 
 
-def test_a_failed_proof_does_not_end_in_another_error(bundle_paths, tmp_path):
+def test_a_failed_proof_does_not_end_in_another_error(
+    bundle_paths, tmp_path, monkeypatch
+):
     whole = Bundle.open(bundle_paths["padim"])
     root = rebuilt(whole, tmp_path / "b.anomedge", scaled_score()).path
-    shutil.copy(root / "model.onnx", root / "segments.onnx")
+    session = Mock(side_effect=RuntimeFailure("it does not open"))
+    monkeypatch.setattr("anomedge.parity.localise.open_segments", session)
     bundle = signed(whole, root)
     certificate = prove(bundle, read_golden(bundle), plan_of_one(RUNTIMES[0]))
     assert "could not be found" in certificate.failures[0]
     assert any("score off by" in line for line in certificate.failures)
-    with pytest.raises(BundleError):
+    with pytest.raises(RuntimeFailure):
         prove(
             bundle, read_golden(bundle), plan_of_one(RUNTIMES[0]), stages=True
         )

@@ -9,10 +9,11 @@ from anomedge.bundle import Bundle
 from anomedge.commands import verify
 from anomedge.errors import OutputError
 from anomedge.export.bundling import ExportOptions, export
+from anomedge.parity import stored as stored_module
 from anomedge.parity.certificate import Certificate
+from anomedge.parity.keeping import keep_certificate
 from anomedge.parity.records import BUNDLE, CheckResult
 from anomedge.parity.stored import (
-    keep_certificate,
     stored_certificates,
     vouching_certificate,
 )
@@ -181,7 +182,6 @@ UNFIT = {
     "golden frames": lambda c: c["about"].update(golden="0" * 64),
     "threshold": lambda c: c["about"].update(decision="0" * 64),
     "stages": lambda c: c.update(stage_names=c["stage_names"][1:]),
-    "graph that onnxruntime ran": lambda c: c["about"].update(graphs={}),
     "states no tolerances": lambda c: c.update(tolerances={}),
     "another threshold or scale": lambda c: c.update(scale=99.0),
     "wider": lambda c: c["tolerances"]["fp32"].update(score=1e300),
@@ -271,3 +271,100 @@ def test_certificates_of_older_releases_are_told_apart(copy):
     )
     assert stored.passed is None
     assert "older release" in stored.verdict
+    assert (
+        "older" in put(copy, "last", host(copy) | {"schema_version": 2}).verdict
+    )
+    newer = put(copy, "newer", host(copy) | {"schema_version": 4})
+    assert newer.verdict.startswith("ignored: not a certificate")
+
+
+def noted(root, *notes, **changed):
+    return put(root, "noted", host(root) | {"notes": notes} | changed)
+
+
+def test_notes_of_a_file_are_shown_as_such_and_escaped(copy):
+    stored = noted(
+        copy, 'passed, 10,000 pictures\x1b[2J\nnext "line"', "x" * 999
+    )
+    assert stored.passed
+    first, second = [c for c in stored.cautions if "note" in c]
+    assert first == (
+        "note of the file: \"passed, 10,000 pictures\\x1b[2J\\nnext 'line'\""
+    )
+    assert len(second) < 200
+    assert stored.verdict.isprintable()
+    assert noted(copy, *"abcdef").cautions[-1] == "3 more notes of the file"
+
+
+def test_notes_on_the_bundle_are_made_again(copy):
+    """A file cannot leave out that a graph was not run."""
+    content = host(copy)
+    for name in ("cells", "checks"):
+        content[name] = [
+            row for row in content[name] if row["runtime"] != RUNTIMES[-1]
+        ]
+    stored = put(copy, "part", content | {"notes": []})
+    assert stored.passed
+    assert any(c.startswith("not run: ") for c in stored.cautions)
+    assert not any("note of" in caution for caution in stored.cautions)
+
+
+def test_a_file_cannot_vouch_for_its_own_golden_frames(copy):
+    assert run("verify", copy, *ONE, "--name", "line7") == 0
+    path = copy / "certificates" / "line7.json"
+    content = json.loads(path.read_bytes())
+    assert content["vouched_by"] == "host.json"
+    (copy / "certificates" / "host.json").unlink()
+    (stored,) = stored_certificates(Bundle.open(copy))
+    assert stored.passed
+    assert "only the bundle vouches for them" in stored.verdict
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"runtime": "ort\nline7.json passed"},
+        {"runtime": "\x1b[2J"},
+    ],
+)
+def test_texts_of_rows_are_escaped_in_the_verdict(copy, changed):
+    content = host(copy)
+    content["cells"][0].update(changed)
+    stored = put(copy, "forged", content)
+    assert stored.passed is False
+    assert stored.verdict.isprintable()
+
+
+def test_files_that_were_not_read_are_counted_and_do_not_pass(
+    copy, monkeypatch, capfd
+):
+    failing = host(copy)
+    failing["cells"][0].update(score_error=18.6)
+    for number in range(100):
+        (copy / "certificates" / f"a{number:03}.json").write_text("{}")
+    put(copy, "z", failing)
+    found = stored_certificates(Bundle.open(copy))
+    assert [one.name for one in found][:1] == ["host.json"]
+    assert len(found) == 102 and found[-1].passed is False
+    monkeypatch.setattr(stored_module, "_MOST_FILES", 2)
+    *read, rest = stored_certificates(Bundle.open(copy))
+    assert [one.name for one in read] == ["host.json", "a000.json"]
+    assert (rest.passed, rest.unread) == (False, 100)
+    assert rest.verdict.startswith("NOT READ: 100 more certificates were not")
+    capfd.readouterr()
+    assert run("inspect", copy) == 0
+    assert "NOT READ: 100 more" in " ".join(capfd.readouterr().out.split())
+    assert run("inspect", copy, "--json") == 0
+    shown = json.loads(capfd.readouterr().out)["certificates"]
+    assert shown[-1]["passed"] is False
+
+
+def test_certificates_are_read_up_to_a_number_of_bytes(copy, monkeypatch):
+    size = (copy / "certificates" / "host.json").stat().st_size
+    for name in ("a", "b"):
+        put(copy, name, host(copy))
+    monkeypatch.setattr(stored_module, "_MOST_BYTES", 2 * size + size // 2)
+    *read, rest = stored_certificates(Bundle.open(copy))
+    assert [one.name for one in read] == ["host.json", "a.json"]
+    assert rest.unread == 1
+    assert "1 more certificate was not read" in rest.verdict

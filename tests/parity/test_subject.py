@@ -77,3 +77,25 @@ def test_golden_files_count_and_graphs_do_not():
     assert digest_of_golden(manifest(stages=True)) != known
     graph = digest_of_golden(manifest("model.onnx"))
     assert graph == digest_of_golden(manifest("model.onnx", sha256="2"))
+
+
+def test_pictures_with_one_pixel_changed_are_repeated():
+    picture = np.random.default_rng(0).integers(0, 250, (40, 40, 3), np.uint8)
+    pictures = []
+    for number in range(20):
+        pixels = picture.copy()
+        pixels[number, number] = 255
+        pictures.append(Picture(f"{number}.png", pixels=pixels))
+    pictures += [
+        Picture("extreme/x", pixels=picture),
+        Picture("black", pixels=np.zeros_like(picture)),
+    ]
+    made = Reference("x", pictures, outputs(range(len(pictures))))
+    found = digests_of_frames(made, None)
+    assert [one.repeated for one in found] == [
+        False,
+        *[True] * 19,
+        False,
+        False,
+    ]
+    assert len({one.sha256 for one in found}) == 22

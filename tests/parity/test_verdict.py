@@ -155,7 +155,7 @@ def test_copies_have_to_be_run_at_every_larger_batch():
     ("changed", "caution"),
     [
         ({"total": 6, "distinct": 4}, "few pictures: 4 of your own"),
-        ({"distinct": 3}, "few pictures: 8 of your own, 5 of them uniform or repeated"),
+        ({"distinct": 3}, "few pictures: 8 of your own, 5 of them uniform, repeated or nearly equal"),
         ({"total": 2, "distinct": 0}, "few pictures: none of your own"),
         ({"resized": 3}, "3 of 10 pictures were stretched to the frame"),
     ],

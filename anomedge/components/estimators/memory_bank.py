@@ -31,6 +31,7 @@ equation 7):
 float64.
 """
 
+import copy
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -39,6 +40,14 @@ import torch
 from torch import Tensor, nn
 
 from anomedge.components.buffers import as_dtype_of, plain_state
+from anomedge.components.estimators.first_minimum import BLOCK, first_minimum
+from anomedge.components.estimators.int8_search import Int8Search
+from anomedge.components.estimators.levels import (
+    rows_of,
+    rows_on_finest,
+    upsampled,
+)
+from anomedge.components.estimators.search_proof import Search, proof_of
 from anomedge.components.resampling import LinearResample2d
 from anomedge.components.scalars import sizes, whole
 from anomedge.errors import InputError
@@ -46,9 +55,6 @@ from anomedge.errors import InputError
 __all__ = ["MemoryBank"]
 
 _ROWS_AT_ONCE = 1024
-# ReduceMin is vectorised in runtimes and ArgMin is not, so blocks are reduced
-# first.
-_BLOCK = 64
 _LARGE = 1024
 # Products are computed in parts of the bank to limit memory.
 _PART = 2048
@@ -110,6 +116,7 @@ class MemoryBank(nn.Module):
             nn.Identity() if step is None else step for step in given
         )
         self.bounds = _bounds(self.n_vectors)
+        self.search: Int8Search | None = None
         for level, width in enumerate(self.widths):
             self.register_buffer(
                 f"vectors{level}", torch.zeros(self.n_vectors, width)
@@ -122,7 +129,7 @@ class MemoryBank(nn.Module):
                 self.n_vectors, self.num_neighbors - 1, dtype=torch.int32
             ),
         )
-        most = max(_BLOCK, *self.widths)
+        most = max(BLOCK, *self.widths)
         self.register_buffer(
             "zeros",
             torch.from_numpy(np.zeros((1, 1, most), dtype=np.int64)),
@@ -164,15 +171,28 @@ class MemoryBank(nn.Module):
             inside: factors of the distances, (P,): 1 for patches that count, 0
                 for others; None: all of them count.
         """
-        offsets, locations = self._select(levels)
+        found = self.examine(levels, inside)
+        return found.distances, found.score
+
+    def examine(
+        self, levels: Sequence[Tensor], inside: Tensor | None = None
+    ) -> Search:
+        """Return distances and score, as `forward`, and the proof of an INT8 search."""
+        offsets, locations, bounds = self._select(levels)
         distances = self._distances(offsets, locations)
         patches = levels[0].shape[2] * levels[0].shape[3]
+        proof = None
+        if self.search is not None and bounds is not None:
+            proof = proof_of(self.search, offsets, distances, bounds)
         distances = distances.reshape(-1, patches)
         if inside is not None:
-            distances = distances * as_dtype_of(inside, distances)
-        return distances, self._image_score(
+            factors = as_dtype_of(inside, distances)
+            distances = distances * factors
+            proof = None if proof is None else proof.within(factors)
+        score = self._image_score(
             offsets, distances, locations.reshape(-1, patches)
         )
+        return Search(distances, score, proof)
 
     def nearest(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         """Return the distance (M,) and row (M,) of the nearest vector.
@@ -180,7 +200,7 @@ class MemoryBank(nn.Module):
         Args:
             patches: (M, d); all levels must share one grid.
         """
-        offsets, locations = self._select(
+        offsets, locations, _ = self._select(
             [
                 part.T[None, :, :, None]
                 for part in torch.split(patches, self.widths, dim=1)
@@ -194,8 +214,27 @@ class MemoryBank(nn.Module):
         Args:
             levels: feature maps (B, d_l, h_l, w_l), finest first.
         """
-        offsets, locations = self._select(levels)
+        offsets, locations, _ = self._select(levels)
         return self._distances(offsets, locations), locations
+
+    @plain_state
+    def with_int8_search(self, candidates: int, limit: int) -> "MemoryBank":
+        """Return this bank with an INT8 copy that selects candidates, see `Int8Search`; all other tensors are shared."""
+        search = Int8Search(
+            self.n_vectors,
+            self.widths,
+            [
+                step if isinstance(step, LinearResample2d) else None
+                for step in self.upsample
+            ],
+            candidates=candidates,
+            limit=limit,
+        )
+        search.fill(self._levels)
+        twin = copy.copy(self)
+        twin._modules = self._modules | {"search": search}
+        twin.__dict__.pop("search", None)
+        return twin
 
     @property
     def _levels(self) -> list[Tensor]:
@@ -204,27 +243,60 @@ class MemoryBank(nn.Module):
             for level in range(len(self.widths))
         ]
 
-    def _select(self, levels: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
-        """Return centre - patch, (B, P, d_l) per level, and nearest rows (B P,)."""
+    def _select(
+        self, levels: Sequence[Tensor]
+    ) -> tuple[list[Tensor], Tensor, Tensor | None]:
+        """Return centre - patch, (B, P, d_l) per level, nearest rows (B P,), and bounds (B P, k) of an INT8 search."""
         centres = torch.split(self.centre, self.widths)
         own = [
             centre.reshape(1, -1, 1, 1) - x
             for centre, x in zip(centres, levels, strict=True)
         ]
-        rows = [_rows(x).reshape(-1, x.shape[1]) for x in own]
-        least, locations = _first_minimum(
+        if self.search is None:
+            locations = self._nearest_of_all(own)
+            offsets = [
+                rows_of(upsample(x))
+                for upsample, x in zip(self.upsample, own, strict=True)
+            ]
+            return offsets, locations, None
+        bounds, candidates = self.search(own)
+        offsets = [
+            rows_on_finest(x, upsample)
+            for x, upsample in zip(own, self.upsample, strict=True)
+        ]
+        return offsets, self._nearest_of(offsets, candidates), bounds
+
+    def _nearest_of(
+        self, offsets: Sequence[Tensor], candidates: Tensor
+    ) -> Tensor:
+        """Return the nearest rows (B P,) among candidates (B P, k) by products in full precision."""
+        k = candidates.shape[1]
+        rows = candidates.flatten()
+        total = as_dtype_of(self.half_norms, offsets[0]).index_select(0, rows)
+        total = total.reshape(-1, k)
+        for offset, vectors in zip(offsets, self._levels, strict=True):
+            width = offset.shape[2]
+            members = vectors.index_select(0, rows).reshape(-1, k, width)
+            total = total + torch.matmul(
+                as_dtype_of(members, offset), offset.reshape(-1, width, 1)
+            ).squeeze(2)
+        nearest = total <= total.amin(dim=1, keepdim=True)
+        # The first of equal rows, as in a search of all.
+        return torch.where(nearest, candidates, self.n_vectors).amin(dim=1)
+
+    def _nearest_of_all(self, own: Sequence[Tensor]) -> Tensor:
+        """Return the nearest rows (B P,) by products with the whole bank."""
+        rows = [rows_of(x).reshape(-1, x.shape[1]) for x in own]
+        least, locations = first_minimum(
             self._half_squares(rows, *self.bounds[0]), self.zeros
         )
         for start, stop in self.bounds[1:]:
-            values, places = _first_minimum(
+            values, places = first_minimum(
                 self._half_squares(rows, start, stop), self.zeros
             )
             locations = torch.where(values < least, places + start, locations)
             least = torch.minimum(values, least)
-        return [
-            _rows(upsample(x))
-            for upsample, x in zip(self.upsample, own, strict=True)
-        ], locations
+        return locations
 
     def _half_squares(
         self, patches: Sequence[Tensor], start: int, stop: int
@@ -241,9 +313,9 @@ class MemoryBank(nn.Module):
             if not isinstance(upsample, LinearResample2d):
                 total = torch.addmm(total, rows, part)
             elif total.ndim == 1:
-                total = _upsampled(torch.addmm(total, rows, part), upsample)
+                total = upsampled(torch.addmm(total, rows, part), upsample)
             else:
-                total = total + _upsampled(torch.matmul(rows, part), upsample)
+                total = total + upsampled(torch.matmul(rows, part), upsample)
         return total
 
     def _distances(
@@ -312,26 +384,6 @@ class MemoryBank(nn.Module):
         return torch.cat(blocks)
 
 
-def _rows(x: Tensor) -> Tensor:
-    """Map (B, d, h, w) to (B, h w, d)."""
-    return x.flatten(2).transpose(1, 2)
-
-
-def _upsampled(products: Tensor, resample: LinearResample2d) -> Tensor:
-    """Upsample products of a coarse grid (B h w, N) to (B H W, N)."""
-    n, h, w = (
-        products.shape[1],
-        resample.rows.shape[1],
-        resample.columns.shape[0],
-    )
-    tall = torch.matmul(
-        as_dtype_of(resample.rows, products), products.reshape(-1, h, w * n)
-    )
-    return torch.matmul(
-        as_dtype_of(resample.columns.T, products), tall.reshape(-1, w, n)
-    ).reshape(-1, n)
-
-
 def _bounds(n: int) -> list[tuple[int, int]]:
     """Split a bank into parts of equal size, as row ranges [start, stop).
 
@@ -344,28 +396,8 @@ def _bounds(n: int) -> list[tuple[int, int]]:
     """
     if n < _LARGE:
         return [(0, n)]
-    blocks = n // _BLOCK
-    height = max(_PART // _BLOCK, -(-blocks // _MOST_PARTS))
-    edges = {0, n % _BLOCK, *range(n, 0, -height * _BLOCK)}
+    blocks = n // BLOCK
+    height = max(_PART // BLOCK, -(-blocks // _MOST_PARTS))
+    edges = {0, n % BLOCK, *range(n, 0, -height * BLOCK)}
     ordered = sorted(edges)
     return list(pairwise(ordered))
-
-
-def _first_minimum(values: Tensor, zeros: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the minimum (M,) and its first column (M,) of each row of (M, N).
-
-    The block with the minimum is selected first.
-    """
-    n = values.shape[1]
-    if n % _BLOCK:
-        place = values.argmin(dim=1, keepdim=True)
-        return values.gather(1, place).squeeze(1), place.squeeze(1)
-    blocks = values.reshape(-1, n // _BLOCK, _BLOCK)
-    least = blocks.amin(dim=2).argmin(dim=1, keepdim=True)
-    within = blocks.gather(
-        1, least.unsqueeze(2) + zeros[:, :, :_BLOCK]
-    ).squeeze(1)
-    place = within.argmin(dim=1, keepdim=True)
-    return within.gather(1, place).squeeze(1), (least * _BLOCK + place).squeeze(
-        1
-    )
