@@ -49,7 +49,7 @@ def celled(content, place=0, **changed):
 
 
 FORGED = {
-    "bundle: not checked: tolerances, graphs, operators and 10 more": lambda c: c.update(checks=[k for k in c["checks"] if k["kind"] != "bundle"]),
+    "bundle: not checked: tolerances, graphs, operators and 11 more": lambda c: c.update(checks=[k for k in c["checks"] if k["kind"] != "bundle"]),
     "bundle: not checked: decision": lambda c: without(c, "decision"),
     "bundle: not checked: golden frames": lambda c: without(c, "golden frames"),
     "bundle: not checked: interfaces, opset": lambda c: without(c, "interfaces", "opset"),
