@@ -22,6 +22,7 @@ from anomedge.precisions import PRECISIONS
 
 __all__ = [
     "UnstableLevelsWarning",
+    "assert_quantised",
     "false_statements",
     "int8_path",
     "quantised_model",
@@ -121,6 +122,22 @@ def false_statements(
         for name, value in stated.model_dump().items()
         if value != own[name]
     )
+
+
+def assert_quantised(model: Model, precisions: Sequence[str]) -> None:
+    """Refuse a float detector in a precision with quantised networks, which would be proven with its wide tolerance.
+
+    Raises:
+        InputError: the networks are not quantised.
+    """
+    wanted = [
+        name for name in precisions if PRECISIONS.get(name).quantised_networks
+    ]
+    if wanted and model.quantisation is None:
+        raise InputError(
+            f"got a detector with float networks for precision {wanted[0]}; expected quantised ones: export a model file "
+            f"with --calibrate, or choose fp32"
+        )
 
 
 def _warn_of_rounding(model: Model, widen: float) -> None:

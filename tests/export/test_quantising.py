@@ -13,7 +13,7 @@ from anomedge.bundle import Bundle
 from anomedge.bundle.quantised import QuantisedNetworks
 from anomedge.errors import InputError, ModelError, OutputError, ProofFailed
 from anomedge.export import quantising
-from anomedge.export.bundling import ExportOptions, export
+from anomedge.export.bundling import ExportOptions, export, export_model
 from anomedge.export.options import Int8Options
 from anomedge.export.quantising import (
     UnstableLevelsWarning,
@@ -278,10 +278,10 @@ def test_openvino_computes_the_convolutions_in_int8(exported, detector):
 
 
 @pytest.mark.slow
-def test_a_tapped_convolution_has_its_readers_right_in_openvino(exported, detector):  # fmt: skip
+def test_a_tapped_convolution_has_its_readers_right_in_openvino(exported):
     """OpenVINO 2026.4 computed zeros behind one without bias; see `network._NO_BIAS`."""
     openvino = pytest.importorskip("openvino")
-    bundle, model = exported[detector]
+    bundle, model = exported["patchcore"]
     path = bundle.file("stages.int8.onnx")
     compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})  # fmt: skip
     frames = np.zeros((1, *FRAME, 3), dtype=np.uint8)
@@ -298,7 +298,9 @@ def test_a_tapped_convolution_has_its_readers_right_in_openvino(exported, detect
 def test_lint_passes_for_all_targets(exported, detector):
     bundle, _ = exported[detector]
     report = examine(bundle.path, available(), real=False)
-    assert not report.errors
+    # The NPU wants a fixed batch, and computes in float16, in every precision.
+    assert {finding.rule for finding in report.findings} == {"static", "fp16"}
+    assert {finding.target for finding in report.findings} == {"openvino-npu"}
 
 
 @pytest.mark.slow
@@ -335,3 +337,13 @@ def test_a_quantised_model_is_refused_in_other_precisions(exported, int8_folders
 
 def test_the_file_is_named_beside_its_model(tmp_path):
     assert int8_path(tmp_path / "part.safetensors") == tmp_path / "part.int8.safetensors"  # fmt: skip
+
+
+def test_a_float_detector_is_no_int8_detector(models, path, tmp_path):
+    """As `export_module` gives one, which has its own way to `export_model`."""
+    options = options_of()
+    with pytest.raises(InputError, match="float networks for precision int8"):
+        export_model(
+            models["padim"], path, tmp_path / "part.anomedge", options, []
+        )
+    assert not (tmp_path / "part.anomedge").exists()
