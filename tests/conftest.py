@@ -22,6 +22,7 @@ from anomedge import runtimes
 from anomedge.bundle import Bundle, write_manifest
 from anomedge.demo.textures import PictureSet, write_pictures
 from anomedge.export.bundling import ExportOptions, export
+from anomedge.export.options import Int8Options
 from anomedge.pipelines.fitting import FitOptions, SmallSampleWarning, fit
 from anomedge.pipelines.model import Model, load, save
 from anomedge.resample import Geometry
@@ -151,6 +152,29 @@ def bundle_paths(model_paths, pictures, tmp_path_factory) -> dict[str, Path]:
         folder = build_once(tmp_path_factory, f"bundle-{detector}", build)
         paths[detector] = folder / f"{detector}.anomedge"
     return {detector: paths[detector] for detector in DETECTORS}
+
+
+@pytest.fixture(scope="session")
+def int8_folders(model_paths, pictures, tmp_path_factory) -> dict[str, Path]:
+    """Of each detector part.safetensors, part.int8.safetensors and the bundle part.anomedge; for slow tests."""
+
+    def build(folder):
+        model = folder / "part.safetensors"
+        shutil.copyfile(model_paths[detector], model)
+        options = ExportOptions(
+            frame=FRAME,
+            golden=[pictures / "test"],
+            precisions=["int8"],
+            int8=Int8Options(calibrate=[pictures / "train"]),
+        )
+        export(model, folder / "part.anomedge", options)
+
+    folders = {}
+    for detector in detectors_to_build():
+        folders[detector] = build_once(
+            tmp_path_factory, f"int8-{detector}", build
+        )
+    return folders
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ from anomedge.bundle.contracts import Frozen
 
 __all__ = ["QuantisedNetworks"]
 
+_NAMED = 8
+
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -37,3 +39,33 @@ class QuantisedNetworks(Frozen):
     flips: Count
     auroc_drop: FiniteFloat
     rounding: Annotated[FiniteFloat, Field(ge=0)]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Lines of text for a person."""
+        statistics = (
+            "estimated again on quantised features"
+            if self.refitted
+            else "those of the float detector"
+        )
+        kept = sum(map(len, self.kept.values()))
+        found = (
+            f"int8: {self.quantised} layers quantised on {self.pictures} pictures, {kept} in float32; statistics "
+            f"{statistics}",
+            f"against the float detector ({self.float_model[:16]}): {self.flips} of {self.compared} labels differ, AUROC "
+            f"{-self.auroc_drop:+.4f}; rounding moves scores by {self.rounding:.2g} of the scale",
+        )
+        return found + self._line_on_kept()
+
+    def _line_on_kept(self) -> tuple[str, ...]:
+        kept: list[tuple[float, str]] = []
+        for layers in self.kept.values():
+            kept += [(effect, layer) for layer, effect in layers.items()]
+        if not kept:
+            return ()
+        worst = sorted(kept, reverse=True)[:_NAMED]
+        named = ", ".join(f"{name} ({effect:.2g})" for effect, name in worst)
+        more = f" and {len(kept) - _NAMED} more" if len(kept) > _NAMED else ""
+        return (
+            f"in float32, with the effect on a score in shares of the scale: {named}{more}",
+        )

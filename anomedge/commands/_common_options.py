@@ -63,7 +63,7 @@ def _precision_help() -> str:
         f"{mode}: fp32's graph in that mode of {', '.join(names)}"
         for mode, names in runtimes.precision_modes().items()
     ]
-    return f"Variant of the bundle; or {'; '.join(shown)}."
+    return f"Variant of the bundle; fp32, or the only one, when not given; or {'; '.join(shown)}."
 
 
 Batches = Annotated[

@@ -1,20 +1,17 @@
-"""Options of a quantisation, and the lines that tell of it."""
+"""Options of a quantisation, and where it is not faster."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anomedge.bundle.quantised import QuantisedNetworks
 from anomedge.errors import InputError
 
 if TYPE_CHECKING:
     from anomedge.export.options import Int8Options
 
-__all__ = ["int8_options", "quantisation_lines"]
-
-_NAMED = 8
+__all__ = ["int8_options", "speed_note"]
 
 
 def int8_options(
@@ -52,28 +49,11 @@ def int8_options(
     )
 
 
-def quantisation_lines(stated: QuantisedNetworks) -> Iterator[str]:
-    """Yield what a bundle states about its quantised networks, line by line."""
-    kept = [
-        (effect, layer)
-        for layers in stated.kept.values()
-        for layer, effect in layers.items()
+def speed_note(precision: str, runtimes: Iterable[str]) -> list[str]:
+    """Return a line on the runtimes where the precision is not faster than float32; none where it is."""
+    if precision != "int8" or "onnxruntime" not in runtimes:
+        return []
+    return [
+        "note: onnxruntime computes the convolutions of an int8 graph in float32, because their outputs are not quantised, "
+        "which keeps decisions: int8 is not faster there. openvino computes them in INT8: use it, or fp32 for onnxruntime"
     ]
-    statistics = (
-        "estimated again on quantised features"
-        if stated.refitted
-        else "those of the float detector"
-    )
-    yield (
-        f"int8: {stated.quantised} layers quantised on {stated.pictures} pictures, {len(kept)} in float32; statistics "
-        f"{statistics}"
-    )
-    yield (
-        f"against the float detector ({stated.float_model[:16]}): {stated.flips} of {stated.compared} labels differ, AUROC "
-        f"{-stated.auroc_drop:+.4f}"
-    )
-    if kept:
-        worst = sorted(kept, reverse=True)[:_NAMED]
-        named = ", ".join(f"{name} ({effect:.2g})" for effect, name in worst)
-        more = f" and {len(kept) - _NAMED} more" if len(kept) > _NAMED else ""
-        yield f"in float32, with the effect on a score in shares of the scale: {named}{more}"

@@ -21,6 +21,7 @@ from anomedge.commands._common_options import (
     chosen_precision,
 )
 from anomedge.commands._console import wide_console
+from anomedge.commands._quantisation import speed_note
 from anomedge.commands._units import format_bytes
 from anomedge.errors import InputError
 from anomedge.files import atomic_file, canonical_json, check_target
@@ -92,6 +93,8 @@ def bench(
         return
     console = wide_console()
     console.print(_table(timings))
+    for line in speed_note(precision, [t.runtime for t in timings]):
+        console.print(line, soft_wrap=True)
     if (resize := timings[0].resize) is not None:
         console.print(
             f"before each frame: {resize.milliseconds:.2f} ms to resize a picture of {resize.height}x{resize.width}, the "

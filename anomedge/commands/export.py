@@ -14,7 +14,7 @@ from anomedge.commands._arguments import parse_batch, parse_frame
 from anomedge.commands._certificate_tables import show_certificate
 from anomedge.commands._common_options import NormalLabel, Runtimes, Widen
 from anomedge.commands._console import SafeConsole, wide_console
-from anomedge.commands._quantisation import int8_options, quantisation_lines
+from anomedge.commands._quantisation import int8_options, speed_note
 from anomedge.commands._recipes import read_recipe
 from anomedge.files import canonical_json
 from anomedge.layouts import LAYOUTS
@@ -164,7 +164,11 @@ def export(
     if manifest.ranges:
         wide_console().print(tables.ranges(manifest.ranges))
     if manifest.quantisation is not None:
-        for line in quantisation_lines(manifest.quantisation):
+        proven = [cell.runtime for cell in certificate.cells]
+        for line in (
+            *manifest.quantisation.lines,
+            *speed_note("int8", proven),
+        ):
             SafeConsole().print(line, soft_wrap=True)
     SafeConsole().print(
         f"{output}: {certificate.bundle[:16]}, proven in {len(certificate.cells)} cells"

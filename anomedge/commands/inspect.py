@@ -17,6 +17,7 @@ from anomedge.commands import _budget_tables as budget_tables
 from anomedge.commands import _bundle_tables as tables
 from anomedge.commands._arguments import parse_size
 from anomedge.commands._console import wide_console
+from anomedge.commands._quantisation import speed_note
 from anomedge.commands._threshold_lines import threshold_lines
 from anomedge.errors import InputError
 from anomedge.files import canonical_json
@@ -127,6 +128,11 @@ def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:
         tables.files(bundle),
         *threshold_lines(bundle, bundle.local),
     ]
+    if bundle.manifest.quantisation is not None:
+        shown += [
+            *bundle.manifest.quantisation.lines,
+            *speed_note("int8", ["onnxruntime"]),
+        ]
     shown += (
         [tables.ranges(bundle.manifest.ranges)]
         if bundle.manifest.ranges
@@ -191,9 +197,11 @@ def _geometry(geometry: Geometry) -> dict[str, Any]:
 
 
 def _model(path: Path) -> tuple[dict[str, Any], list[Any]]:
+    from anomedge.export.quantising import statement
     from anomedge.pipelines.model import load
 
     model = load(path)
+    quantisation = statement(model)
     tensors = [
         {
             "name": name,
@@ -213,8 +221,11 @@ def _model(path: Path) -> tuple[dict[str, Any], list[Any]]:
         "card": model.card.model_dump(mode="json"),
         "tensors": tensors,
     }
+    if quantisation is not None:
+        content["quantisation"] = quantisation.model_dump(mode="json")
     return content, [
         tables.model(content),
+        *(quantisation.lines if quantisation is not None else ()),
         tables.tensors(tensors, _networks(model.pipeline)),
     ]
 

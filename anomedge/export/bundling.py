@@ -48,7 +48,11 @@ from anomedge.export.precision.preflight import (
 )
 from anomedge.export.precision.storage import store_halved
 from anomedge.export.proof import pictures_of, reference_from_model
-from anomedge.export.quantising import quantised_model, statement
+from anomedge.export.quantising import (
+    assert_quantised,
+    quantised_model,
+    statement,
+)
 from anomedge.export.search import check_search, record_of, with_search
 from anomedge.export.tracing import (
     OUTPUTS,
@@ -137,6 +141,7 @@ def export_model(
         ModelError, InputError, ExportError, OutputError: see `anomedge.errors`.
         ProofFailed: the graphs decide differently from eager Torch.
     """
+    assert_quantised(model, options.precisions)
     framing = options.framing(model.geometry)
     check_batch(options, framing)
     pictures = pictures_of(

@@ -22,6 +22,8 @@ from anomedge.precisions import PRECISIONS
 
 __all__ = [
     "UnstableLevelsWarning",
+    "assert_quantised",
+    "false_statements",
     "int8_path",
     "quantised_model",
     "statement",
@@ -100,6 +102,42 @@ def statement(model: Model) -> QuantisedNetworks | None:
         auroc_drop=record.auroc_drop,
         rounding=record.rounding,
     )
+
+
+def false_statements(
+    stated: QuantisedNetworks | None, model: Model
+) -> tuple[str, ...]:
+    """Return the fields of a manifest's quantisation that are not the model file's, by name.
+
+    Args:
+        stated: the manifest's; None for a bundle that states none.
+        model: the model that the bundle is said to be of.
+    """
+    expected = statement(model)
+    if stated is None or expected is None:
+        return () if stated is expected else ("quantisation",)
+    own = expected.model_dump()
+    return tuple(
+        name
+        for name, value in stated.model_dump().items()
+        if value != own[name]
+    )
+
+
+def assert_quantised(model: Model, precisions: Sequence[str]) -> None:
+    """Refuse a float detector in a precision with quantised networks, which would be proven with its wide tolerance.
+
+    Raises:
+        InputError: the networks are not quantised.
+    """
+    wanted = [
+        name for name in precisions if PRECISIONS.get(name).quantised_networks
+    ]
+    if wanted and model.quantisation is None:
+        raise InputError(
+            f"got a detector with float networks for precision {wanted[0]}; expected quantised ones: export a model file "
+            f"with --calibrate, or choose fp32"
+        )
 
 
 def _warn_of_rounding(model: Model, widen: float) -> None:

@@ -16,7 +16,7 @@ from anomedge.export.checks import (
     check_shape,
     warn_of_sizes,
 )
-from anomedge.export.options import ExportOptions
+from anomedge.export.options import ExportOptions, Int8Options
 from anomedge.images import Picture
 from anomedge.resample import Geometry
 from anomedge.resample.outside_resize import OutsideResize
@@ -36,6 +36,8 @@ REFUSED = [
     (check_precisions, {"precisions": []}, "got precision []"),
     (check_precisions, {"precisions": ["fp16", "fp16"]}, "each at most once"),
     (check_precisions, {"precisions": ["fp32", "fp64"]}, "got precision ['fp32', 'fp64']"),
+    (check_precisions, {"precisions": ["int8", "fp32"]}, "expected int8 alone"),
+    (check_precisions, {"precisions": ["fp32"], "int8": Int8Options([])}, "expected --precision int8"),
     (check_precisions, {"precisions": ["tf32"]}, "got precision ['tf32']"),
 ]  # fmt: skip
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor, fx
 
 from anomedge.errors import InputError, ModelError, ProofFailed
@@ -182,9 +183,7 @@ class _Tried(NamedTuple):
 
     def is_within(self, budget: Budget) -> bool:
         return (
-            self.model is not None
-            and self.flips <= budget.flips
-            and self.auroc_drop <= budget.auroc_drop
+            self.flips <= budget.flips and self.auroc_drop <= budget.auroc_drop
         )
 
 
@@ -229,8 +228,9 @@ class _Quantiser:
         while True:
             scales = self._without(kept)
             tried = self._tried(scales)
-            if tried.is_within(self.options.budget):
-                return self._recorded(tried, scales)
+            found = tried.model
+            if found is not None and tried.is_within(self.options.budget):
+                return self._recorded(found, tried, scales)
             self.effects = self.effects or self._measured_effects()
             if kept >= total - 1:
                 raise ProofFailed(self._refusal(tried))
@@ -345,9 +345,7 @@ class _Quantiser:
             inside=_region(self.model),
         )
 
-    def _recorded(self, tried: _Tried, scales: Scales) -> Model:
-        found = tried.model
-        assert found is not None
+    def _recorded(self, found: Model, tried: _Tried, scales: Scales) -> Model:
         kept: dict[str, dict[str, float]] = {}
         for effect, name, product in self.effects:
             if product not in scales[name]:
@@ -379,7 +377,8 @@ class _Quantiser:
             return batches
         found: list[Tensor] = []
         for images in batches:
-            found += self.tiles.cut(images).split(self.options.batch)
+            tiles = self.tiles.cut(images)
+            found += torch.split(tiles, self.options.batch)  # type: ignore[no-untyped-call]
         return found
 
     def _refusal(self, tried: _Tried) -> str:

@@ -1,0 +1,52 @@
+"""The quantisation that a bundle states, for a person, and its bounds."""
+
+import pytest
+from pydantic import ValidationError
+
+from anomedge.bundle.quantised import QuantisedNetworks
+
+FIELDS = {
+    "float_model": "0123456789abcdef" * 4,
+    "quantised": 9,
+    "kept": {},
+    "pictures": 30,
+    "refitted": True,
+    "compared": 130,
+    "flips": 2,
+    "auroc_drop": 0.0015,
+    "rounding": 0.012,
+}
+
+
+def test_the_lines_state_layers_labels_and_rounding():
+    layers, labels = QuantisedNetworks(**FIELDS).lines
+    assert layers == (
+        "int8: 9 layers quantised on 30 pictures, 0 in float32; statistics estimated again on quantised features"
+    )
+    assert labels == (
+        "against the float detector (0123456789abcdef): 2 of 130 labels differ, AUROC -0.0015; "
+        "rounding moves scores by 0.012 of the scale"
+    )
+
+
+def test_layers_in_float32_are_named_by_their_effect():
+    effects = {f"layer{n}": n / 10 for n in range(10)}
+    stated = QuantisedNetworks(**(FIELDS | {"kept": {"net": effects}, "refitted": False}))  # fmt: skip
+    first, _, kept = stated.lines
+    assert "10 in float32; statistics those of the float detector" in first
+    assert "layer9 (0.9), layer8 (0.8)" in kept
+    assert kept.endswith("layer2 (0.2) and 2 more")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"flips": -1},
+        {"rounding": float("nan")},
+        {"float_model": "x" * 65},
+        {"other": 1},
+    ],  # fmt: skip
+)
+def test_values_out_of_range_are_refused(wrong):
+    with pytest.raises(ValidationError):
+        QuantisedNetworks(**(FIELDS | wrong))
