@@ -13,11 +13,8 @@ from anomedge.export.options import ExportOptions, Int8Options
 from anomedge.files import atomic_file
 from anomedge.images import Picture, read_folders, with_levels
 from anomedge.pipelines.model import Model, load, save
-from anomedge.pipelines.quantised.quantise import (
-    Budget,
-    QuantiseOptions,
-    quantise,
-)
+from anomedge.pipelines.quantised.options import Budget, QuantiseOptions
+from anomedge.pipelines.quantised.quantise import quantise
 from anomedge.precisions import PRECISIONS
 
 __all__ = [

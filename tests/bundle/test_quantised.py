@@ -45,7 +45,7 @@ def test_layers_in_float32_are_named_by_their_effect():
         {"rounding": float("nan")},
         {"float_model": "x" * 65},
         {"other": 1},
-    ],  # fmt: skip
+    ],
 )
 def test_values_out_of_range_are_refused(wrong):
     with pytest.raises(ValidationError):

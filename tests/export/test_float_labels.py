@@ -9,11 +9,8 @@ from anomedge.errors import InputError
 from anomedge.export.float_labels import ComparedLabels, compared_labels
 from anomedge.images import read_folder
 from anomedge.pipelines.model import load, save
-from anomedge.pipelines.quantised.quantise import (
-    Budget,
-    QuantiseOptions,
-    quantise,
-)
+from anomedge.pipelines.quantised.options import Budget, QuantiseOptions
+from anomedge.pipelines.quantised.quantise import quantise
 from tests.conftest import FRAME
 
 BUNDLE = SimpleNamespace(manifest=SimpleNamespace(framing=FRAME))

@@ -6,8 +6,8 @@ the score most go back to float32: one, then two, four and so on, until the budg
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,13 +15,18 @@ import torch
 from torch import Tensor, fx
 
 from anomedge.errors import InputError, ModelError, ProofFailed
-from anomedge.images import Picture
 from anomedge.pipelines.base import Pipeline
 from anomedge.pipelines.crossfit import Scored, score_images
-from anomedge.pipelines.data import FitData, PictureBatches
+from anomedge.pipelines.data import FitData
 from anomedge.pipelines.folded_networks import folded_networks
 from anomedge.pipelines.model import Model
 from anomedge.pipelines.quantised.calibration import ObservedNetwork
+from anomedge.pipelines.quantised.compared import (
+    Batches,
+    Compared,
+    Images,
+    region_of,
+)
 from anomedge.pipelines.quantised.decision import (
     Pairs,
     carried_decision,
@@ -29,144 +34,21 @@ from anomedge.pipelines.quantised.decision import (
     rises,
 )
 from anomedge.pipelines.quantised.network import QuantisedNetwork
+from anomedge.pipelines.quantised.options import Budget, QuantiseOptions
 from anomedge.pipelines.quantised.record import Quantisation
 from anomedge.pipelines.rounding import rounding_effect
 from anomedge.pipelines.sensitivity import (
-    PlantedBatches,
     auroc,
-    plan_defects,
 )
 from anomedge.pipelines.tiles import Tiles
 
-__all__ = ["Budget", "QuantiseOptions", "quantise"]
+__all__ = ["quantise"]
 
-_PROBED = 4
-"""Pictures, and synthetic defects, on which the effect of each product is measured."""
 _NAMED = 8
 
 Scales = dict[str, dict[str, float]]
 Graphs = Mapping[str, fx.GraphModule]
-
-
-@dataclass(frozen=True)
-class Budget:
-    """Largest change of decisions.
-
-    Args:
-        flips: labels that may differ from the float detector's.
-        auroc_drop: by how much the AUROC may fall.
-    """
-
-    flips: int = 0
-    auroc_drop: float = 0.002
-
-    def check(self) -> None:
-        """Refuse a budget out of range.
-
-        Raises:
-            InputError: a negative number, or an AUROC drop above 1.
-        """
-        if self.flips < 0:
-            raise InputError(
-                f"got at most {self.flips} flips; expected 0 or more"
-            )
-        if not 0 <= self.auroc_drop <= 1:
-            raise InputError(
-                f"got an AUROC drop of at most {self.auroc_drop}; expected one from 0 to 1, such as 0.002"
-            )
-
-
-@dataclass(frozen=True)
-class QuantiseOptions:
-    """Options of a quantisation.
-
-    Args:
-        pictures: normal pictures, to calibrate the scales and to estimate the statistics again.
-        refit_on: normal pictures to estimate the statistics again on; empty: `pictures`.
-        labelled: pictures with labels, to compare decisions on as well; empty: synthetic defects only.
-        refit: whether to estimate the statistics again.
-        budget: largest change of decisions.
-        batch: images per batch.
-    """
-
-    pictures: Sequence[Picture]
-    refit_on: Sequence[Picture] = ()
-    labelled: Sequence[Picture] = ()
-    refit: bool = True
-    budget: Budget = field(default_factory=Budget)
-    batch: int = 8
-
-
-Batches = Sequence[Tensor]
-
-
-@dataclass(frozen=True)
-class _Images:
-    """Batches of images (B, 3, H, W): normal pictures, synthetic defects on them, labelled pictures.
-
-    They are read once and kept: every detector that is tried scores all of them.
-    """
-
-    normal: Batches
-    fitted: Batches
-    defects: Batches
-    labelled: Batches
-
-    @classmethod
-    def of(cls, model: Model, options: QuantiseOptions) -> _Images:
-        """Read the pictures and plant the defects."""
-        geometry, tiles = model.geometry, Tiles.of(model.geometry)
-        count = 1 if tiles is None else tiles.count
-        batch = max(1, options.batch // count)
-        seed = model.card.seed
-        planned = plan_defects(len(options.pictures), seed)
-        planted = PlantedBatches(
-            options.pictures, planned, geometry, batch, _region(model)
-        )
-
-        def read(pictures: Sequence[Picture], kind: str) -> Batches:
-            if not pictures:
-                return []
-            description = f"reading {kind} pictures"
-            return list(PictureBatches(pictures, geometry, batch, description))
-
-        normal = read(options.pictures, "calibration")
-        return cls(
-            normal,
-            read(options.refit_on, "fitting") or normal,
-            list(planted),
-            read(options.labelled, "labelled"),
-        )
-
-    def probed(self) -> Batches:
-        """Return the first images of each kind."""
-        return [
-            batches[0][:_PROBED]
-            for batches in (self.normal, self.defects)
-            if batches
-        ]
-
-
-@dataclass(frozen=True)
-class _Compared:
-    """Scores of the normal pictures, of synthetic defects on them, and of the labelled pictures."""
-
-    normal: Scored
-    defects: Scored
-    labelled: Scored
-
-    def scores(self) -> np.ndarray[Any, Any]:
-        """Return all scores, (N,)."""
-        parts = (self.normal, self.defects, self.labelled)
-        return np.concatenate([part.scores for part in parts])
-
-    def peaks(self) -> np.ndarray[Any, Any] | None:
-        """Return the largest value of each map, (N,); None without maps."""
-        parts = (self.normal, self.defects, self.labelled)
-        peaks = [part.peaks for part in parts if len(part)]
-        if any(each is None for each in peaks):
-            return None
-        return np.concatenate([each for each in peaks if each is not None])
+_NOTHING = Scored(np.empty(0), None)
 
 
 class _Tried(NamedTuple):
@@ -185,9 +67,6 @@ class _Tried(NamedTuple):
         return (
             self.flips <= budget.flips and self.auroc_drop <= budget.auroc_drop
         )
-
-
-_NOTHING = Scored(np.empty(0), None)
 
 
 def quantise(model: Model, options: QuantiseOptions) -> Model:
@@ -216,7 +95,7 @@ class _Quantiser:
         self.graphs: Graphs = folded_networks(
             model.pipeline, model.geometry, None
         )
-        self.images = _Images.of(model, options)
+        self.images = Images.of(model, options)
         self.before = self._compare(model.pipeline)
         self.scales = self._calibrated()
         self.effects: list[tuple[float, str, str]] = []
@@ -312,19 +191,19 @@ class _Quantiser:
                 found.append((effect, name, product))
         return sorted(found, reverse=True)
 
-    def _compare(self, pipeline: Pipeline[Any, Any]) -> _Compared:
+    def _compare(self, pipeline: Pipeline[Any, Any]) -> Compared:
         def scored(batches: Batches) -> Scored:
             if not batches:
                 return _NOTHING
             return score_images(pipeline, batches, self.tiles)
 
-        return _Compared(
+        return Compared(
             scored(self.images.normal),
             scored(self.images.defects),
             scored(self.images.labelled),
         )
 
-    def _auroc(self, compared: _Compared) -> float:
+    def _auroc(self, compared: Compared) -> float:
         """Return the AUROC of the labelled pictures; of the synthetic defects where there are no labels of both kinds."""
         labels = [picture.anomalous for picture in self.options.labelled]
         scores = compared.labelled.scores
@@ -342,7 +221,7 @@ class _Quantiser:
             normal=self._cut(self.images.fitted),
             size=geometry.detector_input,
             seed=self.model.card.seed,
-            inside=_region(self.model),
+            inside=region_of(self.model),
         )
 
     def _recorded(self, found: Model, tried: _Tried, scales: Scales) -> Model:
@@ -378,7 +257,7 @@ class _Quantiser:
         found: list[Tensor] = []
         for images in batches:
             tiles = self.tiles.cut(images)
-            found += torch.split(tiles, self.options.batch)  # type: ignore[no-untyped-call]
+            found += torch.split(tiles, self.options.batch)
         return found
 
     def _refusal(self, tried: _Tried) -> str:
@@ -404,9 +283,3 @@ def _check(model: Model, options: QuantiseOptions) -> None:
         raise InputError(
             "got no picture to calibrate on; expected normal pictures: give their folder with --calibrate"
         )
-
-
-def _region(model: Model) -> Tensor | None:
-    """Return the pixels of the detector's region, bool (H, W); None for the whole image."""
-    region = getattr(model.pipeline, "region", None)
-    return None if region is None else region.inside

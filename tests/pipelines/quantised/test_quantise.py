@@ -11,11 +11,8 @@ from anomedge.pipelines.model import load, save
 from anomedge.pipelines.padim import Padim
 from anomedge.pipelines.patchcore import Patchcore
 from anomedge.pipelines.quantised.network import QuantisedNetwork
-from anomedge.pipelines.quantised.quantise import (
-    Budget,
-    QuantiseOptions,
-    quantise,
-)
+from anomedge.pipelines.quantised.options import Budget, QuantiseOptions
+from anomedge.pipelines.quantised.quantise import quantise
 from anomedge.pipelines.quantised.record import (
     float_networks,
     quantised_networks,

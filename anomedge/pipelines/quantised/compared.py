@@ -1,0 +1,100 @@
+"""Images that a quantisation reads, and their scores before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from anomedge.images import Picture
+from anomedge.pipelines.crossfit import Scored
+from anomedge.pipelines.data import PictureBatches
+from anomedge.pipelines.model import Model
+from anomedge.pipelines.quantised.options import QuantiseOptions
+from anomedge.pipelines.sensitivity import PlantedBatches, plan_defects
+from anomedge.pipelines.tiles import Tiles
+
+__all__ = ["Batches", "Compared", "Images", "region_of"]
+
+_PROBED = 4
+"""Pictures, and synthetic defects, on which the effect of each product is measured."""
+
+Batches = Sequence[Tensor]
+
+
+@dataclass(frozen=True)
+class Images:
+    """Batches of images (B, 3, H, W): normal pictures, synthetic defects on them, labelled pictures.
+
+    They are read once and kept: every detector that is tried scores all of them.
+    """
+
+    normal: Batches
+    fitted: Batches
+    defects: Batches
+    labelled: Batches
+
+    @classmethod
+    def of(cls, model: Model, options: QuantiseOptions) -> Images:
+        """Read the pictures and plant the defects."""
+        geometry, tiles = model.geometry, Tiles.of(model.geometry)
+        count = 1 if tiles is None else tiles.count
+        batch = max(1, options.batch // count)
+        seed = model.card.seed
+        planned = plan_defects(len(options.pictures), seed)
+        planted = PlantedBatches(
+            options.pictures, planned, geometry, batch, region_of(model)
+        )
+
+        def read(pictures: Sequence[Picture], kind: str) -> Batches:
+            if not pictures:
+                return []
+            description = f"reading {kind} pictures"
+            return list(PictureBatches(pictures, geometry, batch, description))
+
+        normal = read(options.pictures, "calibration")
+        return cls(
+            normal,
+            read(options.refit_on, "fitting") or normal,
+            list(planted),
+            read(options.labelled, "labelled"),
+        )
+
+    def probed(self) -> Batches:
+        """Return the first images of each kind."""
+        return [
+            batches[0][:_PROBED]
+            for batches in (self.normal, self.defects)
+            if batches
+        ]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Scores of the normal pictures, of synthetic defects on them, and of the labelled pictures."""
+
+    normal: Scored
+    defects: Scored
+    labelled: Scored
+
+    def scores(self) -> np.ndarray[Any, Any]:
+        """Return all scores, (N,)."""
+        parts = (self.normal, self.defects, self.labelled)
+        return np.concatenate([part.scores for part in parts])
+
+    def peaks(self) -> np.ndarray[Any, Any] | None:
+        """Return the largest value of each map, (N,); None without maps."""
+        parts = (self.normal, self.defects, self.labelled)
+        peaks = [part.peaks for part in parts if len(part)]
+        if any(each is None for each in peaks):
+            return None
+        return np.concatenate([each for each in peaks if each is not None])
+
+
+def region_of(model: Model) -> Tensor | None:
+    """Return the pixels of the detector's region, bool (H, W); None for the whole image."""
+    region = getattr(model.pipeline, "region", None)
+    return None if region is None else region.inside
