@@ -233,8 +233,11 @@ def _wrong_rows(content: dict[str, Any], bundle: Bundle) -> list[str]:
         for kind in ("bundle", "pixels", "stage", "contract")
         if kind not in kinds
     ]
-    if not any(check["name"] == "rounded" for check in content["checks"]):
-        wrong += ["no rounded pixels"]
+    names = {check["name"] for check in content["checks"]}
+    needed = ("rounded", "interfaces", "weights", "golden statements")
+    wrong += [f"no check {name}" for name in needed if name not in names]
+    if bundle.manifest.has_map and "map near the pixel threshold" not in names:
+        wrong += ["no check of the map near the pixel threshold"]
     wrong += [] if content["about"]["graphs"] else ["no graphs"]
     wrong += [] if content["pictures"]["total"] > 0 else ["no pictures"]
     wrong += (

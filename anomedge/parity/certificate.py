@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field, computed_field, model_validator
 
 from anomedge.files import validated
+from anomedge.parity.notes import NOT_RUN
 from anomedge.parity.records import (
     BUNDLE,
     Cell,
@@ -56,8 +57,6 @@ SCHEMA = 3
 _DERIVED = ("passed", "failures", "cautions")
 _ROWS = ("cells", "checks", "stages", "findings")
 _MOST_SHOWN = 12
-_NOT_RUN = "not run: "
-"""Beginning of the notes of `anomedge.parity.manifest` on variants and files that a plan leaves out."""
 
 
 class Certificate(Frozen):
@@ -273,6 +272,6 @@ def _common_notes(certificates: Sequence[Certificate]) -> tuple[str, ...]:
     return tuple(
         note
         for note in dict.fromkeys(notes)
-        if not note.startswith(_NOT_RUN)
+        if not note.startswith(NOT_RUN)
         or notes.count(note) == len(certificates)
     )

@@ -6,14 +6,13 @@ recompute all digests. So they are compared with the model file, if given, and a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
 
-from anomedge.bundle import Bundle, Manifest
+from anomedge.bundle import Bundle
 from anomedge.bundle.operators import faults_of_ir, faults_of_onnx
-from anomedge.bundle.variants import FORMATS, Variant
 from anomedge.parity.comparison import Comparison
 from anomedge.parity.deviations import FINAL_STAGES
 from anomedge.parity.expected import bundle_checks
@@ -29,10 +28,9 @@ from anomedge.parity.tolerances import (
     release_tolerance,
 )
 from anomedge.parity.verdict import failures_of_cell
-from anomedge.runtimes import available, variant_of
 from anomedge.threshold import Decision, spread
 
-__all__ = ["OPERATORS", "check_manifest", "notes_on"]
+__all__ = ["OPERATORS", "check_manifest"]
 
 OPERATORS = "operators"
 """Name of the check of all graphs' operators; graphs that fail it are not run."""
@@ -100,43 +98,6 @@ def _against_original(
         "stages": partial(_stages, bundle, reference),
         "golden frames": partial(_golden, bundle, original),
     }
-
-
-def notes_on(
-    manifest: Manifest, places: Collection[tuple[str, str]]
-) -> Iterator[str]:
-    """Yield one caution per part of the bundle that a proof leaves out, and one if the frame has too few pixels.
-
-    Args:
-        manifest: of the bundle.
-        places: pairs of runtime and precision that the proof covers; other runtimes than this release's run nothing.
-    """
-    variant_run = {p: variant_of(p) for p in {p for _, p in places}}
-    run = {*variant_run.values()}
-    if left_out := sorted(manifest.variants.keys() - run):
-        yield f"not run: the bundle's variants {', '.join(left_out)}"
-    for precision in sorted(run & manifest.variants.keys()):
-        runtimes = {r for r, p in places if variant_run[p] == precision}
-        if not_run := _graphs_not_run(manifest.variants[precision], runtimes):
-            yield f"not run: {', '.join(not_run)}"
-    image = manifest.image.size
-    frame = manifest.geometry.part(manifest.input.frame)
-    if manifest.input.resize is None and any(
-        2 * pixels < wanted for pixels, wanted in zip(frame, image, strict=True)
-    ):
-        part = "a frame" if manifest.image.region is None else "a region"
-        yield f"{part} of {frame[0]}x{frame[1]} is less than half the detector's image of {image[0]}x{image[1]}"
-
-
-def _graphs_not_run(variant: Variant, runtimes: Collection[str]) -> list[str]:
-    known = available()
-    run = {
-        known[name].file_of(variant, known[name].Options())
-        for name in runtimes
-        if name in known
-    }
-    shipped = [variant.find(format=kind) for kind in FORMATS]
-    return [name for name in shipped if name and name not in run]
 
 
 def _check(name: str, wrong: str) -> CheckResult:

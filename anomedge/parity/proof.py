@@ -13,14 +13,18 @@ from anomedge.errors import InputError
 from anomedge.images import held
 from anomedge.parity.certificate import Certificate
 from anomedge.parity.comparison import Comparison
-from anomedge.parity.manifest import OPERATORS, check_manifest, notes_on
+from anomedge.parity.manifest import OPERATORS, check_manifest
+from anomedge.parity.notes import notes_on
 from anomedge.parity.pictures import BLENDED, EXTREME, GENERATED, SYNTHETIC
 from anomedge.parity.plan import Plan
 from anomedge.parity.records import CheckResult, PictureCount
 from anomedge.parity.reference import GOLDEN, ORIGINALS, Reference
 from anomedge.parity.runtime_proof import RuntimeProof, prove_runtime
+<<<<<<< HEAD
 from anomedge.parity.search import notes_on_search
 from anomedge.parity.statements import note_on_model
+=======
+>>>>>>> certs
 from anomedge.parity.stored import vouching_certificate
 from anomedge.parity.subject import FrameDigest, digests_of_frames, subject_of
 
@@ -117,9 +121,13 @@ def _certificate(
             *notes_on(
                 bundle.manifest,
                 {(runtime, plan.precision) for runtime in plan.runtimes},
+                about.model,
             ),
+<<<<<<< HEAD
             *note_on_model(bundle.manifest, about.model),
             *notes_on_search(bundle.manifest.search),
+=======
+>>>>>>> certs
             *(note for proof in proofs for note in proof.notes),
         ),
         vouched_by=vouching_certificate(bundle)

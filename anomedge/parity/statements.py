@@ -1,4 +1,4 @@
-"""Check the manifest's statements on golden frames, value ranges and the model file, and list how each field is proven."""
+"""Check the manifest's statements on golden frames and value ranges, and list how each field is proven."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ __all__ = [
     "STATEMENTS",
     "faults_of_statements",
     "needs_ranges",
-    "note_on_model",
 ]
 
 STATED = "as the bundle states, not proven"
@@ -179,17 +178,6 @@ def _values(quantity: Range) -> str:
     return (
         f"seen {quantity.seen}, bound {quantity.bound}, least {quantity.least}"
     )
-
-
-def note_on_model(manifest: Manifest, digest: str | None) -> Iterator[str]:
-    """Yield a caution if a proof's model file is not the one that the manifest names.
-
-    Args:
-        manifest: of the bundle.
-        digest: SHA-256 of the model file; None for a proof without one.
-    """
-    if digest not in (None, manifest.model):
-        yield f"the manifest names another model file ({manifest.model[:12]!r}) than the one given ({digest[:12]!r})"
 
 
 def faults_of_statements(

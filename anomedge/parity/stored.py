@@ -16,9 +16,8 @@ from anomedge.files import JsonError, NotPlainError, read_json
 from anomedge.names import printable
 from anomedge.parity.certificate import SCHEMA, Certificate
 from anomedge.parity.completeness import missing_parts
-from anomedge.parity.manifest import notes_on
+from anomedge.parity.notes import notes_on
 from anomedge.parity.reference import GOLDEN, ORIGINALS
-from anomedge.parity.statements import note_on_model
 from anomedge.parity.subject import digest_of_decision, digest_of_golden
 from anomedge.parity.tolerances import TOLERANCES
 from anomedge.runtimes import variant_of
@@ -173,10 +172,7 @@ def _with_cautions(
     proof = stored.certificate
     if proof is None or stored.objection:
         return stored
-    own = (
-        *notes_on(manifest, proof.places),
-        *note_on_model(manifest, proof.about.model),
-    )
+    own = tuple(notes_on(manifest, proof.places, proof.about.model))
     notes = [note for note in proof.notes if note not in own]
     given = tuple(
         f"note of the file: {_quoted(n)}" for n in notes[:_MOST_NOTES]

@@ -16,6 +16,7 @@ from anomedge.errors import BundleError, InputError, ModelError, SchemaError
 from anomedge.export.tracing import graph_from_model
 from anomedge.images import Picture
 from anomedge.parity.certificate import Certificate
+from anomedge.parity.stored import stored_certificates
 from anomedge.parity.verdict import incomplete
 from anomedge.pipelines import Prediction
 from anomedge.pipelines.crossfit import Scored, ScoredSample
@@ -188,6 +189,9 @@ def test_the_certificate_of_the_export_compares_no_map(exported):
     assert "output anomaly_map" not in names
     assert {"anomalib pred_score", "anomalib pred_label"} <= names
     assert "anomalib pred_mask" not in names
+    assert "map near the pixel threshold" not in names
+    (stored,) = stored_certificates(Bundle.open(exported))
+    assert stored.passed
 
 
 def test_verify_passes_with_and_without_the_model(

@@ -1,4 +1,4 @@
-"""What a manifest states of golden frames, value ranges and the model file; how each of its fields is proven."""
+"""What a manifest states of golden frames and value ranges; how each of its fields is proven."""
 
 import shutil
 from dataclasses import replace
@@ -16,7 +16,6 @@ from anomedge.parity.statements import (
     STATEMENTS,
     faults_of_statements,
     needs_ranges,
-    note_on_model,
 )
 from anomedge.verification import plan_of
 from tests.conftest import RUNTIMES
@@ -162,15 +161,6 @@ def test_half_networks_need_ranges(copy):
     assert needs_ranges(half.manifest)
     bundle = sign(copy, ranges=[LAYER.model_dump()], variants={"fp32": fp32})
     assert needs_ranges(bundle.manifest)
-
-
-def test_another_model_file_is_said(copy):
-    manifest = sign(copy, model="0" * 64).manifest
-    assert list(note_on_model(manifest, "1" * 64)) == [
-        "the manifest names another model file ('000000000000') than the one given ('111111111111')"
-    ]
-    assert list(note_on_model(manifest, "0" * 64)) == []
-    assert list(note_on_model(manifest, None)) == []
 
 
 @pytest.mark.slow

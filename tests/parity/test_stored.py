@@ -307,6 +307,9 @@ def test_notes_on_the_bundle_are_made_again(copy):
     assert stored.passed
     assert any(c.startswith("not run: ") for c in stored.cautions)
     assert not any("note of" in caution for caution in stored.cautions)
+    content["about"]["model"] = "1" * 64
+    stored = put(copy, "part", content | {"notes": []})
+    assert any("names another model file" in c for c in stored.cautions)
 
 
 def test_a_file_cannot_vouch_for_its_own_golden_frames(copy):
