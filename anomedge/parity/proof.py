@@ -20,11 +20,7 @@ from anomedge.parity.plan import Plan
 from anomedge.parity.records import CheckResult, PictureCount
 from anomedge.parity.reference import GOLDEN, ORIGINALS, Reference
 from anomedge.parity.runtime_proof import RuntimeProof, prove_runtime
-<<<<<<< HEAD
 from anomedge.parity.search import notes_on_search
-from anomedge.parity.statements import note_on_model
-=======
->>>>>>> certs
 from anomedge.parity.stored import vouching_certificate
 from anomedge.parity.subject import FrameDigest, digests_of_frames, subject_of
 
@@ -123,11 +119,7 @@ def _certificate(
                 {(runtime, plan.precision) for runtime in plan.runtimes},
                 about.model,
             ),
-<<<<<<< HEAD
-            *note_on_model(bundle.manifest, about.model),
             *notes_on_search(bundle.manifest.search),
-=======
->>>>>>> certs
             *(note for proof in proofs for note in proof.notes),
         ),
         vouched_by=vouching_certificate(bundle)
