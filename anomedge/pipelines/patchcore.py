@@ -45,14 +45,13 @@ from anomedge.pipelines.maps import (
 )
 from anomedge.pipelines.regions import RegionMask, patches_inside
 from anomedge.pipelines.remembered import remember
+from anomedge.pipelines.renewed_vectors import RenewedVectors
 from anomedge.resample import Geometry, bilinear
 
 __all__ = ["Patchcore", "PatchcoreConfig", "PatchcoreOptions"]
 
 _MOST_SELECTED_PER_FOLD = 500_000_000
 """Largest product of patches and vectors for a selection per fold, of a minute or less each."""
-_SAME_PATCH = 1e-3
-"""Largest distance of a vector from its own patch, as a share of its norm; other patches are at a tenth and more."""
 Size = tuple[int, int]
 Neighbors = Annotated[int, Field(ge=1, le=1024)]
 
@@ -164,7 +163,7 @@ class Patchcore(FeaturePipeline[PatchcoreConfig, PatchcoreOptions]):
         twin = self.with_networks(
             {**networks, "bank": copy.deepcopy(self.bank)}
         )
-        found = _Found(self.bank.vectors + self.bank.centre)
+        found = RenewedVectors(self.bank.vectors + self.bank.centre)
         with torch.no_grad():
             for images in data:
                 levels = self.patches.pooled(self.features(images))
@@ -298,40 +297,6 @@ class Patchcore(FeaturePipeline[PatchcoreConfig, PatchcoreOptions]):
             f"Half of the bank ({n_vectors // 2:,} vectors{option})",
             self.config.model_copy(update={"n_vectors": n_vectors // 2}),
         )
-
-
-class _Found:
-    """Vectors of a bank, replaced by the new features of the patches that they were taken from.
-
-    Args:
-        vectors: (N, d); modified.
-    """
-
-    def __init__(self, vectors: Tensor) -> None:
-        self.vectors = vectors
-        self.norms = vectors.norm(dim=1)
-        self.distances = torch.full((len(vectors),), torch.inf)
-
-    def take(self, distances: Tensor, rows: Tensor, renewed: Tensor) -> None:
-        """Replace the vectors that have a nearer patch here.
-
-        Args:
-            distances: of each patch from its nearest vector, (M,).
-            rows: of that vector, (M,).
-            renewed: new features of the patches, (M, d).
-        """
-        nearest = self.distances.scatter_reduce(0, rows, distances, "amin")
-        closer = nearest < self.distances
-        is_nearest = distances == nearest[rows]
-        chosen = (is_nearest & closer[rows]).nonzero().squeeze(1)
-        self.vectors[rows[chosen]] = renewed[chosen]
-        self.distances = nearest
-
-    @property
-    def are_of_other_images(self) -> bool:
-        """Whether most vectors were taken from none of the patches, within float32 rounding."""
-        same = self.distances <= _SAME_PATCH * self.norms
-        return bool(same.double().mean() < 0.5)
 
 
 class Patches(torch.nn.Module):

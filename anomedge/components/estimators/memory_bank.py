@@ -200,13 +200,8 @@ class MemoryBank(nn.Module):
         Args:
             patches: (M, d); all levels must share one grid.
         """
-        offsets, locations, _ = self._select(
-            [
-                part.T[None, :, :, None]
-                for part in torch.split(patches, self.widths, dim=1)
-            ]
-        )
-        return self._distances(offsets, locations), locations
+        parts = torch.split(patches, self.widths, dim=1)
+        return self.neighbours([part.T[None, :, :, None] for part in parts])
 
     def neighbours(self, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Return distance and row of each patch's nearest vector, (B P,).
