@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,9 @@ from anomedge.commands._recipes import read_recipe
 from anomedge.files import canonical_json
 from anomedge.layouts import LAYOUTS
 from anomedge.precisions import written
+
+if TYPE_CHECKING:
+    from anomedge.parity import Certificate
 
 EXAMPLE = "python -m anomedge.export model.safetensors -o part.anomedge --frame 480x640 --golden pictures/"
 
@@ -159,17 +162,21 @@ def export(
     if as_json:
         typer.echo(canonical_json(certificate.to_json()), nl=False)
         return
+    _show(output, certificate)
+
+
+def _show(output: Path, certificate: Certificate) -> None:
+    """Print the certificate, and what the manifest states about reduced precisions."""
     show_certificate(certificate)
     manifest = read_manifest(output)
     if manifest.ranges:
         wide_console().print(tables.ranges(manifest.ranges))
+    console = SafeConsole()
     if manifest.quantisation is not None:
         proven = [cell.runtime for cell in certificate.cells]
-        for line in (
-            *manifest.quantisation.lines,
-            *speed_note("int8", proven),
-        ):
-            SafeConsole().print(line, soft_wrap=True)
-    SafeConsole().print(
+        notes = speed_note("int8", proven)
+        for line in (*manifest.quantisation.lines, *notes):
+            console.print(line, soft_wrap=True)
+    console.print(
         f"{output}: {certificate.bundle[:16]}, proven in {len(certificate.cells)} cells"
     )

@@ -13,6 +13,7 @@ from anomedge.budget import load as load_device
 from anomedge.budget.summary import budget_of
 from anomedge.bundle import Bundle
 from anomedge.bundle.anatomy import StageAnatomy, anatomy_of
+from anomedge.bundle.quantised import QuantisedNetworks
 from anomedge.commands import _budget_tables as budget_tables
 from anomedge.commands import _bundle_tables as tables
 from anomedge.commands._arguments import parse_size
@@ -128,17 +129,13 @@ def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:
         tables.files(bundle),
         *threshold_lines(bundle, bundle.local),
     ]
-    if bundle.manifest.quantisation is not None:
-        shown += [
-            *bundle.manifest.quantisation.lines,
-            *speed_note("int8", ["onnxruntime"]),
-        ]
-    shown += (
-        [tables.ranges(bundle.manifest.ranges)]
-        if bundle.manifest.ranges
-        else []
-    )
     shown += [
+        *_quantisation(bundle.manifest.quantisation),
+        *(
+            [tables.ranges(bundle.manifest.ranges)]
+            if bundle.manifest.ranges
+            else []
+        ),
         tables.certificates(stored, bundle.manifest.has_map),
         *(
             tables.stages(precision, parts)
@@ -146,6 +143,13 @@ def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:
         ),
     ]
     return content, shown
+
+
+def _quantisation(stated: QuantisedNetworks | None) -> list[str]:
+    """Return lines of text on quantised networks; none for float ones."""
+    if stated is None:
+        return []
+    return [*stated.lines, *speed_note("int8", ["onnxruntime"])]
 
 
 def _anatomies(bundle: Bundle) -> dict[str, list[StageAnatomy]]:

@@ -147,5 +147,5 @@ def test_inspect_and_report_show_the_quantisation(folder, tmp_path, capfd):
     content = json.loads(capfd.readouterr().out)
     assert content["quantisation"]["flips"] == 0
     page = tmp_path / "page.html"
-    assert run("report", folder / "part.anomedge", "-o", page, "--batch", "1", "--rounds", "0", "--pictures", "0") == 0  # fmt: skip
+    assert run("report", folder / "part.anomedge", "-o", page, "--batch", "1", "--no-bench", "--pictures", "0") == 0  # fmt: skip
     assert "layers quantised on 8 pictures" in page.read_text()

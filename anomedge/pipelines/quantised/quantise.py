@@ -37,12 +37,10 @@ from anomedge.pipelines.quantised.network import QuantisedNetwork
 from anomedge.pipelines.quantised.options import Budget, QuantiseOptions
 from anomedge.pipelines.quantised.record import Quantisation
 from anomedge.pipelines.rounding import rounding_effect
-from anomedge.pipelines.sensitivity import (
-    auroc,
-)
+from anomedge.pipelines.sensitivity import auroc
 from anomedge.pipelines.tiles import Tiles
 
-__all__ = ["quantise"]
+__all__ = ["Budget", "QuantiseOptions", "quantise"]
 
 _NAMED = 8
 

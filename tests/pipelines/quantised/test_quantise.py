@@ -138,20 +138,6 @@ def test_the_only_layer_is_named_too():
         quantise(model_of(made), options())
 
 
-@pytest.mark.parametrize(
-    ("budget", "named"),
-    [
-        (Budget(-1), "-1 flips"),
-        (Budget(0, 1.5), "AUROC drop of at most 1.5"),
-        (Budget(0, -0.1), "AUROC drop of at most -0.1"),
-        (Budget(0, float("nan")), "AUROC drop of at most nan"),
-    ],
-)
-def test_a_budget_out_of_range_is_refused(budget, named):
-    with pytest.raises(InputError, match=named):
-        quantise(model_of(brightness()), options(budget=budget))  # fmt: skip
-
-
 def test_no_pictures_and_quantised_models_are_refused(quantised):
     with pytest.raises(InputError, match="no picture to calibrate on"):
         quantise(model_of(brightness()), QuantiseOptions([]))

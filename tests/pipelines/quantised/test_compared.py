@@ -1,0 +1,61 @@
+"""Images of a quantisation, read once, and scores of all kinds of pictures in one order."""
+
+import numpy as np
+import torch
+
+from anomedge.pipelines.crossfit import Scored
+from anomedge.pipelines.quantised.compared import Compared, Images, region_of
+from anomedge.pipelines.quantised.options import QuantiseOptions
+from tests.pipelines.brightness import detector
+from tests.pipelines.levels import SIZE
+from tests.pipelines.levels import fitted as fit
+from tests.pipelines.quantised.networks import model_of, pictures
+
+
+def count(batches):
+    return sum(len(images) for images in batches)
+
+
+def test_images_of_each_kind_are_read():
+    options = QuantiseOptions(
+        pictures(10),
+        refit_on=pictures(3),
+        labelled=pictures(2, spot=-60),
+        batch=4,
+    )
+    images = Images.of(model_of(detector()), options)
+    kinds = (images.normal, images.fitted, images.defects, images.labelled)
+    assert [count(each) for each in kinds] == [10, 3, 50, 2]
+    assert [len(each) for each in images.normal] == [4, 4, 2]
+    assert [len(each) for each in images.probed()] == [4, 4]
+
+
+def test_statistics_come_from_the_calibration_pictures_by_default():
+    images = Images.of(model_of(detector()), QuantiseOptions(pictures(3)))
+    assert images.fitted is images.normal
+    assert count(images.defects) == count(images.labelled) == 0
+    assert [len(each) for each in images.probed()] == [3]
+
+
+def scored(values, peaks=True):
+    found = np.array(values)
+    return Scored(found, found + 1 if peaks else None)
+
+
+def test_scores_of_all_kinds_are_joined():
+    nothing = Scored(np.empty(0), None)
+    joined = Compared(scored([1.0, 2.0]), scored([5.0]), nothing)
+    assert joined.scores().tolist() == [1, 2, 5]
+    assert joined.peaks().tolist() == [2, 3, 6]
+    without = Compared(scored([1.0], peaks=False), nothing, nothing)
+    assert without.peaks() is None
+
+
+def test_only_detectors_with_a_mask_have_a_region():
+    from anomedge.pipelines.padim import Padim
+
+    assert region_of(model_of(detector())) is None
+    inside = torch.ones(SIZE, dtype=torch.bool)
+    inside[:, :8] = False
+    made, _ = fit(Padim, inside=inside)
+    assert torch.equal(region_of(model_of(made)), inside)
