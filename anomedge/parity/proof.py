@@ -113,15 +113,7 @@ def _certificate(
         threshold=comparison.decision.threshold,
         local_thresholds=bundle.local is not None,
         widened=plan.widen,
-        notes=(
-            *notes_on(
-                bundle.manifest,
-                {(runtime, plan.precision) for runtime in plan.runtimes},
-                about.model,
-            ),
-            *notes_on_search(bundle.manifest.search),
-            *(note for proof in proofs for note in proof.notes),
-        ),
+        notes=_notes(bundle, plan, about.model, proofs),
         vouched_by=vouching_certificate(bundle)
         if reference.source == GOLDEN
         else "",
@@ -141,6 +133,21 @@ def _certificate(
         findings=tuple(
             proof.diagnosis for proof in proofs if proof.diagnosis is not None
         ),
+    )
+
+
+def _notes(
+    bundle: Bundle,
+    plan: Plan,
+    model: str | None,
+    proofs: Sequence[RuntimeProof],
+) -> tuple[str, ...]:
+    """Return the cautions on the bundle, on this machine, and of the proofs."""
+    places = {(runtime, plan.precision) for runtime in plan.runtimes}
+    return (
+        *notes_on(bundle.manifest, places, model),
+        *notes_on_search(bundle.manifest.search),
+        *(note for proof in proofs for note in proof.notes),
     )
 
 
