@@ -97,11 +97,9 @@ def _certificate(
     # Without cells, no graph has confirmed the manifest's frame size, which may
     # be huge: do not stretch pictures to it.
     frames = digests_of_frames(reference, comparison.frame if proofs else None)
-    checks = list(manifest_checks)
-    for proof in proofs:
-        checks += proof.checks
-    for proof in proofs:
-        checks += proof.layout_checks
+    own = [check for proof in proofs for check in proof.checks]
+    of_layouts = [check for proof in proofs for check in proof.layout_checks]
+    checks = [*manifest_checks, *own, *of_layouts]
     about = subject_of(bundle, comparison, plan, frames)
     return Certificate(
         bundle=bundle.manifest.digest,
