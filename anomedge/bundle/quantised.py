@@ -6,7 +6,7 @@ from pydantic import Field, FiniteFloat
 
 from anomedge.bundle.contracts import Frozen
 
-__all__ = ["QuantisedNetworks"]
+__all__ = ["QuantisedNetworks", "differing_fields"]
 
 _NAMED = 8
 
@@ -69,3 +69,17 @@ class QuantisedNetworks(Frozen):
         return (
             f"in float32, with the effect on a score in shares of the scale: {named}{more}",
         )
+
+
+def differing_fields(
+    stated: QuantisedNetworks | None, expected: QuantisedNetworks | None
+) -> tuple[str, ...]:
+    """Return the names of the fields that differ; "quantisation" where one of the two states nothing."""
+    if stated is None or expected is None:
+        return () if stated is expected else ("quantisation",)
+    own = expected.model_dump()
+    return tuple(
+        name
+        for name, value in stated.model_dump().items()
+        if value != own[name]
+    )

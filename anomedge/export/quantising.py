@@ -20,7 +20,6 @@ from anomedge.precisions import PRECISIONS
 __all__ = [
     "UnstableLevelsWarning",
     "assert_quantised",
-    "false_statements",
     "int8_path",
     "quantised_model",
     "statement",
@@ -98,26 +97,6 @@ def statement(model: Model) -> QuantisedNetworks | None:
         flips=record.flips,
         auroc_drop=record.auroc_drop,
         rounding=record.rounding,
-    )
-
-
-def false_statements(
-    stated: QuantisedNetworks | None, model: Model
-) -> tuple[str, ...]:
-    """Return the fields of a manifest's quantisation that are not the model file's, by name.
-
-    Args:
-        stated: the manifest's; None for a bundle that states none.
-        model: the model that the bundle is said to be of.
-    """
-    expected = statement(model)
-    if stated is None or expected is None:
-        return () if stated is expected else ("quantisation",)
-    own = expected.model_dump()
-    return tuple(
-        name
-        for name, value in stated.model_dump().items()
-        if value != own[name]
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from anomedge.bundle import Bundle
 from anomedge.bundle.operators import faults_of_ir, faults_of_onnx
+from anomedge.bundle.quantised import differing_fields
 from anomedge.parity.comparison import Comparison
 from anomedge.parity.deviations import FINAL_STAGES
 from anomedge.parity.expected import bundle_checks
@@ -160,10 +161,10 @@ def _licence(bundle: Bundle, original: Original) -> CheckResult:
 
 
 def _quantisation(bundle: Bundle, original: Original) -> CheckResult:
-    same = bundle.manifest.quantisation == original.quantisation
-    return _check(
-        "quantisation", "" if same else "is not what the model file says"
-    )
+    stated = bundle.manifest.quantisation
+    wrong = differing_fields(stated, original.quantisation)
+    named = f"{', '.join(wrong)}: not what the model file says"
+    return _check("quantisation", named if wrong else "")
 
 
 def _operators(bundle: Bundle) -> CheckResult:

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from anomedge.bundle.quantised import QuantisedNetworks
+from anomedge.bundle.quantised import QuantisedNetworks, differing_fields
 
 FIELDS = {
     "float_model": "0123456789abcdef" * 4,
@@ -50,3 +50,13 @@ def test_layers_in_float32_are_named_by_their_effect():
 def test_values_out_of_range_are_refused(wrong):
     with pytest.raises(ValidationError):
         QuantisedNetworks(**(FIELDS | wrong))
+
+
+def test_fields_that_differ_are_named():
+    own = QuantisedNetworks(**FIELDS)
+    forged = QuantisedNetworks(**(FIELDS | {"flips": 0, "float_model": "0" * 64}))  # fmt: skip
+    assert differing_fields(own, own) == ()
+    assert differing_fields(forged, own) == ("float_model", "flips")
+    assert differing_fields(None, own) == ("quantisation",)
+    assert differing_fields(own, None) == ("quantisation",)
+    assert differing_fields(None, None) == ()

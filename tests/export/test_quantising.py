@@ -1,6 +1,7 @@
 """Export in INT8: what is refused before long work, what is written, and that every runtime decides as eager Torch."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -10,21 +11,22 @@ import torch
 
 from anomedge import runtimes
 from anomedge.bundle import Bundle
-from anomedge.bundle.quantised import QuantisedNetworks
+from anomedge.bundle.manifest import digest_of
 from anomedge.errors import InputError, ModelError, OutputError, ProofFailed
 from anomedge.export import quantising
 from anomedge.export.bundling import ExportOptions, export, export_model
 from anomedge.export.options import Int8Options
 from anomedge.export.quantising import (
     UnstableLevelsWarning,
-    false_statements,
     int8_path,
     quantised_model,
     statement,
 )
+from anomedge.files import canonical_json
 from anomedge.images import read_folder
 from anomedge.lint import available, examine
 from anomedge.pipelines.model import load, save
+from anomedge.verification import certify, plan_of
 from tests.conftest import FRAME
 
 
@@ -217,7 +219,6 @@ def test_the_manifest_states_the_quantisation(exported, int8_folders, detector):
     bundle, model = exported[detector]
     stated = bundle.manifest.quantisation
     assert stated == statement(model)
-    assert false_statements(stated, model) == ()
     original = load(int8_folders[detector] / "part.safetensors")
     assert stated.float_model == original.digest
     assert (stated.pictures, stated.refitted, stated.flips) == (8, True, 0)
@@ -225,15 +226,20 @@ def test_the_manifest_states_the_quantisation(exported, int8_folders, detector):
 
 
 @pytest.mark.slow
-def test_false_statements_are_named(exported, models):
-    _, model = exported["padim"]
-    own = statement(model)
-    for name, value in (("flips", 7), ("float_model", "0" * 64), ("kept", {"extractor": {"stem": 1.0}})):  # fmt: skip
-        forged = QuantisedNetworks(**(own.model_dump() | {name: value}))
-        assert false_statements(forged, model) == (name,)
-    assert false_statements(None, model) == ("quantisation",)
-    assert false_statements(own, models["padim"]) == ("quantisation",)
-    assert false_statements(None, models["padim"]) == ()
+def test_a_false_statement_fails_the_proof(exported, tmp_path):
+    bundle, _ = exported["padim"]
+    forged = tmp_path / "forged.anomedge"
+    shutil.copytree(bundle.path, forged)
+    content = json.loads((forged / "manifest.json").read_text())
+    content["quantisation"]["flips"] = 7
+    content["digest"] = digest_of(content)
+    (forged / "manifest.json").write_bytes(canonical_json(content))
+    opened = Bundle.open(forged)
+    plan = plan_of(opened, ["openvino"], [1], "int8")
+    model = next(bundle.path.parent.glob("*.int8.safetensors"))
+    certificate = certify(opened, plan, model)
+    named = [c.detail for c in certificate.checks if not c.passed]
+    assert named == ["flips: not what the model file says"]
 
 
 @pytest.mark.slow

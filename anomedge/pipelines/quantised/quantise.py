@@ -114,6 +114,7 @@ class _Quantiser:
             kept = min(max(1, 2 * kept), total - 1)
 
     def _calibrated(self) -> Scales:
+        """Return scales of values of normal pictures and of defects, which are often larger and must not be clipped."""
         observed = {n: ObservedNetwork(g) for n, g in self.graphs.items()}
         if not any(network.products for network in observed.values()):
             raise ModelError(
@@ -121,7 +122,7 @@ class _Quantiser:
             )
         score_images(
             self.model.pipeline.with_networks(observed),
-            self.images.normal,
+            [*self.images.normal, *self.images.defects, *self.images.labelled],
             self.tiles,
         )
         return {name: each.scales() for name, each in observed.items()}

@@ -82,6 +82,17 @@ def test_the_record_states_scales_pictures_and_comparisons(quantised):
     assert quantised.decision.origin.carried_by == record.compared
 
 
+def test_values_of_defects_are_calibrated_too():
+    normal = quantise(model_of(brightness()), QuantiseOptions(pictures()))
+    shown = QuantiseOptions(pictures(), labelled=pictures(spot=100))
+    bright = quantise(model_of(brightness()), shown)
+    (before,), (after,) = (
+        each.quantisation.scales["net"].values() for each in (normal, bright)
+    )
+    assert after > 1.3 * before
+    assert bright.quantisation.flips == 0
+
+
 def test_from_ten_pictures_synthetic_defects_are_compared_too():
     shown = QuantiseOptions(pictures(10), budget=ANY)
     record = quantise(model_of(brightness()), shown).quantisation
