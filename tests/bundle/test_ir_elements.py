@@ -53,7 +53,7 @@ def test_markup_that_no_ir_has(place, forged):
 @pytest.mark.parametrize("name", ["layers", "edges", "rt_info"])
 def test_a_section_of_the_graph_occurs_once(name):
     content = PLAIN.replace("</net>", f"<{name} /></net>")
-    assert list(faults_of_elements(ET.fromstring(content))) == [  # noqa: S314 - our own text
+    assert list(faults_of_elements(ET.fromstring(content))) == [
         f"has {name!r} twice in 'net'; readers take one or the other"
     ]
 
@@ -61,8 +61,7 @@ def test_a_section_of_the_graph_occurs_once(name):
 @pytest.mark.parametrize("inner", ["data", "input", "output", "rt_info"])
 def test_a_part_of_a_layer_occurs_once(inner):
     once, twice = (
-        NET.format(LAYER.format(f"<{inner} />" * times), "")
-        for times in (1, 2)
+        NET.format(LAYER.format(f"<{inner} />" * times), "") for times in (1, 2)
     )
     assert list(faults_of_ir(once.encode())) == []
     assert len(list(faults_of_ir(twice.encode()))) == 1
