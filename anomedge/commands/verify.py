@@ -29,9 +29,14 @@ from anomedge.commands._common_options import (
 from anomedge.commands._console import SafeConsole, wide_console
 from anomedge.commands._threshold_lines import threshold_lines
 from anomedge.errors import InputError, OutputError, ProofFailed
-from anomedge.files import atomic_file, canonical_json, check_target
+from anomedge.files import (
+    atomic_file,
+    canonical_json,
+    check_target,
+    remove_file,
+)
 from anomedge.parity.certificate import Certificate, failure_text
-from anomedge.parity.junit import junit_xml
+from anomedge.parity.junit import is_own_junit, junit_xml
 from anomedge.parity.keeping import keep_certificate, plain_name
 from anomedge.parity.stored import HOST
 from anomedge.verification import certify, plan_of
@@ -82,6 +87,9 @@ def verify(
     ] = False,
 ) -> None:
     """Prove that a bundle decides as eager Torch: on the host with --model, on a device with its golden frames."""
+    if junit is not None and is_own_junit(junit):
+        # Refused arguments must not leave an earlier verdict behind.
+        remove_file(junit)
     device_name = plain_name(name or platform.node() or "device")
     if model is None and name is not None and device_name.lower() == HOST:
         raise InputError(

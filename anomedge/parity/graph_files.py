@@ -38,6 +38,7 @@ from anomedge.errors import InputError
 from anomedge.layouts import LAYOUTS
 from anomedge.parity.belonging import GIVEN, fault_of_segments
 from anomedge.parity.search import DISTANCES
+from anomedge.parity.search_record import faults_of_search
 from anomedge.runtimes.external_tensors import external_tensors
 
 __all__ = ["faults_of_files"]
@@ -71,7 +72,7 @@ def faults_of_files(bundle: Bundle) -> dict[str, str]:
       manifest's, those of a layout the installed layout's; graphs of stages have the manifest's stages as outputs.
     - opset: the operator set of every ONNX graph is the manifest's.
     - weights: every constant is read, and every byte of a weight file belongs to a constant; graphs have no notes but
-      the metadata of layouts.
+      the metadata of layouts; the record of an INT8 search is the graph's.
     - segments: the cut graph is the graph of stages, cut at every stage.
     """
     try:
@@ -151,6 +152,7 @@ def _faults_of_weights(
             spare = spare_bytes(bundle.read(file), spans.get(file, []))
             if spare:
                 yield f"{file} has {spare} bytes that belong to no constant"
+    yield from faults_of_search(bundle)
 
 
 def _faults_of_segments(bundle: Bundle) -> Iterator[str]:
