@@ -87,9 +87,7 @@ def verify(
     ] = False,
 ) -> None:
     """Prove that a bundle decides as eager Torch: on the host with --model, on a device with its golden frames."""
-    if junit is not None and is_own_junit(junit):
-        # Refused arguments must not leave an earlier verdict behind.
-        remove_file(junit)
+    _remove_earlier(junit)
     device_name = plain_name(name or platform.node() or "device")
     if model is None and name is not None and device_name.lower() == HOST:
         raise InputError(
@@ -114,9 +112,7 @@ def verify(
     certificate = certify(
         opened, plan, model, images or (), stages=stages, normal=normal
     )
-    if junit is not None:
-        with atomic_file(junit, force=True) as temporary:
-            temporary.write_bytes(junit_xml(certificate))
+    _write_junit(junit, certificate)
     if device_name.lower() == HOST:
         device_name = "device"  # the machine's own name is "host"
     _keep(opened, HOST if model else device_name, certificate)
@@ -129,6 +125,18 @@ def verify(
             raise ProofFailed(
                 failure_text(certificate, "do not use this bundle here")
             )
+
+
+def _remove_earlier(junit: Path | None) -> None:
+    """Remove an earlier file of ours: refused arguments must not leave its verdict behind."""
+    if junit is not None and is_own_junit(junit):
+        remove_file(junit)
+
+
+def _write_junit(junit: Path | None, certificate: Certificate) -> None:
+    if junit is not None:
+        with atomic_file(junit, force=True) as temporary:
+            temporary.write_bytes(junit_xml(certificate))
 
 
 def _show(bundle: Bundle, certificate: Certificate, as_json: bool) -> None:
