@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 __all__ = [
+    "ascii_only",
     "indented",
     "printable",
     "printable_lines",
@@ -29,6 +30,15 @@ def printable(text: str) -> str:
         c if c.isprintable() else c.encode("unicode_escape").decode()
         for c in text
     )
+
+
+def ascii_only(text: str) -> str:
+    r"""Escape every character but the printable ones of ASCII, for names that must not be mistaken for others.
+
+    >>> ascii_only("h\u043est.json")
+    'h\\u043est.json'
+    """
+    return printable(text).encode("ascii", "backslashreplace").decode()
 
 
 def printable_lines(text: str) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from anomedge import runtimes
 from anomedge.bundle import Bundle
 from anomedge.errors import BundleError, InputError
+from anomedge.files import canonical_json
 from anomedge.images import read_folders, with_levels
 from anomedge.parity import Certificate, Plan, Reference, prove
 from anomedge.parity.golden import read_golden
@@ -147,10 +148,10 @@ def load_original(bundle: Bundle, path: Path) -> Model:
     from anomedge.pipelines.model import load
 
     loaded, manifest = load(path), bundle.manifest
-    if (
-        loaded.pipeline.name,
-        loaded.pipeline.config.model_dump(mode="json"),
-    ) != (manifest.detector, manifest.config):
+    config = loaded.pipeline.config.model_dump(mode="json")
+    # As JSON, because 1 == True == 1.0 in Python.
+    same = canonical_json(config) == canonical_json(manifest.config)
+    if loaded.pipeline.name != manifest.detector or not same:
         raise InputError(
             f"{path} is another detector than {bundle.path}; expected the model it was exported from"
         )

@@ -157,6 +157,11 @@ def test_junit_of_a_failed_proof(tampered, tmp_path, capfd):
     assert int(suite.get("failures")) == len(failed) >= 1
     assert "score off by" in failed[0].find("failure").text
     assert run("verify", tampered, "--junit", tmp_path / "no" / "j.xml") == 2
+    assert run("verify", tampered, "--runtime", "caffe", "--junit", path) == 2
+    assert not path.exists()
+    path.write_text("notes")
+    assert run("verify", tampered, "--runtime", "caffe", "--junit", path) == 2
+    assert path.read_text() == "notes"
 
 
 def test_junit_is_xml_whatever_pictures_are_called(bundle):

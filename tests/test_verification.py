@@ -86,7 +86,13 @@ def test_the_model_of_the_bundle_is_loaded_without_a_word(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "changed", [{"name": "patchcore"}, {"config": {"a": 2}}]
+    "changed",
+    [
+        {"name": "patchcore"},
+        {"config": {"a": 2}},
+        {"config": {"a": True}},
+        {"config": {"a": 1.0}},
+    ],
 )
 def test_a_model_of_another_detector_is_refused(monkeypatch, changed):
     original(monkeypatch, **changed)

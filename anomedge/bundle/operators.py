@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterator
 from itertools import count
 from xml.etree import ElementTree as ET
+from xml.parsers.expat import ExpatError
 
+from anomedge.bundle.ir_elements import faults_of_elements, faults_of_markup
 from anomedge.bundle.protobuf import (
     FIXED32,
     FIXED64,
@@ -74,19 +76,6 @@ IR_OPERATORS = frozenset(
 """Layer types of OpenVINO's opsets whose outputs depend on their inputs alone; IR files vary in upper and lower case."""
 
 _IR_NAMES = {name.lower() for name in IR_OPERATORS}
-_IR_TAGS = {
-    "net",
-    "layers",
-    "layer",
-    "data",
-    "input",
-    "output",
-    "port",
-    "dim",
-    "edges",
-    "edge",
-}
-_IR_NOTES = {"rt_info", "meta_data"}
 _IR_LARGEST = 16 << 20
 """Parsed, a file of so many bytes may take 0.8 GB; an IR holds no weights and has a few hundred kilobytes."""
 
@@ -200,10 +189,15 @@ def faults_of_ir(content: bytes) -> Iterator[str]:
     else:
         try:
             root = ET.fromstring(content.decode())  # noqa: S314 - no document type, hence no entities; size is bounded
-        except (ET.ParseError, UnicodeDecodeError) as error:
+            # As OpenVINO reads it, without namespaces.
+            faults = list(faults_of_markup(content))
+        except (ET.ParseError, ExpatError, UnicodeDecodeError) as error:
             yield f"is no valid OpenVINO IR ({error})"
         else:
-            yield from _faults_of_layers(root)
+            yield from faults
+            yield from faults_of_elements(root)
+            for layer in root.iter("layer"):
+                yield from _faults_of_layer(layer)
 
 
 def _faults(
@@ -254,21 +248,6 @@ def _faults_of_node(content: bytes, message: Field) -> Iterator[str]:
         yield f"has operator {operator!r}, which may keep a state, draw random numbers or run other code"
     elif operator == "Dropout" and inputs > _DROPOUT_INPUTS:
         yield "has operator 'Dropout' with an input that turns it on: it draws random numbers"
-
-
-def _faults_of_layers(root: ET.Element) -> Iterator[str]:
-    """Yield the faults of all elements; notes may have any tag, but no layers of other types."""
-    if root.tag != "net":
-        yield f"has root element {root.tag[:60]!r}; expected 'net'"
-    waiting = [(root, False)]
-    while waiting:
-        element, in_notes = waiting.pop()
-        tag = element.tag
-        if not (in_notes or tag in _IR_TAGS or tag in _IR_NOTES):
-            yield f"has an unknown element {tag[:60]!r}, which may hold another graph"
-        if tag == "layer":
-            yield from _faults_of_layer(element)
-        waiting += [(inner, in_notes or tag in _IR_NOTES) for inner in element]
 
 
 def _faults_of_layer(layer: ET.Element) -> Iterator[str]:

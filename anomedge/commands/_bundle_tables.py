@@ -122,6 +122,7 @@ def certificates(
         "certificate",
         "against",
         "cells",
+        "batches",
         *(f"worst {name}" for name in outputs),
         "verdict",
         box=box.SIMPLE_HEAD,
@@ -130,13 +131,14 @@ def certificates(
         proof = each.certificate
         if proof is None or each.objection:
             empty = [""] * len(outputs)
-            table.add_row(printable(each.name), "", "", *empty, each.verdict)
+            table.add_row(each.shown_name, "", "", "", *empty, each.verdict)
             continue
         figures = [_worst(proof.cells, f"{name}_error") for name in outputs]
         cells = sorted(
             {f"{cell.runtime} {cell.precision}" for cell in proof.cells}
         )
-        texts = (each.name, proof.reference, ", ".join(cells))
+        batches = ", ".join(map(str, each.batches))
+        texts = (each.shown_name, proof.reference, ", ".join(cells), batches)
         table.add_row(
             *(printable(text) for text in texts), *figures, each.verdict
         )
@@ -154,7 +156,7 @@ def _add_search(table: Table, found: Int8Search | None) -> None:
     if found is not None:
         table.add_row(
             "search",
-            f"INT8, {found.candidates} candidates for each patch; the copy of the bank takes {format_bytes(found.bytes)}",
+            f"INT8, {found.candidates} candidates for each patch; the copy of the bank takes {format_bytes(found.bytes)}, as the bundle states",
         )
 
 

@@ -112,7 +112,8 @@ def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:
         else None,
         "certificates": [
             {
-                "name": storable(s.name),
+                "name": s.shown_name,
+                "batches": s.batches,
                 "objection": s.objection,
                 "passed": s.passed,
                 "verdict": s.verdict,

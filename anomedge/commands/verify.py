@@ -29,9 +29,14 @@ from anomedge.commands._common_options import (
 from anomedge.commands._console import SafeConsole, wide_console
 from anomedge.commands._threshold_lines import threshold_lines
 from anomedge.errors import InputError, OutputError, ProofFailed
-from anomedge.files import atomic_file, canonical_json, check_target
+from anomedge.files import (
+    atomic_file,
+    canonical_json,
+    check_target,
+    remove_file,
+)
 from anomedge.parity.certificate import Certificate, failure_text
-from anomedge.parity.junit import junit_xml
+from anomedge.parity.junit import is_own_junit, junit_xml
 from anomedge.parity.keeping import keep_certificate, plain_name
 from anomedge.parity.stored import HOST
 from anomedge.verification import certify, plan_of
@@ -82,6 +87,7 @@ def verify(
     ] = False,
 ) -> None:
     """Prove that a bundle decides as eager Torch: on the host with --model, on a device with its golden frames."""
+    _remove_earlier(junit)
     device_name = plain_name(name or platform.node() or "device")
     if model is None and name is not None and device_name.lower() == HOST:
         raise InputError(
@@ -106,9 +112,7 @@ def verify(
     certificate = certify(
         opened, plan, model, images or (), stages=stages, normal=normal
     )
-    if junit is not None:
-        with atomic_file(junit, force=True) as temporary:
-            temporary.write_bytes(junit_xml(certificate))
+    _write_junit(junit, certificate)
     if device_name.lower() == HOST:
         device_name = "device"  # the machine's own name is "host"
     _keep(opened, HOST if model else device_name, certificate)
@@ -121,6 +125,18 @@ def verify(
             raise ProofFailed(
                 failure_text(certificate, "do not use this bundle here")
             )
+
+
+def _remove_earlier(junit: Path | None) -> None:
+    """Remove an earlier file of ours: refused arguments must not leave its verdict behind."""
+    if junit is not None and is_own_junit(junit):
+        remove_file(junit)
+
+
+def _write_junit(junit: Path | None, certificate: Certificate) -> None:
+    if junit is not None:
+        with atomic_file(junit, force=True) as temporary:
+            temporary.write_bytes(junit_xml(certificate))
 
 
 def _show(bundle: Bundle, certificate: Certificate, as_json: bool) -> None:

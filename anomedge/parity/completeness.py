@@ -29,12 +29,17 @@ from anomedge.parity.reference import (
     RUNTIMES_ONLY,
 )
 from anomedge.parity.tolerances import release_tolerance
+from anomedge.runtimes import precision_modes
 
 __all__ = ["missing_parts"]
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SHOWN = 3
+_OF_ACCELERATORS = {"tf32"}
+"""Modes that no CPU has."""
+_CPU = re.compile(r"\W*cpu", re.IGNORECASE)
+"""Beginning of the CPU's name in every runtime's notation."""
 Place = tuple[str, str]
 Made = dict[Place, list[CheckResult]]
 
@@ -100,6 +105,7 @@ def _bounds(count: PictureCount) -> dict[str, int]:
 
 def _of_cells(certificate: Certificate, manifest: Manifest) -> Iterator[str]:
     cells, fixed = certificate.cells, manifest.input.batch
+    modes = precision_modes()
     batches = {cell.batch for cell in cells}
     found = Counter(
         (cell.runtime, cell.precision, cell.batch) for cell in cells
@@ -112,6 +118,8 @@ def _of_cells(certificate: Certificate, manifest: Manifest) -> Iterator[str]:
             yield f"{where}: no cell at batch {', '.join(map(str, left_out))}"
         if not _PLAIN.fullmatch(runtime):
             yield f"{where}: no runtime has this name"
+        elif precision in modes and runtime not in modes[precision]:
+            yield f"{where}: {', '.join(modes[precision])} alone have this mode"
     for (runtime, precision, batch), times in found.items():
         where = f"{_place(runtime, precision)} batch {batch:.6g}"
         if times > 1:
@@ -124,6 +132,8 @@ def _of_cells(certificate: Certificate, manifest: Manifest) -> Iterator[str]:
 
 def _of_cell(cell: Cell, pictures: int) -> Iterator[str]:
     where = f"{_place(cell.runtime, cell.precision)} batch {cell.batch:.6g}"
+    if cell.precision in _OF_ACCELERATORS and _CPU.match(cell.running_on):
+        yield f"{where}: no CPU has this mode"
     if cell.pictures != pictures or pictures < 1:
         yield f"{where}: {cell.pictures:.6g} of {pictures:.6g} pictures"
     limits = {

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from anomedge.bundle import Bundle, Golden
+from anomedge.bundle import Bundle, Golden, Manifest
 from anomedge.errors import BundleError
 from anomedge.images import Picture
 from anomedge.parity.outputs import Outputs
@@ -23,6 +23,7 @@ from anomedge.resample.outside_resize import Framing, stated_size
 from anomedge.runtimes import Tensors
 
 __all__ = [
+    "golden_files",
     "golden_outputs",
     "places_to_keep",
     "places_with_stages",
@@ -82,7 +83,7 @@ def write_golden(
     entries = []
     for number, place in enumerate(places):
         picture = reference.pictures[place]
-        name = f"{_FOLDER}/{number:03d}.png"
+        name = _frame_file(number)
         Image.fromarray(picture.frame(stated_size(frame))).save(root / name)
         stages = reference.stages.get(place)
         if stages:
@@ -100,6 +101,19 @@ def write_golden(
     if kept.anomaly_map is not None:
         np.save(root / _MAPS, kept.anomaly_map)
     return entries
+
+
+def golden_files(manifest: Manifest) -> set[str]:
+    """Return the files that the golden frames of a bundle may have: pictures, outputs, and stages of those with some."""
+    if not manifest.golden:
+        return set()
+    files = {_FILES[output.name] for output in manifest.outputs}
+    for number, entry in enumerate(manifest.golden):
+        files.add(_frame_file(number))
+        if entry.stages:
+            names = (*manifest.stages, "rounded")
+            files |= {_stage_file(number, name) for name in names}
+    return files
 
 
 def golden_outputs(bundle: Bundle, reference: Reference) -> GoldenOutputs:
@@ -199,6 +213,10 @@ def _picture(bundle: Bundle, entry: Golden) -> Picture:
         anomalous=entry.anomalous,
         read=partial(bundle.read, entry.frame),
     )
+
+
+def _frame_file(number: int) -> str:
+    return f"{_FOLDER}/{number:03d}.png"
 
 
 def _stage_file(number: int, name: str) -> str:

@@ -20,6 +20,7 @@ from anomedge.bundle.interface import (
     interface_of_onnx,
     opsets_of_onnx,
 )
+from anomedge.bundle.notes import notes_of_ir, notes_of_onnx
 from anomedge.bundle.spare import (
     Span,
     spans_of_ir,
@@ -37,6 +38,7 @@ from anomedge.errors import InputError
 from anomedge.layouts import LAYOUTS
 from anomedge.parity.belonging import GIVEN, fault_of_segments
 from anomedge.parity.search import DISTANCES
+from anomedge.parity.search_record import faults_of_search
 from anomedge.runtimes.external_tensors import external_tensors
 
 __all__ = ["faults_of_files"]
@@ -69,7 +71,8 @@ def faults_of_files(bundle: Bundle) -> dict[str, str]:
     - interfaces: inputs and outputs in name, order, type, shape and number. Those of the shipped graph are the
       manifest's, those of a layout the installed layout's; graphs of stages have the manifest's stages as outputs.
     - opset: the operator set of every ONNX graph is the manifest's.
-    - weights: every constant is read, and every byte of a weight file belongs to a constant.
+    - weights: every constant is read, and every byte of a weight file belongs to a constant; graphs have no notes but
+      the metadata of layouts; the record of an INT8 search is the graph's.
     - segments: the cut graph is the graph of stages, cut at every stage.
     """
     try:
@@ -93,15 +96,19 @@ def _joined(faults: list[str]) -> str:
 def _read(bundle: Bundle, role: str, kind: str, name: str) -> _Graph:
     """Read a graph's file once, because one with its weights may be large."""
     content = bundle.read(name)
+    is_layout = role not in (MODEL, STAGES, SEGMENTS)
     if kind == _ONNX:
+        constants = _constants_of_onnx(bundle, name, content)
+        constants.faults.extend(notes_of_onnx(content, is_layout=is_layout))
         return _Graph(
             role,
             name,
             interface_of_onnx(content),
             opsets_of_onnx(content),
-            _constants_of_onnx(bundle, name, content),
+            constants,
         )
     spans, wrong = spans_of_ir(content)
+    wrong += notes_of_ir(content, is_layout=is_layout)
     weights = {name.removesuffix(".xml") + ".bin": spans}
     return _Graph(
         role, name, interface_of_ir(content), None, _Constants(weights, wrong)
@@ -145,6 +152,7 @@ def _faults_of_weights(
             spare = spare_bytes(bundle.read(file), spans.get(file, []))
             if spare:
                 yield f"{file} has {spare} bytes that belong to no constant"
+    yield from faults_of_search(bundle)
 
 
 def _faults_of_segments(bundle: Bundle) -> Iterator[str]:

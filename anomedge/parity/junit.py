@@ -7,16 +7,30 @@ were examined, the first case names the faulty stage.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from anomedge.files import NotPlainError, open_plain
 from anomedge.parity.certificate import Certificate
 from anomedge.parity.records import BUNDLE, Cell, CheckResult, Diagnosis
 
-__all__ = ["junit_xml"]
+__all__ = ["is_own_junit", "junit_xml"]
 
 _NOT_XML = re.compile(
     "[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 )
+
+
+_BEGINNING = re.compile(rb"<\?xml [^>]*\?>\s*<testsuites name=\"anomedge\"")
+
+
+def is_own_junit(path: Path) -> bool:
+    """Whether a file begins as those of `junit_xml` do; False if it cannot be read."""
+    try:
+        with open_plain(path) as file:
+            return _BEGINNING.match(file.read(256)) is not None
+    except (OSError, NotPlainError):
+        return False
 
 
 def junit_xml(certificate: Certificate) -> bytes:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from anomedge.bundle import CERTIFICATES, Bundle, assert_in_place
 from anomedge.files import atomic_file, canonical_json
-from anomedge.names import printable
 from anomedge.parity.certificate import Certificate
 from anomedge.parity.records import BUNDLE
 from anomedge.parity.stored import StoredCertificate, read_certificates
@@ -121,7 +120,7 @@ def _line(
     stored: StoredCertificate, certificate: Certificate, moved: str | None
 ) -> Iterator[str]:
     """Yield the line on an earlier certificate, unless the new one repeats its verdict or its rows stay where they are."""
-    name = printable(stored.name)
+    name = stored.shown_name
     if moved == stored.name:
         return
     if moved is not None:
@@ -139,7 +138,7 @@ def _remove_refuted(bundle: Bundle, folder: Path) -> Iterator[str]:
             and stored.certificate.bundle == bundle.manifest.digest
         ):
             (folder / stored.name).unlink(missing_ok=True)
-            yield f"{printable(stored.name)} is removed: this proof refutes the bundle; it was {stored.verdict}"
+            yield f"{stored.shown_name} is removed: this proof refutes the bundle; it was {stored.verdict}"
 
 
 def _write(path: Path, certificate: Certificate) -> None:

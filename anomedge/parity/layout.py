@@ -25,6 +25,7 @@ from anomedge.parity.records import CheckResult
 from anomedge.parity.tolerances import Tolerance
 from anomedge.progress import track
 from anomedge.runtimes import Session, get, variant_of
+from anomedge.runtimes.ov import model_info_as_read
 from anomedge.threshold import Decision, scale_of_each
 
 __all__ = ["check_layout", "check_layouts"]
@@ -101,8 +102,12 @@ def _check_metadata(
     )
     ir = variant.find(layout.name, "openvino")
     info = layout.model_info(decision)
-    if ir is not None and info:
-        faults += _faults_of_model_info(bundle.read(ir), info)
+    if ir is not None:
+        content = bundle.read(ir)
+        found = _faults_of_model_info(content, info)
+        # OpenVINO opens no file with faults.
+        weights = ir.removesuffix(".xml") + ".bin"
+        faults += found or _faults_as_read(content, bundle.read(weights), info)
     return _check(runtime, f"{layout.name} metadata", "; ".join(faults[:5]))
 
 
@@ -122,10 +127,28 @@ def _faults_of_model_info(
         return faults
     found = metadata_of_ir(content)
     faults = _differing(found.model_info, expected)
-    if found.input_layout != IR_INPUT_LAYOUT:
+    wanted = IR_INPUT_LAYOUT if expected else ""
+    if found.input_layout != wanted:
         given = found.input_layout or "none"
-        faults.append(f"input layout {given}; expected {IR_INPUT_LAYOUT}")
+        faults.append(f"input layout {given}; expected {wanted or 'none'}")
     return faults
+
+
+def _faults_as_read(
+    content: bytes, weights: bytes, expected: Mapping[str, str]
+) -> list[str]:
+    """Compare also with the entries that OpenVINO itself finds, where it is installed: Model API reads them there."""
+    try:
+        found = model_info_as_read(content, weights)
+    except ImportError:
+        return []
+    except RuntimeError as error:
+        return [
+            f"OpenVINO cannot read it ({' '.join(str(error).split())[:160]})"
+        ]
+    return [
+        f"as OpenVINO reads it: {one}" for one in _differing(found, expected)
+    ]
 
 
 def _differing(

@@ -23,6 +23,7 @@ from anomedge.parity.records import BUNDLE, CheckResult
 from anomedge.parity.reference import GOLDEN, Original, Reference
 from anomedge.parity.stages import deviations_of_stored_stages
 from anomedge.parity.statements import faults_of_statements
+from anomedge.parity.stowaways import stowaways
 from anomedge.parity.tolerances import (
     TOLERANCES,
     Tolerance,
@@ -35,8 +36,6 @@ __all__ = ["OPERATORS", "check_manifest"]
 
 OPERATORS = "operators"
 """Name of the check of all graphs' operators; graphs that fail it are not run."""
-
-_GRAPH_SUFFIXES = (".onnx", ".data", ".xml", ".bin")
 
 _LARGEST_SCALE_TO_SPREAD = 10.0
 """Largest plausible ratio of the scale to the spread of all scores, extreme frames included."""
@@ -130,29 +129,16 @@ def _wider(bundle: Bundle, precision: str, allowed: Tolerance) -> Iterator[str]:
 
 
 def _graphs(bundle: Bundle) -> CheckResult:
-    """Check that a variant names every graph in the bundle; users could take another graph for a proven one."""
-    named: set[str] = set()
-    wrong = []
-    for precision, variant in bundle.manifest.variants.items():
-        named |= {*variant.files()}
-        wrong += [
-            f"variant {precision} has layout {layout} as IR alone"
-            for layout in variant.layouts()
-            if variant.find(layout) is None
-        ]
-    named |= {name.removesuffix(".xml") + ".bin" for name in named} | {
-        f"{name}.data" for name in named
-    }
-    strangers = [
-        name
-        for name in bundle.manifest.files
-        if name.endswith(_GRAPH_SUFFIXES) and name not in named
+    """Check that the manifest names every file; users could take another graph for a proven one."""
+    wrong = [
+        f"variant {precision} has layout {layout} as IR alone"
+        for precision, variant in bundle.manifest.variants.items()
+        for layout in variant.layouts()
+        if variant.find(layout) is None
     ]
-    wrong += [
-        f"{name} is named by no variant, so nothing proves it"
-        for name in strangers[:3]
-    ]
-    return _check("graphs", ", ".join(wrong))
+    strangers = list(stowaways(bundle.manifest))
+    more = f" and {len(strangers) - 3} more" if len(strangers) > 3 else ""
+    return _check("graphs", ", ".join([*wrong, *strangers[:3]]) + more)
 
 
 def _licence(bundle: Bundle, original: Original) -> CheckResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from anomedge.bundle import Manifest
-from anomedge.bundle.variants import FORMATS, Variant
+from anomedge.bundle.variants import FORMATS, MODEL, Variant
 from anomedge.runtimes import available, variant_of
 
 __all__ = ["NOT_RUN", "notes_on"]
@@ -38,6 +38,9 @@ def _on_parts_not_run(
     if left_out := sorted(manifest.variants.keys() - run):
         yield f"{NOT_RUN}the bundle's variants {', '.join(left_out)}"
     for precision in sorted(run & manifest.variants.keys()):
+        modes = sorted(p for p, v in variant_run.items() if v == precision)
+        if precision not in modes:
+            yield f"{NOT_RUN}{precision} itself, its mode {', '.join(modes)} alone"
         runtimes = {r for r, p in places if variant_run[p] == precision}
         if not_run := _graphs_not_run(manifest.variants[precision], runtimes):
             yield f"{NOT_RUN}{', '.join(not_run)}"
@@ -54,11 +57,15 @@ def _on_frame(manifest: Manifest) -> Iterator[str]:
 
 
 def _graphs_not_run(variant: Variant, runtimes: Collection[str]) -> list[str]:
+    """List the graphs for users, those of layouts included, that none of the runtimes runs."""
     known = available()
-    run = {
-        known[name].file_of(variant, known[name].Options())
-        for name in runtimes
-        if name in known
-    }
-    shipped = [variant.find(format=kind) for kind in FORMATS]
-    return [name for name in shipped if name and name not in run]
+    kinds = [known[name] for name in runtimes if name in known]
+    not_run: list[str] = []
+    for role in (MODEL, *variant.layouts()):
+        if variant.find(role) is None:  # as IR alone: nothing runs it
+            continue
+        files = variant.with_model(role)
+        run = {kind.file_of(files, kind.Options()) for kind in kinds}
+        shipped = [variant.find(role, format=kind) for kind in FORMATS]
+        not_run += [name for name in shipped if name and name not in run]
+    return not_run

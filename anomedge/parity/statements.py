@@ -56,7 +56,7 @@ STATEMENTS: dict[str, str] = {
     "licence": _BY_MODEL,
     "ranges": "computed again from the model file; observed values within a factor of 16",
     "quantisation": _BY_MODEL,
-    "search": f"outputs of stages.onnx; the number of bytes is shown: {STATED}",
+    "search": f"candidates and limit: compared with the graphs, the limit unless networks are quantised; bytes: {STATED}",
     "files": _ON_READING,
     "digest": _ON_READING,
 }

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from anomedge.bundle import CERTIFICATES, Bundle, Manifest
 from anomedge.files import JsonError, NotPlainError, read_json
-from anomedge.names import printable
+from anomedge.names import ascii_only, printable
 from anomedge.parity.certificate import SCHEMA, Certificate
 from anomedge.parity.completeness import missing_parts
 from anomedge.parity.notes import notes_on
@@ -59,6 +59,17 @@ class StoredCertificate:
     missing: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
     unread: int = 0
+
+    @property
+    def shown_name(self) -> str:
+        """The name in ASCII: letters of other scripts look like those of `host.json`."""
+        return ascii_only(self.name)
+
+    @property
+    def batches(self) -> tuple[int, ...]:
+        """The batch sizes of its cells, in order."""
+        cells = self.certificate.cells if self.certificate is not None else ()
+        return tuple(sorted({cell.batch for cell in cells}))
 
     @property
     def passed(self) -> bool | None:
@@ -161,7 +172,7 @@ def _vouching(found: Iterable[StoredCertificate], manifest: Manifest) -> str:
             and not next(_objections_to_subject(proof, manifest), "")
             and not next(missing_parts(proof, manifest), "")
         ):
-            return stored.name
+            return stored.shown_name
     return ""
 
 

@@ -144,8 +144,8 @@ def test_certificates_have_their_worst_errors_and_their_verdict():
         [stored(proof=proof), stored("x.json", None, "not a certificate")]
     )
     assert rows_of(table) == [
-        ["host.json", "eager torch", "ort fp32, ov fp32", "5.0e-05", "2.0e-06", "passed"],
-        ["x.json", "", "", "", "", "ignored: not a certificate"],
+        ["host.json", "eager torch", "ort fp32, ov fp32", "1", "5.0e-05", "2.0e-06", "passed"],
+        ["x.json", "", "", "", "", "", "ignored: not a certificate"],
     ]  # fmt: skip
 
 
@@ -155,8 +155,13 @@ def test_without_a_map_there_is_no_column_of_it():
         checks=tuple(c for c in contract() if "map" not in c.name),
     )
     table = tables.certificates([stored(proof=proof)], has_map=False)
-    assert rows_of(table)[0][3:] == ["1.0e-06", "passed"]
+    assert rows_of(table)[0][4:] == ["1.0e-06", "passed"]
     assert "worst map" not in text_of(table)
+
+
+def test_a_name_in_letters_of_another_script_is_escaped():
+    table = tables.certificates([stored("h\u043est.json", None, "no")])
+    assert rows_of(table)[0][0] == "h\\u043est.json"
 
 
 def test_a_bundle_without_certificates_was_not_proven():

@@ -11,6 +11,7 @@ from anomedge.export.bundling import ExportOptions, export
 from anomedge.parity.certificate import Certificate
 from anomedge.parity.completeness import missing_parts
 from anomedge.parity.stored import stored_certificates, vouching_certificate
+from anomedge.parity.tolerances import TOLERANCES
 from anomedge.testing import WeakProofWarning, assert_parity
 from anomedge.verification import certify, plan_of
 from tests.conftest import FRAME, RUNTIMES
@@ -46,6 +47,14 @@ def counted(content, **changed):
 
 def celled(content, place=0, **changed):
     content["cells"][place].update(changed)
+
+
+def moded(content, runtime, precision):
+    """Present the rows of a runtime as those of a mode, whose tolerances are wider."""
+    content["tolerances"][precision] = TOLERANCES[precision].model_dump()
+    for row in (*content["cells"], *content["checks"]):
+        if row["runtime"] in (runtime, "bundle"):
+            row["precision"] = precision
 
 
 FORGED = {
@@ -85,6 +94,10 @@ FORGED = {
     "2 cells; expected one": lambda c: c["cells"].append(c["cells"][0]),
     "not checked: copies at batch 64": lambda c: [celled(c, place, batch=64) for place, cell in enumerate(c["cells"]) if cell["batch"] == 8],
     "no runtime has this name": lambda c: celled(c, runtime="ort: passed\n"),
+    "openvino tf32: onnxruntime, tensorrt": lambda c: moded(c, "openvino", "tf32"),
+    "onnxruntime bf16: openvino alone": lambda c: moded(c, "onnxruntime", "bf16"),
+    "onnxruntime tf32 batch 1: no CPU has this mode": lambda c: moded(c, "onnxruntime", "tf32"),
+    "openvino tf32 batch 1: no CPU has this mode": lambda c: moded(c, "openvino", "tf32"),
     "no proof has the reference 'eager torch, 10": lambda c: c.update(reference="eager torch, 10,000 pictures"),
     "the bundle has ": lambda c: c.update(reference="golden frames"),
 }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree as ET
 
-from anomedge.parity.junit import junit_xml
+from anomedge.parity.junit import is_own_junit, junit_xml
 from anomedge.parity.records import BUNDLE
 from tests.parity.rows import cell, certificate, check, contract, finding
 
@@ -78,3 +78,14 @@ def test_characters_that_xml_lacks_are_replaced():
     proof = certificate(checks=(check(passed=False, detail=name),))
     case = cases(suites(proof)["anomedge.ort"])["contract output score"]
     assert case.find("failure").get("message") == "a????<&>.png"
+
+
+def test_our_own_files_are_known(tmp_path):
+    path = tmp_path / "j.xml"
+    assert not is_own_junit(path)
+    path.write_bytes(junit_xml(certificate()))
+    assert is_own_junit(path)
+    for other in (b"<testsuites/>", b"", b'{"a": 1}'):
+        path.write_bytes(other)
+        assert not is_own_junit(path)
+    assert not is_own_junit(tmp_path)

@@ -196,3 +196,34 @@ def test_an_unknown_layout_is_refused():
 def test_files_that_are_not_valid_are_named_and_not_read(faults, content):
     (fault,) = faults(content, {"labels": "a b"})
     assert fault.startswith(("has ", "is no valid "))
+
+
+def test_an_ir_is_compared_as_openvino_reads_it_where_it_is_installed(
+    monkeypatch,
+):
+    def as_read(content, weights):
+        return {"labels": "b a"}
+
+    monkeypatch.setattr(module, "model_info_as_read", as_read)
+    (fault,) = module._faults_as_read(b"", b"", {"labels": "a b"})
+    assert fault == "as OpenVINO reads it: labels 'b a'; expected 'a b'"
+    assert module._faults_as_read(b"", b"", {"labels": "b a"}) == []
+
+    def broken(content, weights):
+        raise RuntimeError("no\n such opset")
+
+    monkeypatch.setattr(module, "model_info_as_read", broken)
+    (fault,) = module._faults_as_read(b"", b"", {})
+    assert fault == "OpenVINO cannot read it (no such opset)"
+
+    def absent(content, weights):
+        raise ImportError
+
+    monkeypatch.setattr(module, "model_info_as_read", absent)
+    assert module._faults_as_read(b"", b"", {"labels": "a b"}) == []
+
+
+def test_a_layout_without_metadata_of_model_api_has_none():
+    entry = b"<net><layers/><rt_info><model_info><a value='1'/></model_info></rt_info></net>"
+    assert module._faults_of_model_info(b"<net><layers/></net>", {}) == []
+    assert module._faults_of_model_info(entry, {}) == ["a '1'; expected 'none'"]

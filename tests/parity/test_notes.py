@@ -39,3 +39,22 @@ def test_another_model_file_is_said(copy):
     ]
     assert [*notes_on(manifest, ALL, "0" * 64)] == []
     assert [*notes_on(manifest, ALL, None)] == []
+
+
+def test_a_mode_does_not_stand_for_its_variant(copy):
+    manifest = Bundle.open(copy).manifest
+    mode = {(name, "tf32") for name in RUNTIMES}
+    said = "not run: fp32 itself, its mode tf32 alone"
+    assert said in [*notes_on(manifest, mode, None)]
+    assert said not in [*notes_on(manifest, mode | ALL, None)]
+
+
+def test_graphs_of_layouts_that_were_not_run_are_said(copy):
+    fp32 = statement(copy, "variants")["fp32"]
+    layout = {
+        "anomalib_onnx": fp32["onnx"],
+        "anomalib_openvino": "openvino/anomalib.xml",
+    }
+    manifest = sign(copy, variants={"fp32": fp32 | layout}).manifest
+    (note,) = notes_on(manifest, {("onnxruntime", "fp32")}, None)
+    assert note == "not run: openvino/model.xml, openvino/anomalib.xml"

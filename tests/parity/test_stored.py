@@ -147,6 +147,15 @@ def test_the_certificate_of_the_export_passes(copy):
     assert vouching_certificate(Bundle.open(copy)) == "host.json"
 
 
+def test_a_certificate_with_a_name_like_the_hosts_vouches_under_its_own(copy):
+    folder = copy / "certificates"
+    (folder / "host.json").rename(folder / "h\u043est.json")
+    (stored,) = stored_certificates(Bundle.open(copy))
+    assert stored.shown_name == "h\\u043est.json"
+    assert stored.batches[0] == 1
+    assert vouching_certificate(Bundle.open(copy)) == stored.shown_name
+
+
 FORGED = {
     "no cells": lambda c: c.update(cells=[]),
     "an error over its tolerance": lambda c: c["cells"][0].update(score_error=18.6),

@@ -10,6 +10,7 @@ from anomedge.parity.golden import read_golden
 from anomedge.precisions import PRECISIONS
 from anomedge.runtimes import ov
 from anomedge.verification import plan_of
+from tests.conftest import RUNTIMES
 
 
 def test_an_openvino_that_reads_no_float16_beside_the_graph_says_which_one_does(
@@ -65,3 +66,29 @@ def test_bf16_computes_in_bf16_and_is_proven_to_its_own_tolerance(bundle):
     assert all(
         1e-6 < cell.score_error < allowed.score for cell in certificate.cells
     )
+
+
+IR = """<net name="n" version="11"><layers>
+<layer id="0" name="x" type="Parameter" version="opset1"><data shape="1" element_type="f32"/>
+<output><port id="0" precision="FP32" names="x"><dim>1</dim></port></output></layer>
+<layer id="1" name="y" type="Result" version="opset1"><input><port id="0" precision="FP32"><dim>1</dim></port></input></layer>
+</layers><edges><edge from-layer="0" from-port="0" to-layer="1" to-port="0"/></edges><rt_info>{}</rt_info></net>"""
+
+
+@pytest.mark.skipif("openvino" not in RUNTIMES, reason="OpenVINO's reading")
+@pytest.mark.parametrize(
+    "forged",
+    [
+        '<model_info xmlns="x"><a value="2"/></model_info>',
+        '<info name="model_info"><a value="2"/></info>',
+    ],
+)
+def test_openvino_reads_the_last_of_two_sections(forged):
+    plain = '<model_info><a value="1"/></model_info>'
+    for entries, found in (
+        ("", {}),
+        (plain, {"a": "1"}),
+        (plain + forged, {"a": "2"}),
+    ):
+        content = IR.format(entries).encode()
+        assert ov.model_info_as_read(content, b"") == found
