@@ -28,5 +28,5 @@ def test_factors_out_of_range_are_refused(factor):
 
 
 def test_an_unknown_precision_is_named_with_the_known_ones():
-    with pytest.raises(InputError, match=r"got precision 'int8'; .*fp32"):
-        release_tolerance("int8")
+    with pytest.raises(InputError, match=r"got precision 'int4'; .*fp32"):
+        release_tolerance("int4")
