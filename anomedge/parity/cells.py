@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from anomedge.parity.comparison import Comparison
+from anomedge.parity.composition import CompositionMeter
 from anomedge.parity.ground_truth import AurocPair
 from anomedge.parity.masks import MaskMeter
 from anomedge.parity.outputs import Outputs, collect
@@ -21,8 +22,9 @@ def cells_of(
     comparison: Comparison,
     plan: Plan,
     masks: MaskMeter | None = None,
+    compositions: CompositionMeter | None = None,
 ) -> Iterator[Cell]:
-    """Yield one cell for each batch size of the plan; add the outputs of each to `masks`."""
+    """Yield one cell for each batch size of the plan; add the outputs of each to `masks` and `compositions`."""
     reference = comparison.reference
     original = comparison.ground_truth.auroc(reference.outputs)
     single: Outputs | None = None
@@ -36,6 +38,8 @@ def cells_of(
         else:
             others = single or _in_shifted_batches(session, comparison, batch)
             batch_error = comparison.batch_error(others, outputs)
+            if compositions is not None:
+                compositions.add(session, batch, outputs)
         yield _cell(
             session, comparison, plan.precision, batch, outputs, batch_error,
             original,

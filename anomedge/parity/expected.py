@@ -20,7 +20,12 @@ from anomedge.parity.reference import EAGER, GOLDEN, ORIGINALS
 from anomedge.parity.search import CHECK as SEARCH
 from anomedge.parity.statements import needs_ranges
 from anomedge.parity.tolerances import Tolerance
-from anomedge.parity.verdict import CLAUSES, MAP_CLAUSE, copies_at
+from anomedge.parity.verdict import (
+    CLAUSES,
+    MAP_CLAUSE,
+    composition_at,
+    copies_at,
+)
 from anomedge.runtimes import variant_of
 from anomedge.threshold import Decision
 
@@ -131,6 +136,7 @@ def checks_of_runtime(
     for batch in batches:
         if batch > 1:
             yield Row("contract", copies_at(batch))
+            yield Row("contract", composition_at(batch), tolerance.batch)
     if manifest.has_map:
         yield Row("contract", NEAR_THRESHOLD, allowed_near(tolerance))
     for name in _stage_rows(manifest, reference):

@@ -8,6 +8,7 @@ from anomedge.bundle import Bundle
 from anomedge.errors import AnomedgeError
 from anomedge.parity.cells import cells_of
 from anomedge.parity.comparison import Comparison
+from anomedge.parity.composition import CompositionMeter
 from anomedge.parity.contract import check_contract, check_copies
 from anomedge.parity.layout import check_layouts
 from anomedge.parity.localise import localise
@@ -68,11 +69,13 @@ def prove_runtime(
             set, the stages cannot be examined.
     """
     masks = MaskMeter(comparison)
+    compositions = CompositionMeter(comparison, plan.seed)
     with plan.open(bundle, runtime) as session:
-        cells = tuple(cells_of(session, comparison, plan, masks))
+        cells = tuple(cells_of(session, comparison, plan, masks, compositions))
         checks = [
             *check_contract(session, bundle.manifest),
             *check_copies(session, comparison, plan.batches),
+            *compositions.checks(),
             *masks.checks(session.name),
         ]
     rows: list[StageDeviation] = []

@@ -93,7 +93,10 @@ def test_a_detector_without_a_map_has_no_check_of_it():
 def test_copies_and_stages_follow_the_contract():
     more = ["preprocessed", "score"]
     assert names("golden frames", (1, 2, 8)) == [
-        *CLAUSES, "copies at batch 2", "copies at batch 8", CHECK, *more
+        *CLAUSES,
+        "copies at batch 2", "composition at batch 2",
+        "copies at batch 8", "composition at batch 8",
+        CHECK, *more,
     ]  # fmt: skip
     assert names() == [*CLAUSES, CHECK, *more, "rounded"]
     stored = names("golden frames", files=["golden/000/rounded.npy"])
