@@ -20,7 +20,14 @@ from anomedge.parity.verdict import composition_at, failures_of_cell
 from anomedge.progress import track
 from anomedge.runtimes import Session
 
-__all__ = ["MOST", "CompositionMeter", "generator_of", "shuffled", "singles"]
+__all__ = [
+    "MOST",
+    "CompositionMeter",
+    "by_score",
+    "generator_of",
+    "shuffled",
+    "singles",
+]
 
 MOST = 8
 """Most lengths of a padded batch, and most places of a single anomalous picture, that are run per batch size."""
@@ -135,14 +142,21 @@ def singles(
 
     Generated pictures are left out where there are two others. Above `MOST` places, some are drawn.
     """
-    own = [i for i, n in enumerate(names) if not n.startswith(GENERATED)]
-    chosen = own if len(own) > 1 else [*range(len(names))]
-    *others, highest = sorted(chosen, key=lambda place: scores[place])
+    *others, highest = by_score(names, scores)
     lowest = (others or [highest])[: batch - 1]
     for position in _drawn(range(batch), generator):
         order = generator.permutation(len(lowest)).tolist()
         part = [lowest[order[i % len(order)]] for i in range(batch - 1)]
         yield [*part[:position], highest, *part[position:]]
+
+
+def by_score(
+    names: Sequence[str], scores: npt.NDArray[np.floating]
+) -> list[int]:
+    """Return the places of the pictures by their scores, without generated ones where there are two others."""
+    own = [i for i, n in enumerate(names) if not n.startswith(GENERATED)]
+    chosen = own if len(own) > 1 else [*range(len(names))]
+    return sorted(chosen, key=lambda place: scores[place])
 
 
 def _drawn(values: range, generator: np.random.Generator) -> list[int]:

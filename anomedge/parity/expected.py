@@ -33,6 +33,7 @@ __all__ = [
     "Kind",
     "Row",
     "allowed_of",
+    "between_levels",
     "bundle_checks",
     "checks_left_out",
     "checks_of_bundle",
@@ -169,6 +170,7 @@ def checks_of_layout(
     return [
         Row("contract", f"{layout.name} outputs"),
         Row("contract", f"{layout.name} metadata"),
+        *([Row("contract", between_levels(layout))] if layout.rounds else []),
         *(
             Row(
                 "contract",
@@ -178,6 +180,11 @@ def checks_of_layout(
             for name, output in outputs
         ),
     ]
+
+
+def between_levels(layout: type[Layout]) -> str:
+    """Return the name of the check of a layout's inputs between whole grey levels."""
+    return f"{layout.name} between grey levels"
 
 
 def allowed_of(
