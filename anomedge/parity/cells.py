@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from anomedge.parity.comparison import Comparison
 from anomedge.parity.composition import CompositionMeter
@@ -11,6 +11,7 @@ from anomedge.parity.masks import MaskMeter
 from anomedge.parity.outputs import Outputs, collect
 from anomedge.parity.plan import Plan
 from anomedge.parity.records import Cell
+from anomedge.parity.scores import ScoreMeter
 from anomedge.parity.verdict import failures_of_cell
 from anomedge.runtimes import Session
 
@@ -21,17 +22,17 @@ def cells_of(
     session: Session,
     comparison: Comparison,
     plan: Plan,
-    masks: MaskMeter | None = None,
+    meters: Sequence[MaskMeter | ScoreMeter] = (),
     compositions: CompositionMeter | None = None,
 ) -> Iterator[Cell]:
-    """Yield one cell for each batch size of the plan; add the outputs of each to `masks` and `compositions`."""
+    """Yield one cell for each batch size of the plan; add the outputs of each to `meters` and `compositions`."""
     reference = comparison.reference
     original = comparison.ground_truth.auroc(reference.outputs)
     single: Outputs | None = None
     for batch in plan.batches:
         outputs = collect(session, reference.pictures, comparison.frame, batch)
-        if masks is not None:
-            masks.add(outputs)
+        for meter in meters:
+            meter.add(outputs)
         batch_error = None
         if batch == 1:
             single = outputs

@@ -14,9 +14,11 @@ from anomedge.bundle import Manifest
 from anomedge.errors import InputError
 from anomedge.layouts import LAYOUTS, Layout, LayoutOutput
 from anomedge.parity.deviations import PIXEL_STAGES
+from anomedge.parity.half import HALF, is_half
 from anomedge.parity.masks import CHECK as NEAR_THRESHOLD
 from anomedge.parity.masks import allowed_near
 from anomedge.parity.reference import EAGER, GOLDEN, ORIGINALS
+from anomedge.parity.scores import SCORES, allowed_typical
 from anomedge.parity.search import CHECK as SEARCH
 from anomedge.parity.statements import needs_ranges
 from anomedge.parity.tolerances import Tolerance
@@ -140,6 +142,9 @@ def checks_of_runtime(
             yield Row("contract", composition_at(batch), tolerance.batch)
     if manifest.has_map:
         yield Row("contract", NEAR_THRESHOLD, allowed_near(tolerance))
+    yield Row("contract", SCORES, allowed_typical(precision, tolerance))
+    if is_half(precision):
+        yield Row("contract", HALF)
     for name in _stage_rows(manifest, reference):
         yield Row(kind_of_row(name), name, tolerance.at(name))
     if manifest.search is not None:
