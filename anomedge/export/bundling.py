@@ -365,7 +365,8 @@ def _proven(
     bundle = Bundle.open(root)
     batches = batches_of(bundle, options.batches)
     plans = [
-        Plan(names, batches, precision, widen=options.widen)
+        # The bundle is our own, and the same export gives the same bytes.
+        Plan(names, batches, precision, widen=options.widen, seed=0)
         for precision in options.precisions
     ]
     if reference.original is not None:

@@ -53,9 +53,12 @@ class Anomalib(Layout):
         "pred_mask": LayoutOutput("anomaly_map", "label"),
     }
     any_batch = False
+    rounds = True
 
     @classmethod
-    def feed(cls, frames: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
+    def feed(
+        cls, frames: npt.NDArray[np.uint8 | np.float64]
+    ) -> dict[str, npt.NDArray[Any]]:
         """Return float32 (B, 3, H, W) in [0, 1]."""
         scaled = (frames / 255.0).astype(np.float32)
         return {INPUT: np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))}

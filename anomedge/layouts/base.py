@@ -49,6 +49,8 @@ class Layout(abc.ABC):
         precision: the precision whose graph gets this layout.
         any_batch: False if the users of this layout feed one picture at a time.
         adds_graph: False for the layout that every bundle has.
+        rounds: True if the input holds floats and the graph rounds them to whole grey levels. A layout of floats must do so:
+            only then is the detector's answer between two levels known.
     """
 
     name: ClassVar[str]
@@ -58,6 +60,7 @@ class Layout(abc.ABC):
     precision: ClassVar[str] = "fp32"
     any_batch: ClassVar[bool] = True
     adds_graph: ClassVar[bool] = True
+    rounds: ClassVar[bool] = False
 
     @classmethod
     def outputs_of(cls, has_map: bool) -> dict[str, LayoutOutput]:
@@ -70,8 +73,10 @@ class Layout(abc.ABC):
 
     @classmethod
     @abc.abstractmethod
-    def feed(cls, frames: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
-        """Return the graph's inputs for RGB frames, uint8 (B, H, W, 3)."""
+    def feed(
+        cls, frames: npt.NDArray[np.uint8 | np.float64]
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Return the graph's inputs for RGB frames, uint8 (B, H, W, 3); float64 grey levels if `rounds` is set."""
 
     @classmethod
     @abc.abstractmethod

@@ -29,7 +29,9 @@ class Frames(Layout):
     adds_graph = False
 
     @classmethod
-    def feed(cls, frames: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
+    def feed(
+        cls, frames: npt.NDArray[np.uint8 | np.float64]
+    ) -> dict[str, npt.NDArray[Any]]:
         """Return the frames as they are."""
         return {"frames": frames}
 

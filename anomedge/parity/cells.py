@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from anomedge.parity.comparison import Comparison
+from anomedge.parity.composition import CompositionMeter
 from anomedge.parity.ground_truth import AurocPair
 from anomedge.parity.masks import MaskMeter
 from anomedge.parity.outputs import Outputs, collect
 from anomedge.parity.plan import Plan
 from anomedge.parity.records import Cell
+from anomedge.parity.scores import ScoreMeter
 from anomedge.parity.verdict import failures_of_cell
 from anomedge.runtimes import Session
 
@@ -20,22 +22,25 @@ def cells_of(
     session: Session,
     comparison: Comparison,
     plan: Plan,
-    masks: MaskMeter | None = None,
+    meters: Sequence[MaskMeter | ScoreMeter] = (),
+    compositions: CompositionMeter | None = None,
 ) -> Iterator[Cell]:
-    """Yield one cell for each batch size of the plan; add the outputs of each to `masks`."""
+    """Yield one cell for each batch size of the plan; add the outputs of each to `meters` and `compositions`."""
     reference = comparison.reference
     original = comparison.ground_truth.auroc(reference.outputs)
     single: Outputs | None = None
     for batch in plan.batches:
         outputs = collect(session, reference.pictures, comparison.frame, batch)
-        if masks is not None:
-            masks.add(outputs)
+        for meter in meters:
+            meter.add(outputs)
         batch_error = None
         if batch == 1:
             single = outputs
         else:
             others = single or _in_shifted_batches(session, comparison, batch)
             batch_error = comparison.batch_error(others, outputs)
+            if compositions is not None:
+                compositions.add(session, batch, outputs)
         yield _cell(
             session, comparison, plan.precision, batch, outputs, batch_error,
             original,

@@ -154,6 +154,11 @@ class Comparison:
             mask_iou=self._smallest_iou(expected, actual),
         )
 
+    def score_errors(self, actual: Outputs) -> npt.NDArray[np.float64]:
+        """Return the errors (N,) of a copy's scores of all pictures, as shares of the scale."""
+        expected = self.reference.outputs.score
+        return _relative_errors(expected, actual.score, self.decision.scale)
+
     def batch_error(self, one: Outputs, other: Outputs) -> float:
         """Return the largest difference of a copy's outputs in two batches."""
         return float(_larger(*self._errors(one, other)).max())

@@ -14,13 +14,20 @@ from anomedge.bundle import Manifest
 from anomedge.errors import InputError
 from anomedge.layouts import LAYOUTS, Layout, LayoutOutput
 from anomedge.parity.deviations import PIXEL_STAGES
+from anomedge.parity.half import HALF, is_half
 from anomedge.parity.masks import CHECK as NEAR_THRESHOLD
 from anomedge.parity.masks import allowed_near
 from anomedge.parity.reference import EAGER, GOLDEN, ORIGINALS
+from anomedge.parity.scores import SCORES, allowed_typical
 from anomedge.parity.search import CHECK as SEARCH
 from anomedge.parity.statements import needs_ranges
 from anomedge.parity.tolerances import Tolerance
-from anomedge.parity.verdict import CLAUSES, MAP_CLAUSE, copies_at
+from anomedge.parity.verdict import (
+    CLAUSES,
+    MAP_CLAUSE,
+    composition_at,
+    copies_at,
+)
 from anomedge.runtimes import variant_of
 from anomedge.threshold import Decision
 
@@ -28,6 +35,7 @@ __all__ = [
     "Kind",
     "Row",
     "allowed_of",
+    "between_levels",
     "bundle_checks",
     "checks_left_out",
     "checks_of_bundle",
@@ -131,8 +139,12 @@ def checks_of_runtime(
     for batch in batches:
         if batch > 1:
             yield Row("contract", copies_at(batch))
+            yield Row("contract", composition_at(batch), tolerance.batch)
     if manifest.has_map:
         yield Row("contract", NEAR_THRESHOLD, allowed_near(tolerance))
+    yield Row("contract", SCORES, allowed_typical(precision, tolerance))
+    if is_half(precision):
+        yield Row("contract", HALF)
     for name in _stage_rows(manifest, reference):
         yield Row(kind_of_row(name), name, tolerance.at(name))
     if manifest.search is not None:
@@ -163,6 +175,7 @@ def checks_of_layout(
     return [
         Row("contract", f"{layout.name} outputs"),
         Row("contract", f"{layout.name} metadata"),
+        *([Row("contract", between_levels(layout))] if layout.rounds else []),
         *(
             Row(
                 "contract",
@@ -172,6 +185,11 @@ def checks_of_layout(
             for name, output in outputs
         ),
     ]
+
+
+def between_levels(layout: type[Layout]) -> str:
+    """Return the name of the check of a layout's inputs between whole grey levels."""
+    return f"{layout.name} between grey levels"
 
 
 def allowed_of(

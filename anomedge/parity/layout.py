@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from anomedge.bundle import Bundle
 from anomedge.bundle.metadata import metadata_of_ir, properties_of_onnx
@@ -13,20 +12,16 @@ from anomedge.bundle.operators import faults_of_ir, faults_of_onnx
 from anomedge.bundle.variants import Variant
 from anomedge.errors import BundleError, InputError
 from anomedge.layouts import LAYOUTS, Layout, LayoutOutput
+from anomedge.parity.between_levels import check_between_levels
 from anomedge.parity.comparison import Comparison
-from anomedge.parity.expected import (
-    allowed_of,
-    checks_of_layout,
-    layouts_of,
-)
-from anomedge.parity.outputs import Outputs
+from anomedge.parity.composition import generator_of, shuffled
+from anomedge.parity.expected import checks_of_layout, layouts_of
+from anomedge.parity.layout_meter import LayoutMeter, check_of
 from anomedge.parity.plan import Plan
 from anomedge.parity.records import CheckResult
-from anomedge.parity.tolerances import Tolerance
 from anomedge.progress import track
 from anomedge.runtimes import Session, get, variant_of
 from anomedge.runtimes.ov import model_info_as_read
-from anomedge.threshold import Decision, scale_of_each
 
 __all__ = ["check_layout", "check_layouts"]
 
@@ -43,7 +38,7 @@ def check_layouts(
         try:
             LAYOUTS.get(name)
         except InputError as error:
-            checks.append(_check(runtime, f"{name} layout", str(error)))
+            checks.append(check_of(runtime, f"{name} layout", str(error)))
         else:
             checks += check_layout(bundle, comparison, plan, runtime, name)
     return checks
@@ -78,16 +73,18 @@ def check_layout(
         outputs = _check_outputs(bundle, layout, session, max(plan.batches))
         if not outputs.passed:
             return [outputs, metadata]
-        meters = [
-            _Meter(output_name, output, bundle.manifest.decision)
-            for output_name, output in _outputs(bundle, layout).items()
-        ]
-        _measure(session, layout, comparison, meters, plan.batches)
+        meters = _meters(bundle, layout)
+        _measure(session, layout, comparison, meters, plan)
+        between = check_between_levels(
+            session, layout, comparison, _meters(bundle, layout), plan.seed
+        )
     checks = [
         meter.check(session.name, name, comparison.tolerance)
         for meter in meters
     ]
-    made = {check.name: check for check in (outputs, metadata, *checks)}
+    made = {
+        check.name: check for check in (outputs, metadata, between, *checks)
+    }
     rows = checks_of_layout(layout, bundle.manifest, comparison.tolerance)
     return [made[row.name] for row in rows]
 
@@ -108,7 +105,7 @@ def _check_metadata(
         # OpenVINO opens no file with faults.
         weights = ir.removesuffix(".xml") + ".bin"
         faults += found or _faults_as_read(content, bundle.read(weights), info)
-    return _check(runtime, f"{layout.name} metadata", "; ".join(faults[:5]))
+    return check_of(runtime, f"{layout.name} metadata", "; ".join(faults[:5]))
 
 
 def _faults_of_properties(
@@ -172,7 +169,12 @@ def _check_outputs(
 ) -> CheckResult:
     """Check names, order, types and shapes of the outputs."""
     frames = np.zeros((count, *bundle.manifest.input.frame, 3), dtype=np.uint8)
-    outputs = session.run(layout.feed(frames))
+    feed = layout.feed(frames)
+    name = f"{layout.name} outputs"
+    if not layout.rounds and any(f.dtype.kind == "f" for f in feed.values()):
+        wrong = "takes floats; expected whole grey levels, or a layout with `rounds`"
+        return check_of(session.name, name, wrong)
+    outputs = session.run(feed)
     shapes = {
         promised.name: (count, *promised.shape)
         for promised in bundle.manifest.outputs
@@ -186,118 +188,27 @@ def _check_outputs(
     }
     passed = list(got.items()) == list(expected.items())
     detail = "" if passed else f"got {got}; expected {expected}"
-    return _check(session.name, f"{layout.name} outputs", detail)
+    return check_of(session.name, name, detail)
 
 
-class _Meter:
-    """The differences between one output and the reference, over all runs.
-
-    Attributes:
-        error: largest error of a value, in its form's unit.
-        flipped: names of the pictures with another label.
-        wrong_pixels: number of pixels on the wrong side of the threshold.
-    """
-
-    def __init__(
-        self, name: str, output: LayoutOutput, decision: Decision
-    ) -> None:
-        self.name, self.output, self.decision = name, output, decision
-        self.error = 0.0
-        self.flipped: list[str] = []
-        self.wrong_pixels = 0
-
-    def add(
-        self,
-        values: npt.NDArray[np.generic],
-        expected: Outputs,
-        names: Sequence[str],
-        tolerance: Tolerance,
-    ) -> None:
-        """Compare one run's values of the output; those of a map that the original has not are wrong."""
-        is_score = self.output.quantity == "score"
-        raw = expected.score if is_score else expected.anomaly_map
-        if raw is None:
-            self.error = np.inf
-            self.wrong_pixels += values.size
-        elif self.output.form != "label":
-            self._add_error(values, raw)
-        elif is_score:
-            flips = self.decision.is_anomalous(raw) != values
-            self.flipped += [
-                name for name, flip in zip(names, flips, strict=True) if flip
-            ]
-        else:
-            self._count_wrong_pixels(values, raw, tolerance)
-
-    def check(
-        self, runtime: str, layout: str, tolerance: Tolerance
-    ) -> CheckResult:
-        """Return the check of all that was added."""
-        name = f"{layout} {self.name}"
-        allowed = allowed_of(self.output, self.decision, tolerance)
-        if allowed is None:
-            wrong = ""
-            if self.flipped:
-                shown = ", ".join(self.flipped[:5])
-                wrong = f"{len(self.flipped)} labels flipped: {shown}"
-            if self.wrong_pixels:
-                wrong = f"{self.wrong_pixels} pixels on the wrong side"
-            return _check(runtime, name, wrong)
-        wrong = ""
-        if not self.error <= allowed:
-            wrong = f"off by {self.error:.2e}; allowed {allowed:.1e}"
-        check = _check(runtime, name, wrong)
-        return check.model_copy(
-            update={"error": self.error, "tolerance": allowed}
-        )
-
-    def _add_error(
-        self,
-        values: npt.NDArray[np.generic],
-        raw: npt.NDArray[np.floating],
-    ) -> None:
-        """Keep the larger error; NaN counts as infinite."""
-        decision, is_score = self.decision, self.output.quantity == "score"
-        found = values.astype(np.float64)
-        if self.output.form == "raw":
-            scales = scale_of_each(raw.astype(np.float64), decision.scale)
-            error = float((np.abs(found - raw) / scales).max())
-        else:
-            threshold = (
-                decision.threshold if is_score else decision.threshold_of_map
-            )
-            expected = decision.normalised(raw, threshold)
-            error = float(np.abs(found - expected).max())
-        self.error = max(self.error, np.inf if np.isnan(error) else error)
-
-    def _count_wrong_pixels(
-        self,
-        mask: npt.NDArray[np.generic],
-        raw_map: npt.NDArray[np.floating],
-        tolerance: Tolerance,
-    ) -> None:
-        """Count the pixels of the mask that differ from the original's.
-
-        Pixels within the tolerance of the threshold are not counted: both
-        labels are right there.
-        """
-        threshold, scale = self.decision.threshold_of_map, self.decision.scale
-        band = tolerance.map * float(scale_of_each(threshold, scale))
-        distances = np.abs(raw_map.astype(np.float64) - threshold)
-        wrong = (mask != self.decision.mask(raw_map)) & (distances > band)
-        self.wrong_pixels += int(wrong.sum())
+def _meters(bundle: Bundle, layout: type[Layout]) -> list[LayoutMeter]:
+    """Return a meter of every output."""
+    return [
+        LayoutMeter(name, output, bundle.manifest.decision)
+        for name, output in _outputs(bundle, layout).items()
+    ]
 
 
 def _measure(
     session: Session,
     layout: type[Layout],
     comparison: Comparison,
-    meters: Sequence[_Meter],
-    batches: Sequence[int],
+    meters: Sequence[LayoutMeter],
+    plan: Plan,
 ) -> None:
     """Run all pictures at all batch sizes and add the outputs to the meters."""
     reference = comparison.reference
-    runs = list(_runs(len(reference.pictures), batches))
+    runs = list(_runs(len(reference.pictures), plan, session.name))
     title = f"{session.name}, layout {layout.name}"
     for places in track(runs, title, total=len(runs)):
         pictures = [reference.pictures[place] for place in places]
@@ -310,18 +221,8 @@ def _measure(
             meter.add(values, expected, names, comparison.tolerance)
 
 
-def _runs(count: int, batches: Sequence[int]) -> Iterator[list[int]]:
-    """Yield the indices of the pictures of each run."""
-    for batch in batches:
-        for start in range(0, count, batch):
-            yield [(start + i) % count for i in range(batch)]
-
-
-def _check(runtime: str, name: str, wrong: str) -> CheckResult:
-    return CheckResult(
-        runtime=runtime,
-        kind="contract",
-        name=name,
-        detail=wrong,
-        passed=not wrong,
-    )
+def _runs(count: int, plan: Plan, runtime: str) -> Iterator[list[int]]:
+    """Yield the places of the pictures of each run, beside neighbours that no bundle can know."""
+    for batch in plan.batches:
+        generator = generator_of(plan.seed, f"layout {runtime} {batch}")
+        yield from shuffled(count, batch, generator)

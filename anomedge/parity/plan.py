@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from anomedge import runtimes
@@ -27,6 +28,8 @@ class Plan:
         device: device in the vendor's notation; the runtime's default if None.
         threads: CPU threads; the runtime's default if None.
         widen: factor on this release's tolerances, 1 to 100.
+        seed: of the orders in which pictures run again; the operating system's, so that no bundle can know it. The
+            certificate states it: give it again to repeat a failure.
     """
 
     runtimes: Sequence[str]
@@ -35,6 +38,9 @@ class Plan:
     device: str | None = None
     threads: int | None = None
     widen: float = 1.0
+    seed: int = field(
+        default_factory=lambda: secrets.randbits(32), compare=False
+    )
 
     @property
     def tolerance(self) -> Tolerance:

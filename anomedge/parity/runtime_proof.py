@@ -8,7 +8,9 @@ from anomedge.bundle import Bundle
 from anomedge.errors import AnomedgeError
 from anomedge.parity.cells import cells_of
 from anomedge.parity.comparison import Comparison
+from anomedge.parity.composition import CompositionMeter
 from anomedge.parity.contract import check_contract, check_copies
+from anomedge.parity.half import check_half
 from anomedge.parity.layout import check_layouts
 from anomedge.parity.localise import localise
 from anomedge.parity.masks import MaskMeter
@@ -19,6 +21,7 @@ from anomedge.parity.records import (
     Diagnosis,
     StageDeviation,
 )
+from anomedge.parity.scores import ScoreMeter
 from anomedge.parity.search import check_search
 from anomedge.parity.stages import check_stages
 
@@ -68,12 +71,19 @@ def prove_runtime(
             set, the stages cannot be examined.
     """
     masks = MaskMeter(comparison)
+    scores = ScoreMeter(comparison, plan.precision)
+    compositions = CompositionMeter(comparison, plan.seed)
     with plan.open(bundle, runtime) as session:
-        cells = tuple(cells_of(session, comparison, plan, masks))
+        cells = tuple(
+            cells_of(session, comparison, plan, [masks, scores], compositions)
+        )
         checks = [
             *check_contract(session, bundle.manifest),
             *check_copies(session, comparison, plan.batches),
+            *compositions.checks(),
             *masks.checks(session.name),
+            scores.check(session.name),
+            *check_half(bundle, plan.precision, session.name),
         ]
     rows: list[StageDeviation] = []
     diagnosis: Diagnosis | None = None

@@ -22,6 +22,7 @@ __all__ = [
     "MAP_CLAUSE",
     "Errors",
     "cautions_on",
+    "composition_at",
     "copies_at",
     "failures_of_cell",
     "failures_of_rows",
@@ -64,6 +65,11 @@ class Errors(Protocol):
 def copies_at(batch: int) -> str:
     """Return the name of the check that runs copies of one picture as a batch."""
     return f"copies at batch {batch}"
+
+
+def composition_at(batch: int) -> str:
+    """Return the name of the check that runs the pictures beside other neighbours."""
+    return f"composition at batch {batch}"
 
 
 def failures_of_cell(
@@ -157,11 +163,12 @@ def incomplete(
         named = made[cell.runtime, cell.precision].union(stages)
         if cell.map_error is None and named & {MAP_CLAUSE, "anomaly_map"}:
             yield f"{_place(cell)} batch {cell.batch}: no map was compared"
-        if (
-            cell.batch > 1
-            and copies_at(cell.batch) not in made[cell.runtime, cell.precision]
-        ):
-            yield f"{_place(cell)}: not checked: {copies_at(cell.batch)}"
+        for name in (copies_at(cell.batch), composition_at(cell.batch)):
+            if (
+                cell.batch > 1
+                and name not in made[cell.runtime, cell.precision]
+            ):
+                yield f"{_place(cell)}: not checked: {name}"
         if cell.pictures < 1:
             yield f"{_place(cell)} batch {cell.batch}: no picture was compared"
 

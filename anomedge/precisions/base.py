@@ -58,6 +58,7 @@ class Precision:
         name: as users write it and as the manifest has it.
         summary: for the help text of `anomedge export`.
         tolerance: largest errors allowed.
+        typical_score: largest root mean square of the score's errors, as a share of the score's tolerance.
         is_written: False for a mode of a runtime, which has no graph of its own.
         quantised_networks: trace a detector with quantised networks; its decisions are its own, so it shares no bundle.
         half_networks: trace the detector with its networks in float16, after the pre-flight of their ranges.
@@ -67,6 +68,7 @@ class Precision:
     name: ClassVar[str]
     summary: ClassVar[str]
     tolerance: ClassVar[Tolerance]
+    typical_score: ClassVar[float] = 0.2
     is_written: ClassVar[bool] = True
     quantised_networks: ClassVar[bool] = False
     half_networks: ClassVar[bool] = False

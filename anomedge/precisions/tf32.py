@@ -18,4 +18,6 @@ class TensorFloat32(Precision):
     tolerance = Tolerance(
         score=3e-2, map=3e-2, batch=3e-2, pixels=1e-3, stage=3e-2
     )
+    # The typical error was not measured; the worst of the demonstration was 0.6 of the tolerance.
+    typical_score = 0.6
     is_written = False

@@ -405,6 +405,7 @@ def test_the_certificate_covers_it(laid_out):
     names = [
         "outputs",
         "metadata",
+        "between grey levels",
         "pred_label",
         "pred_mask",
         "pred_score",

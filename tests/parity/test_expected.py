@@ -17,6 +17,7 @@ from anomedge.parity.expected import (
     kind_of_row,
 )
 from anomedge.parity.masks import CHECK, allowed_near
+from anomedge.parity.scores import SCORES, allowed_typical
 from anomedge.parity.verdict import CLAUSES
 from tests.parity.examples import DECISION
 
@@ -93,12 +94,15 @@ def test_a_detector_without_a_map_has_no_check_of_it():
 def test_copies_and_stages_follow_the_contract():
     more = ["preprocessed", "score"]
     assert names("golden frames", (1, 2, 8)) == [
-        *CLAUSES, "copies at batch 2", "copies at batch 8", CHECK, *more
+        *CLAUSES,
+        "copies at batch 2", "composition at batch 2",
+        "copies at batch 8", "composition at batch 8",
+        CHECK, SCORES, *more,
     ]  # fmt: skip
-    assert names() == [*CLAUSES, CHECK, *more, "rounded"]
+    assert names() == [*CLAUSES, CHECK, SCORES, *more, "rounded"]
     stored = names("golden frames", files=["golden/000/rounded.npy"])
     assert stored[-1] == "rounded"
-    assert names("onnxruntime (runtimes only)") == [*CLAUSES, CHECK]
+    assert names("onnxruntime (runtimes only)") == [*CLAUSES, CHECK, SCORES]
 
 
 def test_stages_have_tolerances_of_this_release():
@@ -106,6 +110,7 @@ def test_stages_have_tolerances_of_this_release():
     allowed = {row.name: row.allowed for row in rows if row.allowed is not None}
     assert allowed == {
         CHECK: allowed_near(TOLERANCE),
+        SCORES: allowed_typical("fp32", TOLERANCE),
         **{n: TOLERANCE.at(n) for n in ("preprocessed", "score", "rounded")},
     }
     assert kind_of_row("rounded") == "pixels"

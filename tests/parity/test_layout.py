@@ -3,91 +3,23 @@
 from contextlib import nullcontext
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from anomedge.errors import BundleError, InputError
-from anomedge.layouts import LayoutOutput
+from anomedge.layouts import LAYOUTS
 from anomedge.parity import layout as module
-from anomedge.parity.certificate import TOLERANCES
-from anomedge.parity.layout import (
-    _Meter,
-    _runs,
-    check_layout,
-    check_layouts,
-)
-from anomedge.parity.outputs import Outputs
+from anomedge.parity.layout import _runs, check_layout, check_layouts
 from tests.parity.examples import DECISION, comparison
 from tests.parity.sessions import Session, brightness, reference
 
-TOLERANCE = TOLERANCES["fp32"]
-NAMES = ["a", "b"]
 
-
-def measured(quantity, form, values, score=(39.0, 41.0), maps=None):
-    """The check of one output of two pictures; the threshold is 40, the scale 10, the range 20."""
-    meter = _Meter("out", LayoutOutput(quantity, form), DECISION)
-    raw = np.array([[29.0, 31.0], [29.0, 31.0]]) if maps is None else maps
-    expected = Outputs(np.array(score), raw.reshape(2, 1, 1, 2))
-    meter.add(np.array(values), expected, NAMES, TOLERANCE)
-    return meter.check("ort", "mine", TOLERANCE)
-
-
-def test_a_raw_score_is_compared_in_shares_of_the_scale():
-    check = measured("score", "raw", [39.0, 41.0005])
-    assert (check.name, check.passed) == ("mine out", True)
-    assert check.error == pytest.approx(5e-5)
-    check = measured("score", "raw", [39.002, 41.0])
-    assert not check.passed
-    assert check.detail == "off by 2.00e-04; allowed 1.0e-04"
-
-
-def test_a_normalised_score_is_one_half_at_the_threshold():
-    assert measured("score", "normalised", [0.45, 0.55]).passed
-    check = measured("score", "normalised", [0.45, 0.551])
-    assert check.error == pytest.approx(1e-3)
-    # Half as much as of the scale, which is half the range.
-    assert check.tolerance == pytest.approx(5e-5, rel=0.02)
-    assert not check.passed
-
-
-def test_labels_flip_by_name():
-    assert measured("score", "label", [False, True]).passed
-    check = measured("score", "label", [True, True])
-    assert check.detail == "1 labels flipped: a"
-    assert check.error is None
-
-
-def test_pixels_next_to_the_threshold_are_not_counted():
-    mask = [[[[False, True]]], [[[False, True]]]]
-    assert measured("anomaly_map", "label", mask).passed
-    mask = [[[[True, True]]], [[[True, False]]]]
-    check = measured("anomaly_map", "label", mask)
-    assert check.detail == "3 pixels on the wrong side"
-    # The pixel threshold is 30; within 1e-3 of it both are right.
-    near = np.array([[30.0005, 29.9995], [29.0, 31.0]])
-    mask = [[[[False, True]]], [[[False, True]]]]
-    assert measured("anomaly_map", "label", mask, maps=near).passed
-
-
-@pytest.mark.parametrize("form", ["raw", "normalised"])
-def test_a_number_that_is_not_finite_is_an_infinite_error(form):
-    check = measured("score", form, [np.nan, 41.0])
-    assert check.error == np.inf
-    assert not check.passed
-
-
-@pytest.mark.parametrize("form", ["raw", "label"])
-def test_a_map_that_the_original_has_not_is_wrong(form):
-    meter = _Meter("out", LayoutOutput("anomaly_map", form), DECISION)
-    values = np.zeros((1, 1, 4, 4))
-    meter.add(values, Outputs(np.array([1.0])), ["a"], TOLERANCE)
-    assert not meter.check("ort", "mine", TOLERANCE).passed
-
-
-def test_the_last_run_is_filled_up_with_the_first_pictures():
-    assert list(_runs(3, [2, 1])) == [[0, 1], [2, 0], [0], [1], [2]]
-    assert list(_runs(1, [3])) == [[0, 0, 0]]
+def test_the_order_of_the_pictures_is_drawn_for_every_batch_size():
+    plan = SimpleNamespace(batches=[2, 1], seed=5)
+    runs = list(_runs(6, plan, "ort"))
+    assert {len(places) for places in runs[:4]} == {2}
+    assert sorted(place for (place,) in runs[4:]) == [*range(6)]
+    assert runs == list(_runs(6, plan, "ort"))
+    assert runs != list(_runs(6, plan, "openvino"))
 
 
 class Variant:
@@ -133,7 +65,7 @@ def bundle(*names, **more):
 
 
 PLAN = SimpleNamespace(
-    precision="fp32", batches=[1, 2], options=lambda runtime: None
+    precision="fp32", batches=[1, 2], seed=1, options=lambda runtime: None
 )
 
 
@@ -165,6 +97,14 @@ def test_outputs_of_another_type_or_order_are_not_measured(monkeypatch):
     assert metadata.passed
     assert not check.passed
     assert check.detail.startswith("got {'anomaly_map': 'float32 (2, 1, 4, 4)'")
+
+
+def test_a_layout_of_floats_that_does_not_round_is_not_measured(monkeypatch):
+    frames = LAYOUTS.get("frames")
+    monkeypatch.setattr(frames, "feed", lambda f: {"frames": f / 255.0})
+    check, metadata = proven(monkeypatch, lambda feed: {})
+    assert metadata.passed
+    assert check.detail.startswith("takes floats; expected whole grey levels")
 
 
 def test_a_layout_that_is_not_installed_fails_by_name():

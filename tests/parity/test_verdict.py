@@ -9,6 +9,7 @@ from anomedge.parity.records import BUNDLE
 from anomedge.parity.verdict import (
     CLAUSES,
     cautions_on,
+    composition_at,
     copies_at,
     failures_of_cell,
     failures_of_rows,
@@ -144,10 +145,12 @@ def test_a_detector_without_a_map_needs_no_clause_of_a_map():
 
 def test_copies_have_to_be_run_at_every_larger_batch():
     copies = check(name=copies_at(8))
+    composition = check(name=composition_at(8))
     large = cell(batch=8, batch_error=0.0)
-    assert missing([large], [*contract(), copies]) == []
+    assert missing([large], [*contract(), copies, composition]) == []
     assert missing([large], contract()) == [
-        "ort: not checked: copies at batch 8"
+        "ort: not checked: copies at batch 8",
+        "ort: not checked: composition at batch 8",
     ]
 
 
