@@ -64,7 +64,7 @@ def build(
     settings = runtimes.options_for(
         builder,
         device=device,
-        precision=chosen_precision(Bundle.open(bundle), precision),
+        precision=_precision(bundle, precision),
         batches=_batches(batch or ()),
         **chosen_options(options),
     )
@@ -108,6 +108,13 @@ def _engine_builder(name: str | None) -> type[Session]:
         "no runtime that builds engines is installed here; "
         f"expected one: {' or '.join(hints)}"
     )
+
+
+def _precision(path: Path, precision: str | None) -> str:
+    """Return the precision to build; a graph's file has no other than that of its types."""
+    if path.is_dir():
+        return chosen_precision(Bundle.open(path), precision)
+    return precision or "fp32"
 
 
 def _graph(path: Path, builder: type[Session], options: Options) -> GraphFile:

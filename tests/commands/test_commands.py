@@ -81,7 +81,7 @@ def test_help_shows_an_example(verb, capsys):
             "got batch 'many'",
         ),
         (
-            [*EXPORT, "--precision", "int8"],
+            [*EXPORT, "--precision", "int4"],
             "got precision",
         ),
         (
