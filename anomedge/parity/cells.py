@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from anomedge.parity.comparison import Comparison
 from anomedge.parity.composition import CompositionMeter
 from anomedge.parity.ground_truth import AurocPair
@@ -25,12 +27,18 @@ def cells_of(
     meters: Sequence[MaskMeter | ScoreMeter] = (),
     compositions: CompositionMeter | None = None,
 ) -> Iterator[Cell]:
-    """Yield one cell for each batch size of the plan; add the outputs of each to `meters` and `compositions`."""
+    """Yield one cell for each batch size of the plan; add the outputs of each to `meters` and `compositions`.
+
+    With compositions, batches above 1 are made in their order.
+    """
     reference = comparison.reference
     original = comparison.ground_truth.auroc(reference.outputs)
     single: Outputs | None = None
     for batch in plan.batches:
-        outputs = collect(session, reference.pictures, comparison.frame, batch)
+        order = [*range(len(reference.pictures))]
+        if compositions is not None and batch > 1:
+            order = compositions.order(session.name, batch)
+        outputs = _in_order(session, comparison, batch, order)
         for meter in meters:
             meter.add(outputs)
         batch_error = None
@@ -84,9 +92,17 @@ def _in_shifted_batches(
 
     It replaces the run at batch 1 for a graph that refuses single pictures.
     """
-    first, *others = comparison.reference.pictures
-    outputs = collect(session, [*others, first], comparison.frame, batch)
-    return outputs.at([len(others), *range(len(others))])
+    count = len(comparison.reference.pictures)
+    return _in_order(session, comparison, batch, [*range(1, count), 0])
+
+
+def _in_order(
+    session: Session, comparison: Comparison, batch: int, order: Sequence[int]
+) -> Outputs:
+    """Run the pictures in an order; return the outputs in the reference's."""
+    pictures = [comparison.reference.pictures[place] for place in order]
+    outputs = collect(session, pictures, comparison.frame, batch)
+    return outputs.at(np.argsort(order).tolist())
 
 
 def _change(before: float | None, after: float | None) -> float | None:

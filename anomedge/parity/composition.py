@@ -1,8 +1,8 @@
 """Judge batches of other compositions: another order, the padding of an inspector, one anomalous picture among normal ones.
 
-The cells run every picture at one place, beside the same neighbours. A graph that mixes up the frames of a batch can be
-right there and wrong in service, where neighbours differ and an inspector pads a fixed batch with its last frame. So the
-pictures run again in an order that nobody knows when the bundle is made.
+A graph that mixes up the frames of a batch can be right beside the neighbours of a known order and wrong in service, where
+neighbours differ and an inspector pads a fixed batch with its last frame. So the cells run in an order that nobody knows
+when the bundle is made, and padded and single frames run again.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ __all__ = [
     "CompositionMeter",
     "by_score",
     "generator_of",
+    "padded",
     "shuffled",
     "singles",
 ]
@@ -63,16 +64,22 @@ class CompositionMeter:
             worst, failures = max(worst, error), [*failures, *lines]
         self._checks.append(self._check(session.name, batch, worst, failures))
 
+    def order(self, runtime: str, batch: int) -> list[int]:
+        """Return the order of the pictures in the cell of a batch size; runtimes have orders of their own."""
+        generator = generator_of(self._seed, f"{runtime} cell {batch}")
+        count = len(self._comparison.reference.pictures)
+        return [int(place) for place in generator.permutation(count)]
+
     def checks(self) -> tuple[CheckResult, ...]:
         """Return one check per batch size that was added."""
         return tuple(self._checks)
 
     def _runs(self, runtime: str, batch: int) -> list[list[int]]:
-        """Return the places of the pictures of each run; runtimes have orders of their own."""
+        """Return the places of the pictures of each run."""
         reference = self._comparison.reference
         generator = generator_of(self._seed, f"{runtime} {batch}")
         return [
-            *shuffled(len(reference.pictures), batch, generator),
+            *padded(len(reference.pictures), batch, generator),
             *singles(
                 reference.names, reference.outputs.score, batch, generator
             ),
@@ -115,18 +122,25 @@ def generator_of(seed: int, purpose: str) -> np.random.Generator:
 def shuffled(
     count: int, batch: int, generator: np.random.Generator
 ) -> Iterator[list[int]]:
-    """Yield batches of all pictures in another order: first padded ones of every length, then full ones.
+    """Yield batches of all pictures in another order; the last one is filled up with the first pictures."""
+    order = generator.permutation(count).tolist()
+    for start in range(0, count, batch):
+        yield [order[(start + i) % count] for i in range(batch)]
 
-    A batch is padded as an inspector does, with its last frame. Above `MOST` lengths, some are drawn.
 
-    >>> [*shuffled(1, 2, np.random.default_rng(0))]
+def padded(
+    count: int, batch: int, generator: np.random.Generator
+) -> Iterator[list[int]]:
+    """Yield batches of every length below `batch`, padded with their last frame as an inspector does.
+
+    Above `MOST` lengths, some are drawn. The pictures are in another order.
+
+    >>> [*padded(1, 2, np.random.default_rng(0))]
     [[0, 0]]
     """
     order = generator.permutation(count).tolist()
-    lengths = _drawn(range(1, batch), generator)
-    missing = max(0, count - sum(lengths))
     start = 0
-    for length in [*lengths, *[batch] * -(-missing // batch)]:
+    for length in _drawn(range(1, batch), generator):
         part = [order[(start + i) % count] for i in range(length)]
         yield part + part[-1:] * (batch - length)
         start += length

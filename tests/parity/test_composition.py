@@ -1,14 +1,17 @@
 """Batches of other compositions than the cells': another order, padding, one anomalous picture among normal ones."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from anomedge.parity.cells import cells_of
 from anomedge.parity.composition import (
     MOST,
     CompositionMeter,
     generator_of,
+    padded,
     shuffled,
     singles,
 )
@@ -28,16 +31,41 @@ def random():
 
 @pytest.mark.parametrize("count", [1, 5, 38])
 @pytest.mark.parametrize("batch", [2, 3, 8])
-def test_all_pictures_run_again_and_every_length_is_padded(count, batch):
-    runs = list(shuffled(count, batch, random()))
+def test_every_length_is_padded_with_its_last_frame(count, batch):
+    runs = list(padded(count, batch, random()))
     assert all(len(places) == batch for places in runs)
-    assert {place for places in runs for place in places} == {*range(count)}
     if count > batch:
-        lengths = {len({*places}) for places in runs}
-        assert lengths == {*range(1, batch + 1)}
+        lengths = sorted(len({*places}) for places in runs)
+        assert lengths == [*range(1, batch)]
     for places in runs:
         shown = len(dict.fromkeys(places))
         assert count < batch or {*places[shown - 1 :]} == {places[shown - 1]}
+
+
+def test_all_pictures_run_in_another_order():
+    runs = list(shuffled(7, 3, random()))
+    places = [place for run in runs for place in run]
+    assert sorted(places[:7]) == [*range(7)]
+    assert places[7:] == places[:2]
+    assert places[:7] != [*range(7)]
+
+
+def test_cells_run_in_the_order_and_are_right():
+    original = reference(*GREYS)
+    made = comparison(None, [], reference=original)
+    meter = CompositionMeter(made, 2)
+    assert meter.order("ort", 2) != [*range(len(GREYS))]
+    session = Session(lambda feed: brightness(feed["frames"]))
+    plan = SimpleNamespace(batches=[1, 2], precision="fp32")
+    cells = list(cells_of(session, made, plan, compositions=meter))
+    assert [cell.failures for cell in cells] == [(), ()]
+    assert cells[1].batch_error == 0
+    pairs = [frames[:, 0, 0, 0] for frames in session.frames[5:8]]
+    shown = [int(grey) for pair in pairs for grey in pair]
+    expected = [GREYS[place] for place in meter.order("ort", 2)]
+    assert shown == [*expected, expected[0]]
+    (check,) = meter.checks()
+    assert check.passed
 
 
 def test_the_order_is_another_one_for_every_seed_and_runtime():
@@ -63,9 +91,9 @@ def test_one_picture_of_the_highest_score_stands_at_every_place():
 
 
 def test_a_large_batch_adds_few_runs():
-    padded = list(shuffled(10, 64, random()))
-    assert len(padded) == MOST
-    lengths = [len({*places}) for places in padded]
+    filled = list(padded(10, 64, random()))
+    assert len(filled) == MOST
+    lengths = [len({*places}) for places in filled]
     assert lengths[0] == 1 and lengths[-1] == 10
     runs = list(singles([*"abc"], np.arange(3.0), 64, random()))
     at = [places.index(2) for places in runs]
