@@ -29,9 +29,7 @@ if importlib.util.find_spec("tensorrt_rtx") is None:
     pytest.skip("tensorrt_rtx is not installed", allow_module_level=True)
 
 FLOATS = [
-    name
-    for name, member in written().items()
-    if not member.quantised_networks
+    name for name, member in written().items() if not member.quantised_networks
 ]
 """Precisions that share a bundle."""
 RUN = [sys.executable, "-W", "error", "-m", "anomedge"]
@@ -101,9 +99,7 @@ def test_every_precision_and_a_fixed_batch_build(fixed):
         for precision in FLOATS
     }
     assert (
-        len({content["sha256"] for content in made.values()})
-        == len(FLOATS)
-        > 1
+        len({content["sha256"] for content in made.values()}) == len(FLOATS) > 1
     )
     for precision, content in made.items():
         assert list(content["fingerprint"]["graph"]) == [
