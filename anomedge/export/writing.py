@@ -78,7 +78,7 @@ def write_ir(
     """
     openvino = import_openvino()
     graph = openvino.Core().read_model(shipped)
-    if model_info is not None:
+    if model_info:
         graph.get_parameters()[0].set_layout(openvino.Layout("NCHW"))
         # Metadata copied from the ONNX graph.
         if "framework" in (info := graph.get_rt_info()):

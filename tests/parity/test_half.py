@@ -65,5 +65,5 @@ def test_a_graph_without_float16_is_named(files):
 def test_other_precisions_have_no_such_check():
     assert not is_half("fp32")
     assert not is_half("int8")
-    assert is_half("fp16-storage")
+    assert not is_half("fp16-storage")
     assert checked("fp32", model_onnx=graph(np.float32)) == []
