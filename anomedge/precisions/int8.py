@@ -12,7 +12,7 @@ class Int8(Precision):
 
     The proof compares with eager Torch on the same levels. A runtime adds the products of integers exactly and eager
     Torch in float32, so a value next to the middle between two levels may get the other one. The tolerances are twice
-    the largest effect measured (docs/decisions/0025-int8.md).
+    the largest effect measured under OpenVINO (docs/decisions/0025-int8.md).
     """
 
     name = "int8"
