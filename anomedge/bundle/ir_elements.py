@@ -14,7 +14,7 @@ from xml.parsers import expat
 __all__ = ["NOTES", "faults_of_elements", "faults_of_markup"]
 
 NOTES = "rt_info"
-"""Element of notes on the graph, a layer or a port; `anomedge.bundle.metadata` checks its content."""
+"""Element of notes on the graph, a layer or a port; `anomedge.bundle.notes` checks its content."""
 
 _ONCE, _ANY = "once", "any"
 _INNER = {
@@ -63,7 +63,7 @@ def faults_of_markup(content: bytes) -> Iterator[str]:
 
 
 class _Markup:
-    """What the parser finds that no IR has."""
+    """Collect the markup that no IR has, as the parser meets it."""
 
     def __init__(self) -> None:
         self.faults: list[str] = []

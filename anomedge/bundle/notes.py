@@ -31,7 +31,7 @@ _MEMBERS: dict[str, dict[int, str]] = {
 }
 """Messages beside nodes and constants, by field; "" stands for a plain value."""
 _OPEN = {"model", "graph"}
-"""Messages whose other fields `anomedge.bundle.operators` and `anomedge.bundle.spare` check."""
+"""Messages with further fields, which `anomedge.bundle.operators` and `anomedge.bundle.spare` check."""
 _REPEATED = {*_OPEN, "shape"}
 
 _VERSION = re.compile(r"[A-Za-z0-9._/ -]{1,128}")

@@ -1,4 +1,4 @@
-"""What a bundle states about the quantisation of its networks."""
+"""Statement of a bundle on the quantisation of its networks."""
 
 from typing import Annotated
 
@@ -23,7 +23,7 @@ class QuantisedNetworks(Frozen):
             quantisation causes, as a share of the scale.
         pictures: number of calibration pictures.
         refitted: whether the statistics were estimated again on quantised features.
-        compared: number of pictures and synthetic defects whose labels were compared.
+        compared: number of labels that were compared, of pictures and synthetic defects.
         flips: how many labels differ.
         auroc_drop: by how much the AUROC fell, negative if it rose.
         rounding: largest change of a map or score by float32 rounding, which moves values to the next level, as a share

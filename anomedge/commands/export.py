@@ -110,7 +110,7 @@ def export(
     labelled: Annotated[
         list[str] | None,
         Option(
-            help="int8: pictures with labels, whose decisions are compared as well."
+            help="int8: labelled pictures; their decisions are compared with the float detector's as well."
         ),
     ] = None,
     max_flips: Annotated[
@@ -166,7 +166,7 @@ def export(
 
 
 def _show(output: Path, certificate: Certificate) -> None:
-    """Print the certificate, and what the manifest states about reduced precisions."""
+    """Print the certificate, value ranges for float16, and the quantisation."""
     show_certificate(certificate)
     manifest = read_manifest(output)
     if manifest.ranges:

@@ -57,7 +57,7 @@ def verify(
     float_model: Annotated[
         Path | None,
         Option(
-            help="int8: the float model, whose labels are compared with the quantised detector's on the pictures."
+            help="int8: the float model; its labels of the pictures are compared with the quantised detector's."
         ),
     ] = None,
     images: Images = None,

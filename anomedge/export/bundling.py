@@ -28,6 +28,7 @@ from anomedge.export.checks import (
     check_precisions,
     check_replaced,
     check_shape,
+    check_with_model,
     warn_of_sizes,
 )
 from anomedge.export.graphs import (
@@ -60,7 +61,7 @@ from anomedge.export.tracing import (
     keep_shipped_outputs,
 )
 from anomedge.export.writing import write_ir, write_onnx, write_tapped
-from anomedge.files import atomic_directory, canonical_json
+from anomedge.files import atomic_directory, canonical_json, check_target
 from anomedge.images import Picture
 from anomedge.layouts import LAYOUTS, Layout
 from anomedge.parity import Certificate, Plan, Reference, prove
@@ -93,6 +94,7 @@ def export(path: Path, target: Path, options: ExportOptions) -> Certificate:
     """
     names = check_options(target, options)
     given = load(path, backbone=options.backbone)
+    check_with_model(given, options)
     with quantised_model(given, path, options) as (model, source):
         return export_model(model, source, target, options, names)
 
@@ -116,6 +118,7 @@ def check_options(target: Path, options: ExportOptions) -> list[str]:
     check_search(options)
     release_tolerance(options.precisions[0], options.widen)
     check_replaced(target, options.force)
+    check_target(target, force=options.force)
     return names
 
 

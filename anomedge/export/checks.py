@@ -13,9 +13,12 @@ from anomedge.bundle import LOCAL, MANIFEST
 from anomedge.bundle.contracts import MOST_BATCH_BYTES, batch_bytes
 from anomedge.errors import InputError, OutputError
 from anomedge.export.options import ExportOptions
+from anomedge.export.proof import pictures_of
+from anomedge.export.search import check_searched
 from anomedge.images import Picture
 from anomedge.images.sizes import sizes_of
 from anomedge.layouts import LAYOUTS
+from anomedge.pipelines.model import Model
 from anomedge.precisions import written
 from anomedge.resample import check_frame
 from anomedge.resample.outside_resize import Framing, OutsideResize
@@ -26,6 +29,7 @@ __all__ = [
     "check_precisions",
     "check_replaced",
     "check_shape",
+    "check_with_model",
     "warn_of_sizes",
 ]
 
@@ -80,6 +84,18 @@ def check_batch(options: ExportOptions, framing: Framing) -> None:
             f"got batch {options.batch} of frames of {frame}; expected at most {MOST_BATCH_BYTES >> 30} GiB of "
             "pixels: give a smaller batch or frame"
         )
+
+
+def check_with_model(model: Model, options: ExportOptions) -> None:
+    """Check the options that depend on the model, before its networks are quantised.
+
+    Raises:
+        InputError: a batch that is too large, a search of another detector, or golden pictures that are missing.
+    """
+    framing = options.framing(model.geometry)
+    check_batch(options, framing)
+    check_searched(model, options)
+    pictures_of(options.golden, framing, model.levels, options.normal)
 
 
 def warn_of_sizes(pictures: Sequence[Picture], options: ExportOptions) -> None:

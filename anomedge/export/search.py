@@ -17,7 +17,13 @@ from anomedge.pipelines.patchcore import Patchcore
 from anomedge.precisions import PRECISIONS
 from anomedge.runtimes.processor import adds_byte_products
 
-__all__ = ["SEARCHES", "check_search", "record_of", "with_search"]
+__all__ = [
+    "SEARCHES",
+    "check_search",
+    "check_searched",
+    "record_of",
+    "with_search",
+]
 
 SEARCHES = ("fp32", "int8", "auto")
 _PAYS_FROM = 5000
@@ -41,8 +47,8 @@ def check_search(options: ExportOptions) -> None:
         )
 
 
-def with_search(model: Model, options: ExportOptions) -> Model:
-    """Return the model with the search that its graphs get.
+def check_searched(model: Model, options: ExportOptions) -> None:
+    """Check that a detector has the bank that is to be searched.
 
     Raises:
         InputError: an INT8 search of a detector without a memory bank.
@@ -52,6 +58,16 @@ def with_search(model: Model, options: ExportOptions) -> Model:
         raise InputError(
             f"got search int8 for {pipeline.name}; expected a detector with a memory bank: leave --search out"
         )
+
+
+def with_search(model: Model, options: ExportOptions) -> Model:
+    """Return the model with the search that its graphs get.
+
+    Raises:
+        InputError: an INT8 search of a detector without a memory bank.
+    """
+    check_searched(model, options)
+    pipeline = model.pipeline
     if options.search == "fp32" or not isinstance(pipeline, Patchcore):
         return model
     fast = adds_byte_products()

@@ -68,7 +68,7 @@ class Precision:
     name: ClassVar[str]
     summary: ClassVar[str]
     tolerance: ClassVar[Tolerance]
-    typical_score: ClassVar[float] = 1.0
+    typical_score: ClassVar[float] = 0.2
     is_written: ClassVar[bool] = True
     quantised_networks: ClassVar[bool] = False
     half_networks: ClassVar[bool] = False

@@ -15,5 +15,4 @@ class Float16Storage(Precision):
     tolerance = Tolerance(
         score=2e-2, map=2e-2, batch=1e-5, pixels=1e-5, stage=2e-2
     )
-    typical_score = 0.2
     half_storage = True

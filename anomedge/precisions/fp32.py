@@ -15,7 +15,6 @@ class Float32(Precision):
     tolerance = Tolerance(
         score=1e-4, map=1e-4, batch=1e-5, pixels=FLOAT32_PIXELS, stage=1e-4
     )
-    typical_score = 0.2
 
     @classmethod
     def file_name(cls, role: str, suffix: str) -> str:

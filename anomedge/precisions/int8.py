@@ -20,5 +20,4 @@ class Int8(Precision):
     tolerance = Tolerance(
         score=1e-1, map=1e-1, batch=5e-2, pixels=1e-5, stage=5e-2
     )
-    typical_score = 0.2
     quantised_networks = True

@@ -75,6 +75,27 @@ def test_without_calibration_pictures_int8_is_refused(models, path, unquantised)
     assert not unquantised
 
 
+@pytest.mark.parametrize(
+    ("changed", "error", "match"),
+    [
+        ({}, OutputError, "exists; expected a new name"),
+        ({"golden": ["missing"], "force": True}, InputError, "missing"),
+        ({"search": "int8", "force": True}, InputError, "memory bank"),
+    ],
+)
+def test_other_faults_are_found_before_the_quantisation(
+    path, pictures, unquantised, tmp_path, changed, error, match
+):
+    target = tmp_path / "part.anomedge"
+    target.mkdir()
+    golden = [tmp_path / name for name in changed.pop("golden", ())]
+    options = replace(options_of(pictures / "train"), golden=golden, **changed)
+    with pytest.raises(error, match=match):
+        export(path, target, options)
+    assert not unquantised
+    assert not int8_path(path).exists()
+
+
 def test_fewer_than_nine_tenths_of_the_pictures_are_refused(models, path, pictures, unquantised):  # fmt: skip
     """The eight fitted pictures are not among those that were held back."""
     options = options_of(pictures / "held_back")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from anomedge.images import Picture
@@ -16,20 +17,24 @@ from anomedge.pipelines.model import Model
 from anomedge.pipelines.quantised.options import QuantiseOptions
 from anomedge.pipelines.sensitivity import PlantedBatches, plan_defects
 from anomedge.pipelines.tiles import Tiles
+from anomedge.resample import Geometry
 
-__all__ = ["Batches", "Compared", "Images", "region_of"]
+__all__ = ["Batches", "Compared", "Images", "Tiled", "region_of"]
 
 _PROBED = 4
 """Pictures, and synthetic defects, on which the effect of each product is measured."""
 
-Batches = Sequence[Tensor]
+_MOST_BYTES = 1 << 30
+"""Largest size of the kept images of a kind; more are read again in each pass."""
+
+Batches = Iterable[Tensor]
 
 
 @dataclass(frozen=True)
 class Images:
     """Batches of images (B, 3, H, W): normal pictures, synthetic defects on them, labelled pictures.
 
-    They are read once and kept: every detector that is tried scores all of them.
+    Every detector that is tried scores all of them. Up to 1 GiB of a kind is read once and kept.
     """
 
     normal: Batches
@@ -53,20 +58,21 @@ class Images:
             if not pictures:
                 return []
             description = f"reading {kind} pictures"
-            return list(PictureBatches(pictures, geometry, batch, description))
+            batches = PictureBatches(pictures, geometry, batch, description)
+            return _kept(batches, len(pictures), geometry)
 
         normal = read(options.pictures, "calibration")
         return cls(
             normal,
             read(options.refit_on, "fitting") or normal,
-            list(planted),
+            _kept(planted, len(planned), geometry) if planned else [],
             read(options.labelled, "labelled"),
         )
 
     def probed(self) -> Batches:
         """Return the first images of each kind."""
         return [
-            batches[0][:_PROBED]
+            next(iter(batches))[:_PROBED]
             for batches in (self.normal, self.defects)
             if batches
         ]
@@ -92,6 +98,26 @@ class Compared:
         if any(each is None for each in peaks):
             return None
         return np.concatenate([each for each in peaks if each is not None])
+
+
+@dataclass(frozen=True)
+class Tiled:
+    """Batches of the tiles (B, 3, h, w) of images."""
+
+    images: Batches
+    tiles: Tiles
+    batch: int
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for images in self.images:
+            yield from torch.split(self.tiles.cut(images), self.batch)
+
+
+def _kept(batches: Batches, count: int, geometry: Geometry) -> Batches:
+    """Return the batches as a list, unless the images are too large together."""
+    height, width = geometry.image
+    needed = count * 3 * height * width * torch.float32.itemsize
+    return list(batches) if needed <= _MOST_BYTES else batches
 
 
 def region_of(model: Model) -> Tensor | None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor, fx
+from torch import fx
 
 from anomedge.errors import InputError, ModelError, ProofFailed
 from anomedge.pipelines.base import Pipeline
@@ -25,6 +25,7 @@ from anomedge.pipelines.quantised.compared import (
     Batches,
     Compared,
     Images,
+    Tiled,
     region_of,
 )
 from anomedge.pipelines.quantised.decision import (
@@ -122,7 +123,9 @@ class _Quantiser:
             )
         score_images(
             self.model.pipeline.with_networks(observed),
-            [*self.images.normal, *self.images.defects, *self.images.labelled],
+            chain(
+                self.images.normal, self.images.defects, self.images.labelled
+            ),
             self.tiles,
         )
         return {name: each.scales() for name, each in observed.items()}
@@ -253,11 +256,7 @@ class _Quantiser:
         """Return batches of the detector's input: tiles, if the images are cut."""
         if self.tiles is None:
             return batches
-        found: list[Tensor] = []
-        for images in batches:
-            tiles = self.tiles.cut(images)
-            found += torch.split(tiles, self.options.batch)
-        return found
+        return Tiled(batches, self.tiles, self.options.batch)
 
     def _refusal(self, tried: _Tried) -> str:
         budget = self.options.budget

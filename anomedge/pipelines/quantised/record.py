@@ -19,7 +19,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Quantisation(BaseModel):
-    """What was quantised, on which pictures, and the decisions that were compared with those of the float detector.
+    """Quantised products, calibration pictures, and labels compared with those of the float detector.
 
     Attributes:
         float_model: SHA-256 of the float detector's model file.
@@ -28,7 +28,7 @@ class Quantisation(BaseModel):
             quantisation causes, as a share of the scale.
         pictures: number of calibration pictures.
         refitted: whether the statistics were estimated again on quantised features.
-        compared: number of pictures and synthetic defects whose labels were compared.
+        compared: number of labels that were compared, of pictures and synthetic defects.
         flips: how many labels differ.
         auroc_drop: by how much the AUROC fell, negative if it rose.
         rounding: largest change of a map or score by float32 rounding, which moves values to the next level, as a share

@@ -4,8 +4,16 @@ import numpy as np
 import torch
 
 from anomedge.pipelines.crossfit import Scored
-from anomedge.pipelines.quantised.compared import Compared, Images, region_of
+from anomedge.pipelines.quantised import compared
+from anomedge.pipelines.quantised.compared import (
+    Compared,
+    Images,
+    Tiled,
+    region_of,
+)
 from anomedge.pipelines.quantised.options import QuantiseOptions
+from anomedge.pipelines.tiles import Tiles
+from anomedge.resample import Geometry, Tiling
 from tests.pipelines.brightness import detector
 from tests.pipelines.levels import SIZE
 from tests.pipelines.levels import fitted as fit
@@ -35,6 +43,26 @@ def test_statistics_come_from_the_calibration_pictures_by_default():
     assert images.fitted is images.normal
     assert count(images.defects) == count(images.labelled) == 0
     assert [len(each) for each in images.probed()] == [3]
+
+
+def test_large_images_are_read_again_and_give_the_same(monkeypatch):
+    options = QuantiseOptions(pictures(10), batch=4)
+    kept = Images.of(model_of(detector()), options)
+    monkeypatch.setattr(compared, "_MOST_BYTES", 1000)
+    reread = Images.of(model_of(detector()), options)
+    assert isinstance(kept.normal, list)
+    assert not isinstance(reread.normal, list)
+    assert torch.equal(reread.probed()[1], kept.probed()[1])
+    for _ in range(2):
+        for one, other in zip(kept.defects, reread.defects, strict=True):
+            assert torch.equal(one, other)
+
+
+def test_tiles_are_cut_in_each_pass():
+    tiles = Tiles.of(Geometry((16, 16), tiling=Tiling((8, 8), 0)))
+    cut = Tiled([torch.rand(2, 3, 16, 16)], tiles, batch=3)
+    assert [len(each) for each in cut] == [len(each) for each in cut]
+    assert count(cut) == 2 * tiles.count
 
 
 def scored(values, peaks=True):
