@@ -160,7 +160,6 @@ def test_errors_that_nobody_expected_are_one_line_too(
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.slow
 def test_the_reference_is_the_commands_own():
     done = subprocess.run(
         [sys.executable, ROOT / "scripts" / "reference", "--check"],
