@@ -16,7 +16,8 @@ with the statistics of the very pictures in every BatchNorm; speed does not depe
 The limit is the backbone alone in the same runtime, plus one read of the full statistics (PaDiM: the sum over as many
 numbers), or plus the full product of all patches with the bank at the rate of one large MatMul (PatchCore).
 PaDiM's variant with float16 storage computes in float32; it has its own tolerance (`anomedge.parity`). Exits with 3 where
-raw scores or maps differ by more: in float32, by more than 1e-4 of their range.
+raw scores or maps differ by more: in float32, by more than 1e-4 of their range. With `--int8`, the backbone is quantised as well, on
+the bank of the float backbone: that shows the time, and its errors are not judged; `benchmarks/int8.py` evaluates decisions.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from _against.environment import python_of
-from _against.files import INT8_SEARCH
+from _against.files import INT8, INT8_SEARCH
 from _against.table import Row, goals, table
 from _shared.machine import processor
 from _shared.script import ran_as_child, working_folder, write_page
@@ -101,8 +102,11 @@ def make(run: Children, options: argparse.Namespace) -> list[str]:
     for detector in options.only:
         own = ["padim", "padim.fp16-storage"]
         if detector == "patchcore":
-            suffix = f".{INT8_SEARCH}" if options.search == "int8" else ""
-            own = [f"patchcore-{bank}{suffix}" for bank in options.banks]
+            own = [
+                f"patchcore-{bank}{suffix}"
+                for bank in options.banks
+                for suffix in _suffixes(options)
+            ]
         asked = {
             "detector": detector, "banks": options.banks, "batches": options.batches, "train": options.train,
             "test": TEST, "seed": options.seed, "data": str(options.data.resolve()) if options.data else None,
@@ -116,6 +120,12 @@ def make(run: Children, options: argparse.Namespace) -> list[str]:
             run("ours", case=case)
         cases += own
     return cases
+
+
+def _suffixes(options: argparse.Namespace) -> list[str]:
+    """Return the variants of PatchCore's graph, as suffixes of a case."""
+    search = f".{INT8_SEARCH}" if options.search == "int8" else ""
+    return [search, f".{INT8}"] if options.int8 else [search]
 
 
 def measure(
@@ -199,6 +209,11 @@ def _options() -> argparse.Namespace:
         choices=("fp32", "int8"),
         default="fp32",
         help="of PatchCore's bank",
+    )
+    parser.add_argument(
+        "--int8",
+        action="store_true",
+        help="also PatchCore with backbone and selection in INT8, for its speed",
     )
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--rounds", type=int, default=15)

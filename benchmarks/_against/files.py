@@ -15,6 +15,8 @@ FILES = {"onnxruntime": "model.onnx", "openvino": "model.xml"}
 
 INT8_SEARCH = "int8-search"
 """Variant of PatchCore's graph, in float32."""
+INT8 = "int8"
+"""Variant of PatchCore's graph: the backbone and the selection in INT8."""
 
 Array = npt.NDArray[Any]
 
@@ -41,7 +43,7 @@ def graph_of(
 
 
 def split(case: str) -> tuple[str, str]:
-    """Split a case into the fitted detector and the variant of our graph: a precision, or `INT8_SEARCH`.
+    """Split a case into the fitted detector and the variant of our graph: a precision, `INT8_SEARCH` or `INT8`.
 
     >>> split("patchcore-1000"), split("padim.fp16-storage")
     (('patchcore-1000', 'fp32'), ('padim', 'fp16-storage'))
@@ -51,7 +53,7 @@ def split(case: str) -> tuple[str, str]:
 
 
 def precision_of(variant: str) -> str:
-    """Return the precision of a variant of our graph: that of an INT8 search is float32.
+    """Return the precision of a variant of our graph: that of an INT8 search alone is float32.
 
     >>> precision_of("int8-search")
     'fp32'

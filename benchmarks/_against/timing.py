@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _against.files import PATCHES, Array, feed_of, frames_of, graph_of
+from _against.files import (
+    PATCHES,
+    Array,
+    feed_of,
+    frames_of,
+    graph_of,
+    split,
+)
 from _against.sessions import open_graph
 
 MEMBERS = ("ours", "theirs", "backbone", "part")
@@ -49,12 +56,14 @@ def share_of_product(case: str, batch: int) -> float:
 
     >>> share_of_product("patchcore-20000", batch=8)
     16.0
+    >>> share_of_product("patchcore-20000.int8-search", batch=8)
+    16.0
     """
-    return (
-        1.0
-        if case.startswith("padim")
-        else batch * PATCHES * int(case.split("-")[1]) / (ROWS * COLUMNS)
-    )
+    fitted, _ = split(case)
+    if fitted == "padim":
+        return 1.0
+    vectors = int(fitted.split("-")[1])
+    return batch * PATCHES * vectors / (ROWS * COLUMNS)
 
 
 def _members(asked: dict[str, Any], work: Path) -> dict[str, Callable[[], Any]]:

@@ -126,19 +126,17 @@ class Int8Nearest(NearestOfLevels):
 
 
 class LowerBounds(nn.Module):
-    """`Int8Search` of the same levels as a forward; rows are left out, because equal bounds have no order."""
+    """`Int8Search` of 24 patches as a forward; rows are left out, because equal bounds have no order."""
 
     def __init__(self, fitted: bool) -> None:
         super().__init__()
-        bank = NearestOfLevels(False).bank
-        self.search = Int8Search(2200, WIDTHS, [None, None, *bank.upsample[2:]])
+        self.search = Int8Search(2200, sum(WIDTHS))
         if fitted:
-            self.search.fill(
-                [part - 7 for part in large_bank().split(WIDTHS, dim=1)]
-            )
+            self.search.fill(large_bank() - 7)
 
     def forward(self, x):
-        return self.search(levels_of(x - 7))[0].reshape(-1, 24, 8)
+        rows = x.reshape(len(x), -1, sum(WIDTHS)) - 7
+        return self.search(rows)[0].reshape(len(x), -1, 8)
 
 
 def levels_of(x):
@@ -245,16 +243,11 @@ def by_brute_force_of_levels(x):
 
 
 def by_lower_bounds(x):
-    """Patch by patch, with the bank's parts in turn; each part rounds by a step of its own."""
+    """Image by image; the bank's parts round by steps that differ in the last bits."""
     bank = large_bank().numpy() - 7
-    bounds = np.repeat((bank**2).sum(axis=1)[None, None] / 2, 24, axis=1)
-    bounds = np.repeat(bounds, len(x), axis=0)
-    levels = levels_of(torch.from_numpy(x) - 7)
-    columns = np.split(bank, np.cumsum(WIDTHS)[:-1], axis=1)
-    for y, members, grid in zip(levels, columns, GRIDS, strict=True):
-        raised = np.kron(*upsamplings(grid))
-        for image, rows in enumerate(y.flatten(2).mT.numpy()):
-            bounds[image] += raised @ lower_products(rows, members)
+    half_norms = (bank**2).sum(axis=1) / 2
+    images = x.reshape(len(x), -1, bank.shape[1]) - 7
+    bounds = [half_norms + lower_products(rows, bank) for rows in images]
     return (np.sort(bounds, axis=2)[:, :, :8],)
 
 
@@ -421,7 +414,7 @@ CASES = [
     Case(
         "lower bounds",
         LowerBounds,
-        lambda: random(3, 102) + 7,
+        lambda: random(3, 24 * sum(WIDTHS)) + 7,
         by_lower_bounds,
         continuous=False,
     ),

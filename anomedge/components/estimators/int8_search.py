@@ -21,24 +21,19 @@ split among as many columns as int8 needs.
 The k vectors with the least :math:`L_j` are the candidates. If one of them has a :math:`T` of at most the k-th least
 :math:`L_j`, no other vector is nearer.
 
-As in `MemoryBank`, a patch is a stack of levels that are multiplied on their own grids and upsampled afterwards. The
-matrices have rows of non-negative numbers with sum 1, so sums of lower bounds upsample to lower bounds. All is divided by
-the :math:`c` of the finest level, a factor of the upsampling matrix.
+All levels of a patch are one row, on the finest grid: one product of integers takes less time than a sum of products of levels
+in float32, each upsampled.
 """
 
 import math
-from collections.abc import Sequence
 from itertools import pairwise
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from anomedge.components.buffers import as_dtype_of, plain_state
-from anomedge.components.estimators.levels import rows_of, upsampled
 from anomedge.components.quantised import dequantised, quantised
-from anomedge.components.resampling import LinearResample2d
-from anomedge.components.scalars import sizes, whole
+from anomedge.components.scalars import whole
 from anomedge.errors import InputError
 
 __all__ = ["CANDIDATES", "EVERY_PROCESSOR", "WITH_DOT_PRODUCTS", "Int8Search"]
@@ -64,18 +59,17 @@ class Int8Search(nn.Module):
 
     Args:
         n_vectors: N.
-        n_features: d_l of each level, finest first.
-        upsample: maps each level to the finest grid; None for a level on it; the first level is on it.
+        n_features: d.
         candidates: k; N if that is less.
         limit: largest magnitude of the bank's integers, `WITH_DOT_PRODUCTS` or `EVERY_PROCESSOR`.
 
     Raises:
-        InputError: an empty bank, a limit outside [1, 127], no candidate, or not one `upsample` per level.
+        InputError: an empty bank, a limit outside [1, 127], or no candidate.
 
     Example:
-        >>> search = Int8Search(3, [1], candidates=2)
-        >>> search.fill([torch.tensor([[-2.0], [-1.0], [3.0]])])
-        >>> bounds, rows = search([torch.tensor([[[[1.0]]]])])  # y = 1, so the patch is -1
+        >>> search = Int8Search(3, 1, candidates=2)
+        >>> search.fill(torch.tensor([[-2.0], [-1.0], [3.0]]))
+        >>> bounds, rows = search(torch.tensor([[[1.0]]]))  # y = 1, so the patch is -1
         >>> rows.tolist()
         [[1, 0]]
         >>> bool((bounds <= torch.tensor([0.5 - 1, 2.0 - 2])).all())
@@ -90,41 +84,27 @@ class Int8Search(nn.Module):
     def __init__(
         self,
         n_vectors: int,
-        n_features: Sequence[int],
-        upsample: Sequence[LinearResample2d | None] | None = None,
+        n_features: int,
         *,
         candidates: int = CANDIDATES,
         limit: int = WITH_DOT_PRODUCTS,
     ) -> None:
         super().__init__()
         self.n_vectors = whole(n_vectors, "n_vectors")
-        self.widths = list(sizes(n_features) or ())
+        self.n_features = whole(n_features, "n_features")
         self.candidates = min(whole(candidates, "candidates"), self.n_vectors)
         self.limit = whole(limit, "limit")
-        given = list(upsample or [None] * len(self.widths))
-        if (
-            self.limit > _LEVELS
-            or not given
-            or len(given) != len(self.widths)
-            or given[0] is not None
-        ):
+        if self.limit > _LEVELS:
             raise InputError(
-                f"got limit {limit} and {len(given)} upsamplings of {len(self.widths)} levels; expected a limit from 1 to "
-                f"{_LEVELS}, and one upsampling each, None for the first"
+                f"got limit {limit}; expected a limit from 1 to {_LEVELS}"
             )
-        self.upsample = nn.ModuleList(
-            nn.Identity() if step is None else step for step in given
-        )
-        self.columns = [_columns(width, self.limit) for width in self.widths]
+        self.columns = _columns(self.n_features, self.limit)
         self.bounds = _bounds(self.n_vectors)
-        for level, width in enumerate(self.widths):
-            rows = width + sum(self.columns[level])
-            for part, (start, stop) in enumerate(self.bounds):
-                integers = torch.zeros(rows, stop - start, dtype=torch.int8)
-                self.register_buffer(f"bank{level}_{part}", integers)
-                self.register_buffer(
-                    f"scales{level}_{part}", torch.ones(stop - start)
-                )
+        rows = self.n_features + sum(self.columns)
+        for part, (start, stop) in enumerate(self.bounds):
+            integers = torch.zeros(rows, stop - start, dtype=torch.int8)
+            self.register_buffer(f"bank{part}", integers)
+            self.register_buffer(f"scales{part}", torch.ones(stop - start))
         self.register_buffer("half_norms", torch.zeros(self.n_vectors))
         self.register_buffer("largest", torch.ones(()))
         self.register_buffer(
@@ -132,60 +112,51 @@ class Int8Search(nn.Module):
         )
 
     @plain_state
-    def fill(self, levels: Sequence[Tensor]) -> None:
-        """Set the bank from the levels of its vectors, (N, d_l) each; norms are computed in float64.
+    def fill(self, vectors: Tensor) -> None:
+        """Set the bank from its vectors, (N, d); norms are computed in float64.
 
         Raises:
             InputError: other sizes, or a value that is not finite.
         """
-        shapes = [tuple(level.shape) for level in levels]
-        expected = [(self.n_vectors, width) for width in self.widths]
-        if shapes != expected or not all(
-            bool(torch.isfinite(level).all()) for level in levels
-        ):
-            raise InputError(f"got levels {shapes}; expected finite {expected}")
-        squares = torch.zeros(self.n_vectors, dtype=torch.float64)
-        for number, level in enumerate(levels):
-            exact = level.double()
-            squares += exact.square().sum(dim=1)
-            self._fill_level(number, exact)
+        expected = (self.n_vectors, self.n_features)
+        if vectors.shape != expected or not bool(torch.isfinite(vectors).all()):
+            raise InputError(
+                f"got vectors {tuple(vectors.shape)}; expected finite {expected}"
+            )
+        exact = vectors.double()
+        squares = exact.square().sum(dim=1)
         self.half_norms = (squares / 2).to(self.half_norms)
         self.largest = squares.max().sqrt().to(self.largest)
+        scale, integers = self._integers_of(exact)
+        for part, (start, stop) in enumerate(self.bounds):
+            own = integers[:, start:stop].contiguous()
+            setattr(self, f"bank{part}", own)
+            setattr(self, f"scales{part}", scale[start:stop].clone())
 
-    def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return lower bounds of T_j, least first, and their rows, both (B P, k).
-
-        Args:
-            levels: y, (B, d_l, h_l, w_l), finest first; P = h_1 w_1.
-        """
-        patches = [rows_of(level) for level in levels]
-        units = [self._units(rows) for rows in patches]
-        given = [
-            self._columns_of(level, rows / unit)
-            for level, (rows, unit) in enumerate(
-                zip(patches, units, strict=True)
-            )
-        ]
+    def forward(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return lower bounds of T_j, least first, and their rows, both (B P, k), for y (B, P, d)."""
+        unit = self._unit(y)
+        columns = self._columns_of(y / unit)
         found = []
         for part, (start, stop) in enumerate(self.bounds):
-            least, rows = self._bounds_of(given, units, part).topk(
-                min(self.candidates, stop - start), dim=1, largest=False
+            least, rows = self._bounds_of(columns, unit, part).topk(
+                min(self.candidates, stop - start), dim=2, largest=False
             )
             found.append((least, rows + start))
         bounds, rows = found[0]
         if len(found) > 1:
             every = [
-                torch.cat(parts, dim=1) for parts in zip(*found, strict=True)
+                torch.cat(parts, dim=2) for parts in zip(*found, strict=True)
             ]
             bounds, places = every[0].topk(
-                self.candidates, dim=1, largest=False
+                self.candidates, dim=2, largest=False
             )
-            rows = every[1].gather(1, places)
-        return bounds * units[0].reshape(-1, 1), rows
+            rows = every[1].gather(2, places)
+        return bounds.flatten(0, 1), rows.flatten(0, 1)
 
     def rounding(self, squares: Tensor) -> Tensor:
         """Bound the rounding of float32 in the bounds and in a T that is measured, for |y|^2, (M,)."""
-        terms = sum(self.widths) + 32
+        terms = self.n_features + 32
         return (squares.sqrt() + self.largest).square() * (terms * _EPSILON)
 
     @property
@@ -197,41 +168,37 @@ class Int8Search(nn.Module):
             if name.startswith(("bank", "scales", "half_norms"))
         )
 
-    def _fill_level(self, number: int, exact: Tensor) -> None:
+    def _integers_of(self, exact: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the scales s (N,) and the integers with the columns of the norms, (d + columns, N)."""
         largest = exact.abs().amax(dim=1)
         # The product uses the scale as it is stored.
         scale = torch.where(largest > 0, largest / self.limit, 1.0).float()
         step = scale.double()[:, None]
         rounded = torch.round(exact / step).clamp(-self.limit, self.limit)
         error = (exact - rounded * step).norm(dim=1) / scale.double()
-        width = self.widths[number]
         sums = (
-            _largest_residual(width) * rounded.norm(dim=1),
-            math.sqrt(width) * error,
+            _largest_residual(self.n_features) * rounded.norm(dim=1),
+            math.sqrt(self.n_features) * error,
         )
         parts = [rounded]
-        for total, count in zip(sums, self.columns[number], strict=True):
+        for total, count in zip(sums, self.columns, strict=True):
             parts.append(_split(torch.ceil(total * _OUTWARDS), count))
-        integers = torch.cat(parts, dim=1).T.contiguous().to(torch.int8)
-        for place, (start, stop) in enumerate(self.bounds):
-            part = integers[:, start:stop].contiguous()
-            setattr(self, f"bank{number}_{place}", part)
-            setattr(self, f"scales{number}_{place}", scale[start:stop].clone())
+        return scale, torch.cat(parts, dim=1).T.to(torch.int8)
 
-    def _units(self, rows: Tensor) -> Tensor:
+    def _unit(self, y: Tensor) -> Tensor:
         """Return c of each patch, (B, P, 1)."""
-        least = (as_dtype_of(self.largest, rows) * _LEAST).clamp(min=1e-18)
-        return torch.maximum(rows.abs().amax(dim=2, keepdim=True), least)
+        least = (as_dtype_of(self.largest, y) * _LEAST).clamp(min=1e-18)
+        return torch.maximum(y.abs().amax(dim=2, keepdim=True), least)
 
-    def _columns_of(self, level: int, z: Tensor) -> Tensor:
+    def _columns_of(self, z: Tensor) -> Tensor:
         """Append the columns of the norms, in units of 1 / 127, to y / c, (B, P, d)."""
-        width = self.widths[level]
+        width = self.n_features
         residual = z - torch.round(z * _LEVELS) / _LEVELS
         parts = [z]
         for x, most, count in zip(
             (residual, z),
             (_largest_residual(width), math.sqrt(width)),
-            self.columns[level],
+            self.columns,
             strict=True,
         ):
             norm = x.square().sum(dim=2, keepdim=True).sqrt()
@@ -239,44 +206,20 @@ class Int8Search(nn.Module):
             parts += [share.clamp(max=_LEVELS) / -_LEVELS] * count
         return torch.cat(parts, dim=2)
 
-    def _bounds_of(
-        self, given: Sequence[Tensor], units: Sequence[Tensor], part: int
-    ) -> Tensor:
-        """Return the lower bounds of a part of the bank divided by c of the finest level, (B P, n)."""
-        inverse = units[0].reciprocal()
+    def _bounds_of(self, columns: Tensor, unit: Tensor, part: int) -> Tensor:
+        """Return the lower bounds of a part of the bank, (B, P, n)."""
         start, stop = self.bounds[part]
-        constant = as_dtype_of(self.half_norms[start:stop], inverse)
-        total: Tensor | None = None
-        added = False
-        for level in reversed(range(len(given))):
-            product = self._product(given[level], level, part)
-            step = self.upsample[level]
-            if isinstance(step, LinearResample2d):
-                product = product * units[level]
-                # The coarsest level has the fewest patches.
-                product = product if added else product + constant
-                coarse = product.flatten(0, 1)
-                product = upsampled(coarse, step, inverse).reshape(
-                    -1, given[0].shape[1], stop - start
-                )
-                added = True
-            elif level:
-                product = product * (units[level] * inverse)
-            total = product if total is None else total + product
-        if not added:
-            constant = constant * inverse
-            total = constant if total is None else total + constant
-        return cast(Tensor, total).flatten(0, 1)
+        constant = as_dtype_of(self.half_norms[start:stop], unit)
+        return self._product(columns, part) * unit + constant
 
-    def _product(self, columns: Tensor, level: int, part: int) -> Tensor:
+    def _product(self, columns: Tensor, part: int) -> Tensor:
         """Multiply columns (B, P, d) and a part of the bank as integers, (B, P, n)."""
         step = as_dtype_of(self.steps[part], columns)
-        scales = self.get_buffer(f"scales{level}_{part}")
+        scales = self.get_buffer(f"scales{part}")
         return torch.matmul(
             dequantised(quantised(columns, step), step),
             dequantised(
-                self.get_buffer(f"bank{level}_{part}"),
-                as_dtype_of(scales, columns),
+                self.get_buffer(f"bank{part}"), as_dtype_of(scales, columns)
             ),
         )
 

@@ -28,21 +28,16 @@ def rows_on_finest(x: Tensor, step: nn.Module) -> Tensor:
     return upsampled(rows.reshape(-1, width), step).reshape(-1, grid, width)
 
 
-def upsampled(
-    products: Tensor, step: LinearResample2d, factors: Tensor | None = None
-) -> Tensor:
+def upsampled(products: Tensor, step: LinearResample2d) -> Tensor:
     """Upsample products of a coarse grid (B h w, n) to (B H W, n).
 
     Args:
         products: one row for each place of the grid.
         step: the upsampling.
-        factors: of the rows of the result, (B H W, 1); they change a small matrix in place of all products.
     """
     n, h, w = products.shape[1], step.rows.shape[1], step.columns.shape[0]
     tall = torch.matmul(
         as_dtype_of(step.rows, products), products.reshape(-1, h, w * n)
     )
     columns = as_dtype_of(step.columns.T, products)
-    if factors is not None:
-        columns = columns * factors.reshape(-1, columns.shape[0], 1)
     return torch.matmul(columns, tall.reshape(-1, w, n)).reshape(-1, n)

@@ -217,15 +217,11 @@ class MemoryBank(nn.Module):
         """Return this bank with an INT8 copy that selects candidates, see `Int8Search`; all other tensors are shared."""
         search = Int8Search(
             self.n_vectors,
-            self.widths,
-            [
-                step if isinstance(step, LinearResample2d) else None
-                for step in self.upsample
-            ],
+            sum(self.widths),
             candidates=candidates,
             limit=limit,
         )
-        search.fill(self._levels)
+        search.fill(self.vectors)
         twin = copy.copy(self)
         twin._modules = self._modules | {"search": search}
         twin.__dict__.pop("search", None)
@@ -254,11 +250,11 @@ class MemoryBank(nn.Module):
                 for upsample, x in zip(self.upsample, own, strict=True)
             ]
             return offsets, locations, None
-        bounds, candidates = self.search(own)
         offsets = [
             rows_on_finest(x, upsample)
             for x, upsample in zip(own, self.upsample, strict=True)
         ]
+        bounds, candidates = self.search(torch.cat(offsets, dim=2))
         return offsets, self._nearest_of(offsets, candidates), bounds
 
     def _nearest_of(

@@ -89,13 +89,8 @@ def test_bounds_are_below_and_what_is_proven_is_nearest(n, kind, limit):
     bank, twin = filled(n, limit=limit)
     levels = levels_of(kind, bank)
     exact, squares = exact_half_squares(bank, levels)
-    own = [
-        centre.reshape(1, -1, 1, 1) - x
-        for centre, x in zip(
-            bank.centre.split(list(WIDTHS)), levels, strict=True
-        )
-    ]
-    bounds, rows = twin.search(own)
+    offsets, _, _ = twin._select(levels)
+    bounds, rows = twin.search(torch.cat(offsets, dim=2))
     slack = twin.search.rounding(squares.float()).double()[:, None]
     assert (bounds <= exact.gather(1, rows) + slack).all()
     others = exact.scatter(1, rows, torch.inf)
@@ -172,14 +167,13 @@ def test_other_tensors_are_shared():
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda: Int8Search(0, [3]),
-        lambda: Int8Search(3, [3], candidates=0),
-        lambda: Int8Search(3, [3], limit=128),
-        lambda: Int8Search(3, [3], limit=0),
-        lambda: Int8Search(3, []),
-        lambda: Int8Search(3, [3, 2], [upsample(), None]),
-        lambda: Int8Search(3, [3]).fill([torch.zeros(3, 2)]),
-        lambda: Int8Search(3, [3]).fill([torch.full((3, 3), torch.nan)]),
+        lambda: Int8Search(0, 3),
+        lambda: Int8Search(3, 0),
+        lambda: Int8Search(3, 3, candidates=0),
+        lambda: Int8Search(3, 3, limit=128),
+        lambda: Int8Search(3, 3, limit=0),
+        lambda: Int8Search(3, 3).fill(torch.zeros(3, 2)),
+        lambda: Int8Search(3, 3).fill(torch.full((3, 3), torch.nan)),
     ],
 )
 def test_impossible_searches_are_refused(wrong):
@@ -195,22 +189,22 @@ class Products(torch.nn.Module):
         self.search = search
 
     def forward(self, columns):
-        return self.search._product(columns, 0, 0)
+        return self.search._product(columns, 0)
 
 
 @pytest.mark.parametrize("limit", [127, 64])
 def test_products_of_the_largest_integers_do_not_saturate(limit, tmp_path):
     """Products of bytes that are added in 16 bits would saturate; all runtimes give the integers of int64."""
-    search = Int8Search(64, [256], candidates=4, limit=limit).eval()
+    search = Int8Search(64, 256, candidates=4, limit=limit).eval()
     signs = torch.ones(64, 256)
     signs[32:] = -1
     signs[1::2, 128:] *= -1
-    search.fill([signs])
-    columns = search._columns_of(0, signs[:32].reshape(1, 32, 256))
+    search.fill(signs)
+    columns = search._columns_of(signs[:32].reshape(1, 32, 256))
     step = search.steps.double()[0]
-    bank = search.get_buffer("bank0_0").long()
+    bank = search.get_buffer("bank0").long()
     assert int(bank.abs().max()) == limit
-    scales = search.get_buffer("scales0_0").double()
+    scales = search.get_buffer("scales0").double()
     integers = torch.round(columns[0].double() / step).long() @ bank
     path = tmp_path / "products.onnx"
     program = torch.onnx.export(

@@ -6,7 +6,6 @@ from anomedge.components import LinearResample2d
 from anomedge.components.estimators.levels import (
     rows_of,
     rows_on_finest,
-    upsampled,
 )
 from anomedge.resample import bilinear
 
@@ -25,12 +24,3 @@ def test_rows_on_the_finest_grid_are_those_of_the_upsampled_level():
     expected = rows_of(step()(x))
     torch.testing.assert_close(rows_on_finest(x, step()), expected)
     assert torch.equal(rows_on_finest(x, torch.nn.Identity()), rows_of(x))
-
-
-def test_factors_multiply_rows():
-    products, factors = torch.randn(2 * 6, 7), torch.rand(2, 30, 1)
-    plain = upsampled(products, step())
-    assert plain.shape == (60, 7)
-    torch.testing.assert_close(
-        upsampled(products, step(), factors), plain * factors.reshape(-1, 1)
-    )

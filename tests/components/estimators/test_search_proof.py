@@ -9,8 +9,8 @@ from anomedge.components.estimators.search_proof import Proof, proof_of
 
 
 def search(n=3):
-    made = Int8Search(n, [1], candidates=2)
-    made.fill([torch.arange(float(n))[:, None] * 4])
+    made = Int8Search(n, 1, candidates=2)
+    made.fill(torch.arange(float(n))[:, None] * 4)
     return made
 
 
