@@ -14,7 +14,7 @@ from anomedge.pipelines.preprocessing import to_images
 from anomedge.progress import track
 from anomedge.resample import Geometry
 
-__all__ = ["FitData", "LabelledBatches", "PictureBatches"]
+__all__ = ["FitData", "LabelledBatches", "PictureBatches", "selected"]
 
 Labelled = tuple[Tensor, Tensor]
 
@@ -66,9 +66,7 @@ class FitData:
         >>> [len(images) for images in data.part([0, 1, 3])]
         [2, 1]
         """
-        if isinstance(self.normal, PictureBatches):
-            return replace(self, normal=self.normal.part(images))
-        return replace(self, normal=_Selected(self.normal, frozenset(images)))
+        return replace(self, normal=selected(self.normal, images))
 
     def generator(self) -> torch.Generator:
         """Return a new random generator with the seed."""
@@ -129,6 +127,15 @@ class _Selected:
             start = stop
             if rows:
                 yield batch[rows]
+
+
+def selected(
+    batches: Iterable[Tensor], images: Collection[int]
+) -> Iterable[Tensor]:
+    """Return batches of some of the images, by their places in the order of iteration."""
+    if isinstance(batches, PictureBatches):
+        return batches.part(images)
+    return _Selected(batches, frozenset(images))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from anomedge.pipelines.sensitivity import PlantedBatches, plan_defects
 from anomedge.pipelines.tiles import Tiles
 from anomedge.resample import Geometry
 
-__all__ = ["Batches", "Compared", "Images", "Tiled", "region_of"]
+__all__ = ["NOTHING", "Batches", "Compared", "Images", "Tiled", "region_of"]
 
 _PROBED = 4
 """Pictures, and synthetic defects, on which the effect of each product is measured."""
@@ -28,6 +28,9 @@ _MOST_BYTES = 1 << 30
 """Largest size of the kept images of a kind; more are read again in each pass."""
 
 Batches = Iterable[Tensor]
+
+NOTHING = Scored(np.empty(0), None)
+"""Scores of no images."""
 
 
 @dataclass(frozen=True)
@@ -80,24 +83,34 @@ class Images:
 
 @dataclass(frozen=True)
 class Compared:
-    """Scores of the normal pictures, of synthetic defects on them, and of the labelled pictures."""
+    """Scores of images by one detector.
+
+    Attributes:
+        normal: normal pictures.
+        defects: synthetic defects on them.
+        labelled: labelled pictures.
+        left_out: normal pictures by detectors that were fitted without them, see `cross_fitted`.
+    """
 
     normal: Scored
     defects: Scored
     labelled: Scored
+    left_out: Scored = NOTHING
 
     def scores(self) -> np.ndarray[Any, Any]:
         """Return all scores, (N,)."""
-        parts = (self.normal, self.defects, self.labelled)
-        return np.concatenate([part.scores for part in parts])
+        return np.concatenate([part.scores for part in self._parts])
 
     def peaks(self) -> np.ndarray[Any, Any] | None:
         """Return the largest value of each map, (N,); None without maps."""
-        parts = (self.normal, self.defects, self.labelled)
-        peaks = [part.peaks for part in parts if len(part)]
+        peaks = [part.peaks for part in self._parts if len(part)]
         if any(each is None for each in peaks):
             return None
         return np.concatenate([each for each in peaks if each is not None])
+
+    @property
+    def _parts(self) -> tuple[Scored, ...]:
+        return (self.normal, self.defects, self.labelled, self.left_out)
 
 
 @dataclass(frozen=True)

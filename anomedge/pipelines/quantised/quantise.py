@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
-from torch import fx
+from torch import fx, nn
 
 from anomedge.errors import InputError, ModelError, ProofFailed
 from anomedge.pipelines.base import Pipeline
@@ -22,12 +22,14 @@ from anomedge.pipelines.folded_networks import folded_networks
 from anomedge.pipelines.model import Model
 from anomedge.pipelines.quantised.calibration import ObservedNetwork
 from anomedge.pipelines.quantised.compared import (
+    NOTHING,
     Batches,
     Compared,
     Images,
     Tiled,
     region_of,
 )
+from anomedge.pipelines.quantised.cross_fitted import cross_fitted
 from anomedge.pipelines.quantised.decision import (
     Pairs,
     carried_decision,
@@ -47,7 +49,6 @@ _NAMED = 8
 
 Scales = dict[str, dict[str, float]]
 Graphs = Mapping[str, fx.GraphModule]
-_NOTHING = Scored(np.empty(0), None)
 
 
 class _Tried(NamedTuple):
@@ -95,7 +96,7 @@ class _Quantiser:
             model.pipeline, model.geometry, None
         )
         self.images = Images.of(model, options)
-        self.before = self._compare(model.pipeline)
+        self.before = self._compare(model.pipeline, {})
         self.scales = self._calibrated()
         self.effects: list[tuple[float, str, str]] = []
 
@@ -134,11 +135,11 @@ class _Quantiser:
         """Return the detector with these scales, and what changed."""
         networks = self._networks(scales)
         pipeline = self.model.pipeline
-        if self.options.refit and pipeline.has_statistics:
-            twin = pipeline.refit(self._data(), networks)
+        if self._refits:
+            twin = pipeline.refit(self._data(self.images.fitted), networks)
         else:
             twin = pipeline.with_networks(networks)
-        after = self._compare(twin)
+        after = self._compare(twin, networks)
         pairs = Pairs(
             self.before.scores(),
             after.scores(),
@@ -193,17 +194,38 @@ class _Quantiser:
                 found.append((effect, name, product))
         return sorted(found, reverse=True)
 
-    def _compare(self, pipeline: Pipeline[Any, Any]) -> Compared:
-        def scored(batches: Batches) -> Scored:
-            if not batches:
-                return _NOTHING
-            return score_images(pipeline, batches, self.tiles)
+    @property
+    def _refits(self) -> bool:
+        return self.options.refit and self.model.pipeline.has_statistics
 
+    def _compare(
+        self, pipeline: Pipeline[Any, Any], networks: Mapping[str, nn.Module]
+    ) -> Compared:
+        """Return the scores of a detector, and of detectors on its networks that were fitted without some images."""
         return Compared(
-            scored(self.images.normal),
-            scored(self.images.defects),
-            scored(self.images.labelled),
+            self._scored(pipeline, self.images.normal),
+            self._scored(pipeline, self.images.defects),
+            self._scored(pipeline, self.images.labelled),
+            self._left_out(networks),
         )
+
+    def _left_out(self, networks: Mapping[str, nn.Module]) -> Scored:
+        """Return cross-fitted scores of the pictures of the statistics, if the float detector is fitted to them too."""
+        pictures = self.options.refit_on or self.options.pictures
+        fitted = set(self.model.card.fitted)
+        same = fitted.issuperset(str(each.digest) for each in pictures)
+        if not self._refits or not same:
+            return NOTHING
+        return cross_fitted(
+            self.images.fitted,
+            lambda part: self.model.pipeline.refit(self._data(part), networks),
+            self._scored,
+        )
+
+    def _scored(self, pipeline: Pipeline[Any, Any], batches: Batches) -> Scored:
+        if not batches:
+            return NOTHING
+        return score_images(pipeline, batches, self.tiles)
 
     def _auroc(self, compared: Compared) -> float:
         """Return the AUROC of the labelled pictures; of the synthetic defects where there are no labels of both kinds."""
@@ -217,10 +239,11 @@ class _Quantiser:
             return 1.0
         return auroc(compared.normal.scores, compared.defects.scores)
 
-    def _data(self) -> FitData:
+    def _data(self, images: Batches) -> FitData:
+        """Return images as data of a fit."""
         geometry = self.model.geometry
         return FitData(
-            normal=self._cut(self.images.fitted),
+            normal=self._cut(images),
             size=geometry.detector_input,
             seed=self.model.card.seed,
             inside=region_of(self.model),

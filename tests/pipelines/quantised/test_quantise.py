@@ -6,7 +6,7 @@ from torch import nn
 
 from anomedge.errors import InputError, ModelError, ProofFailed
 from anomedge.pipelines import Config
-from anomedge.pipelines.data import FitData
+from anomedge.pipelines.data import FitData, image_of
 from anomedge.pipelines.model import load, save
 from anomedge.pipelines.padim import Padim
 from anomedge.pipelines.patchcore import Patchcore
@@ -23,7 +23,7 @@ from tests.pipelines.brightness import (
     WithoutMap,
     mean_of_channels,
 )
-from tests.pipelines.levels import SIZE, fitted
+from tests.pipelines.levels import LAYERS, SIZE, Levels, fitted
 from tests.pipelines.quantised.networks import model_of, pictures
 
 ANY = Budget(10_000, 1.0)
@@ -259,6 +259,19 @@ def test_statistics_are_estimated_again_unless_the_options_keep_them(kind):
     assert all(torch.equal(state[name], own[name]) for name in statistics)
     again = found.pipeline.state_dict()
     assert not all(torch.equal(again[n], own[n]) for n in statistics)
+
+
+@pytest.mark.parametrize("kind", [Padim, Patchcore])
+@pytest.mark.parametrize("is_fitted", [True, False])
+def test_decisions_on_fitted_pictures_that_were_left_out_are_compared(kind, is_fitted):  # fmt: skip
+    shown, geometry = pictures(8, SIZE), Geometry(SIZE)
+    images = torch.cat([image_of(each, geometry) for each in shown])
+    own = kind.options_class.checked(backbone=Levels(), layers=LAYERS)
+    made = kind.fit(FitData([images], size=SIZE), own)
+    digests = [str(each.digest) for each in shown] if is_fitted else ()
+    model = model_of(made, geometry, digests, threshold=1e3)
+    found = quantise(model, QuantiseOptions(shown, budget=ANY))
+    assert found.quantisation.compared == (16 if is_fitted else 8)
 
 
 def test_tiles_are_quantised():

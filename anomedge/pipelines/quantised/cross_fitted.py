@@ -1,0 +1,57 @@
+"""Scores of normal images by detectors whose statistics were estimated without them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from anomedge.pipelines.base import Pipeline
+from anomedge.pipelines.crossfit import Scored
+from anomedge.pipelines.data import selected
+from anomedge.pipelines.quantised.compared import NOTHING, Batches
+
+__all__ = ["cross_fitted"]
+
+FOLDS = 2
+"""Each fold costs an estimation of the statistics of both detectors."""
+
+_LEAST_IMAGES = 4 * FOLDS
+"""With fewer images, a detector of one fold differs too much from that of all."""
+
+Detector = Pipeline[Any, Any]
+
+
+def cross_fitted(
+    images: Batches,
+    refit: Callable[[Batches], Detector],
+    score: Callable[[Detector, Batches], Scored],
+) -> Scored:
+    """Return the scores of all images, each by a detector that was fitted to the other folds; nothing for few images.
+
+    Args:
+        images: batches of normal images.
+        refit: returns a detector with statistics of these images.
+        score: scores images with a detector.
+    """
+    count = sum(len(batch) for batch in images)
+    if count < _LEAST_IMAGES:
+        return NOTHING
+    parts: list[Scored] = []
+    places: list[int] = []
+    for first in range(FOLDS):
+        fold = range(first, count, FOLDS)
+        others = set(range(count)).difference(fold)
+        detector = refit(selected(images, others))
+        parts.append(score(detector, selected(images, set(fold))))
+        places.extend(fold)
+    return _joined(parts).at(np.argsort(places))
+
+
+def _joined(parts: list[Scored]) -> Scored:
+    peaks = [part.peaks for part in parts if part.peaks is not None]
+    return Scored(
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate(peaks) if peaks else None,
+    )

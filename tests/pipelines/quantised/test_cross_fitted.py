@@ -1,0 +1,49 @@
+"""Each image is scored by a detector that has not seen it."""
+
+import numpy as np
+import torch
+
+from anomedge.pipelines.crossfit import Scored
+from anomedge.pipelines.quantised.cross_fitted import cross_fitted
+
+
+def batches_of(*sizes):
+    """Images whose pixels are their place."""
+    places = iter(range(sum(sizes)))
+    return [
+        torch.stack(
+            [torch.full((3, 2, 2), float(next(places))) for _ in range(n)]
+        )
+        for n in sizes
+    ]
+
+
+def seen_by(batches):
+    return {int(image.max()) for batch in batches for image in batch}
+
+
+def scored(detector, batches):
+    places = [int(image.max()) for batch in batches for image in batch]
+    assert not detector.intersection(places)
+    values = np.array(places, dtype=float)
+    return Scored(values, values + 0.5)
+
+
+def test_every_image_is_scored_once_in_order_by_a_detector_without_it():
+    detectors = []
+
+    def refit(batches):
+        detectors.append(seen_by(batches))
+        return detectors[-1]
+
+    found = cross_fitted(batches_of(4, 4, 3), refit, scored)
+    assert found.scores.tolist() == list(range(11))
+    assert found.peaks.tolist() == [n + 0.5 for n in range(11)]
+    assert [len(each) for each in detectors] == [5, 6]
+
+
+def test_few_images_are_not_split():
+    def refit(batches):
+        raise AssertionError("got a fit of too few images")
+
+    assert len(cross_fitted(batches_of(7), refit, scored)) == 0
