@@ -37,7 +37,21 @@ _ATTRIBUTES = {
     "port": {"id", "precision", "names"},
     "edge": {"from-layer", "from-port", "to-layer", "to-port"},
 }
-"""Attributes of each element; `data` has those of the layer's type."""
+"""Attributes of each element but `data`."""
+
+_DATA = frozenset(
+    """
+    across_channels align_corners alpha antialias approximation_mode auto_broadcast auto_pad axes axis batch_dims
+    begin_mask beta bias block_size causal coordinate_transformation_mode cube_coeff depth_mode destination_type
+    detect_negative detect_positive dilations element_type ellipsis_mask end_mask eps eps_mode epsilon equation
+    exclude-pad exclusive group index_element_type kernel keep_dims levels m_pythondiv max min mode nearest_mode
+    negative_indices_mode new_axis_mask normalize_variance num_groups num_splits offset output_padding output_type
+    pad_mode padding_mode pads_begin pads_end promote_unsafe pytorch_scalar_promotion reduction reverse rounding_type
+    shape shape_calculation_mode shrink_axis_mask size sort special_zero stable strides transpose_a transpose_b
+    u64_integer_promotion_target use_init_val
+""".split()  # noqa: SIM905 - a list literal would take a line for each name
+)
+"""Attributes of the layers that a bundle may have. OpenVINO ignores others, which other tools may read as settings."""
 
 
 def faults_of_markup(content: bytes) -> Iterator[str]:
@@ -121,8 +135,7 @@ def faults_of_elements(root: ET.Element) -> Iterator[str]:
 
 
 def _faults_of_attributes(element: ET.Element) -> Iterator[str]:
-    if element.tag == "data":
-        return
-    allowed = _ATTRIBUTES.get(element.tag, set())
+    is_data = element.tag == "data"
+    allowed = _DATA if is_data else _ATTRIBUTES.get(element.tag, set())
     if unknown := sorted(set(element.attrib) - allowed):
         yield f"has an unknown attribute {unknown[0][:60]!r} of {element.tag[:60]!r}"

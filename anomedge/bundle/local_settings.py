@@ -33,7 +33,8 @@ __all__ = [
 ]
 
 LOCAL = "local.json"
-_LIMIT = 1 << 16
+LOCAL_LIMIT = 1 << 16
+"""Largest size of `local.json`, in bytes."""
 _REMEDY = "remove it with `anomedge threshold BUNDLE --reset`, then set the threshold with --set or --normal"
 
 
@@ -93,7 +94,7 @@ def read_settings(
     path = root / LOCAL
     try:
         with schema_errors(path, _REMEDY):
-            settings = validated(LocalSettings, read_json(path, _LIMIT))
+            settings = validated(LocalSettings, read_json(path, LOCAL_LIMIT))
     except FileNotFoundError:
         # Not checked before reading, because --reset may remove the file at any moment.
         return None

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from anomedge.bundle.contracts import Frozen
-from anomedge.bundle.local_settings import LOCAL
+from anomedge.bundle.local_settings import LOCAL, LOCAL_LIMIT
 from anomedge.errors import IntegrityError
 from anomedge.files import is_temporary_of, sha256_of_file
 
@@ -54,7 +54,7 @@ def hashed_files(root: Path) -> list[str]:
             _check_kind(base / name)
         if base == root:
             folders[:] = [name for name in folders if name != CERTIFICATES]
-            files = [name for name in files if not _is_unhashed(name)]
+            files = [name for name in files if not _is_unhashed(base / name)]
         names += [(base / name).relative_to(root).as_posix() for name in files]
     return names
 
@@ -75,13 +75,21 @@ def _check_kind(path: Path) -> None:
         )
 
 
-def _is_unhashed(name: str) -> bool:
+def _is_unhashed(path: Path) -> bool:
     """Return True for files in the root that the digest excludes: manifest, `local.json`, temporary files of `local.json`.
 
     Temporaries of `local.json` lie in the root because a rename is atomic only within one file system, and because
-    only the root is certain to be writable when `local.json` can be replaced. A killed process leaves one behind.
+    only the root is certain to be writable when `local.json` can be replaced. A killed process leaves one behind. A
+    larger file of such a name is no temporary, and may hold a graph.
     """
-    return name in {MANIFEST, LOCAL} or is_temporary_of(name, LOCAL)
+    if path.name in {MANIFEST, LOCAL}:
+        return True
+    if not is_temporary_of(path.name, LOCAL):
+        return False
+    try:
+        return path.stat().st_size <= LOCAL_LIMIT
+    except FileNotFoundError:
+        return True
 
 
 def _raise(error: OSError) -> None:

@@ -7,7 +7,7 @@ to files whose hashes are not checked. So a bundle's graph is refused unless all
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import count
 from xml.etree import ElementTree as ET
 from xml.parsers.expat import ExpatError
@@ -25,7 +25,7 @@ from anomedge.bundle.protobuf import (
     read_varint,
 )
 
-__all__ = ["faults_of_ir", "faults_of_onnx"]
+__all__ = ["faults_of_ir", "faults_of_onnx", "unlisted_layers"]
 
 ONNX_OPERATORS = frozenset(
     """
@@ -50,30 +50,27 @@ ONNX_OPERATORS = frozenset(
 
 IR_OPERATORS = frozenset(
     """
-    Abs Acos Acosh AdaptiveAvgPool AdaptiveMaxPool Add Asin Asinh Atan Atanh AvgPool BGRtoNV12 BatchNormInference
-    BatchToSpace BinaryConvolution BitwiseAnd BitwiseLeftShift BitwiseNot BitwiseOr BitwiseRightShift BitwiseXor
-    Broadcast Bucketize CTCGreedyDecoder CTCGreedyDecoderSeqLen CTCLoss Ceiling Clamp Col2Im Concat Const Constant
-    Convert ConvertLike ConvertPromoteTypes Convolution ConvolutionBackpropData Cos Cosh CumSum DFT
-    DeformableConvolution DeformablePSROIPooling DepthToSpace DetectionOutput Divide Einsum Elu EmbeddingBagOffsets
-    EmbeddingBagOffsetsSum EmbeddingBagPacked EmbeddingBagPackedSum EmbeddingSegmentsSum Equal Erf ErfInv Exp
-    ExperimentalDetectronDetectionOutput ExperimentalDetectronGenerateProposalsSingleImage
-    ExperimentalDetectronPriorGridGenerator ExperimentalDetectronROIFeatureExtractor ExperimentalDetectronTopKROIs
-    ExtractImagePatches Eye FakeConvert FakeQuantize Floor FloorMod GRN GRUCell GRUSequence Gather GatherElements
-    GatherND GatherTree Gelu GenerateProposals Greater GreaterEqual GridSample GroupConvolution
-    GroupConvolutionBackpropData GroupNormalization GroupedMatMul HSigmoid HSwish HardSigmoid I420toBGR I420toRGB
-    IDFT IRDFT ISTFT Identity Interpolate Inverse IsFinite IsInf IsNaN LRN LSTMCell LSTMSequence Less LessEqual Log
-    LogSoftmax LogicalAnd LogicalNot LogicalOr LogicalXor MVN MatMul MatrixNms MaxPool Maximum Minimum Mish Mod
-    MulticlassNms Multiply NMSRotated NV12toBGR NV12toRGB Negative NonMaxSuppression NonZero NormalizeL2 NotEqual
-    OneHot PRelu PSROIPooling Pad Parameter Power PriorBox PriorBoxClustered Proposal RDFT RGBtoNV12 RNNCell
-    RNNSequence ROIAlign ROIAlignRotated ROIPooling Range ReduceL1 ReduceL2 ReduceLogicalAnd ReduceLogicalOr
-    ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum RegionYolo Relu ReorgYolo Reshape Result Reverse
-    ReverseSequence Roll Round STFT ScaledDotProductAttention ScatterElementsUpdate ScatterNDUpdate ScatterUpdate
-    SearchSorted SegmentMax Select Selu ShapeOf ShuffleChannels Sigmoid Sign Sin Sinh Slice SliceScatter SoftPlus
-    SoftSign Softmax SpaceToBatch SpaceToDepth SparseFillEmptyRows Split Sqrt SquaredDifference Squeeze StridedSlice
-    Subtract Swish Tan Tanh Tile TopK Transpose Unique Unsqueeze VariadicSplit Xor
+    Abs Acos Acosh AdaptiveAvgPool AdaptiveMaxPool Add Asin Asinh Atan Atanh AvgPool BatchNormInference BatchToSpace
+    BitwiseAnd BitwiseLeftShift BitwiseNot BitwiseOr BitwiseRightShift BitwiseXor Broadcast Ceiling Clamp Col2Im Concat
+    Const Constant Convert ConvertLike ConvertPromoteTypes Convolution ConvolutionBackpropData Cos Cosh CumSum
+    DepthToSpace Divide Einsum Elu Equal Erf Exp FakeConvert FakeQuantize Floor FloorMod Gather GatherElements Gelu
+    Greater GreaterEqual GridSample GroupConvolution GroupConvolutionBackpropData GroupNormalization HSigmoid HSwish
+    HardSigmoid Identity Interpolate IsFinite IsInf IsNaN LRN Less LessEqual Log LogSoftmax LogicalAnd LogicalNot
+    LogicalOr LogicalXor MVN MatMul MaxPool Maximum Minimum Mish Mod Multiply Negative NormalizeL2 NotEqual OneHot PRelu
+    Pad Parameter Power Range ReduceL1 ReduceL2 ReduceLogicalAnd ReduceLogicalOr ReduceMax ReduceMean ReduceMin
+    ReduceProd ReduceSum Relu Reshape Result Reverse Roll Round ScaledDotProductAttention ScatterElementsUpdate
+    ScatterNDUpdate ScatterUpdate Select Selu ShapeOf ShuffleChannels Sigmoid Sign Sin Sinh Slice SoftPlus SoftSign
+    Softmax SpaceToBatch SpaceToDepth Split Sqrt SquaredDifference Squeeze StridedSlice Subtract Swish Tan Tanh Tile
+    TopK Transpose Unsqueeze VariadicSplit Xor
 """.split()  # noqa: SIM905 - a list literal would take a line for each name
 )
-"""Layer types of OpenVINO's opsets whose outputs depend on their inputs alone; IR files vary in upper and lower case."""
+"""Layer types of OpenVINO whose outputs depend on their inputs alone; IR files vary in upper and lower case.
+
+Layers are left out that OpenVINO 2026.4 computes from other memory on some inputs, which keeps a state between
+inferences: GatherND reads beyond its input where an index is out of range, and layers of regions, such as
+ExperimentalDetectronTopKROIs, leave rows of their output as they were. Indices of the layers listed are checked by
+OpenVINO, or read as zero.
+"""
 
 _IR_NAMES = {name.lower() for name in IR_OPERATORS}
 _IR_LARGEST = 16 << 20
@@ -200,6 +197,15 @@ def faults_of_ir(content: bytes) -> Iterator[str]:
                 yield from _faults_of_layer(layer)
 
 
+def unlisted_layers(kinds: Iterable[str]) -> list[str]:
+    """Return the types of layers that are not in `IR_OPERATORS`, sorted.
+
+    >>> unlisted_layers(["ReLU", "GatherND", "ReadValue"])
+    ['GatherND', 'ReadValue']
+    """
+    return sorted({kind for kind in kinds if kind.lower() not in _IR_NAMES})
+
+
 def _faults(
     content: bytes, message: Field, kind: str, counter: Iterator[int]
 ) -> Iterator[str]:
@@ -254,7 +260,7 @@ def _faults_of_layer(layer: ET.Element) -> Iterator[str]:
     kind, version, name = (
         layer.get(key, "")[:60] for key in ("type", "version", "name")
     )
-    if kind.lower() not in _IR_NAMES or not _OPSET.fullmatch(version):
+    if unlisted_layers([kind]) or not _OPSET.fullmatch(version):
         yield (
             f"has layer {name!r} of type {kind} ({version}), which may keep a state, draw random numbers or run other code"
         )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import onnx
 
+from anomedge.bundle.operators import unlisted_layers
 from anomedge.errors import ExportError
 from anomedge.runtimes.imports import import_openvino
 
@@ -75,9 +77,13 @@ def write_ir(
     """Write the graph as OpenVINO IR, uncompressed, with the input and output names of the ONNX graph.
 
     `model_info` is metadata for OpenVINO Model API; with it the input is marked as NCHW, which ONNX cannot express.
+
+    Raises:
+        ExportError: an operator becomes a layer that a bundle does not take.
     """
     openvino = import_openvino()
     graph = openvino.Core().read_model(shipped)
+    _refuse_unlisted_layers(graph)
     if model_info:
         graph.get_parameters()[0].set_layout(openvino.Layout("NCHW"))
         # Metadata copied from the ONNX graph.
@@ -92,6 +98,15 @@ def write_ir(
             node.set_friendly_name(f"{node.get_type_name()}_{place}")
     path.parent.mkdir(exist_ok=True)
     openvino.save_model(graph, path, compress_to_fp16=False)
+
+
+def _refuse_unlisted_layers(graph: Any) -> None:
+    kinds = [node.get_type_name() for node in graph.get_ordered_ops()]
+    if unlisted := unlisted_layers(kinds):
+        raise ExportError(
+            f"the graph becomes layers of type {', '.join(unlisted)} in OpenVINO, which read memory beyond their input "
+            f"where an index is out of range, or keep a state; expected others: replace the operation in the module"
+        )
 
 
 def _places(shipped: Path, holder: Path) -> dict[str, tuple[int, int]]:

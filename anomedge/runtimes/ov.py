@@ -18,7 +18,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from anomedge.bundle import Variant
-from anomedge.errors import DeviceMismatch, RuntimeFailure
+from anomedge.bundle.operators import unlisted_layers
+from anomedge.errors import BundleError, DeviceMismatch, RuntimeFailure
 from anomedge.runtimes import options as option_classes
 from anomedge.runtimes.base import Session
 from anomedge.runtimes.imports import import_openvino
@@ -92,6 +93,7 @@ class OvSession(Session):
         if self.options.bf16:
             _require_bf16(core, device)
         with self._model(core) as model:
+            self._refuse_unlisted_layers(model)
             self._compiled = core.compile_model(model, device, settings)
         real = self._compiled.get_property(properties.execution_devices)
         self._assert_running_on(str(real[0]), device, f"{device}.0")
@@ -129,6 +131,17 @@ class OvSession(Session):
             return
         with graph.temporary_copy() as path:
             yield self._read(core, path)
+
+    def _refuse_unlisted_layers(self, model: Any) -> None:
+        """Refuse a bundle's graph with layers that may keep a state; an ONNX graph may become such layers."""
+        if self.graph.bundle is None:
+            return
+        kinds = [node.get_type_name() for node in model.get_ordered_ops()]
+        if unlisted := unlisted_layers(kinds):
+            raise BundleError(
+                f"{self.path} becomes layers of type {', '.join(unlisted)} in OpenVINO, which may keep a state; expected "
+                f"layers whose outputs depend on their inputs alone: run it with --runtime onnxruntime"
+            )
 
     def _read(self, core: Any, source: bytes | Path) -> Any:
         try:

@@ -37,6 +37,12 @@ def test_the_digest_leaves_out_files_of_the_root_alone(root):
     }
 
 
+def test_a_large_file_is_no_temporary_of_the_local_settings(root):
+    name = ".local.json.a1b2c3_d.tmp"
+    (root / name).write_bytes(bytes((1 << 16) + 1))
+    assert name in hashed_files(root)
+
+
 def test_files_are_described_by_size_and_hash_in_order(root):
     found = describe_files(root)
     assert list(found) == sorted(found)

@@ -282,6 +282,13 @@ IRS = {
         f"type {kind}": LAYER.format(kind, "opset8")
         for kind in ("Loop", "If", "TensorIterator", "Anything")
     },
+    **{
+        f"foreign memory {kind}": LAYER.format(kind, "opset8")
+        for kind in ("GatherND", "ExperimentalDetectronTopKROIs")
+    },
+    "setting": LAYER.format("Relu", "opset1").replace(
+        "/>", '><data reverse_input_channels="True"/></layer>'
+    ),
     "extension": LAYER.format("Relu", "extension"),
     "no version": '<layer id="1" name="n" type="Relu"/>',
     "inner graph": '<layer id="1" name="n" type="Relu" version="opset1"><body/></layer>',
@@ -383,6 +390,21 @@ def test_an_ir_with_a_state_is_not_opened(root):
     stateful(root / "openvino" / "model.xml")
     with pytest.raises(BundleError, match="ReadValue"):
         runtimes.open(signed(root), runtime="openvino")
+
+
+@pytest.mark.skipif("openvino" not in RUNTIMES, reason="OpenVINO's layers")
+def test_an_onnx_graph_that_becomes_an_unlisted_layer_is_not_opened(root):
+    """GatherND of OpenVINO reads beyond its input, so it finds what the run before left there."""
+    value = helper.make_tensor_value_info
+    indices = numpy_helper.from_array(np.array([[999]]), "w")
+    node = helper.make_node("GatherND", ["x", "w"], ["y"])
+    inputs, outputs = [value("x", 1, [4])], [value("y", 1, [1])]
+    graph = helper.make_graph([node], "g", inputs, outputs, [indices])
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    )
+    with pytest.raises(BundleError, match="type GatherND in OpenVINO"):
+        runtimes.open(with_graph(root, model.SerializeToString()), "openvino")
 
 
 def test_bytes_of_another_format_and_countless_fields_are_refused():
