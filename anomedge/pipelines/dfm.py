@@ -224,7 +224,9 @@ class Dfm(FeaturePipeline[DfmConfig, DfmOptions]):
 
     def _errors(self, centred: Tensor) -> Tensor:
         """Return the squared residual of each place, (B, d) to (B, 1, h, w)."""
-        along = (centred @ self.basis) @ self.basis.mT
+        reduced = centred @ self.basis
+        # Transposing the basis instead would store it twice in a graph.
+        along = (self.basis @ reduced.mT).mT
         residual = along if self.is_complement else centred - along
         places = residual.square().unflatten(1, (-1, *self.grid))
         return places.sum(dim=1, keepdim=True)
