@@ -18,6 +18,10 @@ The operator :math:`I - W W^\top` has d^2 entries, 270 million with ResNet50 at 
 thin products with W take 2 d k multiplications. If k > d/2, the basis :math:`W_\perp` (d, d - k) of the complement
 takes W's place, :math:`I - W W^\top = W_\perp W_\perp^\top`, with 2 d (d - k): never more than the d^2 of the operator.
 
+The more pictures are fitted to, the more components there are: FRE falls and NLL rises. On 60 pictures of MVTec AD's
+bottles, NLL of other normal pictures was 109 (median) with 48 of them and 123 with all. So thresholds of `nll` come from
+pictures that are held back, never from folds.
+
 anomalib 2.7 keeps one component fewer, because it takes the index of the component that reaches the share as their
 number. Its `nll` subtracts the mean twice before it fits the Gaussian, which is then off centre.
 """
@@ -96,7 +100,8 @@ class Dfm(FeaturePipeline[DfmConfig, DfmOptions]):
     def __init__(self, config: DfmConfig, extractor: FeatureExtractor) -> None:
         super().__init__(config, extractor)
         self.grid = _grid(config, extractor)
-        d = extractor.channels[0] * self.grid[0] * self.grid[1]
+        self.channels = extractor.channels[0]
+        d = self.channels * self.grid[0] * self.grid[1]
         k = config.n_components
         _refuse_other_components(k, d, config.score_type)
         self.register_buffer("center", torch.zeros(d))
@@ -124,7 +129,12 @@ class Dfm(FeaturePipeline[DfmConfig, DfmOptions]):
         options: DfmOptions,
         folds: Sequence[Sequence[int]],
     ) -> Iterator[Dfm]:
-        """Compute the features once; a fold takes a decomposition."""
+        """Compute the features once; a fold takes a decomposition.
+
+        Raises:
+            InputError: the score type `nll`.
+        """
+        _refuse_folds_of_likelihood(options)
         extractor = cls.build_extractor(data, options)
         remembered = remember(extractor)
         rows = torch.cat(list(_rows(remembered, data, options.pooling)))
@@ -133,6 +143,11 @@ class Dfm(FeaturePipeline[DfmConfig, DfmOptions]):
             is_other[list(fold)] = False
             yield cls._fitted(remembered, data.size, options, rows[is_other])
         yield cls._fitted(extractor, data.size, options, rows)
+
+    @classmethod
+    def folds_of(cls, options: DfmOptions) -> int:
+        """Return 5 for `fre`, 0 for `nll`, whose scores rise with the number of components, and so of pictures."""
+        return cls.default_folds if options.score_type == "fre" else 0
 
     @classmethod
     def _fitted(
@@ -228,7 +243,7 @@ class Dfm(FeaturePipeline[DfmConfig, DfmOptions]):
         # Transposing the basis instead would store it twice in a graph.
         along = (self.basis @ reduced.mT).mT
         residual = along if self.is_complement else centred - along
-        places = residual.square().unflatten(1, (-1, *self.grid))
+        places = residual.square().reshape(-1, self.channels, *self.grid)
         return places.sum(dim=1, keepdim=True)
 
 
@@ -268,9 +283,7 @@ def _grid(config: DfmConfig, extractor: FeatureExtractor) -> Size:
     return _pooled_grid(extractor, config.size, config.pooling)
 
 
-def _pooled_grid(
-    extractor: FeatureExtractor, size: Size, pooling: int
-) -> Size:
+def _pooled_grid(extractor: FeatureExtractor, size: Size, pooling: int) -> Size:
     """Return height and width of the pooled map.
 
     Raises:
@@ -283,6 +296,14 @@ def _pooled_grid(
             f"give --pooling {min(height, width)} or less, or a larger --size"
         )
     return height // pooling, width // pooling
+
+
+def _refuse_folds_of_likelihood(options: DfmOptions) -> None:
+    if options.score_type == "nll":
+        raise InputError(
+            "got folds with the score type nll, whose scores rise with the number of fitted pictures, so that the threshold "
+            "would be too low; expected pictures held back: give --holdout 0.2 or --held-back"
+        )
 
 
 def _refuse_layers(layers: Sequence[str]) -> None:

@@ -193,7 +193,10 @@ def test_defaults():
     options = DfkdeOptions()
     assert (options.components, options.max_points) == (16, 40000)
     assert options.scaling == "scale"
-    assert (Dfkde.default_backbone, Dfkde.default_strides) == ("resnet18", (32,))
+    assert (Dfkde.default_backbone, Dfkde.default_strides) == (
+        "resnet18",
+        (32,),
+    )
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)

@@ -120,10 +120,8 @@ def test_equal_data_give_equal_tensors(score_type):
         assert torch.equal(second.state_dict()[name], tensor), name
 
 
-@pytest.mark.parametrize("score_type", KINDS)
-def test_folds_are_fits_without_their_images(score_type):
-    own = {"backbone": Levels(), "layers": ("fine",), "pooling": 2}
-    options = DfmOptions(**own, score_type=score_type)
+def test_folds_are_fits_without_their_images():
+    options = DfmOptions(backbone=Levels(), layers=("fine",), pooling=2)
     data = FitData(list(noise(9).split(4)), size=SIZE)
     first, second, whole = Dfm.fit_folds(data, options, [[0, 4], [1, 2]])
     expected = Dfm.fit(data.part({0, 3, 4, 5, 6, 7, 8}), options)
@@ -132,6 +130,21 @@ def test_folds_are_fits_without_their_images(score_type):
         assert torch.allclose(second(test)[0], expected(test)[0], rtol=1e-4)
         assert not torch.allclose(first(test)[0], second(test)[0])
         assert torch.equal(whole(test)[0], Dfm.fit(data, options)(test)[0])
+
+
+def test_the_likelihood_has_no_folds(pictures):
+    own = {"backbone": "test_efficientnet", "weights": "random", "pooling": 2}
+    detector = own | {"score_type": "nll"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        options = FitOptions(Geometry((64, 64)), detector=detector)
+        model = fit("dfm", pictures / "train", options)
+        assert len(model.card.fitted) == 6  # of 8
+        options = FitOptions(Geometry((64, 64)), folds=4, detector=detector)
+        with pytest.raises(
+            InputError, match="got folds with the score type nll"
+        ):
+            fit("dfm", pictures / "train", options)
 
 
 @pytest.mark.parametrize("score_type", KINDS)
@@ -206,7 +219,9 @@ def test_the_model_file_and_the_traced_program_give_the_same_scores(
     images = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
         expected = model.pipeline(images)
-        for found, wanted in zip(loaded.pipeline(images), expected, strict=True):
+        for found, wanted in zip(
+            loaded.pipeline(images), expected, strict=True
+        ):
             assert wanted is None or torch.equal(found, wanted)
         program = torch.export.export(loaded.pipeline, (images,)).module()
         torch.testing.assert_close(program(images).score, expected.score)

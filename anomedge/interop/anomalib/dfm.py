@@ -48,9 +48,8 @@ class ImportedDfm(ImportedDetector):
         """Return the fitted DFM; see `ImportedDetector.build`."""
         score_type = _score_type(foreign)
         layer = foreign.arguments.get("layer")
-        named = replace(
-            foreign, arguments=foreign.arguments | {"layers": (layer,)}
-        )
+        arguments = {**foreign.arguments, "layers": (layer,)}
+        named = replace(foreign, arguments=arguments)
         d, k = _sizes(foreign, score_type)
         extractor = feature_extractor(named, size, taken)
         config = DfmConfig.of(

@@ -16,7 +16,9 @@ from tests.interop.anomalib.refusing import refused
 
 LAYER = "layer2"
 COUNT = 3
-IMAGES = images_of(builder.SIZE, 6) * torch.linspace(0, 1, 6)[:, None, None, None]
+IMAGES = (
+    images_of(builder.SIZE, 6) * torch.linspace(0, 1, 6)[:, None, None, None]
+)
 
 
 def averages(state):
