@@ -103,7 +103,7 @@ def fit(
     folds: Annotated[
         int | None,
         Option(
-            help="Folds that score the pictures for the threshold; default: the detector's own number (padim: 20, patchcore: 5); 0, also the default of detectors that would be trained once per fold: hold back a fifth."
+            help="Folds that score the pictures for the threshold; default: the detector's own number (padim: 20, others that are not trained: 5); 0, also the default of detectors that would be trained once per fold: hold back a fifth."
         ),
     ] = None,
     labelled: Annotated[

@@ -16,9 +16,11 @@ from anomedge.images import Picture, select_normal
 from anomedge.interop.anomalib import (
     ForeignModel,
     Imported,
+    StoredThresholds,
     Taken,
     native_of,
     read_foreign,
+    thresholds_of,
 )
 from anomedge.interop.anomalib.with_anomalib import generic_of
 from anomedge.interop.decision import HeldBack, Provenance
@@ -79,14 +81,15 @@ def import_file(path: Path, options: ImportOptions) -> ImportedFile:
         _require_anomalib()
     options.chosen.check(held_back=options.held_back is not None)
     pictures, left_out = _pictures(options)
+    taken = Taken()
     with read_foreign(path) as foreign:
         plan = plan_thresholds(
-            foreign.thresholds,
+            _thresholds(foreign, options, taken),
             _provenance(foreign),
             options.chosen,
             held_back=bool(pictures),
         )
-        imported = _built(foreign, options)
+        imported = _built(foreign, options, taken)
     has_map = _try_on_grey(imported)
     if options.chosen.pixel_threshold is not None and not has_map:
         raise InputError(
@@ -139,11 +142,21 @@ def _pictures(
     return found, left_out
 
 
-def _built(foreign: ForeignModel, options: ImportOptions) -> Imported:
-    """Build the detector while the file is open."""
+def _thresholds(
+    foreign: ForeignModel, options: ImportOptions, taken: Taken
+) -> StoredThresholds:
+    """Return the file's thresholds in the units of the scores of the detector that will be built."""
     if options.with_anomalib:
-        return generic_of(foreign, options.detector, options.size)
-    return native_of(foreign, options.detector, options.size)
+        return foreign.thresholds
+    return thresholds_of(foreign, options.detector, taken)
+
+
+def _built(
+    foreign: ForeignModel, options: ImportOptions, taken: Taken
+) -> Imported:
+    """Build the detector while the file is open."""
+    build = generic_of if options.with_anomalib else native_of
+    return build(foreign, options.detector, options.size, taken)
 
 
 def _scored(

@@ -7,7 +7,8 @@ sensitivity and calls a picture anomalous if s >= t. Pixels of a map are decided
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,14 @@ import numpy as np
 from anomedge.errors import InputError
 from anomedge.interop.anomalib.foreign import StoredThresholds, Taken
 
-__all__ = ["Cut", "Level", "levels", "raw_threshold", "tight_scale"]
+__all__ = [
+    "Cut",
+    "Level",
+    "levels",
+    "raw_threshold",
+    "tight_scale",
+    "with_sensitivity",
+]
 
 _NEUTRAL = 0.5
 _SHARE = 0.05
@@ -79,6 +87,22 @@ def _span(
     return stated if low is None or high is None else high - low
 
 
+def with_sensitivity(stored: StoredThresholds) -> StoredThresholds:
+    """Return the values with the threshold of scores moved by its sensitivity, where a raw threshold expresses that.
+
+    >>> with_sensitivity(StoredThresholds(0.5, None, 0.0, 1.0, image_sensitivity=0.25)).image_threshold
+    0.75
+    """
+    image, _ = levels(stored)
+    share, span = image.sensitivity, image.span
+    if image.threshold is None or share is None or span is None:
+        return stored
+    if not 0 < share <= 1 or span < 0:
+        return stored
+    moved = image.threshold + (_NEUTRAL - share) * span
+    return replace(stored, image_threshold=moved, image_sensitivity=None)
+
+
 def raw_threshold(
     level: Level, other: Level | None, taken: Taken
 ) -> float | None:
@@ -93,6 +117,12 @@ def raw_threshold(
         InputError: a sensitivity that no raw threshold expresses, or a maximum below the minimum.
     """
     threshold = level.threshold
+    if threshold is not None and math.isinf(threshold):
+        kind = "normal" if threshold > 0 else "anomalous"
+        raise InputError(
+            f"got an {level.name} threshold in the file with which anomalib calls every picture {kind}; "
+            f"expected one between its scores: give {level.option}, or --held-back with --rule balanced"
+        )
     if level.span is not None and level.span < 0:
         raise InputError(
             f"got an {level.name} maximum below the minimum in the file, with which anomalib inverts its labels; "
@@ -142,8 +172,9 @@ def tight_scale(stored: StoredThresholds, threshold: float, name: str) -> float:
     Raises:
         InputError: both are 0.
     """
-    if stored.image_threshold is not None:
-        threshold = stored.image_threshold
+    stated = stored.image_threshold
+    if stated is not None and math.isfinite(stated):
+        threshold = stated
     low = threshold if stored.image_min is None else stored.image_min
     scale = _SHARE * max(abs(threshold), abs(threshold - low))
     if scale < _LEAST_SCALE:

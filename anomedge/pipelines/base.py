@@ -229,6 +229,16 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
             yield cls.fit(data.part(images.difference(fold)), options).eval()
         yield cls.fit(data, options).eval()
 
+    @classmethod
+    def folds_of(cls, options: O) -> int:
+        """Return the default number of folds with these options: `default_folds`, or 0 where folds would mislead.
+
+        Scores of normal pictures by a detector that was fitted to fewer pictures must not be lower than those of the
+        final one, or the threshold is too low.
+        """
+        del options
+        return cls.default_folds
+
     @abstractmethod
     def stages(self, images: Tensor) -> dict[str, Tensor]:
         """Return the named intermediate results in order of computation, for images (B, 3, H, W) in [0, 1].

@@ -27,6 +27,8 @@ from anomedge.pipelines.data import FitData
 from anomedge.resample import Geometry
 
 __all__ = [
+    "BackboneConfig",
+    "BackboneOptions",
     "DefaultLayersWarning",
     "FeatureConfig",
     "FeatureOptions",
@@ -44,18 +46,16 @@ class DefaultLayersWarning(UserWarning):
     """The backbone has no layers at the detector's strides, so other layers are used."""
 
 
-class FeatureConfig(Config):
-    """Configuration of a detector on feature maps.
+class BackboneConfig(Config):
+    """Configuration of a detector on feature maps, without a blur.
 
-    `mean` and `std` scale images in [0, 1] to the backbone's input; `sigma` is the standard deviation of the map's
-    blur, in pixels.
+    `mean` and `std` scale images in [0, 1] to the backbone's input.
     """
 
     backbone: str
     layers: tuple[str, ...]
     mean: Triple
     std: Triple
-    sigma: Sigma = 4.0
 
     @classmethod
     def of(
@@ -76,8 +76,14 @@ class FeatureConfig(Config):
         )
 
 
-class FeatureOptions(Options):
-    """Fit options of a detector on feature maps; in Python, `backbone` may also be a module."""
+class FeatureConfig(BackboneConfig):
+    """Configuration of a detector on feature maps; `sigma` is the standard deviation of the map's blur, in pixels."""
+
+    sigma: Sigma = 4.0
+
+
+class BackboneOptions(Options):
+    """Fit options of a detector on feature maps without a blur; in Python, `backbone` may also be a module."""
 
     backbone: str | nn.Module | None = Field(
         None, description="timm architecture; default: the detector's own."
@@ -98,10 +104,6 @@ class FeatureOptions(Options):
     std: tuple[Deviation, Deviation, Deviation] | None = Field(
         None,
         description="Standard deviation of the backbone's images, up to 1, with commas; default: the architecture's.",
-    )
-    sigma: Sigma = Field(
-        4.0,
-        description="Standard deviation of the anomaly map's blur, in pixels.",
     )
 
     @field_validator("layers", mode="before")
@@ -140,8 +142,17 @@ class FeatureOptions(Options):
         return str(entry["licence"]) if entry else super().weights_licence()
 
 
-FC = TypeVar("FC", bound=FeatureConfig)
-FO = TypeVar("FO", bound=FeatureOptions)
+class FeatureOptions(BackboneOptions):
+    """Fit options of a detector on feature maps."""
+
+    sigma: Sigma = Field(
+        4.0,
+        description="Standard deviation of the anomaly map's blur, in pixels.",
+    )
+
+
+FC = TypeVar("FC", bound=BackboneConfig)
+FO = TypeVar("FO", bound=BackboneOptions)
 
 
 class FeaturePipeline(Pipeline[FC, FO]):
@@ -184,7 +195,7 @@ class FeaturePipeline(Pipeline[FC, FO]):
 
     @classmethod
     def build_extractor(
-        cls, data: FitData, options: FeatureOptions
+        cls, data: FitData, options: BackboneOptions
     ) -> FeatureExtractor:
         """Return the extractor of the options; random weights follow from the data's seed.
 
@@ -282,7 +293,7 @@ class FeaturePipeline(Pipeline[FC, FO]):
         return layers
 
 
-def _refuse_incomplete_module(options: FeatureOptions) -> None:
+def _refuse_incomplete_module(options: BackboneOptions) -> None:
     if not isinstance(options.backbone, nn.Module):
         return
     if options.layers is None:

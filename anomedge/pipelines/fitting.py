@@ -119,7 +119,7 @@ def fit(
     """
     kind = pipelines.get(detector)
     own = kind.options_class.checked(**options.detector)
-    split = _split(kind, folder, options)
+    split = _split(kind, folder, options, own)
     fitted, sample = split.fitted, split.sample
     if not sample.anomalous:
         options.rule.require(len(sample.normal))
@@ -171,7 +171,10 @@ def _in_region(
 
 
 def _split(
-    kind: type[Pipeline[Any, Any]], folder: Path, options: FitOptions
+    kind: type[Pipeline[Any, Any]],
+    folder: Path,
+    options: FitOptions,
+    own: Options,
 ) -> Split:
     """Check the options of the threshold, then split the pictures."""
     options.rule.check(labelled=options.labelled is not None)
@@ -194,7 +197,7 @@ def _split(
         raise InputError(
             f"got {folds} folds with tiles, which are fitted to image by image; expected --holdout or --held-back"
         )
-    default = 0 if tiled else kind.default_folds
+    default = 0 if tiled else kind.folds_of(own)
     used = default if folds is None else folds
     if not used and holdout is None:
         holdout = _HELD_BACK

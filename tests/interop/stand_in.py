@@ -9,7 +9,6 @@ from anomedge.interop.anomalib import (
     Imported,
     Preprocessing,
     StoredThresholds,
-    Taken,
 )
 
 VALIDATED = StoredThresholds(
@@ -43,12 +42,15 @@ def stand_in(monkeypatch, model, foreign):
     def read_foreign(path):
         yield foreign
 
-    def native_of(foreign, detector, size):
+    def thresholds_of(foreign, detector, taken):
+        return foreign.thresholds
+
+    def native_of(foreign, detector, size, taken):
         calls.append((foreign, detector, size))
-        taken = Taken()
         taken.add("detector", model.pipeline.name, "file")
         return Imported(model.pipeline, model.geometry, foreign, taken)
 
     monkeypatch.setattr(importing, "read_foreign", read_foreign)
+    monkeypatch.setattr(importing, "thresholds_of", thresholds_of)
     monkeypatch.setattr(importing, "native_of", native_of)
     return calls

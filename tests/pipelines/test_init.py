@@ -8,8 +8,9 @@ from anomedge.pipelines import available, get
 
 def test_directory_is_the_registry():
     plugins = {"anomalib"}
-    assert set(available()) - plugins == {"padim", "patchcore"}
-    with pytest.raises(InputError, match="padim, patchcore"):
+    own = {"dfkde", "dfm", "padim", "patchcore"}
+    assert set(available()) - plugins == own
+    with pytest.raises(InputError, match="dfm, padim, patchcore"):
         get("fastflow")
 
 

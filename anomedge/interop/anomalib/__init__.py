@@ -1,7 +1,7 @@
 """anomalib's own files, read without executing a pickle, as detectors of anomedge.
 
 `read_foreign(path)` gives the content of a file; `import_native` builds a
-detector from it. One module per detector: `padim.py`, `patchcore.py`.
+detector from it. One module per detector, such as `padim.py`.
 """
 
 from anomedge.interop.anomalib.foreign import (
@@ -17,6 +17,7 @@ from anomedge.interop.anomalib.importing import (
     import_native,
     native_of,
     read_foreign,
+    thresholds_of,
 )
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "import_native",
     "native_of",
     "read_foreign",
+    "thresholds_of",
 ]

@@ -9,7 +9,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from anomedge.interop.anomalib.foreign import ForeignModel, Taken
+from anomedge.interop.anomalib.foreign import (
+    ForeignModel,
+    StoredThresholds,
+    Taken,
+)
 from anomedge.pipelines.base import Pipeline
 from anomedge.registry import Registry
 
@@ -49,6 +53,26 @@ class ImportedDetector(ABC):
                 network.
             InputError: a size that does not fit the file.
         """
+
+    @classmethod
+    def thresholds(
+        cls, foreign: ForeignModel, taken: Taken
+    ) -> StoredThresholds:
+        """Return the file's thresholds and extremes in the units of the detector's scores; by default those of the file.
+
+        A detector whose scores are another function of the pictures than
+        anomalib's overrides this method: the same pictures must be above the
+        threshold. An infinite threshold has all pictures on one side.
+
+        Args:
+            foreign: the file's content.
+            taken: gets a line for each value that is changed.
+
+        Raises:
+            ModelError: tensors that the change needs are missing or wrong.
+        """
+        del taken
+        return foreign.thresholds
 
 
 REGISTRY: Registry[ImportedDetector] = Registry(

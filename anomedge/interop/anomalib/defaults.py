@@ -38,6 +38,12 @@ _DEFAULTS: dict[tuple[str, str], Default] = {
     (V1, "patchcore"): _CROPPED,
     (V2, "patchcore"): _USUAL,
     (V27, "patchcore"): _USUAL,
+    (V1, "dfm"): _USUAL,
+    (V2, "dfm"): _USUAL,
+    (V27, "dfm"): _USUAL,
+    (V1, "dfkde"): _USUAL,
+    (V2, "dfkde"): _USUAL,
+    (V27, "dfkde"): _USUAL,
 }
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "import_native",
     "native_of",
     "read_foreign",
+    "thresholds_of",
 ]
 
 Size = tuple[int, int]
@@ -145,6 +146,24 @@ def native_of(
         foreign = replace(foreign, preprocessing=preprocessing)
         pipeline = kind.build(foreign, geometry.image, taken)
     return Imported(pipeline, geometry, foreign, taken)
+
+
+def thresholds_of(
+    foreign: ForeignModel, detector: str | None, taken: Taken
+) -> StoredThresholds:
+    """Return the thresholds of an open file in the units of its detector's scores.
+
+    Args:
+        foreign: the file.
+        detector: name of the detector; None: the one that the file's tensors
+            fit.
+        taken: gets a line for each value that is changed.
+
+    Raises:
+        ModelError, InputError: as `native_of`.
+    """
+    with _named(foreign.path):
+        return _detector(foreign, detector).thresholds(foreign, taken)
 
 
 def _detector(

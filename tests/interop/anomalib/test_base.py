@@ -3,12 +3,16 @@
 import pytest
 
 from anomedge.interop.anomalib.base import REGISTRY, ImportedDetector
+from anomedge.interop.anomalib.dfkde import ImportedDfkde
+from anomedge.interop.anomalib.dfm import ImportedDfm
 from anomedge.interop.anomalib.padim import ImportedPadim
 from anomedge.interop.anomalib.patchcore import ImportedPatchcore
 
 
 def test_each_detector_has_a_file():
     assert REGISTRY.members() == {
+        "dfkde": ImportedDfkde,
+        "dfm": ImportedDfm,
         "padim": ImportedPadim,
         "patchcore": ImportedPatchcore,
     }
