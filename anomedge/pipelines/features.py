@@ -1,4 +1,4 @@
-"""Base of detectors on the feature maps of one backbone."""
+"""Bases of detectors on feature maps of a backbone."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ from anomedge.pipelines.data import FitData
 from anomedge.resample import Geometry
 
 __all__ = [
+    "BackboneConfig",
+    "BackboneOptions",
+    "BackbonePipeline",
     "DefaultLayersWarning",
     "FeatureConfig",
     "FeatureOptions",
@@ -44,18 +47,13 @@ class DefaultLayersWarning(UserWarning):
     """The backbone has no layers at the detector's strides, so other layers are used."""
 
 
-class FeatureConfig(Config):
-    """Configuration of a detector on feature maps.
-
-    `mean` and `std` scale images in [0, 1] to the backbone's input; `sigma` is the standard deviation of the map's
-    blur, in pixels.
-    """
+class BackboneConfig(Config):
+    """Configuration of a detector on a backbone; `mean` and `std` scale images in [0, 1] to its input."""
 
     backbone: str
     layers: tuple[str, ...]
     mean: Triple
     std: Triple
-    sigma: Sigma = 4.0
 
     @classmethod
     def of(
@@ -76,8 +74,14 @@ class FeatureConfig(Config):
         )
 
 
-class FeatureOptions(Options):
-    """Fit options of a detector on feature maps; in Python, `backbone` may also be a module."""
+class FeatureConfig(BackboneConfig):
+    """Configuration of a detector with a blurred map; `sigma` is the blur's standard deviation, in pixels."""
+
+    sigma: Sigma = 4.0
+
+
+class BackboneOptions(Options):
+    """Fit options of a detector on a backbone; in Python, `backbone` may also be a module."""
 
     backbone: str | nn.Module | None = Field(
         None, description="timm architecture; default: the detector's own."
@@ -98,10 +102,6 @@ class FeatureOptions(Options):
     std: tuple[Deviation, Deviation, Deviation] | None = Field(
         None,
         description="Standard deviation of the backbone's images, up to 1, with commas; default: the architecture's.",
-    )
-    sigma: Sigma = Field(
-        4.0,
-        description="Standard deviation of the anomaly map's blur, in pixels.",
     )
 
     @field_validator("layers", mode="before")
@@ -140,51 +140,47 @@ class FeatureOptions(Options):
         return str(entry["licence"]) if entry else super().weights_licence()
 
 
+class FeatureOptions(BackboneOptions):
+    """Fit options of a detector with a blurred map."""
+
+    sigma: Sigma = Field(
+        4.0,
+        description="Standard deviation of the anomaly map's blur, in pixels.",
+    )
+
+
+BC = TypeVar("BC", bound=BackboneConfig)
+BO = TypeVar("BO", bound=BackboneOptions)
 FC = TypeVar("FC", bound=FeatureConfig)
 FO = TypeVar("FO", bound=FeatureOptions)
 
 
-class FeaturePipeline(Pipeline[FC, FO]):
-    """A detector on the feature maps of one backbone, its only network.
+class BackbonePipeline(Pipeline[BC, BO]):
+    """A detector on the feature maps of a backbone, with any number of networks.
 
     A subclass also states `default_backbone`, a timm architecture, and `default_strides`, the strides of its layers.
 
     Args:
         config: the configuration.
-        extractor: the backbone, finest layer first.
+        networks: the networks by name, see `build_networks`.
     """
 
-    networks: ClassVar[tuple[str, ...]] = ("extractor",)
     default_backbone: ClassVar[str]
     default_strides: ClassVar[tuple[int, ...]]
 
-    extractor: FeatureExtractor
     mean: Tensor
     std: Tensor
 
-    def __init__(self, config: FC, extractor: FeatureExtractor) -> None:
-        super().__init__(config, extractor=extractor)
+    def __init__(self, config: BC, **networks: nn.Module) -> None:
+        super().__init__(config, **networks)
         for name in ("mean", "std"):
             values = torch.tensor(getattr(config, name), device="cpu")
             column = values.reshape(1, 3, 1, 1)
             self.register_buffer(name, column, persistent=False)
 
     @classmethod
-    def build_networks(
-        cls, config: FC, backbone: nn.Module | None = None
-    ) -> dict[str, nn.Module]:
-        """Return the extractor without trained weights."""
-        extractor = FeatureExtractor(
-            backbone or config.backbone,
-            config.layers,
-            pre_trained=False,
-            size=config.size,
-        )
-        return {"extractor": extractor}
-
-    @classmethod
     def build_extractor(
-        cls, data: FitData, options: FeatureOptions
+        cls, data: FitData, options: BackboneOptions
     ) -> FeatureExtractor:
         """Return the extractor of the options; random weights follow from the data's seed.
 
@@ -213,16 +209,9 @@ class FeaturePipeline(Pipeline[FC, FO]):
             )
         return extractor
 
-    def features(self, images: Tensor) -> dict[str, Tensor]:
-        """Return the feature maps by layer, of images in [0, 1]."""
-        features: dict[str, Tensor] = self.extractor(
-            (images - self.mean) / self.std
-        )
-        return features
-
-    def with_extractor(self, extractor: nn.Module) -> Self:
-        """Return this detector on another extractor; all other tensors are shared."""
-        return self.with_networks({"extractor": extractor})
+    def scaled(self, images: Tensor) -> Tensor:
+        """Return images in [0, 1] as the backbone takes them."""
+        return (images - self.mean) / self.std
 
     def describe(self) -> str:
         """Return name, backbone and layers."""
@@ -256,13 +245,13 @@ class FeaturePipeline(Pipeline[FC, FO]):
                 smaller,
             )
 
-    def config_with_layers(self, count: int) -> FC:
+    def config_with_layers(self, count: int) -> BC:
         """Return the configuration with the first layers only."""
         return self.config.model_copy(
             update={"layers": self.config.layers[:count]}
         )
 
-    def config_with_size(self, size: tuple[int, int]) -> FC:
+    def config_with_size(self, size: tuple[int, int]) -> BC:
         """Return the configuration for images of another size (H, W)."""
         return self.config.model_copy(update={"size": size})
 
@@ -282,7 +271,45 @@ class FeaturePipeline(Pipeline[FC, FO]):
         return layers
 
 
-def _refuse_incomplete_module(options: FeatureOptions) -> None:
+class FeaturePipeline(BackbonePipeline[FC, FO]):
+    """A detector on the feature maps of one backbone, its only network.
+
+    Args:
+        config: the configuration.
+        extractor: the backbone, finest layer first.
+    """
+
+    networks: ClassVar[tuple[str, ...]] = ("extractor",)
+
+    extractor: FeatureExtractor
+
+    def __init__(self, config: FC, extractor: FeatureExtractor) -> None:
+        super().__init__(config, extractor=extractor)
+
+    @classmethod
+    def build_networks(
+        cls, config: FC, backbone: nn.Module | None = None
+    ) -> dict[str, nn.Module]:
+        """Return the extractor without trained weights."""
+        extractor = FeatureExtractor(
+            backbone or config.backbone,
+            config.layers,
+            pre_trained=False,
+            size=config.size,
+        )
+        return {"extractor": extractor}
+
+    def features(self, images: Tensor) -> dict[str, Tensor]:
+        """Return the feature maps by layer, of images in [0, 1]."""
+        features: dict[str, Tensor] = self.extractor(self.scaled(images))
+        return features
+
+    def with_extractor(self, extractor: nn.Module) -> Self:
+        """Return this detector on another extractor; all other tensors are shared."""
+        return self.with_networks({"extractor": extractor})
+
+
+def _refuse_incomplete_module(options: BackboneOptions) -> None:
     if not isinstance(options.backbone, nn.Module):
         return
     if options.layers is None:
