@@ -98,7 +98,10 @@ def load_optimiser(
     """
     expected = optimiser.state_dict()["param_groups"]
     groups = plain.get("groups")
-    if _form_of(groups) != _form_of(expected):
+    if _form_of(groups) != _form_of(expected) or any(
+        found["params"] != group["params"]
+        for found, group in zip(groups, expected, strict=True)
+    ):
         raise ModelError("the stored optimiser is another one")
     parameters = [each for g in optimiser.param_groups for each in g["params"]]
     state: dict[int, dict[str, Any]] = {}

@@ -165,7 +165,8 @@ def read_state(path: Path) -> TrainingState:
             tensors = read_tensors(file, entries, hashlib.sha256())
         header = validated(_Header, content)
         if header.digest != _digest(content, tensors):
-            raise ModelError("its content does not match its SHA-256")
+            raise ValueError("its content does not match its SHA-256")
+        _check_losses(header.losses)
     except (
         AnomedgeError,
         JsonError,
@@ -227,6 +228,11 @@ def _digest(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
         digest.update(described.encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+def _check_losses(losses: Losses) -> None:
+    if not losses.epochs or len(losses.held_out) not in (0, losses.epochs):
+        raise ValueError("it lacks the losses of its epochs")
 
 
 def _read_header(
