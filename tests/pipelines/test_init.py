@@ -8,7 +8,7 @@ from anomedge.pipelines import available, get
 
 def test_directory_is_the_registry():
     plugins = {"anomalib"}
-    assert set(available()) - plugins == {"padim", "patchcore"}
+    assert set(available()) - plugins == {"padim", "patchcore", "stfpm"}
     with pytest.raises(InputError, match="padim, patchcore"):
         get("fastflow")
 

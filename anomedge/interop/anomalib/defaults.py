@@ -38,6 +38,9 @@ _DEFAULTS: dict[tuple[str, str], Default] = {
     (V1, "patchcore"): _CROPPED,
     (V2, "patchcore"): _USUAL,
     (V27, "patchcore"): _USUAL,
+    (V1, "stfpm"): _USUAL,
+    (V2, "stfpm"): _USUAL,
+    (V27, "stfpm"): _USUAL,
 }
 
 

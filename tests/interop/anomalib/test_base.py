@@ -5,12 +5,14 @@ import pytest
 from anomedge.interop.anomalib.base import REGISTRY, ImportedDetector
 from anomedge.interop.anomalib.padim import ImportedPadim
 from anomedge.interop.anomalib.patchcore import ImportedPatchcore
+from anomedge.interop.anomalib.stfpm import ImportedStfpm
 
 
 def test_each_detector_has_a_file():
     assert REGISTRY.members() == {
         "padim": ImportedPadim,
         "patchcore": ImportedPatchcore,
+        "stfpm": ImportedStfpm,
     }
 
 
