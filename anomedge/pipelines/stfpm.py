@@ -20,7 +20,8 @@ the mean is taken here, so its learning rate is larger by the size of a batch, a
 from __future__ import annotations
 
 import copy
-from typing import ClassVar
+from functools import reduce
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -76,6 +77,7 @@ class Stfpm(
 
     teacher: FeatureExtractor
     student: FeatureExtractor
+    to_map: nn.ModuleList
 
     def __init__(
         self,
@@ -142,19 +144,20 @@ class Stfpm(
             found[layer] = offset.square().sum(dim=1, keepdim=True) / 2
         return found
 
+    def product(self, levels: list[Tensor]) -> Tensor:
+        """Return the product of all levels, each of them upsampled to the image, (B, 1, H, W)."""
+        large = [
+            upsample(level)
+            for upsample, level in zip(self.to_map, levels, strict=True)
+        ]
+        anomaly_map: Tensor = reduce(torch.mul, large)
+        return anomaly_map
+
     def stages(self, images: Tensor) -> dict[str, Tensor]:
         """Return `features/...` of both networks, `distances/<layer>`, `anomaly_map` and `score`."""
         teacher, student = self.features(images)
         distances = self.distances(teacher, student)
-        levels = [
-            to_map(level)
-            for to_map, level in zip(
-                self.to_map, distances.values(), strict=True
-            )
-        ]
-        anomaly_map = levels[0]
-        for level in levels[1:]:
-            anomaly_map = anomaly_map * level
+        anomaly_map = self.product(list(distances.values()))
         return {
             **{f"features/teacher/{k}": v for k, v in teacher.items()},
             **{f"features/student/{k}": v for k, v in student.items()},
@@ -172,8 +175,9 @@ def _student(
         student = copy.deepcopy(teacher)
         student.trainable = True
         for module in student.modules():
-            if hasattr(module, "reset_parameters"):
-                module.reset_parameters()
+            reset: Any = getattr(module, "reset_parameters", None)
+            if reset is not None:
+                reset()
         return student
     return FeatureExtractor(
         config.backbone,

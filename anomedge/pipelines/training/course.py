@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ class Course:
         self.losses = Losses()
         self._best: dict[str, Tensor] = {}
         self._random = random_states(self.device)
-        self._say = _say_nothing
+        self._say: Callable[[int, str], None] = _say_nothing
         self._done = 0
         if path is not None and os.path.lexists(path):
             self._restore(path)

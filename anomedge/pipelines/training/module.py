@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
+from lightning.fabric.plugins.environments.lightning import (
+    LightningEnvironment,
+)
 from lightning.pytorch import Trainer
-from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler

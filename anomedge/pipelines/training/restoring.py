@@ -74,11 +74,12 @@ def optimiser_content(
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return the numbers of an optimiser and its schedule, and its tensors by `<parameter>.<name>`."""
     state = optimiser.state_dict()
-    tensors, numbers = {}, {}
+    tensors: dict[str, Tensor] = {}
+    numbers: dict[str, Any] = {}
     for place, values in state["state"].items():
         for name, value in values.items():
-            kind = tensors if isinstance(value, Tensor) else numbers
-            kind[f"{place}.{name}"] = value
+            is_tensor = isinstance(value, Tensor)
+            (tensors if is_tensor else numbers)[f"{place}.{name}"] = value
     plain = {"numbers": numbers, "groups": state["param_groups"]}
     if schedule is not None:
         plain["schedule"] = schedule.state_dict()
@@ -97,7 +98,7 @@ def load_optimiser(
         ModelError: the state of another optimiser or schedule.
     """
     expected = optimiser.state_dict()["param_groups"]
-    groups = plain.get("groups")
+    groups: Any = plain.get("groups")
     if _form_of(groups) != _form_of(expected) or any(
         found["params"] != group["params"]
         for found, group in zip(groups, expected, strict=True)

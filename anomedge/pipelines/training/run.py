@@ -6,14 +6,18 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import (
+    AbstractContextManager,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
-from anomedge.errors import DeviceMismatch, InputError
+from anomedge.errors import DeviceMismatch, InputError, RuntimeMissing
 from anomedge.pipelines.data import FitData
 from anomedge.pipelines.training.base import TrainedPipeline
 from anomedge.pipelines.training.course import Course
@@ -39,15 +43,14 @@ def train(
     kind: type[Detector], data: FitData, options: TrainOptions
 ) -> Detector:
     """Return a trained detector on the CPU; see `TrainedPipeline.fit`."""
-    # Refused before the images are read: Lightning is an optional package.
-    import anomedge.components.lightning.module  # noqa: F401
-
+    _require_lightning(kind.name)
     if data.state is not None and not options.resume:
         refuse_unfinished(data.state)
     device = _device_of(options)
     images = StoredImages(data)
     places, held_out = split_places(len(images), options, data.seed)
-    seen = replace(data, normal=Batches(images, places, options.train_batch))
+    batches = Batches(images, places, options.train_batch)
+    seen = replace(data, normal=batches)
     others = Batches(images, held_out, options.train_batch)
     with _reproducible(device):
         torch.manual_seed(derived_seed(data.seed, "training"))
@@ -55,19 +58,33 @@ def train(
         pipeline.prepare(seen)
         _unfreeze(pipeline)
         identity = _identity(pipeline, images, data, options, device)
-        steps = len(seen.normal)
-        course = Course(pipeline, options, identity, steps, data.state)
-        batches = ShuffledBatches(
+        course = Course(pipeline, options, identity, len(batches), data.state)
+        shuffled = ShuffledBatches(
             images, places, options, data.seed, lambda: course.losses.epochs
         )
         if not course.is_finished:
-            _run(course, batches, others if held_out else None)
+            _run(course, shuffled, others if held_out else None)
         course.keep_best()
         pipeline.requires_grad_(False).eval()
         rest = replace(data, normal=others) if held_out else seen
         pipeline.finish(rest)
     pipeline.record = course.record()
     return pipeline
+
+
+def _require_lightning(detector: str) -> None:
+    """Import Lightning, an optional package, before the images are read.
+
+    Raises:
+        RuntimeMissing: it is not installed.
+    """
+    try:
+        import anomedge.components.lightning.module  # noqa: F401
+    except RuntimeMissing as error:
+        raise RuntimeMissing(
+            f"got {detector}, which is trained with Lightning, and Lightning cannot be imported; "
+            f"expected it: pip install 'anomedge[train]'"
+        ) from error
 
 
 def refuse_unfinished(state: Path) -> None:
@@ -91,7 +108,7 @@ def _run(
     pipeline, device = course.pipeline, course.device
     loop = module.TrainingModule(pipeline)
     loop.course = course
-    mixed = nullcontext()
+    mixed: AbstractContextManager[None] = nullcontext()
     if course.options.mixed_precision:
         mixed = mixed_precision(pipeline, device)
     left = course.options.epochs - course.losses.epochs

@@ -226,7 +226,8 @@ def _digest(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     for name, tensor in sorted(tensors.items()):
         described = f"{name} {tensor.dtype} {tuple(tensor.shape)}"
         digest.update(described.encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        values = tensor.reshape(-1).view(torch.uint8)
+        digest.update(values.numpy().data)
     return digest.hexdigest()
 
 

@@ -1,9 +1,16 @@
 """A training: equal for an equal seed, interrupted and resumed bit for bit, stopped early, refused clearly."""
 
+import sys
+
 import pytest
 import torch
 
-from anomedge.errors import DeviceMismatch, InputError, ModelError
+from anomedge.errors import (
+    DeviceMismatch,
+    InputError,
+    ModelError,
+    RuntimeMissing,
+)
 from anomedge.pipelines.training import course
 from tests.pipelines.training.detectors import Mean, same_tensors, trained
 
@@ -185,3 +192,15 @@ def test_folds_are_trained_and_stored_apart(tmp_path):
     names = ["fold-1", "fold-2", "state"]
     found = sorted(path.stem for path in tmp_path.iterdir())
     assert found == names
+
+
+def test_without_lightning_its_extra_is_named(monkeypatch):
+    for name in ("lightning", "lightning.pytorch"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delitem(
+        sys.modules, "anomedge.components.lightning.module", raising=False
+    )
+    with pytest.raises(
+        RuntimeMissing, match=r"mean-test.*pip install 'anomedge\[train\]'"
+    ):
+        trained()
