@@ -24,7 +24,6 @@ from functools import reduce
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 from torch.optim import SGD
@@ -43,6 +42,8 @@ from anomedge.resample import bilinear
 __all__ = ["Stfpm", "StfpmConfig", "StfpmOptions"]
 
 Backbone = str | nn.Module | None
+
+_LEAST_LENGTH = 1e-12
 
 
 class StfpmConfig(BackboneConfig):
@@ -140,7 +141,7 @@ class Stfpm(
         """Return half of the squared distance of unit features by layer, (B, 1, h_l, w_l)."""
         found = {}
         for layer, features in teacher.items():
-            offset = F.normalize(features) - F.normalize(student[layer])
+            offset = _unit(features) - _unit(student[layer])
             found[layer] = offset.square().sum(dim=1, keepdim=True) / 2
         return found
 
@@ -165,6 +166,15 @@ class Stfpm(
             "anomaly_map": anomaly_map,
             "score": anomaly_map.flatten(1).amax(dim=1),
         }
+
+
+def _unit(features: Tensor) -> Tensor:
+    """Return features (B, C, h, w) of unit length along the channels; zeros stay zeros.
+
+    It is `torch.nn.functional.normalize` without its expansion to the batch's size, which TensorRT does not build.
+    """
+    length = torch.linalg.vector_norm(features, dim=1, keepdim=True)
+    return features / length.clamp_min(_LEAST_LENGTH)
 
 
 def _student(

@@ -1,5 +1,6 @@
 """A training: equal for an equal seed, interrupted and resumed bit for bit, stopped early, refused clearly."""
 
+import signal
 import sys
 
 import pytest
@@ -192,6 +193,20 @@ def test_folds_are_trained_and_stored_apart(tmp_path):
     names = ["fold-1", "fold-2", "state"]
     found = sorted(path.stem for path in tmp_path.iterdir())
     assert found == names
+
+
+def test_ctrl_c_in_a_program_is_its_usual_exception():
+    class Interrupting(Mean):
+        name = "interrupting"
+
+        def loss(self, images):
+            del images
+            raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        trained(kind=Interrupting)
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_without_lightning_its_extra_is_named(monkeypatch):
