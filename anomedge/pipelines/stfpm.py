@@ -173,7 +173,7 @@ def _unit(features: Tensor) -> Tensor:
 
     It is `torch.nn.functional.normalize` without its expansion to the batch's size, which TensorRT does not build.
     """
-    length = torch.linalg.vector_norm(features, dim=1, keepdim=True)
+    length: Tensor = torch.linalg.vector_norm(features, dim=1, keepdim=True)
     return features / length.clamp_min(_LEAST_LENGTH)
 
 
