@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-__all__ = ["track", "waiting"]
+__all__ = ["steps_shown", "track", "waiting"]
 
 T = TypeVar("T")
 
@@ -77,6 +77,67 @@ def waiting(description: str) -> Iterator[Callable[[str], None]]:
         )
 
 
+@contextmanager
+def steps_shown(
+    description: str, total: int, done: int = 0
+) -> Iterator[Callable[[int, str], None]]:
+    """Show work of several steps with the time left; yield a function that takes the steps done and a text.
+
+    Args:
+        description: name of the work.
+        total: number of steps.
+        done: number of steps that were done before.
+
+    >>> with steps_shown("training", 2) as say:
+    ...     say(1, "epoch 1 of 2")
+    """
+    if not sys.stderr.isatty():
+        lines = _Lines(description)
+        start = time.monotonic()
+
+        def write(count: int, text: str) -> None:
+            passed = time.monotonic() - start
+            left = passed / max(1, count - done) * (total - count)
+            lines.step(count / total, f"{text}, about {_duration(left)} left")
+
+        yield write
+        lines.finish()
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=Console(stderr=True), transient=True
+    ) as bar:
+        task = bar.add_task(description, total=total, completed=done)
+        yield lambda count, text: bar.update(
+            task, completed=count, description=f"{description}: {text}"
+        )
+
+
+def _duration(seconds: float) -> str:
+    """Format a duration in its largest unit.
+
+    >>> _duration(59.4), _duration(150), _duration(7300)
+    ('59 s', '2 min', '2.0 h')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
 def _track_in_lines(
     items: Iterable[T], description: str, total: int | None
 ) -> Iterator[T]:
@@ -104,6 +165,13 @@ class _Lines:
             self._share = share
             of_all = f" of {total}" if total else ""
             self._write(f"{done}{of_all}")
+
+    def step(self, share: float, text: str) -> None:
+        """Write a line on the share that is done, if one is due."""
+        moved = share - self._share >= _SHARE
+        if self._is_due(moved):
+            self._share = share
+            self._write(text)
 
     def say(self, text: str) -> None:
         """Write a line with a text, if one is due."""

@@ -62,3 +62,23 @@ def test_the_runtime_example_answers_the_contract(tmp_path):
         outputs = session.run({"frames": np.ones((2, 4, 6, 3), np.uint8)})
     assert list(outputs) == ["score"]
     np.testing.assert_array_equal(outputs["score"], np.zeros(2, np.float32))
+
+
+def test_the_trained_example_learns_the_normal_images():
+    from anomedge.pipelines.data import FitData
+
+    detector = load_example("autoencoder").Autoencoder
+    colours = torch.rand(8, 3, 1, 1, generator=torch.Generator().manual_seed(0))
+    data = FitData([colours.expand(8, 3, 16, 24)], size=(16, 24))
+    options = detector.options_class(
+        epochs=60, learning_rate=0.02, device="cpu"
+    )
+    pipeline = detector.fit(data, options)
+    plain = colours[:1].expand(1, 3, 16, 24)
+    spotted = plain.clone()
+    spotted[:, :, 5, 7] = 1 - spotted[:, :, 5, 7].round()
+    with torch.no_grad():
+        found = pipeline.stages(torch.cat([plain, spotted]))
+    assert found["score"][1] > 2 * found["score"][0]
+    place = found["anomaly_map"][1, 0].argmax().item()
+    assert divmod(place, 24) == (5, 7)

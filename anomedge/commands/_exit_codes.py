@@ -87,9 +87,9 @@ def _translate(error: BaseException) -> tuple[AnomedgeError, int]:
     if isinstance(error, ModuleNotFoundError):
         return _missing_module(str(error.name)), _WRONG_USE
     if isinstance(error, StopSignal):
-        return _stopped_by(error.name), error.exit_code
+        return _stopped_by(error.name, error), error.exit_code
     if isinstance(error, KeyboardInterrupt):
-        return _stopped_by("SIGINT"), 128 + signal.SIGINT
+        return _stopped_by("SIGINT", error), 128 + signal.SIGINT
     refused = stdout_failure()
     if isinstance(error, OSError) and refused is not None:
         return refused, _WRONG_USE
@@ -98,8 +98,11 @@ def _translate(error: BaseException) -> tuple[AnomedgeError, int]:
     return InputError(message), _WRONG_USE
 
 
-def _stopped_by(name: str) -> InputError:
-    return InputError(f"stopped by {name}; nothing was left half written")
+def _stopped_by(name: str, stop: BaseException) -> InputError:
+    """Return the message of a stop; long work may have noted how to continue it."""
+    notes = getattr(stop, "__notes__", None)
+    outcome = "; ".join(notes or ["nothing was left half written"])
+    return InputError(f"stopped by {name}; {outcome}")
 
 
 def _missing_module(name: str) -> RuntimeMissing:

@@ -5,23 +5,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import UnionType
-from typing import (
-    TYPE_CHECKING,
-    Annotated,
-    Any,
-    Literal,
-    Union,
-    get_args,
-    get_origin,
-)
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from anomedge.commands._arguments import parse_size
 from anomedge.commands._common_options import NormalLabel
+from anomedge.commands._fields import parameter_of
 from anomedge.commands._fit_result import print_result
+from anomedge.commands._training_state import remove_state, training_state
 from anomedge.errors import InputError
 from anomedge.files import check_target
 from anomedge.resample import Geometry, Tiling
@@ -36,7 +29,6 @@ EXAMPLE = "anomedge fit patchcore normals/ -o model.safetensors --backbone wide_
 
 Option = typer.Option
 _SWITCHES = {"--force", "--no-force", "--json", "--help"}
-_SIMPLE_TYPES: tuple[type, ...] = (bool, int, float)
 
 
 def fit(
@@ -159,6 +151,9 @@ def fit(
     from anomedge.pipelines import decision, fitting, model
 
     check_target(output, force=force)
+    state = training_state(output)
+    if force and not own.get("resume"):
+        remove_state(state)
     options = fitting.FitOptions(
         geometry=Geometry(
             parse_size(size),
@@ -176,10 +171,12 @@ def fit(
         detector=own,
         normal=normal,
         levels=Levels.checked(*levels) if levels is not None else None,
+        state=state,
     )
     splits: list[Split] = []
     fitted = fitting.fit(detector, folder, options, splits.append)
     model.save(fitted, output, force=force)
+    remove_state(state)
     print_result(fitted, splits[0], output, as_json)
 
 
@@ -353,46 +350,5 @@ def _own_parameters(
             raise InputError(
                 f"the detector {detector} has the option {name!r}, which every detector has: rename it"
             )
-        parameters.append(_parameter(name, info))
+        parameters.append(parameter_of(name, info))
     return parameters
-
-
-def _parameter(name: str, info: FieldInfo) -> inspect.Parameter:
-    """Return an option with the name, type, default and description of a field."""
-    flag = f"--{name.replace('_', '-')}"
-    kind = _option_type(info.annotation)
-    if kind is bool:
-        flag = f"{flag}/--no-{flag.removeprefix('--')}"
-    option = Option(flag, help=_help_text(info))
-    default = inspect.Parameter.empty
-    if not info.is_required():
-        default = info.get_default(call_default_factory=True)
-        kind = kind | None
-    return inspect.Parameter(
-        name,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=default,
-        annotation=Annotated[kind, option],
-    )
-
-
-def _help_text(info: FieldInfo) -> str | None:
-    """Return a field's description, with the choices of a Literal."""
-    if get_origin(info.annotation) is not Literal:
-        return info.description
-    choices = ", ".join(str(choice) for choice in get_args(info.annotation))
-    return f"{info.description or ''} One of {choices}.".strip()
-
-
-def _option_type(annotation: Any) -> Any:
-    """Return bool, int or float for a field of that type or None; otherwise str, which the Options class parses.
-
-    >>> _option_type(int | None), _option_type(tuple[str, ...] | None)
-    (<class 'int'>, <class 'str'>)
-    """
-    if get_origin(annotation) is Annotated:
-        return _option_type(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, UnionType):
-        members = [a for a in get_args(annotation) if a is not type(None)]
-        return _option_type(members[0]) if len(members) == 1 else str
-    return annotation if annotation in _SIMPLE_TYPES else str

@@ -56,6 +56,8 @@ class FeatureExtractor(nn.Module):
         size: (H, W) of the images. An architecture with a fixed input size is
             built for this size, with interpolated weights; a module is probed
             at this size.
+        trainable: whether `train()` reaches the network, and its parameters
+            have gradients; otherwise it is frozen.
 
     Attributes:
         channels: C_l of each layer; `out_dims` is an alias.
@@ -87,8 +89,10 @@ class FeatureExtractor(nn.Module):
         *,
         weights: str | Path | None = None,
         size: Size | None = None,
+        trainable: bool = False,
     ) -> None:
         super().__init__()
+        self.trainable = trainable
         self.layers = [layers] if isinstance(layers, str) else list(layers)
         if not self.layers or len(set(self.layers)) != len(self.layers):
             raise ModelError(
@@ -100,7 +104,7 @@ class FeatureExtractor(nn.Module):
             self._wrap(unwrapped(backbone), size)
         else:
             self._create(backbone, pre_trained, weights, size)
-        self.requires_grad_(False).eval()
+        self.requires_grad_(trainable).eval()
 
     @property
     def out_dims(self) -> list[int]:
@@ -108,9 +112,10 @@ class FeatureExtractor(nn.Module):
         return self.channels
 
     def train(self, mode: bool = True) -> "FeatureExtractor":
-        """Set the mode; the frozen backbone stays in evaluation mode."""
+        """Set the mode; a frozen backbone stays in evaluation mode."""
         super().train(mode)
-        self.feature_extractor.eval()
+        if not self.trainable:
+            self.feature_extractor.eval()
         return self
 
     def forward(self, input: Tensor) -> dict[str, Tensor]:

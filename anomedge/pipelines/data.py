@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -33,6 +34,7 @@ class FitData:
         labelled: batches (images, anomalous), anomalous being bool (B,); empty without labelled pictures. They also
             place the threshold: use them to choose between fits, never to train.
         inside: bool (H, W), True for the pixels of the region of interest; None: all of them.
+        state: file in which a trained detector stores its training after each epoch; None: nowhere.
 
     Raises:
         InputError: an iterator, which can be iterated only once.
@@ -47,6 +49,7 @@ class FitData:
     seed: int = 0
     labelled: Iterable[Labelled] = ()
     inside: Tensor | None = None
+    state: Path | None = None
 
     def __post_init__(self) -> None:
         for batches in (self.normal, self.labelled):

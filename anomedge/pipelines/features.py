@@ -1,4 +1,4 @@
-"""Base of detectors on the feature maps of one backbone."""
+"""Bases of detectors on feature maps of a backbone."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from anomedge.resample import Geometry
 __all__ = [
     "BackboneConfig",
     "BackboneOptions",
+    "BackbonePipeline",
     "DefaultLayersWarning",
     "FeatureConfig",
     "FeatureOptions",
@@ -47,10 +48,7 @@ class DefaultLayersWarning(UserWarning):
 
 
 class BackboneConfig(Config):
-    """Configuration of a detector on feature maps, without a blur.
-
-    `mean` and `std` scale images in [0, 1] to the backbone's input.
-    """
+    """Configuration of a detector on a backbone; `mean` and `std` scale images in [0, 1] to its input."""
 
     backbone: str
     layers: tuple[str, ...]
@@ -77,13 +75,13 @@ class BackboneConfig(Config):
 
 
 class FeatureConfig(BackboneConfig):
-    """Configuration of a detector on feature maps; `sigma` is the standard deviation of the map's blur, in pixels."""
+    """Configuration of a detector with a blurred map; `sigma` is the blur's standard deviation, in pixels."""
 
     sigma: Sigma = 4.0
 
 
 class BackboneOptions(Options):
-    """Fit options of a detector on feature maps without a blur; in Python, `backbone` may also be a module."""
+    """Fit options of a detector on a backbone; in Python, `backbone` may also be a module."""
 
     backbone: str | nn.Module | None = Field(
         None, description="timm architecture; default: the detector's own."
@@ -143,7 +141,7 @@ class BackboneOptions(Options):
 
 
 class FeatureOptions(BackboneOptions):
-    """Fit options of a detector on feature maps."""
+    """Fit options of a detector with a blurred map."""
 
     sigma: Sigma = Field(
         4.0,
@@ -151,47 +149,34 @@ class FeatureOptions(BackboneOptions):
     )
 
 
+BC = TypeVar("BC", bound=BackboneConfig)
+BO = TypeVar("BO", bound=BackboneOptions)
 FC = TypeVar("FC", bound=BackboneConfig)
 FO = TypeVar("FO", bound=BackboneOptions)
 
 
-class FeaturePipeline(Pipeline[FC, FO]):
-    """A detector on the feature maps of one backbone, its only network.
+class BackbonePipeline(Pipeline[BC, BO]):
+    """A detector on the feature maps of a backbone, with any number of networks.
 
     A subclass also states `default_backbone`, a timm architecture, and `default_strides`, the strides of its layers.
 
     Args:
         config: the configuration.
-        extractor: the backbone, finest layer first.
+        networks: the networks by name, see `build_networks`.
     """
 
-    networks: ClassVar[tuple[str, ...]] = ("extractor",)
     default_backbone: ClassVar[str]
     default_strides: ClassVar[tuple[int, ...]]
 
-    extractor: FeatureExtractor
     mean: Tensor
     std: Tensor
 
-    def __init__(self, config: FC, extractor: FeatureExtractor) -> None:
-        super().__init__(config, extractor=extractor)
+    def __init__(self, config: BC, **networks: nn.Module) -> None:
+        super().__init__(config, **networks)
         for name in ("mean", "std"):
             values = torch.tensor(getattr(config, name), device="cpu")
             column = values.reshape(1, 3, 1, 1)
             self.register_buffer(name, column, persistent=False)
-
-    @classmethod
-    def build_networks(
-        cls, config: FC, backbone: nn.Module | None = None
-    ) -> dict[str, nn.Module]:
-        """Return the extractor without trained weights."""
-        extractor = FeatureExtractor(
-            backbone or config.backbone,
-            config.layers,
-            pre_trained=False,
-            size=config.size,
-        )
-        return {"extractor": extractor}
 
     @classmethod
     def build_extractor(
@@ -224,16 +209,9 @@ class FeaturePipeline(Pipeline[FC, FO]):
             )
         return extractor
 
-    def features(self, images: Tensor) -> dict[str, Tensor]:
-        """Return the feature maps by layer, of images in [0, 1]."""
-        features: dict[str, Tensor] = self.extractor(
-            (images - self.mean) / self.std
-        )
-        return features
-
-    def with_extractor(self, extractor: nn.Module) -> Self:
-        """Return this detector on another extractor; all other tensors are shared."""
-        return self.with_networks({"extractor": extractor})
+    def scaled(self, images: Tensor) -> Tensor:
+        """Return images in [0, 1] as the backbone takes them."""
+        return (images - self.mean) / self.std
 
     def describe(self) -> str:
         """Return name, backbone and layers."""
@@ -267,13 +245,13 @@ class FeaturePipeline(Pipeline[FC, FO]):
                 smaller,
             )
 
-    def config_with_layers(self, count: int) -> FC:
+    def config_with_layers(self, count: int) -> BC:
         """Return the configuration with the first layers only."""
         return self.config.model_copy(
             update={"layers": self.config.layers[:count]}
         )
 
-    def config_with_size(self, size: tuple[int, int]) -> FC:
+    def config_with_size(self, size: tuple[int, int]) -> BC:
         """Return the configuration for images of another size (H, W)."""
         return self.config.model_copy(update={"size": size})
 
@@ -291,6 +269,44 @@ class FeaturePipeline(Pipeline[FC, FO]):
             stacklevel=5,
         )
         return layers
+
+
+class FeaturePipeline(BackbonePipeline[FC, FO]):
+    """A detector on the feature maps of one backbone, its only network.
+
+    Args:
+        config: the configuration.
+        extractor: the backbone, finest layer first.
+    """
+
+    networks: ClassVar[tuple[str, ...]] = ("extractor",)
+
+    extractor: FeatureExtractor
+
+    def __init__(self, config: FC, extractor: FeatureExtractor) -> None:
+        super().__init__(config, extractor=extractor)
+
+    @classmethod
+    def build_networks(
+        cls, config: FC, backbone: nn.Module | None = None
+    ) -> dict[str, nn.Module]:
+        """Return the extractor without trained weights."""
+        extractor = FeatureExtractor(
+            backbone or config.backbone,
+            config.layers,
+            pre_trained=False,
+            size=config.size,
+        )
+        return {"extractor": extractor}
+
+    def features(self, images: Tensor) -> dict[str, Tensor]:
+        """Return the feature maps by layer, of images in [0, 1]."""
+        features: dict[str, Tensor] = self.extractor(self.scaled(images))
+        return features
+
+    def with_extractor(self, extractor: nn.Module) -> Self:
+        """Return this detector on another extractor; all other tensors are shared."""
+        return self.with_networks({"extractor": extractor})
 
 
 def _refuse_incomplete_module(options: BackboneOptions) -> None:

@@ -40,6 +40,7 @@ from anomedge.pipelines.model import Card, Model, tool_versions
 from anomedge.pipelines.rounding import LARGEST_ROUNDING_EFFECT, rounding_effect
 from anomedge.pipelines.splitting import Split, split_pictures
 from anomedge.pipelines.tiles import TileBatches, Tiles
+from anomedge.pipelines.training import TrainedPipeline
 from anomedge.resample import Geometry
 from anomedge.resample.levels import Levels
 from anomedge.threshold import Decision
@@ -86,6 +87,7 @@ class FitOptions:
         detector: the detector's own options, see its `options_class`.
         normal: label of normal pictures in the folders, where it is not a known one.
         levels: levels of pictures with more than 8 bits per channel; None for pictures of 8 bits.
+        state: file in which a trained detector stores its training after each epoch; None: nowhere.
     """
 
     geometry: Geometry
@@ -100,6 +102,7 @@ class FitOptions:
     detector: Mapping[str, Any] = field(default_factory=dict)
     normal: str | None = None
     levels: Levels | None = None
+    state: Path | None = None
 
 
 def fit(
@@ -127,7 +130,11 @@ def fit(
         chosen(split)
     _warn_if_sizes_vary([*fitted, *sample.normal, *sample.anomalous], options)
     options, inside = _in_region(kind, fitted, sample, options)
-    data = replace(_data(detector, fitted, sample, options), inside=inside)
+    data = replace(
+        _data(detector, fitted, sample, options),
+        inside=inside,
+        state=options.state,
+    )
     scorer = Scorer(options.geometry, options.batch, options.seed, inside)
     if sample.folds:
         pipeline, scored = fit_and_score(
@@ -141,7 +148,7 @@ def fit(
     decision = place_threshold(scored, sample, options.rule)
     rounded = fitted[:_PICTURES_ROUNDED]
     _warn_if_flat(pipeline, rounded, options.geometry, decision)
-    card = _card(fitted, own, options)
+    card = _card(fitted, own, options, pipeline)
     return Model(
         pipeline, options.geometry, decision, card, levels=options.levels
     )
@@ -287,7 +294,13 @@ def _warn_if_flat(
         )
 
 
-def _card(fitted: Sequence[Picture], own: Options, options: FitOptions) -> Card:
+def _card(
+    fitted: Sequence[Picture],
+    own: Options,
+    options: FitOptions,
+    pipeline: Pipeline[Any, Any],
+) -> Card:
+    is_trained = isinstance(pipeline, TrainedPipeline)
     return Card(
         seed=options.seed,
         fitted=tuple(str(picture.digest) for picture in fitted),
@@ -297,4 +310,5 @@ def _card(fitted: Sequence[Picture], own: Options, options: FitOptions) -> Card:
             "weights": own.weights_licence(),
             "detector": "belongs to whoever owns the pictures it was fitted to",
         },
+        training=pipeline.record if is_trained else None,
     )

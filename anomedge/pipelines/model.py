@@ -39,6 +39,7 @@ from anomedge.pipelines.stored_tensors import (
     read_tensors,
     tensor_entries,
 )
+from anomedge.pipelines.training.record import TrainingRecord
 from anomedge.resample import Geometry, Region, Tiling
 from anomedge.resample.levels import Levels
 from anomedge.threshold import Decision
@@ -64,8 +65,8 @@ class Card(BaseModel):
     """Record of a fit: seed, SHA-256 of the fitted pictures, name of the weights, tool versions, licences.
 
     `imported` is the SHA-256 of the file that the detector was imported from; its `fitted` is empty, because the pictures
-    are unknown. `imported_beside` is the SHA-256 of each further file that values came from, by name. Both are left out
-    of files where there are none, as in older files.
+    are unknown. `imported_beside` is the SHA-256 of each further file that values came from, by name. `training` has the
+    facts of a training. All three are left out of files where there are none, as in older files.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,6 +78,7 @@ class Card(BaseModel):
     licence: dict[str, str]
     imported: str | None = None
     imported_beside: dict[str, str] = Field(default_factory=dict)
+    training: TrainingRecord | None = None
 
     @property
     def known(self) -> frozenset[str] | None:
@@ -92,6 +94,8 @@ class Card(BaseModel):
             del content["imported"]
         if not self.imported_beside:
             del content["imported_beside"]
+        if self.training is None:
+            del content["training"]
         return content
 
 

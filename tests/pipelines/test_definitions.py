@@ -1,4 +1,4 @@
-"""PaDiM and PatchCore against formulas written down independently, with numpy and scipy, from the papers."""
+"""Detectors against formulas written down independently, with numpy and scipy, from the papers."""
 
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from anomedge.pipelines import FitData
 from anomedge.pipelines.padim import Padim
 from anomedge.pipelines.patchcore import Patchcore
 from anomedge.pipelines.preprocessing import to_images
+from anomedge.pipelines.stfpm import Stfpm
 from anomedge.resample import Geometry
 
 GEOMETRY = Geometry((80, 72), (72, 64))
@@ -33,7 +34,7 @@ def fitted(kind, batches, size, layers, options=()):
     return kind.fit(FitData(batches, size=size), own)
 
 
-def features_of(pipeline, images) -> list[np.ndarray]:
+def features_of(pipeline, images, network="extractor") -> list[np.ndarray]:
     mean, std = (
         torch.tensor(v).reshape(1, 3, 1, 1).to(images)
         for v in (pipeline.config.mean, pipeline.config.std)
@@ -41,7 +42,9 @@ def features_of(pipeline, images) -> list[np.ndarray]:
     with torch.no_grad():
         return [
             x.double().numpy()
-            for x in pipeline.extractor((images - mean) / std).values()
+            for x in pipeline.get_submodule(network)(
+                (images - mean) / std
+            ).values()
         ]
 
 
@@ -133,6 +136,19 @@ def patchcore_by_scipy(pipeline, fitted, images):
     return np.array(scores), to_map(np.stack(maps))
 
 
+def stfpm_by_numpy(pipeline, fitted, images):
+    del fitted
+    levels = []
+    both = (features_of(pipeline, images, n) for n in ("teacher", "student"))
+    for pair in zip(*both, strict=True):
+        t, s = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in pair)
+        level = torch.from_numpy(((t - s) ** 2).sum(axis=1, keepdims=True) / 2)
+        large = F.interpolate(level, size=GEOMETRY.image, mode="bilinear")
+        levels.append(large.numpy())
+    anomaly_map = np.prod(levels, axis=0)
+    return anomaly_map.max(axis=(1, 2, 3)), anomaly_map
+
+
 CASES = {
     "padim": (
         Padim,
@@ -141,6 +157,12 @@ CASES = {
         padim_by_numpy,
     ),
     "patchcore": (Patchcore, ["blocks.2", "blocks.3"], {}, patchcore_by_scipy),
+    "stfpm": (
+        Stfpm,
+        ["blocks.1", "blocks.2", "blocks.3"],
+        {"epochs": 2, "train_batch": 4, "device": "cpu"},
+        stfpm_by_numpy,
+    ),
 }
 
 

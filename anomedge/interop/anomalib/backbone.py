@@ -39,9 +39,21 @@ _MOST_LAYERS = 16
 
 
 def feature_extractor(
-    foreign: ForeignModel, size: Size, taken: Taken
+    foreign: ForeignModel,
+    size: Size,
+    taken: Taken,
+    *,
+    prefix: str = _PREFIX,
+    what: str = "backbone",
 ) -> FeatureExtractor:
-    """Return the backbone with the file's weights and scaling, for images (H, W).
+    """Return a network on the backbone's architecture with the file's weights and scaling, for images (H, W).
+
+    Args:
+        foreign: the file.
+        size: of the images.
+        taken: gets a line for each thing that is taken.
+        prefix: of the names of the network's tensors.
+        what: name of the network, for messages.
 
     Raises:
         ModelError: a name or layers that are none, an unknown architecture,
@@ -56,7 +68,7 @@ def feature_extractor(
             f"got layers {', '.join(layers)} of strides {expected.strides}; expected the finest first: "
             f"fit with the layers in that order"
         )
-    found = _tensors(foreign)
+    found = _tensors(foreign, prefix)
     is_graph = foreign.kind == "onnx"
     if not is_graph:
         refuse_misshapen(found, expected.state_dict(), (_COUNTER,), name)
@@ -69,10 +81,11 @@ def feature_extractor(
     extractor.mean = stated.mean or extractor.mean
     extractor.std = stated.std or extractor.std
     source: Source = "computed" if is_graph else "file"
-    taken.add("backbone", f"{name}, {len(found)} tensors", source)
-    taken.add("layers", ", ".join(layers), source)
+    taken.add(what, f"{name}, {len(found)} tensors", source)
+    if what == "backbone":
+        taken.add("layers", ", ".join(layers), source)
     said_precision(
-        "backbone's weights", [each.dtype for each in found.values()], taken
+        f"{what}'s weights", [each.dtype for each in found.values()], taken
     )
     return extractor
 
@@ -119,13 +132,13 @@ def _network(
     return FeatureExtractor(name, layers, pre_trained=False, size=size)
 
 
-def _tensors(foreign: ForeignModel) -> dict[str, TensorSource]:
-    """Return the backbone's tensors by the names that they have in a FeatureExtractor; wrappers are removed."""
+def _tensors(foreign: ForeignModel, prefix: str) -> dict[str, TensorSource]:
+    """Return the tensors of a prefix by the names that they have in a FeatureExtractor; wrappers are removed."""
     found = {}
     for name, tensor in foreign.tensors.items():
-        if not name.startswith(_PREFIX):
+        if not name.startswith(prefix):
             continue
-        parts = name.removeprefix(_PREFIX).split(".")
+        parts = name.removeprefix(prefix).split(".")
         inner = ".".join(part for part in parts if part not in _WRAPPERS)
         if not inner.startswith(_PREFIX):
             inner = _PREFIX + inner
@@ -136,7 +149,7 @@ def _tensors(foreign: ForeignModel) -> dict[str, TensorSource]:
         found[inner] = tensor
     if not found:
         raise ModelError(
-            f"got no tensors named {_PREFIX}*; expected the weights of the backbone"
+            f"got no tensors named {prefix}*; expected the weights of the network"
         )
     return found
 

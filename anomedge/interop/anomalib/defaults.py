@@ -44,6 +44,9 @@ _DEFAULTS: dict[tuple[str, str], Default] = {
     (V1, "dfkde"): _USUAL,
     (V2, "dfkde"): _USUAL,
     (V27, "dfkde"): _USUAL,
+    (V1, "stfpm"): _USUAL,
+    (V2, "stfpm"): _USUAL,
+    (V27, "stfpm"): _USUAL,
 }
 
 

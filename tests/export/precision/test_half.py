@@ -116,11 +116,14 @@ def test_the_model_stays_as_it_is(models, detector):
         if x.is_floating_point()
     } == {torch.float32}
     assert half.pipeline is not model.pipeline
-    assert half.pipeline.extractor is not model.pipeline.extractor
+    networks = model.pipeline.networks
+    for name in networks:
+        own = model.pipeline.get_submodule(name)
+        assert half.pipeline.get_submodule(name) is not own
     head = {
         name: x
         for name, x in half.pipeline.named_buffers()
-        if not name.startswith("extractor.")
+        if name.split(".")[0] not in networks
     }
     own = dict(model.pipeline.named_buffers())
     assert head and all(

@@ -12,7 +12,12 @@ SIZE = (32, 48)
 CROP = (24, 40)
 MEAN = [0.485, 0.456, 0.406]
 STD = [0.229, 0.224, 0.225]
-LAYERS = {"padim": ["layer1", "layer2"], "patchcore": ("layer2", "layer3")}
+LAYERS = {
+    "padim": ["layer1", "layer2"],
+    "patchcore": ("layer2", "layer3"),
+    "stfpm": ["layer1", "layer2", "layer3"],
+}
+NETWORKS = {"stfpm": ("teacher_model", "student_model")}
 PATH = "anomalib.models.image.{0}.lightning_model.{1}"
 THRESHOLDS = {
     "_image_threshold": 5.0,
@@ -51,6 +56,8 @@ def blur_kernel():
 def statistics(detector, dtype=torch.float32):
     """The tensors of a fitted model besides its backbone."""
     generator = torch.Generator().manual_seed(1)
+    if detector == "stfpm":
+        return {}
     if detector == "patchcore":
         bank = torch.rand(20, 384, generator=generator)
         return {"memory_bank": bank.to(dtype)}
@@ -68,18 +75,23 @@ def statistics(detector, dtype=torch.float32):
 def model_state(detector, dtype=torch.float32):
     """The state_dict of the torch model."""
     state = statistics(detector, dtype)
-    weights = network(LAYERS[detector]).state_dict()
-    for name, tensor in weights.items():
-        is_float = tensor.is_floating_point()
-        state[f"feature_extractor.feature_extractor.{name}"] = (
-            tensor.to(dtype) if is_float else tensor
-        )
+    for seed, owner in enumerate(NETWORKS.get(detector, ["feature_extractor"])):
+        weights = network(LAYERS[detector], seed).state_dict()
+        for name, tensor in weights.items():
+            is_float = tensor.is_floating_point()
+            state[f"{owner}.feature_extractor.{name}"] = (
+                tensor.to(dtype) if is_float else tensor
+            )
+    if detector == "stfpm":
+        return state
     state["anomaly_map_generator.blur.kernel"] = blur_kernel()
     return state
 
 
 def arguments(detector):
     own = {"backbone": "resnet18", "layers": LAYERS[detector]}
+    if detector == "stfpm":
+        return own
     if detector == "patchcore":
         return own | {"num_neighbors": 9, "pre_trained": True}
     return own | {"n_features": None, "pre_trained": True}

@@ -21,11 +21,21 @@ def errors_of(pipeline, path, size):
     with read_foreign(path) as foreign:
         state = {name: x.load() for name, x in foreign.tensors.items()}
         config = foreign.arguments
-    maps = formulas.features(
-        state, config["layers"], images, builder.MEAN, builder.STD
-    )
-    formula = getattr(formulas, pipeline.name)
-    score, anomaly_map = formula(state, maps, size)
+
+    def maps(*prefix):
+        return formulas.features(
+            state, config["layers"], images, builder.MEAN, builder.STD, *prefix
+        )
+
+    if pipeline.name == "stfpm":
+        both = [
+            maps(f"{owner}.feature_extractor.")
+            for owner in builder.NETWORKS["stfpm"]
+        ]
+        score, anomaly_map = formulas.stfpm(*both, size)
+    else:
+        formula = getattr(formulas, pipeline.name)
+        score, anomaly_map = formula(state, maps(), size)
     with torch.no_grad():
         own = pipeline(images)
     spread = score.max() - score.min()

@@ -7,16 +7,16 @@ import torch.nn.functional as F
 PREFIX = "feature_extractor.feature_extractor."
 
 
-def features(state, layers, images, mean, std):
+def features(state, layers, images, mean, std, prefix=PREFIX):
     """The maps of the layers, of images (B, 3, H, W) in [0, 1]."""
     stages = [int(layer.removeprefix("layer")) for layer in layers]
     model = timm.create_model(
         "resnet18", pretrained=False, features_only=True, out_indices=stages
     )
     own = {
-        key.removeprefix(PREFIX): tensor
+        key.removeprefix(prefix): tensor
         for key, tensor in state.items()
-        if key.startswith(PREFIX)
+        if key.startswith(prefix)
     }
     model.load_state_dict(own)
     mean, std = (
@@ -67,3 +67,15 @@ def patchcore(state, maps, size, neighbors=9):
         scores.append(weight * own[worst])
     maps = F.interpolate(distances.reshape(-1, 1, *grid), size=size)
     return torch.stack(scores), blurred(maps)
+
+
+def stfpm(teacher, student, size):
+    """Score (B,) and map (B, 1, H, W) of the maps of both networks."""
+    anomaly_map = torch.ones(())
+    for x, y in zip(teacher, student, strict=True):
+        unit_x = x / x.norm(dim=1, keepdim=True)
+        unit_y = y / y.norm(dim=1, keepdim=True)
+        level = ((unit_x - unit_y) ** 2).sum(dim=1, keepdim=True) / 2
+        large = F.interpolate(level, size=size, mode="bilinear")
+        anomaly_map = anomaly_map * large
+    return anomaly_map.amax(dim=(1, 2, 3)), anomaly_map

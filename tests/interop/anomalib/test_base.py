@@ -7,6 +7,7 @@ from anomedge.interop.anomalib.dfkde import ImportedDfkde
 from anomedge.interop.anomalib.dfm import ImportedDfm
 from anomedge.interop.anomalib.padim import ImportedPadim
 from anomedge.interop.anomalib.patchcore import ImportedPatchcore
+from anomedge.interop.anomalib.stfpm import ImportedStfpm
 
 
 def test_each_detector_has_a_file():
@@ -15,6 +16,7 @@ def test_each_detector_has_a_file():
         "dfm": ImportedDfm,
         "padim": ImportedPadim,
         "patchcore": ImportedPatchcore,
+        "stfpm": ImportedStfpm,
     }
 
 

@@ -14,7 +14,7 @@ from anomedge.threshold import Decision, Origin
 from tests.interop.anomalib import builder
 from tests.interop.anomalib.comparing import errors_of, images_of, taken_from
 
-DETECTORS = ("padim", "patchcore")
+DETECTORS = ("padim", "patchcore", "stfpm")
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "checkpoints"
 
 
@@ -106,7 +106,7 @@ def test_version_1_states_its_transform_or_has_a_cropped_default(
 def test_names_of_wrapped_networks_are_accepted(checkpoint, tmp_path):
     path, name = checkpoint
     state = {
-        key.replace("feature_extractor.f", "feature_extractor.module.f"): x
+        key.replace(".feature_ex", ".module.feature_ex"): x
         for key, x in builder.model_state(name).items()
     }
     content = builder.checkpoint_27(name, state)

@@ -1,0 +1,52 @@
+"""The folder beside a model that holds the state of its training until the model is written."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from anomedge.errors import OutputError
+
+__all__ = ["remove_state", "training_state"]
+
+_ENDING = ".safetensors"
+
+
+def training_state(output: Path) -> Path:
+    """Return the file of the state of a model's training.
+
+    >>> training_state(Path("part.safetensors")).as_posix()
+    'part.training/state.safetensors'
+    """
+    stem = output.name.removesuffix(_ENDING)
+    return output.with_name(f"{stem}.training") / f"state{_ENDING}"
+
+
+def remove_state(state: Path) -> None:
+    """Remove the folder of a state, if a training made it.
+
+    Raises:
+        OutputError: the folder cannot be removed, or holds other files.
+    """
+    folder = state.parent
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    others = [path.name for path in folder.iterdir() if not _is_own(path)]
+    if others:
+        raise OutputError(
+            f"{folder} holds {sorted(others)[0]!r}, which no training wrote; expected its states alone: "
+            f"move that file away"
+        )
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise OutputError(
+            f"cannot remove {folder} ({error.strerror}); expected a folder that can be written"
+        ) from error
+
+
+def _is_own(path: Path) -> bool:
+    """Return whether a path has the name of a state, or of a temporary file of one."""
+    name = path.name.removeprefix(".")
+    is_file = path.is_file() and not path.is_symlink()
+    return is_file and name.startswith(("state.", "fold-"))

@@ -1,0 +1,92 @@
+"""Options of a training that all trained detectors share."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+from torch import nn
+
+from anomedge.pipelines.base import Options
+
+__all__ = ["TrainOptions"]
+
+_NOT_COMPARED = {"resume"}
+
+
+class TrainOptions(Options):
+    """Options of a training; a detector states its own defaults by defining a field again."""
+
+    epochs: int = Field(
+        100,
+        ge=1,
+        le=100_000,
+        description="Passes over the pictures; fewer with --patience.",
+    )
+    train_batch: int = Field(
+        32, ge=1, le=4096, description="Images per step of the training."
+    )
+    learning_rate: float = Field(
+        1e-3, gt=0, le=100, description="Learning rate of the optimiser."
+    )
+    weight_decay: float = Field(
+        0.0, ge=0, le=1, description="Weight decay of the optimiser."
+    )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="Stop after this number of epochs without a lower loss on images that are not trained on, and keep the "
+        "best epoch; default: off, all epochs.",
+    )
+    held_out: float = Field(
+        0.1,
+        gt=0,
+        lt=1,
+        description="With --patience: share of the images that measure the loss and are not trained on.",
+    )
+    flip: Literal["none", "horizontal", "vertical", "both"] = Field(
+        "none", description="Mirror images at random."
+    )
+    rotation: float = Field(
+        0.0,
+        ge=0,
+        le=180,
+        description="Rotate images at random by up to this angle, in degrees.",
+    )
+    brightness: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Multiply images at random by 1 minus to 1 plus this number.",
+    )
+    device: str | None = Field(
+        None,
+        pattern=r"^(cpu|cuda(:\d{1,3})?)$",
+        description="Processor of the training: cpu, cuda or cuda:1; default: cuda if it can be used, else cpu.",
+    )
+    mixed_precision: bool = Field(
+        False, description="Run networks in bfloat16 during the training."
+    )
+    resume: bool = Field(
+        False,
+        description="Continue an interrupted training after its last finished epoch, if there is one.",
+    )
+
+    def compared(self) -> dict[str, str]:
+        """Return the options that a resumed training must have alike, as text."""
+        return {
+            name: _text(getattr(self, name))
+            for name in type(self).model_fields
+            if name not in _NOT_COMPARED
+        }
+
+    def recorded(self) -> dict[str, Any]:
+        """Return the options of the training itself, for the model's card."""
+        names = TrainOptions.model_fields.keys() - _NOT_COMPARED
+        return self.model_dump(mode="json", include=set(names))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, nn.Module):
+        return type(value).__name__
+    return str(value)
