@@ -98,23 +98,19 @@ class Compared:
     left_out: Scored = NOTHING
 
     def scores(self) -> np.ndarray[Any, Any]:
-        """Return the scores of the detector itself, (N,)."""
-        return np.concatenate([part.scores for part in self._own])
-
-    def every_score(self) -> np.ndarray[Any, Any]:
-        """Return its scores, then those of detectors that were fitted without some pictures."""
-        return np.concatenate([self.scores(), self.left_out.scores])
+        """Return all scores, (N,)."""
+        return np.concatenate([part.scores for part in self._parts])
 
     def peaks(self) -> np.ndarray[Any, Any] | None:
-        """Return the largest value of each map of the detector itself, (N,); None without maps."""
-        peaks = [part.peaks for part in self._own if len(part)]
+        """Return the largest value of each map, (N,); None without maps."""
+        peaks = [part.peaks for part in self._parts if len(part)]
         if any(each is None for each in peaks):
             return None
         return np.concatenate([each for each in peaks if each is not None])
 
     @property
-    def _own(self) -> tuple[Scored, ...]:
-        return (self.normal, self.defects, self.labelled)
+    def _parts(self) -> tuple[Scored, ...]:
+        return (self.normal, self.defects, self.labelled, self.left_out)
 
 
 @dataclass(frozen=True)

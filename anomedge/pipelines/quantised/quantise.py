@@ -148,10 +148,10 @@ class _Quantiser:
         )
         drop = self._auroc(self.before) - self._auroc(after)
         if not rises(pairs):
-            return _Tried(None, len(self.before.every_score()), drop)
+            return _Tried(None, len(pairs.before), drop)
         decision = carried_decision(self.model.decision, pairs)
-        above = self.before.every_score() > self.model.decision.threshold
-        flipped = flips(above, after.every_score(), decision.threshold)
+        above = pairs.before > self.model.decision.threshold
+        flipped = flips(above, pairs.after, decision.threshold)
         found = replace(self.model, pipeline=twin, decision=decision, digest="")
         return _Tried(found, flipped, drop)
 
@@ -260,7 +260,7 @@ class _Quantiser:
             kept=kept,
             pictures=len(self.options.pictures),
             refitted=self.options.refit and found.pipeline.has_statistics,
-            compared=len(self.before.every_score()),
+            compared=len(self.before.scores()),
             flips=tried.flips,
             auroc_drop=tried.auroc_drop,
             rounding=self._rounding(found),
@@ -288,7 +288,7 @@ class _Quantiser:
             for effect, _, product in self.effects[:_NAMED]
         )
         return (
-            f"got {tried.flips} changed labels of {len(self.before.every_score())} and an AUROC drop of {tried.auroc_drop:.4f} "
+            f"got {tried.flips} changed labels of {len(self.before.scores())} and an AUROC drop of {tried.auroc_drop:.4f} "
             f"with one of {len(self.effects)} layers quantised; expected at most {budget.flips} and {budget.auroc_drop:g}: export in fp32 or fp16, or "
             f"allow more with --max-flips and --max-auroc-drop; layers that move the score most: {worst}"
         )
