@@ -14,10 +14,10 @@ from anomedge.pipelines.quantised.compared import NOTHING, Batches
 
 __all__ = ["cross_fitted"]
 
-FOLDS = 2
+FOLDS = 4
 """Each fold costs an estimation of the statistics of both detectors."""
 
-_LEAST_IMAGES = 4 * FOLDS
+_LEAST_IMAGES = 2 * FOLDS
 """With fewer images, a detector of one fold differs too much from that of all."""
 
 Detector = Pipeline[Any, Any]

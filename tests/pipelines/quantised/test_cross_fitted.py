@@ -39,7 +39,7 @@ def test_every_image_is_scored_once_in_order_by_a_detector_without_it():
     found = cross_fitted(batches_of(4, 4, 3), refit, scored)
     assert found.scores.tolist() == list(range(11))
     assert found.peaks.tolist() == [n + 0.5 for n in range(11)]
-    assert [len(each) for each in detectors] == [5, 6]
+    assert [len(each) for each in detectors] == [8, 8, 8, 9]
 
 
 def test_few_images_are_not_split():
