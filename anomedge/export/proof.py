@@ -134,8 +134,8 @@ def _ranges(
     """
     if bundle is None or not needs_ranges(bundle.manifest):
         return None
-    own = [p for p in pictures if not p.name.startswith(EXTREME)]
-    extreme = [p for p in pictures if p.name.startswith(EXTREME)]
+    own = [p for p in pictures if p.generated != EXTREME]
+    extreme = [p for p in pictures if p.generated == EXTREME]
     batch = bundle.manifest.input.batch
     fixed = None if batch == "dynamic" else int(batch)
     try:

@@ -100,7 +100,8 @@ def blends(
     distances[~np.isfinite(distances)] = np.nan
     if not (distances <= 0).any() or not (distances > 0).any():
         return []
-    pairs = _pairs([p.name for p in pictures], distances, window)
+    extreme = np.array([p.generated == EXTREME for p in pictures])
+    pairs = _pairs(extreme, distances, window)
     searches = _Searches(pictures, distances, decision, frame, run)
     tried = itertools.islice(pairs, _TRIES * count)
     found = itertools.islice(searches.found(tried), count)
@@ -151,7 +152,8 @@ class _Searches:
             if search.add(share, distance):
                 side = "above" if distance > 0 else "below"
                 name = self._name(blending.pair, side)
-                yield Blend(Picture(name, pixels=pixels), outputs)
+                picture = Picture(name, pixels=pixels, generated=BLENDED)
+                yield Blend(picture, outputs)
 
     def _start(self, pair: _Pair) -> _Blending:
         normal = self.pictures[pair.normal].frame(self.frame)
@@ -166,18 +168,19 @@ class _Searches:
 
     def _name(self, pair: _Pair, side: str) -> str:
         normal, defect = self.pictures[pair.normal], self.pictures[pair.defect]
-        return f"{BLENDED}{normal.name}+{defect.name}@{pair.shift:g} {side}"
+        return f"{BLENDED}/{normal.name}+{defect.name}@{pair.shift:g} {side}"
 
 
 def _pairs(
-    names: Sequence[str], distances: npt.NDArray[np.float64], window: Window
+    extreme: npt.NDArray[np.bool_],
+    distances: npt.NDArray[np.float64],
+    window: Window,
 ) -> Iterator[_Pair]:
     """Yield every pair; then again with the anomalous picture shifted sideways.
 
     Consecutive pairs differ in both pictures, and the first few are spread over
     all pictures; extreme frames come last.
     """
-    extreme = np.array([name.startswith(EXTREME) for name in names])
     below = _spread(_ends(distances <= 0, distances, window), extreme)
     above = _spread(_ends(distances > 0, distances, window), extreme)
     numbers = itertools.count()

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anomedge.bundle import Bundle, InputContract
+from anomedge.images import Picture
 from anomedge.parity.deviations import (
     Deviation,
     deviation_between,
@@ -138,16 +139,16 @@ class Comparison:
             actual: outputs of the copy.
             places: indices of the pictures in the reference; all if None.
         """
-        expected, names = self.reference.outputs, self.reference.names
+        expected, pictures = self.reference.outputs, self.reference.pictures
         if places is not None:
             expected = expected.at(places)
-            names = [names[place] for place in places]
+            pictures = [pictures[place] for place in places]
         scores, maps = self._errors(expected, actual)
         return Difference(
             score_error=float(scores.max()),
             map_error=None if maps is None else float(maps.max()),
-            worst=names[int(_larger(scores, maps).argmax())],
-            flips=self._flips(expected, actual, names),
+            worst=pictures[int(_larger(scores, maps).argmax())].name,
+            flips=self._flips(expected, actual, pictures),
             smallest_margin=float(
                 _margins(expected.score, self.decision).min()
             ),
@@ -201,16 +202,16 @@ class Comparison:
         return scores, maps.reshape(len(scores), -1).max(axis=1)
 
     def _flips(
-        self, expected: Outputs, actual: Outputs, names: Sequence[str]
+        self, expected: Outputs, actual: Outputs, pictures: Sequence[Picture]
     ) -> tuple[str, ...]:
         """List flipped pictures at the thresholds in force and of the export."""
-        flips = self._flips_at(self.decision, expected, actual, names)
+        flips = self._flips_at(self.decision, expected, actual, pictures)
         exported = self.exported_decision
         if exported.threshold == self.decision.threshold:
             return flips
         return flips + tuple(
             f"{name} (at the threshold of the export)"
-            for name in self._flips_at(exported, expected, actual, names)
+            for name in self._flips_at(exported, expected, actual, pictures)
         )
 
     def _flips_at(
@@ -218,9 +219,9 @@ class Comparison:
         decision: Decision,
         expected: Outputs,
         actual: Outputs,
-        names: Sequence[str],
+        pictures: Sequence[Picture],
     ) -> tuple[str, ...]:
-        blended = np.array([name.startswith(BLENDED) for name in names])
+        blended = np.array([p.generated == BLENDED for p in pictures])
         margins = _margins(expected.score, decision)
         counted = ~blended | (margins >= 2 * self.blend_margin)
         flipped = counted & (
@@ -228,7 +229,9 @@ class Comparison:
             != decision.is_anomalous(actual.score)
         )
         return tuple(
-            name for name, flip in zip(names, flipped, strict=True) if flip
+            picture.name
+            for picture, flip in zip(pictures, flipped, strict=True)
+            if flip
         )
 
     def _smallest_iou(self, expected: Outputs, actual: Outputs) -> float | None:

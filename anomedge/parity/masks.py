@@ -156,11 +156,11 @@ class MaskMeter:
 
     def _places(self) -> list[int]:
         """Return the indices of the pictures that are no extreme frames."""
-        names = self._comparison.reference.names
+        pictures = self._comparison.reference.pictures
         return [
             place
-            for place, name in enumerate(names)
-            if not name.startswith(EXTREME)
+            for place, picture in enumerate(pictures)
+            if picture.generated != EXTREME
         ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -15,7 +16,7 @@ from anomedge.parity.certificate import Certificate
 from anomedge.parity.comparison import Comparison
 from anomedge.parity.manifest import OPERATORS, check_manifest
 from anomedge.parity.notes import notes_on
-from anomedge.parity.pictures import BLENDED, EXTREME, GENERATED, SYNTHETIC
+from anomedge.parity.pictures import BLENDED, EXTREME, SYNTHETIC
 from anomedge.parity.plan import Plan
 from anomedge.parity.records import CheckResult, PictureCount
 from anomedge.parity.reference import GOLDEN, ORIGINALS, Reference
@@ -159,22 +160,23 @@ def _count_masks(comparison: Comparison, proofs: Sequence[RuntimeProof]) -> int:
 
 def _count(reference: Reference, frames: Sequence[FrameDigest]) -> PictureCount:
     """Count the pictures by kind."""
-    names = reference.names
+    pictures = reference.pictures
     own = [
         frame
-        for name, frame in zip(names, frames, strict=True)
-        if not name.startswith(GENERATED)
+        for picture, frame in zip(pictures, frames, strict=True)
+        if picture.generated is None
     ]
-    labels = [picture.anomalous for picture in reference.pictures]
+    labels = [picture.anomalous for picture in pictures]
+    made = Counter(picture.generated for picture in pictures)
     return PictureCount(
-        total=len(names),
+        total=len(pictures),
         labelled=sum(label is not None for label in labels),
         anomalous=sum(label is True for label in labels),
-        blended=sum(name.startswith(BLENDED) for name in names),
+        blended=made[BLENDED],
         fitted=reference.fitted,
-        extreme=sum(name.startswith(EXTREME) for name in names),
+        extreme=made[EXTREME],
         resized=reference.resized,
-        synthetic=sum(name.startswith(SYNTHETIC) for name in names),
+        synthetic=made[SYNTHETIC],
         distinct=sum(not (f.uniform or f.repeated) for f in own),
     )
 

@@ -65,10 +65,11 @@ class ScoreMeter:
         )
 
     def _kinds(self) -> Iterator[list[int]]:
-        names = self._comparison.reference.names
-        own = [i for i, n in enumerate(names) if not n.startswith(EXTREME)]
-        yield own or [*range(len(names))]
-        blended = [i for i in own if names[i].startswith(BLENDED)]
+        pictures = self._comparison.reference.pictures
+        made = [picture.generated for picture in pictures]
+        own = [i for i, how in enumerate(made) if how != EXTREME]
+        yield own or [*range(len(made))]
+        blended = [i for i in own if made[i] == BLENDED]
         if len(blended) >= _FEWEST:
             yield blended
 

@@ -15,7 +15,6 @@ from anomedge.images import Frame
 from anomedge.parity.comparison import Comparison
 from anomedge.parity.expected import graphs_of
 from anomedge.parity.likeness import Likeness
-from anomedge.parity.pictures import GENERATED
 from anomedge.parity.plan import Plan
 from anomedge.parity.records import Subject
 from anomedge.parity.reference import Reference
@@ -103,7 +102,7 @@ def digests_of_frames(
     digests = []
     for picture in track(pictures, title, total=len(pictures)):
         digest = _digest_of_frame(pixels := picture.frame(frame))
-        if not (digest.uniform or picture.name.startswith(GENERATED)):
+        if picture.generated is None and not digest.uniform:
             repeated = seen.is_repeated(digest.sha256, pixels)
             digest = digest._replace(repeated=repeated)
         digests.append(digest)

@@ -14,7 +14,7 @@ from anomedge.parity.subject import (
     digest_of_golden,
     digests_of_frames,
 )
-from tests.parity.examples import DECISION, outputs
+from tests.parity.examples import DECISION, generated, outputs
 
 
 def reference(*values, names="abc"):
@@ -87,7 +87,7 @@ def test_pictures_with_one_pixel_changed_are_repeated():
         pixels[number, number] = 255
         pictures.append(Picture(f"{number}.png", pixels=pixels))
     pictures += [
-        Picture("extreme/x", pixels=picture),
+        generated("extreme/x", pixels=picture),
         Picture("black", pixels=np.zeros_like(picture)),
     ]
     made = Reference("x", pictures, outputs(range(len(pictures))))
