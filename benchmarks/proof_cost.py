@@ -126,6 +126,11 @@ def _bisect(
     return None
 
 
+def no_blends(*_: Any) -> list[Blend]:
+    """Return the blends at other levels that earlier releases made: none."""
+    return []
+
+
 class ForgetfulRuns(EagerRuns):
     """Eager runs of earlier releases: nothing is kept."""
 
@@ -150,6 +155,7 @@ def earlier() -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for target, name, value in (
             (proof, "blends", bisected),
+            (proof, "blends_at_levels", no_blends),
             (proof, "EagerRuns", ForgetfulRuns),
             (proof, "held", list),
             (sys.modules["anomedge.parity.proof"], "held", list),
@@ -162,7 +168,8 @@ def earlier() -> Iterator[None]:
 def counted() -> Iterator[Counter]:
     """Count the frames that eager Torch is given."""
     counter = Counter()
-    run, stages, search = EagerSession._run, EagerSession.stages, proof.blends
+    run, stages = EagerSession._run, EagerSession.stages
+    searches = (proof.blends, proof.blends_at_levels)
 
     def counting_run(self: EagerSession, feed: Any) -> Any:
         counter.all += len(feed[FRAMES])
@@ -172,17 +179,20 @@ def counted() -> Iterator[Counter]:
         counter.all += len(frames)
         return stages(self, frames)
 
-    def counting_search(*given: Any) -> Any:
+    def counting_search(search: Callable[..., Any], *given: Any) -> Any:
         before = counter.all
         try:
             return search(*given)
         finally:
             counter.searching += counter.all - before
 
+    at_threshold, at_levels = (partial(counting_search, s) for s in searches)
+
     with (
         mock.patch.object(EagerSession, "_run", counting_run),
         mock.patch.object(EagerSession, "stages", counting_stages),
-        mock.patch.object(proof, "blends", counting_search),
+        mock.patch.object(proof, "blends", at_threshold),
+        mock.patch.object(proof, "blends_at_levels", at_levels),
     ):
         yield counter
 
@@ -205,8 +215,8 @@ def measured(
         raise SystemExit(f"error: the proof failed: {certificate.failures[0]}")
     count = certificate.pictures
     row = Row(
-        detector, reference, command, count.total - count.blended,
-        count.blended, counter.searching, counter.all, seconds, cpu_seconds,
+        detector, reference, command, count.own + count.extreme,
+        count.blended + count.levels, counter.searching, counter.all, seconds, cpu_seconds,
     )  # fmt: skip
     print(row, file=sys.stderr, flush=True)
     return row

@@ -79,7 +79,9 @@ class Golden(Frozen):
     frame: str
     anomalous: bool | None = None
     stages: bool = False
-    generated: Literal["blended", "extreme", "synthetic"] | None = None
+    generated: (
+        Literal["blended", "extreme", "level", "resized", "synthetic"] | None
+    ) = None
 
     @model_serializer(mode="wrap")
     def _without_absent_mark(

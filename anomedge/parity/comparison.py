@@ -25,7 +25,7 @@ from anomedge.parity.ground_truth import (
 )
 from anomedge.parity.metrics import mask_iou
 from anomedge.parity.outputs import Outputs
-from anomedge.parity.pictures import BLENDED
+from anomedge.parity.pictures import BLENDED, LEVEL
 from anomedge.parity.plan import Plan
 from anomedge.parity.reference import Reference
 from anomedge.parity.tolerances import Tolerance
@@ -221,7 +221,7 @@ class Comparison:
         actual: Outputs,
         pictures: Sequence[Picture],
     ) -> tuple[str, ...]:
-        blended = np.array([p.generated == BLENDED for p in pictures])
+        blended = np.array([p.generated in (BLENDED, LEVEL) for p in pictures])
         margins = _margins(expected.score, decision)
         counted = ~blended | (margins >= 2 * self.blend_margin)
         flipped = counted & (

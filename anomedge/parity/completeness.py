@@ -96,7 +96,8 @@ def _of_counts(certificate: Certificate, manifest: Manifest) -> Iterator[str]:
 def _bounds(count: PictureCount) -> dict[str, int]:
     """Return the largest possible number of pictures of each kind."""
     bounds = dict.fromkeys(PictureCount.model_fields, max(count.total, 0))
-    bounds["synthetic"] -= max(0, count.blended) + max(0, count.extreme)
+    others = (count.blended, count.levels, count.extreme)
+    bounds["synthetic"] -= sum(max(0, other) for other in others)
     return bounds | {
         "distinct": max(0, count.own),
         "anomalous": max(0, count.labelled),

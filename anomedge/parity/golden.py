@@ -56,7 +56,7 @@ def places_to_keep(pictures: Sequence[Picture]) -> list[int]:
             blended.append(place)
         elif picture.generated == EXTREME:
             extreme.append(place)
-        else:
+        elif picture.generated in (None, SYNTHETIC):
             own.append(place)
     positions = np.linspace(0, len(own) - 1, min(_OWN, len(own)))
     spread = sorted({own[round(position)] for position in positions})

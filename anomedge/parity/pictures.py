@@ -9,6 +9,8 @@ from anomedge.images import Frame, Generated, Picture
 __all__ = [
     "BLENDED",
     "EXTREME",
+    "LEVEL",
+    "STRANGE",
     "SYNTHETIC",
     "extremes",
     "synthetic",
@@ -18,8 +20,12 @@ EXTREME: Generated = "extreme"
 """Black, grey, white, and an edge."""
 BLENDED: Generated = "blended"
 """Between two pictures, with a score near the threshold (`anomedge.parity.blends`)."""
+LEVEL: Generated = "level"
+"""Between two pictures, with a score at another level than the threshold (`anomedge.parity.levels`)."""
 SYNTHETIC: Generated = "synthetic"
 """Colour fields, for users without pictures."""
+STRANGE = (EXTREME, LEVEL)
+"""Unlike any picture of a line, so that a typical error leaves them out."""
 
 
 def extremes(frame: tuple[int, int]) -> list[Picture]:

@@ -16,7 +16,7 @@ from anomedge.parity.certificate import Certificate
 from anomedge.parity.comparison import Comparison
 from anomedge.parity.manifest import OPERATORS, check_manifest
 from anomedge.parity.notes import notes_on
-from anomedge.parity.pictures import BLENDED, EXTREME, SYNTHETIC
+from anomedge.parity.pictures import BLENDED, EXTREME, LEVEL, SYNTHETIC
 from anomedge.parity.plan import Plan
 from anomedge.parity.records import CheckResult, PictureCount
 from anomedge.parity.reference import GOLDEN, ORIGINALS, Reference
@@ -174,6 +174,7 @@ def _count(reference: Reference, frames: Sequence[FrameDigest]) -> PictureCount:
         anomalous=sum(label is True for label in labels),
         blended=made[BLENDED],
         fitted=reference.fitted,
+        levels=made[LEVEL],
         extreme=made[EXTREME],
         resized=reference.resized,
         synthetic=made[SYNTHETIC],

@@ -149,7 +149,8 @@ class PictureCount(Frozen):
     """Numbers of pictures compared, by kind.
 
     `distinct` counts different pictures of the user that are not uniform,
-    because repeated, nearly equal and black frames are weak evidence. `anomalous` counts those
+    because repeated, nearly equal and black frames are weak evidence. `levels` counts blends at other levels of the score
+    than the threshold. `anomalous` counts those
     of the labelled ones, `masked` the pictures whose pixels are labelled; both
     are None in certificates of earlier releases.
     """
@@ -162,6 +163,7 @@ class PictureCount(Frozen):
     resized: int
     synthetic: int
     distinct: int
+    levels: int = 0
     anomalous: int | None = None
     masked: int | None = None
 
@@ -182,7 +184,13 @@ class PictureCount(Frozen):
     @property
     def own(self) -> int:
         """The user's own pictures."""
-        return self.total - self.blended - self.extreme - self.synthetic
+        return self.total - self.generated
+
+    @property
+    def generated(self) -> int:
+        """Pictures that the proof made."""
+        blended = self.blended + self.levels
+        return blended + self.extreme + self.synthetic
 
 
 class Subject(Frozen):

@@ -11,7 +11,6 @@ from anomedge.bundle.ranges import SAFETY, Range
 from anomedge.files import sha256_of_bytes
 from anomedge.images import Picture
 from anomedge.parity.pictures import (
-    BLENDED,
     EXTREME,
     SYNTHETIC,
     extremes,
@@ -81,7 +80,7 @@ def _faults_of_golden(bundle: Bundle, golden: Reference) -> Iterator[str]:
     """
     made = [picture.generated for picture in golden.pictures]
     has_synthetic = SYNTHETIC in made
-    own = [how for how in made if how not in (BLENDED, EXTREME)]
+    own = [how for how in made if how in (None, SYNTHETIC)]
     source = "synthetic" if has_synthetic or not own else "pictures"
     if own and source != bundle.manifest.golden_source:
         yield f"golden_source is {bundle.manifest.golden_source!r}; by their marks the frames are {source!r}"

@@ -50,7 +50,7 @@ class Scores:
     def counted(self) -> dict[str, list[float]]:
         """Scores for a histogram: of the user's own pictures if there are any.
 
-        Generated pictures lie near the threshold by construction.
+        Generated pictures have scores of their own making.
         """
         own = {
             kind: values
