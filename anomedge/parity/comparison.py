@@ -33,7 +33,7 @@ from anomedge.resample import Geometry
 from anomedge.resample.outside_resize import Framing, OutsideResize
 from anomedge.threshold import Decision, scale_of_each
 
-__all__ = ["Comparison", "Difference"]
+__all__ = ["Comparison", "Difference", "margins_to"]
 
 
 class Difference(NamedTuple):
@@ -150,7 +150,7 @@ class Comparison:
             worst=pictures[int(_larger(scores, maps).argmax())].name,
             flips=self._flips(expected, actual, pictures),
             smallest_margin=float(
-                _margins(expected.score, self.decision).min()
+                margins_to(expected.score, self.decision).min()
             ),
             mask_iou=self._smallest_iou(expected, actual),
         )
@@ -222,7 +222,7 @@ class Comparison:
         pictures: Sequence[Picture],
     ) -> tuple[str, ...]:
         blended = np.array([p.generated in (BLENDED, LEVEL) for p in pictures])
-        margins = _margins(expected.score, decision)
+        margins = margins_to(expected.score, decision)
         counted = ~blended | (margins >= 2 * self.blend_margin)
         flipped = counted & (
             decision.is_anomalous(expected.score)
@@ -263,7 +263,7 @@ def _relative_errors(
     return np.asarray(differences / scale_of_each(expected, scale))
 
 
-def _margins(
+def margins_to(
     scores: npt.NDArray[np.floating], decision: Decision
 ) -> npt.NDArray[np.float64]:
     """Return distances (N,) to the threshold, as fractions of its scale."""

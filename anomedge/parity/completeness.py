@@ -88,6 +88,8 @@ def _of_counts(certificate: Certificate, manifest: Manifest) -> Iterator[str]:
         found = getattr(count, name)
         if found is not None and not 0 <= found <= most:
             yield f"{name} is {found:.6g}; expected 0 to {most:.6g}"
+    if count.nearest is not None and not 0 <= count.nearest < math.inf:
+        yield f"nearest is {count.nearest:.3g}; expected 0 or more"
     golden = len(manifest.golden)
     if certificate.reference == GOLDEN and count.total != golden:
         yield f"{count.total:.6g} pictures; the bundle has {golden} golden frames"
@@ -98,6 +100,8 @@ def _bounds(count: PictureCount) -> dict[str, int]:
     bounds = dict.fromkeys(PictureCount.model_fields, max(count.total, 0))
     others = (count.blended, count.levels, count.extreme)
     bounds["synthetic"] -= sum(max(0, other) for other in others)
+    # It is a distance.
+    del bounds["nearest"]
     return bounds | {
         "distinct": max(0, count.own),
         "anomalous": max(0, count.labelled),

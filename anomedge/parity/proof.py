@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -14,16 +13,16 @@ from anomedge.errors import InputError
 from anomedge.images import held
 from anomedge.parity.certificate import Certificate
 from anomedge.parity.comparison import Comparison
+from anomedge.parity.counting import count_pictures
 from anomedge.parity.manifest import OPERATORS, check_manifest
 from anomedge.parity.notes import notes_on
-from anomedge.parity.pictures import BLENDED, EXTREME, LEVEL, SYNTHETIC
 from anomedge.parity.plan import Plan
-from anomedge.parity.records import CheckResult, PictureCount
+from anomedge.parity.records import CheckResult
 from anomedge.parity.reference import GOLDEN, ORIGINALS, Reference
 from anomedge.parity.runtime_proof import RuntimeProof, prove_runtime
 from anomedge.parity.search import notes_on_search
 from anomedge.parity.stored import vouching_certificate
-from anomedge.parity.subject import FrameDigest, digests_of_frames, subject_of
+from anomedge.parity.subject import digests_of_frames, subject_of
 
 __all__ = ["prove"]
 
@@ -117,8 +116,8 @@ def _certificate(
         if reference.source == GOLDEN
         else "",
         tolerances={plan.precision: comparison.tolerance},
-        pictures=_count(reference, frames).model_copy(
-            update={"masked": _count_masks(comparison, proofs)}
+        pictures=count_pictures(
+            comparison, frames, _count_masks(comparison, proofs)
         ),
         stage_names=bundle.manifest.stages
         if reference.source in ORIGINALS
@@ -156,30 +155,6 @@ def _count_masks(comparison: Comparison, proofs: Sequence[RuntimeProof]) -> int:
         return 0
     masks = comparison.ground_truth.masks
     return sum(mask is not None for mask in masks)
-
-
-def _count(reference: Reference, frames: Sequence[FrameDigest]) -> PictureCount:
-    """Count the pictures by kind."""
-    pictures = reference.pictures
-    own = [
-        frame
-        for picture, frame in zip(pictures, frames, strict=True)
-        if picture.generated is None
-    ]
-    labels = [picture.anomalous for picture in pictures]
-    made = Counter(picture.generated for picture in pictures)
-    return PictureCount(
-        total=len(pictures),
-        labelled=sum(label is not None for label in labels),
-        anomalous=sum(label is True for label in labels),
-        blended=made[BLENDED],
-        fitted=reference.fitted,
-        levels=made[LEVEL],
-        extreme=made[EXTREME],
-        resized=reference.resized,
-        synthetic=made[SYNTHETIC],
-        distinct=sum(not (f.uniform or f.repeated) for f in own),
-    )
 
 
 def _machine() -> dict[str, str]:

@@ -150,7 +150,8 @@ class PictureCount(Frozen):
 
     `distinct` counts different pictures of the user that are not uniform,
     because repeated, nearly equal and black frames are weak evidence. `levels` counts blends at other levels of the score
-    than the threshold. `anomalous` counts those
+    than the threshold. `nearest` is the smallest distance of a picture given to the threshold, as a share of the scale, None
+    without any; `above` and `below` count those on each side. `anomalous` counts those
     of the labelled ones, `masked` the pictures whose pixels are labelled; both
     are None in certificates of earlier releases.
     """
@@ -163,7 +164,10 @@ class PictureCount(Frozen):
     resized: int
     synthetic: int
     distinct: int
-    levels: int = 0
+    levels: int
+    nearest: float | None
+    above: int
+    below: int
     anomalous: int | None = None
     masked: int | None = None
 

@@ -42,7 +42,9 @@ def outputs(scores, value=1.0):
 def generated(name, **fields):
     """A picture with the mark of a generated one, which its name begins with."""
     mark = name.partition("/")[0]
-    made = mark if mark in ("blended", "extreme", "synthetic") else None
+    made = (
+        mark if mark in ("blended", "extreme", "level", "synthetic") else None
+    )
     return Picture(name, generated=made, **fields)
 
 
