@@ -80,7 +80,7 @@ class Golden(Frozen):
     anomalous: bool | None = None
     stages: bool = False
     generated: (
-        Literal["blended", "extreme", "level", "resized", "synthetic"] | None
+        Literal["blended", "extreme", "level", "scaled", "synthetic"] | None
     ) = None
 
     @model_serializer(mode="wrap")

@@ -152,6 +152,7 @@ def _pictures(certificate: Certificate) -> str:
     parts = {
         "blended to the threshold": count.blended,
         "blended at other levels": count.levels,
+        "in other sizes": count.scaled,
         "fitted on": count.fitted,
         "extreme": count.extreme,
     }

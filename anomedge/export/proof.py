@@ -26,12 +26,14 @@ from anomedge.parity.levels import blends_at_levels
 from anomedge.parity.outputs import Outputs, joined
 from anomedge.parity.pictures import EXTREME, extremes, synthetic
 from anomedge.parity.reference import GoldenOutputs, Original
+from anomedge.parity.sizes import scaled_pictures
 from anomedge.parity.statements import needs_ranges
 from anomedge.pipelines.folded_networks import folded_networks
 from anomedge.pipelines.model import Model
 from anomedge.resample.levels import Levels
 from anomedge.resample.outside_resize import (
     Framing,
+    OutsideResize,
     generated_size,
     stated_size,
 )
@@ -86,6 +88,7 @@ def reference_from_model(
         found = _at_thresholds(*blending, blended)
         _warn_of_few_blends(pictures, len(found), blended * len(decisions))
         found += _at_levels(*blending, blended, seed)
+        found += _in_other_sizes(given, outputs, decisions, framing, runs, seed)
         for blend in found:
             runs.keep(*blend)
         outputs = joined([outputs, *(blend.outputs for blend in found)])
@@ -202,6 +205,25 @@ def _at_levels(
         pictures, scores, decisions[0], frame, run, generator
     )
     return [blend for blend in made if _is_decided(blend, decisions)]
+
+
+def _in_other_sizes(
+    pictures: Sequence[Picture],
+    outputs: Outputs,
+    decisions: Sequence[Decision],
+    framing: Framing,
+    runs: EagerRuns,
+    seed: int,
+) -> list[Blend]:
+    """Return pictures in other sizes and their outputs; none for a graph of frames of one size."""
+    if not isinstance(framing, OutsideResize):
+        return []
+    made = scaled_pictures(
+        pictures, outputs.score, decisions[0].threshold, framing.geometry,
+        generator_of(seed, "sizes"),
+    )  # fmt: skip
+    found = [Blend(each, runs.of_frames(each.frame()[None])) for each in made]
+    return [each for each in found if _is_decided(each, decisions)]
 
 
 def _is_decided(blend: Blend, decisions: Sequence[Decision]) -> bool:

@@ -27,7 +27,7 @@ from anomedge.resample.outside_resize import Framing, OutsideResize
 
 __all__ = ["Generated", "Picture", "framed", "with_levels"]
 
-Generated = Literal["blended", "extreme", "level", "resized", "synthetic"]
+Generated = Literal["blended", "extreme", "level", "scaled", "synthetic"]
 """How a proof made a picture; `anomedge.parity.pictures` describes each way."""
 
 _RATIO = 0.01

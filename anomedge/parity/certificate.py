@@ -226,7 +226,7 @@ class Certificate(Frozen):
             if self.vouched_by
             else ""
         )
-        line = f"passed against {self.reference}{vouched} on {count} pictures at batch {batches}"
+        line = f"passed against {self.reference}{vouched} on {count} pictures{self.pictures.of_sizes} at batch {batches}"
         return "; caution: ".join([line, *self.cautions])
 
 

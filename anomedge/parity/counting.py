@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from anomedge.parity.comparison import Comparison, margins_to
-from anomedge.parity.pictures import BLENDED, EXTREME, LEVEL, SYNTHETIC
+from anomedge.parity.pictures import BLENDED, EXTREME, LEVEL, SCALED, SYNTHETIC
 from anomedge.parity.records import PictureCount
 from anomedge.parity.reference import GOLDEN
+from anomedge.parity.sizes import sizes_of
 from anomedge.parity.subject import FrameDigest
+from anomedge.resample.outside_resize import OutsideResize
 
 __all__ = ["count_pictures"]
 
@@ -43,6 +45,8 @@ def count_pictures(
         anomalous=sum(label is True for label in labels),
         blended=made[BLENDED],
         levels=made[LEVEL],
+        scaled=made[SCALED],
+        sizes=_sizes_stated(comparison),
         extreme=made[EXTREME],
         synthetic=made[SYNTHETIC],
         fitted=reference.fitted,
@@ -53,6 +57,13 @@ def count_pictures(
         below=below,
         masked=masked,
     )
+
+
+def _sizes_stated(comparison: Comparison) -> tuple[str, ...]:
+    """Return the sizes of the pictures where they may have any; none where all have the frame's."""
+    if not isinstance(comparison.frame, OutsideResize):
+        return ()
+    return sizes_of(comparison.reference.pictures)
 
 
 def _around_thresholds(

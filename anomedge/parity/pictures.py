@@ -10,6 +10,7 @@ __all__ = [
     "BLENDED",
     "EXTREME",
     "LEVEL",
+    "SCALED",
     "STRANGE",
     "SYNTHETIC",
     "extremes",
@@ -22,6 +23,8 @@ BLENDED: Generated = "blended"
 """Between two pictures, with a score near the threshold (`anomedge.parity.blends`)."""
 LEVEL: Generated = "level"
 """Between two pictures, with a score at another level than the threshold (`anomedge.parity.levels`)."""
+SCALED: Generated = "scaled"
+"""In another size, for bundles that take any (`anomedge.parity.sizes`)."""
 SYNTHETIC: Generated = "synthetic"
 """Colour fields, for users without pictures."""
 STRANGE = (EXTREME, LEVEL)

@@ -90,6 +90,8 @@ def counts(**changed):
         "synthetic": 0,
         "distinct": 8,
         "levels": 0,
+        "scaled": 0,
+        "sizes": (),
         "nearest": 0.1,
         "above": 4,
         "below": 4,

@@ -87,6 +87,7 @@ FORGED = {
     "0 of ": lambda c: celled(c, pictures=0),
     "smallest_margin is -0.5": lambda c: celled(c, smallest_margin=-0.5),
     "nearest is -1": lambda c: counted(c, nearest=-1.0),
+    "states sizes of pictures if": lambda c: counted(c, sizes=["64x64"]),
     "above is -1": lambda c: counted(c, above=-1),
     "mask_iou is 7": lambda c: celled(c, mask_iou=7.0),
     "image_auroc is 1.5": lambda c: celled(c, image_auroc=1.5),

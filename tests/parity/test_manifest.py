@@ -140,7 +140,14 @@ def test_stretched_pictures_are_said():
     counts = PictureCount(
         **(
             dict.fromkeys(PictureCount.model_fields, 0)
-            | {"total": 9, "resized": 7, "distinct": 9, "above": 1, "below": 8}
+            | {
+                "total": 9,
+                "resized": 7,
+                "distinct": 9,
+                "above": 1,
+                "below": 8,
+                "sizes": (),
+            }
         )
     )
     assert [*cautions_on(counts)] == [
