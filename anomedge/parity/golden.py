@@ -35,7 +35,9 @@ _FOLDER = "golden"
 _SCORES, _MAPS = f"{_FOLDER}/score.npy", f"{_FOLDER}/anomaly_map.npy"
 _FILES = {"score": _SCORES, "anomaly_map": _MAPS}
 _OWN, _EACH_KIND = 6, 4
-_BY_NAME = {how: how for how in (BLENDED, EXTREME, SYNTHETIC)}
+_BY_NAME: dict[str, Generated] = {
+    how: how for how in (BLENDED, EXTREME, SYNTHETIC)
+}
 _HEADER_LIMIT = 4096
 """Largest header of an array file, in bytes; NumPy writes 128."""
 _WIDEST = 8  # bytes of a float64

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from anomedge.images import Picture
+from anomedge.images import Frame, Picture
 from anomedge.parity.blends import Blend, Blending, Runner, spread
 from anomedge.parity.crossing import Experience, Search, Window
 from anomedge.parity.outputs import Outputs
@@ -151,9 +151,9 @@ def _search(
 
 def _nearest(
     blending: Blending, level: _Level, run: Runner
-) -> tuple[npt.NDArray[np.uint8], Outputs]:
+) -> tuple[Frame, Outputs]:
     """Return the run that came nearest to a level."""
-    found = []
+    found: list[tuple[float, Frame, Outputs]] = []
     search = blending.search
     while len(found) < _RUNS and not search.hits and search.goes_on:
         share = search.proposal()
