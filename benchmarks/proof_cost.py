@@ -101,7 +101,8 @@ def bisected(
         if blend is not None:
             name = f"blended/{normal.name}+{defect.name}@{shift:g}"
             # The outputs were run again at the end.
-            found.append(Blend(Picture(name, pixels=blend), run(blend[None])))
+            picture = Picture(name, pixels=blend, generated="blended")
+            found.append(Blend(picture, run(blend[None])))
         if len(found) == count:
             break
     return found
