@@ -24,7 +24,7 @@ import numpy.typing as npt
 from anomedge.bundle import Bundle
 from anomedge.errors import InputError, RuntimeFailure
 from anomedge.parity.golden import read_golden
-from anomedge.parity.pictures import GENERATED, synthetic
+from anomedge.parity.pictures import synthetic
 from anomedge.parity.plan import Plan
 from anomedge.progress import track
 from anomedge.resample.outside_resize import OutsideResize, generated_size
@@ -142,7 +142,7 @@ def _time_resize(bundle: Bundle, rounds: int) -> ResizeTiming | None:
     if not isinstance(resize, OutsideResize):
         return None
     pictures = read_golden(bundle).pictures if bundle.manifest.golden else ()
-    own = [p for p in pictures if not p.name.startswith(GENERATED)]
+    own = [p for p in pictures if p.generated is None]
     frames = [
         picture.frame()
         for picture in own or synthetic(generated_size(resize), 1)

@@ -193,4 +193,5 @@ def _eager(
         pictures_of(images, frame, loaded.levels, normal),
         frame,
         bundle=bundle,
+        seed=plan.seed,
     )

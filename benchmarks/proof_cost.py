@@ -101,7 +101,8 @@ def bisected(
         if blend is not None:
             name = f"blended/{normal.name}+{defect.name}@{shift:g}"
             # The outputs were run again at the end.
-            found.append(Blend(Picture(name, pixels=blend), run(blend[None])))
+            picture = Picture(name, pixels=blend, generated="blended")
+            found.append(Blend(picture, run(blend[None])))
         if len(found) == count:
             break
     return found
@@ -124,6 +125,11 @@ def _bisect(
             return np.asarray(pixels)
         low, high = (low, share) if distance > 0 else (share, high)
     return None
+
+
+def no_blends(*_: Any) -> list[Blend]:
+    """Return the blends at other levels that earlier releases made: none."""
+    return []
 
 
 class ForgetfulRuns(EagerRuns):
@@ -150,6 +156,7 @@ def earlier() -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for target, name, value in (
             (proof, "blends", bisected),
+            (proof, "blends_at_levels", no_blends),
             (proof, "EagerRuns", ForgetfulRuns),
             (proof, "held", list),
             (sys.modules["anomedge.parity.proof"], "held", list),
@@ -162,7 +169,8 @@ def earlier() -> Iterator[None]:
 def counted() -> Iterator[Counter]:
     """Count the frames that eager Torch is given."""
     counter = Counter()
-    run, stages, search = EagerSession._run, EagerSession.stages, proof.blends
+    run, stages = EagerSession._run, EagerSession.stages
+    searches = (proof.blends, proof.blends_at_levels)
 
     def counting_run(self: EagerSession, feed: Any) -> Any:
         counter.all += len(feed[FRAMES])
@@ -172,17 +180,20 @@ def counted() -> Iterator[Counter]:
         counter.all += len(frames)
         return stages(self, frames)
 
-    def counting_search(*given: Any) -> Any:
+    def counting_search(search: Callable[..., Any], *given: Any) -> Any:
         before = counter.all
         try:
             return search(*given)
         finally:
             counter.searching += counter.all - before
 
+    at_threshold, at_levels = (partial(counting_search, s) for s in searches)
+
     with (
         mock.patch.object(EagerSession, "_run", counting_run),
         mock.patch.object(EagerSession, "stages", counting_stages),
-        mock.patch.object(proof, "blends", counting_search),
+        mock.patch.object(proof, "blends", at_threshold),
+        mock.patch.object(proof, "blends_at_levels", at_levels),
     ):
         yield counter
 
@@ -205,8 +216,8 @@ def measured(
         raise SystemExit(f"error: the proof failed: {certificate.failures[0]}")
     count = certificate.pictures
     row = Row(
-        detector, reference, command, count.total - count.blended,
-        count.blended, counter.searching, counter.all, seconds, cpu_seconds,
+        detector, reference, command, count.own + count.extreme,
+        count.blended + count.levels, counter.searching, counter.all, seconds, cpu_seconds,
     )  # fmt: skip
     print(row, file=sys.stderr, flush=True)
     return row

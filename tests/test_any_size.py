@@ -83,6 +83,8 @@ def test_the_proof_compares_pixels_of_every_runtime(any_path):
     certificate = json.loads((any_path / "certificates/host.json").read_text())
     assert certificate["passed"]
     assert certificate["pictures"]["resized"] == 0
+    assert certificate["pictures"]["scaled"] >= 8
+    assert {"72x80", "144x160"} <= {*certificate["pictures"]["sizes"]}
     pixels = {
         check["runtime"]
         for check in certificate["checks"]

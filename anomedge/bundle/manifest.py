@@ -69,12 +69,29 @@ MANIFEST_LIMIT = 4 << 20  # bytes
 
 
 class Golden(Frozen):
-    """A golden frame: its picture, its label if known, and whether the values of all stages are stored."""
+    """A golden frame: its picture, its label if known, and whether the values of all stages are stored.
+
+    `generated` tells how the export made the picture; None for one of the user's own. Bundles of earlier releases mark
+    none, though every export writes extreme frames.
+    """
 
     name: str
     frame: str
     anomalous: bool | None = None
     stages: bool = False
+    generated: (
+        Literal["blended", "extreme", "level", "scaled", "synthetic"] | None
+    ) = None
+
+    @model_serializer(mode="wrap")
+    def _without_absent_mark(
+        self, inner: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        """Leave out the newer field where it is None, as in bundles of earlier releases."""
+        content: dict[str, Any] = inner(self)
+        if self.generated is None:
+            del content["generated"]
+        return content
 
 
 class Image(Frozen):

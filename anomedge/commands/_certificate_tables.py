@@ -151,6 +151,8 @@ def _pictures(certificate: Certificate) -> str:
     count = certificate.pictures
     parts = {
         "blended to the threshold": count.blended,
+        "blended at other levels": count.levels,
+        "in other sizes": count.scaled,
         "fitted on": count.fitted,
         "extreme": count.extreme,
     }

@@ -94,10 +94,7 @@ def verify(
             "got --name host without --model; expected another: that certificate is eager Torch's"
         )
     opened = Bundle.open(bundle)
-    if float_model is not None and (model is None or not images):
-        raise InputError(
-            "got --float-model without --model or --images; expected both: the quantised model file, and pictures"
-        )
+    _check_float_model(float_model, model, images or ())
     plan = plan_of(
         opened,
         runtime or (),
@@ -125,6 +122,21 @@ def verify(
             raise ProofFailed(
                 failure_text(certificate, "do not use this bundle here")
             )
+
+
+def _check_float_model(
+    float_model: Path | None, model: Path | None, images: Sequence[Path]
+) -> None:
+    """Refuse a wrong float model before the proof, which takes long, runs and is stored."""
+    if float_model is None:
+        return
+    if model is None or not images:
+        raise InputError(
+            "got --float-model without --model or --images; expected both: the quantised model file, and pictures"
+        )
+    from anomedge.export.float_labels import loaded_pair
+
+    loaded_pair(model, float_model)
 
 
 def _remove_earlier(junit: Path | None) -> None:

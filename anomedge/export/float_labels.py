@@ -13,10 +13,10 @@ from anomedge.errors import InputError
 from anomedge.export.proof import pictures_of
 from anomedge.pipelines.crossfit import score_images
 from anomedge.pipelines.data import PictureBatches
-from anomedge.pipelines.model import load
+from anomedge.pipelines.model import Model, load
 from anomedge.pipelines.tiles import Tiles
 
-__all__ = ["ComparedLabels", "compared_labels"]
+__all__ = ["ComparedLabels", "compared_labels", "loaded_pair"]
 
 _NAMED = 10
 
@@ -40,6 +40,24 @@ class ComparedLabels(NamedTuple):
         return f"float detector: {len(self.flips)} of {self.pictures} labels differ from the quantised detector's{shown}"
 
 
+def loaded_pair(path: Path, float_path: Path) -> tuple[Model, Model]:
+    """Load a quantised model file and the float model file that it was made from.
+
+    Raises:
+        InputError: the float model is not the one that was quantised.
+        ModelError: not a model file.
+    """
+    model, original = load(path), load(float_path)
+    if (
+        model.quantisation is None
+        or model.quantisation.float_model != original.digest
+    ):
+        raise InputError(
+            f"{float_path} is not the float model of {path}; expected the file that was quantised"
+        )
+    return model, original
+
+
 def compared_labels(
     bundle: Bundle,
     path: Path,
@@ -60,14 +78,7 @@ def compared_labels(
         InputError: the float model is not the one that was quantised.
         ModelError: not a model file.
     """
-    model, original = load(path), load(float_path)
-    if (
-        model.quantisation is None
-        or model.quantisation.float_model != original.digest
-    ):
-        raise InputError(
-            f"{float_path} is not the float model of {path}; expected the file that was quantised"
-        )
+    model, original = loaded_pair(path, float_path)
     framing = bundle.manifest.framing
     pictures = pictures_of(images, framing, model.levels, normal)
     labels = []

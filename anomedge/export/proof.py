@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from anomedge.bundle import Bundle
 from anomedge.bundle.ranges import Range
@@ -17,17 +18,22 @@ from anomedge.export.precision.preflight import preflight
 from anomedge.export.quantising import statement
 from anomedge.images import Picture, held, read_folders, with_levels
 from anomedge.parity import Reference
-from anomedge.parity.blends import blends
+from anomedge.parity.blends import Blend, Runner, blends
+from anomedge.parity.composition import generator_of
+from anomedge.parity.crossing import Window
 from anomedge.parity.golden import places_with_stages, read_golden
+from anomedge.parity.levels import blends_at_levels
 from anomedge.parity.outputs import Outputs, joined
 from anomedge.parity.pictures import EXTREME, extremes, synthetic
 from anomedge.parity.reference import GoldenOutputs, Original
+from anomedge.parity.sizes import scaled_pictures
 from anomedge.parity.statements import needs_ranges
 from anomedge.pipelines.folded_networks import folded_networks
 from anomedge.pipelines.model import Model
 from anomedge.resample.levels import Levels
 from anomedge.resample.outside_resize import (
     Framing,
+    OutsideResize,
     generated_size,
     stated_size,
 )
@@ -58,8 +64,9 @@ def reference_from_model(
     framing: Framing,
     blended: int = BLENDS,
     bundle: Bundle | None = None,
+    seed: int = 0,
 ) -> Reference:
-    """Run eager Torch on the pictures, on extreme frames and on blends near the threshold.
+    """Run eager Torch on the pictures, on extreme frames and on blends near the threshold and at other levels.
 
     Args:
         model: the fitted detector.
@@ -67,7 +74,8 @@ def reference_from_model(
         pictures: pictures to compare on; other sizes than the frame's are stretched to it, for reference and copies.
         framing: how they become the graph's input; eager Torch resizes by itself.
         blended: how many blends to look for.
-        bundle: the bundle to prove; its local threshold is applied, and its golden frames are run as well.
+        bundle: the bundle to prove; blends are made at its local threshold as well, and its golden frames are run.
+        seed: of the levels; a proof's, so that no bundle can know them.
     """
     frame, generated = stated_size(framing), generated_size(framing)
     with EagerSession(model, path) as eager:
@@ -75,11 +83,12 @@ def reference_from_model(
         given = [*held(pictures), *extremes(generated)]
         staged = places_with_stages(given)
         outputs = runs.of_pictures(given, eager.name, staged)
-        decision = _decision_in_force(model, bundle)
-        found = blends(
-            given, outputs.score, decision, generated, runs.of_frames, blended
-        )
-        _warn_of_few_blends(pictures, len(found), blended)
+        decisions = _decisions(model, bundle)
+        blending = (given, outputs.score, decisions, generated, runs.of_frames)
+        found = _at_thresholds(*blending, blended)
+        _warn_of_few_blends(pictures, len(found), blended * len(decisions))
+        found += _at_levels(*blending, blended, seed)
+        found += _in_other_sizes(given, outputs, decisions, framing, runs, seed)
         for blend in found:
             runs.keep(*blend)
         outputs = joined([outputs, *(blend.outputs for blend in found)])
@@ -134,8 +143,8 @@ def _ranges(
     """
     if bundle is None or not needs_ranges(bundle.manifest):
         return None
-    own = [p for p in pictures if not p.name.startswith(EXTREME)]
-    extreme = [p for p in pictures if p.name.startswith(EXTREME)]
+    own = [p for p in pictures if p.generated != EXTREME]
+    extreme = [p for p in pictures if p.generated == EXTREME]
     batch = bundle.manifest.input.batch
     fixed = None if batch == "dynamic" else int(batch)
     try:
@@ -150,10 +159,80 @@ def _ranges(
         return ()
 
 
-def _decision_in_force(model: Model, bundle: Bundle | None) -> Decision:
-    """Return the model's decision, with the bundle's local thresholds if it has any."""
+def _decisions(model: Model, bundle: Bundle | None) -> list[Decision]:
+    """Return the model's decision, and the one in force where a local threshold changes it.
+
+    Both have blends: a file beside a bundle must not move them away from the threshold of the export.
+    """
+    exported = model.decision
     local = bundle.local if bundle is not None else None
-    return model.decision if local is None else local.applied_to(model.decision)
+    in_force = exported if local is None else local.applied_to(exported)
+    if in_force.threshold == exported.threshold:
+        return [exported]
+    return [exported, in_force]
+
+
+def _at_thresholds(
+    pictures: Sequence[Picture],
+    scores: npt.NDArray[np.floating],
+    decisions: Sequence[Decision],
+    frame: tuple[int, int],
+    run: Runner,
+    count: int,
+) -> list[Blend]:
+    """Return up to `count` blends near each threshold whose labels both thresholds decide."""
+    found = []
+    for decision in decisions:
+        made = blends(pictures, scores, decision, frame, run, count)
+        found += [blend for blend in made if _is_decided(blend, decisions)]
+    return found
+
+
+def _at_levels(
+    pictures: Sequence[Picture],
+    scores: npt.NDArray[np.floating],
+    decisions: Sequence[Decision],
+    frame: tuple[int, int],
+    run: Runner,
+    count: int,
+    seed: int,
+) -> list[Blend]:
+    """Return blends at other levels than the threshold of the export; none if no blends are wanted."""
+    if not count:
+        return []
+    generator = generator_of(seed, "levels")
+    made = blends_at_levels(
+        pictures, scores, decisions[0], frame, run, generator
+    )
+    return [blend for blend in made if _is_decided(blend, decisions)]
+
+
+def _in_other_sizes(
+    pictures: Sequence[Picture],
+    outputs: Outputs,
+    decisions: Sequence[Decision],
+    framing: Framing,
+    runs: EagerRuns,
+    seed: int,
+) -> list[Blend]:
+    """Return pictures in other sizes and their outputs; none for a graph of frames of one size."""
+    if not isinstance(framing, OutsideResize):
+        return []
+    made = scaled_pictures(
+        pictures, outputs.score, decisions[0].threshold, framing.geometry,
+        generator_of(seed, "sizes"),
+    )  # fmt: skip
+    found = [Blend(each, runs.of_frames(each.frame()[None])) for each in made]
+    return [each for each in found if _is_decided(each, decisions)]
+
+
+def _is_decided(blend: Blend, decisions: Sequence[Decision]) -> bool:
+    """Whether a copy within tolerance gives the same label at every threshold."""
+    score = float(blend.outputs.score[0])
+    return all(
+        not abs(score - decision.threshold) < Window.of(decision).least / 2
+        for decision in decisions
+    )
 
 
 def _warn_of_few_blends(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import overload
+from typing import Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,10 @@ from anomedge.images.reading import (
 from anomedge.resample.levels import Levels
 from anomedge.resample.outside_resize import Framing, OutsideResize
 
-__all__ = ["Picture", "framed", "with_levels"]
+__all__ = ["Generated", "Picture", "framed", "with_levels"]
+
+Generated = Literal["blended", "extreme", "level", "scaled", "synthetic"]
+"""How a proof made a picture; `anomedge.parity.pictures` describes each way."""
 
 _RATIO = 0.01
 
@@ -36,7 +39,8 @@ class Picture:
 
     `read`, if given, returns the checked content of the file; the file at `path` is then not opened. `kind` is the kind of
     defect as the data set names it, empty for normal and unlabelled pictures. `levels` are those of a file with more than
-    8 bits per channel.
+    8 bits per channel. `generated` tells how a proof made the picture; None for the user's own. A name cannot tell,
+    because a folder of pictures may have any name.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Picture:
     read: Callable[[], bytes] | None = None
     kind: str = ""
     levels: Levels | None = None
+    generated: Generated | None = None
 
     @overload
     def frame(self, size: tuple[int, int] | None = None) -> Frame: ...

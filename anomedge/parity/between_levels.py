@@ -110,13 +110,13 @@ def _runs(
     Extreme frames hold black and white, so they go beyond.
     """
     batch, reference = comparison.smallest_batch, comparison.reference
-    names = reference.names
-    highest = by_score(names, reference.outputs.score)[-1]
+    pictures = reference.pictures
+    highest = by_score(pictures, reference.outputs.score)[-1]
     for way in _WAYS:
         yield [highest] * batch, way
     ways = itertools.cycle(_WAYS)
-    for place in generator.permutation(len(names)).tolist():
-        extreme = names[place].startswith(EXTREME)
+    for place in generator.permutation(len(pictures)).tolist():
+        extreme = pictures[place].generated == EXTREME
         yield [place] * batch, _beyond if extreme else next(ways)
 
 

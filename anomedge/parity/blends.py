@@ -22,7 +22,7 @@ from anomedge.parity.pictures import BLENDED, EXTREME
 from anomedge.progress import track
 from anomedge.threshold import Decision
 
-__all__ = ["Blend", "Runner", "blends"]
+__all__ = ["Blend", "Blending", "Runner", "blends", "spread"]
 
 _SHIFTS = (0.0, 0.25, 0.5, 0.75)
 """Shifts of the anomalous picture, as shares of the width."""
@@ -53,10 +53,9 @@ class _Pair(NamedTuple):
 
 
 @dataclass
-class _Blending:
+class Blending:
     """A pair that is searched: (1 - share) normal + share defect."""
 
-    pair: _Pair
     normal: Frame
     defect: Frame
     search: Search
@@ -100,7 +99,8 @@ def blends(
     distances[~np.isfinite(distances)] = np.nan
     if not (distances <= 0).any() or not (distances > 0).any():
         return []
-    pairs = _pairs([p.name for p in pictures], distances, window)
+    extreme = np.array([p.generated == EXTREME for p in pictures])
+    pairs = _pairs(extreme, distances, window)
     searches = _Searches(pictures, distances, decision, frame, run)
     tried = itertools.islice(pairs, _TRIES * count)
     found = itertools.islice(searches.found(tried), count)
@@ -136,11 +136,11 @@ class _Searches:
         for pair in pairs:
             blending = self._start(pair)
             search = blending.search
-            for blend in self._blends(blending):
+            for blend in self._blends(pair, blending):
                 yield (search.hits, pair.number), blend
             self.experience.add(search)
 
-    def _blends(self, blending: _Blending) -> Iterator[Blend]:
+    def _blends(self, pair: _Pair, blending: Blending) -> Iterator[Blend]:
         """Yield up to two blends of a pair, one on each side of the threshold."""
         search = blending.search
         while search.goes_on:
@@ -150,10 +150,11 @@ class _Searches:
             distance = float(outputs.score[0]) - self.decision.threshold
             if search.add(share, distance):
                 side = "above" if distance > 0 else "below"
-                name = self._name(blending.pair, side)
-                yield Blend(Picture(name, pixels=pixels), outputs)
+                name = self._name(pair, side)
+                picture = Picture(name, pixels=pixels, generated=BLENDED)
+                yield Blend(picture, outputs)
 
-    def _start(self, pair: _Pair) -> _Blending:
+    def _start(self, pair: _Pair) -> Blending:
         normal = self.pictures[pair.normal].frame(self.frame)
         defect = self.pictures[pair.defect].frame(self.frame)
         shift = round(pair.shift * self.frame[1])
@@ -162,24 +163,25 @@ class _Searches:
             self.window,
             self.experience.expected,
         )
-        return _Blending(pair, normal, np.roll(defect, shift, axis=1), search)
+        return Blending(normal, np.roll(defect, shift, axis=1), search)
 
     def _name(self, pair: _Pair, side: str) -> str:
         normal, defect = self.pictures[pair.normal], self.pictures[pair.defect]
-        return f"{BLENDED}{normal.name}+{defect.name}@{pair.shift:g} {side}"
+        return f"{BLENDED}/{normal.name}+{defect.name}@{pair.shift:g} {side}"
 
 
 def _pairs(
-    names: Sequence[str], distances: npt.NDArray[np.float64], window: Window
+    extreme: npt.NDArray[np.bool_],
+    distances: npt.NDArray[np.float64],
+    window: Window,
 ) -> Iterator[_Pair]:
     """Yield every pair; then again with the anomalous picture shifted sideways.
 
     Consecutive pairs differ in both pictures, and the first few are spread over
     all pictures; extreme frames come last.
     """
-    extreme = np.array([name.startswith(EXTREME) for name in names])
-    below = _spread(_ends(distances <= 0, distances, window), extreme)
-    above = _spread(_ends(distances > 0, distances, window), extreme)
+    below = spread(_ends(distances <= 0, distances, window), extreme)
+    above = spread(_ends(distances > 0, distances, window), extreme)
     numbers = itertools.count()
     turns = itertools.product(_SHIFTS, range(len(below)), enumerate(above))
     for shift, turn, (place, defect) in turns:
@@ -201,10 +203,10 @@ def _ends(
     return clear if clear.size else np.flatnonzero(side)
 
 
-def _spread(places: _Places, extreme: npt.NDArray[np.bool_]) -> list[int]:
+def spread(places: _Places, extreme: npt.NDArray[np.bool_]) -> list[int]:
     """Order places so that any first few are spread over all.
 
-    >>> _spread(np.arange(5), np.array([True, *[False] * 4]))
+    >>> spread(np.arange(5), np.array([True, *[False] * 4]))
     [2, 4, 1, 3, 0]
     """
     turns = np.arange(len(places)) * _GOLDEN % 1

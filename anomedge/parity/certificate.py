@@ -51,8 +51,8 @@ __all__ = [
     "merged",
 ]
 
-SCHEMA = 3
-"""Version of the file's form; from 3 on, files state the checks of the golden frames and all graphs."""
+SCHEMA = 4
+"""Version of the file's form; from 4 on, files count the pictures given on each side of the threshold."""
 
 _DERIVED = ("passed", "failures", "cautions")
 _ROWS = ("cells", "checks", "stages", "findings")
@@ -155,7 +155,7 @@ class Certificate(Frozen):
             *widened,
             *self.reference_cautions,
             *self.notes,
-            *cautions_on(self.pictures, self.cells),
+            *cautions_on(self.pictures),
         )
 
     @property
@@ -226,7 +226,7 @@ class Certificate(Frozen):
             if self.vouched_by
             else ""
         )
-        line = f"passed against {self.reference}{vouched} on {count} pictures at batch {batches}"
+        line = f"passed against {self.reference}{vouched} on {count} pictures{self.pictures.of_sizes} at batch {batches}"
         return "; caution: ".join([line, *self.cautions])
 
 

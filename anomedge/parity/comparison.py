@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anomedge.bundle import Bundle, InputContract
+from anomedge.images import Picture
 from anomedge.parity.deviations import (
     Deviation,
     deviation_between,
@@ -24,7 +25,7 @@ from anomedge.parity.ground_truth import (
 )
 from anomedge.parity.metrics import mask_iou
 from anomedge.parity.outputs import Outputs
-from anomedge.parity.pictures import BLENDED
+from anomedge.parity.pictures import BLENDED, LEVEL
 from anomedge.parity.plan import Plan
 from anomedge.parity.reference import Reference
 from anomedge.parity.tolerances import Tolerance
@@ -32,7 +33,7 @@ from anomedge.resample import Geometry
 from anomedge.resample.outside_resize import Framing, OutsideResize
 from anomedge.threshold import Decision, scale_of_each
 
-__all__ = ["Comparison", "Difference"]
+__all__ = ["Comparison", "Difference", "margins_to"]
 
 
 class Difference(NamedTuple):
@@ -138,18 +139,18 @@ class Comparison:
             actual: outputs of the copy.
             places: indices of the pictures in the reference; all if None.
         """
-        expected, names = self.reference.outputs, self.reference.names
+        expected, pictures = self.reference.outputs, self.reference.pictures
         if places is not None:
             expected = expected.at(places)
-            names = [names[place] for place in places]
+            pictures = [pictures[place] for place in places]
         scores, maps = self._errors(expected, actual)
         return Difference(
             score_error=float(scores.max()),
             map_error=None if maps is None else float(maps.max()),
-            worst=names[int(_larger(scores, maps).argmax())],
-            flips=self._flips(expected, actual, names),
+            worst=pictures[int(_larger(scores, maps).argmax())].name,
+            flips=self._flips(expected, actual, pictures),
             smallest_margin=float(
-                _margins(expected.score, self.decision).min()
+                margins_to(expected.score, self.decision).min()
             ),
             mask_iou=self._smallest_iou(expected, actual),
         )
@@ -201,16 +202,16 @@ class Comparison:
         return scores, maps.reshape(len(scores), -1).max(axis=1)
 
     def _flips(
-        self, expected: Outputs, actual: Outputs, names: Sequence[str]
+        self, expected: Outputs, actual: Outputs, pictures: Sequence[Picture]
     ) -> tuple[str, ...]:
         """List flipped pictures at the thresholds in force and of the export."""
-        flips = self._flips_at(self.decision, expected, actual, names)
+        flips = self._flips_at(self.decision, expected, actual, pictures)
         exported = self.exported_decision
         if exported.threshold == self.decision.threshold:
             return flips
         return flips + tuple(
             f"{name} (at the threshold of the export)"
-            for name in self._flips_at(exported, expected, actual, names)
+            for name in self._flips_at(exported, expected, actual, pictures)
         )
 
     def _flips_at(
@@ -218,17 +219,19 @@ class Comparison:
         decision: Decision,
         expected: Outputs,
         actual: Outputs,
-        names: Sequence[str],
+        pictures: Sequence[Picture],
     ) -> tuple[str, ...]:
-        blended = np.array([name.startswith(BLENDED) for name in names])
-        margins = _margins(expected.score, decision)
+        blended = np.array([p.generated in (BLENDED, LEVEL) for p in pictures])
+        margins = margins_to(expected.score, decision)
         counted = ~blended | (margins >= 2 * self.blend_margin)
         flipped = counted & (
             decision.is_anomalous(expected.score)
             != decision.is_anomalous(actual.score)
         )
         return tuple(
-            name for name, flip in zip(names, flipped, strict=True) if flip
+            picture.name
+            for picture, flip in zip(pictures, flipped, strict=True)
+            if flip
         )
 
     def _smallest_iou(self, expected: Outputs, actual: Outputs) -> float | None:
@@ -260,7 +263,7 @@ def _relative_errors(
     return np.asarray(differences / scale_of_each(expected, scale))
 
 
-def _margins(
+def margins_to(
     scores: npt.NDArray[np.floating], decision: Decision
 ) -> npt.NDArray[np.float64]:
     """Return distances (N,) to the threshold, as fractions of its scale."""

@@ -88,6 +88,10 @@ def _of_counts(certificate: Certificate, manifest: Manifest) -> Iterator[str]:
         found = getattr(count, name)
         if found is not None and not 0 <= found <= most:
             yield f"{name} is {found:.6g}; expected 0 to {most:.6g}"
+    if count.nearest is not None and not 0 <= count.nearest < math.inf:
+        yield f"nearest is {count.nearest:.3g}; expected 0 or more"
+    if bool(count.sizes) != (manifest.input.resize is not None):
+        yield "a proof states sizes of pictures if the bundle takes any, and only then"
     golden = len(manifest.golden)
     if certificate.reference == GOLDEN and count.total != golden:
         yield f"{count.total:.6g} pictures; the bundle has {golden} golden frames"
@@ -96,7 +100,10 @@ def _of_counts(certificate: Certificate, manifest: Manifest) -> Iterator[str]:
 def _bounds(count: PictureCount) -> dict[str, int]:
     """Return the largest possible number of pictures of each kind."""
     bounds = dict.fromkeys(PictureCount.model_fields, max(count.total, 0))
-    bounds["synthetic"] -= max(0, count.blended) + max(0, count.extreme)
+    others = (count.blended, count.levels, count.scaled, count.extreme)
+    bounds["synthetic"] -= sum(max(0, other) for other in others)
+    # A distance, and texts.
+    del bounds["nearest"], bounds["sizes"]
     return bounds | {
         "distinct": max(0, count.own),
         "anomalous": max(0, count.labelled),

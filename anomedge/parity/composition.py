@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from anomedge.images import Picture
 from anomedge.parity.comparison import Comparison
 from anomedge.parity.outputs import FRAMES, Outputs
-from anomedge.parity.pictures import GENERATED
 from anomedge.parity.records import CheckResult
 from anomedge.parity.verdict import composition_at, failures_of_cell
 from anomedge.progress import track
@@ -81,7 +81,7 @@ class CompositionMeter:
         return [
             *padded(len(reference.pictures), batch, generator),
             *singles(
-                reference.names, reference.outputs.score, batch, generator
+                reference.pictures, reference.outputs.score, batch, generator
             ),
         ]
 
@@ -147,7 +147,7 @@ def padded(
 
 
 def singles(
-    names: Sequence[str],
+    pictures: Sequence[Picture],
     scores: npt.NDArray[np.floating],
     batch: int,
     generator: np.random.Generator,
@@ -156,7 +156,7 @@ def singles(
 
     Generated pictures are left out where there are two others. Above `MOST` places, some are drawn.
     """
-    *others, highest = by_score(names, scores)
+    *others, highest = by_score(pictures, scores)
     lowest = (others or [highest])[: batch - 1]
     for position in _drawn(range(batch), generator):
         order = generator.permutation(len(lowest)).tolist()
@@ -165,11 +165,11 @@ def singles(
 
 
 def by_score(
-    names: Sequence[str], scores: npt.NDArray[np.floating]
+    pictures: Sequence[Picture], scores: npt.NDArray[np.floating]
 ) -> list[int]:
     """Return the places of the pictures by their scores, without generated ones where there are two others."""
-    own = [i for i, n in enumerate(names) if not n.startswith(GENERATED)]
-    chosen = own if len(own) > 1 else [*range(len(names))]
+    own = [i for i, p in enumerate(pictures) if p.generated is None]
+    chosen = own if len(own) > 1 else [*range(len(pictures))]
     return sorted(chosen, key=lambda place: scores[place])
 
 

@@ -14,9 +14,9 @@ from PIL import Image
 
 from anomedge.bundle import Bundle, Golden, Manifest
 from anomedge.errors import BundleError
-from anomedge.images import Picture
+from anomedge.images import Generated, Picture
 from anomedge.parity.outputs import Outputs
-from anomedge.parity.pictures import BLENDED, EXTREME
+from anomedge.parity.pictures import BLENDED, EXTREME, SYNTHETIC
 from anomedge.parity.reference import GOLDEN, GoldenOutputs, Reference
 from anomedge.resample import LARGEST_SIDE
 from anomedge.resample.outside_resize import Framing, stated_size
@@ -35,6 +35,9 @@ _FOLDER = "golden"
 _SCORES, _MAPS = f"{_FOLDER}/score.npy", f"{_FOLDER}/anomaly_map.npy"
 _FILES = {"score": _SCORES, "anomaly_map": _MAPS}
 _OWN, _EACH_KIND = 6, 4
+_BY_NAME: dict[str, Generated] = {
+    how: how for how in (BLENDED, EXTREME, SYNTHETIC)
+}
 _HEADER_LIMIT = 4096
 """Largest header of an array file, in bytes; NumPy writes 128."""
 _WIDEST = 8  # bytes of a float64
@@ -51,11 +54,11 @@ def places_to_keep(pictures: Sequence[Picture]) -> list[int]:
     """
     own, blended, extreme = [], [], []
     for place, picture in enumerate(pictures):
-        if picture.name.startswith(BLENDED):
+        if picture.generated == BLENDED:
             blended.append(place)
-        elif picture.name.startswith(EXTREME):
+        elif picture.generated == EXTREME:
             extreme.append(place)
-        else:
+        elif picture.generated in (None, SYNTHETIC):
             own.append(place)
     positions = np.linspace(0, len(own) - 1, min(_OWN, len(own)))
     spread = sorted({own[round(position)] for position in positions})
@@ -94,6 +97,7 @@ def write_golden(
                 frame=name,
                 anomalous=picture.anomalous,
                 stages=bool(stages),
+                generated=picture.generated,
             )
         )
     kept = reference.outputs.at(places)
@@ -144,7 +148,10 @@ def read_golden(bundle: Bundle) -> Reference:
             f"{bundle.path} carries no golden frame; expected some: export it again, or give --model"
         )
     _check_sizes(bundle)
-    pictures = [_picture(bundle, entry) for entry in entries]
+    pictures = [
+        _picture(bundle, entry, how)
+        for entry, how in zip(entries, _marks(entries), strict=True)
+    ]
     arrays = {}
     for output in bundle.manifest.outputs:
         name, promised = output.name, (len(entries), *output.shape)
@@ -204,7 +211,20 @@ def _refuse_larger(path: Path, size: int, most: int) -> None:
         )
 
 
-def _picture(bundle: Bundle, entry: Golden) -> Picture:
+def _marks(entries: Sequence[Golden]) -> list[Generated | None]:
+    """Return how each golden frame was made.
+
+    Every export keeps an extreme frame, so a bundle without any mark is one of an earlier release, which told by names.
+    """
+    marks = [entry.generated for entry in entries]
+    if any(marks):
+        return [*marks]
+    return [_BY_NAME.get(entry.name.partition("/")[0]) for entry in entries]
+
+
+def _picture(
+    bundle: Bundle, entry: Golden, generated: Generated | None
+) -> Picture:
     """Return a golden frame as a picture that is read and hashed on use."""
     path = bundle.file(entry.frame)
     return Picture(
@@ -212,6 +232,7 @@ def _picture(bundle: Bundle, entry: Golden) -> Picture:
         path=path,
         anomalous=entry.anomalous,
         read=partial(bundle.read, entry.frame),
+        generated=generated,
     )
 
 

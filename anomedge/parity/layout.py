@@ -10,7 +10,7 @@ from anomedge.bundle import Bundle
 from anomedge.bundle.metadata import metadata_of_ir, properties_of_onnx
 from anomedge.bundle.operators import faults_of_ir, faults_of_onnx
 from anomedge.bundle.variants import Variant
-from anomedge.errors import BundleError, InputError
+from anomedge.errors import BundleError, InputError, RuntimeFailure
 from anomedge.layouts import LAYOUTS, Layout, LayoutOutput
 from anomedge.parity.between_levels import check_between_levels
 from anomedge.parity.comparison import Comparison
@@ -40,8 +40,23 @@ def check_layouts(
         except InputError as error:
             checks.append(check_of(runtime, f"{name} layout", str(error)))
         else:
-            checks += check_layout(bundle, comparison, plan, runtime, name)
+            checks += _check_if_it_runs(bundle, comparison, plan, runtime, name)
     return checks
+
+
+def _check_if_it_runs(
+    bundle: Bundle,
+    comparison: Comparison,
+    plan: Plan,
+    runtime: str,
+    name: str,
+) -> list[CheckResult]:
+    """Check a layout; one whose graph the runtime cannot run fails by name."""
+    try:
+        return check_layout(bundle, comparison, plan, runtime, name)
+    except (BundleError, RuntimeFailure) as error:
+        wrong = f"its graph cannot be run: {error}"
+        return [check_of(runtime, f"{name} outputs", wrong)]
 
 
 def check_layout(

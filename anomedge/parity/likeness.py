@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Likeness"]
+__all__ = ["Likeness", "spaced_pixels"]
 
 _SIDE = 128
 _SAME_LEVEL = 2
@@ -42,7 +42,7 @@ class Likeness:
         if sha256 in self._digests:
             return True
         self._digests.add(sha256)
-        grid = _grid(pixels)
+        grid = spaced_pixels(pixels)
         if any(_are_alike(grid, other) for other in self._grids):
             return True
         if len(self._grids) < _MOST_COMPARED:
@@ -50,7 +50,7 @@ class Likeness:
         return False
 
 
-def _grid(pixels: npt.NDArray[Any]) -> Grid:
+def spaced_pixels(pixels: npt.NDArray[Any]) -> Grid:
     """Return evenly spaced pixels, at most 128 a side."""
     rows, columns = (-(-side // _SIDE) for side in pixels.shape[:2])
     return pixels[::rows, ::columns].astype(np.float32)

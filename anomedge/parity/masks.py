@@ -15,7 +15,7 @@ import numpy.typing as npt
 from anomedge.parity.comparison import Comparison
 from anomedge.parity.metrics import mask_iou
 from anomedge.parity.outputs import Outputs
-from anomedge.parity.pictures import EXTREME
+from anomedge.parity.pictures import STRANGE
 from anomedge.parity.records import CheckResult
 from anomedge.parity.tolerances import Tolerance
 from anomedge.threshold import Decision, scale_of_each
@@ -155,12 +155,12 @@ class MaskMeter:
                 self._overlaps[names[place]] = min(known, overlap)
 
     def _places(self) -> list[int]:
-        """Return the indices of the pictures that are no extreme frames."""
-        names = self._comparison.reference.names
+        """Return the indices of the pictures that are not strange."""
+        pictures = self._comparison.reference.pictures
         return [
             place
-            for place, name in enumerate(names)
-            if not name.startswith(EXTREME)
+            for place, picture in enumerate(pictures)
+            if picture.generated not in STRANGE
         ]
 
 

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from anomedge.images import Frame, Picture
+from anomedge.images import Frame, Generated, Picture
 
 __all__ = [
     "BLENDED",
     "EXTREME",
-    "GENERATED",
+    "LEVEL",
+    "SCALED",
+    "STRANGE",
     "SYNTHETIC",
     "extremes",
     "synthetic",
 ]
 
-EXTREME, BLENDED, SYNTHETIC = "extreme/", "blended/", "synthetic/"
-GENERATED = (BLENDED, EXTREME, SYNTHETIC)
-"""Prefixes of the names of generated pictures."""
+EXTREME: Generated = "extreme"
+"""Black, grey, white, and an edge."""
+BLENDED: Generated = "blended"
+"""Between two pictures, with a score near the threshold (`anomedge.parity.blends`)."""
+LEVEL: Generated = "level"
+"""Between two pictures, with a score at another level than the threshold (`anomedge.parity.levels`)."""
+SCALED: Generated = "scaled"
+"""In another size, for bundles that take any (`anomedge.parity.sizes`)."""
+SYNTHETIC: Generated = "synthetic"
+"""Colour fields, for users without pictures."""
+STRANGE = (EXTREME, LEVEL)
+"""Unlike any picture of a line, so that a typical error leaves them out."""
 
 
 def extremes(frame: tuple[int, int]) -> list[Picture]:
@@ -27,11 +38,16 @@ def extremes(frame: tuple[int, int]) -> list[Picture]:
     constant = {"black": 0, "grey": 128, "white": 255}
     pictures = [
         Picture(
-            EXTREME + name, pixels=np.full((*frame, 3), value, dtype=np.uint8)
+            f"{EXTREME}/{name}",
+            pixels=np.full((*frame, 3), value, dtype=np.uint8),
+            generated=EXTREME,
         )
         for name, value in constant.items()
     ]
-    return [*pictures, Picture(EXTREME + "edge", pixels=edge)]
+    return [
+        *pictures,
+        Picture(f"{EXTREME}/edge", pixels=edge, generated=EXTREME),
+    ]
 
 
 def synthetic(
@@ -40,7 +56,11 @@ def synthetic(
     """Return smooth colour fields with grain, for users without pictures."""
     generator = np.random.default_rng(seed)
     return [
-        Picture(f"{SYNTHETIC}{i}", pixels=_field(frame, generator))
+        Picture(
+            f"{SYNTHETIC}/{i}",
+            pixels=_field(frame, generator),
+            generated=SYNTHETIC,
+        )
         for i in range(count)
     ]
 

@@ -13,16 +13,16 @@ from anomedge.errors import InputError
 from anomedge.images import held
 from anomedge.parity.certificate import Certificate
 from anomedge.parity.comparison import Comparison
+from anomedge.parity.counting import count_pictures
 from anomedge.parity.manifest import OPERATORS, check_manifest
 from anomedge.parity.notes import notes_on
-from anomedge.parity.pictures import BLENDED, EXTREME, GENERATED, SYNTHETIC
 from anomedge.parity.plan import Plan
-from anomedge.parity.records import CheckResult, PictureCount
+from anomedge.parity.records import CheckResult
 from anomedge.parity.reference import GOLDEN, ORIGINALS, Reference
 from anomedge.parity.runtime_proof import RuntimeProof, prove_runtime
 from anomedge.parity.search import notes_on_search
 from anomedge.parity.stored import vouching_certificate
-from anomedge.parity.subject import FrameDigest, digests_of_frames, subject_of
+from anomedge.parity.subject import digests_of_frames, subject_of
 
 __all__ = ["prove"]
 
@@ -116,8 +116,8 @@ def _certificate(
         if reference.source == GOLDEN
         else "",
         tolerances={plan.precision: comparison.tolerance},
-        pictures=_count(reference, frames).model_copy(
-            update={"masked": _count_masks(comparison, proofs)}
+        pictures=count_pictures(
+            comparison, frames, _count_masks(comparison, proofs)
         ),
         stage_names=bundle.manifest.stages
         if reference.source in ORIGINALS
@@ -155,28 +155,6 @@ def _count_masks(comparison: Comparison, proofs: Sequence[RuntimeProof]) -> int:
         return 0
     masks = comparison.ground_truth.masks
     return sum(mask is not None for mask in masks)
-
-
-def _count(reference: Reference, frames: Sequence[FrameDigest]) -> PictureCount:
-    """Count the pictures by kind."""
-    names = reference.names
-    own = [
-        frame
-        for name, frame in zip(names, frames, strict=True)
-        if not name.startswith(GENERATED)
-    ]
-    labels = [picture.anomalous for picture in reference.pictures]
-    return PictureCount(
-        total=len(names),
-        labelled=sum(label is not None for label in labels),
-        anomalous=sum(label is True for label in labels),
-        blended=sum(name.startswith(BLENDED) for name in names),
-        fitted=reference.fitted,
-        extreme=sum(name.startswith(EXTREME) for name in names),
-        resized=reference.resized,
-        synthetic=sum(name.startswith(SYNTHETIC) for name in names),
-        distinct=sum(not (f.uniform or f.repeated) for f in own),
-    )
 
 
 def _machine() -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     ConfigDict,
@@ -141,6 +141,9 @@ class Diagnosis(Frozen):
     text: str
 
 
+_SizeStated = Annotated[str, Field(pattern=r"^[0-9]{1,5}x[0-9]{1,5}$")]
+_SHOWN = 16
+
 FEW_LABELLED = 20
 """Figures of fewer normal or anomalous pictures than this carry a caution."""
 
@@ -149,7 +152,9 @@ class PictureCount(Frozen):
     """Numbers of pictures compared, by kind.
 
     `distinct` counts different pictures of the user that are not uniform,
-    because repeated, nearly equal and black frames are weak evidence. `anomalous` counts those
+    because repeated, nearly equal and black frames are weak evidence. `levels` counts blends at other levels of the score
+    than the threshold, `scaled` pictures that were made in other sizes; `sizes` lists those of a bundle that takes any. `nearest` is the smallest distance of a picture given to the threshold, as a share of the scale, None
+    without any; `above` and `below` count those on each side. `anomalous` counts those
     of the labelled ones, `masked` the pictures whose pixels are labelled; both
     are None in certificates of earlier releases.
     """
@@ -162,6 +167,12 @@ class PictureCount(Frozen):
     resized: int
     synthetic: int
     distinct: int
+    levels: int
+    scaled: int
+    sizes: tuple[_SizeStated, ...]
+    nearest: float | None
+    above: int
+    below: int
     anomalous: int | None = None
     masked: int | None = None
 
@@ -182,7 +193,22 @@ class PictureCount(Frozen):
     @property
     def own(self) -> int:
         """The user's own pictures."""
-        return self.total - self.blended - self.extreme - self.synthetic
+        return self.total - self.generated
+
+    @property
+    def of_sizes(self) -> str:
+        """Text on the sizes, such as " of sizes 64x64, 96x96"; empty where all have the frame's."""
+        if not self.sizes:
+            return ""
+        more = len(self.sizes) - _SHOWN
+        shown = ", ".join(self.sizes[:_SHOWN])
+        return f" of sizes {shown}" + (f" and {more} more" if more > 0 else "")
+
+    @property
+    def generated(self) -> int:
+        """Pictures that the proof made."""
+        blended = self.blended + self.levels
+        return blended + self.scaled + self.extreme + self.synthetic
 
 
 class Subject(Frozen):

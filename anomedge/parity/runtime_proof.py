@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from anomedge.bundle import Bundle
-from anomedge.errors import AnomedgeError
+from anomedge.bundle import Bundle, Int8Search
+from anomedge.errors import AnomedgeError, BundleError, RuntimeFailure
 from anomedge.parity.cells import cells_of
 from anomedge.parity.comparison import Comparison
 from anomedge.parity.composition import CompositionMeter
 from anomedge.parity.contract import check_contract, check_copies
+from anomedge.parity.expected import Kind, kind_of_row
 from anomedge.parity.half import check_half
 from anomedge.parity.layout import check_layouts
 from anomedge.parity.localise import localise
@@ -22,6 +23,7 @@ from anomedge.parity.records import (
     StageDeviation,
 )
 from anomedge.parity.scores import ScoreMeter
+from anomedge.parity.search import CHECK as SEARCH
 from anomedge.parity.search import check_search
 from anomedge.parity.stages import check_stages
 
@@ -87,13 +89,10 @@ def prove_runtime(
         ]
     rows: list[StageDeviation] = []
     diagnosis: Diagnosis | None = None
-    search = bundle.manifest.search
-    if comparison.reference.stages or search is not None:
-        with plan.open(bundle, runtime, stages=True) as session:
-            checks += check_stages(session, comparison)
-            checks += check_search(session, comparison, search)
+    tapped, runs = _check_tapped(bundle, comparison, plan, runtime)
+    checks += tapped
     if comparison.reference.stages:
-        if stages:
+        if stages and runs:
             rows, diagnosis = localise(bundle, comparison, plan, runtime)
         elif _has_numeric_failure(cells, checks):
             rows, diagnosis = _localise_if_possible(
@@ -108,6 +107,44 @@ def prove_runtime(
         diagnosis=diagnosis,
         notes=tuple(masks.cautions(runtime)),
     )
+
+
+def _check_tapped(
+    bundle: Bundle, comparison: Comparison, plan: Plan, runtime: str
+) -> tuple[list[CheckResult], bool]:
+    """Return the checks of the graph of stages, and whether it could be run.
+
+    A graph that the runtime cannot run is a fault of the bundle: its checks fail, and the command was right.
+    """
+    search = bundle.manifest.search
+    if not comparison.reference.stages and search is None:
+        return [], True
+    try:
+        with plan.open(bundle, runtime, stages=True) as session:
+            return [
+                *check_stages(session, comparison),
+                *check_search(session, comparison, search),
+            ], True
+    except (BundleError, RuntimeFailure) as error:
+        names: dict[str, Kind] = {
+            name: kind_of_row(name)
+            for stages in comparison.reference.stages.values()
+            for name in stages
+        }
+        return [
+            CheckResult(
+                runtime=runtime,
+                kind=kind,
+                name=name,
+                detail=f"the graph of stages cannot be run: {error}",
+                passed=False,
+            )
+            for name, kind in {**names, **_of_search(search)}.items()
+        ], False
+
+
+def _of_search(search: Int8Search | None) -> dict[str, Kind]:
+    return {} if search is None else {SEARCH: "search"}
 
 
 def _has_numeric_failure(

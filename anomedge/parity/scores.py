@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from anomedge.parity.comparison import Comparison
 from anomedge.parity.outputs import Outputs
-from anomedge.parity.pictures import BLENDED, EXTREME
+from anomedge.parity.pictures import BLENDED, STRANGE
 from anomedge.parity.records import CheckResult
 from anomedge.parity.tolerances import Tolerance
 from anomedge.precisions import PRECISIONS
@@ -31,7 +31,7 @@ _FEWEST = 3
 class ScoreMeter:
     """The typical errors of all runs of one runtime.
 
-    The root mean square is taken over all pictures but extreme frames, and over blends near the threshold alone, where an
+    The root mean square is taken over all pictures but strange ones, and over blends near the threshold alone, where an
     error changes a label.
     """
 
@@ -65,10 +65,11 @@ class ScoreMeter:
         )
 
     def _kinds(self) -> Iterator[list[int]]:
-        names = self._comparison.reference.names
-        own = [i for i, n in enumerate(names) if not n.startswith(EXTREME)]
-        yield own or [*range(len(names))]
-        blended = [i for i in own if names[i].startswith(BLENDED)]
+        pictures = self._comparison.reference.pictures
+        made = [picture.generated for picture in pictures]
+        own = [i for i, how in enumerate(made) if how not in STRANGE]
+        yield own or [*range(len(made))]
+        blended = [i for i in own if made[i] == BLENDED]
         if len(blended) >= _FEWEST:
             yield blended
 

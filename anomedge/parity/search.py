@@ -2,6 +2,9 @@
 
 A search that misses the nearest vector measures the distance to another one, which is larger. So the largest distance of a
 picture is right if its patch is proven, whatever was found for the others.
+
+The original has no such stages, so a proof does not check what the graph says of itself; distances, map and score are
+compared with the original's.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ CHECK = "int8"
 """Name of the check of a search."""
 
 _EVERY_PROCESSOR = 64
+_UNCHECKED = "by the graph's own statement, which is not checked"
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,10 @@ class SearchProof:
     def describe(self, scale: float) -> str:
         """Describe the proof in one line."""
         share = self.proven / max(self.patches, 1)
-        text = f"{share:.2%} of the patches are proven, and the most distant patch of {self.exact} of {self.pictures} pictures"
+        text = (
+            f"{share:.2%} of the patches are proven, and the most distant patch of {self.exact} of {self.pictures} "
+            f"pictures, {_UNCHECKED}"
+        )
         if self.exact == self.pictures:
             return text
         return f"{text}; the largest distance of the others is too large by at most {self.excess / scale:.1e} of the scale"

@@ -11,7 +11,6 @@ from anomedge.bundle.ranges import SAFETY, Range
 from anomedge.files import sha256_of_bytes
 from anomedge.images import Picture
 from anomedge.parity.pictures import (
-    BLENDED,
     EXTREME,
     SYNTHETIC,
     extremes,
@@ -49,8 +48,9 @@ STATEMENTS: dict[str, str] = {
     "golden.name": f"of extreme frames: compared with the pixels; of others: {STATED}",
     "golden.frame": "run through eager Torch and compared with the stored outputs",
     "golden.anomalous": f"compared with the same picture in --images; of others: {STATED}",
+    "golden.generated": f"of extreme frames: compared with the pixels; of others: {STATED}",
     "golden.stages": "stored stages are compared with eager Torch's",
-    "golden_source": "compared with the names of the golden frames",
+    "golden_source": "compared with the marks of the golden frames",
     "model": "compared with the digest of the model file; another one is said",
     "tools": f"shown: {STATED}",
     "licence": _BY_MODEL,
@@ -78,15 +78,15 @@ def _faults_of_golden(bundle: Bundle, golden: Reference) -> Iterator[str]:
         bundle: the bundle.
         golden: its golden frames.
     """
-    names = [entry.name for entry in bundle.manifest.golden]
-    has_synthetic = any(name.startswith(SYNTHETIC) for name in names)
-    own = [n for n in names if not n.startswith((BLENDED, EXTREME))]
+    made = [picture.generated for picture in golden.pictures]
+    has_synthetic = SYNTHETIC in made
+    own = [how for how in made if how in (None, SYNTHETIC)]
     source = "synthetic" if has_synthetic or not own else "pictures"
     if own and source != bundle.manifest.golden_source:
-        yield f"golden_source is {bundle.manifest.golden_source!r}; by its names the frames are {source!r}"
+        yield f"golden_source is {bundle.manifest.golden_source!r}; by their marks the frames are {source!r}"
     framing = bundle.manifest.framing
     for picture in golden.pictures:
-        if picture.name.startswith(EXTREME) and not _is_extreme(
+        if picture.generated == EXTREME and not _is_extreme(
             picture, generated_size(framing)
         ):
             yield f"{picture.name[:60]!r} is not the generated frame of that name"

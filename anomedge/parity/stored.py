@@ -156,7 +156,8 @@ def read_certificates(
 def vouching_certificate(bundle: Bundle) -> str:
     """Return the name of a passing eager Torch certificate for the bundle's golden frames; empty if there is none.
 
-    Local thresholds are ignored, because they do not change golden scores.
+    Local thresholds are ignored: they do not change golden scores, and a proof beside one has its blends at the export's
+    threshold as well, and judges the labels there.
     """
     return _vouching(stored_certificates(bundle), bundle.manifest)
 

@@ -14,8 +14,7 @@ from anomedge.files import canonical_json, sha256_of_bytes
 from anomedge.images import Frame
 from anomedge.parity.comparison import Comparison
 from anomedge.parity.expected import graphs_of
-from anomedge.parity.likeness import Likeness
-from anomedge.parity.pictures import GENERATED
+from anomedge.parity.likeness import Likeness, spaced_pixels
 from anomedge.parity.plan import Plan
 from anomedge.parity.records import Subject
 from anomedge.parity.reference import Reference
@@ -32,7 +31,8 @@ __all__ = [
 ]
 
 _GOLDEN = "golden/"
-_UNIFORM = 2
+_UNIFORM = 8
+_OUTLIERS = 0.01
 
 
 class FrameDigest(NamedTuple):
@@ -40,7 +40,8 @@ class FrameDigest(NamedTuple):
 
     Attributes:
         sha256: digest of the pixels.
-        uniform: whether the values of each channel differ by at most two grey levels.
+        uniform: whether the values of each channel, without the lowest and the highest hundredth, differ by at most eight
+            grey levels: noise of a dark sensor shows as little as a black frame.
         repeated: whether the user gave an earlier picture that is equal or nearly so.
     """
 
@@ -103,7 +104,7 @@ def digests_of_frames(
     digests = []
     for picture in track(pictures, title, total=len(pictures)):
         digest = _digest_of_frame(pixels := picture.frame(frame))
-        if not (digest.uniform or picture.name.startswith(GENERATED)):
+        if picture.generated is None and not digest.uniform:
             repeated = seen.is_repeated(digest.sha256, pixels)
             digest = digest._replace(repeated=repeated)
         digests.append(digest)
@@ -113,9 +114,10 @@ def digests_of_frames(
 def _digest_of_frame(
     pixels: Frame | npt.NDArray[np.float32],
 ) -> FrameDigest:
-    spread = np.ptp(pixels.reshape(-1, pixels.shape[-1]), axis=0).max()
+    values = spaced_pixels(pixels).reshape(-1, pixels.shape[-1])
+    low, high = np.quantile(values, (_OUTLIERS, 1 - _OUTLIERS), axis=0)
     return FrameDigest(
-        sha256_of_bytes(pixels.tobytes()), bool(spread <= _UNIFORM)
+        sha256_of_bytes(pixels.tobytes()), bool((high - low).max() <= _UNIFORM)
     )
 
 

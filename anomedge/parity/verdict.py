@@ -46,7 +46,7 @@ FEW = 5
 """The verdict carries a caution if there are fewer distinct pictures than this."""
 
 _FAR_FROM_THRESHOLD = 0.25
-"""Share of the scale; if no picture is nearer to the threshold than this, flipped labels could go undetected."""
+"""Share of the scale; if no picture given is nearer to the threshold than this, flipped labels could go undetected."""
 
 
 class Errors(Protocol):
@@ -173,7 +173,7 @@ def incomplete(
             yield f"{_place(cell)} batch {cell.batch}: no picture was compared"
 
 
-def cautions_on(pictures: PictureCount, cells: Sequence[Cell]) -> Iterator[str]:
+def cautions_on(pictures: PictureCount) -> Iterator[str]:
     """Yield one phrase per reason why a proof is weak evidence even if it passed."""
     if pictures.distinct < FEW:
         own = (
@@ -189,9 +189,19 @@ def cautions_on(pictures: PictureCount, cells: Sequence[Cell]) -> Iterator[str]:
         )
     if pictures.resized:
         yield f"{pictures.resized} of {pictures.total} pictures were stretched to the frame"
-    margin = min((cell.smallest_margin for cell in cells), default=0.0)
-    if margin > _FAR_FROM_THRESHOLD:
-        yield f"no picture near the threshold: the nearest is {margin:.2g} scales away, so a flip could go unseen"
+    if pictures.own > 0:
+        yield from _cautions_on_scores(pictures)
+
+
+def _cautions_on_scores(pictures: PictureCount) -> Iterator[str]:
+    """Yield one phrase per reason why the scores of the pictures given are weak evidence; blends do not stand for them."""
+    if not pictures.above or not pictures.below:
+        side = "below" if pictures.above else "above"
+        yield f"none of the pictures given is {side} the threshold: a label of that side could be wrong unseen"
+    nearest = pictures.nearest
+    if nearest is None or not nearest <= _FAR_FROM_THRESHOLD:
+        away = "no" if nearest is None else f"{nearest:.2g}"
+        yield f"no picture near the threshold: the nearest given is {away} scales away, so a flip could go unseen"
 
 
 def _within(error: float, allowed: float) -> bool:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from anomedge.benchmark import Timing
 from anomedge.errors import InputError, RuntimeMissing
-from anomedge.report.scores import KINDS, Scores
+from anomedge.report.scores import KINDS, Margin, Scores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,6 +45,10 @@ _STYLE = {
 _METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 _ROOM = 0.24
 """Fraction of the axis on each side of the threshold, reserved for text."""
+_LARGEST = 1e100
+"""Largest magnitude that is drawn, so that no axis overflows; a threshold of a file may be any finite number."""
+_MOST_DECADES = 8
+"""Most ticks on each side of the threshold."""
 
 
 def score_histogram(scores: Scores) -> str:
@@ -57,6 +62,7 @@ def score_histogram(scores: Scores) -> str:
         raise InputError(
             "got no finite score; expected at least one: nothing can be drawn"
         )
+    scores = _bounded(scores)
     with _figure(8.2, 4.1 + 0.22 * len(scores.kinds)) as figure:
         upper, lower = figure.subplots(
             2, 1, height_ratios=(3, 0.7 + 0.3 * len(scores.kinds))
@@ -89,6 +95,32 @@ def latency(timings: Sequence[Timing]) -> str:
         axes = figure.subplots()
         _draw_bars(axes, timings)
         return _svg(figure)
+
+
+def _bounded(scores: Scores) -> Scores:
+    """Return scores and threshold as they are drawn."""
+
+    def bounded(value: float) -> float:
+        return min(max(value, -_LARGEST), _LARGEST)
+
+    return replace(
+        scores,
+        kinds={
+            kind: [bounded(value) for value in values]
+            for kind, values in scores.kinds.items()
+        },
+        threshold=bounded(scores.threshold),
+        tolerance=max(bounded(scores.tolerance), 1 / _LARGEST),
+        below=_bounded_margin(scores.below),
+        above=_bounded_margin(scores.above),
+    )
+
+
+def _bounded_margin(margin: Margin | None) -> Margin | None:
+    if margin is None:
+        return None
+    distance = min(max(margin.distance, -_LARGEST), _LARGEST)
+    return replace(margin, distance=distance)
 
 
 def _draw_counts(axes: Axes, scores: Scores) -> None:
@@ -178,7 +210,9 @@ def _draw_margins(axes: Axes, scores: Scores) -> None:
         for value in values
     )
     limit = max(10.0, 2 * largest / scores.tolerance)
-    decades = [10.0**power for power in range(int(np.log10(limit)) + 1)]
+    powers = int(np.log10(limit)) + 1
+    step = -(-powers // _MOST_DECADES)
+    decades = [10.0**power for power in range(0, powers, step)]
     ticks = [-value for value in reversed(decades)] + [0.0, *decades]
     axes.set_xticks(ticks, [_times(value) for value in ticks])
     axes.set_xticks([], minor=True)
@@ -197,6 +231,8 @@ def _times(value: float) -> str:
 
     >>> _times(0.0), _times(-100.0), _times(10000.0)
     ('0', '\N{MINUS SIGN}100', '10k')
+    >>> _times(1e200)
+    '1e+200'
     """
     size = abs(value)
     text = (
@@ -205,6 +241,8 @@ def _times(value: float) -> str:
         else f"{size / 1e3:.0f}k"
         if size < 1e6
         else f"{size / 1e6:.0f}M"
+        if size < 1e9
+        else f"{size:.0e}"
     )
     return f"\N{MINUS SIGN}{text}" if value < 0 else text
 

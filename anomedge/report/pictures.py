@@ -305,7 +305,8 @@ def _overlay_panel(
     """Draw an overlay; NaN in a map is drawn as the smallest value."""
     if anomaly_map is None:
         return None
-    drawable = np.nan_to_num(anomaly_map, nan=bundle.decision.minimum)
+    values = anomaly_map.astype(np.float64)
+    drawable = np.nan_to_num(values, nan=bundle.decision.minimum)
     drawn = overlay(
         small, drawable, bundle.decision, bundle.manifest.geometry, truth
     )

@@ -9,7 +9,6 @@ import numpy as np
 
 from anomedge.images import Picture
 from anomedge.parity import Reference
-from anomedge.parity.pictures import GENERATED
 from anomedge.threshold import Decision, scale_of_each
 
 __all__ = ["KINDS", "Margin", "Scores", "is_generated", "kind_of", "scores_of"]
@@ -51,7 +50,7 @@ class Scores:
     def counted(self) -> dict[str, list[float]]:
         """Scores for a histogram: of the user's own pictures if there are any.
 
-        Generated pictures lie near the threshold by construction.
+        Generated pictures have scores of their own making.
         """
         own = {
             kind: values
@@ -63,7 +62,7 @@ class Scores:
 
 def is_generated(picture: Picture) -> bool:
     """Whether a picture is blended, extreme or synthetic."""
-    return picture.name.startswith(GENERATED)
+    return picture.generated is not None
 
 
 def kind_of(picture: Picture) -> str:

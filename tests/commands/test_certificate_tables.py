@@ -11,7 +11,7 @@ from anomedge.parity.reference import GOLDEN
 
 
 def counts(**given):
-    plain = dict.fromkeys(PictureCount.model_fields, 0)
+    plain = dict.fromkeys(PictureCount.model_fields, 0) | {"sizes": ()}
     return PictureCount(**(plain | given))
 
 

@@ -126,3 +126,17 @@ def test_verify_blends_to_the_threshold_in_force(
         certificate["cells"][0]["smallest_margin"] * certificate["scale"]
         <= 0.01 * threshold
     )
+
+
+def test_a_wrong_float_model_is_refused_before_the_proof(
+    bundle_paths, model_paths, pictures, monkeypatch, capfd
+):
+    monkeypatch.setattr(
+        "anomedge.commands.verify.certify",
+        lambda *_, **__: pytest.fail("the proof ran"),
+    )
+    model = model_paths["padim"]
+    given = ["verify", bundle_paths["padim"], "--model", model, "--images"]
+    wrong = ["--float-model", model_paths["patchcore"]]
+    assert run(*given, pictures / "test", *wrong) == 2
+    assert "is not the float model of" in capfd.readouterr().err

@@ -1,9 +1,12 @@
 """No frame is run twice in eager Torch."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from anomedge.bundle import Bundle
+from anomedge.bundle.local_settings import LocalSettings, write_settings
 from anomedge.export.eager import EagerSession
 from anomedge.export.eager_runs import EagerRuns
 from anomedge.export.proof import reference_from_model
@@ -71,11 +74,11 @@ def test_blends_and_golden_frames_are_not_run_again(
     reference = reference_from_model(
         models["padim"], model_paths["padim"], given, FRAME, bundle=bundle
     )
-    names = [picture.name for picture in reference.pictures]
-    blended = sum(name.startswith("blended/") for name in names)
+    made = [picture.generated for picture in reference.pictures]
+    blended = made.count("blended")
     assert blended == 20
     # Golden frames are pictures of the same folder, extremes and blends.
-    assert sum(counted.values()) <= len(given) + 4 + 3 * blended
+    assert sum(counted.values()) <= len(given) + 4 + 3 * blended + 16
     with EagerSession(models["padim"], model_paths["padim"]) as eager:
         alone = collect(eager, reference.pictures, FRAME, batch=1)
     assert np.array_equal(alone.score, reference.outputs.score)
@@ -84,3 +87,23 @@ def test_blends_and_golden_frames_are_not_run_again(
     assert np.array_equal(
         golden.eager.outputs.score, golden.stored.outputs.score
     )
+
+
+def test_a_local_threshold_does_not_move_the_blends_away(
+    models, model_paths, bundle_paths, pictures, tmp_path
+):
+    given = read_folders([pictures / "test"])
+    root = tmp_path / "part.anomedge"
+    shutil.copytree(bundle_paths["padim"], root)
+    model, digest = models["padim"], Bundle.open(root).manifest.digest
+    exported = model.decision.threshold
+    local = exported + model.decision.scale
+    write_settings(root, digest, LocalSettings(threshold=local), lambda: None)
+    reference = reference_from_model(
+        model, model_paths["padim"], given, FRAME, 4, Bundle.open(root)
+    )
+    made = [p.generated == "blended" for p in reference.pictures]
+    scores = reference.outputs.score[np.array(made)]
+    for threshold in (exported, local):
+        near = np.abs(scores - threshold) <= 0.01 * threshold
+        assert near.sum() == 4

@@ -160,7 +160,7 @@ def test_every_target_that_comes_along_is_strict():
 
 def certificate():
     """A small certificate as JSON."""
-    counts = dict.fromkeys(PictureCount.model_fields, 1)
+    counts = dict.fromkeys(PictureCount.model_fields, 1) | {"sizes": ()}
     about = Subject(
         graphs={}, golden="0" * 64, decision="0" * 64, pictures="0" * 64
     )

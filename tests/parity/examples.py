@@ -39,9 +39,20 @@ def outputs(scores, value=1.0):
     )
 
 
+def generated(name, **fields):
+    """A picture with the mark of a generated one, which its name begins with."""
+    mark = name.partition("/")[0]
+    made = (
+        mark if mark in ("blended", "extreme", "level", "synthetic") else None
+    )
+    return Picture(name, generated=made, **fields)
+
+
 def comparison(expected, names, decision=DECISION, **fields):
     """A comparison with the fp32 tolerance and frames of 4x4 pixels."""
-    pictures = [Picture(name) for name in names]
+    pictures = [
+        each if isinstance(each, Picture) else generated(each) for each in names
+    ]
     stages = fields.pop("stages", {})
     values = {
         "reference": Reference("x", pictures, expected, stages),

@@ -89,6 +89,12 @@ def counts(**changed):
         "resized": 0,
         "synthetic": 0,
         "distinct": 8,
+        "levels": 0,
+        "scaled": 0,
+        "sizes": (),
+        "nearest": 0.1,
+        "above": 4,
+        "below": 4,
     }
     return PictureCount(**(given | changed))
 

@@ -53,7 +53,9 @@ def checked(graph, seed=3, layout=Floats):
     original = reference(*GREYS)
     for place, name in [(0, "extreme/black"), (-1, "extreme/white")]:
         shown = original.pictures[place]
-        original.pictures[place] = replace(shown, name=name)
+        original.pictures[place] = replace(
+            shown, name=name, generated="extreme"
+        )
     made = comparison(None, [], reference=original)
     meters = [LayoutMeter(n, o, DECISION) for n, o in Floats.outputs.items()]
     return check_between_levels(session, layout, made, meters, seed)

@@ -108,6 +108,7 @@ def test_names_differ_and_both_pictures_vary():
     made = found([*range(0, 16, 3), *range(120, 210, 9)], 20, side=64)
     names = [blend.picture.name for blend in made]
     assert len(set(names)) == 20
+    assert {blend.picture.generated for blend in made} == {"blended"}
     ends = [
         name.removeprefix("blended/").split("@")[0].split("+") for name in names
     ]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from anomedge.images import Picture
 from anomedge.parity import Comparison, Plan
 from anomedge.parity.certificate import TOLERANCES
 from anomedge.parity.golden import read_golden
@@ -57,11 +58,12 @@ def test_nan_fails():
 
 def test_blends_made_for_a_finer_precision_do_not_count_as_flips():
     """A blend may flip where scores may be 0.02 off; a picture may not."""
-    expected, actual = outputs([39.98, 39.98]), outputs([40.02, 40.02])
-    names = ["blended/a+b@0.5", "a"]
-    coarse = comparison(expected, names, blend_margin=0.02)
-    assert coarse.difference(actual).flips == ("a",)
-    fine = comparison(expected, names, blend_margin=1e-4)
+    expected, actual = outputs([39.98] * 3), outputs([40.02] * 3)
+    names = ["blended/a+b@0.5", "a", "blended/user's own.png"]
+    pictures = [names[0], *(Picture(name) for name in names[1:])]
+    coarse = comparison(expected, pictures, blend_margin=0.02)
+    assert coarse.difference(actual).flips == tuple(names[1:])
+    fine = comparison(expected, pictures, blend_margin=1e-4)
     assert fine.difference(actual).flips == tuple(names)
 
 

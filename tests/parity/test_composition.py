@@ -18,7 +18,7 @@ from anomedge.parity.composition import (
 from anomedge.parity.outputs import Outputs
 from anomedge.verification import plan_of
 from tests.commands.running import run
-from tests.parity.examples import comparison
+from tests.parity.examples import comparison, generated
 from tests.parity.forging import host
 from tests.parity.sessions import Session, brightness, reference
 
@@ -80,14 +80,20 @@ def test_the_order_is_another_one_for_every_seed_and_runtime():
 def test_one_picture_of_the_highest_score_stands_at_every_place():
     names = ["a", "extreme/white", "b", "c", "blended/d", "e"]
     scores = np.array([1.0, 99.0, 5.0, 2.0, 4.0, 3.0])
-    runs = list(singles(names, scores, 3, random()))
+    pictures = [generated(name) for name in names]
+    runs = list(singles(pictures, scores, 3, random()))
     assert sorted(places.index(2) for places in runs) == [0, 1, 2]
     assert all({*places} == {0, 2, 3} for places in runs)
     # With fewer others than places, they repeat.
-    runs = list(singles(["a", "b"], np.array([1.0, 2.0]), 4, random()))
+    runs = list(
+        singles([*map(generated, "ab")], np.array([1.0, 2.0]), 4, random())
+    )
     assert sorted(places.index(1) for places in runs) == [0, 1, 2, 3]
     assert all(places.count(0) == 3 for places in runs)
-    assert list(singles(["a"], np.array([1.0]), 2, random())) == [[0, 0]] * 2
+    assert (
+        list(singles([*map(generated, "a")], np.array([1.0]), 2, random()))
+        == [[0, 0]] * 2
+    )
 
 
 def test_a_large_batch_adds_few_runs():
@@ -95,7 +101,7 @@ def test_a_large_batch_adds_few_runs():
     assert len(filled) == MOST
     lengths = [len({*places}) for places in filled]
     assert lengths[0] == 1 and lengths[-1] == 10
-    runs = list(singles([*"abc"], np.arange(3.0), 64, random()))
+    runs = list(singles([*map(generated, "abc")], np.arange(3.0), 64, random()))
     at = [places.index(2) for places in runs]
     assert len(at) == MOST and {0, 63} <= {*at}
 

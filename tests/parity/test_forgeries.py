@@ -152,4 +152,4 @@ def test_two_black_pictures_are_few(copy, model_paths, tmp_path, capfd):
         "caution: few pictures: 2 of your own, 2 of them uniform, repeated or nearly equal"
         in said
     )
-    assert "caution: no picture near the threshold" in said or "blended" in said
+    assert "caution: none of the pictures given is" in said

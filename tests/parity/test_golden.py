@@ -7,12 +7,12 @@ import pytest
 
 from anomedge.bundle import Bundle, write_manifest
 from anomedge.errors import BundleError
-from anomedge.images import Picture
 from anomedge.parity.golden import (
     places_to_keep,
     places_with_stages,
     read_golden,
 )
+from tests.parity.examples import generated
 
 
 def test_selection_of_golden_frames():
@@ -22,7 +22,7 @@ def test_selection_of_golden_frames():
         "extreme/black",
         "extreme/white",
     ]
-    pictures = [Picture(name) for name in names]
+    pictures = [generated(name) for name in names]
     places = places_to_keep(pictures)
     assert [names[i] for i in places[:2]] == ["good/0", "good/4"]
     assert len(places) == 6 + 4 + 2

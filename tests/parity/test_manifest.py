@@ -140,10 +140,17 @@ def test_stretched_pictures_are_said():
     counts = PictureCount(
         **(
             dict.fromkeys(PictureCount.model_fields, 0)
-            | {"total": 9, "resized": 7, "distinct": 9}
+            | {
+                "total": 9,
+                "resized": 7,
+                "distinct": 9,
+                "above": 1,
+                "below": 8,
+                "sizes": (),
+            }
         )
     )
-    assert [*cautions_on(counts, [])] == [
+    assert [*cautions_on(counts)] == [
         "7 of 9 pictures were stretched to the frame"
     ]
 

@@ -83,3 +83,28 @@ def test_a_failed_proof_does_not_end_in_another_error(
         prove(
             bundle, read_golden(bundle), plan_of_one(RUNTIMES[0]), stages=True
         )
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_graph_of_stages_that_cannot_be_run_fails_the_proof(
+    bundle_paths, monkeypatch, asked
+):
+    bundle = Bundle.open(bundle_paths["padim"])
+    opening = Plan.open
+
+    def without_stages(self, *given, **more):
+        if more.get("stages"):
+            raise RuntimeFailure("it does not open")
+        return opening(self, *given, **more)
+
+    monkeypatch.setattr(Plan, "open", without_stages)
+    reference = read_golden(bundle)
+    certificate = prove(
+        bundle, reference, plan_of_one(RUNTIMES[0]), stages=asked
+    )
+    assert not certificate.passed
+    said = "\n".join(certificate.failures)
+    assert "the graph of stages cannot be run: it does not open" in said
+    failed = {c.name for c in certificate.checks if not c.passed}
+    assert set(bundle.manifest.stages) <= failed
+    assert certificate.missing_rows == ()

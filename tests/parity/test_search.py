@@ -45,8 +45,8 @@ def test_the_check_tells_shares_and_always_passes():
     (check,) = check_search(session, made, RECORD)
     assert (check.kind, check.passed) == ("search", True)
     assert check.detail == (
-        "75.00% of the patches are proven, and the most distant patch of 1 of 2 pictures; the largest distance of the "
-        "others is too large by at most 2.0e-01 of the scale"
+        "75.00% of the patches are proven, and the most distant patch of 1 of 2 pictures, by the graph's own "
+        "statement, which is not checked; the largest distance of the others is too large by at most 2.0e-01 of the scale"
     )
     assert not [*check_search(session, made, None)]
 

@@ -93,16 +93,37 @@ def test_an_extreme_frame_is_the_generated_one(copy):
     assert against(bundle)["golden statements"].startswith("'extreme/white'")
     bundle = changed(copy, black, name="extreme/dark")
     assert against(bundle)["golden statements"].startswith("'extreme/dark'")
+    # The mark tells, not the name.
     assert against(changed(copy, white, name="good/1.png"))[
         "golden statements"
     ].startswith("'extreme/dark'")
 
 
-@pytest.mark.parametrize("name", ["good/1.png", "synthetic/0"])
-def test_the_source_fits_the_names(copy, name):
+def test_a_folder_of_the_user_may_be_named_as_generated_pictures(copy):
+    assert "generated" not in statement(copy, "golden")[0]
+    bundle = changed(copy, 0, name="extreme/1.png")
+    assert against(bundle) == {"golden statements": ""}
+
+
+def test_bundles_without_marks_tell_by_names(copy):
+    known = [
+        picture.generated for picture in read_golden(Bundle.open(copy)).pictures
+    ]
     golden = statement(copy, "golden")
-    source = "synthetic" if name.startswith("good") else "pictures"
-    golden[0]["name"] = name
+    for entry in golden:
+        entry.pop("generated", None)
+    bundle = sign(copy, golden=golden)
+    made = [picture.generated for picture in read_golden(bundle).pictures]
+    assert made == known
+    assert {"blended", "extreme"} <= {*known}
+
+
+@pytest.mark.parametrize("mark", [None, "synthetic"])
+def test_the_source_fits_the_marks(copy, mark):
+    golden = statement(copy, "golden")
+    source = "synthetic" if mark is None else "pictures"
+    if mark is not None:
+        golden[0]["generated"] = mark
     bundle = sign(copy, golden=golden, golden_source=source)
     assert against(bundle)["golden statements"].startswith(
         f"golden_source is {source!r}"

@@ -14,7 +14,7 @@ from anomedge.parity.subject import (
     digest_of_golden,
     digests_of_frames,
 )
-from tests.parity.examples import DECISION, outputs
+from tests.parity.examples import DECISION, generated, outputs
 
 
 def reference(*values, names="abc"):
@@ -40,13 +40,20 @@ def test_pictures_count_with_their_names_and_their_order():
 
 
 @pytest.mark.parametrize(
-    ("value", "uniform"), [(0, True), (2, True), (3, False)]
+    ("value", "uniform"), [(0, True), (8, True), (9, False)]
 )
-def test_a_frame_within_two_grey_levels_is_uniform(value, uniform):
+def test_a_frame_within_eight_grey_levels_is_uniform(value, uniform):
     made = reference(0)
-    made.pictures[0].pixels[0, 0, 1] = value
+    made.pictures[0].pixels[:2, :, 1] = value
     (found,) = digests_of_frames(made, None)
     assert found.uniform == uniform
+
+
+def test_noise_of_a_dark_sensor_is_uniform():
+    noise = np.random.default_rng(0).integers(0, 4, (2, 40, 40, 3), np.uint8)
+    noise[1, 20, 20] = 255
+    made = Reference("x", [Picture(str(i), pixels=n) for i, n in enumerate(noise)], outputs([0, 1]))  # fmt: skip
+    assert [one.uniform for one in digests_of_frames(made, None)] == [True] * 2
 
 
 def test_channels_may_differ_in_a_uniform_frame():
@@ -87,7 +94,7 @@ def test_pictures_with_one_pixel_changed_are_repeated():
         pixels[number, number] = 255
         pictures.append(Picture(f"{number}.png", pixels=pixels))
     pictures += [
-        Picture("extreme/x", pixels=picture),
+        generated("extreme/x", pixels=picture),
         Picture("black", pixels=np.zeros_like(picture)),
     ]
     made = Reference("x", pictures, outputs(range(len(pictures))))

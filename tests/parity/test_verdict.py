@@ -164,10 +164,18 @@ def test_copies_have_to_be_run_at_every_larger_batch():
     ],
 )  # fmt: skip
 def test_weak_evidence_is_cautioned(changed, caution):
-    assert list(cautions_on(counts(**changed), [cell()])) == [caution]
+    assert list(cautions_on(counts(**changed))) == [caution]
 
 
 def test_a_threshold_far_from_every_picture_is_cautioned():
-    assert list(cautions_on(counts(), [cell(), cell(smallest_margin=9)])) == []
-    (caution,) = cautions_on(counts(), [cell(smallest_margin=0.3)])
-    assert caution.startswith("no picture near the threshold: the nearest")
+    assert list(cautions_on(counts())) == []
+    for nearest in (0.3, None, float("nan")):
+        (caution,) = cautions_on(counts(nearest=nearest))
+        assert caution.startswith("no picture near the threshold: the nearest")
+
+
+def test_pictures_on_one_side_of_the_threshold_are_cautioned():
+    (caution,) = cautions_on(counts(above=0))
+    assert caution.startswith("none of the pictures given is above")
+    (caution,) = cautions_on(counts(below=0))
+    assert caution.startswith("none of the pictures given is below")

@@ -4,7 +4,7 @@ import pytest
 
 from anomedge.errors import InputError
 from anomedge.report.figures import latency, score_histogram
-from anomedge.report.scores import Scores
+from anomedge.report.scores import Margin, Scores
 
 
 @pytest.mark.parametrize(
@@ -13,10 +13,15 @@ from anomedge.report.scores import Scores
         ({"normal": [1.0]}, 1.0),
         ({"unlabelled": [1e-9, 5.0], "generated for the proof": [1e9]}, -3.0),
         ({"anomalous": [0.0]}, 1e6),
+        ({"normal": [1.0]}, 1e308),
+        ({"normal": [1.0], "anomalous": [1e38]}, -1e308),
     ],
 )
 def test_figures_of_odd_scores(kinds, threshold):
-    drawn = score_histogram(Scores(kinds, threshold, 1e-7, None, None))
+    tolerance = max(1e-7, 1e-6 * abs(threshold))
+    margin = Margin("a", "normal", 1.0 - threshold)
+    given = Scores(kinds, threshold, tolerance, margin, None)
+    drawn = score_histogram(given)
     assert drawn.startswith("<svg")
     assert "nan" not in drawn.lower()
 

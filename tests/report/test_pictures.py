@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from anomedge.images import Picture
 from anomedge.report.pictures import (
     FALSE_ALARM,
     FLIPPED,
@@ -24,8 +25,7 @@ def test_each_reason_has_its_turn():
         is_anomalous=lambda values: np.asarray(values) > 5.0,
     )
     pictures = [
-        SimpleNamespace(name=f"{i}.png", anomalous=flag)
-        for i, flag in enumerate(known)
+        Picture(f"{i}.png", anomalous=flag) for i, flag in enumerate(known)
     ]
     maps = np.zeros((6, 1, 2, 2))
     reference = SimpleNamespace(
@@ -55,9 +55,7 @@ def test_the_largest_error_is_the_one_farthest_above_what_is_allowed():
         scale=1.0,
         is_anomalous=lambda values: np.asarray(values) > 5000.0,
     )
-    pictures = [
-        SimpleNamespace(name=f"{i}.png", anomalous=False) for i in range(2)
-    ]
+    pictures = [Picture(f"{i}.png", anomalous=False) for i in range(2)]
     scores = np.array([1.0, 2000.0])
     for maps, errors in (
         (np.zeros((2, 1, 1, 1)), [1e-3, 4e-3]),

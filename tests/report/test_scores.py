@@ -7,7 +7,7 @@ import pytest
 from anomedge.images import Picture
 from anomedge.parity import Reference
 from anomedge.report.scores import Margin, Scores, kind_of, scores_of
-from tests.parity.examples import DECISION, outputs
+from tests.parity.examples import DECISION, generated, outputs
 
 GENERATED = "generated for the proof"
 
@@ -16,7 +16,7 @@ def scores(rows):
     """Scores of (name, label, score); the threshold is 40, the scale 10."""
     names, labels, values = zip(*rows, strict=True)
     pictures = [
-        Picture(name, anomalous=label)
+        generated(name, anomalous=label)
         for name, label in zip(names, labels, strict=True)
     ]
     reference = Reference("x", pictures, outputs(values))
@@ -29,14 +29,14 @@ def scores(rows):
         ("a.png", False, "normal"),
         ("a.png", True, "anomalous"),
         ("a.png", None, "unlabelled"),
-        ("blended/a.png", True, GENERATED),
-        ("extreme/black", None, GENERATED),
-        ("synthetic/0", None, GENERATED),
         ("good/extreme/a.png", False, "normal"),
+        ("extreme/a.png", False, "normal"),
     ],
 )
 def test_kinds_of_pictures(name, label, kind):
     assert kind_of(Picture(name, anomalous=label)) == kind
+    made = Picture(name, anomalous=label, generated="blended")
+    assert kind_of(made) == GENERATED
 
 
 def test_the_nearest_are_of_the_users_own_pictures():
