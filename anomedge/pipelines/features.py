@@ -158,7 +158,8 @@ FO = TypeVar("FO", bound=BackboneOptions)
 class FeaturePipeline(Pipeline[FC, FO]):
     """A detector on the feature maps of one backbone, its only network.
 
-    A subclass also states `default_backbone`, a timm architecture, and `default_strides`, the strides of its layers.
+    A subclass also states `default_backbone`, a timm architecture, and `default_strides`, the strides of its layers,
+    and `final_norm` if the final norm of a transformer belongs to its features.
 
     Args:
         config: the configuration.
@@ -168,6 +169,7 @@ class FeaturePipeline(Pipeline[FC, FO]):
     networks: ClassVar[tuple[str, ...]] = ("extractor",)
     default_backbone: ClassVar[str]
     default_strides: ClassVar[tuple[int, ...]]
+    final_norm: ClassVar[bool] = False
 
     extractor: FeatureExtractor
     mean: Tensor
@@ -190,6 +192,7 @@ class FeaturePipeline(Pipeline[FC, FO]):
             config.layers,
             pre_trained=False,
             size=config.size,
+            final_norm=cls.final_norm,
         )
         return {"extractor": extractor}
 
@@ -215,6 +218,7 @@ class FeaturePipeline(Pipeline[FC, FO]):
                 pre_trained=not random,
                 weights=None if random else options.weights,
                 size=data.size,
+                final_norm=cls.final_norm,
             )
         extractor.mean = options.mean or extractor.mean
         extractor.std = options.std or extractor.std
