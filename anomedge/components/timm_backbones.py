@@ -28,6 +28,7 @@ __all__ = [
     "input_scaling",
     "layers_at_strides",
     "refuse_ambiguous",
+    "resized_positions",
 ]
 
 Scaling = tuple[tuple[float, ...], tuple[float, ...]]
@@ -161,6 +162,24 @@ def final_norm_options(backbone: str) -> dict[str, Any]:
             super().__init__(model, norm=True, **options)
 
     return {"feature_cls": NormalisedGetter}
+
+
+def resized_positions(positions: Tensor, extractor: nn.Module) -> Tensor:
+    """Return a position embedding (1, N, d) for the grid of an extractor's transformer.
+
+    Bicubic and without antialiasing, as DINOv2's own code does; `create_backbone`
+    has timm's antialiased one.
+    """
+    network: Any = extractor.get_submodule("feature_extractor.model")
+    prefix = 0 if network.no_embed_class else network.num_prefix_tokens
+    layers = importlib.import_module("timm.layers")
+    resized: Tensor = layers.resample_abs_pos_embed(
+        positions,
+        new_size=list(network.patch_embed.grid_size),
+        num_prefix_tokens=prefix,
+        antialias=False,
+    )
+    return resized
 
 
 def input_scaling(name: str, weights: str | Path | None) -> Scaling:

@@ -124,7 +124,7 @@ def test_an_unfitted_flag_is_said(tmp_path):
 
 
 def test_available_detectors_have_a_file_each():
-    assert available() == ["dfkde", "dfm", "padim", "patchcore"]
+    assert available() == ["anomaly_dino", "dfkde", "dfm", "padim", "patchcore"]
 
 
 @pytest.mark.skipif(
