@@ -258,10 +258,11 @@ class FeaturePipeline(Pipeline[FC, FO]):
             )
         if geometry.tiling is not None:
             return
+        step = _step(self.extractor.strides)
         smaller = replace(
             geometry,
-            size=_three_quarters(geometry.size),
-            crop=geometry.crop and _three_quarters(geometry.crop),
+            size=_three_quarters(geometry.size, step),
+            crop=geometry.crop and _three_quarters(geometry.crop, step),
         )
         for part in ("backbone", "distances"):
             yield Suggestion(
@@ -320,7 +321,13 @@ def _size(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
 
 
-def _three_quarters(size: tuple[int, int]) -> tuple[int, int]:
-    """Return about 3/4 of a size, in multiples of 32 pixels, the total stride of most backbones."""
-    height, width = (max(32, round(n * 0.75 / 32) * 32) for n in size)
+def _step(strides: Sequence[int]) -> int:
+    """Return 32, the total stride of most backbones, or a stride that does not divide it, such as a patch of 14."""
+    largest = max(strides)
+    return 32 if 32 % largest == 0 else largest
+
+
+def _three_quarters(size: tuple[int, int], step: int) -> tuple[int, int]:
+    """Return about 3/4 of a size, in multiples of a step."""
+    height, width = (max(step, round(n * 0.75 / step) * step) for n in size)
     return height, width

@@ -13,7 +13,11 @@ from scipy.ndimage import gaussian_filter
 from anomedge.components import FeatureExtractor
 from anomedge.errors import InputError, ModelError
 from anomedge.pipelines import FitData
-from anomedge.pipelines.anomaly_dino import AnomalyDino, AnomalyDinoOptions
+from anomedge.pipelines.anomaly_dino import (
+    AnomalyDino,
+    AnomalyDinoConfig,
+    AnomalyDinoOptions,
+)
 from anomedge.pipelines.fitting import FitOptions, fit
 from anomedge.pipelines.model import load, save
 from anomedge.resample import Geometry
@@ -246,3 +250,21 @@ def test_the_traced_program_gives_the_same(model):
     with torch.no_grad():
         expected = model.pipeline(images)
         torch.testing.assert_close(program(images).score, expected.score)
+
+
+def test_smaller_images_are_whole_patches():
+    """A patch of 14 pixels does not divide the usual step of 32."""
+    with torch.device("meta"):
+        config = AnomalyDinoConfig(
+            backbone="vit_small_patch14_dinov2",
+            layers=("blocks.11",),
+            size=(252, 280),
+            mean=(0.5,) * 3,
+            std=(0.5,) * 3,
+            n_vectors=4,
+        )
+        networks = AnomalyDino.build_networks(config)
+        pipeline = AnomalyDino(config, **networks)
+    found = pipeline.suggestions(Geometry((252, 280)), fitted=1)
+    sizes = {each.config.size for each in found}
+    assert sizes == {(252, 280), (196, 210)}
