@@ -72,7 +72,7 @@ class Features:
         frame = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
         mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in LITE)
         with torch.no_grad():
-            return self.patches.pooled(self.extractor((frame - mean) / std))
+            return self.patches.levels(self.extractor((frame - mean) / std))
 
     def rows(self, levels: Sequence[Tensor]) -> Tensor:
         """Return patches (h w, d) of the levels of a picture."""

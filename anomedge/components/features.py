@@ -8,6 +8,7 @@ layer (layers have the names that timm reports, such as `layer2` or
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ from anomedge.components.timm_backbones import (
     create_backbone,
     depth_layers,
     feature_info,
+    final_norm_options,
     input_scaling,
     layers_at_strides,
     refuse_ambiguous,
@@ -58,6 +60,8 @@ class FeatureExtractor(nn.Module):
             at this size.
         trainable: whether `train()` reaches the network, and its parameters
             have gradients; otherwise it is frozen.
+        final_norm: with the name of a transformer, apply its final norm to
+            the maps, as DINOv2's patch features have it.
 
     Attributes:
         channels: C_l of each layer; `out_dims` is an alias.
@@ -90,6 +94,7 @@ class FeatureExtractor(nn.Module):
         weights: str | Path | None = None,
         size: Size | None = None,
         trainable: bool = False,
+        final_norm: bool = False,
     ) -> None:
         super().__init__()
         self.trainable = trainable
@@ -103,7 +108,8 @@ class FeatureExtractor(nn.Module):
         if isinstance(backbone, nn.Module):
             self._wrap(unwrapped(backbone), size)
         else:
-            self._create(backbone, pre_trained, weights, size)
+            own = final_norm_options(backbone) if final_norm else {}
+            self._create(backbone, pre_trained, weights, size, own)
         self.requires_grad_(trainable).eval()
 
     @property
@@ -175,6 +181,7 @@ class FeatureExtractor(nn.Module):
         pre_trained: bool,
         weights: str | Path | None,
         size: Size | None,
+        own: dict[str, Any],
     ) -> None:
         self.backbone = name
         information = feature_info(name)
@@ -196,6 +203,7 @@ class FeatureExtractor(nn.Module):
             "features_only": True,
             "out_indices": indices,
             "exportable": True,
+            **own,
         }
         if size is not None:
             options |= size_options(name, options, size)

@@ -24,9 +24,11 @@ __all__ = [
     "create_backbone",
     "depth_layers",
     "feature_info",
+    "final_norm_options",
     "input_scaling",
     "layers_at_strides",
     "refuse_ambiguous",
+    "resized_positions",
 ]
 
 Scaling = tuple[tuple[float, ...], tuple[float, ...]]
@@ -135,6 +137,49 @@ def refuse_ambiguous(
             f"{', '.join(only) or 'none'} {'have' if len(only) > 1 else 'has'}: "
             "give others with --layers, or another --backbone"
         )
+
+
+def final_norm_options(backbone: str) -> dict[str, Any]:
+    """Return options for `timm.create_model` that apply a transformer's final norm to its feature maps.
+
+    Raises:
+        ModelError: a backbone of several strides, which has no such norm.
+    """
+    strides = {int(info["reduction"]) for info in feature_info(backbone)}
+    if len(strides) > 1:
+        listed = ", ".join(map(str, sorted(strides)))
+        raise ModelError(
+            f"{backbone} has layers of strides {listed}; expected a vision "
+            "transformer, whose tokens have one stride: give another "
+            "--backbone, such as vit_small_patch14_dinov2"
+        )
+    getter = importlib.import_module("timm.models._features").FeatureGetterNet
+
+    class NormalisedGetter(getter):  # type: ignore[misc,valid-type]
+        """Features behind the final norm; timm takes only a class here."""
+
+        def __init__(self, model: nn.Module, **options: Any) -> None:
+            super().__init__(model, norm=True, **options)
+
+    return {"feature_cls": NormalisedGetter}
+
+
+def resized_positions(positions: Tensor, extractor: nn.Module) -> Tensor:
+    """Return a position embedding (1, N, d) for the grid of an extractor's transformer.
+
+    Bicubic and without antialiasing, as DINOv2's own code does; `create_backbone`
+    has timm's antialiased one.
+    """
+    network: Any = extractor.get_submodule("feature_extractor.model")
+    prefix = 0 if network.no_embed_class else network.num_prefix_tokens
+    layers = importlib.import_module("timm.layers")
+    resized: Tensor = layers.resample_abs_pos_embed(
+        positions,
+        new_size=list(network.patch_embed.grid_size),
+        num_prefix_tokens=prefix,
+        antialias=False,
+    )
+    return resized
 
 
 def input_scaling(name: str, weights: str | Path | None) -> Scaling:

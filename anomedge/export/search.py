@@ -12,8 +12,8 @@ from anomedge.components.estimators.int8_search import (
 )
 from anomedge.errors import InputError
 from anomedge.export.options import ExportOptions
+from anomedge.pipelines.banks import BankPipeline
 from anomedge.pipelines.model import Model
-from anomedge.pipelines.patchcore import Patchcore
 from anomedge.precisions import PRECISIONS
 from anomedge.runtimes.processor import adds_byte_products
 
@@ -54,7 +54,7 @@ def check_searched(model: Model, options: ExportOptions) -> None:
         InputError: an INT8 search of a detector without a memory bank.
     """
     pipeline = model.pipeline
-    if options.search == "int8" and not isinstance(pipeline, Patchcore):
+    if options.search == "int8" and not isinstance(pipeline, BankPipeline):
         raise InputError(
             f"got search int8 for {pipeline.name}; expected a detector with a memory bank: leave --search out"
         )
@@ -68,7 +68,7 @@ def with_search(model: Model, options: ExportOptions) -> Model:
     """
     check_searched(model, options)
     pipeline = model.pipeline
-    if options.search == "fp32" or not isinstance(pipeline, Patchcore):
+    if options.search == "fp32" or not isinstance(pipeline, BankPipeline):
         return model
     fast = adds_byte_products()
     if options.search == "auto" and not (

@@ -158,7 +158,8 @@ FO = TypeVar("FO", bound=BackboneOptions)
 class BackbonePipeline(Pipeline[BC, BO]):
     """A detector on the feature maps of a backbone, with any number of networks.
 
-    A subclass also states `default_backbone`, a timm architecture, and `default_strides`, the strides of its layers.
+    A subclass also states `default_backbone`, a timm architecture, and `default_strides`, the strides of its layers,
+    and `final_norm` if the final norm of a transformer belongs to its features.
 
     Args:
         config: the configuration.
@@ -167,6 +168,7 @@ class BackbonePipeline(Pipeline[BC, BO]):
 
     default_backbone: ClassVar[str]
     default_strides: ClassVar[tuple[int, ...]]
+    final_norm: ClassVar[bool] = False
 
     mean: Tensor
     std: Tensor
@@ -200,6 +202,7 @@ class BackbonePipeline(Pipeline[BC, BO]):
                 pre_trained=not random,
                 weights=None if random else options.weights,
                 size=data.size,
+                final_norm=cls.final_norm,
             )
         extractor.mean = options.mean or extractor.mean
         extractor.std = options.std or extractor.std
@@ -232,10 +235,11 @@ class BackbonePipeline(Pipeline[BC, BO]):
             )
         if geometry.tiling is not None:
             return
+        step = _step(self.extractor.strides)
         smaller = replace(
             geometry,
-            size=_three_quarters(geometry.size),
-            crop=geometry.crop and _three_quarters(geometry.crop),
+            size=_three_quarters(geometry.size, step),
+            crop=geometry.crop and _three_quarters(geometry.crop, step),
         )
         for part in ("backbone", "distances"):
             yield Suggestion(
@@ -296,6 +300,7 @@ class FeaturePipeline(BackbonePipeline[FC, FO]):
             config.layers,
             pre_trained=False,
             size=config.size,
+            final_norm=cls.final_norm,
         )
         return {"extractor": extractor}
 
@@ -332,7 +337,13 @@ def _size(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
 
 
-def _three_quarters(size: tuple[int, int]) -> tuple[int, int]:
-    """Return about 3/4 of a size, in multiples of 32 pixels, the total stride of most backbones."""
-    height, width = (max(32, round(n * 0.75 / 32) * 32) for n in size)
+def _step(strides: Sequence[int]) -> int:
+    """Return 32, the total stride of most backbones, or a stride that does not divide it, such as a patch of 14."""
+    largest = max(strides)
+    return 32 if 32 % largest == 0 else largest
+
+
+def _three_quarters(size: tuple[int, int], step: int) -> tuple[int, int]:
+    """Return about 3/4 of a size, in multiples of a step."""
+    height, width = (max(step, round(n * 0.75 / step) * step) for n in size)
     return height, width

@@ -11,7 +11,7 @@ import torch
 from anomedge import pipelines
 from anomedge.errors import InputError
 from anomedge.images import Picture, read_normal
-from anomedge.pipelines import FitData, Pipeline, patchcore
+from anomedge.pipelines import FitData, Pipeline, banks
 from anomedge.pipelines.crossfit import (
     Scorer,
     assign_folds,
@@ -98,7 +98,7 @@ def test_a_fold_of_padim_equals_a_fit_to_the_others(data_with_region):
 
 
 def test_a_bank_of_patchcore_lacks_the_vectors_of_its_fold(data, monkeypatch):
-    monkeypatch.setattr(patchcore, "_MOST_SELECTED_PER_FOLD", 0)
+    monkeypatch.setattr(banks, "_MOST_SELECTED_PER_FOLD", 0)
     kind = pipelines.get("patchcore")
     own = kind.options_class.checked(
         backbone="test_efficientnet", weights="random", coreset=0.2

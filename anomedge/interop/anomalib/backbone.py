@@ -24,7 +24,7 @@ from anomedge.interop.anomalib.tensors import (
     said_precision,
 )
 
-__all__ = ["feature_extractor"]
+__all__ = ["architecture_of", "feature_extractor"]
 
 Size = tuple[int, int]
 
@@ -90,20 +90,29 @@ def feature_extractor(
     return extractor
 
 
-def _architecture(foreign: ForeignModel) -> str:
-    name = foreign.arguments.get("backbone")
+def architecture_of(name: Any) -> str:
+    """Return the name of a timm architecture.
+
+    Raises:
+        ModelError: something else, such as a name of another registry.
+    """
     is_name = isinstance(name, str) and len(name) <= _LONGEST
     if not is_name or not _ARCHITECTURE.fullmatch(str(name)):
         raise ModelError(
             f"got the backbone {shown(name)} in the hyper-parameters; expected the name of a timm architecture: "
             f"import it with --with-anomalib"
         )
-    if "vit" in str(name).lower():
+    return str(name)
+
+
+def _architecture(foreign: ForeignModel) -> str:
+    name = architecture_of(foreign.arguments.get("backbone"))
+    if "vit" in name.lower():
         raise ModelError(
             f"got the backbone {name}, a transformer of which anomalib takes inner tokens; "
             f"expected a convolutional one: import it with --with-anomalib"
         )
-    return str(name)
+    return name
 
 
 def _layers(foreign: ForeignModel) -> tuple[str, ...]:

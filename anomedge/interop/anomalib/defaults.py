@@ -1,7 +1,7 @@
 """Default transforms of anomalib, for files that say that the default was used.
 
 Read from the sources of anomalib 1.2.0, 2.3.3, 2.4.0, 2.5.0, 2.6.2 and 2.7.0; each
-resizes with antialiasing and bilinear interpolation.
+resizes with antialiasing and bilinear interpolation, unless said otherwise.
 """
 
 from __future__ import annotations
@@ -21,11 +21,19 @@ UNSCALED: tuple[Triple, Triple] = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 @dataclass(frozen=True)
 class Default:
-    """Preprocessing that a model has without a transform of the user."""
+    """Preprocessing that a model has without a transform of the user.
+
+    Attributes:
+        geometry: resize and central crop.
+        mean, std: scaling of images in [0, 1].
+        is_bicubic: whether anomalib resizes bicubically; here the resize is
+            bilinear, which the import says.
+    """
 
     geometry: Geometry
     mean: Triple = IMAGENET_SCALING[0]
     std: Triple = IMAGENET_SCALING[1]
+    is_bicubic: bool = False
 
 
 _USUAL = Default(Geometry((256, 256)))
@@ -47,6 +55,7 @@ _DEFAULTS: dict[tuple[str, str], Default] = {
     (V1, "stfpm"): _USUAL,
     (V2, "stfpm"): _USUAL,
     (V27, "stfpm"): _USUAL,
+    (V27, "anomaly_dino"): Default(Geometry((252, 252)), is_bicubic=True),
 }
 
 

@@ -91,6 +91,7 @@ class Preprocessing:
         mean, std: scaling of images in [0, 1] to the network's input; None: not
             stated.
         antialias: whether the resize is antialiased; None: not stated.
+        is_bicubic: whether the resize is bicubic, which only some models permit.
         source: "file", or "table" if the file says that its model's default was
             used.
         note: the part of the file that states it, or the reason why it is not
@@ -101,6 +102,7 @@ class Preprocessing:
     mean: Triple | None = None
     std: Triple | None = None
     antialias: bool | None = None
+    is_bicubic: bool = False
     source: Source = "file"
     note: str = ""
 

@@ -192,10 +192,11 @@ def _detector(
 def _of_another_model(foreign: ForeignModel, known: list[str]) -> str:
     """Return the message on a file that fits no native detector."""
     expected = f"expected those of one of: {', '.join(known)}"
+    plain = {name.replace("_", "") for name in known}
     others = [
         model.name
         for model in fitting(list(foreign.tensors), foreign.class_name)
-        if model.name.lower() not in known
+        if model.name.lower() not in plain
     ]
     if others:
         return (

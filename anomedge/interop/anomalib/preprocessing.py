@@ -36,6 +36,7 @@ _MODULES = ("torchvision.transforms.", "anomalib.data.transforms.")
 _WITHOUT_EFFECT = {"Identity", "ToImage", "ToTensor"}
 _CROPS = {"CenterCrop", "ExportableCenterCrop"}
 _BILINEAR = ("bilinear", 2)
+_BICUBIC = "bicubic"
 _MOST_STEPS = 32
 LEAST_DEVIATION = 1e-4
 """Least standard deviation of images in [0, 1]."""
@@ -117,8 +118,12 @@ def _added(found: Preprocessing, step: Step) -> Preprocessing:
         return found
     is_scaled = (found.mean, found.std) != UNSCALED
     if step.name == "Resize" and found.geometry is None and not is_scaled:
+        size, how = _resize(step)
         return replace(
-            found, geometry=Geometry(_resize(step)), antialias=_antialias(step)
+            found,
+            geometry=Geometry(size),
+            antialias=_antialias(step),
+            is_bicubic=how == _BICUBIC,
         )
     if step.name in _CROPS and found.geometry is not None and not is_scaled:
         return replace(found, geometry=_cropped(found.geometry, step))
@@ -135,7 +140,8 @@ def _added(found: Preprocessing, step: Step) -> Preprocessing:
     )
 
 
-def _resize(step: Step) -> Size:
+def _resize(step: Step) -> tuple[Size, Any]:
+    """Return height and width, and the interpolation."""
     size = _pair(step.values.get("size"))
     if size is None or step.values.get("max_size") is not None:
         raise ModelError(
@@ -143,11 +149,11 @@ def _resize(step: Step) -> Size:
             f"fit with Resize((H, W))"
         )
     how = enum_value(step.values.get("interpolation", "bilinear"))
-    if how not in _BILINEAR:
+    if how not in (*_BILINEAR, _BICUBIC):
         raise ModelError(
             f"got a Resize with the interpolation {shown(how)}; expected bilinear: fit with the default one"
         )
-    return _checked(size, "Resize")
+    return _checked(size, "Resize"), how
 
 
 def _antialias(step: Step) -> bool | None:

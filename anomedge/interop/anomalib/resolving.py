@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from anomedge.components.timm_backbones import IMAGENET_SCALING
-from anomedge.errors import InputError
+from anomedge.errors import InputError, ModelError
 from anomedge.interop.anomalib.defaults import Default
 from anomedge.interop.anomalib.foreign import (
     ForeignModel,
@@ -39,6 +39,7 @@ def resolved(
         InputError: a size that is not known, or not the file's.
     """
     stated = foreign.preprocessing
+    _say_or_refuse_bicubic(stated, default, taken)
     geometry, source = stated.geometry, stated.source
     if geometry is None and source == "table" and default is not None:
         geometry = default.geometry
@@ -58,6 +59,28 @@ def resolved(
     _say_geometry(geometry, source, stated, taken)
     complete = _scaled(replace(stated, geometry=geometry), default, taken)
     return complete, geometry
+
+
+def _say_or_refuse_bicubic(
+    stated: Preprocessing, default: Default | None, taken: Taken
+) -> None:
+    """Add a line on a bicubic resize that becomes bilinear, for a model whose default it is.
+
+    Raises:
+        ModelError: a bicubic resize of any other model.
+    """
+    is_usual = default is not None and default.is_bicubic
+    if stated.is_bicubic and not is_usual:
+        raise ModelError(
+            "got a Resize with the interpolation 'bicubic'; expected bilinear: fit with the default one"
+        )
+    if stated.is_bicubic or (is_usual and stated.geometry is None):
+        taken.add(
+            "difference from anomalib",
+            "pictures are resized bilinearly; anomalib's default of this model is bicubic, so its scores of pictures of "
+            "another size differ",
+            "table",
+        )
 
 
 def _refuse_contradiction(geometry: Geometry, size: Size | None) -> None:

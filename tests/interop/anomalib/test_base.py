@@ -2,6 +2,7 @@
 
 import pytest
 
+from anomedge.interop.anomalib.anomaly_dino import ImportedAnomalyDino
 from anomedge.interop.anomalib.base import REGISTRY, ImportedDetector
 from anomedge.interop.anomalib.dfkde import ImportedDfkde
 from anomedge.interop.anomalib.dfm import ImportedDfm
@@ -12,6 +13,7 @@ from anomedge.interop.anomalib.stfpm import ImportedStfpm
 
 def test_each_detector_has_a_file():
     assert REGISTRY.members() == {
+        "anomaly_dino": ImportedAnomalyDino,
         "dfkde": ImportedDfkde,
         "dfm": ImportedDfm,
         "padim": ImportedPadim,

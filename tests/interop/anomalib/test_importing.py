@@ -124,7 +124,14 @@ def test_an_unfitted_flag_is_said(tmp_path):
 
 
 def test_available_detectors_have_a_file_each():
-    assert available() == ["dfkde", "dfm", "padim", "patchcore", "stfpm"]
+    assert available() == [
+        "anomaly_dino",
+        "dfkde",
+        "dfm",
+        "padim",
+        "patchcore",
+        "stfpm",
+    ]
 
 
 @pytest.mark.skipif(

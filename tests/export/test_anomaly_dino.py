@@ -1,0 +1,110 @@
+"""AnomalyDINO the whole way: fit, proof in each precision, lint, searches, INT8 and NVIDIA's builder."""
+
+import importlib.util
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+from anomedge.export.bundling import ExportOptions, export
+from anomedge.export.options import Int8Options
+from anomedge.export.tracing import graph_from_model
+from anomedge.pipelines.fitting import FitOptions, fit
+from anomedge.pipelines.model import load, save
+from anomedge.resample import Geometry
+from tests.commands.running import run
+from tests.conftest import FRAME, RUNTIMES
+
+REFUSED = {"Loop", "If", "NonZero", "ScatterND", "Einsum", "Resize"}
+# The score is that of 1 patch of 20, and of 2 of 208.
+SIZES = {"one": (64, 80), "tail": (208, 256)}
+
+
+@pytest.fixture(autouse=True)
+def no_advice():
+    """Few pictures and random weights give advice, which is no subject here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
+
+
+@pytest.fixture(scope="module", params=SIZES)
+def model_path(request, pictures, tmp_path_factory):
+    own = {"backbone": "test_vit3", "weights": "random", "coreset": 0.5}
+    options = FitOptions(
+        Geometry(SIZES[request.param]),
+        held_back=pictures / "held_back",
+        detector=own,
+    )
+    path = tmp_path_factory.mktemp("model") / "part.safetensors"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        save(fit("anomaly_dino", pictures / "train", options), path)
+    return path
+
+
+@pytest.mark.slow
+def test_the_graph_is_static(model_path):
+    graph, _ = graph_from_model(load(model_path), FRAME, None, 17)
+    operators = {node.op_type for node in graph.graph.node}
+    assert not REFUSED & operators
+    has_tail = load(model_path).pipeline.config.size == SIZES["tail"]
+    assert ("TopK" in operators) is has_tail
+
+
+@pytest.mark.slow
+def test_it_is_proven_linted_and_built(model_path, pictures, tmp_path):
+    path = tmp_path / "part.anomedge"
+    options = ExportOptions(
+        frame=FRAME,
+        golden=[pictures / "test"],
+        precisions=["fp32", "fp16"],
+        runtimes=RUNTIMES,
+    )
+    certificate = export(model_path, path, options)
+    assert certificate.passed
+    cells = {(c.runtime, c.precision, c.batch) for c in certificate.cells}
+    assert len(cells) == len(RUNTIMES) * 2 * len((1, 2, 3, 8))
+    assert run("lint", path) == 0
+    if importlib.util.find_spec("tensorrt_rtx") is None:
+        return
+    for more in ([], ["--stages"], ["--precision", "fp16"]):
+        # A vendor's crash must not take the tests along.
+        command = [sys.executable, "-m", "anomedge", "build", path]
+        own = ["--runtime", "rtx", "--batch", "1", "2", "8"]
+        done = subprocess.run(
+            [*command, *own, "--cache", tmp_path / "engines", *more],
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_an_int8_search_is_proven(model_path, pictures, tmp_path):
+    options = ExportOptions(
+        frame=FRAME,
+        golden=[pictures / "test"],
+        search="int8",
+        runtimes=RUNTIMES,
+    )
+    path = tmp_path / "part.anomedge"
+    assert export(model_path, path, options).passed
+    assert run("lint", path) == 0
+
+
+@pytest.mark.slow
+def test_int8_is_proven_under_openvino(model_path, pictures, tmp_path):
+    if "openvino" not in RUNTIMES:
+        pytest.skip("OpenVINO is not tested")
+    options = ExportOptions(
+        frame=FRAME,
+        golden=[pictures / "test"],
+        precisions=["int8"],
+        int8=Int8Options(calibrate=[pictures / "train"]),
+        runtimes=["openvino"],
+    )
+    path = tmp_path / "part.anomedge"
+    assert export(model_path, path, options).passed
