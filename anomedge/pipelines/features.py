@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 RANDOM = "random"
+_USUAL_STEP = 32
 Sigma = Annotated[float, Field(gt=0, le=1024)]
 Triple = tuple[float, float, float]
 Mean = Annotated[float, Field(ge=0, le=1)]
@@ -235,7 +236,7 @@ class BackbonePipeline(Pipeline[BC, BO]):
             )
         if geometry.tiling is not None:
             return
-        step = _step(self.extractor.strides)
+        step = _step(self.get_submodule(self.networks[0]))
         smaller = replace(
             geometry,
             size=_three_quarters(geometry.size, step),
@@ -337,10 +338,12 @@ def _size(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
 
 
-def _step(strides: Sequence[int]) -> int:
+def _step(backbone: nn.Module) -> int:
     """Return 32, the total stride of most backbones, or a stride that does not divide it, such as a patch of 14."""
-    largest = max(strides)
-    return 32 if 32 % largest == 0 else largest
+    if not isinstance(backbone, FeatureExtractor):
+        return _USUAL_STEP
+    largest = max(backbone.strides)
+    return largest if _USUAL_STEP % largest else _USUAL_STEP
 
 
 def _three_quarters(size: tuple[int, int], step: int) -> tuple[int, int]:
