@@ -29,9 +29,6 @@ from anomedge.resample import Geometry
 from tests.sampling import VARIABLE, choose_sample
 
 DETECTORS = ("padim", "patchcore")
-# Built when a test asks for them, which only slow ones do.
-SLOW_DETECTORS = ("stfpm",)
-OPTIONS = {"stfpm": {"epochs": 2, "train_batch": 4, "device": "cpu"}}
 RUNTIMES = tuple(
     os.environ.get("ANOMEDGE_TEST_RUNTIMES", "onnxruntime,openvino").split(",")
 )
@@ -102,29 +99,6 @@ def detectors_to_build() -> list[str]:
     return [*DETECTORS[shift:], *DETECTORS[:shift]]
 
 
-class Built(dict):
-    """Something of each detector; of the slow ones when it is asked for."""
-
-    def __init__(self, build, detectors):
-        super().__init__()
-        self.build = build
-        for detector in detectors:
-            self[detector] = build(detector)
-
-    def __missing__(self, detector):
-        if detector not in SLOW_DETECTORS:
-            raise KeyError(detector)
-        self[detector] = self.build(detector)
-        return self[detector]
-
-
-def in_order(built: Built) -> Built:
-    """Sort by detector, as tests that iterate expect."""
-    ordered = Built(built.build, ())
-    ordered.update({detector: built[detector] for detector in DETECTORS})
-    return ordered
-
-
 def build_once(factory, name: str, build) -> Path:
     """Build a folder in one worker process; copy it in each.
 
@@ -146,61 +120,61 @@ def build_once(factory, name: str, build) -> Path:
 
 @pytest.fixture(scope="session")
 def model_paths(pictures, tmp_path_factory) -> dict[str, Path]:
-    def path_of(detector):
-        def build(folder):
-            own = OPTIONS.get(detector, {})
-            options = tiny_options(pictures, detector=own)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", SmallSampleWarning)
-                fitted = fit(detector, pictures / "train", options)
-            save(fitted, folder / f"{detector}.safetensors")
+    def build(folder):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SmallSampleWarning)
+            fitted = fit(detector, pictures / "train", tiny_options(pictures))
+        save(fitted, folder / f"{detector}.safetensors")
 
+    paths = {}
+    for detector in detectors_to_build():
         folder = build_once(tmp_path_factory, f"model-{detector}", build)
-        return folder / f"{detector}.safetensors"
-
-    return in_order(Built(path_of, detectors_to_build()))
+        paths[detector] = folder / f"{detector}.safetensors"
+    return {detector: paths[detector] for detector in DETECTORS}
 
 
 @pytest.fixture(scope="session")
 def models(model_paths) -> dict[str, Model]:
-    return Built(lambda detector: load(model_paths[detector]), DETECTORS)
+    return {detector: load(path) for detector, path in model_paths.items()}
 
 
 @pytest.fixture(scope="session")
 def bundle_paths(model_paths, pictures, tmp_path_factory) -> dict[str, Path]:
-    def path_of(detector):
-        def build(folder):
-            export(
-                model_paths[detector],
-                folder / f"{detector}.anomedge",
-                ExportOptions(frame=FRAME, golden=[pictures / "test"]),
-            )
+    def build(folder):
+        export(
+            model_paths[detector],
+            folder / f"{detector}.anomedge",
+            ExportOptions(frame=FRAME, golden=[pictures / "test"]),
+        )
 
+    paths = {}
+    for detector in detectors_to_build():
         folder = build_once(tmp_path_factory, f"bundle-{detector}", build)
-        return folder / f"{detector}.anomedge"
-
-    return in_order(Built(path_of, detectors_to_build()))
+        paths[detector] = folder / f"{detector}.anomedge"
+    return {detector: paths[detector] for detector in DETECTORS}
 
 
 @pytest.fixture(scope="session")
 def int8_folders(model_paths, pictures, tmp_path_factory) -> dict[str, Path]:
     """Of each detector part.safetensors, part.int8.safetensors and the bundle part.anomedge; for slow tests."""
 
-    def folder_of(detector):
-        def build(folder):
-            model = folder / "part.safetensors"
-            shutil.copyfile(model_paths[detector], model)
-            options = ExportOptions(
-                frame=FRAME,
-                golden=[pictures / "test"],
-                precisions=["int8"],
-                int8=Int8Options(calibrate=[pictures / "train"]),
-            )
-            export(model, folder / "part.anomedge", options)
+    def build(folder):
+        model = folder / "part.safetensors"
+        shutil.copyfile(model_paths[detector], model)
+        options = ExportOptions(
+            frame=FRAME,
+            golden=[pictures / "test"],
+            precisions=["int8"],
+            int8=Int8Options(calibrate=[pictures / "train"]),
+        )
+        export(model, folder / "part.anomedge", options)
 
-        return build_once(tmp_path_factory, f"int8-{detector}", build)
-
-    return Built(folder_of, detectors_to_build())
+    folders = {}
+    for detector in detectors_to_build():
+        folders[detector] = build_once(
+            tmp_path_factory, f"int8-{detector}", build
+        )
+    return folders
 
 
 @pytest.fixture(scope="session")
@@ -222,12 +196,7 @@ def demo(tmp_path_factory) -> tuple[Path, list]:
     return folder, json.loads((folder / "demo.json").read_text())
 
 
-@pytest.fixture(
-    params=[
-        *DETECTORS,
-        *[pytest.param(n, marks=pytest.mark.slow) for n in SLOW_DETECTORS],
-    ]
-)
+@pytest.fixture(params=DETECTORS)
 def detector(request) -> str:
     return request.param
 

@@ -15,7 +15,6 @@ from anomedge.pipelines.fitting import (
 )
 from anomedge.pipelines.model import save
 from anomedge.resample import Geometry
-from tests.statistical import statistical_detector  # noqa: F401
 
 SETS = {
     "cookies": ((768, 576), 0.97, 0.9),

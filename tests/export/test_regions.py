@@ -17,7 +17,6 @@ from anomedge.pipelines.model import load, save
 from tests.conftest import FRAME, tiny_options
 from tests.images.test_regions import mask_file
 from tests.pipelines.test_regions import l_shape
-from tests.statistical import statistical_detector  # noqa: F401
 
 RECTANGLE = PixelRectangle(20, 10, 90, 70)
 

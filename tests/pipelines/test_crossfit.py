@@ -22,7 +22,6 @@ from anomedge.pipelines.fitting import Rule, SmallSampleWarning, fit
 from anomedge.pipelines.patchcore import PatchcoreOptions
 from anomedge.resample import Geometry
 from tests.conftest import tiny_options
-from tests.statistical import statistical_detector  # noqa: F401
 
 SIZE = (64, 72)
 GEOMETRY = Geometry(SIZE)

@@ -27,7 +27,6 @@ from anomedge.pipelines.model import load, save
 from anomedge.pipelines.patchcore import Patchcore
 from anomedge.resample import Geometry
 from tests.conftest import FRAME, tiny_options
-from tests.statistical import statistical_detector  # noqa: F401
 
 
 @pytest.mark.slow

@@ -15,7 +15,6 @@ from anomedge.pipelines.padim import Padim
 from anomedge.pipelines.regions import RegionMask
 from tests.conftest import FRAME, tiny_options
 from tests.images.test_regions import mask_file
-from tests.statistical import statistical_detector  # noqa: F401
 
 SIZE, GRID = (64, 72), (8, 9)
 

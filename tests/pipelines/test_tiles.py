@@ -15,7 +15,6 @@ from anomedge.resample import Geometry, Tiling
 from tests.conftest import FRAME, tiny_options
 from tests.images.test_regions import mask_file
 from tests.pipelines.test_regions import l_shape
-from tests.statistical import statistical_detector  # noqa: F401
 
 IMAGE = (96, 112)
 TILED = Geometry(IMAGE, tiling=Tiling((64, 64), 16))
