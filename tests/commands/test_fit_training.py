@@ -9,8 +9,6 @@ import time
 import pytest
 from safetensors import safe_open
 
-from anomedge.commands import _training_state
-from anomedge.errors import OutputError
 from anomedge.pipelines.model import load
 from tests.commands.running import run
 
@@ -95,19 +93,6 @@ def test_force_trains_from_the_start(pictures, output):
     given = arguments(pictures, output, "--epochs", "1", "--force")
     assert run(*given) == 0
     assert not folder.exists()
-
-
-def test_files_that_no_training_wrote_are_kept(tmp_path):
-    state = tmp_path / "part.training" / "state.safetensors"
-    state.parent.mkdir()
-    (state.parent / "notes.txt").touch()
-    with pytest.raises(OutputError, match=r"'notes\.txt', which no training"):
-        _training_state.remove_state(state)
-    assert (state.parent / "notes.txt").exists()
-    link = tmp_path / "link.training"
-    link.symlink_to(state.parent)
-    _training_state.remove_state(link / "state.safetensors")
-    assert (state.parent / "notes.txt").exists()
 
 
 @pytest.mark.slow
