@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from anomedge.errors import InputError
 from anomedge.pipelines.base import Pipeline
 from anomedge.pipelines.crossfit import Scored
 from anomedge.pipelines.data import selected
@@ -28,7 +29,9 @@ def cross_fitted(
     refit: Callable[[Batches], Detector],
     score: Callable[[Detector, Batches], Scored],
 ) -> Scored:
-    """Return the scores of all images, each by a detector that was fitted to the other folds; nothing for few images.
+    """Return the scores of all images, each by a detector that was fitted to the other folds.
+
+    Nothing for few images, or if the images of a fold are too few for the detector's statistics.
 
     Args:
         images: batches of normal images.
@@ -43,7 +46,10 @@ def cross_fitted(
     for first in range(FOLDS):
         fold = range(first, count, FOLDS)
         others = set(range(count)).difference(fold)
-        detector = refit(selected(images, others))
+        try:
+            detector = refit(selected(images, others))
+        except InputError:
+            return NOTHING
         parts.append(score(detector, selected(images, set(fold))))
         places.extend(fold)
     return _joined(parts).at(np.argsort(places))

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from anomedge.errors import InputError
 from anomedge.pipelines.crossfit import Scored
 from anomedge.pipelines.quantised.cross_fitted import cross_fitted
 
@@ -40,6 +41,13 @@ def test_every_image_is_scored_once_in_order_by_a_detector_without_it():
     assert found.scores.tolist() == list(range(11))
     assert found.peaks.tolist() == [n + 0.5 for n in range(11)]
     assert [len(each) for each in detectors] == [8, 8, 8, 9]
+
+
+def test_folds_that_are_too_few_for_the_statistics_are_left_out():
+    def refit(batches):
+        raise InputError("got 7 components of 6 images")
+
+    assert len(cross_fitted(batches_of(11), refit, scored)) == 0
 
 
 def test_few_images_are_not_split():
