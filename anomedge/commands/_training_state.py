@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 from anomedge.errors import OutputError
 
-__all__ = ["remove_state", "training_state"]
+__all__ = ["check_state", "remove_state", "training_state"]
 
 _ENDING = ".safetensors"
 
@@ -22,21 +23,37 @@ def training_state(output: Path) -> Path:
     return output.with_name(f"{stem}.training") / f"state{_ENDING}"
 
 
-def remove_state(state: Path) -> None:
-    """Remove the folder of a state, if a training made it.
+def check_state(state: Path) -> None:
+    """Check that the folder of a state, if there is one, holds nothing else.
 
     Raises:
-        OutputError: the folder cannot be removed, or holds other files.
+        OutputError: it holds other files, or is none.
     """
     folder = state.parent
-    if folder.is_symlink() or not folder.is_dir():
+    if not os.path.lexists(folder):
         return
+    if folder.is_symlink() or not folder.is_dir():
+        raise OutputError(
+            f"{folder} is a link or a file; expected a folder for the state of the training, or nothing: move it away"
+        )
     others = [path.name for path in folder.iterdir() if not _is_own(path)]
     if others:
         raise OutputError(
             f"{folder} holds {sorted(others)[0]!r}, which no training wrote; expected its states alone: "
             f"move that file away"
         )
+
+
+def remove_state(state: Path) -> None:
+    """Remove the folder of a state.
+
+    Raises:
+        OutputError: the folder cannot be removed, or holds other files.
+    """
+    check_state(state)
+    folder = state.parent
+    if not folder.exists():
+        return
     try:
         shutil.rmtree(folder)
     except OSError as error:

@@ -14,7 +14,11 @@ from anomedge.commands._arguments import parse_size
 from anomedge.commands._common_options import NormalLabel
 from anomedge.commands._fields import parameter_of
 from anomedge.commands._fit_result import print_result
-from anomedge.commands._training_state import remove_state, training_state
+from anomedge.commands._training_state import (
+    check_state,
+    remove_state,
+    training_state,
+)
 from anomedge.errors import InputError
 from anomedge.files import check_target
 from anomedge.resample import Geometry, Tiling
@@ -151,9 +155,9 @@ def fit(
     from anomedge.pipelines import decision, fitting, model
 
     check_target(output, force=force)
-    state = training_state(output)
-    if force and not own.get("resume"):
-        remove_state(state)
+    state = training_state(output) if _is_trained(detector) else None
+    if state is not None:
+        check_state(state)
     options = fitting.FitOptions(
         geometry=Geometry(
             parse_size(size),
@@ -172,12 +176,21 @@ def fit(
         normal=normal,
         levels=Levels.checked(*levels) if levels is not None else None,
         state=state,
+        restart=force,
     )
     splits: list[Split] = []
     fitted = fitting.fit(detector, folder, options, splits.append)
     model.save(fitted, output, force=force)
-    remove_state(state)
+    if state is not None:
+        remove_state(state)
     print_result(fitted, splits[0], output, as_json)
+
+
+def _is_trained(detector: str) -> bool:
+    from anomedge import pipelines
+    from anomedge.pipelines.training import TrainedPipeline
+
+    return issubclass(pipelines.get(detector), TrainedPipeline)
 
 
 def _tiling(tile: str | None, overlap: int | None) -> Tiling | None:

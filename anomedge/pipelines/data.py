@@ -35,6 +35,7 @@ class FitData:
             place the threshold: use them to choose between fits, never to train.
         inside: bool (H, W), True for the pixels of the region of interest; None: all of them.
         state: file in which a trained detector stores its training after each epoch; None: nowhere.
+        restart: replace a stored training when the first epoch of this one is finished.
 
     Raises:
         InputError: an iterator, which can be iterated only once.
@@ -50,6 +51,7 @@ class FitData:
     labelled: Iterable[Labelled] = ()
     inside: Tensor | None = None
     state: Path | None = None
+    restart: bool = False
 
     def __post_init__(self) -> None:
         for batches in (self.normal, self.labelled):

@@ -88,6 +88,8 @@ class FitOptions:
         normal: label of normal pictures in the folders, where it is not a known one.
         levels: levels of pictures with more than 8 bits per channel; None for pictures of 8 bits.
         state: file in which a trained detector stores its training after each epoch; None: nowhere.
+        restart: replace a stored training when the first epoch of this one is finished; otherwise it is refused, unless it is
+            resumed.
     """
 
     geometry: Geometry
@@ -103,6 +105,7 @@ class FitOptions:
     normal: str | None = None
     levels: Levels | None = None
     state: Path | None = None
+    restart: bool = False
 
 
 def fit(
@@ -134,6 +137,7 @@ def fit(
         _data(detector, fitted, sample, options),
         inside=inside,
         state=options.state,
+        restart=options.restart,
     )
     scorer = Scorer(options.geometry, options.batch, options.seed, inside)
     if sample.folds:

@@ -95,6 +95,40 @@ def test_force_trains_from_the_start(pictures, output):
     assert not folder.exists()
 
 
+def test_a_refused_command_keeps_the_stored_training(pictures, output, capfd):
+    state = output.with_name("part.training") / "state.safetensors"
+    state.parent.mkdir()
+    state.write_bytes(b"stored")
+    given = arguments(pictures, output, "--force", "--roi", "0,0,9999,9999")
+    assert run(*given) == 2
+    assert "part.training" not in capfd.readouterr().err
+    assert state.read_bytes() == b"stored"
+
+
+def test_the_folder_of_a_state_is_checked_before_the_training(
+    pictures, output, capfd
+):
+    folder = output.with_name("part.training")
+    folder.mkdir()
+    (folder / "notes.txt").touch()
+    assert run(*arguments(pictures, output, "--epochs", "1")) == 2
+    assert "'notes.txt', which no training wrote" in capfd.readouterr().err
+    assert not output.exists()
+
+
+def test_a_detector_that_is_not_trained_leaves_such_a_folder_alone(
+    pictures, output
+):
+    folder = output.with_name("part.training")
+    folder.mkdir()
+    (folder / "notes.txt").touch()
+    held_back = ["--held-back", pictures / "held_back"]
+    command = ["fit", "padim", pictures / "train", *held_back, "-o", output]
+    own = ["--size", "32x32", "--backbone", "test_efficientnet"]
+    assert run(*command, *own, "--weights", "random", "--force") == 0
+    assert (folder / "notes.txt").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]

@@ -36,8 +36,9 @@ def test_files_that_no_training_wrote_are_kept(state, tmp_path):
     assert state.exists()
 
 
-def test_a_link_to_a_folder_is_left_alone(state, tmp_path):
+def test_a_link_to_a_folder_is_refused_and_left_alone(state, tmp_path):
     link = tmp_path / "link.training"
     link.symlink_to(state.parent)
-    remove_state(link / "state.safetensors")
+    with pytest.raises(OutputError, match="is a link or a file"):
+        remove_state(link / "state.safetensors")
     assert state.exists()

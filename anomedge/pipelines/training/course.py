@@ -41,7 +41,7 @@ __all__ = ["Course"]
 
 
 class Course:
-    """The course of a training; one that is stored is continued.
+    """The course of a training; a stored one is continued with the option `resume`, and replaced without it.
 
     Args:
         pipeline: the detector, with gradients in its trained networks.
@@ -80,7 +80,7 @@ class Course:
         self._random = random_states(self.device)
         self._say: Callable[[int, str], None] = _say_nothing
         self._done = 0
-        if path is not None and os.path.lexists(path):
+        if path is not None and options.resume and os.path.lexists(path):
             self._restore(path)
 
     @property

@@ -44,7 +44,7 @@ def train(
 ) -> Detector:
     """Return a trained detector on the CPU; see `TrainedPipeline.fit`."""
     _require_lightning(kind.name)
-    if data.state is not None and not options.resume:
+    if data.state is not None and not (options.resume or data.restart):
         refuse_unfinished(data.state)
     device = _device_of(options)
     images = StoredImages(data)
@@ -96,7 +96,7 @@ def refuse_unfinished(state: Path) -> None:
     if os.path.lexists(state):
         raise InputError(
             f"{state.parent} holds an interrupted training; expected none: continue it with --resume, "
-            f"or remove it with --force to train from the start"
+            f"or replace it with --force, to train from the start"
         )
 
 
