@@ -18,13 +18,14 @@ VENDORS = [
     "safetensors", "skimage", "scipy", "sklearn", "polygraphy", "lightning", "cv2", "matplotlib", "jinja2", "torchmetrics",
 ]  # fmt: skip
 DEVICE_SIDE = (
-    "names", "errors", "files", "registry", "precisions", "layouts", "resample", "threshold", "threshold_origin", "threshold_rules", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget", "evaluation",
+    "names", "generated", "errors", "files", "registry", "precisions", "layouts", "resample", "threshold", "threshold_origin", "threshold_rules", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget", "evaluation",
 )  # fmt: skip
 # They read a model, so they need torch; everything else of the budget is device side.
 HOST_SIDE_OF_BUDGET = {"anomedge.budget.tracing", "anomedge.budget.suggestions"}
 # Each part, and the parts that it may import besides itself.
 ALLOWED = {
     "names": set(),
+    "generated": set(),
     "errors": {"names"},
     "registry": {"errors"},
     "layouts": {"registry", "threshold"},
@@ -35,11 +36,11 @@ ALLOWED = {
     "threshold_origin": set(),
     "threshold": {"errors", "threshold_origin"},
     "threshold_rules": {"errors", "threshold"},
-    "bundle": {"errors", "files", "resample", "threshold"},
-    "images": {"errors", "files", "names", "progress", "registry", "resample", "threshold"},
+    "bundle": {"errors", "files", "generated", "resample", "threshold"},
+    "images": {"errors", "files", "generated", "names", "progress", "registry", "resample", "threshold"},
     "runtimes": {"bundle", "errors", "files", "progress", "registry"},
     "inspector": {"bundle", "errors", "images", "resample", "runtimes", "threshold"},
-    "parity": {"bundle", "errors", "files", "images", "layouts", "names", "precisions", "progress", "resample", "runtimes", "threshold"},
+    "parity": {"bundle", "errors", "files", "generated", "images", "layouts", "names", "precisions", "progress", "resample", "runtimes", "threshold"},
     # It compares with eager Torch where a model is given, and imports the host side only then.
     "verification": {"bundle", "errors", "export", "files", "images", "parity", "pipelines", "resample", "runtimes"},
     # It runs eager Torch where a model is given, as verification does.

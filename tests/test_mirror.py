@@ -16,6 +16,7 @@ PACKAGE = Path(anomedge.__file__).parent
 TESTS = Path(__file__).parent
 
 WITHOUT = {
+    "anomedge.generated": "a union of names; parity/test_golden.py reads and writes them",
     "anomedge.lint.rules": "a union of classes; test_target reads a rule of each kind",
     "anomedge.precisions.bf16": "declares a name and tolerances; test_base holds the laws of all precisions",
     "anomedge.precisions.fp16": "declares a name and tolerances; test_base holds the laws of all precisions",

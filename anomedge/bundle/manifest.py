@@ -48,6 +48,7 @@ from anomedge.files import (
     sha256_of_bytes,
     validated,
 )
+from anomedge.generated import Generated
 from anomedge.resample import Geometry, Region, Tiling
 from anomedge.resample.levels import Levels
 from anomedge.resample.outside_resize import Framing, OutsideResize
@@ -79,9 +80,7 @@ class Golden(Frozen):
     frame: str
     anomalous: bool | None = None
     stages: bool = False
-    generated: (
-        Literal["blended", "extreme", "level", "scaled", "synthetic"] | None
-    ) = None
+    generated: Generated | None = None
 
     @model_serializer(mode="wrap")
     def _without_absent_mark(

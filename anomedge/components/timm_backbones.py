@@ -149,8 +149,8 @@ def final_norm_options(backbone: str) -> dict[str, Any]:
     if len(strides) > 1:
         listed = ", ".join(map(str, sorted(strides)))
         raise ModelError(
-            f"{backbone} has layers of strides {listed}; expected a vision "
-            "transformer, whose tokens have one stride: give another "
+            f"{backbone} has layers of strides {listed}; expected one stride "
+            "in all layers, as a vision transformer has: give another "
             "--backbone, such as vit_small_patch14_dinov2"
         )
     getter = importlib.import_module("timm.models._features").FeatureGetterNet

@@ -7,33 +7,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from anomedge.bundle import Bundle
 from anomedge.bundle.ranges import Range
 from anomedge.errors import ExportError
+from anomedge.export.blending import BlendMaker
 from anomedge.export.eager import EagerSession
 from anomedge.export.eager_runs import EagerRuns
 from anomedge.export.precision.preflight import preflight
 from anomedge.export.quantising import statement
 from anomedge.images import Picture, held, read_folders, with_levels
 from anomedge.parity import Reference
-from anomedge.parity.blends import Blend, Runner, blends
-from anomedge.parity.composition import generator_of
-from anomedge.parity.crossing import Window
 from anomedge.parity.golden import places_with_stages, read_golden
-from anomedge.parity.levels import blends_at_levels
 from anomedge.parity.outputs import Outputs, joined
 from anomedge.parity.pictures import EXTREME, extremes, synthetic
 from anomedge.parity.reference import GoldenOutputs, Original
-from anomedge.parity.sizes import scaled_pictures
 from anomedge.parity.statements import needs_ranges
 from anomedge.pipelines.folded_networks import folded_networks
 from anomedge.pipelines.model import Model
 from anomedge.resample.levels import Levels
 from anomedge.resample.outside_resize import (
     Framing,
-    OutsideResize,
     generated_size,
     stated_size,
 )
@@ -84,11 +78,14 @@ def reference_from_model(
         staged = places_with_stages(given)
         outputs = runs.of_pictures(given, eager.name, staged)
         decisions = _decisions(model, bundle)
-        blending = (given, outputs.score, decisions, generated, runs.of_frames)
-        found = _at_thresholds(*blending, blended)
+        maker = BlendMaker(
+            given, outputs.score, decisions, framing, runs.of_frames
+        )
+        found = maker.at_thresholds(blended)
         _warn_of_few_blends(pictures, len(found), blended * len(decisions))
-        found += _at_levels(*blending, blended, seed)
-        found += _in_other_sizes(given, outputs, decisions, framing, runs, seed)
+        if blended:
+            found += maker.at_levels(seed)
+        found += maker.in_other_sizes(seed)
         for blend in found:
             runs.keep(*blend)
         outputs = joined([outputs, *(blend.outputs for blend in found)])
@@ -170,69 +167,6 @@ def _decisions(model: Model, bundle: Bundle | None) -> list[Decision]:
     if in_force.threshold == exported.threshold:
         return [exported]
     return [exported, in_force]
-
-
-def _at_thresholds(
-    pictures: Sequence[Picture],
-    scores: npt.NDArray[np.floating],
-    decisions: Sequence[Decision],
-    frame: tuple[int, int],
-    run: Runner,
-    count: int,
-) -> list[Blend]:
-    """Return up to `count` blends near each threshold whose labels both thresholds decide."""
-    found = []
-    for decision in decisions:
-        made = blends(pictures, scores, decision, frame, run, count)
-        found += [blend for blend in made if _is_decided(blend, decisions)]
-    return found
-
-
-def _at_levels(
-    pictures: Sequence[Picture],
-    scores: npt.NDArray[np.floating],
-    decisions: Sequence[Decision],
-    frame: tuple[int, int],
-    run: Runner,
-    count: int,
-    seed: int,
-) -> list[Blend]:
-    """Return blends at other levels than the threshold of the export; none if no blends are wanted."""
-    if not count:
-        return []
-    generator = generator_of(seed, "levels")
-    made = blends_at_levels(
-        pictures, scores, decisions[0], frame, run, generator
-    )
-    return [blend for blend in made if _is_decided(blend, decisions)]
-
-
-def _in_other_sizes(
-    pictures: Sequence[Picture],
-    outputs: Outputs,
-    decisions: Sequence[Decision],
-    framing: Framing,
-    runs: EagerRuns,
-    seed: int,
-) -> list[Blend]:
-    """Return pictures in other sizes and their outputs; none for a graph of frames of one size."""
-    if not isinstance(framing, OutsideResize):
-        return []
-    made = scaled_pictures(
-        pictures, outputs.score, decisions[0].threshold, framing.geometry,
-        generator_of(seed, "sizes"),
-    )  # fmt: skip
-    found = [Blend(each, runs.of_frames(each.frame()[None])) for each in made]
-    return [each for each in found if _is_decided(each, decisions)]
-
-
-def _is_decided(blend: Blend, decisions: Sequence[Decision]) -> bool:
-    """Whether a copy within tolerance gives the same label at every threshold."""
-    score = float(blend.outputs.score[0])
-    return all(
-        not abs(score - decision.threshold) < Window.of(decision).least / 2
-        for decision in decisions
-    )
 
 
 def _warn_of_few_blends(

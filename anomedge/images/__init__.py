@@ -16,7 +16,7 @@ from anomedge.images.listing import (
     list_pictures,
     scan_folder,
 )
-from anomedge.images.picture import Generated, Picture, with_levels
+from anomedge.images.picture import Picture, with_levels
 from anomedge.images.reading import (
     EIGHT_BIT_MODES,
     SUFFIXES,
@@ -39,7 +39,6 @@ __all__ = [
     "SUFFIXES",
     "DataSet",
     "Frame",
-    "Generated",
     "Listing",
     "Mask",
     "Picture",

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, overload
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_bytes, sha256_of_file
+from anomedge.generated import Generated
 from anomedge.images.checks import Size, check_stated_size, upright_size
 from anomedge.images.masks import check_mask_depth, read_mask
 from anomedge.images.reading import (
@@ -25,10 +26,7 @@ from anomedge.images.reading import (
 from anomedge.resample.levels import Levels
 from anomedge.resample.outside_resize import Framing, OutsideResize
 
-__all__ = ["Generated", "Picture", "framed", "with_levels"]
-
-Generated = Literal["blended", "extreme", "level", "scaled", "synthetic"]
-"""How a proof made a picture; `anomedge.parity.pictures` describes each way."""
+__all__ = ["Picture", "framed", "with_levels"]
 
 _RATIO = 0.01
 

@@ -27,7 +27,7 @@ def count_pictures(
     Args:
         comparison: the reference and the decisions.
         frames: digests of the reference's pictures.
-        masked: number of pictures whose pixels are labelled.
+        masked: number of pictures with a ground-truth mask.
     """
     reference = comparison.reference
     pictures = reference.pictures

@@ -14,7 +14,8 @@ from PIL import Image
 
 from anomedge.bundle import Bundle, Golden, Manifest
 from anomedge.errors import BundleError
-from anomedge.images import Generated, Picture
+from anomedge.generated import Generated
+from anomedge.images import Picture
 from anomedge.parity.outputs import Outputs
 from anomedge.parity.pictures import BLENDED, EXTREME, SYNTHETIC
 from anomedge.parity.reference import GOLDEN, GoldenOutputs, Reference

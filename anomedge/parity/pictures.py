@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from anomedge.images import Frame, Generated, Picture
+from anomedge.generated import Generated
+from anomedge.images import Frame, Picture
 
 __all__ = [
     "BLENDED",

@@ -152,10 +152,13 @@ class PictureCount(Frozen):
     """Numbers of pictures compared, by kind.
 
     `distinct` counts different pictures of the user that are not uniform,
-    because repeated, nearly equal and black frames are weak evidence. `levels` counts blends at other levels of the score
-    than the threshold, `scaled` pictures that were made in other sizes; `sizes` lists those of a bundle that takes any. `nearest` is the smallest distance of a picture given to the threshold, as a share of the scale, None
-    without any; `above` and `below` count those on each side. `anomalous` counts those
-    of the labelled ones, `masked` the pictures whose pixels are labelled; both
+    because repeated, nearly equal and black frames are weak evidence.
+    `levels` counts blends at other levels of the score than the threshold,
+    `scaled` pictures that were made in other sizes; `sizes` lists the sizes of
+    pictures if the bundle takes any. `nearest` is the smallest distance of a
+    picture given to the threshold, as a share of the scale, None without any;
+    `above` and `below` count those on each side. `anomalous` counts those of
+    the labelled ones, `masked` the pictures whose pixels are labelled; both
     are None in certificates of earlier releases.
     """
 

@@ -198,10 +198,9 @@ def _cautions_on_scores(pictures: PictureCount) -> Iterator[str]:
     if not pictures.above or not pictures.below:
         side = "below" if pictures.above else "above"
         yield f"none of the pictures given is {side} the threshold: a label of that side could be wrong unseen"
-    nearest = pictures.nearest
-    if nearest is None or not nearest <= _FAR_FROM_THRESHOLD:
-        away = "no" if nearest is None else f"{nearest:.2g}"
-        yield f"no picture near the threshold: the nearest given is {away} scales away, so a flip could go unseen"
+    nearest = math.inf if pictures.nearest is None else pictures.nearest
+    if not nearest <= _FAR_FROM_THRESHOLD:
+        yield f"no picture near the threshold: the nearest given is {nearest:.2g} scales away, so a flip could go unseen"
 
 
 def _within(error: float, allowed: float) -> bool:

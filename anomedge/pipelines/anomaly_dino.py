@@ -22,12 +22,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
 from anomedge.components import FeatureExtractor
 from anomedge.components.timm_backbones import feature_info
+from anomedge.components.unit_length import unit_length
 from anomedge.errors import InputError
 from anomedge.pipelines import banks
 from anomedge.pipelines.banks import (
@@ -71,7 +71,7 @@ class UnitPatches(banks.Patches):
 
     def levels(self, features: dict[str, Tensor]) -> list[Tensor]:
         """Return f (B, d, h, w)."""
-        return [F.normalize(x, dim=1) for x in features.values()]
+        return [unit_length(x) for x in features.values()]
 
 
 class AnomalyDino(BankPipeline[AnomalyDinoConfig, AnomalyDinoOptions]):

@@ -33,6 +33,7 @@ from anomedge.pipelines.features import (
     FeatureConfig,
     FeatureOptions,
     FeaturePipeline,
+    extracted,
 )
 from anomedge.pipelines.maps import (
     Upsampling,
@@ -335,20 +336,12 @@ def _patch_rows(
     Raises:
         InputError: no images.
     """
-    mean = torch.tensor(extractor.mean).reshape(1, 3, 1, 1)
-    std = torch.tensor(extractor.std).reshape(1, 3, 1, 1)
     rows = []
-    with torch.no_grad():
-        for images in data:
-            features = extractor.eval()((images - mean) / std)
-            found = patches(features)
-            if data.inside is not None:
-                found = found[:, patches_inside(data.inside, patches.grid)]
-            rows.append(found.flatten(0, 1))
-    if not rows:
-        raise InputError(
-            "got no picture; expected at least one: give more pictures"
-        )
+    for features in extracted(extractor, data):
+        found = patches(features)
+        if data.inside is not None:
+            found = found[:, patches_inside(data.inside, patches.grid)]
+        rows.append(found.flatten(0, 1))
     return rows
 
 

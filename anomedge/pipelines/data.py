@@ -15,7 +15,13 @@ from anomedge.pipelines.preprocessing import to_images
 from anomedge.progress import track
 from anomedge.resample import Geometry
 
-__all__ = ["FitData", "LabelledBatches", "PictureBatches", "selected"]
+__all__ = [
+    "FitData",
+    "LabelledBatches",
+    "PictureBatches",
+    "selected",
+    "without_rows",
+]
 
 Labelled = tuple[Tensor, Tensor]
 
@@ -141,6 +147,17 @@ def selected(
     if isinstance(batches, PictureBatches):
         return batches.part(images)
     return _Selected(batches, frozenset(images))
+
+
+def without_rows(rows: Tensor, places: Collection[int]) -> Tensor:
+    """Return rows (N, d) without those of some places.
+
+    >>> without_rows(torch.arange(4), [0, 2])
+    tensor([1, 3])
+    """
+    is_other = torch.ones(len(rows), dtype=torch.bool)
+    is_other[list(places)] = False
+    return rows[is_other]
 
 
 @dataclass(frozen=True)

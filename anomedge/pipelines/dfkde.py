@@ -27,11 +27,12 @@ from torch import Tensor, nn
 
 from anomedge.components import PCA, FeatureExtractor, GaussianKDE
 from anomedge.errors import InputError
-from anomedge.pipelines.data import FitData
+from anomedge.pipelines.data import FitData, without_rows
 from anomedge.pipelines.features import (
     BackboneConfig,
     BackboneOptions,
     FeaturePipeline,
+    extracted,
 )
 from anomedge.pipelines.remembered import remember
 
@@ -117,9 +118,8 @@ class Dfkde(FeaturePipeline[DfkdeConfig, DfkdeOptions]):
         remembered = remember(extractor)
         rows = _rows(remembered, data)
         for fold in folds:
-            is_other = torch.ones(len(rows), dtype=torch.bool)
-            is_other[list(fold)] = False
-            yield cls._fitted(remembered, data, options, rows[is_other])
+            others = without_rows(rows, fold)
+            yield cls._fitted(remembered, data, options, others)
         yield cls._fitted(extractor, data, options, rows)
 
     @classmethod
@@ -211,20 +211,7 @@ def _rows(extractor: FeatureExtractor, data: FitData) -> Tensor:
     Raises:
         InputError: no images.
     """
-    mean, std = (
-        torch.tensor(values).reshape(1, 3, 1, 1)
-        for values in (extractor.mean, extractor.std)
-    )
-    rows = []
-    for images in data:
-        with torch.no_grad():
-            features = extractor.eval()((images - mean) / std)
-            rows.append(_averaged(features))
-    if not rows:
-        raise InputError(
-            "got no picture; expected more than components: give more pictures"
-        )
-    return torch.cat(rows)
+    return torch.cat([_averaged(x) for x in extracted(extractor, data)])
 
 
 def _drawn(rows: Tensor, most: int, data: FitData) -> Tensor:

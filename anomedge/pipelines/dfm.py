@@ -38,11 +38,12 @@ from torch import Tensor, nn
 
 from anomedge.components import PCA, FeatureExtractor, LinearResample2d
 from anomedge.errors import InputError
-from anomedge.pipelines.data import FitData
+from anomedge.pipelines.data import FitData, without_rows
 from anomedge.pipelines.features import (
     BackboneConfig,
     BackboneOptions,
     FeaturePipeline,
+    extracted,
 )
 from anomedge.pipelines.maps import map_sizes
 from anomedge.pipelines.remembered import remember
@@ -139,9 +140,8 @@ class Dfm(FeaturePipeline[DfmConfig, DfmOptions]):
         remembered = remember(extractor)
         rows = torch.cat(list(_rows(remembered, data, options.pooling)))
         for fold in folds:
-            is_other = torch.ones(len(rows), dtype=torch.bool)
-            is_other[list(fold)] = False
-            yield cls._fitted(remembered, data.size, options, rows[is_other])
+            others = without_rows(rows, fold)
+            yield cls._fitted(remembered, data.size, options, others)
         yield cls._fitted(extractor, data.size, options, rows)
 
     @classmethod
@@ -263,19 +263,8 @@ def _rows(
     """
     _refuse_layers(extractor.layers)
     _pooled_grid(extractor, data.size, pooling)
-    mean, std = (
-        torch.tensor(values).reshape(1, 3, 1, 1)
-        for values in (extractor.mean, extractor.std)
-    )
-    images = None
-    for images in data:
-        with torch.no_grad():
-            features = extractor.eval()((images - mean) / std)
-            yield _pooled(features, pooling)
-    if images is None:
-        raise InputError(
-            "got no picture; expected at least two: give more pictures"
-        )
+    for features in extracted(extractor, data):
+        yield _pooled(features, pooling)
 
 
 def _grid(config: DfmConfig, extractor: FeatureExtractor) -> Size:

@@ -34,6 +34,7 @@ __all__ = [
     "FeatureConfig",
     "FeatureOptions",
     "FeaturePipeline",
+    "extracted",
 ]
 
 RANDOM = "random"
@@ -213,6 +214,30 @@ class BackbonePipeline(Pipeline[BC, BO]):
             )
         return extractor
 
+    @classmethod
+    def empty_extractor(
+        cls,
+        config: BC,
+        backbone: nn.Module | None = None,
+        *,
+        trainable: bool = False,
+    ) -> FeatureExtractor:
+        """Return the extractor of a configuration without trained weights.
+
+        Args:
+            config: the configuration.
+            backbone: a module in place of the architecture that it names.
+            trainable: whether it is to be trained.
+        """
+        return FeatureExtractor(
+            backbone or config.backbone,
+            config.layers,
+            pre_trained=False,
+            size=config.size,
+            trainable=trainable,
+            final_norm=cls.final_norm,
+        )
+
     def scaled(self, images: Tensor) -> Tensor:
         """Return images in [0, 1] as the backbone takes them."""
         return (images - self.mean) / self.std
@@ -296,14 +321,7 @@ class FeaturePipeline(BackbonePipeline[FC, FO]):
         cls, config: FC, backbone: nn.Module | None = None
     ) -> dict[str, nn.Module]:
         """Return the extractor without trained weights."""
-        extractor = FeatureExtractor(
-            backbone or config.backbone,
-            config.layers,
-            pre_trained=False,
-            size=config.size,
-            final_norm=cls.final_norm,
-        )
-        return {"extractor": extractor}
+        return {"extractor": cls.empty_extractor(config, backbone)}
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
         """Return the feature maps by layer, of images in [0, 1]."""
@@ -313,6 +331,30 @@ class FeaturePipeline(BackbonePipeline[FC, FO]):
     def with_extractor(self, extractor: nn.Module) -> Self:
         """Return this detector on another extractor; all other tensors are shared."""
         return self.with_networks({"extractor": extractor})
+
+
+def extracted(
+    extractor: FeatureExtractor, data: FitData
+) -> Iterator[dict[str, Tensor]]:
+    """Yield the feature maps by layer of each batch, of images in [0, 1].
+
+    Raises:
+        InputError: no images.
+    """
+    mean, std = (
+        torch.tensor(values).reshape(1, 3, 1, 1)
+        for values in (extractor.mean, extractor.std)
+    )
+    extractor.eval()
+    images = None
+    for images in data:
+        with torch.no_grad():
+            features = extractor((images - mean) / std)
+        yield features
+    if images is None:
+        raise InputError(
+            "got no picture; expected at least one: give more pictures"
+        )
 
 
 def _refuse_incomplete_module(options: BackboneOptions) -> None:

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.optim import SGD
 
 from anomedge.components import FeatureExtractor, LinearResample2d
+from anomedge.components.unit_length import unit_length
 from anomedge.pipelines.data import FitData
 from anomedge.pipelines.features import (
     BackboneConfig,
@@ -42,8 +43,6 @@ from anomedge.resample import bilinear
 __all__ = ["Stfpm", "StfpmConfig", "StfpmOptions"]
 
 Backbone = str | nn.Module | None
-
-_LEAST_LENGTH = 1e-12
 
 
 class StfpmConfig(BackboneConfig):
@@ -97,12 +96,7 @@ class Stfpm(
         cls, config: StfpmConfig, backbone: nn.Module | None = None
     ) -> dict[str, nn.Module]:
         """Return teacher and student without trained weights."""
-        teacher = FeatureExtractor(
-            backbone or config.backbone,
-            config.layers,
-            pre_trained=False,
-            size=config.size,
-        )
+        teacher = cls.empty_extractor(config, backbone)
         student = _student(teacher, config, backbone)
         return {"teacher": teacher, "student": student}
 
@@ -141,7 +135,7 @@ class Stfpm(
         """Return half of the squared distance of unit features by layer, (B, 1, h_l, w_l)."""
         found = {}
         for layer, features in teacher.items():
-            offset = _unit(features) - _unit(student[layer])
+            offset = unit_length(features) - unit_length(student[layer])
             found[layer] = offset.square().sum(dim=1, keepdim=True) / 2
         return found
 
@@ -168,15 +162,6 @@ class Stfpm(
         }
 
 
-def _unit(features: Tensor) -> Tensor:
-    """Return features (B, C, h, w) of unit length along the channels; zeros stay zeros.
-
-    It is `torch.nn.functional.normalize` without its expansion to the batch's size, which TensorRT does not build.
-    """
-    length: Tensor = torch.linalg.vector_norm(features, dim=1, keepdim=True)
-    return features / length.clamp_min(_LEAST_LENGTH)
-
-
 def _student(
     teacher: FeatureExtractor, config: StfpmConfig, backbone: Backbone
 ) -> FeatureExtractor:
@@ -189,13 +174,7 @@ def _student(
             if reset is not None:
                 reset()
         return student
-    return FeatureExtractor(
-        config.backbone,
-        config.layers,
-        pre_trained=False,
-        size=config.size,
-        trainable=True,
-    )
+    return Stfpm.empty_extractor(config, trainable=True)
 
 
 def _upsampling(

@@ -1,4 +1,4 @@
-"""DFM, DFKDE and STFPM the whole way: fit, proof in each precision, lint, INT8 and NVIDIA's builder."""
+"""AnomalyDINO, DFM, DFKDE and STFPM the whole way: fit, proof in each precision, lint, INT8 and NVIDIA's builder."""
 
 import importlib.util
 import subprocess
@@ -19,20 +19,18 @@ from anomedge.resample import Geometry
 from tests.commands.running import run
 from tests.conftest import FRAME, RUNTIMES
 
+SIZE, TAIL = (64, 72), (208, 256)
+BANK = {"backbone": "test_vit3", "coreset": 0.5}
+SHORT = {"epochs": 2, "train_batch": 4, "device": "cpu"}
 CASES = {
-    "dfm-fre": ("dfm", {"pooling": 2}),
-    "dfm-nll": ("dfm", {"pooling": 2, "score_type": "nll"}),
-    "dfkde-scale": ("dfkde", {"components": 3}),
-    "dfkde-norm": ("dfkde", {"components": 3, "scaling": "norm"}),
-    "stfpm": (
-        "stfpm",
-        {
-            "epochs": 2,
-            "train_batch": 4,
-            "device": "cpu",
-            "layers": "blocks.1,blocks.2",
-        },
-    ),
+    # The score is that of 1 patch of 20, and of 2 of 208.
+    "anomaly_dino": ("anomaly_dino", (64, 80), BANK),
+    "anomaly_dino-tail": ("anomaly_dino", TAIL, BANK),
+    "dfm-fre": ("dfm", SIZE, {"pooling": 2}),
+    "dfm-nll": ("dfm", SIZE, {"pooling": 2, "score_type": "nll"}),
+    "dfkde-scale": ("dfkde", SIZE, {"components": 3}),
+    "dfkde-norm": ("dfkde", SIZE, {"components": 3, "scaling": "norm"}),
+    "stfpm": ("stfpm", SIZE, SHORT | {"layers": "blocks.1,blocks.2"}),
 }
 REFUSED = {"Loop", "If", "NonZero", "ScatterND", "Einsum", "Resize"}
 
@@ -45,13 +43,14 @@ def no_advice():
         yield
 
 
-@pytest.fixture(scope="module", params=CASES)
+@pytest.fixture(scope="module")
 def model_path(request, pictures, tmp_path_factory):
-    detector, own = CASES[request.param]
+    detector, size, own = CASES[request.param]
+    usual = {"backbone": "test_efficientnet", "weights": "random"}
     options = FitOptions(
-        Geometry((64, 72)),
+        Geometry(size),
         held_back=pictures / "held_back",
-        detector=own | {"backbone": "test_efficientnet", "weights": "random"},
+        detector=usual | own,
     )
     path = tmp_path_factory.mktemp("model") / "part.safetensors"
     with warnings.catch_warnings():
@@ -60,13 +59,25 @@ def model_path(request, pictures, tmp_path_factory):
     return path
 
 
+def of_cases(*names):
+    return pytest.mark.parametrize("model_path", names or CASES, indirect=True)
+
+
 @pytest.mark.slow
-def test_the_graph_is_static_and_stores_no_tensor_twice(model_path):
+@of_cases()
+def test_the_graph_is_static(model_path):
     model = load(model_path)
     graph, _ = graph_from_model(model, FRAME, None, 17)
-    assert not REFUSED & {node.op_type for node in graph.graph.node}
-    if not model.pipeline.has_statistics:
-        return
+    operators = {node.op_type for node in graph.graph.node}
+    assert not REFUSED & operators
+    has_tail = model.pipeline.config.size == TAIL
+    assert ("TopK" in operators) is has_tail
+
+
+@pytest.mark.slow
+@of_cases("dfm-fre", "dfm-nll", "dfkde-scale", "dfkde-norm")
+def test_no_matrix_is_stored_twice(model_path):
+    graph, _ = graph_from_model(load(model_path), FRAME, None, 17)
     matrices = [
         np.sort(numpy_helper.to_array(tensor), axis=None).tobytes()
         for tensor in graph.graph.initializer
@@ -76,6 +87,7 @@ def test_the_graph_is_static_and_stores_no_tensor_twice(model_path):
 
 
 @pytest.mark.slow
+@of_cases()
 def test_it_is_proven_linted_and_built(model_path, pictures, tmp_path):
     path = tmp_path / "part.anomedge"
     options = ExportOptions(
@@ -107,6 +119,21 @@ def test_it_is_proven_linted_and_built(model_path, pictures, tmp_path):
 
 
 @pytest.mark.slow
+@of_cases("anomaly_dino", "anomaly_dino-tail")
+def test_an_int8_search_is_proven(model_path, pictures, tmp_path):
+    options = ExportOptions(
+        frame=FRAME,
+        golden=[pictures / "test"],
+        search="int8",
+        runtimes=RUNTIMES,
+    )
+    path = tmp_path / "part.anomedge"
+    assert export(model_path, path, options).passed
+    assert run("lint", path) == 0
+
+
+@pytest.mark.slow
+@of_cases()
 def test_int8_is_proven_under_openvino(model_path, pictures, tmp_path):
     if "openvino" not in RUNTIMES:
         pytest.skip("OpenVINO is not tested")

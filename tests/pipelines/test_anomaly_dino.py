@@ -21,6 +21,10 @@ from anomedge.pipelines.anomaly_dino import (
 from anomedge.pipelines.fitting import FitOptions, fit
 from anomedge.pipelines.model import load, save
 from anomedge.resample import Geometry
+from tests.pipelines.laws import (
+    assert_a_batch_is_its_images,
+    assert_equal_tensors,
+)
 from tests.pipelines.levels import SIZE, Levels
 
 TINY = {"backbone": "test_vit3", "weights": "random"}
@@ -92,19 +96,12 @@ def test_float32_is_the_formula_to_the_range():
 def test_a_batch_equals_its_images_one_by_one():
     pipeline, _ = fitted()
     test = noise(8, seed=2)
-    before = test.clone()
-    with torch.no_grad():
-        whole = pipeline(test).score
-        for size in (1, 2, 3):
-            parts = [pipeline(part).score for part in test.split(size)]
-            torch.testing.assert_close(torch.cat(parts), whole)
-    assert torch.equal(test, before)
+    assert_a_batch_is_its_images(pipeline, test)
 
 
 def test_equal_data_give_equal_tensors():
     first, second = (fitted(coreset=0.3)[0] for _ in range(2))
-    for name, tensor in first.state_dict().items():
-        assert torch.equal(second.state_dict()[name], tensor), name
+    assert_equal_tensors(first, second)
 
 
 @pytest.mark.parametrize(("share", "vectors"), [(1.0, 400), (0.25, 100)])
@@ -210,7 +207,7 @@ def test_paper_defaults():
 @pytest.mark.parametrize(
     ("options", "error", "match"),
     [
-        ({"backbone": "resnet18", "layers": None, "weights": "random"}, ModelError, "expected a vision transformer"),
+        ({"backbone": "resnet18", "layers": None, "weights": "random"}, ModelError, "expected one stride in all layers"),
         ({**TINY, "layers": None, "size": (40, 64)}, ModelError, "expected 32x64 or 48x64"),
         ({"layers": ("fine", "coarse")}, InputError, "expected one: give --layers coarse"),
         ({"coreset": 0.0}, InputError, "got coreset"),

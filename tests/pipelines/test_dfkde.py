@@ -15,6 +15,10 @@ from anomedge.pipelines.dfkde import Dfkde, DfkdeOptions
 from anomedge.pipelines.fitting import FitOptions, fit
 from anomedge.pipelines.model import load, save
 from anomedge.resample import Geometry
+from tests.pipelines.laws import (
+    assert_a_batch_is_its_images,
+    assert_equal_tensors,
+)
 from tests.pipelines.levels import LAYERS, SIZE, Levels
 
 SCALINGS = ("scale", "norm")
@@ -117,13 +121,7 @@ def test_a_picture_at_the_centre_has_a_finite_score():
 def test_a_batch_equals_its_images_one_by_one(scaling):
     pipeline, _ = fitted(scaling=scaling)
     test = noise(8, seed=2)
-    before = test.clone()
-    with torch.no_grad():
-        whole = pipeline(test).score
-        for size in (1, 2, 3):
-            parts = [pipeline(part).score for part in test.split(size)]
-            torch.testing.assert_close(torch.cat(parts), whole)
-    assert torch.equal(test, before)
+    assert_a_batch_is_its_images(pipeline, test)
 
 
 def test_points_are_drawn_by_the_seed():
@@ -131,8 +129,7 @@ def test_points_are_drawn_by_the_seed():
         fitted(seed=seed, max_points=12) for seed in (0, 0, 1)
     )
     assert first.config.n_points == len(first.kde.dataset) == 12
-    for name, tensor in first.state_dict().items():
-        assert torch.equal(second.state_dict()[name], tensor), name
+    assert_equal_tensors(first, second)
     assert not torch.equal(first.kde.dataset, third.kde.dataset)
     twin = first.refit(
         FitData([images], size=SIZE), {"extractor": first.extractor}

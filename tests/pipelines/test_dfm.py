@@ -14,6 +14,10 @@ from anomedge.pipelines.dfm import Dfm, DfmOptions
 from anomedge.pipelines.fitting import FitOptions, fit
 from anomedge.pipelines.model import load, save
 from anomedge.resample import Geometry
+from tests.pipelines.laws import (
+    assert_a_batch_is_its_images,
+    assert_equal_tensors,
+)
 from tests.pipelines.levels import SIZE, Levels
 
 KINDS = ("fre", "nll")
@@ -104,20 +108,13 @@ def test_float32_is_the_formula_to_the_range(score_type):
 def test_a_batch_equals_its_images_one_by_one(score_type):
     pipeline, _ = fitted(score_type=score_type)
     test = noise(8, seed=2)
-    before = test.clone()
-    with torch.no_grad():
-        whole = pipeline(test).score
-        for size in (1, 2, 3):
-            parts = [pipeline(part).score for part in test.split(size)]
-            torch.testing.assert_close(torch.cat(parts), whole)
-    assert torch.equal(test, before)
+    assert_a_batch_is_its_images(pipeline, test)
 
 
 @pytest.mark.parametrize("score_type", KINDS)
 def test_equal_data_give_equal_tensors(score_type):
     first, second = (fitted(score_type=score_type)[0] for _ in range(2))
-    for name, tensor in first.state_dict().items():
-        assert torch.equal(second.state_dict()[name], tensor), name
+    assert_equal_tensors(first, second)
 
 
 def test_folds_are_fits_without_their_images():

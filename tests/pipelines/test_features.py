@@ -5,7 +5,7 @@ import torch
 
 from anomedge.errors import InputError
 from anomedge.pipelines import FitData
-from anomedge.pipelines.features import FeatureOptions
+from anomedge.pipelines.features import FeatureOptions, extracted
 from anomedge.pipelines.padim import Padim
 from anomedge.pipelines.patchcore import Patchcore
 from anomedge.resample import Geometry, Tiling
@@ -153,3 +153,20 @@ def test_tiles_of_another_size_are_not_suggested():
 def test_a_detector_is_described_by_its_backbone_and_layers():
     made, _ = fit_levels(Padim)
     assert made.describe() == "padim on Levels, layers fine, coarse"
+
+
+def test_features_of_data_are_those_of_the_detector():
+    made, images = fit_levels(Padim)
+    data = FitData([images[:2], images[2:]], size=SIZE)
+    for batch, found in zip(data, extracted(made.extractor, data), strict=True):
+        expected = made.features(batch)
+        assert list(found) == list(expected)
+        for name, features in found.items():
+            assert torch.equal(features, expected[name])
+            assert not features.requires_grad
+
+
+def test_data_without_images_are_refused():
+    made, _ = fit_levels(Padim)
+    with pytest.raises(InputError, match="got no picture"):
+        list(extracted(made.extractor, FitData([], size=SIZE)))

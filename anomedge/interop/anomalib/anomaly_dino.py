@@ -19,7 +19,7 @@ from anomedge.components.timm_backbones import (
 )
 from anomedge.errors import ModelError
 from anomedge.interop.anomalib.backbone import architecture_of
-from anomedge.interop.anomalib.base import ImportedDetector
+from anomedge.interop.anomalib.base import ImportedDetector, tensors_fit
 from anomedge.interop.anomalib.blur import SIGMA, refuse_other_blur
 from anomedge.interop.anomalib.foreign import (
     ForeignModel,
@@ -56,10 +56,7 @@ class ImportedAnomalyDino(ImportedDetector):
     @classmethod
     def matches(cls, foreign: ForeignModel) -> bool:
         """Return whether the file has a bank, an encoder and nothing of another model."""
-        names = foreign.tensors.keys()
-        is_whole = any(name.startswith(_PARTS[1]) for name in names)
-        is_only = all(name.startswith(_PARTS) for name in names)
-        return _BANK in names and is_whole and is_only
+        return tensors_fit(foreign, _PARTS[:2], _PARTS)
 
     @classmethod
     def build(
@@ -147,7 +144,7 @@ def _tensors(foreign: ForeignModel) -> dict[str, TensorSource]:
 
 
 def _refuse_other_lengths(vectors: Tensor) -> None:
-    """Refuse vectors whose cosine is not their product."""
+    """Refuse vectors that do not have unit length."""
     lengths = vectors.norm(dim=1)
     if bool((lengths - 1).abs().max() > _UNIT):
         raise ModelError(

@@ -7,6 +7,7 @@ or in a distribution with an entry point in the group `anomedge.anomalib_imports
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from anomedge.interop.anomalib.foreign import (
@@ -17,7 +18,7 @@ from anomedge.interop.anomalib.foreign import (
 from anomedge.pipelines.base import Pipeline
 from anomedge.registry import Registry
 
-__all__ = ["REGISTRY", "ImportedDetector"]
+__all__ = ["REGISTRY", "ImportedDetector", "tensors_fit"]
 
 Size = tuple[int, int]
 
@@ -60,9 +61,9 @@ class ImportedDetector(ABC):
     ) -> StoredThresholds:
         """Return the file's thresholds and extremes in the units of the detector's scores; by default those of the file.
 
-        A detector whose scores are another function of the pictures than
-        anomalib's overrides this method: the same pictures must be above the
-        threshold. An infinite threshold has all pictures on one side.
+        Override this method if the detector's scores differ from anomalib's.
+        The same pictures must be above the threshold. A threshold is infinite
+        if all pictures are on one side of it.
 
         Args:
             foreign: the file's content.
@@ -73,6 +74,26 @@ class ImportedDetector(ABC):
         """
         del taken
         return foreign.thresholds
+
+
+def tensors_fit(
+    foreign: ForeignModel, needed: Iterable[str], known: tuple[str, ...]
+) -> bool:
+    """Return whether a file has the tensors of a model, and none of another one.
+
+    Args:
+        foreign: the file's content.
+        needed: names, and beginnings of names that end with a dot.
+        known: beginnings of all names that the model has.
+    """
+    names = foreign.tensors.keys()
+    has_needed = all(
+        any(name.startswith(each) for name in names)
+        if each.endswith(".")
+        else each in names
+        for each in needed
+    )
+    return has_needed and all(name.startswith(known) for name in names)
 
 
 REGISTRY: Registry[ImportedDetector] = Registry(

@@ -17,7 +17,7 @@ import torch
 
 from anomedge.errors import ModelError
 from anomedge.interop.anomalib.backbone import feature_extractor
-from anomedge.interop.anomalib.base import ImportedDetector
+from anomedge.interop.anomalib.base import ImportedDetector, tensors_fit
 from anomedge.interop.anomalib.foreign import (
     ForeignModel,
     StoredThresholds,
@@ -57,9 +57,7 @@ class ImportedDfkde(ImportedDetector):
     @classmethod
     def matches(cls, foreign: ForeignModel) -> bool:
         """Return whether the file has components, kernels, and nothing of another model."""
-        names = foreign.tensors.keys()
-        is_only = all(name.startswith(_PARTS) for name in names)
-        return {_MEAN, _VECTORS, _POINTS} <= names and is_only
+        return tensors_fit(foreign, (_MEAN, _VECTORS, _POINTS), _PARTS)
 
     @classmethod
     def build(cls, foreign: ForeignModel, size: Size, taken: Taken) -> Dfkde:

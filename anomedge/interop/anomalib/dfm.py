@@ -9,7 +9,7 @@ from torch import Tensor
 
 from anomedge.errors import ModelError
 from anomedge.interop.anomalib.backbone import feature_extractor
-from anomedge.interop.anomalib.base import ImportedDetector
+from anomedge.interop.anomalib.base import ImportedDetector, tensors_fit
 from anomedge.interop.anomalib.foreign import ForeignModel, Taken
 from anomedge.interop.anomalib.plain import shown
 from anomedge.interop.anomalib.tensors import (
@@ -39,9 +39,7 @@ class ImportedDfm(ImportedDetector):
     @classmethod
     def matches(cls, foreign: ForeignModel) -> bool:
         """Return whether the file has components, a Gaussian, and nothing of another model."""
-        names = foreign.tensors.keys()
-        is_only = all(name.startswith(_PARTS) for name in names)
-        return {_MEAN, _VECTORS, _GAUSSIAN} <= names and is_only
+        return tensors_fit(foreign, (_MEAN, _VECTORS, _GAUSSIAN), _PARTS)
 
     @classmethod
     def build(cls, foreign: ForeignModel, size: Size, taken: Taken) -> Dfm:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from anomedge.errors import InputError, ModelError
 from anomedge.interop.anomalib.backbone import feature_extractor
-from anomedge.interop.anomalib.base import ImportedDetector
+from anomedge.interop.anomalib.base import ImportedDetector, tensors_fit
 from anomedge.interop.anomalib.blur import SIGMA, refuse_other_blur
 from anomedge.interop.anomalib.foreign import ForeignModel, Taken
 from anomedge.interop.anomalib.tensors import loaded, tensor_of
@@ -37,9 +37,7 @@ class ImportedPadim(ImportedDetector):
     @classmethod
     def matches(cls, foreign: ForeignModel) -> bool:
         """Return whether the file has channels, mean, inverse covariance, and nothing of another model."""
-        names = foreign.tensors.keys()
-        is_only = all(name.startswith(_PARTS) for name in names)
-        return {_INDEX, _MEAN, _INVERSE} <= names and is_only
+        return tensors_fit(foreign, (_INDEX, _MEAN, _INVERSE), _PARTS)
 
     @classmethod
     def build(cls, foreign: ForeignModel, size: Size, taken: Taken) -> Padim:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from anomedge.errors import ModelError
 from anomedge.interop.anomalib.backbone import feature_extractor
-from anomedge.interop.anomalib.base import ImportedDetector
+from anomedge.interop.anomalib.base import ImportedDetector, tensors_fit
 from anomedge.interop.anomalib.blur import SIGMA, refuse_other_blur
 from anomedge.interop.anomalib.foreign import ForeignModel, Taken
 from anomedge.interop.anomalib.plain import shown
@@ -32,10 +32,7 @@ class ImportedPatchcore(ImportedDetector):
     @classmethod
     def matches(cls, foreign: ForeignModel) -> bool:
         """Return whether the file has a bank, a backbone and nothing of another model."""
-        names = foreign.tensors.keys()
-        is_whole = any(name.startswith(_PARTS[1]) for name in names)
-        is_only = all(name.startswith(_PARTS) for name in names)
-        return _BANK in names and is_whole and is_only
+        return tensors_fit(foreign, _PARTS[:2], _PARTS)
 
     @classmethod
     def build(

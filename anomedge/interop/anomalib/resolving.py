@@ -64,7 +64,7 @@ def resolved(
 def _say_or_refuse_bicubic(
     stated: Preprocessing, default: Default | None, taken: Taken
 ) -> None:
-    """Add a line on a bicubic resize that becomes bilinear, for a model whose default it is.
+    """Say that a bicubic resize becomes bilinear, if it is the model's default; refuse it otherwise.
 
     Raises:
         ModelError: a bicubic resize of any other model.

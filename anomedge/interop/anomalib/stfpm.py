@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from anomedge.interop.anomalib.backbone import feature_extractor
-from anomedge.interop.anomalib.base import ImportedDetector
+from anomedge.interop.anomalib.base import ImportedDetector, tensors_fit
 from anomedge.interop.anomalib.foreign import ForeignModel, Taken
 from anomedge.pipelines.stfpm import Stfpm, StfpmConfig
 
@@ -23,12 +23,7 @@ class ImportedStfpm(ImportedDetector):
     @classmethod
     def matches(cls, foreign: ForeignModel) -> bool:
         """Return whether the file has a teacher, a student, and nothing of another model."""
-        names = foreign.tensors.keys()
-        is_whole = all(
-            any(name.startswith(part) for name in names)
-            for part in (_TEACHER, _STUDENT)
-        )
-        return is_whole and all(name.startswith(_PARTS) for name in names)
+        return tensors_fit(foreign, (_TEACHER, _STUDENT), _PARTS)
 
     @classmethod
     def build(cls, foreign: ForeignModel, size: Size, taken: Taken) -> Stfpm:

@@ -1,9 +1,15 @@
 """The registry of detectors that are built from anomalib's files."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from anomedge.interop.anomalib.anomaly_dino import ImportedAnomalyDino
-from anomedge.interop.anomalib.base import REGISTRY, ImportedDetector
+from anomedge.interop.anomalib.base import (
+    REGISTRY,
+    ImportedDetector,
+    tensors_fit,
+)
 from anomedge.interop.anomalib.dfkde import ImportedDfkde
 from anomedge.interop.anomalib.dfm import ImportedDfm
 from anomedge.interop.anomalib.padim import ImportedPadim
@@ -32,3 +38,20 @@ def test_a_detector_states_how_it_is_known_and_built(missing):
     incomplete = type("Incomplete", (ImportedDetector,), methods)
     with pytest.raises(TypeError, match=missing):
         incomplete()
+
+
+@pytest.mark.parametrize(
+    ("names", "fits"),
+    [
+        (["bank", "network.a"], True),
+        (["bank", "network.a", "blur.b"], True),
+        (["bank"], False),
+        (["banks", "network.a"], False),
+        (["bank", "network.a", "other"], False),
+        ([], False),
+    ],
+)
+def test_a_file_has_what_a_model_needs_and_nothing_of_another(names, fits):
+    foreign = SimpleNamespace(tensors=dict.fromkeys(names))
+    known = ("bank", "network.", "blur.")
+    assert tensors_fit(foreign, ["bank", "network."], known) is fits
