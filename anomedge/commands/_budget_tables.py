@@ -38,7 +38,7 @@ def shown(
     """
     return [
         _device(device),
-        _sources(device),
+        *_sources(device),
         _files(budget),
         _memory(budget, device),
         _stages(budget, device, assumed),
@@ -76,9 +76,9 @@ def _device(device: Device) -> Table:
     return table
 
 
-def _sources(device: Device) -> str:
+def _sources(device: Device) -> list[str]:
     texts = dict.fromkeys(figure.source for figure in _figures(device).values())
-    return "".join(f"source: {text}\n" for text in texts)
+    return [f"source: {text}" for text in texts]
 
 
 def _files(budget: Budget) -> Table:

@@ -268,10 +268,16 @@ def _layers_by_stride(information: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _no_weights(name: str, reason: str) -> ModelError:
+    strides = {int(info["reduction"]) for info in feature_info(name)}
+    # A detector on a transformer takes no convolutional network.
+    other = (
+        ", or --backbone tf_efficientnet_lite0 --weights efficientnet-lite0"
+        if len(strides) > 1
+        else ""
+    )
     return ModelError(
         f"cannot get the ImageNet weights of {name} ({reason}); expected the "
-        "network or a file: give --weights FILE.safetensors, or "
-        "--backbone tf_efficientnet_lite0 --weights efficientnet-lite0"
+        f"network or a file: give --weights FILE.safetensors{other}"
     )
 
 

@@ -29,6 +29,7 @@ number. Its `nll` subtracts the mean twice before it fits the Gaussian, which is
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import gcd
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -49,7 +50,7 @@ from anomedge.pipelines.maps import map_sizes
 from anomedge.pipelines.remembered import remember
 from anomedge.resample import bilinear
 
-__all__ = ["Dfm", "DfmConfig", "DfmOptions"]
+__all__ = ["Dfm", "DfmConfig", "DfmOptions", "remainder"]
 
 ScoreType = Literal["fre", "nll"]
 Pooling = Annotated[int, Field(ge=1, le=256)]
@@ -259,10 +260,11 @@ def _rows(
     """Yield the pooled features (B, d) of each batch.
 
     Raises:
-        InputError: several layers, a map smaller than the square, or no images.
+        InputError: several layers, a map that is not divided into whole squares, or no images.
     """
     _refuse_layers(extractor.layers)
     _pooled_grid(extractor, data.size, pooling)
+    _refuse_remainder(extractor, data.size, pooling)
     for features in extracted(extractor, data):
         yield _pooled(features, pooling)
 
@@ -293,6 +295,33 @@ def _refuse_folds_of_likelihood(options: DfmOptions) -> None:
             "got folds with the score type nll, whose scores rise with the number of fitted pictures, so that the threshold "
             "would be too low; expected pictures held back: give --holdout 0.2 or --held-back"
         )
+
+
+def remainder(extractor: FeatureExtractor, size: Size, pooling: int) -> Size:
+    """Return the numbers of rows and columns of the feature map that lie in no square; no defect there is seen."""
+    ((height, width),) = map_sizes(extractor, size)
+    return height % pooling, width % pooling
+
+
+def _refuse_remainder(
+    extractor: FeatureExtractor, size: Size, pooling: int
+) -> None:
+    """Refuse squares that leave the right or the lower border of the pictures out.
+
+    Raises:
+        InputError: they do.
+    """
+    if not any(remainder(extractor, size, pooling)):
+        return
+    ((height, width),) = map_sizes(extractor, size)
+    common = gcd(height, width)
+    fitting = [n for n in range(1, common + 1) if common % n == 0]
+    step = extractor.strides[0] * pooling
+    raise InputError(
+        f"got a feature map of {height}x{width} to average over {pooling}x{pooling}, which leaves out its lower or right "
+        f"border: no defect there would be seen; expected whole squares: give --pooling {' or '.join(map(str, fitting))}, "
+        f"or a --size of multiples of {step}"
+    )
 
 
 def _refuse_layers(layers: Sequence[str]) -> None:

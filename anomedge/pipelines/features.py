@@ -137,7 +137,9 @@ class BackboneOptions(Options):
         return storable(Path(name).name)
 
     def weights_licence(self) -> str:
-        """Return the licence of packaged weights."""
+        """Return the licence of packaged weights; random ones have none."""
+        if self.weights == RANDOM:
+            return "none: random numbers"
         entry = PACKAGED_WEIGHTS.get(str(self.weights))
         return str(entry["licence"]) if entry else super().weights_licence()
 

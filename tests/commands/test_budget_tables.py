@@ -47,6 +47,7 @@ def test_figures_have_their_sources_once():
     assert "int8" not in text
     assert text.count("source: data sheet") == 1
     assert "source: the label" in text
+    assert "\\n" not in text
 
 
 def test_each_stage_has_its_limit_and_what_holds_it():

@@ -19,7 +19,7 @@ from anomedge.resample import Geometry
 from tests.commands.running import run
 from tests.conftest import FRAME, RUNTIMES
 
-SIZE, TAIL = (64, 72), (208, 256)
+SIZE, TAIL = (64, 96), (208, 256)
 BANK = {"backbone": "test_vit3", "coreset": 0.5}
 SHORT = {"epochs": 2, "train_batch": 4, "device": "cpu"}
 CASES = {

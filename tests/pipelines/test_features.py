@@ -78,7 +78,7 @@ def test_an_empty_list_of_layers_is_refused():
     ("options", "name", "licence"),
     [
         ({}, "imagenet", "as their publisher says"),
-        ({"weights": "random"}, "random", "as their publisher says"),
+        ({"weights": "random"}, "random", "none: random numbers"),
         ({"weights": "/home/me/own.pth"}, "own.pth", "as their publisher says"),
         (
             {"backbone": torch.nn.Identity()},

@@ -17,7 +17,7 @@ from anomedge.interop.anomalib.tensors import (
     said_precision,
     tensor_of,
 )
-from anomedge.pipelines.dfm import Dfm, DfmConfig
+from anomedge.pipelines.dfm import Dfm, DfmConfig, remainder
 
 __all__ = ["ImportedDfm"]
 
@@ -65,11 +65,24 @@ class ImportedDfm(ImportedDetector):
             pipeline.fill_residual(mean, vectors)
         else:
             pipeline.fill_gaussian(*_gaussian(foreign, mean, vectors))
+        _say_remainder(pipeline, taken)
         taken.add("score type", score_type, "file")
         taken.add("components", f"{k} of {d:,} features", "file")
         dtypes = [foreign.tensors[name].dtype for name in (_MEAN, _VECTORS)]
         said_precision("components", dtypes, taken)
         return pipeline
+
+
+def _say_remainder(pipeline: Dfm, taken: Taken) -> None:
+    """Say that anomalib's average over squares leaves out a border of the pictures."""
+    config = pipeline.config
+    rows, columns = remainder(pipeline.extractor, config.size, config.pooling)
+    if rows or columns:
+        taken.add(
+            "not inspected",
+            f"{rows} rows of features at the lower border and {columns} columns at the right one, as in anomalib",
+            "computed",
+        )
 
 
 class _Gaussian(NamedTuple):

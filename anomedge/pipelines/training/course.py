@@ -207,13 +207,27 @@ class Course:
         return text
 
     def _how_to_resume(self) -> str:
-        finished = f"{self.losses.epochs} of {self.options.epochs} epochs"
-        if self.path is None or not self.losses.epochs:
-            return f"{finished} were finished and none is stored"
+        total = self.options.epochs
+        stored = self._stored_epochs()
+        if self.path is None or not stored:
+            finished = self.losses.epochs
+            return (
+                f"{finished} of {total} epochs were finished and none is stored"
+            )
         return (
-            f"{finished} are stored in {self.path.parent}: "
+            f"{stored} of {total} epochs are stored in {self.path.parent}: "
             f"run the same command with --resume to continue"
         )
+
+    def _stored_epochs(self) -> int:
+        """Return the number of epochs in the file: a signal may have arrived just before or after it was replaced."""
+        if self.path is None or not os.path.lexists(self.path):
+            return 0
+        try:
+            state = read_state(self.path)
+        except ModelError:
+            return 0
+        return state.losses.epochs if state.identity == self.identity else 0
 
 
 def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

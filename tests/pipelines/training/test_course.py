@@ -6,6 +6,7 @@ import torch
 from anomedge.errors import ModelError
 from anomedge.pipelines import Config
 from anomedge.pipelines.training import TrainOptions
+from anomedge.pipelines.training import course as course_module
 from anomedge.pipelines.training.course import Course
 from anomedge.pipelines.training.state import Identity
 from tests.pipelines.training.detectors import SIZE, Mean
@@ -13,7 +14,7 @@ from tests.pipelines.training.detectors import SIZE, Mean
 
 @pytest.fixture
 def course_of():
-    def made(**options):
+    def made(path=None, **options):
         config = Config(size=SIZE)
         pipeline = Mean(config, **Mean.build_networks(config))
         pipeline.learner.requires_grad_(True)
@@ -28,7 +29,7 @@ def course_of():
             weights="0" * 64,
             options=given.compared(),
         )
-        return Course(pipeline, given, identity, 2, None)
+        return Course(pipeline, given, identity, 2, path)
 
     return made
 
@@ -63,3 +64,38 @@ def test_a_loss_that_is_not_finite_is_refused(course_of, loss):
     with pytest.raises(ModelError, match="in epoch 1; expected a finite one"):
         course.finish_epoch(loss, None)
     assert course.losses.epochs == 0
+
+
+@pytest.mark.parametrize(("is_written", "stored"), [(False, 1), (True, 2)])
+def test_a_stop_while_an_epoch_is_stored_counts_the_epochs_in_the_file(
+    is_written, stored, course_of, tmp_path, monkeypatch
+):
+    course = course_of(
+        tmp_path / "part.training" / "state.safetensors", epochs=9
+    )
+    write_state = course_module.write_state
+
+    def stopped(state, path):
+        if state.losses.epochs == 2 and not is_written:
+            raise KeyboardInterrupt
+        write_state(state, path)
+        if state.losses.epochs == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(course_module, "write_state", stopped)
+    with pytest.raises(KeyboardInterrupt) as stop, course.shown():
+        course.finish_epoch(2.0, None)
+        course.finish_epoch(1.0, None)
+    assert f"{stored} of 9 epochs are stored" in stop.value.__notes__[0]
+
+
+def test_epochs_of_another_training_are_not_counted(course_of, tmp_path):
+    path = tmp_path / "part.training" / "state.safetensors"
+    course_of(path, epochs=9).finish_epoch(2.0, None)
+    other = course_of(path, epochs=9, train_batch=2)
+    with pytest.raises(KeyboardInterrupt) as stop, other.shown():
+        raise KeyboardInterrupt
+    assert (
+        "0 of 9 epochs were finished and none is stored"
+        in stop.value.__notes__[0]
+    )
