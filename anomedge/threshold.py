@@ -31,6 +31,7 @@ from anomedge.threshold_origin import (
 )
 
 __all__ = [
+    "FLOOR",
     "Cut",
     "Decision",
     "Origin",
@@ -54,8 +55,8 @@ _LEAST_GAP = 4e-4
 In a smaller gap an error within tolerance could flip the label.
 """
 
-_FLOOR = 0.05
-"""Minimum scale, as a fraction of the score.
+FLOOR = 0.05
+"""Minimum scale of an error, as a share of the score.
 
 Tolerances are 1e-4 of the scale; 5e-6 of a score is feasible in float32.
 """
@@ -264,7 +265,7 @@ def spread(normal: Scores) -> float:
     scores = sorted_scores(normal, "normal", least=1)
     return max(
         float(scores[-1] - scores[0]),
-        _FLOOR * float(np.abs(scores).max()),
+        FLOOR * float(np.abs(scores).max()),
         float(np.finfo(np.float32).tiny),
     )
 
@@ -275,11 +276,11 @@ def least_gap(normal: Scores) -> float:
 
 
 def scale_of_each(
-    values: npt.ArrayLike, scale: float
+    values: npt.ArrayLike, scale: float, floor: float = FLOOR
 ) -> npt.NDArray[np.float64]:
     """Return the scale for the error of each score or map value.
 
-    It is the fixed scale, or 5 % of a value if that is larger. A white frame may
+    It is the fixed scale, or a share `floor` of a value if that is larger. A white frame may
     score a thousand times as high as normal pictures; 1e-4 of their scale is
     then below the precision of float32. For `scale` from `spread`, values up to
     20 times the scale keep the fixed scale.
@@ -288,7 +289,7 @@ def scale_of_each(
     [1.0, 1.0, 40.0]
     """
     return np.maximum(
-        scale, _FLOOR * np.abs(np.asarray(values, dtype=np.float64))
+        scale, floor * np.abs(np.asarray(values, dtype=np.float64))
     )
 
 

@@ -86,6 +86,15 @@ def test_copies_are_compared_with_the_outputs_of_their_picture():
     )
 
 
+def test_differences_between_batches_are_shares_of_a_fifth_of_large_scores():
+    """4 steps of float32 are too few for a product of maps."""
+    made = comparison(outputs([39.0]), ["a"])
+    assert DECISION.scale == 10
+    small, large = outputs([49.0]), outputs([5000.0])
+    assert made.batch_error(small, outputs([49.5])) == pytest.approx(0.05)
+    assert made.batch_error(large, outputs([5000.5])) == pytest.approx(5e-4)
+
+
 def test_a_comparison_holds_the_decisions_scales_and_tolerance(bundle):
     reference = read_golden(bundle)
     made = Comparison.of(bundle, reference, Plan(RUNTIMES[:1], (1,)))
