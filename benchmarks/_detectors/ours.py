@@ -1,0 +1,115 @@
+"""anomedge's side: fit, import of anomalib's checkpoint, figures, and the bundle."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _detectors.cases import Case
+
+from anomedge.evaluation import evaluate
+from anomedge.evaluation.records import LevelFigures
+from anomedge.export.eager import EagerSession
+from anomedge.images import read_picture
+from anomedge.pipelines.model import load
+
+GOLDEN = 4
+"""Pictures of each label to prove an export on."""
+
+
+class CommandFailed(Exception):
+    """A command of anomedge failed; the message is the last line of its errors."""
+
+
+def fit(
+    case: Case, pictures: Path, weights: Path, path: Path, asked: dict[str, Any]
+) -> float:
+    """Fit to the normal pictures; return the seconds of the command."""
+    size = f"{asked['size']}x{asked['size']}"
+    given = ["--size", size, "--held-back", pictures / "held-back"]
+    given += [*case.options(), "--weights", weights]
+    if case.trained:
+        given += ["--epochs", asked["epochs"], "--train-batch", 8]
+    return _command(
+        "fit", case.detector, pictures / "good", "-o", path, *given, "--force"
+    )
+
+
+def import_checkpoint(checkpoint: Path, pictures: Path, path: Path) -> float:
+    """Import anomalib's checkpoint; return the seconds of the command."""
+    given = ["--held-back", pictures / "held-back", "--force"]
+    return _command("import", checkpoint, "-o", path, *given)
+
+
+def export(path: Path, pictures: Path, bundle: Path, size: int) -> float:
+    """Export with the proof; return the seconds of the command."""
+    golden = _golden(pictures, bundle.with_suffix(".golden"))
+    given = ["--frame", f"{size}x{size}", "--golden", golden, "--force"]
+    return _command("export", path, "-o", bundle, *given)
+
+
+def figures(path: Path, pictures: Path) -> dict[str, float | None]:
+    """Return AUROC, AUPRO and F1 of a model file on the test pictures, in eager Torch."""
+    column = evaluate(path, pictures / "set").columns[0]
+    pixel = column.pixel
+    return {
+        "image": _value(column.image, "auroc"),
+        "pixel": _value(pixel, "auroc"),
+        "aupro": _value(pixel, "aupro"),
+        "f1": _value(column.image, "f1"),
+        "best_f1": _value(column.image, "best_f1"),
+    }
+
+
+def errors(path: Path, theirs: dict[str, Any]) -> dict[str, float | None]:
+    """Return the largest errors of raw score and map, as shares of the range of anomalib's values."""
+    session = EagerSession(load(path), path)
+    frames = [read_picture(Path(each)) for each in theirs["paths"]]
+    outputs = [session.run({"frames": frame[None]}) for frame in frames]
+    scores = np.array([float(each["score"][0]) for each in outputs])
+    found = {"score": _error(scores, theirs["scores"]), "map": None}
+    if theirs["maps"] is not None:
+        maps = np.stack([each["anomaly_map"][0].squeeze() for each in outputs])
+        found["map"] = _error(maps, theirs["maps"])
+    return found
+
+
+def _error(ours: Any, theirs: Any) -> float:
+    spread = float(theirs.max() - theirs.min())
+    return float(np.abs(ours - theirs).max()) / spread
+
+
+def _value(figures: LevelFigures | None, name: str) -> float | None:
+    figure = getattr(figures, name, None)
+    return None if figure is None else float(figure.value)
+
+
+def _golden(pictures: Path, folder: Path) -> Path:
+    """Link a few test pictures of each label."""
+    for kind in ("good", "bad"):
+        target = folder / kind
+        target.mkdir(parents=True, exist_ok=True)
+        found = sorted((pictures / f"test-{kind}").iterdir())
+        for path in found[:: max(1, len(found) // GOLDEN)][:GOLDEN]:
+            link = target / path.name
+            if not link.exists():
+                link.symlink_to(path.resolve())
+    return folder
+
+
+def _command(*arguments: object) -> float:
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "anomedge", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no message"]
+        raise CommandFailed(f"{arguments[0]}: {lines[-1][:300]}")
+    return time.perf_counter() - start
