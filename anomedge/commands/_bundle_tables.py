@@ -230,7 +230,8 @@ def _decision_rows(decision: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     pixels = ""
     if "pixel_threshold" in decision:
         pixels = f", pixels {decision['pixel_threshold']:.6g}"
-    yield "threshold", f"{decision['threshold']:.6g}{pixels}, by {origin.rule}"
+    threshold = f"{decision['threshold']:.6g}{pixels}"
+    yield "threshold", f"{threshold}: {origin.rule_in_words}"
     if origin.imported_from:
         yield "imported from", origin.imported_from
     yield "from", origin.sample_in_words

@@ -35,7 +35,7 @@ def print_result(
         SafeConsole().print(line)
     SafeConsole().print(
         f"{output}: {fitted.pipeline.describe()}; "
-        f"threshold {decision.threshold:.6g} by {origin.rule} from {origin.normal + origin.anomalous} pictures "
+        f"threshold {decision.threshold:.6g} by {origin.rule_in_words} from {origin.normal + origin.anomalous} pictures "
         f"({origin.source}), scale {decision.scale:.6g}"
     )
     if origin.alarms is not None:

@@ -230,7 +230,9 @@ class DetectorGroup(TyperGroup):
         except InputError as error:
             if cmd_name not in pipelines.available():
                 raise
-            return _failing_command(cmd_name, error)
+            command = _failing_command(cmd_name, error)
+            command.hidden = _is_imported(cmd_name)
+            return command
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Move the detector's name to the front, then parse."""
@@ -314,6 +316,16 @@ def _detectors() -> list[str]:
     return pipelines.available()
 
 
+def _is_imported(name: str) -> bool:
+    """Return whether a detector is imported, never fitted; False for a plugin that cannot be loaded."""
+    from anomedge import pipelines
+
+    try:
+        return bool(pipelines.REGISTRY.get(name).not_fitted)
+    except InputError:
+        return False
+
+
 def _command(name: str, function: Callable[..., None], summary: str) -> Any:
     app = typer.Typer(
         add_completion=False,
@@ -328,7 +340,7 @@ def _command(name: str, function: Callable[..., None], summary: str) -> Any:
 
 
 def _failing_command(name: str, error: InputError) -> Any:
-    """Return a command that raises an error, so that the list of detectors shows it."""
+    """Return a command that raises an error, so that the list of detectors shows a plugin that cannot be loaded."""
 
     def run() -> None:
         raise error

@@ -40,7 +40,7 @@ def test_a_model_has_its_detector_threshold_and_record():
     assert rows["detector"] == "padim on resnet18, weights imagenet"
     assert rows["layers"] == "layer1, layer2"
     assert rows["image"] == "stretched to 256x320"
-    assert rows["threshold"] == "40, pixels 30, by false-alarm-rate"
+    assert rows["threshold"] == "40, pixels 30: false-alarm rate 0.01"
     assert rows["fitted to"] == "3 pictures, seed 7"
     assert rows["made by"] == "torch 2.9"
     assert not {"region", "tiles", "outliers", "sensitivity"} & rows.keys()
@@ -51,7 +51,7 @@ def test_a_model_without_a_backbone_or_a_map_is_short():
     rows = model_rows(config={}, decision=decision.model_dump(mode="json"))
     assert rows["detector"] == "padim, weights imagenet"
     assert "layers" not in rows
-    assert rows["threshold"] == "40, by false-alarm-rate"
+    assert rows["threshold"] == "40: false-alarm rate 0.01"
 
 
 def test_parts_of_the_frame_are_described():

@@ -31,6 +31,16 @@ def test_help_shows_an_example(verb, capsys):
     assert "--json" in shown
 
 
+def test_fit_lists_the_detectors_that_can_be_fitted(capsys):
+    """A model of anomalib is imported; a command that always fails helps nobody."""
+    assert run("fit", "--help") == 0
+    shown = capsys.readouterr().out
+    assert "patchcore" in shown
+    assert "anomalib" not in shown
+    assert run("fit", "anomalib", ".", "-o", "m.safetensors") == 2
+    assert "anomedge import --with-anomalib" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

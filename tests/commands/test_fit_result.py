@@ -40,7 +40,7 @@ def test_the_last_line_counts_the_pictures(capsys, sample, counts):
     lines = printed(capsys, sample).splitlines()
     assert lines[-1] == counts
     assert lines[0] == (
-        "m.safetensors: padim on resnet18; threshold 40 by false-alarm-rate from 2 pictures (x), scale 10"
+        "m.safetensors: padim on resnet18; threshold 40 by false-alarm rate 0.01 from 2 pictures (x), scale 10"
     )
     assert len(lines) == 2
 
