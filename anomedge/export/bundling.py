@@ -47,7 +47,7 @@ from anomedge.export.precision.preflight import (
     preflight,
     warn_of_lowering,
 )
-from anomedge.export.precision.storage import store_halved
+from anomedge.export.precision.setting import set_precision
 from anomedge.export.proof import pictures_of, reference_from_model
 from anomedge.export.quantising import (
     assert_quantised,
@@ -219,19 +219,6 @@ def _graphs(
             )
             set_precision(graph, model, precision)
             yield precision, graph, stages
-
-
-def set_precision(graph: Any, model: Model, precision: str) -> None:
-    """Edit a traced graph in place for a precision.
-
-    Raises:
-        ExportError: the graph cannot be written in this precision.
-    """
-    member = PRECISIONS.get(precision)
-    stored = [f"pipeline.{name}" for name in model.pipeline.state_dict()]
-    if member.half_storage:
-        store_halved(graph, stored)
-    member.edit(graph, stored)
 
 
 def _write_graphs(

@@ -40,9 +40,9 @@ def check_search(options: ExportOptions) -> None:
         raise InputError(
             f"got search {options.search!r}; expected one of: {', '.join(SEARCHES)}"
         )
-    if options.search == "int8" and (halved := _halved(options)):
+    if options.search == "int8" and (rounded := _rounded(options)):
         raise InputError(
-            f"got search int8 with precision {halved[0]}; expected precisions with the bank in float32, which the proof of "
+            f"got search int8 with precision {rounded[0]}; expected precisions with the bank in float32, which the proof of "
             f"the search measures: leave one of the two out"
         )
 
@@ -74,7 +74,7 @@ def with_search(model: Model, options: ExportOptions) -> Model:
     if options.search == "auto" and not (
         fast
         and pipeline.config.n_vectors >= _PAYS_FROM
-        and not _halved(options)
+        and not _rounded(options)
     ):
         return model
     limit = WITH_DOT_PRODUCTS if fast else EVERY_PROCESSOR
@@ -91,7 +91,11 @@ def record_of(model: Model) -> Int8Search | None:
     )
 
 
-def _halved(options: ExportOptions) -> list[str]:
+def _rounded(options: ExportOptions) -> list[str]:
+    """Return the precisions that do not store the bank in float32."""
+    members = {name: PRECISIONS.get(name) for name in options.precisions}
     return [
-        name for name in options.precisions if PRECISIONS.get(name).half_storage
+        name
+        for name, member in members.items()
+        if member.half_storage or member.int8_storage
     ]

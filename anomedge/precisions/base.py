@@ -63,6 +63,7 @@ class Precision:
         quantised_networks: trace a detector with quantised networks; its decisions are its own, so it shares no bundle.
         half_networks: trace the detector with its networks in float16, after the pre-flight of their ranges.
         half_storage: store the model's large tensors in float16; they are converted to float32 on loading.
+        int8_storage: store the large tensors of statistics in 8 bits; they are converted to float32 on loading.
     """
 
     name: ClassVar[str]
@@ -73,6 +74,7 @@ class Precision:
     quantised_networks: ClassVar[bool] = False
     half_networks: ClassVar[bool] = False
     half_storage: ClassVar[bool] = False
+    int8_storage: ClassVar[bool] = False
 
     @classmethod
     def edit(cls, graph: onnx.ModelProto, stored: Sequence[str]) -> None:

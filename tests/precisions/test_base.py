@@ -15,6 +15,7 @@ def test_directory_is_the_registry():
         "fp16-storage",
         "fp32",
         "int8",
+        "int8-storage",
         "tf32",
     ]
     assert not PRECISIONS.faults()
@@ -46,6 +47,7 @@ def test_names_of_files_differ_and_the_default_has_no_suffix():
         "fp16-storage": "model.fp16-storage.onnx",
         "fp32": "model.onnx",
         "int8": "model.int8.onnx",
+        "int8-storage": "model.int8-storage.onnx",
     }
 
 
@@ -55,6 +57,7 @@ def test_only_the_halves_change_networks_or_storage():
     stored = {name for name in members if members[name].half_storage}
     assert networks == {"fp16"}
     assert stored == {"fp16", "fp16-storage"}
+    assert [n for n in members if members[n].int8_storage] == ["int8-storage"]
 
 
 def test_the_default_edit_leaves_the_graph():

@@ -14,6 +14,7 @@ from anomedge.errors import ExportError
 
 __all__ = [
     "WORTH_HALVING",
+    "is_of",
     "store_halved",
     "too_small",
 ]
@@ -45,7 +46,7 @@ def store_halved(proto: onnx.ModelProto, stored: Iterable[str]) -> None:
             tensor.data_type == TensorProto.FLOAT
             and len(tensor.raw_data) >= WORTH_HALVING
         )
-        if large and len(tensor.dims) > 1 and _is_of(known, tensor.name):
+        if large and len(tensor.dims) > 1 and is_of(known, tensor.name):
             name, values = tensor.name, numpy_helper.to_array(tensor)
             if too_small(float(np.abs(values).max(initial=0.0))):
                 continue
@@ -74,10 +75,10 @@ def too_small(largest: float) -> bool:
     return 0 < largest < LEAST
 
 
-def _is_of(stored: frozenset[str], name: str) -> bool:
+def is_of(stored: frozenset[str], name: str) -> bool:
     """Return True for a stored tensor, or a part of one that a graph pass kept.
 
-    >>> [_is_of(frozenset({"w1"}), name) for name in ("w1", "w1.selected3.packed", "w10", "w1_bias")]
+    >>> [is_of(frozenset({"w1"}), name) for name in ("w1", "w1.selected3.packed", "w10", "w1_bias")]
     [True, True, False, False]
     """
     while name not in stored and _DERIVED.search(name):

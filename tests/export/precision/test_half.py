@@ -18,13 +18,14 @@ from anomedge import Inspector, runtimes
 from anomedge.bundle import Bundle
 from anomedge.components import FeatureExtractor
 from anomedge.errors import ModelError
-from anomedge.export.bundling import ExportOptions, export, set_precision
+from anomedge.export.bundling import ExportOptions, export
 from anomedge.export.precision.half import (
     HalfNetwork,
     _round_keeping_sums,
     halved,
 )
 from anomedge.export.precision.preflight import LoweringWarning
+from anomedge.export.precision.setting import set_precision
 from anomedge.export.tracing import graph_from_model, keep_shipped_outputs
 from anomedge.export.writing import write_onnx
 from anomedge.images import read_folder

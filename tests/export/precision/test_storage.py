@@ -15,15 +15,17 @@ from anomedge.parity.certificate import TOLERANCES
 from tests.conftest import FRAME
 from tests.export.passes.graphs import product_graph, random, run
 
+STORED = {"fp32", "fp16-storage", "int8-storage"}
+
 
 @pytest.fixture(scope="module")
-def both(model_paths, pictures, tmp_path_factory):
-    """PaDiM in float32 and with halved storage, and what was proven of it."""
+def bundles(model_paths, pictures, tmp_path_factory):
+    """PaDiM in float32 and with smaller storage, and what was proven of it."""
     path = tmp_path_factory.mktemp("both") / "padim.anomedge"
     options = ExportOptions(
         frame=FRAME,
         golden=[pictures / "test"],
-        precisions=["fp32", "fp16-storage"],
+        precisions=sorted(STORED),
     )
     return (
         Bundle.open(path)
@@ -32,49 +34,45 @@ def both(model_paths, pictures, tmp_path_factory):
     )
 
 
-def test_each_precision_is_proven_under_each_runtime(both, runtime):
-    certificate, bundle = both
+def test_each_precision_is_proven_under_each_runtime(bundles, runtime):
+    certificate, bundle = bundles
     assert certificate.passed
-    assert {c.precision for c in certificate.cells if c.runtime == runtime} == {
-        "fp32",
-        "fp16-storage",
-    }
-    assert {
-        c.precision for c in certificate.checks if c.runtime == runtime
-    } == {"fp32", "fp16-storage"}
-    assert (
-        certificate.tolerances.keys()
-        == {"fp32", "fp16-storage"}
-        == bundle.manifest.variants.keys()
-    )
+    for records in (certificate.cells, certificate.checks):
+        own = [each for each in records if each.runtime == runtime]
+        assert {each.precision for each in own} == STORED
+    assert certificate.tolerances.keys() == STORED
+    assert bundle.manifest.variants.keys() == STORED
 
 
-def test_halved_storage_is_smaller_and_close(both, pictures, runtime):
-    _, bundle = both
+@pytest.mark.parametrize(
+    ("precision", "share"), [("fp16-storage", 0.6), ("int8-storage", 0.45)]
+)
+def test_smaller_storage_is_close(bundles, pictures, runtime, precision, share):
+    _, bundle = bundles
     sizes = {
         name: bundle.file(variant.graph()).stat().st_size
         for name, variant in bundle.manifest.variants.items()
     }
-    assert sizes["fp16-storage"] < 0.6 * sizes["fp32"]
-    frames = np.stack(
-        [picture.frame() for picture in read_folder(pictures / "test")]
-    )
-    scores = []
-    for precision in bundle.manifest.variants:
-        with Inspector.open(
-            bundle, runtime=runtime, precision=precision
-        ) as inspector:
-            scores.append(
-                np.array(
-                    [result.score for result in inspector.predict_batch(frames)]
-                )
-            )
+    assert sizes[precision] < share * sizes["fp32"]
+    frames = [picture.frame() for picture in read_folder(pictures / "test")]
+    scores = [
+        scores_of(bundle, runtime, name, np.stack(frames))
+        for name in ("fp32", precision)
+    ]
     apart = np.abs(scores[0] - scores[1]).max() / bundle.decision.scale
-    assert 0 < apart < TOLERANCES["fp16-storage"].score
+    assert 0 < apart < TOLERANCES[precision].score
 
 
-def test_the_graph_computes_in_float32(both):
-    _, bundle = both
+def scores_of(bundle, runtime, precision, frames):
+    with Inspector.open(
+        bundle, runtime=runtime, precision=precision
+    ) as inspector:
+        results = inspector.predict_batch(frames)
+    return np.array([result.score for result in results])
+
+
+def test_the_graph_computes_in_float32(bundles):
+    _, bundle = bundles
     graph = onnx.load(bundle.file("model.fp16-storage.onnx")).graph
     halved = {
         tensor.name
