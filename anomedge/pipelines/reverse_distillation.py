@@ -140,7 +140,12 @@ class ReverseDistillation(
     ) -> dict[str, nn.Module]:
         """Return encoder, bottleneck and decoder without trained weights."""
         encoder = cls.empty_extractor(config, backbone)
-        return _around(encoder)
+        bottleneck, decoder = _restoring(encoder)
+        return {
+            "encoder": encoder,
+            "bottleneck": bottleneck,
+            "decoder": decoder,
+        }
 
     @classmethod
     def create(
@@ -154,7 +159,8 @@ class ReverseDistillation(
             sigma=options.sigma,
             anomaly_map_mode=options.anomaly_map_mode,
         )
-        return cls(config, **_around(encoder))
+        bottleneck, decoder = _restoring(encoder)
+        return cls(config, encoder, bottleneck, decoder)
 
     def optimiser(self, options: ReverseDistillationOptions) -> Adam:
         """Return Adam on bottleneck and decoder."""
@@ -213,10 +219,10 @@ class ReverseDistillation(
         }
 
 
-def _around(encoder: FeatureExtractor) -> dict[str, nn.Module]:
-    """Return an encoder with its bottleneck and its decoder, by name."""
-    bottleneck, decoder = reverse_networks(encoder.backbone, encoder.channels)
-    return {"encoder": encoder, "bottleneck": bottleneck, "decoder": decoder}
+def _restoring(
+    encoder: FeatureExtractor,
+) -> tuple[OneClassBottleneck, ReverseDecoder]:
+    return reverse_networks(encoder.backbone, encoder.channels)
 
 
 def _distance(one: Tensor, other: Tensor) -> Tensor:
