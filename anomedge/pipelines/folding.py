@@ -20,6 +20,9 @@ CONVOLUTIONS = {
     _aten.conv2d.default,
     _aten.conv2d.padding,
 }
+_TRANSPOSED = _aten.conv_transpose2d.input
+_GROUPS = 6
+"""Position of the groups among the arguments of a transposed convolution."""
 _BATCH_NORM = _aten._native_batch_norm_legit_no_training.default
 
 
@@ -71,7 +74,10 @@ class _Folding:
         weight = node.args[1]
         bias = self._value(node.args[2] if len(node.args) > 2 else None)
         kernel = self._value(weight)
-        folded = kernel * scale.reshape(-1, *[1] * (kernel.ndim - 1))
+        # A transposed convolution has its input channels first.
+        ahead = [1] if node.target is _TRANSPOSED else []
+        column = [*ahead, -1, *[1] * (kernel.ndim - 1 - len(ahead))]
+        folded = kernel * scale.reshape(column)
         offset = shift if bias is None else shift + bias * scale
         with self.graph.inserting_before(node):
             constants = (
@@ -101,7 +107,7 @@ class _Folding:
 
     def _foldable(self, node: Node) -> bool:
         """Return whether a node is a convolution with constant weights that only the normalisation reads."""
-        if node.target not in CONVOLUTIONS or len(node.users) != 1:
+        if len(node.users) != 1 or not _is_convolution(node):
             return False
         return all(
             weight is None or _is_constant(weight) for weight in node.args[1:3]
@@ -137,6 +143,13 @@ def _affine(
 
 def _is_constant(node: Node) -> bool:
     return isinstance(node, fx.Node) and node.op == "get_attr"
+
+
+def _is_convolution(node: Node) -> bool:
+    """Return whether a node is a convolution, or a transposed one without groups."""
+    if node.target is _TRANSPOSED:
+        return node.args[_GROUPS:][:1] in {(), (1,)}
+    return node.target in CONVOLUTIONS
 
 
 def _names(name: str) -> Iterator[str]:

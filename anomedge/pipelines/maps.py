@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -14,7 +15,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from anomedge.components import FeatureExtractor, LinearResample2d
 from anomedge.components.module_backbones import first_line, silenced
 from anomedge.errors import InputError, ModelError
-from anomedge.resample import Matrix, bilinear, gaussian_blur
+from anomedge.resample import (
+    Matrix,
+    between_corners,
+    bilinear,
+    gaussian_blur,
+)
 
 __all__ = ["Upsampling", "map_resampling", "map_sizes", "nearest_of_torch"]
 
@@ -58,11 +64,14 @@ def map_sizes(extractor: FeatureExtractor, size: Size) -> list[Size]:
 
 
 def map_resampling(
-    grid: Size, size: Size, sigma: float, upsampling: Upsampling = "bilinear"
+    grid: Size,
+    size: Size,
+    sigma: float,
+    upsampling: Upsampling | Literal["corners"] = "bilinear",
 ) -> LinearResample2d:
     """Return the resampling from a grid of patches to the anomaly map: upsampling, then Gaussian blur.
 
-    Both are one pair of constant matrices. The kernel has 2 int(4 sigma + 1/2) + 1 pixels, the truncation of anomalib
+    Both are one pair of constant matrices. `corners` is bilinear with the corner patches at the corner pixels. The kernel has 2 int(4 sigma + 1/2) + 1 pixels, the truncation of anomalib
     and scipy.
 
     Raises:
@@ -73,7 +82,7 @@ def map_resampling(
         raise InputError(
             f"got images of {size}; expected over {kernel_size // 2} pixels for sigma {sigma}: enlarge --size"
         )
-    upsample = bilinear if upsampling == "bilinear" else _nearest
+    upsample = _UPSAMPLINGS[upsampling]
     rows, columns = (
         gaussian_blur(n_out, kernel_size, sigma) @ upsample(n_in, n_out)
         for n_in, n_out in zip(grid, size, strict=True)
@@ -96,6 +105,13 @@ def nearest_of_torch(n_in: int, n_out: int) -> npt.NDArray[np.int64]:
 def _nearest(n_in: int, n_out: int) -> Matrix:
     """Repeat the nearest of n_in values as torch does."""
     return np.asarray(np.eye(n_in)[nearest_of_torch(n_in, n_out)])
+
+
+_UPSAMPLINGS: dict[str, Callable[[int, int], Matrix]] = {
+    "bilinear": bilinear,
+    "corners": between_corners,
+    "nearest": _nearest,
+}
 
 
 def _map_shapes(extractor: nn.Module, size: Size) -> dict[str, tuple[int, ...]]:

@@ -31,6 +31,7 @@ __all__ = [
     "Geometry",
     "Matrix",
     "bands",
+    "between_corners",
     "bicubic",
     "bilinear",
     "check_frame",
@@ -65,6 +66,20 @@ def bilinear(n_in: int, n_out: int, *, antialias: bool = False) -> Matrix:
     [[1.0, 0.0], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]]
     """
     return _interpolate(n_in, n_out, _triangle, radius=1.0, antialias=antialias)
+
+
+def between_corners(n_in: int, n_out: int) -> Matrix:
+    """Interpolate linearly; the first and the last value keep their places.
+
+    Equals `torch.nn.functional.interpolate` with `mode="bilinear"` and
+    `align_corners=True` along one axis.
+
+    >>> between_corners(2, 3).tolist()
+    [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]
+    """
+    _check(n_in, n_out)
+    source = np.linspace(0, n_in - 1, n_out)
+    return _triangle(source[:, None] - np.arange(n_in))
 
 
 def bicubic(n_in: int, n_out: int, *, antialias: bool = False) -> Matrix:

@@ -44,6 +44,7 @@ from anomedge.export.passes.name_batch import NameBatch
 from anomedge.export.passes.strip_metadata import StripMetadata
 from anomedge.export.translations import TRANSLATIONS
 from anomedge.resample import bilinear
+from tests.components.residual_formula import Restored, restored
 from tests.conftest import RUNTIMES
 
 
@@ -443,6 +444,12 @@ CASES = [
         lambda _: BandedRows(bilinear(90, 37, antialias=True)),
         lambda: random(3, 90, 4),
         lambda x: (bilinear(90, 37, antialias=True) @ x,),
+    ),
+    Case(
+        "reverse networks",
+        Restored,
+        lambda: random(3, 4, 8, 12),
+        restored,
     ),
     Case("features", lambda _: features(), lambda: random(3, 3, 32, 32), None),
 ]

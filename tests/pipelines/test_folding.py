@@ -74,6 +74,18 @@ def test_a_norm_behind_a_convolution_is_part_of_it(bias, affine):
     assert not dict(found.named_parameters())
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_norm_behind_a_transposed_convolution_is_part_of_it(groups):
+    module = nn.Sequential(
+        nn.ConvTranspose2d(4, 6, 2, stride=2, groups=groups, bias=False),
+        nn.BatchNorm2d(6),
+    )
+    _, error, operators = folded(module, channels=4)
+    apart = [] if groups == 1 else ["mul", "add"]
+    assert operators == ["conv_transpose2d", *apart]
+    assert error < 1e-5
+
+
 def test_a_norm_alone_is_a_product_and_a_sum():
     _, error, operators = folded(nn.Sequential(nn.BatchNorm2d(3)))
     assert operators == ["mul", "add"]

@@ -8,7 +8,15 @@ from anomedge.pipelines import available, get
 
 def test_directory_is_the_registry():
     plugins = {"anomalib"}
-    own = {"anomaly_dino", "dfkde", "dfm", "padim", "patchcore", "stfpm"}
+    own = {
+        "anomaly_dino",
+        "dfkde",
+        "dfm",
+        "padim",
+        "patchcore",
+        "reverse_distillation",
+        "stfpm",
+    }
     assert set(available()) - plugins == own
     with pytest.raises(InputError, match="dfm, padim, patchcore"):
         get("fastflow")

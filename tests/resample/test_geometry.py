@@ -10,6 +10,7 @@ from anomedge.resample import (
     Geometry,
     Region,
     bands,
+    between_corners,
     bicubic,
     bilinear,
     crop,
@@ -43,6 +44,16 @@ def test_interpolation_is_torchs(n_in, n_out, antialias, matrix, mode):
         x, size=(n_out, 3), mode=mode, antialias=antialias, align_corners=False
     )
     produced = torch.from_numpy(matrix(n_in, n_out, antialias=antialias)) @ x
+    torch.testing.assert_close(produced, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("n_in", "n_out"), SIZES)
+def test_interpolation_between_corners_is_torchs(n_in, n_out):
+    x = torch.rand(1, 1, n_in, 3, dtype=torch.float64)
+    expected = F.interpolate(
+        x, size=(n_out, 3), mode="bilinear", align_corners=True
+    )
+    produced = torch.from_numpy(between_corners(n_in, n_out)) @ x
     torch.testing.assert_close(produced, expected, rtol=0, atol=1e-12)
 
 

@@ -18,7 +18,16 @@ from anomedge.pipelines.folded_networks import layer_of
 
 __all__ = ["assert_no_constant_vanishes", "weight_ranges"]
 
-_PRODUCTS = {"addmm", "bmm", "conv1d", "conv2d", "linear", "matmul", "mm"}
+_PRODUCTS = {
+    "addmm",
+    "bmm",
+    "conv1d",
+    "conv2d",
+    "conv_transpose2d",
+    "linear",
+    "matmul",
+    "mm",
+}
 
 
 def weight_ranges(network: fx.GraphModule, prefix: str = "") -> list[Range]:

@@ -14,6 +14,9 @@ from anomedge.interop.anomalib.dfkde import ImportedDfkde
 from anomedge.interop.anomalib.dfm import ImportedDfm
 from anomedge.interop.anomalib.padim import ImportedPadim
 from anomedge.interop.anomalib.patchcore import ImportedPatchcore
+from anomedge.interop.anomalib.reverse_distillation import (
+    ImportedReverseDistillation,
+)
 from anomedge.interop.anomalib.stfpm import ImportedStfpm
 
 
@@ -24,6 +27,7 @@ def test_each_detector_has_a_file():
         "dfm": ImportedDfm,
         "padim": ImportedPadim,
         "patchcore": ImportedPatchcore,
+        "reverse_distillation": ImportedReverseDistillation,
         "stfpm": ImportedStfpm,
     }
 

@@ -130,6 +130,7 @@ def test_available_detectors_have_a_file_each():
         "dfm",
         "padim",
         "patchcore",
+        "reverse_distillation",
         "stfpm",
     ]
 
