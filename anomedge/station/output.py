@@ -5,12 +5,13 @@ started   "source", "bundle", "digest", "runtime", "running_on", "threshold"
 frame     "number", "name", "label", "score", "threshold", "anomalous_pixels" (share; not for a detector
           without a map), "milliseconds" (of the runtime) and "dropped": frames dropped since the previous
           frame
-error     "name", "message"
+error     "name", "message"; an undecided frame also has "number", "label" ("undecided") and "dropped"
 waiting   "name", "message", "seconds" until the next attempt: the connection to the source was lost
 resumed   "name", "message", "seconds" (0): the connection is restored
 changed   "name", "message": files at the bundle's path changed since the bundle was opened; labels are
           still those of the opened bundle
-stopped   "frames" inspected, "anomalous", "errors" (lines), "dropped"
+heartbeat the counts of "stopped" so far, and "pending": commands that wait
+stopped   "frames" decided, "anomalous", "undecided", "errors" (lines), "dropped"
 ========  =============================================================================================
 """
 
@@ -22,7 +23,7 @@ import time
 from datetime import datetime, timezone
 from typing import TextIO
 
-from anomedge.errors import OutputError
+from anomedge.errors import OutputLost
 
 __all__ = ["EventWriter"]
 
@@ -32,13 +33,13 @@ class EventWriter:
 
     Attributes:
         closed: the reader closed the stream, or writing failed.
-        failure: the error if writing failed.
+        failure: the error if so.
         errors: number of error events.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self.closed = False
-        self.failure: OutputError | None = None
+        self.failure: OutputLost | None = None
         self.errors = 0
         self._stream = stream
         self._lock = threading.Lock()
@@ -78,10 +79,15 @@ class EventWriter:
         try:
             self._stream.write(line + "\n")
             self._stream.flush()
-        except ConnectionError:  # the reader closed the pipe: a normal end
-            self.closed = True
+        except ConnectionError:
+            self._fail(
+                "the reader of the output lines went away; expected it to read until the end: restart both"
+            )
         except OSError as error:
-            self.closed = True
-            self.failure = OutputError(
+            self._fail(
                 f"cannot write the output lines ({error.strerror or error}); redirect standard output to a place with space"
             )
+
+    def _fail(self, message: str) -> None:
+        self.closed = True
+        self.failure = OutputLost(message)
