@@ -156,6 +156,7 @@ class Station:
             self._show_life()
             self._report_changed_bundle()
             event, dropped = self._queue.get(_POLL_INTERVAL)
+            self.output.check_reader()
             if event is not None:
                 self._handle(event, dropped)
             elif self._queue.ended:

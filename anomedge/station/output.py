@@ -24,8 +24,11 @@ from datetime import datetime, timezone
 from typing import TextIO
 
 from anomedge.errors import OutputLost
+from anomedge.station.reader import has_lost_reader
 
 __all__ = ["EventWriter"]
+
+_NO_READER = "the reader of the output lines went away; expected it to read until the end: restart both"
 
 
 class EventWriter:
@@ -75,14 +78,17 @@ class EventWriter:
         """Write an error event."""
         self.write("error", moment=moment, name=name, message=message)
 
+    def check_reader(self) -> None:
+        """Notice a reader that went away since the last line."""
+        if not self.closed and has_lost_reader(self._stream):
+            self._fail(_NO_READER)
+
     def _send(self, line: str) -> None:
         try:
             self._stream.write(line + "\n")
             self._stream.flush()
         except ConnectionError:
-            self._fail(
-                "the reader of the output lines went away; expected it to read until the end: restart both"
-            )
+            self._fail(_NO_READER)
         except OSError as error:
             self._fail(
                 f"cannot write the output lines ({error.strerror or error}); redirect standard output to a place with space"

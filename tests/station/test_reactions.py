@@ -127,7 +127,7 @@ class FolderOfOne:
 def test_a_full_queue_makes_inspection_wait_and_shows_life(tmp_path):
     """One command runs, one waits; the third frame's makes inspection wait."""
     out = tmp_path / "got"
-    code = "time.sleep(0.3)\nopen(sys.argv[1], 'a').write(sys.argv[2] + ' ')"
+    code = "time.sleep(0.5)\nopen(sys.argv[1], 'a').write(sys.argv[2] + ' ')"
     lines = run(
         [frame(number, 120) for number in range(1, 5)],
         options=StationOptions(heartbeat=0.1),
@@ -137,7 +137,9 @@ def test_a_full_queue_makes_inspection_wait_and_shows_life(tmp_path):
     assert out.read_text().split() == ["f1", "f2", "f3", "f4"]
     assert lines[-1]["errors"] == 0
     beats = [line for line in lines if line["event"] == "heartbeat"]
-    assert {3, 4} & {beat["frames"] for beat in beats if beat["pending"] == 1}
+    waiting = [beat["frames"] for beat in beats if beat["pending"] == 1]
+    # Several while one frame waits.
+    assert len(waiting) > len(set(waiting)) > 0
 
 
 def test_pending_counts_waiting_commands(tmp_path):
