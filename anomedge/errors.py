@@ -4,6 +4,7 @@
 
     AnomedgeError                 exit code 2: wrong use or bad input
     ├── InputError                unusable picture, array or option
+    │   └── SourceLost            exit code 4: a station's camera or folder is gone for good
     ├── ModelError                unusable model file or backbone weights
     ├── BundleError               unusable bundle
     │   ├── SchemaError           the manifest's schema is not supported
@@ -11,8 +12,10 @@
     ├── RuntimeMissing            a required package is not installed
     ├── DeviceMismatch            a runtime does not run on the requested device
     ├── RuntimeFailure            an error of a vendor's library, with its text and its cause
+    │   └── GaveUp                exit code 6: a station decided none of many frames in a row
     ├── ExportError               a graph that must not be written
     ├── OutputError               a file or folder that cannot be written
+    │   └── OutputLost            exit code 5: a station's output has no reader, or no space
     └── ProofFailed               exit code 3: decisions differ from those of the original
         └── TargetRefused         a graph does not build on a target
 
@@ -26,14 +29,17 @@ __all__ = [
     "BundleError",
     "DeviceMismatch",
     "ExportError",
+    "GaveUp",
     "InputError",
     "IntegrityError",
     "ModelError",
     "OutputError",
+    "OutputLost",
     "ProofFailed",
     "RuntimeFailure",
     "RuntimeMissing",
     "SchemaError",
+    "SourceLost",
     "TargetRefused",
 ]
 
@@ -60,6 +66,12 @@ class AnomedgeError(Exception):
 
 class InputError(AnomedgeError):
     """A picture, an array or an option cannot be used."""
+
+
+class SourceLost(InputError):
+    """A station's source gives no frame any more: no camera after all retries."""
+
+    exit_code = 4
 
 
 class ModelError(AnomedgeError):
@@ -90,12 +102,24 @@ class RuntimeFailure(AnomedgeError):
     """An error of a vendor's library; `__cause__` is the original error."""
 
 
+class GaveUp(RuntimeFailure):
+    """A station ends because too many consecutive frames were not decided."""
+
+    exit_code = 6
+
+
 class ExportError(AnomedgeError):
     """A graph must not be written."""
 
 
 class OutputError(AnomedgeError):
     """A file or folder cannot be written."""
+
+
+class OutputLost(OutputError):
+    """A station's verdicts cannot be written: the reader went away, or the disk is full."""
+
+    exit_code = 5
 
 
 class ProofFailed(AnomedgeError):

@@ -5,7 +5,14 @@ import inspect
 import pytest
 
 from anomedge import errors
-from anomedge.errors import AnomedgeError, ProofFailed, TargetRefused
+from anomedge.errors import (
+    AnomedgeError,
+    GaveUp,
+    OutputLost,
+    ProofFailed,
+    SourceLost,
+    TargetRefused,
+)
 
 ALL = [getattr(errors, name) for name in errors.__all__]
 
@@ -21,10 +28,18 @@ def test_every_error_is_public_and_in_the_tree_of_the_docstring():
     assert drawn == defined
 
 
+EXIT_CODES = {
+    ProofFailed: 3,
+    TargetRefused: 3,
+    SourceLost: 4,
+    OutputLost: 5,
+    GaveUp: 6,
+}
+
+
 @pytest.mark.parametrize("error", ALL)
-def test_a_failed_proof_has_an_exit_code_of_its_own(error):
-    failed = error in {ProofFailed, TargetRefused}
-    assert error.exit_code == (3 if failed else 2)
+def test_ends_of_other_kinds_have_exit_codes_of_their_own(error):
+    assert error.exit_code == EXIT_CODES.get(error, 2)
     assert issubclass(error, AnomedgeError)
 
 

@@ -36,7 +36,9 @@ from anomedge.station import (
     Summary,
     open_source,
 )
-from anomedge.station.reactions import OnFail, PictureKeeper
+from anomedge.station.picture_keeper import PictureKeeper
+from anomedge.station.reactions import ReactionOptions, Reactions
+from anomedge.station.service_manager import ServiceManager
 from anomedge.station.sources import SOURCES
 
 EXAMPLE = "anomedge watch part.anomedge frames/ --save out/"
@@ -58,14 +60,48 @@ def watch(
         Option(
             metavar="CMD",
             help="Command for every anomalous frame, run in order, without a shell, with the JSON line on its standard "
-            "input. {name}, {path} (folders only) and {score} are replaced; the same values are in $ANOMEDGE_NAME, "
-            "$ANOMEDGE_PATH and $ANOMEDGE_SCORE, which a shell command must use instead: "
+            "input. {name}, {path} (folders only), {score}, {label} (normal, anomalous or undecided) and {reason} (of an "
+            "undecided frame) are replaced; the same values are in $ANOMEDGE_NAME, $ANOMEDGE_PATH, $ANOMEDGE_SCORE, "
+            "$ANOMEDGE_LABEL and $ANOMEDGE_REASON, which a shell command must use instead: "
             "sh -c 'echo \"$ANOMEDGE_NAME\"'. A slow command delays the loop.",
         ),
     ] = None,
-    on_fail_timeout: Annotated[
-        float, Option(min=0.1, max=86400, help="Timeout of CMD, in seconds.")
+    on_error: Annotated[
+        str | None,
+        Option(
+            metavar="CMD",
+            help="The same for every undecided frame: unreadable, of another size, or a failure of the runtime.",
+        ),
+    ] = None,
+    on_pass: Annotated[
+        str | None,
+        Option(metavar="CMD", help="The same for every normal frame."),
+    ] = None,
+    fail_safe: Annotated[
+        bool,
+        Option(
+            "--fail-safe",
+            help="Run --on-fail for every undecided frame too, before --on-error.",
+        ),
+    ] = False,
+    command_timeout: Annotated[
+        float,
+        Option(
+            "--command-timeout",
+            "--on-fail-timeout",
+            min=0.1,
+            max=86400,
+            help="Timeout of every CMD, in seconds.",
+        ),
     ] = 10.0,
+    command_queue: Annotated[
+        int,
+        Option(
+            min=1,
+            max=4096,
+            help="Largest number of commands that wait. When that many wait, inspection waits too.",
+        ),
+    ] = 4,
     save: Annotated[
         Path | None, Option(help="Folder for overlays of anomalous frames.")
     ] = None,
@@ -120,9 +156,18 @@ def watch(
         int,
         Option(
             min=1,
-            help="Stop with an error after this number of consecutive failures.",
+            help="Stop with exit code 6 after this number of consecutive undecided frames, of any source.",
         ),
     ] = 10,
+    heartbeat: Annotated[
+        float | None,
+        Option(
+            metavar="SECONDS",
+            min=0.1,
+            max=86400,
+            help="Write a line with the counts every SECONDS, while frames come and while none come.",
+        ),
+    ] = None,
     runtime: Runtime = None,
     device: Device = None,
     threads: Threads = None,
@@ -136,21 +181,34 @@ def watch(
 ) -> None:
     """Inspect every frame of a folder, camera or video as it arrives; print one JSON line each, until SIGTERM or Ctrl-C.
 
-    A picture that cannot be used is an error line; a camera or folder that disappears is waited for. On a stop signal,
-    the current frame and the pending commands are finished; a second signal stops at once. A restart inspects the
-    pictures that are still in the folder again, unless --new is given. Frames of cameras and videos are taken as OpenCV
-    decodes them, without EXIF rotation.
+    A frame that cannot be inspected is undecided, which is an error line; a camera or folder that disappears is waited
+    for. On a stop signal, the current frame and the pending commands are finished; a second signal stops at once. A
+    restart inspects the pictures that are still in the folder again, unless --new is given. Frames of cameras and videos
+    are taken as OpenCV decodes them, without EXIF rotation. Exit codes: 0 done or stopped by a signal, 2 wrong use or
+    undecided pictures with --once, 4 source lost, 5 output lost (its reader went away, or no space), 6 gave up. Under
+    systemd, Type=notify and WatchdogSec= work.
     """
     del as_json  # there is no other output
     opened = Bundle.open(bundle)
     given = SourceOptions(once=once, new=only_new, retries=retries, poll=poll)
     frames = open_source(source, replace(given, levels=opened.manifest.levels))
-    _refuse_conflicts(frames, save, on_fail)
+    commands = ReactionOptions(
+        on_pass=on_pass,
+        on_fail=on_fail,
+        on_error=on_error,
+        fail_safe=fail_safe,
+        timeout=command_timeout,
+        waiting=command_queue,
+    )
+    _refuse_conflicts(frames, save, commands)
     if save is not None:
         require_map(opened.decision, "--save")
-    output = EventWriter(sys.stdout)
     options = StationOptions(
-        queue=queue, limit=limit, give_up=give_up, stretch=stretch
+        queue=queue,
+        limit=limit,
+        give_up=give_up,
+        stretch=stretch,
+        heartbeat=heartbeat,
     )
     with Inspector.open(
         opened,
@@ -160,31 +218,17 @@ def watch(
         precision=chosen_precision(opened, precision),
     ) as inspector:
         keeper = PictureKeeper(save, keep) if save is not None else None
-        command = (
-            OnFail(on_fail, output.error, timeout=on_fail_timeout)
-            if on_fail is not None
-            else None
-        )
-        station = Station(
-            inspector, frames, output, options, command, keeper, warn=_warn
-        )
-        with _stopped_by_signals(
-            station.stop, command.kill if command is not None else lambda: None
-        ):
-            summary = _run(station)
-    if once and summary.unusable:
-        total = summary.frames + summary.unusable
-        raise InputError(
-            f"{summary.unusable} of {total} pictures were skipped; the error lines say why"
-        )
+        summary = _run(inspector, frames, options, commands, keeper)
+    if once:
+        _refuse_undecided(summary)
 
 
 def _refuse_conflicts(
-    source: Source, save: Path | None, on_fail: str | None
+    source: Source, save: Path | None, commands: ReactionOptions
 ) -> None:
     """Refuse overlays in the watched folder, and {path} for frames without files."""
     if source.folder is None:
-        if on_fail is not None and "{path}" in on_fail:
+        if any("{path}" in line for line in commands.lines.values()):
             raise InputError(
                 f"got {{path}} with {source.title}; expected {{name}}: only a folder's frames have a file"
             )
@@ -194,18 +238,51 @@ def _refuse_conflicts(
         )
 
 
+def _refuse_undecided(summary: Summary) -> None:
+    """Refuse to end with success if frames were not decided."""
+    if summary.undecided:
+        total = summary.frames + summary.undecided
+        raise InputError(
+            f"{summary.undecided} of {total} pictures were skipped; the error lines say why"
+        )
+
+
 def _warn(text: str) -> None:
     warnings.warn(text, stacklevel=2)
 
 
-def _run(station: Station) -> Summary:
+def _run(
+    inspector: Inspector,
+    source: Source,
+    options: StationOptions,
+    commands: ReactionOptions,
+    keeper: PictureKeeper | None,
+) -> Summary:
+    """Run a station that writes to standard output, until its end or a stop signal."""
+    output = EventWriter(sys.stdout)
+    reactions = Reactions(commands, output.error)
+    station = Station(
+        inspector,
+        source,
+        output,
+        options,
+        reactions,
+        keeper,
+        warn=_warn,
+        service=ServiceManager(),
+    )
     try:
-        return station.run()
+        with _stopped_by_signals(station.stop, reactions.kill):
+            return station.run()
     finally:
-        if station.output.closed:
-            # The buffer can no longer be written; Python would report an error at exit.
-            with suppress(OSError, ValueError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if output.closed:
+            _discard_output()
+
+
+def _discard_output() -> None:
+    """Discard the buffered lines: they can no longer be written, and Python would report an error at its exit."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _stopped_by_signals(

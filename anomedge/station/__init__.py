@@ -1,11 +1,7 @@
-"""Inspection station: frame sources, the inspection loop, reactions to anomalous frames, threshold recalibration."""
+"""Inspection station: frame sources, the inspection loop, reactions to frames, threshold recalibration."""
 
-from anomedge.station.loop import (
-    READER_THREAD,
-    Station,
-    StationOptions,
-    Summary,
-)
+from anomedge.station.counts import Summary
+from anomedge.station.loop import READER_THREAD, Station, StationOptions
 from anomedge.station.output import EventWriter
 from anomedge.station.queue import EventQueue
 from anomedge.station.sources import (

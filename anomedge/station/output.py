@@ -1,17 +1,18 @@
 """JSON lines that a station writes: one object per event, with "event" and "time" (ISO 8601, UTC).
 
-========  =============================================================================================
-started   "source", "bundle", "digest", "runtime", "running_on", "threshold"
-frame     "number", "name", "label", "score", "threshold", "anomalous_pixels" (share; not for a detector
-          without a map), "milliseconds" (of the runtime) and "dropped": frames dropped since the previous
-          frame
-error     "name", "message"
-waiting   "name", "message", "seconds" until the next attempt: the connection to the source was lost
-resumed   "name", "message", "seconds" (0): the connection is restored
-changed   "name", "message": files at the bundle's path changed since the bundle was opened; labels are
-          still those of the opened bundle
-stopped   "frames" inspected, "anomalous", "errors" (lines), "dropped"
-========  =============================================================================================
+=========  ============================================================================================
+started    "source", "bundle", "digest", "runtime", "running_on", "threshold"
+frame      "number", "name", "label", "score", "threshold", "anomalous_pixels" (share; not for a detector
+           without a map), "milliseconds" (of the runtime) and "dropped": frames dropped since the
+           previous frame
+error      "name", "message"; an undecided frame also has "number", "label" ("undecided") and "dropped"
+waiting    "name", "message", "seconds" until the next attempt: the connection to the source was lost
+resumed    "name", "message", "seconds" (0): the connection is restored
+changed    "name", "message": files at the bundle's path changed since the bundle was opened; labels are
+           still those of the opened bundle
+heartbeat  the counts of "stopped" so far, and "pending": commands that wait
+stopped    "frames" decided, "anomalous", "undecided", "errors" (lines), "dropped"
+=========  ============================================================================================
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ import time
 from datetime import datetime, timezone
 from typing import TextIO
 
-from anomedge.errors import OutputError
+from anomedge.errors import OutputLost
+from anomedge.station.reader import has_lost_reader
 
 __all__ = ["EventWriter"]
+
+_NO_READER = "the reader of the output lines went away; expected it to read until the end: restart both"
 
 
 class EventWriter:
@@ -32,13 +36,13 @@ class EventWriter:
 
     Attributes:
         closed: the reader closed the stream, or writing failed.
-        failure: the error if writing failed.
+        failure: the error if so.
         errors: number of error events.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self.closed = False
-        self.failure: OutputError | None = None
+        self.failure: OutputLost | None = None
         self.errors = 0
         self._stream = stream
         self._lock = threading.Lock()
@@ -74,14 +78,22 @@ class EventWriter:
         """Write an error event."""
         self.write("error", moment=moment, name=name, message=message)
 
+    def check_reader(self) -> None:
+        """Notice a reader that went away since the last line."""
+        if not self.closed and has_lost_reader(self._stream):
+            self._fail(_NO_READER)
+
     def _send(self, line: str) -> None:
         try:
             self._stream.write(line + "\n")
             self._stream.flush()
-        except ConnectionError:  # the reader closed the pipe: a normal end
-            self.closed = True
+        except ConnectionError:
+            self._fail(_NO_READER)
         except OSError as error:
-            self.closed = True
-            self.failure = OutputError(
+            self._fail(
                 f"cannot write the output lines ({error.strerror or error}); redirect standard output to a place with space"
             )
+
+    def _fail(self, message: str) -> None:
+        self.closed = True
+        self.failure = OutputLost(message)

@@ -1,8 +1,9 @@
-"""The placeholders {name}, {path} and {score} of `--on-fail`, and the environment variables with the same values.
+"""Placeholders of a command, such as {name}, and the environment variables with the same values.
 
-A file's name is untrusted: `$(reboot).png` is a valid name. A placeholder is therefore refused where its value would be
-read as program text, not as data: within a shell's command line, and in the arguments of programs that join theirs into
-one. There the values are read from environment variables, which a shell does not parse again.
+A file's name is untrusted: `$(reboot).png` is a valid name, and a reason may quote it. A placeholder is therefore
+refused where its value would be read as program text, not as data: within a shell's command line, and in the arguments
+of programs that join theirs into one. There the values are read from environment variables, which a shell does not
+parse again.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ __all__ = ["environment", "filled", "split_command"]
 Values = Mapping[str, str]
 
 _SAFE_FORM = """sh -c 'echo "$ANOMEDGE_NAME"'"""
-_PLACEHOLDER = re.compile(r"\{(name|path|score)\}")
-_UNTRUSTED = re.compile(r"\{(name|path)\}")
+_PLACEHOLDER = re.compile(r"\{(name|path|score|label|reason)\}")
+_UNTRUSTED = re.compile(r"\{(name|path|reason)\}")
 _SYNTAX = re.compile(r"[\s;&|<>()$`\"']")
 _CODE_OPTION = re.compile(
     r"-[a-zA-Z]{0,3}c|-[a-zA-Z]{0,2}e|-S|--?(?i:command|eval|execute|expression|split-string)|/[cCkK]"
@@ -42,38 +43,38 @@ _JOINING = {
 """Programs that join their arguments into one command line and have a shell parse it."""
 
 
-def split_command(command: str) -> list[str]:
-    """Split a command as a shell would, and check it.
+def split_command(command: str, option: str = "--on-fail") -> list[str]:
+    """Split the command of an option as a shell would, and check it.
 
     >>> split_command("echo {name}")
     ['echo', '{name}']
 
     Raises:
-        InputError: the command cannot be split, its program is not found, or {name} or {path} would be read as program
-            text.
+        InputError: the command cannot be split, its program is not found, or {name}, {path} or {reason} would be read as
+            program text.
     """
     try:
         parts = shlex.split(command)
     except ValueError as error:
         raise InputError(
-            f"got --on-fail {command!r}: {error}; expected a command with its arguments"
+            f"got {option} {command!r}: {error}; expected a command with its arguments"
         ) from error
     if not parts or shutil.which(parts[0]) is None:
         raise InputError(
-            f"got --on-fail {command!r}; expected a program that can be run, with its arguments: give its full path "
+            f"got {option} {command!r}; expected a program that can be run, with its arguments: give its full path "
             f"(for a shell's syntax: {_SAFE_FORM})"
         )
     for part in _program_texts(parts):
         if _UNTRUSTED.search(part):
             raise InputError(
-                f"got --on-fail {command!r}, where a file's name would become program text in {part!r}; expected "
-                f"{{name}} and {{path}} as plain arguments, or the environment variables: {_SAFE_FORM}"
+                f"got {option} {command!r}, where a file's name would become program text in {part!r}; expected "
+                f"{{name}}, {{path}} and {{reason}} as plain arguments, or the environment variables: {_SAFE_FORM}"
             )
     return parts
 
 
 def environment(values: Values) -> dict[str, str]:
-    """This process's environment with ANOMEDGE_NAME, ANOMEDGE_PATH and ANOMEDGE_SCORE added."""
+    """This process's environment with a variable such as ANOMEDGE_NAME added for each value."""
     given = {
         f"ANOMEDGE_{key.upper()}": _not_an_option(value, key)
         for key, value in values.items()
@@ -89,7 +90,7 @@ def filled(part: str, values: Values) -> str:
 
 
 def _not_an_option(value: str, key: str) -> str:
-    """Put `./` before a name or path that begins with `-`, which a program would take for an option."""
+    """Put `./` before a text that begins with `-`, which a program would take for an option; a score is a number."""
     return f"./{value}" if key != "score" and value.startswith("-") else value
 
 

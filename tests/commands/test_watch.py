@@ -24,7 +24,7 @@ from anomedge.commands.watch import _stopped_by_signals
 from anomedge.images import list_pictures, read_picture
 from tests.conftest import FRAME
 from tests.station.sources.test_video import write_video
-from tests.station.test_reactions import ended
+from tests.station.test_command import ended
 
 COMMAND = [sys.executable, "-W", "error", "-m", "anomedge", "watch"]
 
@@ -134,7 +134,7 @@ def test_a_video_is_inspected_to_its_end_in_order(part, tmp_path, capfd):
 
 def test_a_video_of_another_size_is_stretched_or_ends(part, tmp_path, capfd):
     video = write_video(tmp_path / "small.avi", [(90, 90, 90)] * 4, (64, 48))
-    assert run(part, video, "--give-up", "2") == 2
+    assert run(part, video, "--give-up", "2") == 6
     captured = capfd.readouterr()
     assert [line["event"] for line in lines(captured.out)] == [
         "started",
@@ -159,6 +159,15 @@ def test_a_video_of_another_size_is_stretched_or_ends(part, tmp_path, capfd):
             ["clip.avi", "--on-fail", "echo {path}"],
             "only a folder's frames have a file",
         ),
+        (
+            ["clip.avi", "--on-pass", "echo {path}"],
+            "only a folder's frames have a file",
+        ),
+        (
+            [".", "--on-error", "sh -c 'echo {reason}'"],
+            "got --on-error",
+        ),
+        ([".", "--fail-safe"], "got --fail-safe without --on-fail"),
         ([".", "--save", "."], "overlays would be inspected"),
         ([".", "--once", "--new"], "expected one of them"),
         (["0", "--once"], "expected a folder: leave --once out"),
@@ -330,16 +339,82 @@ def test_sigterm_while_a_camera_is_waited_for(part):
     assert seconds < 5
 
 
-def test_a_reader_that_goes_away_ends_it_cleanly(part, folder):
-    process = start(part, folder, "--poll", "0.01")
+def test_a_reader_that_goes_away_is_one_line_and_exit_5(part, tmp_path):
+    """Even while no frame comes."""
+    process = start(part, tmp_path, "--poll", "60")
     process.stdout.close()
-    shutil.copy(
-        folder / sorted(p.name for p in folder.iterdir())[0],
-        folder / "more.png",
-    )
-    assert process.wait(timeout=60) == 0
-    assert process.stderr.read() == b""
+    assert process.wait(timeout=60) == 5
+    (line,) = process.stderr.read().decode().splitlines()
+    assert line.startswith("error: the reader of the output lines went away")
     process.stderr.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell's pipe")
+def test_a_pipe_to_head_ends_with_the_error_line(part, folder, tmp_path):
+    words = [*COMMAND, part, folder, "--poll", "0.01"]
+    watch = shlex.join([*map(str, words), "--threads", "1"])
+    code = tmp_path / "code"
+    done = subprocess.run(
+        ["sh", "-c", f"{{ {watch}; echo $? > {code}; }} | head -1"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert json.loads(done.stdout)["event"] == "started"
+    assert code.read_text() == "5\n"
+    assert len(done.stderr.splitlines()) == 1
+    assert "reader of the output lines went away" in done.stderr
+
+
+def test_a_lost_camera_is_exit_4(part, capfd):
+    address = "http://127.0.0.1:9/live"
+    assert run(part, address, "--retries", "0") == 4
+    captured = capfd.readouterr()
+    assert "no frame after 0 attempts" in captured.err
+    assert lines(captured.out)[-1]["event"] == "stopped"
+
+
+def test_undecided_pictures_of_a_folder_are_rejected_until_it_gives_up(
+    part, tmp_path, capfd
+):
+    """30 pictures of the wrong size went on for ever."""
+    watched, names = tmp_path / "in", tmp_path / "names"
+    watched.mkdir()
+    for number in range(30):
+        Image.new("RGB", (8, 8)).save(watched / f"{number:02d}.png")
+    said = '"$ANOMEDGE_LABEL $ANOMEDGE_REASON"'
+    reject = shlex.join(["sh", "-c", f"echo {said} >> {names}"])
+    options = ["--poll", "0.01", "--give-up", "4", "--fail-safe"]
+    old_name = ["--on-fail-timeout", "30"]
+    assert run(part, watched, *options, *old_name, "--on-fail", reject) == 6
+    captured = capfd.readouterr()
+    assert "4 frames in a row could not be inspected" in captured.err
+    last = lines(captured.out)[-1]
+    assert (last["frames"], last["undecided"], last["errors"]) == (0, 4, 4)
+    calls = names.read_text().splitlines()
+    assert len(calls) == 4
+    assert all(call.startswith("undecided ") for call in calls)
+    assert all("got 8x8" in call for call in calls)
+
+
+@pytest.mark.skipif(
+    not hasattr(socket, "AF_UNIX"), reason="needs sockets of the file system"
+)
+def test_a_service_manager_hears_of_start_life_and_end(part, tmp_path):
+    watched, address = tmp_path / "in", str(tmp_path / "notify")
+    watched.mkdir()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(address)
+        manager.settimeout(60)
+        variables = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "200000"}
+        process = start(part, watched, env=os.environ | variables)
+        heard = [manager.recv(100) for _ in range(3)]
+        code, said, _ = end(process)
+        while heard[-1] == b"WATCHDOG=1":
+            heard.append(manager.recv(100))
+    assert heard[:3] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+    assert heard[-1] == b"STOPPING=1"
+    assert (code, said[-1]["event"]) == (0, "stopped")
 
 
 def test_pictures_that_arrive_are_inspected(part, folder, tmp_path):

@@ -10,7 +10,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from anomedge.errors import InputError, OutputError, RuntimeFailure
+from anomedge.errors import (
+    GaveUp,
+    OutputLost,
+    RuntimeFailure,
+    SourceLost,
+)
 from anomedge.inspector import Result
 from anomedge.resample import Geometry
 from anomedge.station import (
@@ -21,7 +26,8 @@ from anomedge.station import (
     StationOptions,
     UnusableFrame,
 )
-from anomedge.station.reactions import OnFail
+from anomedge.station.reactions import ReactionOptions, Reactions
+from anomedge.station.service_manager import ServiceManager
 from anomedge.station.sources import _opencv
 from anomedge.station.sources.camera import CameraSource
 from anomedge.station.sources.folder import FolderSource
@@ -89,6 +95,8 @@ class GreyInspector:
 class ListSource:
     """Items from a list, as fast as they are taken."""
 
+    folder = None
+
     def __init__(self, items, live=False):
         self.title, self.live, self.given = "list", live, items
         self.taken = 0
@@ -116,24 +124,22 @@ def run(
     *,
     options=None,
     live=False,
-    on_fail=None,
     keeper=None,
     inspector=None,
     output=None,
+    **commands,
 ):
-    """The lines of a run."""
+    """The lines of a run; further arguments are those of its commands."""
     output = output or EventWriter(io.StringIO())
     source = items if hasattr(items, "events") else ListSource(items, live)
-    command = (
-        OnFail(on_fail, output.error) if isinstance(on_fail, str) else on_fail
-    )
+    reactions = Reactions(ReactionOptions(**commands), output.error)
     try:
         Station(
             inspector or GreyInspector(),
             source,
             output,
             options,
-            command,
+            reactions,
             keeper,
         ).run()
     finally:
@@ -157,7 +163,8 @@ def test_one_line_a_frame_between_started_and_stopped():
         "score": 7.0, "threshold": 100.0, "anomalous_pixels": 0.0, "milliseconds": 1.235, "dropped": 0,
     }  # fmt: skip
     assert lines[2] == {
-        "event": "error", "time": "1970-01-01T00:00:02.000+00:00", "name": "bad", "message": "no picture",
+        "event": "error", "time": "1970-01-01T00:00:02.000+00:00", "number": 2, "name": "bad", "label": "undecided",
+        "message": "no picture", "dropped": 0,
     }  # fmt: skip
     assert (lines[3]["label"], lines[3]["anomalous_pixels"]) == (
         "anomalous",
@@ -168,6 +175,7 @@ def test_one_line_a_frame_between_started_and_stopped():
         "event": "stopped",
         "frames": 2,
         "anomalous": 1,
+        "undecided": 1,
         "errors": 1,
         "dropped": 0,
     }
@@ -232,7 +240,7 @@ def test_a_camera_that_goes_and_comes_is_told_in_lines(monkeypatch):
 
     fake_opencv(monkeypatch, shots(1, 2), [], shots(3))
     source = CameraSource("0", retries=2, first=0.01, longest=0.01)
-    with pytest.raises(InputError, match="no frame after 2 attempts"):
+    with pytest.raises(SourceLost, match="no frame after 2 attempts"):
         run(source, output=(output := EventWriter(io.StringIO())))
     said = [json.loads(line) for line in output._stream.getvalue().splitlines()]
     assert events(said) == [
@@ -304,9 +312,7 @@ def test_a_blind_station_ends_with_the_error():
         for number, grey in enumerate((255, 255, 0, 255, 255, 255, 0), start=1)
     ]
     output = EventWriter(stream := io.StringIO())
-    with pytest.raises(
-        RuntimeFailure, match=r"3 frames in a row .* not finite"
-    ):
+    with pytest.raises(GaveUp, match=r"3 frames in a row .* not finite"):
         run(given, options=StationOptions(give_up=3), output=output)
     assert events([json.loads(line) for line in stream.getvalue().splitlines()]) == [
         "started", "error", "error", "frame", "error", "error", "error", "stopped",
@@ -316,19 +322,36 @@ def test_a_blind_station_ends_with_the_error():
     )
 
 
-def test_a_camera_of_the_wrong_size_is_blind_too_but_not_a_folder(tmp_path):
-    with pytest.raises(RuntimeFailure, match="got 4x4"):
-        run(
-            [frame(number, 0, (4, 4)) for number in range(1, 9)],
-            options=StationOptions(give_up=3),
-        )
-    pictures = [
-        frame(number, 0, (4, 4), tmp_path / "a") for number in range(1, 9)
+def test_every_kind_of_undecided_frame_counts_in_folders_too(tmp_path):
+    given = [
+        frame(1, 7),
+        UnusableFrame(2, "bad", "no picture"),
+        frame(3, 0, (4, 4), tmp_path / "small"),
+        frame(4, 255, path=tmp_path / "failing"),
+        frame(5, 7),
     ]
-    assert (
-        events(run(pictures, options=StationOptions(give_up=3))).count("error")
-        == 8
-    )
+    output = EventWriter(stream := io.StringIO())
+    with pytest.raises(GaveUp, match="3 frames in a row"):
+        run(given, options=StationOptions(give_up=3), output=output)
+    last = json.loads(stream.getvalue().splitlines()[-1])
+    assert (last["frames"], last["undecided"]) == (1, 3)
+    pictures = [UnusableFrame(n, "bad", "no picture") for n in range(1, 9)]
+    with pytest.raises(GaveUp, match="the last: no picture"):
+        run(pictures, options=StationOptions(give_up=8))
+
+
+def test_a_frame_that_breaks_the_loop_is_undecided_first():
+    class Broken(GreyInspector):
+        def predict_batch(self, _):
+            raise ZeroDivisionError("a bug")
+
+    output = EventWriter(stream := io.StringIO())
+    with pytest.raises(ZeroDivisionError):
+        run([frame(1), frame(2)], inspector=Broken(), output=output)
+    said = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert events(said) == ["started", "error", "stopped"]
+    assert said[1]["label"] == "undecided"
+    assert said[1]["message"] == "ZeroDivisionError: a bug"
 
 
 def test_errors_of_the_source_end_the_loop_after_what_came_before():
@@ -345,6 +368,16 @@ def test_errors_of_the_source_end_the_loop_after_what_came_before():
     ) == ["started", "frame", "stopped"]
 
 
+def test_a_source_that_the_system_cannot_read_is_lost():
+    def fail(stop):
+        yield frame(1)
+        raise OSError(errno.EIO, "Input/output error")
+
+    source = SimpleNamespace(title="disk", live=False, events=fail)
+    with pytest.raises(SourceLost, match=r"disk cannot .*Input/output error"):
+        run(source)
+
+
 class BrokenStream(io.StringIO):
     def __init__(self, error, good):
         super().__init__()
@@ -355,14 +388,15 @@ class BrokenStream(io.StringIO):
             raise self.error
 
 
-def test_a_closed_output_ends_the_loop_without_error():
+def test_a_reader_that_goes_away_is_an_error():
     stream = BrokenStream(BrokenPipeError(), good=2)
     inspector = GreyInspector()
-    run(
-        [frame(number) for number in range(1, 500)],
-        inspector=inspector,
-        output=EventWriter(stream),
-    )
+    with pytest.raises(OutputLost, match="reader of the output lines went"):
+        run(
+            [frame(number) for number in range(1, 500)],
+            inspector=inspector,
+            output=EventWriter(stream),
+        )
     assert len(inspector.seen) == 2
 
 
@@ -370,7 +404,7 @@ def test_an_output_that_cannot_be_written_is_an_error():
     stream = BrokenStream(
         OSError(errno.ENOSPC, "No space left on device"), good=2
     )
-    with pytest.raises(OutputError, match="No space left"):
+    with pytest.raises(OutputLost, match="No space left"):
         run(
             [frame(number) for number in range(1, 500)],
             output=EventWriter(stream),
@@ -394,3 +428,74 @@ def test_a_change_of_the_bundle_is_a_line_and_told():
     )
     assert told == ["another bundle"]
     assert said[-1]["frames"] == 3
+
+
+class SlowSource(ListSource):
+    """Waits before each item."""
+
+    def events(self, stop):
+        for item in self.given:
+            stop.wait(0.35)
+            yield item
+
+
+def test_a_heartbeat_tells_the_counts_while_no_frame_comes():
+    lines = run(
+        SlowSource([frame(1, 120), frame(2, 255)]),
+        options=StationOptions(heartbeat=0.1),
+    )
+    beats = [line for line in lines if line["event"] == "heartbeat"]
+    assert lines[1]["event"] == "heartbeat"  # before the first frame
+    del beats[-1]["time"]
+    assert beats[-1] == {
+        "event": "heartbeat", "frames": 1, "anomalous": 1, "undecided": 0, "errors": 0, "dropped": 0, "pending": 0,
+    }  # fmt: skip
+    assert "heartbeat" not in events(run([frame(1)]))
+
+
+class RecordedService(ServiceManager):
+    """Notes the messages instead of sending them."""
+
+    def __init__(self):
+        super().__init__({"WATCHDOG_USEC": "2"})
+        self.sent = []
+
+    def _send(self, message):
+        self.sent.append(message)
+
+
+def test_the_service_manager_hears_of_start_life_and_end():
+    service = RecordedService()
+    station = Station(
+        GreyInspector(),
+        ListSource([frame(1)]),
+        EventWriter(io.StringIO()),
+        service=service,
+    )
+    station.run()
+    assert service.sent[0] == "READY=1"
+    assert set(service.sent[1:-1]) == {"WATCHDOG=1"}
+    assert service.sent[-1] == "STOPPING=1"
+
+
+def test_a_hanging_inference_gives_no_sign_of_life():
+    service = RecordedService()
+    during = []
+
+    class Hanging(GreyInspector):
+        def predict_batch(self, frames):
+            before = len(service.sent)
+            time.sleep(0.3)
+            during.append(len(service.sent) - before)
+            return super().predict_batch(frames)
+
+    stream = io.StringIO()
+    Station(
+        Hanging(),
+        ListSource([frame(1)]),
+        EventWriter(stream),
+        StationOptions(heartbeat=0.1),
+        service=service,
+    ).run()
+    assert during == [0]
+    assert "WATCHDOG=1" in service.sent

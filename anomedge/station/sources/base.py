@@ -169,5 +169,6 @@ class Source(abc.ABC):
         Wait with `stop.wait(seconds)`, never with `time.sleep`, so that a stop request is served at once.
 
         Raises:
-            InputError: no further frame can be read.
+            InputError: the address holds no frames.
+            SourceLost: no further frame can be read. An `OSError` counts as one.
         """

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from anomedge.errors import InputError
+from anomedge.errors import InputError, SourceLost
 from anomedge.station.sources import _opencv
 from anomedge.station.sources.base import (
     CapturedFrame,
@@ -86,7 +86,7 @@ class CameraSource(Source):
         """Yield frames and connection changes until `stop` is set.
 
         Raises:
-            InputError: no frame came in `retries` attempts to reopen the camera.
+            SourceLost: no frame came in `retries` attempts to reopen the camera.
         """
         number, attempts, waiting = 0, 0, False
         while not stop.is_set():
@@ -100,7 +100,7 @@ class CameraSource(Source):
             if stop.is_set():
                 return
             if self.retries is not None and attempts >= self.retries:
-                raise InputError(
+                raise SourceLost(
                     f"{self.title}: no frame after {attempts} attempts to reopen it; check the camera"
                 )
             pause = min(self._first * 2 ** min(attempts, 30), self._longest)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from anomedge.errors import InputError
+from anomedge.errors import SourceLost
 from anomedge.station.sources import (
     CapturedFrame,
     ConnectionChange,
@@ -105,7 +105,7 @@ def test_a_camera_gives_up_after_its_retries(monkeypatch):
         "waiting",
         "waiting",
     ]
-    with pytest.raises(InputError, match="no frame after 2 attempts"):
+    with pytest.raises(SourceLost, match="no frame after 2 attempts"):
         next(items)
 
 

@@ -1,0 +1,103 @@
+"""A command that runs for a frame, such as the one that ejects a part."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+
+from anomedge.station.outcome import Outcome
+from anomedge.station.placeholders import environment, filled, split_command
+
+__all__ = ["FrameCommand", "Report"]
+
+Report = Callable[[str, str], None]
+"""Called with the name of a frame and the message of an error."""
+
+_STDERR = 2
+
+
+class FrameCommand:
+    """Runs a command line for one frame at a time.
+
+    The command runs without a shell: it is split as a shell splits, then the placeholders are replaced. The same values
+    are in environment variables, for shell commands, where {name}, {path} and {reason} are refused because a file's name
+    must not become program text. A value that begins with `-` is passed as `./-...`. The frame's JSON line is the
+    command's standard input; its standard output goes to standard error. It leads its own process group, which is
+    killed as a whole after the timeout.
+
+    Args:
+        option: the option that gave the command, for messages.
+        command: the command line.
+        report: called if the command cannot run, fails or times out.
+        timeout: in seconds.
+
+    Raises:
+        InputError: see `placeholders.split_command`.
+    """
+
+    def __init__(
+        self,
+        option: str,
+        command: str,
+        report: Report,
+        *,
+        timeout: float = 10.0,
+    ) -> None:
+        self.option = option
+        self.timeout = timeout
+        self._parts = split_command(command, option)
+        self._report = report
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def run(self, outcome: Outcome) -> None:
+        """Run the command for a frame and wait for its end."""
+        try:
+            self._run(outcome)
+        # No memory, no permission, or a name with a NUL character.
+        except (OSError, ValueError) as error:
+            self._report(outcome.name, f"{self.option} could not run ({error})")
+
+    def kill(self) -> None:
+        """Kill the running command and its process group."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            _kill(process)
+
+    def _run(self, outcome: Outcome) -> None:
+        values = outcome.values
+        arguments = [filled(part, values) for part in self._parts]
+        # Without a shell; standard output is reserved for the JSON lines.
+        with subprocess.Popen(  # noqa: S603
+            arguments,
+            stdin=subprocess.PIPE,
+            stdout=_STDERR,
+            start_new_session=True,
+            env=environment(values),
+        ) as process:
+            self._process = process
+            try:
+                line = f"{outcome.line}\n".encode()
+                process.communicate(line, timeout=self.timeout)
+            except subprocess.TimeoutExpired:
+                _kill(process)
+                self._report(
+                    outcome.name,
+                    f"{self.option} took longer than {self.timeout:g} seconds and was killed",
+                )
+                return
+        if process.returncode:
+            self._report(
+                outcome.name,
+                f"{self.option} ended with {process.returncode}; expected 0",
+            )
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
