@@ -1,5 +1,9 @@
 """A bundle in several precisions: each its own files, each proven to its own tolerance."""
 
+import importlib.util
+import subprocess
+import sys
+
 import numpy as np
 import onnx
 import pytest
@@ -12,6 +16,7 @@ from anomedge.export.bundling import ExportOptions, export
 from anomedge.export.precision.storage import store_halved
 from anomedge.images import read_folder
 from anomedge.parity.certificate import TOLERANCES
+from tests.commands.running import run as commands
 from tests.conftest import FRAME
 from tests.export.passes.graphs import product_graph, random, run
 
@@ -112,3 +117,31 @@ def test_a_number_that_float16_has_not_is_refused():
         ExportError, match=r"holds 7e\+04; expected at most 65504"
     ):
         store_halved(product_graph(weights), ["w"])
+
+
+@pytest.mark.slow
+def test_each_storage_passes_lint_and_nvidias_builder(bundles, tmp_path):
+    """TensorRT takes signed bytes before DequantizeLinear alone."""
+    _, bundle = bundles
+    assert commands("lint", bundle.path) == 0
+    if importlib.util.find_spec("tensorrt_rtx") is None:
+        pytest.skip("tensorrt_rtx is not installed")
+    for precision in ("fp16-storage", "int8-storage"):
+        # A vendor's crash must not take the tests along.
+        command = [sys.executable, "-m", "anomedge", "build", bundle.path]
+        own = [
+            "--runtime",
+            "rtx",
+            "--batch",
+            "1",
+            "2",
+            "--precision",
+            precision,
+        ]
+        done = subprocess.run(
+            [*command, *own, "--cache", tmp_path],
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
