@@ -1,4 +1,4 @@
-"""AnomalyDINO, DFM, DFKDE and STFPM the whole way: fit, proof in each precision, lint, INT8 and NVIDIA's builder."""
+"""AnomalyDINO, DFM, DFKDE, FastFlow and STFPM the whole way: fit, proof in each precision, lint, INT8 and NVIDIA's builder."""
 
 import importlib.util
 import subprocess
@@ -30,6 +30,8 @@ CASES = {
     "dfm-nll": ("dfm", SIZE, {"pooling": 2, "score_type": "nll"}),
     "dfkde-scale": ("dfkde", SIZE, {"components": 3}),
     "dfkde-norm": ("dfkde", SIZE, {"components": 3, "scaling": "norm"}),
+    "fastflow": ("fastflow", SIZE, SHORT | {"layers": "blocks.1,blocks.2"}),
+    "fastflow-vit": ("fastflow", (64, 80), SHORT | {"backbone": "test_vit3"}),
     "stfpm": ("stfpm", SIZE, SHORT | {"layers": "blocks.1,blocks.2"}),
 }
 REFUSED = {"Loop", "If", "NonZero", "ScatterND", "Einsum", "Resize"}
