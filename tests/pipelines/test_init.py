@@ -8,10 +8,11 @@ from anomedge.pipelines import available, get
 
 def test_directory_is_the_registry():
     plugins = {"anomalib"}
-    own = {"anomaly_dino", "dfkde", "dfm", "padim", "patchcore", "stfpm"}
+    own = {"anomaly_dino", "dfkde", "dfm", "fastflow"}
+    own |= {"padim", "patchcore", "stfpm"}
     assert set(available()) - plugins == own
-    with pytest.raises(InputError, match="dfm, padim, patchcore"):
-        get("fastflow")
+    with pytest.raises(InputError, match="dfm, fastflow, padim"):
+        get("draem")
 
 
 @pytest.mark.parametrize("attribute", ["config_class", "options_class"])

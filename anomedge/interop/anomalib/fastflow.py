@@ -1,0 +1,186 @@
+"""FastFlow of anomalib: flows of each layer, and the layer normalisation before them.
+
+A permutation is stored as a matrix there, and as indices here. In anomalib 1.2 the padding is a layer of its own, so the
+convolutions of a subnet are its layers 1 and 4, not 0 and 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from anomedge.components import FeatureExtractor
+from anomedge.errors import ModelError
+from anomedge.interop.anomalib.backbone import feature_extractor
+from anomedge.interop.anomalib.base import ImportedDetector, tensors_fit
+from anomedge.interop.anomalib.foreign import (
+    ForeignModel,
+    Taken,
+    TensorSource,
+)
+from anomedge.interop.anomalib.plain import shown
+from anomedge.interop.anomalib.tensors import (
+    loaded,
+    refuse_misshapen,
+    said_precision,
+)
+from anomedge.pipelines.fastflow import Fastflow, FastflowConfig
+
+__all__ = ["ImportedFastflow"]
+
+Size = tuple[int, int]
+
+_LAYERS = ("layer1", "layer2", "layer3")
+_BACKBONES = ("resnet18", "wide_resnet50_2")
+_BACKBONE, _FLOWS, _NORMS = "feature_extractor.", "fast_flow_blocks.", "norms."
+_PARTS = (_BACKBONE, _FLOWS, _NORMS)
+_MATRIX, _INVERSE, _ORDER = "w_perm", "w_perm_inv", "order"
+_PADDED = {"subnet.1": "subnet.0", "subnet.4": "subnet.2"}
+"""Names of the convolutions behind layers that pad, and of those without."""
+
+
+class ImportedFastflow(ImportedDetector):
+    """FastFlow, normalising flows on features, as `anomedge.pipelines.fastflow.Fastflow`."""
+
+    name = "fastflow"
+
+    @classmethod
+    def matches(cls, foreign: ForeignModel) -> bool:
+        """Return whether the file has flows, a backbone, and nothing of another model."""
+        return tensors_fit(foreign, (_BACKBONE, _FLOWS), _PARTS)
+
+    @classmethod
+    def build(cls, foreign: ForeignModel, size: Size, taken: Taken) -> Fastflow:
+        """Return the trained FastFlow; see `ImportedDetector.build`."""
+        _refuse_other_backbones(foreign.arguments)
+        arguments = {**foreign.arguments, "layers": _LAYERS}
+        named = replace(foreign, arguments=arguments)
+        extractor = feature_extractor(named, size, taken)
+        config = _config(foreign.arguments, extractor, size)
+        pipeline = Fastflow(
+            config, **Fastflow.build_networks(config) | {"extractor": extractor}
+        ).eval()
+        _load_flows(pipeline, foreign)
+        pipeline.norms.load_state_dict(_norms(pipeline, foreign))
+        kernels = "3x3" if config.conv3x3_only else "3x3 and 1x1 in turn"
+        taken.add(
+            "flows",
+            f"{config.flow_steps} steps with kernels of {kernels}",
+            "file",
+        )
+        trained = [
+            tensor.dtype
+            for name, tensor in foreign.tensors.items()
+            if name.startswith((_FLOWS, _NORMS))
+        ]
+        said_precision("flows", trained, taken)
+        return pipeline
+
+
+def _refuse_other_backbones(arguments: Mapping[str, Any]) -> None:
+    backbone = arguments.get("backbone")
+    if backbone not in _BACKBONES:
+        raise ModelError(
+            f"got the backbone {shown(backbone)} in the hyper-parameters; expected {' or '.join(_BACKBONES)}: import it with "
+            f"--with-anomalib"
+        )
+
+
+def _config(
+    arguments: Mapping[str, Any], extractor: FeatureExtractor, size: Size
+) -> FastflowConfig:
+    """Return the configuration; anomalib's defaults stand for absent arguments.
+
+    Raises:
+        InputError: an argument of another type or out of range.
+    """
+    return FastflowConfig.of(
+        extractor,
+        size,
+        flow_steps=arguments.get("flow_steps", 8),
+        conv3x3_only=arguments.get("conv3x3_only", False),
+        hidden_ratio=arguments.get("hidden_ratio", 1.0),
+        has_norm=True,
+    )
+
+
+def _load_flows(pipeline: Fastflow, foreign: ForeignModel) -> None:
+    """Load the flows of all layers.
+
+    Raises:
+        ModelError: tensors of other names or shapes, or a matrix that permutes nothing.
+    """
+    found = _own(foreign, _FLOWS)
+    state: dict[str, Tensor] = {}
+    expected = {}
+    for name, tensor in pipeline.flows.levels.state_dict().items():
+        stem, _, leaf = name.rpartition(".")
+        if leaf == _ORDER:
+            count = len(tensor)
+            matrix = torch.empty(count, count, 1, 1, device="meta")
+            expected |= {f"{stem}.{_MATRIX}": matrix}
+            expected |= {f"{stem}.{_INVERSE}": matrix}
+        else:
+            expected[name] = tensor
+    refuse_misshapen(found, expected, (_INVERSE,), "the flows")
+    for name, source in found.items():
+        stem, _, leaf = name.rpartition(".")
+        if leaf == _MATRIX:
+            state[f"{stem}.{_ORDER}"] = _order(loaded(source, name), name)
+        elif leaf != _INVERSE:
+            state[name] = loaded(source, name)
+    pipeline.flows.levels.load_state_dict(state)
+
+
+def _own(foreign: ForeignModel, prefix: str) -> dict[str, TensorSource]:
+    """Return the tensors of a prefix by their names without it, convolutions by those without padding."""
+    own = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in foreign.tensors.items()
+        if name.startswith(prefix)
+    }
+    is_padded = any(".subnet.4." in name for name in own)
+    return {
+        _without_padding(name) if is_padded else name: tensor
+        for name, tensor in own.items()
+    }
+
+
+def _without_padding(name: str) -> str:
+    for padded, plain in _PADDED.items():
+        name = name.replace(f".{padded}.", f".{plain}.")
+    return name
+
+
+def _order(matrix: Tensor, name: str) -> Tensor:
+    """Return the indices of a permutation matrix (C, C, 1, 1).
+
+    Raises:
+        ModelError: not one 1 in each row and column, and zeros.
+    """
+    square = matrix[:, :, 0, 0]
+    order = square.argmax(dim=1)
+    ones = torch.eye(len(square))[order]
+    if not torch.equal(ones, square) or len(order.unique()) < len(order):
+        raise ModelError(
+            f"got tensor {name}, which permutes no channels; expected one 1 in each row and column, and zeros: "
+            f"import it with --with-anomalib"
+        )
+    return order
+
+
+def _norms(pipeline: Fastflow, foreign: ForeignModel) -> dict[str, Tensor]:
+    """Return the tensors of the layer normalisations.
+
+    Raises:
+        ModelError: tensors of other names, or of another size of images.
+    """
+    found = _own(foreign, _NORMS)
+    height, width = pipeline.config.size
+    what = f"the norms of images of {height}x{width}"
+    refuse_misshapen(found, pipeline.norms.state_dict(), (), what)
+    return {name: loaded(source, name) for name, source in found.items()}
