@@ -1,4 +1,4 @@
-"""FastFlow of anomalib: flows of each layer, and the layer normalisation before them.
+"""FastFlow of anomalib: flows of each layer, and the layer normalisation before them, if the backbone is convolutional.
 
 A permutation is stored as a matrix there, and as indices here. In anomalib 1.2 the padding is a layer of its own, so the
 convolutions of a subnet are its layers 1 and 4, not 0 and 2.
@@ -15,7 +15,10 @@ from torch import Tensor
 
 from anomedge.components import FeatureExtractor
 from anomedge.errors import ModelError
-from anomedge.interop.anomalib.backbone import feature_extractor
+from anomedge.interop.anomalib.backbone import (
+    cut_transformer,
+    feature_extractor,
+)
 from anomedge.interop.anomalib.base import ImportedDetector, tensors_fit
 from anomedge.interop.anomalib.foreign import (
     ForeignModel,
@@ -35,7 +38,12 @@ __all__ = ["ImportedFastflow"]
 Size = tuple[int, int]
 
 _LAYERS = ("layer1", "layer2", "layer3")
-_BACKBONES = ("resnet18", "wide_resnet50_2")
+_CONVOLUTIONAL = ("resnet18", "wide_resnet50_2")
+_BLOCKS = {
+    "deit_base_distilled_patch16_384": "blocks.7",
+    "cait_m48_448": "blocks.40",
+}
+"""The last block of a transformer that anomalib runs."""
 _BACKBONE, _FLOWS, _NORMS = "feature_extractor.", "fast_flow_blocks.", "norms."
 _PARTS = (_BACKBONE, _FLOWS, _NORMS)
 _MATRIX, _INVERSE, _ORDER = "w_perm", "w_perm_inv", "order"
@@ -56,10 +64,7 @@ class ImportedFastflow(ImportedDetector):
     @classmethod
     def build(cls, foreign: ForeignModel, size: Size, taken: Taken) -> Fastflow:
         """Return the trained FastFlow; see `ImportedDetector.build`."""
-        _refuse_other_backbones(foreign.arguments)
-        arguments = {**foreign.arguments, "layers": _LAYERS}
-        named = replace(foreign, arguments=arguments)
-        extractor = feature_extractor(named, size, taken)
+        extractor = _extractor(foreign, size, taken)
         config = _config(foreign.arguments, extractor, size)
         pipeline = Fastflow(
             config, **Fastflow.build_networks(config) | {"extractor": extractor}
@@ -81,13 +86,20 @@ class ImportedFastflow(ImportedDetector):
         return pipeline
 
 
-def _refuse_other_backbones(arguments: Mapping[str, Any]) -> None:
-    backbone = arguments.get("backbone")
-    if backbone not in _BACKBONES:
-        raise ModelError(
-            f"got the backbone {shown(backbone)} in the hyper-parameters; expected {' or '.join(_BACKBONES)}: import it with "
-            f"--with-anomalib"
-        )
+def _extractor(
+    foreign: ForeignModel, size: Size, taken: Taken
+) -> FeatureExtractor:
+    backbone = foreign.arguments.get("backbone")
+    if backbone in _CONVOLUTIONAL:
+        arguments = {**foreign.arguments, "layers": _LAYERS}
+        named = replace(foreign, arguments=arguments)
+        return feature_extractor(named, size, taken)
+    if isinstance(backbone, str) and backbone in _BLOCKS:
+        return cut_transformer(foreign, _BLOCKS[backbone], size, taken)
+    expected = ", ".join((*_CONVOLUTIONAL, *_BLOCKS))
+    raise ModelError(
+        f"got the backbone {shown(backbone)} in the hyper-parameters; expected one of {expected}: fit the model again"
+    )
 
 
 def _config(
@@ -104,7 +116,7 @@ def _config(
         flow_steps=arguments.get("flow_steps", 8),
         conv3x3_only=arguments.get("conv3x3_only", False),
         hidden_ratio=arguments.get("hidden_ratio", 1.0),
-        has_norm=True,
+        has_norm=extractor.backbone in _CONVOLUTIONAL,
     )
 
 

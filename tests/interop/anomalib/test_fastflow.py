@@ -4,10 +4,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import timm
 import torch
 import torch.nn.functional as F
 
-from anomedge.interop.anomalib import import_native
+from anomedge.interop.anomalib import fastflow, import_native
 from anomedge.interop.anomalib.fastflow import ImportedFastflow
 from tests.interop.anomalib import builder, formulas
 from tests.interop.anomalib.comparing import images_of
@@ -125,6 +126,51 @@ def test_subnets_with_layers_that_pad_are_those_of_version_1(tmp_path):
     assert_outputs(imported.pipeline, expected)
 
 
+TRANSFORMER = "test_vit3"  # of 96 features, patches of 16 pixels
+
+
+def state_of_transformer(size=builder.SIZE):
+    """The tensors of a model on a whole transformer, and the transformer."""
+    torch.manual_seed(5)
+    network = timm.create_model(TRANSFORMER, img_size=size).eval()
+    state = {
+        f"feature_extractor.{name}": x
+        for name, x in network.state_dict().items()
+    }
+    for step in range(STEPS):
+        prefix = f"fast_flow_blocks.0.module_list.{step}."
+        for name, x in step_of(96, 3 - 2 * (step % 2)).items():
+            state[prefix + name] = x
+    return state, network
+
+
+def test_tokens_of_a_transformer_are_those_of_a_block(tmp_path, monkeypatch):
+    monkeypatch.setitem(fastflow._BLOCKS, TRANSFORMER, "blocks.5")
+    state, network = state_of_transformer()
+    content = content_of(state, backbone=TRANSFORMER)
+    mean, std = (
+        torch.tensor(x, dtype=torch.float64)[None, :, None, None]
+        for x in (builder.MEAN, builder.STD)
+    )
+    scaled = (images_of(builder.SIZE).double() - mean) / std
+    network.double().blocks = network.blocks[:6]
+    with torch.no_grad():
+        tokens = network.forward_features(scaled)[:, 1:]
+    y = tokens.transpose(1, 2).reshape(-1, 96, 2, 3).numpy()
+    z, _ = flowed(y, flow_of(state, 0))
+    p = torch.from_numpy(np.exp(-(z**2).mean(axis=1, keepdims=True) / 2))
+    expected = -F.interpolate(p, size=builder.SIZE, mode="bilinear")
+    imported = import_native(builder.saved(content, tmp_path))
+    assert_outputs(imported.pipeline, (expected.amax(dim=(1, 2, 3)), expected))
+
+
+def test_a_transformer_for_another_size_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setitem(fastflow._BLOCKS, TRANSFORMER, "blocks.5")
+    state, _ = state_of_transformer((64, 64))
+    content = content_of(state, backbone=TRANSFORMER)
+    refused(content, tmp_path, "pos_embed of shape.*images of 32x48")
+
+
 def test_a_file_needs_flows_and_a_backbone_and_nothing_else():
     def matches(*names):
         tensors = dict.fromkeys(names)
@@ -142,7 +188,8 @@ def test_a_file_needs_flows_and_a_backbone_and_nothing_else():
 @pytest.mark.parametrize(
     ("changed", "match"),
     [
-        ({"backbone": "cait_m48_448"}, "'cait_m48_448'.*--with-anomalib"),
+        ({"backbone": "resnet50"}, "'resnet50'.*expected one of resnet18"),
+        ({"backbone": ["resnet18"]}, "got the backbone"),
         ({"backbone": None}, "got the backbone None"),
         ({"flow_steps": 4}, "no tensor 0.module_list.3"),
         ({"flow_steps": 2}, "got tensor 0.module_list.2"),
