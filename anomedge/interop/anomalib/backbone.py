@@ -125,9 +125,7 @@ def cut_transformer(
     return extractor
 
 
-def scale_as_stated(
-    extractor: FeatureExtractor, foreign: ForeignModel
-) -> None:
+def scale_as_stated(extractor: FeatureExtractor, foreign: ForeignModel) -> None:
     """Give the network the mean and standard deviation of the file; those of the architecture where it states none."""
     stated = foreign.preprocessing
     extractor.mean = stated.mean or extractor.mean
