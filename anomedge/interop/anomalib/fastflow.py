@@ -31,7 +31,7 @@ from anomedge.interop.anomalib.tensors import (
     refuse_misshapen,
     said_precision,
 )
-from anomedge.pipelines.fastflow import Fastflow, FastflowConfig
+from anomedge.pipelines.fastflow import Fastflow, FastflowConfig, Flows
 
 __all__ = ["ImportedFastflow"]
 
@@ -66,9 +66,8 @@ class ImportedFastflow(ImportedDetector):
         """Return the trained FastFlow; see `ImportedDetector.build`."""
         extractor = _extractor(foreign, size, taken)
         config = _config(foreign.arguments, extractor, size)
-        pipeline = Fastflow(
-            config, **Fastflow.build_networks(config) | {"extractor": extractor}
-        ).eval()
+        flows = Flows(extractor.channels, config)
+        pipeline = Fastflow(config, extractor, flows).eval()
         _load_flows(pipeline, foreign)
         pipeline.norms.load_state_dict(_norms(pipeline, foreign))
         kernels = "3x3" if config.conv3x3_only else "3x3 and 1x1 in turn"
@@ -128,7 +127,7 @@ def _load_flows(pipeline: Fastflow, foreign: ForeignModel) -> None:
     """
     found = _own(foreign, _FLOWS)
     state: dict[str, Tensor] = {}
-    expected = {}
+    expected: dict[str, Tensor] = {}
     for name, tensor in pipeline.flows.levels.state_dict().items():
         stem, _, leaf = name.rpartition(".")
         if leaf == _ORDER:
@@ -177,7 +176,8 @@ def _order(matrix: Tensor, name: str) -> Tensor:
     square = matrix[:, :, 0, 0]
     order = square.argmax(dim=1)
     ones = torch.eye(len(square))[order]
-    if not torch.equal(ones, square) or len(order.unique()) < len(order):
+    each_once = bool((square.sum(dim=0) == 1).all())
+    if not each_once or not torch.equal(ones, square):
         raise ModelError(
             f"got tensor {name}, which permutes no channels; expected one 1 in each row and column, and zeros: "
             f"import it with --with-anomalib"
