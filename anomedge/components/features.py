@@ -26,6 +26,7 @@ from anomedge.components.timm_backbones import (
     depth_layers,
     feature_info,
     final_norm_options,
+    has_one_stride,
     input_scaling,
     layers_at_strides,
     refuse_ambiguous,
@@ -61,7 +62,8 @@ class FeatureExtractor(nn.Module):
         trainable: whether `train()` reaches the network, and its parameters
             have gradients; otherwise it is frozen.
         final_norm: with the name of a transformer, apply its final norm to
-            the maps, as DINOv2's patch features have it.
+            the maps, as DINOv2's patch features have it; None: if all
+            layers of the backbone have one stride, as in a transformer.
 
     Attributes:
         channels: C_l of each layer; `out_dims` is an alias.
@@ -94,7 +96,7 @@ class FeatureExtractor(nn.Module):
         weights: str | Path | None = None,
         size: Size | None = None,
         trainable: bool = False,
-        final_norm: bool = False,
+        final_norm: bool | None = False,
     ) -> None:
         super().__init__()
         self.trainable = trainable
@@ -108,6 +110,8 @@ class FeatureExtractor(nn.Module):
         if isinstance(backbone, nn.Module):
             self._wrap(unwrapped(backbone), size)
         else:
+            if final_norm is None:
+                final_norm = has_one_stride(backbone)
             own = final_norm_options(backbone) if final_norm else {}
             self._create(backbone, pre_trained, weights, size, own)
         self.requires_grad_(trainable).eval()

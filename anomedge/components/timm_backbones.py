@@ -25,6 +25,7 @@ __all__ = [
     "depth_layers",
     "feature_info",
     "final_norm_options",
+    "has_one_stride",
     "input_scaling",
     "layers_at_strides",
     "refuse_ambiguous",
@@ -111,6 +112,16 @@ def depth_layers(backbone: str, count: int) -> list[str] | None:
         names[round(len(names) * (i + 1) / (count + 1)) - 1]
         for i in range(count)
     ]
+
+
+def has_one_stride(backbone: str) -> bool:
+    """Return whether all layers have one stride, as those of a vision transformer.
+
+    >>> has_one_stride("vit_tiny_patch16_224"), has_one_stride("resnet18")
+    (True, False)
+    """
+    strides = {int(info["reduction"]) for info in feature_info(backbone)}
+    return len(strides) == 1
 
 
 def refuse_ambiguous(

@@ -303,11 +303,12 @@ def _above(placed: _Placed, scored: Scored) -> int | None:
 
 
 def _refuse_constant_zero(normal: Scores) -> None:
-    """Refuse features that are equal in all pictures, as of a dead channel: their scores have no scale."""
+    """Refuse scores without a scale: of features that are equal in all pictures, as of a dead channel, or of likelihoods of 0."""
     if not normal.any():
         raise InputError(
-            f"got score 0 for all {normal.size} normal pictures; expected them to differ, but the features fitted on are the "
-            f"same in each: give other --layers or --weights, or more --features"
+            f"got score 0 for all {normal.size} normal pictures; expected them to differ: if the features are the same "
+            f"in each, give other --layers or --weights, or more --features; if a detector was trained on few pictures, "
+            f"fewer --epochs, or --patience"
         )
 
 

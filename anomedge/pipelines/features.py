@@ -163,7 +163,7 @@ class BackbonePipeline(Pipeline[BC, BO]):
     """A detector on the feature maps of a backbone, with any number of networks.
 
     A subclass also states `default_backbone`, a timm architecture, and `default_strides`, the strides of its layers,
-    and `final_norm` if the final norm of a transformer belongs to its features.
+    and `final_norm` if the final norm of a transformer belongs to its features; None if the backbone may be either.
 
     Args:
         config: the configuration.
@@ -172,7 +172,7 @@ class BackbonePipeline(Pipeline[BC, BO]):
 
     default_backbone: ClassVar[str]
     default_strides: ClassVar[tuple[int, ...]]
-    final_norm: ClassVar[bool] = False
+    final_norm: ClassVar[bool | None] = False
 
     mean: Tensor
     std: Tensor

@@ -1,4 +1,4 @@
-"""Fold batch normalisation into the convolutions of a traced network, in float64."""
+"""Fold batch normalisation into the convolutions of a traced network, and values that follow from constants, in float64."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ _BATCH_NORM = _aten._native_batch_norm_legit_no_training.default
 
 
 def fold_batch_norms(traced: fx.GraphModule) -> fx.GraphModule:
-    """Return the network with batch normalisations folded and unused operations and tensors removed.
+    """Return the network with batch normalisations and constants folded and unused operations and tensors removed.
 
-    A normalisation is folded into the convolution before it if nothing else reads that convolution; otherwise it becomes
+    An elementwise operation on constants, such as the softplus of a parameter, becomes its result: in a network of
+    reduced precision it is rounded once. A normalisation is folded into the convolution before it if nothing else reads that convolution; otherwise it becomes
     a product and a sum. Folded weights are computed in float64 and stored in float32.
 
     Args:
@@ -39,7 +40,7 @@ def fold_batch_norms(traced: fx.GraphModule) -> fx.GraphModule:
 
 
 class _Folding:
-    """One pass over the batch normalisations of a traced network."""
+    """One pass over the constants and batch normalisations of a traced network."""
 
     def __init__(self, traced: fx.GraphModule) -> None:
         self.module, self.graph = traced, traced.graph
@@ -49,6 +50,9 @@ class _Folding:
         self.graph.eliminate_dead_code()
 
     def run(self) -> fx.GraphModule:
+        for node in list(self.graph.nodes):
+            if self._computes_constant(node):
+                self._replace_by_result(node)
         for node in self.graph.find_nodes(
             op="call_function", target=_BATCH_NORM
         ):
@@ -56,6 +60,26 @@ class _Folding:
         self.graph.eliminate_dead_code()
         # A new module holds only the tensors that the graph reads.
         return fx.GraphModule(self.module, self.graph)
+
+    def _computes_constant(self, node: Node) -> bool:
+        """Return whether a node is an elementwise operation on floating point constants."""
+        operands = node.all_input_nodes
+        if torch.Tag.pointwise not in getattr(node.target, "tags", ()):
+            return False
+        if not operands or not all(map(_is_constant, operands)):
+            return False
+        values = [attrgetter(each.target)(self.module) for each in operands]
+        return all(each.is_floating_point() for each in values)
+
+    def _replace_by_result(self, node: Node) -> None:
+        operands = node.all_input_nodes
+        values = {operand: self._value(operand) for operand in operands}
+        args, kwargs = fx.map_arg((node.args, node.kwargs), values.get)
+        with self.graph.inserting_before(node):
+            result = self._constant(
+                node.target(*args, **kwargs), operands[0].target
+            )
+        node.replace_all_uses_with(result)
 
     def _fold(self, node: Node) -> None:
         (before, *constants), (result,) = node.args[:5], node.users

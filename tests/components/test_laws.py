@@ -36,6 +36,7 @@ from anomedge.components import (
     SparseRandomProjection,
 )
 from anomedge.components.estimators.int8_search import Int8Search
+from anomedge.components.map_norm import MapNorm
 from anomedge.components.resampling import BandedRows
 from anomedge.errors import InputError
 from anomedge.export.passes import Target
@@ -191,6 +192,13 @@ def sspcab(seed):
         )
 
 
+def map_norm(seed):
+    norm = MapNorm(2, 4, 5).eval().requires_grad_(False)
+    norm.weight.copy_(random(2, 4, 5, seed=seed))
+    norm.bias.copy_(random(2, 4, 5, seed=seed + 2))
+    return norm
+
+
 def large_bank():
     return random(2200, 8, seed=5) + 7
 
@@ -306,6 +314,14 @@ def by_sklearn_projection(x):
     return (theirs.transform(x),)
 
 
+def by_numpy_norm(x):
+    axes = (1, 2, 3)
+    deviation = np.sqrt(x.var(axis=axes, keepdims=True) + 1e-5)
+    y = (x - x.mean(axis=axes, keepdims=True)) / deviation
+    weight, bias = (random(2, 4, 5, seed=n).numpy() for n in (0, 2))
+    return (y * weight + bias,)
+
+
 def by_four_patches(x):
     """Place by place: k x k patches whose near corners lie dilation + 1 away, zeros beyond the border."""
     block, (k, near) = sspcab(0), (2, 2)
@@ -398,6 +414,12 @@ CASES = [
         lambda fitted: sspcab(0 if fitted else 1),
         lambda: random(3, 8, 6, 7),
         by_four_patches,
+    ),
+    Case(
+        "norm of maps",
+        lambda fitted: map_norm(0 if fitted else 1),
+        lambda: 3 * random(3, 2, 4, 5) + 7,
+        by_numpy_norm,
     ),
     Case("memory bank", Nearest, lambda: random(3, 6, 5) + 7, by_brute_force),
     Case(

@@ -1,4 +1,4 @@
-"""AnomalyDINO, DFM, DFKDE, reverse distillation and STFPM the whole way: fit, proof in each precision, lint, INT8 and NVIDIA's builder."""
+"""Detectors besides PaDiM and PatchCore the whole way: fit, proof in each precision, lint, INT8 and NVIDIA's builder."""
 
 import importlib.util
 import subprocess
@@ -22,6 +22,8 @@ from tests.conftest import FRAME, RUNTIMES
 SIZE, TAIL = (64, 96), (208, 256)
 BANK = {"backbone": "test_vit3", "coreset": 0.5}
 SHORT = {"epochs": 2, "train_batch": 4, "device": "cpu"}
+# Flows of fewer or smaller steps are near the identity, whose scales float16 rounds alike.
+FLOW = SHORT | {"learning_rate": 0.01}
 CASES = {
     # The score is that of 1 patch of 20, and of 2 of 208.
     "anomaly_dino": ("anomaly_dino", (64, 80), BANK),
@@ -36,6 +38,8 @@ CASES = {
         SIZE,
         SHORT | {"anomaly_map_mode": "multiply"},
     ),
+    "fastflow": ("fastflow", SIZE, FLOW | {"layers": "blocks.1,blocks.2"}),
+    "fastflow-vit": ("fastflow", (64, 80), FLOW | {"backbone": "test_vit3"}),
     "stfpm": ("stfpm", SIZE, SHORT | {"layers": "blocks.1,blocks.2"}),
 }
 REFUSED = {"Loop", "If", "NonZero", "ScatterND", "Einsum", "Resize"}

@@ -1,5 +1,7 @@
 """Batch normalisation folded into convolutions, in float64."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -84,6 +86,29 @@ def test_a_norm_behind_a_transposed_convolution_is_part_of_it(groups):
     apart = [] if groups == 1 else ["mul", "add"]
     assert operators == ["conv_transpose2d", *apart]
     assert error < 1e-5
+
+
+class Scaled(nn.Module):
+    """A product with the softplus of a parameter, and a sum with a buffer that is used as it is."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((1, 3, 1, 1), 9.9865))
+        self.register_buffer("shift", torch.ones(1, 3, 1, 1))
+
+    def forward(self, x):
+        return x * (0.1 * nn.functional.softplus(self.scale, 0.5)) + self.shift
+
+
+def test_what_follows_from_constants_is_one():
+    found, error, operators = folded(Scaled())
+    assert operators == ["mul", "add"]
+    assert error < 1e-6
+    values = dict(found.named_buffers())
+    assert set(values) == {"scale_folded_folded", "shift"}
+    exact = 0.2 * math.log1p(math.exp(9.9865 / 2))
+    result = values["scale_folded_folded"]
+    torch.testing.assert_close(result.max().item(), exact, rtol=2e-7, atol=0)
 
 
 def test_a_norm_alone_is_a_product_and_a_sum():

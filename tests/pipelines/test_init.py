@@ -12,14 +12,15 @@ def test_directory_is_the_registry():
         "anomaly_dino",
         "dfkde",
         "dfm",
+        "fastflow",
         "padim",
         "patchcore",
         "reverse_distillation",
         "stfpm",
     }
     assert set(available()) - plugins == own
-    with pytest.raises(InputError, match="dfm, padim, patchcore"):
-        get("fastflow")
+    with pytest.raises(InputError, match="dfm, fastflow, padim"):
+        get("draem")
 
 
 @pytest.mark.parametrize("attribute", ["config_class", "options_class"])

@@ -55,6 +55,12 @@ def reflected(matrix: Tensor, vectors: Tensor) -> Tensor:
 
 
 def mixed(x: Tensor, matrix: Tensor) -> Tensor:
-    """Apply a matrix (C, C, 1, ...), one 1 per spatial axis, to x (B, C, ...)."""
+    """Apply a matrix (C, C, 1, ...), one 1 per spatial axis, to x (B, C, ...).
+
+    Indices (C,) in its place select channels: the matrix of a permutation has its
+    ones there.
+    """
+    if not matrix.is_floating_point():
+        return x.index_select(1, matrix)
     y: Tensor = _CONVOLUTIONS[x.ndim - 2](x, matrix)
     return y

@@ -18,7 +18,10 @@ from anomedge.components.timm_backbones import (
     resized_positions,
 )
 from anomedge.errors import ModelError
-from anomedge.interop.anomalib.backbone import architecture_of
+from anomedge.interop.anomalib.backbone import (
+    architecture_of,
+    scale_as_stated,
+)
 from anomedge.interop.anomalib.base import ImportedDetector, tensors_fit
 from anomedge.interop.anomalib.blur import SIGMA, refuse_other_blur
 from anomedge.interop.anomalib.foreign import (
@@ -123,9 +126,7 @@ def _extractor(
     state = {key: loaded(tensor, key) for key, tensor in found.items()}
     state[_POSITIONS] = resized_positions(state[_POSITIONS], extractor)
     extractor.load_state_dict(state)
-    stated = foreign.preprocessing
-    extractor.mean = stated.mean or extractor.mean
-    extractor.std = stated.std or extractor.std
+    scale_as_stated(extractor, foreign)
     taken.add("backbone", f"{name}, {len(found)} tensors", "file")
     taken.add("layers", layer, "computed")
     said_precision(

@@ -24,11 +24,17 @@ from anomedge.interop.anomalib.tensors import (
     said_precision,
 )
 
-__all__ = ["architecture_of", "feature_extractor"]
+__all__ = [
+    "architecture_of",
+    "cut_transformer",
+    "feature_extractor",
+    "scale_as_stated",
+]
 
 Size = tuple[int, int]
 
 _PREFIX = "feature_extractor."
+_TRANSFORMER = "feature_extractor.model."
 _WRAPPERS = {"module", "_orig_mod"}
 _COUNTER = "num_batches_tracked"
 # Names of timm's architectures; other names, such as hf-hub:..., make timm read from elsewhere.
@@ -77,9 +83,7 @@ def feature_extractor(
         extractor.load_state_dict(unfolded(found, extractor))
     else:
         _load(extractor, found)
-    stated = foreign.preprocessing
-    extractor.mean = stated.mean or extractor.mean
-    extractor.std = stated.std or extractor.std
+    scale_as_stated(extractor, foreign)
     source: Source = "computed" if is_graph else "file"
     taken.add(what, f"{name}, {len(found)} tensors", source)
     if what == "backbone":
@@ -88,6 +92,44 @@ def feature_extractor(
         f"{what}'s weights", [each.dtype for each in found.values()], taken
     )
     return extractor
+
+
+def cut_transformer(
+    foreign: ForeignModel, layer: str, size: Size, taken: Taken
+) -> FeatureExtractor:
+    """Return a transformer behind one of its blocks and its final norm, with the file's weights and scaling.
+
+    The file has the whole transformer, for images of the size (H, W); other tensors of it are left.
+
+    Raises:
+        ModelError: an unknown architecture, or tensors that are missing or of
+            other shapes.
+    """
+    name = architecture_of(foreign.arguments.get("backbone"))
+    extractor = FeatureExtractor(name, layer, False, size=size, final_norm=True)
+    expected = extractor.state_dict()
+    stored = {key: _PREFIX + key.removeprefix(_TRANSFORMER) for key in expected}
+    found = {
+        key: foreign.tensors[other]
+        for key, other in stored.items()
+        if other in foreign.tensors
+    }
+    what = f"{name} for images of {size[0]}x{size[1]}"
+    refuse_misshapen(found, expected, (), what)
+    _load(extractor, found)
+    scale_as_stated(extractor, foreign)
+    taken.add("backbone", f"{name}, {len(found)} tensors", "file")
+    taken.add("layers", layer, "computed")
+    dtypes = [each.dtype for each in found.values()]
+    said_precision("backbone's weights", dtypes, taken)
+    return extractor
+
+
+def scale_as_stated(extractor: FeatureExtractor, foreign: ForeignModel) -> None:
+    """Give the network the mean and standard deviation of the file; those of the architecture where it states none."""
+    stated = foreign.preprocessing
+    extractor.mean = stated.mean or extractor.mean
+    extractor.std = stated.std or extractor.std
 
 
 def architecture_of(name: Any) -> str:

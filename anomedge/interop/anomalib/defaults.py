@@ -58,6 +58,9 @@ _DEFAULTS: dict[tuple[str, str], Default] = {
     (V1, "stfpm"): _USUAL,
     (V2, "stfpm"): _USUAL,
     (V27, "stfpm"): _USUAL,
+    (V1, "fastflow"): _USUAL,
+    (V2, "fastflow"): _USUAL,
+    (V27, "fastflow"): _USUAL,
     (V27, "anomaly_dino"): Default(Geometry((252, 252)), is_bicubic=True),
 }
 

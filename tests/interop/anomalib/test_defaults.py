@@ -16,6 +16,7 @@ from anomedge.resample import Geometry
         ("2.7", "patchcore", Geometry((256, 256))),
         ("1.2", "dfm", Geometry((256, 256))),
         ("2.3 to 2.6", "dfkde", Geometry((256, 256))),
+        ("2.7", "fastflow", Geometry((256, 256))),
         ("2.7", "reverse_distillation", Geometry((256, 256))),
     ],
 )
