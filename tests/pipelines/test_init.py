@@ -8,9 +8,17 @@ from anomedge.pipelines import available, get
 
 def test_directory_is_the_registry():
     plugins = {"anomalib"}
-    own = {"anomaly_dino", "dfkde", "dfm", "padim", "patchcore", "stfpm"}
+    own = {
+        "anomaly_dino",
+        "dfkde",
+        "dfm",
+        "efficient_ad",
+        "padim",
+        "patchcore",
+        "stfpm",
+    }
     assert set(available()) - plugins == own
-    with pytest.raises(InputError, match="dfm, padim, patchcore"):
+    with pytest.raises(InputError, match="efficient_ad, padim, patchcore"):
         get("fastflow")
 
 
