@@ -55,6 +55,9 @@ _DEFAULTS: dict[tuple[str, str], Default] = {
     (V1, "stfpm"): _USUAL,
     (V2, "stfpm"): _USUAL,
     (V27, "stfpm"): _USUAL,
+    (V1, "efficient_ad"): Default(Geometry((256, 256)), *UNSCALED),
+    (V2, "efficient_ad"): Default(Geometry((256, 256)), *UNSCALED),
+    (V27, "efficient_ad"): Default(Geometry((256, 256)), *UNSCALED),
     (V27, "anomaly_dino"): Default(Geometry((252, 252)), is_bicubic=True),
 }
 
