@@ -16,25 +16,22 @@ __all__ = ["OutsidePictures"]
 
 
 class OutsidePictures:
-    """Pictures of any folder, as images that are enlarged to twice a size and cropped to their centre.
+    """Pictures of any folder, as images.
 
     Args:
         folder: the folder; subfolders are read too.
-        size: (H, W) of the images.
+        geometry: how pictures become images.
         grey: probability of a grey image.
 
     Raises:
         InputError: no folder, no picture in it, or an unreadable subfolder.
     """
 
-    def __init__(
-        self, folder: Path, size: tuple[int, int], grey: float
-    ) -> None:
+    def __init__(self, folder: Path, geometry: Geometry, grey: float) -> None:
         self.pictures = [
             Picture(path.name, path) for path in list_pictures(folder)
         ]
-        height, width = size
-        self.geometry = Geometry((2 * height, 2 * width), size)
+        self.geometry = geometry
         self.grey = grey
 
     def drawn(self, count: int) -> Tensor:

@@ -7,6 +7,7 @@ from PIL import Image
 
 from anomedge.errors import InputError
 from anomedge.pipelines.training.outside import OutsidePictures
+from anomedge.resample import Geometry
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def folder(tmp_path):
 
 
 def test_images_are_enlarged_and_cropped(folder):
-    outside = OutsidePictures(folder, (8, 12), grey=0)
+    outside = OutsidePictures(folder, Geometry((16, 24), (8, 12)), grey=0)
     images = outside.drawn(20)
     assert images.shape == (20, 3, 8, 12)
     middle = images[:, :, 4, 6] * 255
@@ -31,7 +32,7 @@ def test_images_are_enlarged_and_cropped(folder):
 
 
 def test_some_are_grey(folder):
-    outside = OutsidePictures(folder, (8, 12), grey=0.3)
+    outside = OutsidePictures(folder, Geometry((16, 24), (8, 12)), grey=0.3)
     torch.manual_seed(0)
     images = outside.drawn(100)
     is_grey = (images[:, 0] == images[:, 2]).flatten(1).all(dim=1)
@@ -40,4 +41,4 @@ def test_some_are_grey(folder):
 
 def test_a_folder_without_pictures_is_refused(tmp_path):
     with pytest.raises(InputError, match="holds no picture"):
-        OutsidePictures(tmp_path, (8, 12), grey=0)
+        OutsidePictures(tmp_path, Geometry((16, 24), (8, 12)), grey=0)
