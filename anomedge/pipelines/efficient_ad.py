@@ -70,8 +70,7 @@ from anomedge.resample import Geometry, Matrix, bilinear
 
 __all__ = ["EfficientAd", "EfficientAdConfig", "EfficientAdOptions"]
 
-_HARD = 0.999
-_QUANTILES = (0.9, 0.995)
+_HARD, _QUANTILES = 0.999, (0.9, 0.995)
 _BORDER = 4
 _GREY = 0.3
 _MOST_VALUES = 1 << 24
@@ -106,7 +105,7 @@ class EfficientAdConfig(Config):
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Height and width (h, w) of the networks' outputs."""
+        """Height and width (h, w) of outputs of the networks."""
         return description_grid(self.size, padding=self.padding)
 
 
@@ -246,8 +245,8 @@ class EfficientAd(TrainedPipeline[EfficientAdConfig, EfficientAdOptions]):
         networks = cls.build_networks(config)
         pipeline = cls(config, **networks | {"teacher": teacher})
         if options.penalty is not None:
-            height, width = data.size
-            enlarged = Geometry((2 * height, 2 * width), data.size)
+            twice = (2 * data.size[0], 2 * data.size[1])
+            enlarged = Geometry(twice, data.size)
             pipeline.penalty = OutsidePictures(options.penalty, enlarged, _GREY)
         return pipeline
 
@@ -314,14 +313,15 @@ class EfficientAd(TrainedPipeline[EfficientAdConfig, EfficientAdOptions]):
             return loss
         outside = self.penalty.drawn(len(images)).to(images)
         of_teacher, _ = self.student(self.scaled(outside)).chunk(2, dim=1)
-        return loss + of_teacher.square().mean()
+        penalty: Tensor = of_teacher.square().mean()
+        return loss + penalty
 
     def _loss_of_autoencoder(self, scaled: Tensor) -> Tensor:
         teacher = self.normalised(self.teacher(scaled))
         autoencoder = self.autoencoder(scaled)
         _, of_autoencoder = self.student(scaled).chunk(2, dim=1)
-        global_loss: Tensor = (teacher - autoencoder).square().mean()
-        return global_loss + (autoencoder - of_autoencoder).square().mean()
+        pairs = (teacher, autoencoder), (autoencoder, of_autoencoder)
+        return torch.stack([(x - y).square().mean() for x, y in pairs]).sum()
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
         """Return the outputs of teacher, student and autoencoder, of images in [0, 1]."""

@@ -164,7 +164,7 @@ class _Distillation:
         same = [F.interpolate(x, size=grid, mode="bilinear") for x in levels]
         return _averaged(torch.cat(same, dim=1), self.network.channels)
 
-    def _columns(self, *triples: tuple[float, float, float]) -> list[Tensor]:
+    def _columns(self, *triples: tuple[float, ...]) -> list[Tensor]:
         return [
             torch.tensor(values, device=self.device).reshape(3, 1, 1)
             for values in triples
@@ -175,7 +175,7 @@ def _averaged(features: Tensor, channels: int) -> Tensor:
     """Average neighbouring channels, (B, D, h, w) to (B, C, h, w)."""
     last = features.movedim(1, -1).flatten(1, 2)
     fewer = F.adaptive_avg_pool1d(last, channels)
-    return fewer.mT.unflatten(2, features.shape[2:])
+    return fewer.mT.reshape(len(features), channels, *features.shape[2:])
 
 
 def _finite(loss: float, step: int) -> float:
