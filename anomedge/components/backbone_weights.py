@@ -20,7 +20,7 @@ from anomedge.components.weights_by_order import (
 )
 from anomedge.errors import ModelError
 
-__all__ = ["PACKAGED_WEIGHTS", "matching_state_dict"]
+__all__ = ["PACKAGED_WEIGHTS", "matching_state_dict", "read_weights"]
 
 # Weights that a Python package carries: its module, the class of the file, the
 # architecture, the network's input scaling (255 x - 127) / 128, and the
@@ -67,7 +67,7 @@ def matching_state_dict(
         return _packaged(str(weights), name, expected)
     outside_head = _required_keys(model, expected)
     required = [key for key in outside_head if used is None or key in used]
-    given = _without_prefix(_read(Path(weights)), expected)
+    given = _without_prefix(read_weights(Path(weights)), expected)
     by_order = bool(given) and not given.keys() & set(required)
     if by_order:
         given = _by_order(Path(weights), name, expected, given, required)
@@ -195,7 +195,7 @@ def _packaged(
             f"got backbone {name} with weights {weights}; "
             f"expected --backbone {entry['backbone']}"
         )
-    given = _read(_packaged_file(weights, entry))
+    given = read_weights(_packaged_file(weights, entry))
     values = [given[key] for key in _without_counters(given)]
     keys = _without_counters(expected)
     if not _same_shapes([expected[key] for key in keys], values):
@@ -228,8 +228,12 @@ def _same_shapes(expected: Sequence[Tensor], given: Sequence[Tensor]) -> bool:
     return shapes == [tensor.shape for tensor in given]
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a `.safetensors` or weights-only `.pth` file."""
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a `.safetensors` or weights-only `.pth` file.
+
+    Raises:
+        ModelError: a missing or unreadable file, or no state_dict.
+    """
     if not path.is_file():
         known = ", ".join(PACKAGED_WEIGHTS)
         raise ModelError(

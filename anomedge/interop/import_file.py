@@ -28,7 +28,12 @@ from anomedge.interop.planning import Chosen, plan_thresholds
 from anomedge.names import printable, storable
 from anomedge.pipelines.crossfit import Scorer, score_held_back
 from anomedge.pipelines.decision import ThresholdSample
-from anomedge.pipelines.model import Card, Model, tool_versions
+from anomedge.pipelines.model import (
+    Card,
+    Model,
+    licences_of,
+    tool_versions,
+)
 from anomedge.pipelines.splitting import refuse_unreadable
 
 __all__ = ["ImportOptions", "ImportedFile", "import_file"]
@@ -107,7 +112,7 @@ def import_file(path: Path, options: ImportOptions) -> ImportedFile:
         imported.pipeline.eval(),
         imported.geometry,
         decision,
-        _card(imported.foreign, options),
+        _card(imported, options),
     )
     return ImportedFile(model, imported.taken, left_out)
 
@@ -197,17 +202,17 @@ def _provenance(foreign: ForeignModel) -> Provenance:
     )
 
 
-def _card(foreign: ForeignModel, options: ImportOptions) -> Card:
+def _card(imported: Imported, options: ImportOptions) -> Card:
+    foreign = imported.foreign
     source = f"imported from {_provenance(foreign).name}"
     return Card(
         seed=options.seed,
         fitted=(),
         weights=source,
         tools=tool_versions(),
-        licence={
-            "weights": f"{source}: as the owner of that file says",
-            "detector": "belongs to whoever owns the pictures it was fitted to",
-        },
+        licence=licences_of(
+            imported.pipeline, f"{source}: as the owner of that file says"
+        ),
         imported=foreign.digest,
         imported_beside=dict(foreign.beside),
     )

@@ -141,6 +141,7 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
         default_folds: number of folds that score the normal pictures for the threshold; 0: a share of them is held
             back, for detectors whose `fit_folds` costs a training per fold.
         not_fitted: message of `anomedge fit` for a detector that is made otherwise; empty for all others.
+        legal_notice: notice on rights to the method, such as patents, for the licences in the model's card; empty: none.
 
     Args:
         config: the configuration.
@@ -155,6 +156,7 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
     has_statistics: ClassVar[bool] = False
     default_folds: ClassVar[int] = 0
     not_fitted: ClassVar[str] = ""
+    legal_notice: ClassVar[str] = ""
 
     config: C
 

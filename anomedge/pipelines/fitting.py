@@ -36,7 +36,12 @@ from anomedge.pipelines.decision import (
     place_threshold,
 )
 from anomedge.pipelines.features import DefaultLayersWarning
-from anomedge.pipelines.model import Card, Model, tool_versions
+from anomedge.pipelines.model import (
+    Card,
+    Model,
+    licences_of,
+    tool_versions,
+)
 from anomedge.pipelines.rounding import LARGEST_ROUNDING_EFFECT, rounding_effect
 from anomedge.pipelines.splitting import Split, split_pictures
 from anomedge.pipelines.tiles import TileBatches, Tiles
@@ -310,9 +315,6 @@ def _card(
         fitted=tuple(str(picture.digest) for picture in fitted),
         weights=own.weights_name(),
         tools=tool_versions(),
-        licence={
-            "weights": own.weights_licence(),
-            "detector": "belongs to whoever owns the pictures it was fitted to",
-        },
+        licence=licences_of(pipeline, own.weights_licence()),
         training=pipeline.record if is_trained else None,
     )

@@ -44,7 +44,7 @@ from anomedge.resample import Geometry, Region, Tiling
 from anomedge.resample.levels import Levels
 from anomedge.threshold import Decision
 
-__all__ = ["Card", "Model", "load", "save", "tool_versions"]
+__all__ = ["Card", "Model", "licences_of", "load", "save", "tool_versions"]
 
 _KEY = "anomedge"
 # The header of 200 tensors and 200,000 pictures has 14 MB. Parsing takes up to 1 kB per separator.
@@ -133,6 +133,17 @@ class Model:
     digest: str = ""
     levels: Levels | None = None
     quantisation: Quantisation | None = None
+
+
+def licences_of(pipeline: Pipeline[Any, Any], weights: str) -> dict[str, str]:
+    """Return the licences of a card: those of the initial weights and of the detector, and a notice on the method if there is one."""
+    licences = {
+        "weights": weights,
+        "detector": "belongs to whoever owns the pictures it was fitted to",
+    }
+    if pipeline.legal_notice:
+        licences["method"] = pipeline.legal_notice
+    return licences
 
 
 def save(model: Model, path: Path, *, force: bool = False) -> None:

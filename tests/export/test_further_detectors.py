@@ -18,6 +18,7 @@ from anomedge.pipelines.model import load, save
 from anomedge.resample import Geometry
 from tests.commands.running import run
 from tests.conftest import FRAME, RUNTIMES
+from tests.pipelines.descriptions import teacher_file
 
 SIZE, TAIL = (64, 96), (208, 256)
 BANK = {"backbone": "test_vit3", "coreset": 0.5}
@@ -41,6 +42,7 @@ CASES = {
     "fastflow": ("fastflow", SIZE, FLOW | {"layers": "blocks.1,blocks.2"}),
     "fastflow-vit": ("fastflow", (64, 80), FLOW | {"backbone": "test_vit3"}),
     "stfpm": ("stfpm", SIZE, SHORT | {"layers": "blocks.1,blocks.2"}),
+    "efficient_ad": ("efficient_ad", SIZE, SHORT),
 }
 REFUSED = {"Loop", "If", "NonZero", "ScatterND", "Einsum", "Resize"}
 
@@ -56,13 +58,16 @@ def no_advice():
 @pytest.fixture(scope="module")
 def model_path(request, pictures, tmp_path_factory):
     detector, size, own = CASES[request.param]
+    folder = tmp_path_factory.mktemp("model")
     usual = {"backbone": "test_efficientnet", "weights": "random"}
+    if detector == "efficient_ad":
+        usual = {"teacher": teacher_file(folder)}
     options = FitOptions(
         Geometry(size),
         held_back=pictures / "held_back",
         detector=usual | own,
     )
-    path = tmp_path_factory.mktemp("model") / "part.safetensors"
+    path = folder / "part.safetensors"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         save(fit(detector, pictures / "train", options), path)

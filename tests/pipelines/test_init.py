@@ -12,6 +12,7 @@ def test_directory_is_the_registry():
         "anomaly_dino",
         "dfkde",
         "dfm",
+        "efficient_ad",
         "fastflow",
         "padim",
         "patchcore",
@@ -19,7 +20,7 @@ def test_directory_is_the_registry():
         "stfpm",
     }
     assert set(available()) - plugins == own
-    with pytest.raises(InputError, match="dfm, fastflow, padim"):
+    with pytest.raises(InputError, match="efficient_ad, fastflow, padim"):
         get("draem")
 
 

@@ -12,6 +12,7 @@ from anomedge.interop.anomalib.base import (
 )
 from anomedge.interop.anomalib.dfkde import ImportedDfkde
 from anomedge.interop.anomalib.dfm import ImportedDfm
+from anomedge.interop.anomalib.efficient_ad import ImportedEfficientAd
 from anomedge.interop.anomalib.fastflow import ImportedFastflow
 from anomedge.interop.anomalib.padim import ImportedPadim
 from anomedge.interop.anomalib.patchcore import ImportedPatchcore
@@ -26,6 +27,7 @@ def test_each_detector_has_a_file():
         "anomaly_dino": ImportedAnomalyDino,
         "dfkde": ImportedDfkde,
         "dfm": ImportedDfm,
+        "efficient_ad": ImportedEfficientAd,
         "fastflow": ImportedFastflow,
         "padim": ImportedPadim,
         "patchcore": ImportedPatchcore,

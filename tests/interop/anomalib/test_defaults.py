@@ -27,6 +27,13 @@ def test_only_patchcore_of_version_1_is_cropped(version, detector, geometry):
     assert default.std == (0.229, 0.224, 0.225)
 
 
+@pytest.mark.parametrize("version", ["1.2", "2.3 to 2.6", "2.7"])
+def test_efficient_ad_scales_images_itself(version):
+    default = default_of(version, "efficient_ad")
+    assert default.geometry == Geometry((256, 256))
+    assert (default.mean, default.std) == UNSCALED
+
+
 @pytest.mark.parametrize(
     ("version", "detector"), [("2.7", "Stfpm"), ("3.0", "padim")]
 )

@@ -128,6 +128,7 @@ def test_available_detectors_have_a_file_each():
         "anomaly_dino",
         "dfkde",
         "dfm",
+        "efficient_ad",
         "fastflow",
         "padim",
         "patchcore",

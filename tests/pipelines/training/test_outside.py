@@ -1,0 +1,44 @@
+"""Pictures from outside: their size, their colours, and folders without pictures."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from anomedge.errors import InputError
+from anomedge.pipelines.training.outside import OutsidePictures
+from anomedge.resample import Geometry
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "deep").mkdir()
+    for name, colour in (("a", (250, 0, 0)), ("deep/b", (0, 0, 250))):
+        frame = np.zeros((20, 30, 3), np.uint8)
+        frame[5:15, 8:22] = colour
+        Image.fromarray(frame).save(tmp_path / f"{name}.png")
+    return tmp_path
+
+
+def test_images_are_enlarged_and_cropped(folder):
+    outside = OutsidePictures(folder, Geometry((16, 24), (8, 12)), grey=0)
+    images = outside.drawn(20)
+    assert images.shape == (20, 3, 8, 12)
+    middle = images[:, :, 4, 6] * 255
+    colours = {tuple(x) for x in middle.round().int().tolist()}
+    assert colours == {(250, 0, 0), (0, 0, 250)}
+    # The border of the picture is outside of the crop.
+    assert images.sum(dim=1).min() > 0.5
+
+
+def test_some_are_grey(folder):
+    outside = OutsidePictures(folder, Geometry((16, 24), (8, 12)), grey=0.3)
+    torch.manual_seed(0)
+    images = outside.drawn(100)
+    is_grey = (images[:, 0] == images[:, 2]).flatten(1).all(dim=1)
+    assert 15 < int(is_grey.sum()) < 45
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path):
+    with pytest.raises(InputError, match="holds no picture"):
+        OutsidePictures(tmp_path, Geometry((16, 24), (8, 12)), grey=0)
