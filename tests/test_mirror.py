@@ -23,6 +23,7 @@ WITHOUT = {
     "anomedge.precisions.fp16_storage": "declares a name and tolerances; test_base holds the laws of all precisions",
     "anomedge.precisions.fp32": "declares a name and tolerances; test_base holds the laws of all precisions",
     "anomedge.precisions.int8": "declares a name and tolerances; test_base holds the laws of all precisions",
+    "anomedge.precisions.int8_storage": "declares a name and tolerances; test_base holds the laws of all precisions",
     "anomedge.precisions.tf32": "declares a name and tolerances; test_base holds the laws of all precisions",
 }
 """Modules that need no test file of their own, and why."""
