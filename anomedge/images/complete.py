@@ -30,7 +30,7 @@ from anomedge.images.checks import next_marker
 __all__ = ["missing_part"]
 
 _SMALLEST_HEADER = 12
-"""Number of bytes that tell the format; no picture is smaller."""
+"""Number of bytes that tell the format."""
 _MOST_SEGMENTS = 20_000
 """Segments of a JPEG; `read_picture` refuses a file with more."""
 _PNG_CHUNK = 12
@@ -51,7 +51,7 @@ def missing_part(path: Path) -> str | None:
     with open_plain(path) as file:
         size = size_of(file)
         head = file.read(_SMALLEST_HEADER)
-        if len(head) < _SMALLEST_HEADER:
+        if size < _SMALLEST_HEADER and _may_begin_picture(head):
             return f"it has {size} bytes"
         if _has_hole(file, size):
             return "parts of it were never written"
@@ -72,6 +72,13 @@ def _check_of(head: bytes) -> _Check | None:
         if head.startswith(magic):
             return check
     return None
+
+
+def _may_begin_picture(head: bytes) -> bool:
+    """Return whether the first bytes, fewer than a header, may become those of a picture."""
+    common = (min(len(head), len(magic)) for magic in _MAGICS)
+    pairs = zip(_MAGICS, common, strict=True)
+    return any(head[:count] == magic[:count] for magic, count in pairs)
 
 
 def _has_hole(file: BinaryIO, size: int) -> bool:
@@ -153,3 +160,4 @@ _CHECKS: dict[bytes, _Check] = {
     b"MM\0+": _missing_of_tiff,
 }
 """Checks by the first bytes of a file; WebP stands behind the size of its RIFF chunk."""
+_MAGICS = (*_CHECKS, b"RIFF")

@@ -35,6 +35,7 @@ from anomedge.station.sources.base import (
     ConnectionChange,
     Source,
     SourceEvent,
+    SourceNotice,
     UnusableFrame,
 )
 
@@ -189,6 +190,14 @@ class Station:
                 message=event.message,
                 seconds=round(event.seconds, 3),
             )
+        elif isinstance(event, SourceNotice):
+            self.output.write(
+                event.event,
+                moment=event.time,
+                name=event.name,
+                message=event.message,
+                count=event.count,
+            )
         elif isinstance(event, UnusableFrame):
             self._unusable += 1
             self.output.error(event.name, event.message, event.time)
@@ -298,6 +307,8 @@ class Station:
             anomalous=summary.anomalous,
             errors=summary.errors,
             dropped=summary.dropped,
+            missed=self.source.missed,
+            ignored=self.source.ignored,
         )
 
     def _summary(self) -> Summary:

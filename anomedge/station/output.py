@@ -8,9 +8,11 @@ frame     "number", "name", "label", "score", "threshold", "anomalous_pixels" (s
 error     "name", "message"
 waiting   "name", "message", "seconds" until the next attempt: the connection to the source was lost
 resumed   "name", "message", "seconds" (0): the connection is restored
+missed    "name" of one, "message", "count": pictures that were gone, or changed again, before they were read
+ignored   "name" of one, "message", "count": entries of a folder that are no pictures; once for each kind
 changed   "name", "message": files at the bundle's path changed since the bundle was opened; labels are
           still those of the opened bundle
-stopped   "frames" inspected, "anomalous", "errors" (lines), "dropped"
+stopped   "frames" inspected, "anomalous", "errors" (lines), "dropped", "missed", "ignored"
 ========  =============================================================================================
 """
 

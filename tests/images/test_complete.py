@@ -113,7 +113,12 @@ def test_a_wrong_file_size_in_the_header_of_a_bitmap_does_not_matter(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    [b"no picture at all", b"RIFF\x40\0\0\0WAVEfmt ", b"GIF89a" + bytes(20)],
+    [
+        b"no picture at all",
+        b"no picture",
+        b"RIFF\x40\0\0\0WAVEfmt ",
+        b"GIF89a" + bytes(20),
+    ],
 )
 def test_other_files_are_left_to_the_reader(content, tmp_path):
     assert missing(tmp_path / "x", content) is None
