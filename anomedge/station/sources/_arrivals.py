@@ -1,13 +1,15 @@
 """The files of a folder that wait to be read, their order, and the files that were read.
 
 A file is settled when it was unchanged for S seconds. Files are read in their order; a settled file waits for those
-before it that are not, but at most 2 S from its first sight, so that one file that never settles stops no other::
+before it that are not, for another S seconds at most, so that one file that never settles stops no other::
 
-    S = 1 s             0      0.5     1      1.5     2
-    part1, missed       .      seen    .      settled
-    part2               seen   .      settled, waits: read after part1
+    S = 1 s    0       1                        2
+    part1      missed  seen                     settled: read
+    part2      seen    settled: waits for part1 read after part1
 
-A listing that misses a file, which the next one has, therefore changes no order.
+A listing that misses a file, which the next one has, therefore changes no order. All times are those of looks: a file
+that is first seen at the look at which another is settled will be settled before that one is overdue, however long
+looks take.
 """
 
 from __future__ import annotations
@@ -25,12 +27,19 @@ from anomedge.station.sources.base import Order
 __all__ = ["Arrivals"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Waiting:
-    """A file that was not read: its version, and the time since which it has this version."""
+    """A file that was not read.
+
+    Attributes:
+        stamp: its version.
+        since: time of the look that found this version first.
+        settled: time of the look that found it settled first.
+    """
 
     stamp: Stamp
     since: float
+    settled: float | None = None
 
 
 class Arrivals:
@@ -107,27 +116,30 @@ class Arrivals:
     ) -> Iterator[str]:
         """Yield the settled and complete files in order, up to the first that others have to wait for."""
         names = sorted(self._waiting, key=self._key)
-        waited = 2 * self.settle
         last_overdue = -1
         for place, name in enumerate(names):
-            if now >= self._waiting[name].since + waited:
+            if self._note_settled(self._waiting[name], now):
                 last_overdue = place
         for place, name in enumerate(names):
-            settled = now >= self._waiting[name].since + self.settle
-            if settled and is_complete(name):
+            if self._waiting[name].settled is not None and is_complete(name):
                 yield name
             elif place >= last_overdue:
                 return
 
     def next_time(self, now: float) -> float | None:
         """Return the next time at which a file may become ready by waiting; None if there is none."""
-        spans = (self.settle, 2 * self.settle, self.patience)
-        times = [
-            each.since + span
-            for each in self._waiting.values()
-            for span in spans
-        ]
+        times = []
+        for each in self._waiting.values():
+            settled = each.since if each.settled is None else each.settled
+            times += [settled + self.settle, each.since + self.patience]
         return min((time for time in times if time > now), default=None)
+
+    def _note_settled(self, waiting: _Waiting, now: float) -> bool:
+        """Note whether a file is settled; return whether it was settled and waited for others for long enough."""
+        if waiting.settled is None and now >= waiting.since + self.settle:
+            waiting.settled = now
+        settled = waiting.settled
+        return settled is not None and now >= settled + self.settle
 
     def _key(self, name: str) -> tuple[int, NaturalKey, str]:
         by_time = self._order is Order.TIME

@@ -38,6 +38,8 @@ __all__ = ["FolderSource"]
 
 _POLL = 0.5
 """Interval between listings, in seconds."""
+_NOTIFIED_PAUSE = 10
+"""Pause between listings while notifications come, in times of a listing."""
 _PATIENCE = 10.0
 """Time for which an incomplete file is waited for after its last change, in seconds."""
 
@@ -108,7 +110,9 @@ class FolderSource(Source):
         self._full_identity: tuple[int, int] | None = None
         self._number = 0
         self._lost = False
-        self._listing_seconds = 0.0
+        self._now = self._look_seconds = 0.0
+        self._notified: frozenset[str] = frozenset()
+        self._delivers = False
         self._first_listing: set[str] | None = None
         self._arrivals = Arrivals(
             poll if settle is None else settle, _PATIENCE, order
@@ -148,21 +152,20 @@ class FolderSource(Source):
         self, stop: threading.Event
     ) -> Generator[SourceEvent, None, None]:
         """Yield the pictures as they become ready, until `stop` is set."""
-        changed: Collection[str] = ()
+        changed: frozenset[str] = frozenset()
         next_listing = monotonic()
         try:
             while not stop.is_set():
                 yield from self._report_unseen(changed)
                 start = monotonic()
-                renamed = bool(changed) and not self._arrivals.settle
-                if renamed and start < next_listing:
-                    self._look_at(changed)
-                    found = True
+                notified = self._is_notified(changed)
+                if notified and start < next_listing:
+                    found = self._look_at(self._arrivals.waiting | changed)
+                    self._look_seconds = monotonic() - start
                 else:
                     found = yield from self._look_at_all()
-                    self._listing_seconds = monotonic() - start
-                    pause = max(self.poll, self._listing_seconds)
-                    next_listing = monotonic() + pause
+                    self._look_seconds = monotonic() - start
+                    next_listing = monotonic() + self._pause()
                 if found:
                     yield from self._read_ready()
                     if self._once and not self._first_listing_waits():
@@ -171,30 +174,48 @@ class FolderSource(Source):
         finally:
             self._close_watch()
 
+    def _pause(self) -> float:
+        """Return the time between two listings; working notifications make listings rarer that take long."""
+        if not self._arrivals.waiting <= self._notified:
+            self._delivers = False
+        share = _NOTIFIED_PAUSE if self._delivers else 1
+        return max(self.poll, share * self._look_seconds)
+
     def _wait(
         self, stop: threading.Event, next_listing: float
-    ) -> Collection[str]:
+    ) -> frozenset[str]:
         """Wait for the next time to look; return the names of files that came or changed, as far as they are notified."""
         now, settle = monotonic(), self._arrivals.settle
         next_ready = self._arrivals.next_time(now)
         until = min(next_listing, next_ready or next_listing)
-        shortest = max(self._listing_seconds, min(settle / 10, self.poll))
+        shortest = max(self._look_seconds, min(settle / 10, self.poll))
         pause = max(until - now, shortest if settle else 0.0)
         if self._watch is None:
             stop.wait(pause)
-            return ()
-        if settle:  # a look lists the whole folder, so not at every change
+            return frozenset()
+        if settle:  # a look goes over all waiting files, so not at every change
             stop.wait(shortest)
             pause -= shortest
         return self._watch.wait(stop, pause)
 
-    def _look_at(self, names: Collection[str]) -> None:
-        """Note the pictures of these names."""
-        now = monotonic()
-        for name in filter(is_picture, names):
-            stamp = stamp_of(self.folder / name)
-            if stamp is not None:
-                self._arrivals.note(name, stamp, now)
+    def _is_notified(self, changed: frozenset[str]) -> bool:
+        """Return whether all waiting files were notified, so that no listing is needed; a network drive notifies none."""
+        waiting = self._arrivals.waiting
+        self._notified = (self._notified & waiting) | changed
+        self._delivers = self._delivers or bool(changed)
+        return self._watch is not None and waiting <= self._notified
+
+    def _look_at(self, names: Collection[str]) -> bool:
+        """Note the pictures of these names; return False if the folder is gone."""
+        self._now = monotonic()
+        try:
+            for name in filter(is_picture, names):
+                stamp = stamp_of(self.folder / name)
+                if stamp is not None:
+                    self._arrivals.note(name, stamp, self._now)
+        except OSError:
+            return False
+        return True
 
     def _look_at_all(self) -> Generator[SourceEvent, None, bool]:
         """List the folder; on failure return False and report the first of a series."""
@@ -210,6 +231,7 @@ class FolderSource(Source):
             yield ConnectionChange(
                 "resumed", self.title, "the folder is back", 0.0
             )
+        self._now = monotonic()
         yield from self._note(listing)
         return True
 
@@ -264,7 +286,7 @@ class FolderSource(Source):
         if notice is not None:
             yield notice
         if self._identity == self._full_identity:  # else it may be unmounted
-            gone = self._arrivals.note_all(pictures, monotonic())
+            gone = self._arrivals.note_all(pictures, self._now)
             yield from self._report_missed(gone, "taken away or renamed")
 
     def _report_unseen(self, changed: Collection[str]) -> Iterator[SourceEvent]:
@@ -291,7 +313,7 @@ class FolderSource(Source):
     def _read_ready(self) -> Iterator[SourceEvent]:
         """Read the files that are ready, in order."""
         changed = []
-        for name in self._arrivals.ready(monotonic(), self._is_complete):
+        for name in self._arrivals.ready(self._now, self._is_complete):
             try:
                 event = self._read(name)
             except OSError:  # the folder is gone; the next listing reports it
@@ -313,7 +335,7 @@ class FolderSource(Source):
             return True  # gone; the reader says so
         if missing is None:
             return True
-        if not self._arrivals.is_given_up(name, monotonic()):
+        if not self._arrivals.is_given_up(name, self._now):
             return False
         self._missing_parts[name] = missing
         return True

@@ -51,6 +51,7 @@ def test_an_overdue_file_takes_the_settled_ones_before_it_along():
     waiting = arrivals(settle=1, order=Order.NAME)
     waiting.note("c", Stamp(0, 1), now=0)
     waiting.note("b", Stamp(0, 1), now=1)
+    assert ready(waiting, 1) == []
     waiting.note("a", Stamp(0, 1), now=1.9)
     assert ready(waiting, 2) == ["b", "c"]
 
@@ -59,7 +60,7 @@ def test_an_incomplete_file_holds_up_the_next_and_is_given_up():
     waiting = arrivals(settle=1, patience=5)
     waiting.note_all({"a": Stamp(1, 1), "b": Stamp(2, 1)}, now=0)
     assert ready(waiting, 1.5, incomplete={"a"}) == []
-    assert ready(waiting, 2, incomplete={"a"}) == ["b"]
+    assert ready(waiting, 2.5, incomplete={"a"}) == ["b"]
     assert [waiting.is_given_up("a", now) for now in (4.9, 5)] == [False, True]
 
 
@@ -107,7 +108,18 @@ def test_the_next_time_is_when_a_file_settles_is_overdue_or_is_given_up(
     waiting = arrivals(settle=2)
     assert waiting.next_time(now) is None
     waiting.note("a", Stamp(1, 1), now=0)
+    for look in range(0, now + 1, 2):
+        assert ready(waiting, look, incomplete={"a"}) == []
     assert waiting.next_time(now) == expected
+
+
+def test_looks_that_take_long_change_no_order():
+    """The file that the first look missed is seen by the second, after more than two settle times."""
+    waiting = arrivals(settle=1)
+    waiting.note("2", Stamp(2, 1), now=0)
+    waiting.note("1", Stamp(1, 1), now=5)
+    assert ready(waiting, 5) == []
+    assert ready(waiting, 9) == ["1", "2"]
 
 
 def test_equal_times_are_ordered_by_number_and_name():
