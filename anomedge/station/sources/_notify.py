@@ -35,15 +35,19 @@ class FolderWatch:
             return None
         try:
             return cls(RustNotify([str(folder)], False, False, 0, False, True))
-        except Exception:  # noqa: BLE001 - too many watches, no such folder, a file system without: all mean polling
-            return None
+        except (OSError, RuntimeError):
+            return None  # too many watches, or a file system without
 
     def wait(self, stop: threading.Event, seconds: float) -> frozenset[str]:
         """Wait for files that came or changed; return their names, none after `seconds` or if `stop` is set."""
         end = time.monotonic() + seconds
         while not stop.is_set():
             left = max(1, round(1000 * (end - time.monotonic())))
-            found = self._notify.watch(_GROUPED, _STEP, left, stop)
+            try:
+                found = self._notify.watch(_GROUPED, _STEP, left, stop)
+            except RuntimeError:  # the library's errors; the folder is polled
+                stop.wait(left / 1000)
+                break
             if isinstance(found, str):  # "timeout", "stop" or "signal"
                 break
             names = {

@@ -27,7 +27,10 @@ class FakeNotify:
 
     def watch(self, _, __, timeout, ___):
         self.waits.append(timeout)
-        return self.left.pop(0) if self.left else "timeout"
+        answer = self.left.pop(0) if self.left else "timeout"
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
 @pytest.fixture
@@ -68,6 +71,13 @@ def test_no_time_is_not_the_unlimited_time_of_the_library(notify, tmp_path):
     watch = FolderWatch.open(tmp_path)
     watch.wait(threading.Event(), 0)
     assert watch._notify.waits == [1]
+
+
+def test_an_error_of_the_library_means_polling(notify, tmp_path):
+    notify.answers = [RuntimeError("error in the Rust part")]
+    world = World(nothing)
+    assert FolderWatch.open(tmp_path).wait(world, 5) == set()
+    assert world.waits == [5]
 
 
 def test_a_set_stop_flag_ends_the_wait(notify, tmp_path):
