@@ -8,7 +8,6 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -29,6 +28,7 @@ from anomedge.errors import InputError
 from anomedge.inspector import Inspector
 from anomedge.station import (
     EventWriter,
+    Order,
     Source,
     SourceOptions,
     Station,
@@ -52,7 +52,7 @@ def watch(
         str,
         typer.Argument(
             help=f"Address of a source ({', '.join(SOURCES.names())}). Folder: pictures directly in it; write a picture "
-            "under a hidden name, then rename it. Camera: its number, or an rtsp:// or http:// URL; ./0 is a folder."
+            "under a hidden name, then rename it; it may appear later. Camera: its number, or an rtsp:// or http:// URL; ./0 is a folder."
         ),
     ],
     on_fail: Annotated[
@@ -131,13 +131,30 @@ def watch(
         Option("--new", help="Folder: skip the pictures present at the start."),
     ] = False,
     poll: Annotated[
-        float,
+        float | None,
         Option(
             min=0.01,
             max=3600,
-            help="Folder: interval between listings, in seconds.",
+            help="Folder: interval between listings, in seconds, without notifications of the system. Default: 0.5, and "
+            "notifications where the extra watch is installed.",
         ),
-    ] = 0.5,
+    ] = None,
+    settle: Annotated[
+        float | None,
+        Option(
+            min=0,
+            max=3600,
+            help="Folder: read a picture when it is complete and was unchanged for this time, in seconds; default: the "
+            "interval between listings. 0: pictures appear by a rename and are read at once, unchecked.",
+        ),
+    ] = None,
+    order: Annotated[
+        Order,
+        Option(
+            help="Folder: order of pictures that arrive within the settle time: by modification time, or by name with "
+            "numbers as numbers."
+        ),
+    ] = Order.TIME,
     retries: Annotated[
         int | None,
         Option(
@@ -190,8 +207,9 @@ def watch(
     """
     del as_json  # there is no other output
     opened = Bundle.open(bundle)
-    given = SourceOptions(once=once, new=only_new, retries=retries, poll=poll)
-    frames = open_source(source, replace(given, levels=opened.manifest.levels))
+    levels = opened.manifest.levels
+    given = SourceOptions(once, only_new, retries, poll, order, settle, levels)
+    frames = open_source(source, given)
     commands = ReactionOptions(
         on_pass=on_pass,
         on_fail=on_fail,

@@ -18,6 +18,7 @@ __all__ = [
     "Size",
     "bits_per_channel",
     "check_stated_size",
+    "next_marker",
     "refuse_many_scans",
     "refuse_too_large",
     "upright_size",
@@ -47,7 +48,7 @@ def refuse_many_scans(file: BinaryIO, path: Path) -> None:
     file.seek(0)
     scans = segments = 0
     if file.read(2) == _START:
-        while (marker := _next_marker(file)) not in (None, _END):
+        while (marker := next_marker(file)) not in (None, _END):
             scans += marker == _SCAN
             segments += 1
             if scans > _MOST_SCANS or segments > _MOST_SEGMENTS:
@@ -117,8 +118,8 @@ def bits_per_channel(image: Image.Image, file: BinaryIO) -> int:
     return 8
 
 
-def _next_marker(file: BinaryIO) -> int | None:
-    """Find the next marker as libjpeg does and skip its segment; None at the end of the file."""
+def next_marker(file: BinaryIO) -> int | None:
+    """Find a JPEG's next marker as libjpeg does and skip its segment; None at the end of the file."""
     while block := file.read(_BLOCK):
         found = _MARKER.search(block)
         if found is not None:

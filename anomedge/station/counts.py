@@ -17,6 +17,8 @@ class Summary(NamedTuple):
         undecided: frames that were not decided: unreadable, of another size, or a failure of the runtime.
         errors: error lines, those of undecided frames included.
         dropped: frames of a camera that were dropped before they were inspected.
+        missed: pictures of a folder that were gone, or changed again, before they were read.
+        ignored: entries of a folder that are no pictures.
     """
 
     frames: int
@@ -24,6 +26,8 @@ class Summary(NamedTuple):
     undecided: int
     errors: int
     dropped: int
+    missed: int = 0
+    ignored: int = 0
 
 
 @dataclass

@@ -42,6 +42,7 @@ from anomedge.station.sources.base import (
     ConnectionChange,
     Source,
     SourceEvent,
+    SourceNotice,
     UnusableFrame,
 )
 
@@ -213,6 +214,14 @@ class Station:
                 message=event.message,
                 seconds=round(event.seconds, 3),
             )
+        elif isinstance(event, SourceNotice):
+            self.output.write(
+                event.event,
+                moment=event.time,
+                name=event.name,
+                message=event.message,
+                count=event.count,
+            )
         elif isinstance(event, UnusableFrame):
             self._leave_undecided(event, dropped, event.message)
             self._give_up_if_blind(event.message)
@@ -366,6 +375,9 @@ class Station:
         )
 
     def _summary(self) -> Summary:
-        return self._counts.summary(
+        summary = self._counts.summary(
             errors=self.output.errors, dropped=self._queue.dropped
+        )
+        return summary._replace(
+            missed=self.source.missed, ignored=self.source.ignored
         )

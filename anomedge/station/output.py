@@ -1,18 +1,6 @@
 """JSON lines that a station writes: one object per event, with "event" and "time" (ISO 8601, UTC).
 
-=========  ============================================================================================
-started    "source", "bundle", "digest", "runtime", "running_on", "threshold"
-frame      "number", "name", "label", "score", "threshold", "anomalous_pixels" (share; not for a detector
-           without a map), "milliseconds" (of the runtime) and "dropped": frames dropped since the
-           previous frame
-error      "name", "message"; an undecided frame also has "number", "label" ("undecided") and "dropped"
-waiting    "name", "message", "seconds" until the next attempt: the connection to the source was lost
-resumed    "name", "message", "seconds" (0): the connection is restored
-changed    "name", "message": files at the bundle's path changed since the bundle was opened; labels are
-           still those of the opened bundle
-heartbeat  the counts of "stopped" so far, and "pending": commands that wait
-stopped    "frames" decided, "anomalous", "undecided", "errors" (lines), "dropped"
-=========  ============================================================================================
+=========  =====================================================================================
 """
 
 from __future__ import annotations

@@ -150,7 +150,8 @@ def test_a_video_of_another_size_is_stretched_or_ends(part, tmp_path, capfd):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["missing"], "a folder, a video file"),
+        (["missing.avi"], "a folder, a video file"),
+        (["missing", "--once"], "expected a folder of pictures"),
         (
             [".", "--on-fail", "no-such-program"],
             "expected a program that can be run",
@@ -171,6 +172,8 @@ def test_a_video_of_another_size_is_stretched_or_ends(part, tmp_path, capfd):
         ([".", "--save", "."], "overlays would be inspected"),
         ([".", "--once", "--new"], "expected one of them"),
         (["0", "--once"], "expected a folder: leave --once out"),
+        (["0", "--settle", "0"], "expected a folder: leave --settle out"),
+        ([".", "--order", "size"], "order"),
         ([".", "--retries", "2"], "expected a camera: leave --retries out"),
         ([".", "--precision", "int8"], "got precision"),
         ([".", "--queue", "0"], "queue"),
@@ -318,6 +321,20 @@ def test_a_second_signal_stops_at_once_and_takes_the_command_along(
     assert code == -signal.SIGTERM
     assert seconds < 5
     assert ended(int((tmp_path / "pids").read_text().split()[0]))
+
+
+def test_a_folder_that_appears_later_is_watched(part, folder, tmp_path):
+    process = start(part, tmp_path / "later", "--settle", "0", "--poll", "0.05")
+    assert json.loads(process.stdout.readline())["event"] == "waiting"
+    (folder / "notes.txt").write_text("")
+    folder.rename(tmp_path / "later")
+    assert json.loads(process.stdout.readline())["event"] == "resumed"
+    ignored = json.loads(process.stdout.readline())
+    assert (ignored["event"], ignored["count"]) == ("ignored", 1)
+    for _ in range(3):
+        assert json.loads(process.stdout.readline())["event"] == "frame"
+    code, said, _ = end(process)
+    assert (code, said[-1]["missed"], said[-1]["ignored"]) == (0, 0, 1)
 
 
 def test_sigterm_while_a_camera_neither_answers_nor_refuses(part):

@@ -22,6 +22,7 @@ from anomedge.station import (
     READER_THREAD,
     CapturedFrame,
     EventWriter,
+    SourceNotice,
     Station,
     StationOptions,
     UnusableFrame,
@@ -99,6 +100,7 @@ class ListSource:
 
     def __init__(self, items, live=False):
         self.title, self.live, self.given = "list", live, items
+        self.missed, self.ignored = 2, 3
         self.taken = 0
 
     def events(self, stop):
@@ -178,8 +180,20 @@ def test_one_line_a_frame_between_started_and_stopped():
         "undecided": 1,
         "errors": 1,
         "dropped": 0,
+        "missed": 2,
+        "ignored": 3,
     }
     assert lines[0]["digest"] == "d"
+
+
+def test_notices_are_lines_and_no_errors():
+    notice = SourceNotice("missed", "a", "taken away", 7, 2.0)
+    lines = run([notice, frame(1)])
+    assert lines[1] == {
+        "event": "missed", "time": "1970-01-01T00:00:02.000+00:00", "name": "a", "message": "taken away", "count": 7,
+    }  # fmt: skip
+    assert events(lines[2:]) == ["frame", "stopped"]
+    assert lines[-1]["errors"] == 0
 
 
 def test_a_slow_loop_loses_nothing_and_reads_no_further_than_its_queue():
@@ -359,7 +373,9 @@ def test_errors_of_the_source_end_the_loop_after_what_came_before():
         yield frame(1)
         raise ZeroDivisionError("a bug")
 
-    source = SimpleNamespace(title="broken", live=False, events=fail)
+    source = SimpleNamespace(
+        title="broken", live=False, events=fail, missed=0, ignored=0
+    )
     output = EventWriter(stream := io.StringIO())
     with pytest.raises(ZeroDivisionError):
         run(source, output=output)
@@ -373,7 +389,9 @@ def test_a_source_that_the_system_cannot_read_is_lost():
         yield frame(1)
         raise OSError(errno.EIO, "Input/output error")
 
-    source = SimpleNamespace(title="disk", live=False, events=fail)
+    source = SimpleNamespace(
+        title="disk", live=False, events=fail, missed=0, ignored=0
+    )
     with pytest.raises(SourceLost, match=r"disk cannot .*Input/output error"):
         run(source)
 
@@ -448,7 +466,8 @@ def test_a_heartbeat_tells_the_counts_while_no_frame_comes():
     assert lines[1]["event"] == "heartbeat"  # before the first frame
     del beats[-1]["time"]
     assert beats[-1] == {
-        "event": "heartbeat", "frames": 1, "anomalous": 1, "undecided": 0, "errors": 0, "dropped": 0, "pending": 0,
+        "event": "heartbeat", "frames": 1, "anomalous": 1, "undecided": 0, "errors": 0, "dropped": 0, "missed": 2,
+        "ignored": 3, "pending": 0,
     }  # fmt: skip
     assert "heartbeat" not in events(run([frame(1)]))
 

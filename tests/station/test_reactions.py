@@ -116,6 +116,7 @@ class FolderOfOne:
     """A folder with one unreadable picture."""
 
     title, live = "folder", False
+    missed = ignored = 0
 
     def __init__(self, folder):
         self.folder = folder

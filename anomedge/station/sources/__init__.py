@@ -13,8 +13,10 @@ from anomedge.registry import Registry
 from anomedge.station.sources.base import (
     CapturedFrame,
     ConnectionChange,
+    Order,
     Source,
     SourceEvent,
+    SourceNotice,
     SourceOptions,
     UnusableFrame,
 )
@@ -23,8 +25,10 @@ __all__ = [
     "SOURCES",
     "CapturedFrame",
     "ConnectionChange",
+    "Order",
     "Source",
     "SourceEvent",
+    "SourceNotice",
     "SourceOptions",
     "UnusableFrame",
     "address_forms",

@@ -1,6 +1,6 @@
 """Base class of frame sources, their options, and the events that they yield.
 
-A source yields frames, unusable frames and changes of its connection, in order. It ends after its last frame, or soon
+A source yields frames, unusable frames, notices and changes of its connection, in order. It ends after its last frame, or soon
 after the stop flag is set. An error that prevents all further frames is raised.
 
 To add a source, write one file in this folder, or a class in an installed package that registers the entry-point group
@@ -28,6 +28,7 @@ import threading
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, field, fields
+from enum import Enum
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -37,8 +38,10 @@ from anomedge.resample.levels import Levels
 __all__ = [
     "CapturedFrame",
     "ConnectionChange",
+    "Order",
     "Source",
     "SourceEvent",
+    "SourceNotice",
     "SourceOptions",
     "UnusableFrame",
 ]
@@ -92,7 +95,33 @@ class ConnectionChange:
     time: float = field(default_factory=time.time)
 
 
-SourceEvent = CapturedFrame | UnusableFrame | ConnectionChange
+@dataclass(frozen=True)
+class SourceNotice:
+    """Files that give no frame: "missed" before they were read, or "ignored" because they are no pictures.
+
+    Attributes:
+        event: name of the event in the output lines.
+        name: one of the files.
+        message: reason.
+        count: number of files of this notice.
+        time: in seconds since 1970.
+    """
+
+    event: Literal["missed", "ignored"]
+    name: str
+    message: str
+    count: int
+    time: float = field(default_factory=time.time)
+
+
+SourceEvent = CapturedFrame | UnusableFrame | SourceNotice | ConnectionChange
+
+
+class Order(str, Enum):
+    """Order of the pictures of a folder."""
+
+    NAME = "name"
+    TIME = "time"
 
 
 @dataclass(frozen=True)
@@ -103,14 +132,19 @@ class SourceOptions:
         once: end after the pictures that are present at the start.
         new: skip the pictures that are present at the start.
         retries: consecutive attempts to reconnect before giving up; None for no limit.
-        poll: interval between two looks, in seconds; ignored by sources that do not poll.
+        poll: interval between two looks, in seconds; ignored by sources that do not poll. None for the source's own, with
+            notifications of the system where it has them.
+        order: order of the pictures: by modification time, or by name.
+        settle: time for which a file must be unchanged, in seconds; 0 for files that appear by a rename, None for `poll`.
         levels: the bundle's, of pictures with more than 8 bits per channel; None for 8 bits.
     """
 
     once: bool = False
     new: bool = False
     retries: int | None = None
-    poll: float = 0.5
+    poll: float | None = None
+    order: Order = Order.TIME
+    settle: float | None = None
     levels: Levels | None = None
 
     def given(self) -> list[str]:
@@ -136,6 +170,8 @@ class Source(abc.ABC):
         live: frames keep coming when none are taken, so the queue has to drop old ones.
         title: address for display and logs, without user names and passwords.
         folder: absolute path of the folder that holds the frames' files; None if frames have no files.
+        missed: number of pictures that were gone, or changed again, before they could be read.
+        ignored: number of files and folders seen that are no pictures.
     """
 
     name: ClassVar[str]
@@ -144,6 +180,8 @@ class Source(abc.ABC):
     live: bool = False
     title: str
     folder: Path | None = None
+    missed: int = 0
+    ignored: int = 0
 
     @classmethod
     @abc.abstractmethod
@@ -164,7 +202,7 @@ class Source(abc.ABC):
     def events(
         self, stop: threading.Event
     ) -> Generator[SourceEvent, None, None]:
-        """Yield frames, unusable frames and connection changes, in order, until the last frame or until `stop` is set.
+        """Yield frames, unusable frames, notices and connection changes, in order, until the last frame or until `stop` is set.
 
         Wait with `stop.wait(seconds)`, never with `time.sleep`, so that a stop request is served at once.
 

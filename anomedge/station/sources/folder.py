@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import os
-import stat
 import threading
-import time
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from time import monotonic
 
 from anomedge.errors import InputError
-from anomedge.images import SUFFIXES, read_picture
+from anomedge.images import read_picture
+from anomedge.images.complete import missing_part
 from anomedge.resample.levels import Levels
+from anomedge.station.sources._arrivals import Arrivals
+from anomedge.station.sources._ignored import Ignored
+from anomedge.station.sources._listing import (
+    FolderListing,
+    Stamp,
+    is_picture,
+    list_folder,
+    stamp_of,
+)
+from anomedge.station.sources._notify import FolderWatch
 from anomedge.station.sources.base import (
     CapturedFrame,
     ConnectionChange,
+    Order,
     Source,
     SourceEvent,
+    SourceNotice,
     SourceOptions,
     UnusableFrame,
 )
@@ -25,54 +36,61 @@ from anomedge.station.sources.camera import CameraSource
 
 __all__ = ["FolderSource"]
 
-
-class _Stamp(NamedTuple):
-    """Version of a file. Inode numbers are left out because network drives renumber them."""
-
-    mtime: int
-    size: int
+_POLL = 0.5
+"""Interval between listings, in seconds."""
+_NOTIFIED_PAUSE = 10
+"""Pause between listings while notifications come, in times of a listing."""
+_PATIENCE = 10.0
+"""Time for which an incomplete file is waited for after its last change, in seconds."""
 
 
 class FolderSource(Source):
     """The pictures directly in a folder: those present at the start, then those that arrive.
 
-    - The folder is listed every `poll` seconds, or less often if a listing takes longer. A file is read once its size
-      and modification time equal those of the previous listing. Files of one listing are ordered by (time, name). A
-      program that writes more slowly, or through a share that caches sizes, should write under another name (hidden,
-      or with another suffix) and rename. A file that was read too early is reported as unusable, and read again when
-      it changes.
+    - The folder is listed every `poll` seconds, or less often if a listing takes longer. With `notify`, notifications of
+      the system make it look sooner where there are any.
+    - A file is read once its size and modification time were unchanged for `settle` seconds, and it is complete
+      (`anomedge.images.complete`); files are read in `order` (`_arrivals`). A file that stays incomplete is unusable after
+      10 s. With `settle` 0, files appear by a rename: they are read at first sight, without these checks.
     - A file is read again only if its size or modification time changed.
     - Skipped are hidden names, names that start with "~", suffixes of other file types, folders, and links, which may
-      lead outside. The folder itself may be a link.
-    - Memory: one entry per file in the folder. An empty listing discards no entry, because an unmounted network drive
-      looks empty, and its pictures must not count as new when it returns.
-    - If the folder cannot be listed, the source waits for it and reports the loss and the return once each.
+      lead outside. The folder itself may be a link. All but hidden names and "~" are counted in `ignored`.
+    - Pictures that were gone, or changed again, before they could be read are counted in `missed`.
+    - An empty listing discards no file that was read, because an unmounted network drive looks empty.
+    - If the folder cannot be listed, the source waits for it and reports the loss and the return once each. Pictures of
+      a folder that cannot be listed at the start count as new.
 
     Args:
-        folder: an existing folder.
+        folder: a folder; it may appear later.
         poll: interval between listings, in seconds.
         only_new: skip the pictures that are present at the start.
         once: end after the pictures that are present at the start.
         levels: of pictures with more than 8 bits per channel; None for pictures of 8 bits.
+        order: order of the pictures: by modification time, then name; or by name.
+        settle: in seconds; None for `poll`.
+        notify: use notifications of the system.
 
     Raises:
-        InputError: the folder does not exist, or `once` and `only_new` are both given.
+        InputError: the folder does not exist and `once` is given, it is a file, or `once` and `only_new` are both given.
     """
 
     name = "folder"
-    takes = frozenset({"once", "new", "levels"})
+    takes = frozenset({"once", "new", "levels", "order", "settle"})
     address_help = "a folder"
 
     def __init__(
         self,
         folder: Path,
         *,
-        poll: float = 0.5,
+        poll: float = _POLL,
         only_new: bool = False,
         once: bool = False,
         levels: Levels | None = None,
+        order: Order = Order.TIME,
+        settle: float | None = None,
+        notify: bool = False,
     ) -> None:
-        if not folder.is_dir():
+        if not folder.is_dir() and (once or folder.exists()):
             raise InputError(
                 f"got {folder}; expected a folder of pictures: check the path"
             )
@@ -86,163 +104,282 @@ class FolderSource(Source):
         self._only_new = only_new
         self._once = once
         self._levels = levels
+        self._notify = notify
+        self._watch: FolderWatch | None = None
+        self._identity: tuple[int, int] | None = None
+        self._full_identity: tuple[int, int] | None = None
         self._number = 0
         self._lost = False
+        self._now = self._look_seconds = 0.0
+        self._notified: frozenset[str] = frozenset()
+        self._delivers = False
         self._first_listing: set[str] | None = None
-        self._last_listing: dict[str, _Stamp] = {}
-        self._done: dict[str, _Stamp] = {}
+        self._arrivals = Arrivals(
+            poll if settle is None else settle, _PATIENCE, order
+        )
+        self._missing_parts: dict[str, str] = {}
+        self._others = Ignored()
 
     @classmethod
     def accepts(cls, address: str) -> bool:
-        """Return whether the address is an existing folder and no camera's."""
-        return Path(address).is_dir() and not CameraSource.accepts(address)
+        """Return whether the address is a folder and no camera's; a path of nothing, without a suffix, is one as well."""
+        if CameraSource.accepts(address) or "://" in address:
+            return False
+        path = Path(address)
+        named_as_folder = address.endswith(("/", os.sep)) or not path.suffix
+        return path.is_dir() or (named_as_folder and not path.exists())
 
     @classmethod
     def open(cls, address: str, options: SourceOptions) -> FolderSource:
-        """Return the source of a folder."""
+        """Return the source of a folder; without an interval, it uses notifications of the system."""
         return cls(
             Path(address),
-            poll=options.poll,
+            poll=_POLL if options.poll is None else options.poll,
             only_new=options.new,
             once=options.once,
             levels=options.levels,
+            order=options.order,
+            settle=options.settle,
+            notify=options.poll is None,
         )
 
     @property
     def remembered(self) -> int:
         """Number of files in memory."""
-        return len(self._done.keys() | self._last_listing.keys())
+        return len(self._arrivals)
 
     def events(
         self, stop: threading.Event
     ) -> Generator[SourceEvent, None, None]:
-        """Yield the pictures of each listing, until `stop` is set."""
-        while not stop.is_set():
-            start = time.monotonic()
-            listing = yield from self._try_to_list()
-            pause = max(self.poll, time.monotonic() - start)
-            if listing is not None:
-                yield from self._read_unchanged(listing)
-                if self._once and not self._first_listing_pending(listing):
-                    return
-            stop.wait(pause)
-
-    def _try_to_list(
-        self,
-    ) -> Generator[SourceEvent, None, dict[str, _Stamp] | None]:
-        """List the folder; on failure return None and report the first of a series."""
+        """Yield the pictures as they become ready, until `stop` is set."""
+        changed: frozenset[str] = frozenset()
+        next_listing = monotonic()
         try:
-            listing = self._list()
+            while not stop.is_set():
+                yield from self._report_unseen(changed)
+                start = monotonic()
+                notified = self._is_notified(changed)
+                if notified and start < next_listing:
+                    found = self._look_at(self._arrivals.waiting | changed)
+                    self._look_seconds = monotonic() - start
+                else:
+                    found = yield from self._look_at_all()
+                    self._look_seconds = monotonic() - start
+                    next_listing = monotonic() + self._pause()
+                if found:
+                    yield from self._read_ready()
+                    if self._once and not self._first_listing_waits():
+                        return
+                changed = self._wait(stop, next_listing)
+        finally:
+            self._close_watch()
+
+    def _pause(self) -> float:
+        """Return the time between two listings; working notifications make listings rarer that take long."""
+        if not self._arrivals.waiting <= self._notified:
+            self._delivers = False
+        share = _NOTIFIED_PAUSE if self._delivers else 1
+        return max(self.poll, share * self._look_seconds)
+
+    def _wait(
+        self, stop: threading.Event, next_listing: float
+    ) -> frozenset[str]:
+        """Wait for the next time to look; return the names of files that came or changed, as far as they are notified."""
+        now, settle = monotonic(), self._arrivals.settle
+        next_ready = self._arrivals.next_time(now)
+        until = min(next_listing, next_ready or next_listing)
+        shortest = max(self._look_seconds, min(settle / 10, self.poll))
+        pause = max(until - now, shortest if settle else 0.0)
+        if self._watch is None:
+            stop.wait(pause)
+            return frozenset()
+        if settle:  # a look goes over all waiting files, so not at every change
+            stop.wait(shortest)
+            pause -= shortest
+        return self._watch.wait(stop, pause)
+
+    def _is_notified(self, changed: frozenset[str]) -> bool:
+        """Return whether all waiting files were notified, so that no listing is needed; a network drive notifies none."""
+        waiting = self._arrivals.waiting
+        self._notified = (self._notified & waiting) | changed
+        self._delivers = self._delivers or bool(changed)
+        return self._watch is not None and waiting <= self._notified
+
+    def _look_at(self, names: Collection[str]) -> bool:
+        """Note the pictures of these names; return False if the folder is gone."""
+        self._now = monotonic()
+        try:
+            for name in filter(is_picture, names):
+                stamp = stamp_of(self.folder / name)
+                if stamp is not None:
+                    self._arrivals.note(name, stamp, self._now)
+        except OSError:
+            return False
+        return True
+
+    def _look_at_all(self) -> Generator[SourceEvent, None, bool]:
+        """List the folder; on failure return False and report the first of a series."""
+        try:
+            self._follow_folder()
+            listing = list_folder(self.folder)
+            self._add_overlooked(listing.pictures)
         except OSError as error:
-            if not self._lost:
-                reason = error.strerror or str(error)
-                yield ConnectionChange(
-                    "waiting",
-                    self.title,
-                    f"the folder cannot be listed ({reason})",
-                    self.poll,
-                )
-            self._lost = True
-            return None
+            yield from self._report_lost(error)
+            return False
         if self._lost:
             self._lost = False
             yield ConnectionChange(
                 "resumed", self.title, "the folder is back", 0.0
             )
-        return listing
+        self._now = monotonic()
+        yield from self._note(listing)
+        return True
 
-    def _list(self) -> dict[str, _Stamp]:
-        listing = {}
-        with os.scandir(self.folder) as entries:
-            for entry in entries:
-                if not _is_picture(entry.name):
-                    continue
-                stamp = _stamp(self.folder / entry.name)
-                if stamp is not None:
-                    listing[entry.name] = stamp
-        return listing
+    def _report_lost(self, error: OSError) -> Iterator[SourceEvent]:
+        self._close_watch()
+        if self._first_listing is None and not self._once:
+            self._first_listing = set()
+        if not self._lost:
+            reason = error.strerror or str(error)
+            yield ConnectionChange(
+                "waiting",
+                self.title,
+                f"the folder {self.folder} cannot be listed ({reason})",
+                self.poll,
+            )
+        self._lost = True
 
-    def _read_unchanged(
-        self, listing: dict[str, _Stamp]
-    ) -> Iterator[SourceEvent]:
-        """Read the new files that did not change since the previous listing."""
+    def _follow_folder(self) -> None:
+        """Find out which folder has the path now, and watch it. A drive that is mounted or unmounted changes it."""
+        found = self.folder.stat()
+        identity = found.st_dev, found.st_ino
+        if identity != self._identity:
+            self._close_watch()
+            if self._notify:
+                self._watch = FolderWatch.open(self.folder)
+        self._identity = identity
+
+    def _close_watch(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+        self._watch = self._identity = None
+
+    def _add_overlooked(self, pictures: dict[str, Stamp]) -> None:
+        """Add the known files that the listing does not have and that exist."""
+        arrivals = self._arrivals
+        known = arrivals.known if pictures else arrivals.waiting
+        for name in known - pictures.keys():
+            stamp = stamp_of(self.folder / name)
+            if stamp is not None:
+                pictures[name] = stamp
+
+    def _note(self, listing: FolderListing) -> Iterator[SourceEvent]:
+        """Note a listing; report pictures that are gone, and new kinds of ignored files."""
+        pictures = listing.pictures
         if self._first_listing is None:
-            self._first_listing = set(listing)
-            self._done = dict(listing) if self._only_new else {}
-        if listing:
-            self._forget_all_but(listing)
-        for name in self._ready(listing):
+            self._first_listing = set(pictures)
+            self._arrivals.skip(pictures if self._only_new else {})
+        if pictures:
+            self._full_identity = self._identity
+        notice = self._others.note(listing.others)
+        self.ignored = self._others.count
+        if notice is not None:
+            yield notice
+        if self._identity == self._full_identity:  # else it may be unmounted
+            gone = self._arrivals.note_all(pictures, self._now)
+            yield from self._report_missed(gone, "taken away or renamed")
+
+    def _report_unseen(self, changed: Collection[str]) -> Iterator[SourceEvent]:
+        """Report pictures that came, as notified, and were gone before the folder was looked at."""
+        pictures = set(filter(is_picture, changed)) - self._arrivals.known
+        gone = [
+            name for name in pictures if not os.path.lexists(self.folder / name)
+        ]
+        if self.folder.is_dir():  # else the next listing reports it
+            yield from self._report_missed(gone, "taken away or renamed")
+
+    def _report_missed(
+        self, names: Collection[str], reason: str
+    ) -> Iterator[SourceEvent]:
+        if names:
+            self.missed += len(names)
+            yield SourceNotice(
+                "missed",
+                min(names),
+                f"pictures {reason} before they could be read: {len(names)}",
+                len(names),
+            )
+
+    def _read_ready(self) -> Iterator[SourceEvent]:
+        """Read the files that are ready, in order."""
+        changed = []
+        for name in self._arrivals.ready(self._now, self._is_complete):
             try:
-                event = self._read(name, listing[name])
+                event = self._read(name)
             except OSError:  # the folder is gone; the next listing reports it
-                return
-            if event is not None:
-                self._done[name] = listing[name]
+                break
+            if event is None:
+                changed.append(name)
+            else:
+                self._arrivals.finish(name)
                 yield event
+        yield from self._report_missed(changed, "changed again")
 
-    def _forget_all_but(self, listing: dict[str, _Stamp]) -> None:
-        self._done = {
-            name: stamp for name, stamp in self._done.items() if name in listing
-        }
+    def _is_complete(self, name: str) -> bool:
+        """Return whether a file is complete, or was incomplete for so long that it is given up."""
+        if not self._arrivals.settle:
+            return True
+        try:
+            missing = missing_part(self.folder / name)
+        except OSError:
+            return True  # gone; the reader says so
+        if missing is None:
+            return True
+        if not self._arrivals.is_given_up(name, self._now):
+            return False
+        self._missing_parts[name] = missing
+        return True
 
-    def _ready(self, listing: dict[str, _Stamp]) -> list[str]:
-        """Return the unread files with the stamp of the previous listing, ordered by (time, name); keep the listing."""
-        ready = []
-        for name, stamp in listing.items():
-            unchanged = self._last_listing.get(name) == stamp
-            if unchanged and self._done.get(name) != stamp:
-                ready.append(name)
-        self._last_listing = listing
-        return sorted(ready, key=lambda name: (listing[name].mtime, name))
-
-    def _read(self, name: str, stamp: _Stamp) -> SourceEvent | None:
-        """Read a file; return None if it is being rewritten, so that it is read later.
+    def _read(self, name: str) -> SourceEvent | None:
+        """Read a file; return None if it changed, so that it is read later.
 
         Raises:
             OSError: the folder is empty, as the mount point of an unmounted drive is.
         """
-        path = self.folder / name
-        event: SourceEvent
-        number = self._number + 1
-        try:
-            pixels = read_picture(path, levels=self._levels)
-            event = CapturedFrame(number, name, pixels, path)
-        except InputError as error:
-            event = UnusableFrame(number, name, str(error))
-        stamp_after = _stamp(path)
+        event = self._decode(name)
+        stamp_after = stamp_of(self.folder / name)
         if stamp_after is None and isinstance(event, UnusableFrame):
             if not list(self.folder.iterdir()):
                 raise OSError("the folder is empty, as an unmounted drive is")
+            self.missed += 1
             event = UnusableFrame(
-                number,
+                event.number,
                 name,
-                f"{path} was taken away before it could be inspected",
+                f"{self.folder / name} was taken away before it could be inspected",
             )
-        elif stamp_after not in (stamp, None):
+        elif stamp_after not in (self._arrivals.stamp(name), None):
+            self._arrivals.note(name, stamp_after, monotonic())
             return None
-        self._number = number
+        self._number += 1
         return event
 
-    def _first_listing_pending(self, listing: dict[str, _Stamp]) -> bool:
+    def _decode(self, name: str) -> CapturedFrame | UnusableFrame:
+        path, number = self.folder / name, self._number + 1
+        missing = self._missing_parts.pop(name, None)
+        if missing is not None:
+            return UnusableFrame(
+                number,
+                name,
+                f"{path} is incomplete: {missing}, unchanged for {self._arrivals.patience:g} s; expected a whole picture: "
+                "check the program that writes it",
+            )
+        try:
+            pixels = read_picture(path, levels=self._levels)
+        except InputError as error:
+            return UnusableFrame(number, name, str(error))
+        return CapturedFrame(number, name, pixels, path)
+
+    def _first_listing_waits(self) -> bool:
         """Return whether a file of the first listing is still unread."""
-        for name in self._first_listing or ():
-            if name in listing and self._done.get(name) != listing[name]:
-                return True
-        return False
-
-
-def _is_picture(name: str) -> bool:
-    if name.startswith((".", "~")):
-        return False
-    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122
-
-
-def _stamp(path: Path) -> _Stamp | None:
-    """Return the version of a plain file; None if the file is gone or not plain. Other errors concern the folder."""
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        return None
-    if not stat.S_ISREG(found.st_mode):
-        return None
-    return _Stamp(found.st_mtime_ns, found.st_size)
+        first = self._first_listing or set()
+        return not first.isdisjoint(self._arrivals.waiting)

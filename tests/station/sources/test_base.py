@@ -9,6 +9,8 @@ from anomedge.resample.levels import Levels
 from anomedge.station.sources import (
     CapturedFrame,
     ConnectionChange,
+    Order,
+    SourceNotice,
     SourceOptions,
     UnusableFrame,
 )
@@ -21,6 +23,8 @@ from anomedge.station.sources import (
         ({"poll": 3.0, "levels": Levels(0, 4095)}, []),
         ({"once": False, "retries": None}, []),
         ({"retries": 0}, ["retries"]),
+        ({"order": Order.TIME, "settle": 0}, ["settle"]),
+        ({"order": Order.NAME}, ["order"]),
         ({"new": True, "once": True, "poll": 1.0}, ["once", "new"]),
     ],
 )
@@ -34,6 +38,7 @@ def test_events_carry_the_time_they_were_made():
         CapturedFrame(1, "a", np.zeros((1, 1, 3), np.uint8)),
         UnusableFrame(2, "b", "broken"),
         ConnectionChange("waiting", "camera", "no answer", 2.0),
+        SourceNotice("missed", "c", "taken away", 1),
     ]
     assert all(before <= event.time <= time.time() for event in events)
     assert UnusableFrame(2, "b", "broken", time=5.0).time == 5

@@ -8,9 +8,17 @@ import pytest
 from PIL import Image
 
 from anomedge.errors import InputError
+from anomedge.station.sources import Order, SourceOptions, open_source
 from anomedge.station.sources import folder as folder_module
 from anomedge.station.sources.folder import FolderSource
 from tests.station.sources.world import World, nothing, short
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    """Time passes only while a source waits."""
+    monkeypatch.setattr(World, "now", 0.0)
+    monkeypatch.setattr(folder_module, "monotonic", lambda: World.now)
 
 
 def png(path, grey=0, when=None):
@@ -52,7 +60,7 @@ def test_present_pictures_come_first_then_arriving_ones(tmp_path):
 
 
 def test_a_file_is_read_when_it_has_stopped_growing(tmp_path):
-    content = png(tmp_path / "whole.tmp", grey=9).read_bytes()
+    content = png(tmp_path / ".whole", grey=9).read_bytes()
     target = tmp_path / "part.png"
     seen = []
 
@@ -84,23 +92,139 @@ def test_a_renamed_file_is_read_at_the_second_look(tmp_path):
     assert looks == ["first"]
 
 
-def test_a_file_read_too_early_is_an_error_and_is_read_again_when_whole(
-    tmp_path,
+@pytest.mark.parametrize("form", ["png", "jpeg", "bmp", "tiff", "webp"])
+def test_a_file_that_stays_incomplete_is_unusable_and_read_again_when_whole(
+    tmp_path, form
 ):
-    content = png(tmp_path / "whole.tmp").read_bytes()
-    target = tmp_path / "x.png"
-    target.write_bytes(content[:40])
+    hidden, target = tmp_path / ".whole", tmp_path / f"x.{form}"
+    Image.new("RGB", (50, 40), "red").save(hidden, format=form)
+    content = hidden.read_bytes()
+    target.write_bytes(content[: len(content) * 2 // 3])
+    begin = World.now
     moves = [
-        nothing,
-        nothing,
+        *[nothing] * 40,
         lambda: target.write_bytes(content),
         nothing,
         nothing,
     ]
-    assert events_of(FolderSource(tmp_path), *moves) == [
-        ("unusable", "x.png"),
-        "x.png",
+    items = FolderSource(tmp_path).events(World(*moves))
+    early = next(items)
+    assert short(early) == ("unusable", f"x.{form}")
+    assert "is incomplete" in early.message
+    assert "unchanged for 10 s" in early.message
+    assert 10 <= World.now - begin <= 10.5
+    assert [short(item) for item in items] == [f"x.{form}"]
+
+
+def test_a_file_that_becomes_complete_in_time_is_read_once(tmp_path):
+    content = png(tmp_path / ".whole", grey=9).read_bytes()
+    target = tmp_path / "x.png"
+    target.write_bytes(content[:40])
+    moves = [*[nothing] * 15, lambda: target.write_bytes(content)]
+    items = list(FolderSource(tmp_path).events(World(*moves, nothing, nothing)))
+    assert [short(item) for item in items] == ["x.png"]
+    assert items[0].pixels.max() == 9
+
+
+def test_an_incomplete_file_holds_others_up_for_one_settle_time_only(tmp_path):
+    whole = png(tmp_path / "b.png", when=2).read_bytes()
+    (tmp_path / "a.png").write_bytes(whole[:40])
+    os.utime(tmp_path / "a.png", (1, 1))
+    source = FolderSource(tmp_path, poll=1, settle=2)
+    items = source.events(World(*[nothing] * 20))
+    assert (short(next(items)), World.now) == ("b.png", 4)
+    assert (short(next(items)), World.now) == (("unusable", "a.png"), 10)
+
+
+def test_a_file_that_never_settles_stops_no_other(tmp_path):
+    """Its name comes first, so the others would have to wait for it."""
+    png(tmp_path / "b.png")
+    times = iter(range(1, 30))
+    moves = [lambda: png(tmp_path / "a.png", when=next(times))] * 10
+    source = FolderSource(tmp_path, poll=1, order=Order.NAME)
+    assert events_of(source, *moves) == ["b.png"]
+
+
+def test_settle_zero_takes_a_renamed_file_at_once_and_unchecked(tmp_path):
+    png(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:40])
+    world = World()
+    items = FolderSource(tmp_path, settle=0).events(world)
+    assert [short(next(items)), short(next(items))] == [
+        "a.png",
+        ("unusable", "b.png"),
     ]
+    assert world.waits == []
+
+
+def test_a_settle_time_shorter_than_the_interval_is_kept(tmp_path):
+    png(tmp_path / "a.png")
+    items = FolderSource(tmp_path, poll=60, settle=2).events(World(*[nothing]))
+    assert (short(next(items)), World.now) == ("a.png", 2)
+
+
+@pytest.mark.parametrize("order", Order)
+def test_a_listing_that_misses_files_changes_no_order(
+    tmp_path, monkeypatch, order
+):
+    """A listing while files come and go may leave out some of them: here a tenth, but never one twice in a row."""
+    random, missed = np.random.default_rng(0), set()
+    whole = png(tmp_path / ".whole").read_bytes()
+    listed = folder_module.list_folder
+    arrived = []
+
+    def list_some(folder):
+        listing = listed(folder)
+        new = set(listing.pictures) - missed
+        missed.clear()
+        missed.update(name for name in sorted(new) if random.random() < 0.1)
+        for name in missed:
+            del listing.pictures[name]
+        return listing
+
+    def arrive():
+        for _ in range(random.integers(0, 9)):
+            name = f"{len(arrived)}.png"
+            (tmp_path / name).write_bytes(whole)
+            os.utime(tmp_path / name, ns=(0, 10**15 + len(arrived)))
+            arrived.append(name)
+
+    monkeypatch.setattr(folder_module, "list_folder", list_some)
+    source = FolderSource(tmp_path, poll=1, settle=1, order=order)
+    moves = [arrive] * 40 + [nothing] * 4
+    assert events_of(source, *moves) == arrived
+    assert source.missed == 0
+    assert len(arrived) > 100
+
+
+def test_a_listing_that_misses_a_read_file_repeats_nothing(
+    tmp_path, monkeypatch
+):
+    png(tmp_path / "a.png")
+    png(tmp_path / "b.png")
+    listed, looks = folder_module.list_folder, []
+
+    def list_some(folder):
+        listing = listed(folder)
+        looks.append(len(looks))
+        if looks[-1] == 3:
+            del listing.pictures["a.png"]
+        return listing
+
+    monkeypatch.setattr(folder_module, "list_folder", list_some)
+    assert events_of(FolderSource(tmp_path), *[nothing] * 8) == [
+        "a.png",
+        "b.png",
+    ]
+    assert len(looks) > 6
+
+
+def test_order_by_name_takes_numbers_as_numbers(tmp_path):
+    for when, name in enumerate(["p10.png", "p9.png", "p1.png"]):
+        png(tmp_path / name, when=when + 1)
+    names = ["p1.png", "p9.png", "p10.png"]
+    assert events_of(FolderSource(tmp_path, order=Order.NAME), nothing) == names
+    assert events_of(FolderSource(tmp_path), nothing) == names[::-1]
 
 
 def test_a_file_rewritten_during_reading_is_read_later(tmp_path, monkeypatch):
@@ -116,9 +240,12 @@ def test_a_file_rewritten_during_reading_is_read_later(tmp_path, monkeypatch):
 
     real = folder_module.read_picture
     monkeypatch.setattr(folder_module, "read_picture", read)
-    items = list(FolderSource(tmp_path).events(World(*[nothing] * 4)))
+    source = FolderSource(tmp_path)
+    items = list(source.events(World(*[nothing] * 4)))
     assert reads == [1, 2]
-    assert [(item.number, item.pixels.max()) for item in items] == [(1, 2)]
+    assert (short(items[0]), items[0].count, source.missed) == ("missed", 1, 1)
+    assert "changed again" in items[0].message
+    assert [(item.number, item.pixels.max()) for item in items[1:]] == [(1, 2)]
 
 
 def test_a_rewritten_file_is_read_again_and_no_other(tmp_path):
@@ -149,7 +276,12 @@ def test_hidden_temporary_linked_and_other_files_are_skipped(tmp_path):
     (folder / "f.png").symlink_to(outside)
     os.mkfifo(folder / "g.png")
     png(folder / "H.PNG")
-    assert events_of(FolderSource(folder), nothing, nothing) == ["H.PNG"]
+    source = FolderSource(folder)
+    items = list(source.events(World(nothing, nothing)))
+    assert [short(item) for item in items] == ["ignored", "H.PNG"]
+    assert (items[0].count, source.ignored) == (5, 5)
+    for kind in (".part", ".txt", "folder", "link", "special file"):
+        assert kind in items[0].message
 
 
 def test_unreadable_pictures_are_unusable_frames(tmp_path):
@@ -170,12 +302,51 @@ def test_unreadable_pictures_are_unusable_frames(tmp_path):
 def test_a_picture_deleted_before_it_is_read_is_an_unusable_frame(tmp_path):
     png(tmp_path / "a.png", when=1)
     png(tmp_path / "b.png", when=2)
-    items = FolderSource(tmp_path).events(World(nothing, nothing, nothing))
+    source = FolderSource(tmp_path)
+    items = source.events(World(nothing, nothing, nothing))
     assert short(next(items)) == "a.png"
     (tmp_path / "b.png").unlink()
     rest = list(items)
     assert [short(item) for item in rest] == [("unusable", "b.png")]
     assert "taken away" in rest[0].message
+    assert source.missed == 1
+
+
+def test_pictures_that_are_gone_before_they_settle_are_one_line_with_a_count(
+    tmp_path,
+):
+    for name in "abcde":
+        png(tmp_path / f"{name}.png")
+
+    def take():
+        for name in "abcd":
+            (tmp_path / f"{name}.png").unlink()
+
+    source = FolderSource(tmp_path)
+    items = list(source.events(World(take, nothing, nothing)))
+    assert [short(item) for item in items] == ["missed", "e.png"]
+    assert (items[0].name, items[0].count, source.missed) == ("a.png", 4, 4)
+
+
+def test_a_folder_emptied_before_its_pictures_are_read_is_told(tmp_path):
+    picture = png(tmp_path / "a.png")
+    source = FolderSource(tmp_path)
+    assert events_of(source, picture.unlink, nothing) == ["missed"]
+    assert source.missed == 1
+
+
+def test_ignored_files_that_come_and_go_are_counted_and_told_once(tmp_path):
+    def write(number):
+        def move():
+            for old in tmp_path.iterdir():
+                old.unlink()
+            (tmp_path / f"{number}.json").write_text("")
+
+        return move
+
+    source = FolderSource(tmp_path)
+    assert events_of(source, *map(write, range(30))) == ["ignored"]
+    assert source.ignored == 30
 
 
 def test_a_lost_folder_is_waited_for_and_reported_once(tmp_path):
@@ -297,9 +468,29 @@ def test_names_that_are_not_unicode_are_read(tmp_path):
     ]
 
 
-def test_a_missing_folder_is_refused(tmp_path):
+def test_a_missing_folder_is_refused_only_if_it_is_read_once(tmp_path):
     with pytest.raises(InputError, match="expected a folder"):
-        FolderSource(tmp_path / "no")
+        FolderSource(tmp_path / "no", once=True)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="expected a folder"):
+        FolderSource(tmp_path / "file")
+
+
+@pytest.mark.parametrize("only_new", [False, True])
+def test_a_folder_missing_at_the_start_is_waited_for(tmp_path, only_new):
+    """Nothing was present at the start, so all its pictures are new."""
+    folder = tmp_path / "in"
+
+    def appear():
+        folder.mkdir()
+        png(folder / "a.png")
+
+    source = open_source(str(folder), SourceOptions(poll=1, new=only_new))
+    assert events_of(source, nothing, nothing, appear, nothing, nothing) == [
+        "waiting",
+        "resumed",
+        "a.png",
+    ]
 
 
 def test_a_removed_folder_never_ends_the_loop(tmp_path):

@@ -23,8 +23,25 @@ def test_every_module_of_the_package_is_a_source():
 def test_every_source_states_its_addresses_and_takes_known_options(name):
     kind = SOURCES.get(name)
     assert kind.address_help
-    assert kind.takes <= {"once", "new", "retries", "levels"}
-    assert not kind.accepts("no-such-address")
+    assert kind.takes <= {
+        "once",
+        "new",
+        "retries",
+        "levels",
+        "order",
+        "settle",
+    }
+    assert not kind.accepts("no-such-video.avi")
+    assert not kind.accepts("no-such-scheme://address")
+
+
+def test_a_path_that_does_not_exist_is_a_folder_unless_it_has_a_suffix(
+    tmp_path,
+):
+    for name in ("in", "in.1/", "a.b/in"):
+        assert accepting(f"{tmp_path}/{name}") == ["folder"]
+    for name in ("in.1", "clip.avi", "a.png"):
+        assert accepting(f"{tmp_path}/{name}") == []
 
 
 def test_a_number_is_a_camera_even_if_a_folder_has_that_name(

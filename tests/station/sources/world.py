@@ -1,6 +1,7 @@
 """A stop event that changes the world at each wait.
 
 A source waits only through `stop.wait`, so no test sleeps, and each test controls what the source sees at each look.
+The clock `now` passes while a source waits, and does not pass otherwise.
 """
 
 import threading
@@ -11,12 +12,15 @@ from anomedge.station.sources import CapturedFrame, UnusableFrame
 class World(threading.Event):
     """Make one move at each wait; stop after the last."""
 
+    now = 0.0
+
     def __init__(self, *moves):
         super().__init__()
         self.moves, self.waits = iter(moves), []
 
     def wait(self, timeout=None):
         self.waits.append(timeout)
+        World.now += timeout or 0
         move = next(self.moves, None)
         if move is None:
             self.set()
