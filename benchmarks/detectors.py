@@ -5,7 +5,7 @@
 
 `DIR` holds `mvtec_ad/bottle` and `cookies`, each with `train/good`, `test/<kind>`, `ground_truth/<kind>`.
 
-Both sides have the same weights of the backbone, the same four fifths of the normal pictures, the same size, and for
+Both sides have the same weights of the backbone and scale its input alike, the same four fifths of the normal pictures, the same size, and for
 detectors that are trained the same number of epochs and images per step; each side has its own defaults otherwise.
 Weights are ImageNet's where a package has them (EfficientNet-Lite0); models of anomalib that take ResNets alone have a
 ResNet18 with random weights and the statistics of the pictures in every BatchNorm on both sides: their figures say

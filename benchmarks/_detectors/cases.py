@@ -12,6 +12,10 @@ RANDOM = "resnet18"
 """Backbone with random weights and calibrated BatchNorms, for models of anomalib that take none of another family."""
 
 
+SCALING = ("--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225")
+"""Mean and standard deviation that anomalib takes for every backbone; ours are those of the weights by default."""
+
+
 @dataclass(frozen=True)
 class Case:
     """A detector on both sides.
@@ -45,7 +49,7 @@ class Case:
 
     def options(self) -> list[str]:
         """Return the options of `anomedge fit`."""
-        given = ["--backbone", self.backbone]
+        given = ["--backbone", self.backbone, *SCALING]
         if self.layers:
             given += ["--layers", ",".join(self.layers)]
         return [*given, *self.ours]
