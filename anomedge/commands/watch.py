@@ -36,7 +36,9 @@ from anomedge.station import (
     Summary,
     open_source,
 )
+from anomedge.station.deliveries import open_sinks
 from anomedge.station.reactions import OnFail, PictureKeeper
+from anomedge.station.sinks import SINKS
 from anomedge.station.sources import SOURCES
 
 EXAMPLE = "anomedge watch part.anomedge frames/ --save out/"
@@ -72,6 +74,28 @@ def watch(
     keep: Annotated[
         int, Option(min=1, help="Number of newest overlays to keep.")
     ] = 1000,
+    sink: Annotated[
+        list[str] | None,
+        Option(
+            metavar="ADDRESS",
+            help=f"Send every event to a sink as well ({', '.join(SINKS.names())}); repeatable. NAME.jsonl, NAME.csv, "
+            "NAME.sqlite, http://..., mqtt://HOST/TOPIC, opc.tcp://HOST?node=ID, modbus://HOST/REGISTER. While it is down, "
+            "events wait in the spool.",
+        ),
+    ] = None,
+    spool: Annotated[
+        Path | None,
+        Option(
+            help="Folder for events that sinks have not received; by default in the user's state folder."
+        ),
+    ] = None,
+    spool_limit: Annotated[
+        int,
+        Option(
+            min=65536,
+            help="Largest size of each sink's waiting events, in bytes; beyond it the oldest are dropped.",
+        ),
+    ] = 64 * 1024 * 1024,
     queue: Annotated[
         int,
         Option(
@@ -148,7 +172,8 @@ def watch(
     _refuse_conflicts(frames, save, on_fail)
     if save is not None:
         require_map(opened.decision, "--save")
-    output = EventWriter(sys.stdout)
+    sinks = open_sinks(sink or [], spool, spool_limit)
+    output = EventWriter(sys.stdout, sinks)
     options = StationOptions(
         queue=queue, limit=limit, give_up=give_up, stretch=stretch
     )

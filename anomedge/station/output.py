@@ -10,8 +10,13 @@ waiting   "name", "message", "seconds" until the next attempt: the connection to
 resumed   "name", "message", "seconds" (0): the connection is restored
 changed   "name", "message": files at the bundle's path changed since the bundle was opened; labels are
           still those of the opened bundle
-stopped   "frames" inspected, "anomalous", "errors" (lines), "dropped"
+sink      "name", "state", "message", "waiting" (events in its spool): a sink is "down", "up" again, or events
+          are "left" in its spool at the end
+stopped   "frames" inspected, "anomalous", "errors" (lines), "dropped"; with sinks "sinks": of each the "name"
+          and the events "delivered", "waiting" and "spool_dropped"
 ========  =============================================================================================
+
+With sinks, the events in `SHARED` go to every sink, and have an "id" that is unique and equal in all of them.
 """
 
 from __future__ import annotations
@@ -20,15 +25,27 @@ import json
 import threading
 import time
 from datetime import datetime, timezone
-from typing import TextIO
+from typing import Any, TextIO
 
 from anomedge.errors import OutputError
+from anomedge.names import storable
+from anomedge.station.deliveries import Deliveries
 
-__all__ = ["EventWriter"]
+__all__ = ["SHARED", "EventWriter"]
+
+SHARED = frozenset(
+    {"started", "frame", "error", "waiting", "resumed", "changed", "stopped"}
+)
+"""Events that go to sinks; errors of sinks themselves do not."""
 
 
 class EventWriter:
     """Writes events as JSON lines, flushed one by one; safe to call from any thread.
+
+    Args:
+        stream: receives the lines.
+        sinks: receive the shared events too, also when the stream fails. They start with the first line; the line
+            "stopped" is delayed until they have the waiting events, for a limited time.
 
     Attributes:
         closed: the reader closed the stream, or writing failed.
@@ -36,11 +53,12 @@ class EventWriter:
         errors: number of error events.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, sinks: Deliveries | None = None) -> None:
         self.closed = False
         self.failure: OutputError | None = None
         self.errors = 0
         self._stream = stream
+        self._sinks = sinks
         self._lock = threading.Lock()
 
     def write(
@@ -53,19 +71,12 @@ class EventWriter:
             moment: time of the event, in seconds since 1970; now by default.
             **fields: further keys of the object.
         """
-        seconds = time.time() if moment is None else moment
-        when = datetime.fromtimestamp(seconds, timezone.utc)
-        content = {
-            "event": event,
-            "time": when.isoformat(timespec="milliseconds"),
-            **fields,
-        }
-        # Escaped to ASCII because names may not be valid Unicode.
-        line = json.dumps(content, allow_nan=False)
-        with self._lock:
-            self.errors += event == "error"
-            if not self.closed:
-                self._send(line)
+        content = _content(event, moment, fields)
+        if self._sinks is not None and event in SHARED:
+            self._share(self._sinks, content)
+        line = self._write(content)
+        if self._sinks is not None and event == "started":
+            self._sinks.start(self._write_about_sinks)
         return line
 
     def error(
@@ -73,6 +84,29 @@ class EventWriter:
     ) -> None:
         """Write an error event."""
         self.write("error", moment=moment, name=name, message=message)
+
+    def _share(self, sinks: Deliveries, content: dict[str, Any]) -> None:
+        """Give an event an identifier and to all sinks; at the end, wait for them."""
+        is_last = content["event"] == "stopped"
+        with self._lock:
+            content["id"] = sinks.next_id()
+            sinks.put(_line({k: _storable(v) for k, v in content.items()}))
+            if is_last:
+                sinks.end()
+        if is_last:
+            # Without the lock: the sinks may write lines meanwhile.
+            content["sinks"] = sinks.finish()
+
+    def _write_about_sinks(self, event: str, fields: dict[str, Any]) -> None:
+        self._write(_content(event, None, fields))
+
+    def _write(self, content: dict[str, Any]) -> str:
+        line = _line(content)
+        with self._lock:
+            self.errors += content["event"] == "error"
+            if not self.closed:
+                self._send(line)
+        return line
 
     def _send(self, line: str) -> None:
         try:
@@ -85,3 +119,22 @@ class EventWriter:
             self.failure = OutputError(
                 f"cannot write the output lines ({error.strerror or error}); redirect standard output to a place with space"
             )
+
+
+def _content(
+    event: str, moment: float | None, fields: dict[str, Any]
+) -> dict[str, Any]:
+    seconds = time.time() if moment is None else moment
+    when = datetime.fromtimestamp(seconds, timezone.utc)
+    stated = when.isoformat(timespec="milliseconds")
+    return {"event": event, "time": stated, **fields}
+
+
+def _line(content: dict[str, Any]) -> str:
+    # Escaped to ASCII because names may not be valid Unicode.
+    return json.dumps(content, allow_nan=False)
+
+
+def _storable(value: object) -> object:
+    """Escape lone surrogates, which receivers of JSON refuse."""
+    return storable(value) if isinstance(value, str) else value
