@@ -155,12 +155,16 @@ class Delivery:
             return
         self._worked = moment
         self.spool.sync()
-        if self._failures:
+        if self._failures and len(self.spool):
+            # The next attempt is an event's.
             return
         try:
             self._attempt(self.sink.idle)
         except SinkDown as down:
             self._wait_after(down)
+            return
+        if not len(self.spool):
+            self._say_up()
 
     def _attempt(self, call: Callable[[], None]) -> None:
         """Call the sink; make any other exception, of a plugin or its package, a `SinkDown`."""

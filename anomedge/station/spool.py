@@ -191,13 +191,13 @@ class Spool:
         try:
             content = self._opened()
         except NoSpace as error:
-            self._say("disk", f"cannot be opened ({error}): events wait in memory")  # fmt: skip
+            self._say_disk(f"cannot be opened ({error})")
             return
         self._database = content.database
         self._sent = content.sent
         self._next = max(content.newest, content.sent) + 1
-        self._count = content.count
-        self._bytes = content.size + content.count * _OVERHEAD
+        self._count = content.events
+        self._bytes = content.size + content.events * _OVERHEAD
 
     def _opened(self) -> SpoolContent:
         try:
@@ -210,7 +210,8 @@ class Spool:
     def _oldest(self, after: int) -> tuple[int, str] | None:
         rows = self._select(_OLDEST, after)
         if rows:
-            return rows[0]
+            number, text = rows[0]
+            return number, text
         return next((e for e in self._in_memory if e[0] > after), None)
 
     def _store(self) -> None:
@@ -288,7 +289,7 @@ class Spool:
     def _report(self, error: sqlite3.Error) -> None:
         """Say that the disk fails; replace a damaged file."""
         if isinstance(error, sqlite3.OperationalError):
-            self._say("disk", f"cannot be written ({error}): events wait in memory")  # fmt: skip
+            self._say_disk(f"cannot be written ({error})")
             return
         self._replace_damaged(error)
 
@@ -306,6 +307,9 @@ class Spool:
         with suppress(AnomedgeError, NoSpace, DamagedSpool):
             move_aside(self.path)
             self._database = open_spool_file(self.path).database
+
+    def _say_disk(self, fault: str) -> None:
+        self._say("disk", f"{fault}: events wait in memory")
 
     def _say(self, condition: str, message: str) -> None:
         """Add a message unless the condition lasts since an earlier one."""

@@ -52,14 +52,14 @@ class SpoolContent(NamedTuple):
 
     Attributes:
         database: the connection, usable from any thread under a lock.
-        count: number of events.
+        events: number of events.
         size: size of their texts, in bytes.
         newest: number of the newest event; 0 if there is none.
         sent: number of the newest event whose delivery began.
     """
 
     database: sqlite3.Connection
-    count: int
+    events: int
     size: int
     newest: int
     sent: int
@@ -149,7 +149,7 @@ def _check(database: sqlite3.Connection) -> None:
 
 
 def _counts(database: sqlite3.Connection) -> SpoolContent:
-    count, size, newest = database.execute(
+    events, size, newest = database.execute(
         "SELECT count(*), coalesce(sum(length(text)), 0),"
         " coalesce(max(number), 0) FROM events"
     ).fetchone()
@@ -157,7 +157,7 @@ def _counts(database: sqlite3.Connection) -> SpoolContent:
     sent = progress[0][0] if len(progress) == 1 else None
     if not isinstance(sent, int) or not 0 <= sent <= _LARGEST:
         raise DamagedSpool("its progress is no number")
-    return SpoolContent(database, count, size, newest, sent)
+    return SpoolContent(database, events, size, newest, sent)
 
 
 def _refusal(path: Path, error: Exception) -> Exception:

@@ -83,7 +83,7 @@ def test_events_that_stay_are_delivered_by_the_next_run_first(tmp_path):
 
 def test_a_stream_that_fails_does_not_keep_events_from_the_sinks(tmp_path):
     class Gone(io.StringIO):
-        def write(self, text):
+        def write(self, _):
             raise BrokenPipeError
 
     sinks = open_sinks([str(tmp_path / "a.jsonl")], tmp_path / "spool", LIMIT)

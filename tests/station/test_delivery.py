@@ -44,11 +44,14 @@ def world(tmp_path):
 
     class World:
         sink = Receiver()
-        spool = Spool(tmp_path / "a.spool", 10**6)
-        said = []
-        delivery = Delivery(
-            sink, spool, lambda event, fields: World.said.append((event, fields)), FAST
-        )  # fmt: skip
+
+        def __init__(self):
+            self.said = []
+            self.spool = Spool(tmp_path / "a.spool", 10**6)
+            self.delivery = Delivery(self.sink, self.spool, self.say, FAST)
+
+        def say(self, event, fields):
+            self.said.append((event, fields))
 
         def put(self, *numbers):
             for number in numbers:
@@ -160,3 +163,6 @@ def test_the_sink_works_between_events_and_may_fail_there(world):
     world.put(1)
     until(lambda: world.sink.got)
     assert world.states()[:2] == ["down", "up"]
+    until(lambda: world.states()[2:] == ["down"])
+    del world.sink.idle
+    until(lambda: world.states()[3:] == ["up"])

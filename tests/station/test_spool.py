@@ -1,6 +1,5 @@
 """A spool keeps events in order, over kills and a full disk, and within its size."""
 
-import os
 import signal
 import sqlite3
 import subprocess
@@ -195,7 +194,7 @@ def test_a_damaged_file_is_moved_aside_and_said(path):
 
 
 class Damaged(FullDisk):
-    def execute(self, text, *values):
+    def execute(self, *_):
         raise sqlite3.DatabaseError("database disk image is malformed")
 
 
@@ -233,4 +232,4 @@ def test_the_file_is_bounded(path):
         spool.put(f"{number:0500}")
     spool.close()
     assert path.stat().st_size < 200_000
-    assert not os.path.exists(f"{path}-wal")
+    assert not path.with_name("a.spool-wal").exists()

@@ -76,6 +76,9 @@ class LineFile:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+        except FileNotFoundError:
+            # A log rotation has renamed it; the system writes it later.
+            return
         except OSError as error:
             raise SinkDown(_reason(error)) from error
 

@@ -68,14 +68,16 @@ def parsed_url(
         variables: prefix of the environment variables `..._USER` and `..._PASSWORD`, used if the URL has no user.
 
     Raises:
-        InputError: no host, a port that is none, or an unknown option.
+        InputError: no host, a port that is none, a fragment, or an unknown option.
     """
     try:
         parts = urlsplit(address)
         port = parts.port
         query = parse_qsl(
-            parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)
-        )  # fmt: skip
+            parts.query,
+            keep_blank_values=True,
+            strict_parsing=bool(parts.query),
+        )
     except ValueError as error:
         # Without the address, which may have a password.
         raise InputError(
@@ -86,6 +88,10 @@ def parsed_url(
     title = f"{scheme}://{shown}{f':{port}' if port else ''}{parts.path}"
     if not host:
         raise InputError(f"got --sink {title} without a host; expected one")
+    if parts.fragment or address.endswith("#"):
+        raise InputError(
+            f"got '#' in --sink {title}; expected it as %23, or none"
+        )
     unknown = [name for name, _ in query if name not in options]
     if unknown:
         known = ", ".join(options) or "no option"

@@ -70,14 +70,14 @@ class Sink(abc.ABC):
             SinkDown: it was not confirmed. The next call connects anew.
         """
 
-    def idle(self) -> None:
+    def idle(self) -> None:  # noqa: B027 - few sinks have such work
         """Do regular work, such as a heartbeat; called about once a second between events.
 
         Raises:
             SinkDown: the receiver cannot be reached.
         """
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - some have no connection
         """Close the connection; raise nothing."""
 
 

@@ -47,7 +47,7 @@ class WebhookSink(Sink):
         self.title = self._url.title
         path = urlsplit(address).path or "/"
         self._target = f"{path}?{query}" if query else path
-        if not (self._target.isascii() and self._target.isprintable()) or " " in self._target:  # fmt: skip
+        if not all("!" <= c <= "~" for c in self._target):
             raise InputError(
                 f"got --sink {self.title} with a space or a letter that is not ASCII; expected it percent-encoded"
             )

@@ -41,6 +41,7 @@ def test_credentials_of_the_environment(monkeypatch):
     [
         ("mqtt:///a", "without a host"),
         ("mqtt://me:secret@host:x/a", "cannot be read"),
+        ("mqtt://me:secret@host/a#", "expected it as %23"),
         ("mqtt://me:secret@host/a?b=1", "option 'b'"),
         ("mqtt://me:secret@host/a?b", "cannot be read"),
     ],
