@@ -110,7 +110,7 @@ def open_sinks(
 
 
 def default_spool_folder() -> Path:
-    """Return `anomedge/spool` in the user's state folder, $XDG_STATE_HOME or ~/.local/state."""
+    """Return anomedge/spool in the user's state folder: $XDG_STATE_HOME, or ~/.local/state."""
     stated = os.environ.get("XDG_STATE_HOME")
     state = Path(stated) if stated else Path.home() / ".local" / "state"
     return state / "anomedge" / "spool"

@@ -34,7 +34,7 @@ class CsvSink(Sink):
 
     def __init__(self, path: str) -> None:
         self._file = LineFile(checked_path(path), _row(COLUMNS))
-        self.title = path
+        self.title = str(self._file.path)
 
     @classmethod
     def accepts(cls, address: str) -> bool:

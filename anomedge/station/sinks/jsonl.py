@@ -24,7 +24,7 @@ class JsonLinesSink(Sink):
 
     def __init__(self, path: str) -> None:
         self._file = LineFile(checked_path(path))
-        self.title = path
+        self.title = str(self._file.path)
 
     @classmethod
     def accepts(cls, address: str) -> bool:

@@ -35,7 +35,7 @@ class SqliteSink(Sink):
 
     def __init__(self, path: str) -> None:
         self.path = checked_path(path)
-        self.title = path
+        self.title = str(self.path)
         self._database: sqlite3.Connection | None = None
 
     @classmethod
