@@ -105,8 +105,22 @@ def open_sinks(
             raise InputError(
                 f"got --sink {title} twice; expected each sink once"
             )
+    return Deliveries(_with_spools(sinks, folder, limit))
+
+
+def _with_spools(
+    sinks: Sequence[Sink], folder: Path | None, limit: int
+) -> list[tuple[Sink, Spool]]:
     place = folder or default_spool_folder()
-    return Deliveries([(s, Spool(place / _file_name(s), limit)) for s in sinks])
+    opened: list[tuple[Sink, Spool]] = []
+    try:
+        for sink in sinks:
+            opened.append((sink, Spool(place / _file_name(sink), limit)))
+    except BaseException:
+        for _, spool in opened:
+            spool.close()
+        raise
+    return opened
 
 
 def default_spool_folder() -> Path:

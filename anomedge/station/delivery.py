@@ -109,10 +109,19 @@ class Delivery:
 
     def _run(self) -> None:
         try:
-            while self._step():
+            while self._safe_step():
                 self._say_faults()
         finally:
             self.sink.close()
+
+    def _safe_step(self) -> bool:
+        try:
+            return self._step()
+        except Exception as error:  # noqa: BLE001 - deliveries must go on
+            message = f"a delivery failed ({type(error).__name__}: {error})"
+            self._report("error", {"name": self.sink.title, "message": message})
+            self.spool.pause(self._rule.longest)
+            return not self.spool.closing
 
     def _step(self) -> bool:
         """Deliver an event, or wait for one; return whether to go on."""
@@ -122,7 +131,9 @@ class Delivery:
             if self.spool.closing:
                 self._work(now=True)
                 return False
-            self.spool.wait(self._rule.idle)
+            # With waiting events, the disk cannot be read now.
+            wait = self.spool.pause if len(self.spool) else self.spool.wait
+            wait(self._rule.idle)
             return True
         content = self._content(event)
         if content is None:

@@ -115,7 +115,7 @@ class Spool:
             self._changed.notify_all()
 
     def head(self) -> SpooledEvent | None:
-        """Return the oldest event; None if there is none."""
+        """Return the oldest event; None if there is none, or the disk cannot be read now."""
         with self._changed:
             found = self._oldest(self._done)
             if found is None:
@@ -139,6 +139,7 @@ class Spool:
         """Remove an event that was delivered."""
         with self._changed:
             self._done = event.number
+            self._skip_delivered()
             if event.number > self._lost:
                 self._forget(event.text)
             # With further events, the next `begin` writes it.
@@ -209,6 +210,8 @@ class Spool:
 
     def _oldest(self, after: int) -> tuple[int, str] | None:
         rows = self._select(_OLDEST, after)
+        if rows is None:
+            return None
         if rows:
             number, text = rows[0]
             return number, text
@@ -222,31 +225,39 @@ class Spool:
             self._in_memory.clear()
             self._conditions.discard("disk")
         while len(self._in_memory) > _MOST_IN_MEMORY:
-            self._forget(self._in_memory.popleft()[1])
-            self.dropped += 1
+            found = next(e for e in self._in_memory if e[0] > self._kept)
+            self._in_memory.remove(found)
+            self._lose(found[1])
             self._say("memory", "dropped its oldest events: memory is full too")
+
+    @property
+    def _kept(self) -> int:
+        """Number of the newest event that is never dropped, because its delivery has begun."""
+        return max(self._done, self._sent)
 
     def _make_room(self) -> None:
         """Drop the oldest events until the queue has its size; keep the one being delivered and the newest."""
-        after = max(self._done, self._sent)
         while self._bytes > self.limit:
-            found = self._oldest(after)
+            found = self._oldest(self._kept)
             if found is None or found[0] == self._next - 1:
                 return
-            after = found[0]
-            self._drop(*found)
+            if not self._remove(found):
+                return
+            self._lose(found[1])
+            self._say(
+                "full",
+                f"is full ({self.limit} bytes): the oldest events are dropped",
+            )
 
-    def _drop(self, number: int, text: str) -> None:
-        if self._in_memory and self._in_memory[0][0] == number:
-            self._in_memory.popleft()
-        else:
-            self._write((_DELETE, [(number,)]))
+    def _remove(self, event: tuple[int, str]) -> bool:
+        if event in self._in_memory:
+            self._in_memory.remove(event)
+            return True
+        return self._write((_DELETE, [(event[0],)]))
+
+    def _lose(self, text: str) -> None:
         self._forget(text)
         self.dropped += 1
-        self._say(
-            "full",
-            f"is full ({self.limit} bytes): the oldest events are dropped",
-        )
 
     def _forget(self, text: str) -> None:
         self._count -= 1
@@ -255,11 +266,13 @@ class Spool:
             self._conditions.discard("full")
 
     def _write_progress(self) -> None:
-        while self._in_memory and self._in_memory[0][0] <= self._done:
-            self._in_memory.popleft()
         self._write(
             (_DELETE_DONE, [(self._done,)]), (_SET_SENT, [(self._sent,)])
         )
+
+    def _skip_delivered(self) -> None:
+        while self._in_memory and self._in_memory[0][0] <= self._done:
+            self._in_memory.popleft()
 
     def _write(self, *statements: Statement) -> bool:
         """Run statements in one transaction; return whether it was committed."""
@@ -277,14 +290,15 @@ class Spool:
             return False
         return True
 
-    def _select(self, text: str, *values: int) -> list[Any]:
+    def _select(self, text: str, *values: int) -> list[Any] | None:
+        """Return rows; none without a file, None if it cannot be read."""
         if self._database is None:
             return []
         try:
             return self._database.execute(text, values).fetchall()
         except sqlite3.Error as error:
             self._report(error)
-            return []
+            return None
 
     def _report(self, error: sqlite3.Error) -> None:
         """Say that the disk fails; replace a damaged file."""

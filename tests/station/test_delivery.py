@@ -166,3 +166,20 @@ def test_the_sink_works_between_events_and_may_fail_there(world):
     until(lambda: world.states()[2:] == ["down"])
     del world.sink.idle
     until(lambda: world.states()[3:] == ["up"])
+
+
+def test_a_fault_of_the_delivery_itself_is_said_and_it_goes_on(world):
+    head, faults = world.spool.head, [KeyError("first")]
+
+    def fail_once():
+        if faults:
+            raise faults.pop()
+        return head()
+
+    world.spool.head = fail_once
+    world.put(1)
+    world.delivery.start()
+    until(lambda: world.sink.got)
+    ((event, fields),) = world.said
+    assert event == "error"
+    assert "a delivery failed (KeyError: 'first')" in fields["message"]

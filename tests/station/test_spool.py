@@ -169,6 +169,48 @@ def test_memory_is_limited_too(path):
     assert spool.dropped == 5 + _MOST_IN_MEMORY - 1
 
 
+def test_an_event_being_delivered_from_memory_is_neither_dropped_nor_counted_twice(
+    path,
+):
+    spool = Spool(path, LIMIT)
+    spool._database = FullDisk(spool._database)
+    spool.put("0")
+    event = spool.head()
+    spool.begin(event)
+    for number in range(1, _MOST_IN_MEMORY + 3):
+        spool.put(str(number))
+    assert spool.dropped == 3
+    spool.done(event)
+    for number in range(5):
+        spool.put(str(number))
+    delivered = all_of(spool)
+    assert delivered[0] == ("8", False)
+    assert len(delivered) + 1 + spool.dropped == _MOST_IN_MEMORY + 8
+    assert len(spool) == 0
+    spool.close()
+
+
+def test_a_disk_that_cannot_drop_or_read_keeps_the_order(path, monkeypatch):
+    spool = Spool(path, 3 * (100 + 64))
+    for number in range(3):
+        spool.put(f"{number:0100}")
+    disk = spool._database = FullDisk(spool._database)
+    spool.put(f"{3:0100}")
+    assert (len(spool), spool.dropped) == (4, 0)
+
+    def unreadable(text, *values):
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "execute", unreadable, raising=False)
+        assert spool.head() is None
+    disk.full = False
+    spool.put(f"{4:0100}")
+    assert [int(text) for text, _ in all_of(spool)] == [2, 3, 4]
+    assert spool.dropped == 2
+    spool.close()
+
+
 def test_a_full_disk_at_the_start_does_not_prevent_it(path, monkeypatch):
     def full(path):
         raise NoSpace("No space left on device")
