@@ -8,8 +8,9 @@ register   content, big-endian, high word first
 +2, +3     score, float32; NaN for an undecided frame
 +4, +5     number of the frame, uint32, modulo 2^32
 +6         1 if the verdict may have been written before, else 0
-+7         state of the station: 0 stopped, 1 running, 2 waiting for its source
-+8         heartbeat, rises about once a second while the program runs, 0 to 65535, then 0 again
++7         age of the verdict when it is written, in tenths of a second; 65535 or more is 65535
++8         state of the station: 0 stopped, 1 running, 2 waiting for its source
++9         heartbeat, rises about once a second while the program runs, 0 to 65535, then 0 again
 =========  ==================================================================================================
 
 A reconnection continues the counter from the register.
@@ -20,7 +21,9 @@ from __future__ import annotations
 import logging
 import math
 import struct
+import time
 from collections.abc import Callable
+from datetime import timezone
 from typing import Any
 
 from anomedge.errors import InputError
@@ -41,14 +44,14 @@ from anomedge.station.sinks.base import (
 
 __all__ = ["ModbusSink"]
 
-_LENGTH = 9
-_LABEL, _STATE, _HEARTBEAT = 1, 7, 8
+_LENGTH = 10
+_LABEL, _STATE, _HEARTBEAT = 1, 8, 9
 _TIMEOUT = 3.0
 """Timeout of the connection and of each answer, in seconds."""
 
 
 class ModbusSink(Sink):
-    """Nine holding registers from a stated address; the server's answers confirm a verdict. See the module.
+    """Ten holding registers from a stated address; the server's answers confirm a verdict. See the module.
 
     Events other than verdicts and changes of the state are not written.
 
@@ -162,14 +165,21 @@ class ModbusSink(Sink):
 def _words(verdict: Verdict, state: str) -> list[int]:
     """Return the registers from the label to the state."""
     packed = struct.pack(
-        ">HfIHH",
+        ">HfIHHH",
         LABEL_CODES[verdict.label],
         _in_float32(verdict.score),
         verdict.number % 2**32,
         verdict.repeated,
+        _age(verdict),
         STATE_CODES[state],
     )
-    return list(struct.unpack(">7H", packed))
+    return list(struct.unpack(">8H", packed))
+
+
+def _age(verdict: Verdict) -> int:
+    """Return the time since the capture in tenths of a second, from 0 to 65535."""
+    taken = verdict.time.replace(tzinfo=timezone.utc).timestamp()
+    return int(min(max(10 * (time.time() - taken), 0), 65535))
 
 
 def _in_float32(value: float) -> float:

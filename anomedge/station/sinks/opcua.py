@@ -14,6 +14,7 @@ time       DateTime  of capture, UTC
 id         String    identifier of the event
 repeated   Boolean   the verdict may have been written before
 state      String    of the station: "running", "waiting" (for its source) or "stopped"
+heartbeat  UInt32    rises about once a second while the program runs
 =========  ========  =================================================================================
 
 `count` and `label` are needed; the others are written if the server has them. A reconnection continues `count` from the
@@ -39,6 +40,7 @@ from anomedge.station.sinks.base import (
 __all__ = ["VARIABLES", "OpcUaSink"]
 
 VARIABLES = {
+    "heartbeat": "UInt32",
     "state": "String",
     "repeated": "Boolean",
     "id": "String",
@@ -83,7 +85,7 @@ class OpcUaSink(Sink):
         self._ua, self._sync = _load_asyncua()
         self._client: Any = None
         self._nodes: dict[str, Any] = {}
-        self._count = 0
+        self._count = self._heartbeat = 0
         self._state = "running"
 
     @classmethod
@@ -115,13 +117,14 @@ class OpcUaSink(Sink):
         self._count = count
 
     def idle(self) -> None:
-        """Check the connection, so that a lost one costs no verdict an attempt.
+        """Write the heartbeat, if the server has it, and check the connection.
 
         Raises:
-            SinkDown: no answer.
+            SinkDown: as in `send`.
         """
-        if self._client is None:
-            return
+        self._connect()
+        self._heartbeat = (self._heartbeat + 1) % 2**32
+        self._write({"heartbeat": self._heartbeat})
         try:
             self._nodes["count"].read_value()
         except Exception as error:

@@ -7,7 +7,7 @@ def frame(number=1, **more):
     """A verdict."""
     return {
         "event": "frame",
-        "time": "2026-11-27T02:44:22.881+00:00",
+        "time": "2001-11-27T02:44:22.881+00:00",
         "number": number,
         "name": f"{number}.png",
         "label": "anomalous",
@@ -21,7 +21,7 @@ def undecided(number=2):
     """A frame that was not inspected."""
     return {
         "event": "error",
-        "time": "2026-11-27T02:44:23.881+00:00",
+        "time": "2001-11-27T02:44:23.881+00:00",
         "number": number,
         "name": f"{number}.png",
         "label": "undecided",

@@ -7,14 +7,16 @@ import socket
 import struct
 import threading
 from contextlib import contextmanager
+from datetime import datetime, timezone
 
 import pytest
 
 from anomedge.errors import InputError
 from anomedge.station.delivery import Delivery, RetryRule
 from anomedge.station.sinks import open_sink
+from anomedge.station.sinks._verdicts import verdict_of
 from anomedge.station.sinks.base import SinkDown
-from anomedge.station.sinks.modbus import ModbusSink
+from anomedge.station.sinks.modbus import ModbusSink, _age
 from anomedge.station.spool import Spool
 from tests.station.sinks.events import frame, undecided, until
 
@@ -64,7 +66,7 @@ class ModbusServer:
         from pymodbus.client import ModbusTcpClient
 
         with ModbusTcpClient("127.0.0.1", port=self.port) as client:
-            answer = client.read_holding_registers(FIRST, count=9)
+            answer = client.read_holding_registers(FIRST, count=10)
         return answer.registers
 
 
@@ -77,8 +79,10 @@ def free_port():
 def served():
     with ModbusServer(free_port()) as server:
         sink = open_sink(f"modbus://127.0.0.1:{server.port}/{FIRST}")
-        yield server, sink
-        sink.close()
+        try:
+            yield server, sink
+        finally:
+            sink.close()
 
 
 def words(kind, value):
@@ -88,20 +92,30 @@ def words(kind, value):
 def test_registers_are_those_of_the_table():
     with served() as (server, sink):
         sink.send({"event": "started"})
-        assert server.registers == [0] * 7 + [1, 0]
+        assert server.registers == [0] * 8 + [1, 0]
         sink.send(frame(70000))
-        expected = [1, 2, *words("f", 1.5), *words("I", 70000), 0, 1, 0]
+        expected = [1, 2, *words("f", 1.5), *words("I", 70000), 0, 65535, 1, 0]
         assert server.registers == expected
         sink.send(undecided(2) | {"repeated": True})
         counter, label, *rest = server.registers
-        assert (counter, label, rest[2:]) == (2, 3, [0, 2, 1, 1, 0])
+        assert (counter, label, rest[2:]) == (2, 3, [0, 2, 1, 65535, 1, 0])
         assert math.isnan(struct.unpack(">f", struct.pack(">2H", *rest[:2]))[0])
         sink.send({"event": "error", "name": "a", "message": "--on-fail"})
         sink.send({"event": "waiting"})
         sink.idle()
-        assert server.registers[:2] + server.registers[6:] == [2, 3, 1, 2, 1]
+        assert server.registers[:2] + server.registers[8:] == [2, 3, 2, 1]
         sink.send({"event": "stopped"})
-        assert server.registers[7] == 0
+        assert server.registers[8] == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "tenths"), [(-5, 0), (0.0, 0), (2.05, 20), (1e9, 65535)]
+)
+def test_the_age_of_a_verdict(seconds, tenths, monkeypatch):
+    taken = datetime(2026, 11, 27, tzinfo=timezone.utc)
+    verdict = verdict_of(frame(time=taken.isoformat()))
+    monkeypatch.setattr("time.time", lambda: taken.timestamp() + seconds)
+    assert _age(verdict) == tenths
 
 
 def test_a_score_beyond_float32_is_infinite():
@@ -123,8 +137,8 @@ def test_the_counter_goes_on_after_a_reconnection_and_skips_0():
 
 def test_a_refused_register_is_down():
     with ModbusServer(free_port()) as server:
-        sink = open_sink(f"modbus://127.0.0.1:{server.port}/195")
-        with pytest.raises(SinkDown, match="register 196 is refused"):
+        sink = open_sink(f"modbus://127.0.0.1:{server.port}/194")
+        with pytest.raises(SinkDown, match="register 195 is refused"):
             sink.send(frame(1))
         sink.close()
 
@@ -157,7 +171,7 @@ def test_nothing_is_lost_while_the_server_is_down(tmp_path):
             until(lambda: not len(delivery.spool))
             assert server.registers[0] == 2
             assert server.registers[4:6] == words("I", number + 1)
-            until(lambda: server.registers[8] > 1)
+            until(lambda: server.registers[9] > 1)
     delivery.finish(0)
     assert delivery.delivered == 4
     assert said[:4] == ["down", "up", "down", "up"]
@@ -168,7 +182,7 @@ def test_nothing_is_lost_while_the_server_is_down(tmp_path):
     [
         "modbus://host",
         "modbus://host/x",
-        "modbus://host/65528",
+        "modbus://host/65527",
         "modbus://host/0?unit=256",
         "modbus://host/0?unit=-1",
     ],

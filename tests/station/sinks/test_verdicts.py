@@ -17,7 +17,7 @@ from tests.station.sinks.events import frame, undecided
 def test_a_frame_and_an_undecided_frame_are_verdicts():
     found = verdict_of(frame(7, repeated=True))
     assert found == (
-        "run-7", 7, "7.png", "anomalous", 1.5, datetime(2026, 11, 27, 2, 44, 22, 881000), True,
+        "run-7", 7, "7.png", "anomalous", 1.5, datetime(2001, 11, 27, 2, 44, 22, 881000), True,
     )  # fmt: skip
     found = verdict_of(undecided(8))
     assert (found.label, found.number, found.repeated) == ("undecided", 8, False)  # fmt: skip
