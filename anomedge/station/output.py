@@ -34,7 +34,10 @@ from anomedge.station.deliveries import Deliveries
 __all__ = ["SHARED", "EventWriter"]
 
 SHARED = frozenset(
-    {"started", "frame", "error", "waiting", "resumed", "changed", "stopped"}
+    {
+        *("started", "frame", "error", "missed", "ignored"),
+        *("waiting", "resumed", "changed", "stopped"),
+    }
 )
 """Events that go to sinks; errors of sinks themselves do not."""
 
