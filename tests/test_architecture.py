@@ -17,6 +17,7 @@ VENDORS = [
     "torch", "torchvision", "timm", "onnx", "onnxscript", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "cuda",
     "safetensors", "skimage", "scipy", "sklearn", "polygraphy", "lightning", "cv2", "matplotlib", "jinja2", "torchmetrics",
     "watchfiles",
+    "asyncua", "paho", "pymodbus",
 ]  # fmt: skip
 DEVICE_SIDE = (
     "names", "generated", "errors", "files", "registry", "precisions", "layouts", "resample", "threshold", "threshold_origin", "threshold_rules", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget", "evaluation",

@@ -36,9 +36,11 @@ from anomedge.station import (
     Summary,
     open_source,
 )
+from anomedge.station.deliveries import Deliveries, open_sinks
 from anomedge.station.picture_keeper import PictureKeeper
 from anomedge.station.reactions import ReactionOptions, Reactions
 from anomedge.station.service_manager import ServiceManager
+from anomedge.station.sinks import SINKS
 from anomedge.station.sources import SOURCES
 
 EXAMPLE = "anomedge watch part.anomedge frames/ --save out/"
@@ -108,6 +110,28 @@ def watch(
     keep: Annotated[
         int, Option(min=1, help="Number of newest overlays to keep.")
     ] = 1000,
+    sink: Annotated[
+        list[str] | None,
+        Option(
+            metavar="ADDRESS",
+            help=f"Send every event to a sink as well ({', '.join(SINKS.names())}); repeatable. NAME.jsonl, NAME.csv, "
+            "NAME.sqlite, http://..., mqtt://HOST/TOPIC, opc.tcp://HOST?node=ID, modbus://HOST/REGISTER. While it is down, "
+            "events wait in the spool.",
+        ),
+    ] = None,
+    spool: Annotated[
+        Path | None,
+        Option(
+            help="Folder for events that sinks have not received; by default in the user's state folder."
+        ),
+    ] = None,
+    spool_limit: Annotated[
+        int,
+        Option(
+            min=65536,
+            help="Largest size of each sink's waiting events, in bytes; beyond it the oldest are dropped.",
+        ),
+    ] = 64 * 1024 * 1024,
     queue: Annotated[
         int,
         Option(
@@ -221,6 +245,7 @@ def watch(
     _refuse_conflicts(frames, save, commands)
     if save is not None:
         require_map(opened.decision, "--save")
+    sinks = open_sinks(sink or [], spool, spool_limit)
     options = StationOptions(
         queue=queue,
         limit=limit,
@@ -236,7 +261,7 @@ def watch(
         precision=chosen_precision(opened, precision),
     ) as inspector:
         keeper = PictureKeeper(save, keep) if save is not None else None
-        summary = _run(inspector, frames, options, commands, keeper)
+        summary = _run(inspector, frames, options, commands, keeper, sinks)
     if once:
         _refuse_undecided(summary)
 
@@ -275,9 +300,10 @@ def _run(
     options: StationOptions,
     commands: ReactionOptions,
     keeper: PictureKeeper | None,
+    sinks: Deliveries | None,
 ) -> Summary:
     """Run a station that writes to standard output, until its end or a stop signal."""
-    output = EventWriter(sys.stdout)
+    output = EventWriter(sys.stdout, sinks)
     reactions = Reactions(commands, output.error)
     station = Station(
         inspector,

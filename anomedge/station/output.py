@@ -1,6 +1,25 @@
 """JSON lines that a station writes: one object per event, with "event" and "time" (ISO 8601, UTC).
 
-=========  =====================================================================================
+=========  ============================================================================================
+started    "source", "bundle", "digest", "runtime", "running_on", "threshold"
+frame      "number", "name", "label", "score", "threshold", "anomalous_pixels" (share; not for a detector
+           without a map), "milliseconds" (of the runtime) and "dropped": frames dropped since the
+           previous frame
+error      "name", "message"; an undecided frame also has "number", "label" ("undecided") and "dropped"
+waiting    "name", "message", "seconds" until the next attempt: the connection to the source was lost
+resumed    "name", "message", "seconds" (0): the connection is restored
+missed     "name" of one, "message", "count": pictures that were gone, or changed again, before they were read
+ignored    "name" of one, "message", "count": entries of a folder that are no pictures; once for each kind
+changed    "name", "message": files at the bundle's path changed since the bundle was opened; labels are
+           still those of the opened bundle
+heartbeat  the counts of "stopped" so far, and "pending": commands that wait
+sink       "name", "state", "message", "waiting" (events in its spool): a sink is "down", "up" again, or has
+           events "left" in its spool at the end
+stopped    "frames" decided, "anomalous", "undecided", "errors" (lines), "dropped", "missed", "ignored"
+=========  ============================================================================================
+
+With sinks, the events in `SHARED` go to every sink and have an "id", unique and equal in all of them; "stopped" then has
+"sinks": of each the "name" and the events "delivered", "waiting" and "spool_dropped".
 """
 
 from __future__ import annotations
@@ -9,12 +28,22 @@ import json
 import threading
 import time
 from datetime import datetime, timezone
-from typing import TextIO
+from typing import Any, TextIO
 
 from anomedge.errors import OutputLost
+from anomedge.names import storable
+from anomedge.station.deliveries import Deliveries
 from anomedge.station.reader import has_lost_reader
 
-__all__ = ["EventWriter"]
+__all__ = ["SHARED", "EventWriter"]
+
+SHARED = frozenset(
+    {
+        *("started", "frame", "error", "missed", "ignored"),
+        *("waiting", "resumed", "changed", "stopped"),
+    }
+)
+"""Events that go to sinks; errors of sinks themselves do not."""
 
 _NO_READER = "the reader of the output lines went away; expected it to read until the end: restart both"
 
@@ -22,17 +51,23 @@ _NO_READER = "the reader of the output lines went away; expected it to read unti
 class EventWriter:
     """Writes events as JSON lines, flushed one by one; safe to call from any thread.
 
+    Args:
+        stream: receives the lines.
+        sinks: receive the shared events too, also when the stream fails. They start with the first line; the line
+            "stopped" is delayed until they have the waiting events, for a limited time.
+
     Attributes:
         closed: the reader closed the stream, or writing failed.
         failure: the error if so.
         errors: number of error events.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, sinks: Deliveries | None = None) -> None:
         self.closed = False
         self.failure: OutputLost | None = None
         self.errors = 0
         self._stream = stream
+        self._sinks = sinks
         self._lock = threading.Lock()
 
     def write(
@@ -45,19 +80,12 @@ class EventWriter:
             moment: time of the event, in seconds since 1970; now by default.
             **fields: further keys of the object.
         """
-        seconds = time.time() if moment is None else moment
-        when = datetime.fromtimestamp(seconds, timezone.utc)
-        content = {
-            "event": event,
-            "time": when.isoformat(timespec="milliseconds"),
-            **fields,
-        }
-        # Escaped to ASCII because names may not be valid Unicode.
-        line = json.dumps(content, allow_nan=False)
-        with self._lock:
-            self.errors += event == "error"
-            if not self.closed:
-                self._send(line)
+        content = _content(event, moment, fields)
+        if self._sinks is not None and event in SHARED:
+            self._share(self._sinks, content)
+        line = self._write(content)
+        if self._sinks is not None and event == "started":
+            self._sinks.start(self._write_about_sinks)
         return line
 
     def error(
@@ -70,6 +98,29 @@ class EventWriter:
         """Notice a reader that went away since the last line."""
         if not self.closed and has_lost_reader(self._stream):
             self._fail(_NO_READER)
+
+    def _share(self, sinks: Deliveries, content: dict[str, Any]) -> None:
+        """Give an event an identifier and to all sinks; at the end, wait for them."""
+        is_last = content["event"] == "stopped"
+        with self._lock:
+            content["id"] = sinks.next_id()
+            sinks.put(_line({k: _storable(v) for k, v in content.items()}))
+            if is_last:
+                sinks.end()
+        if is_last:
+            # Without the lock: the sinks may write lines meanwhile.
+            content["sinks"] = sinks.finish()
+
+    def _write_about_sinks(self, event: str, fields: dict[str, Any]) -> None:
+        self._write(_content(event, None, fields))
+
+    def _write(self, content: dict[str, Any]) -> str:
+        line = _line(content)
+        with self._lock:
+            self.errors += content["event"] == "error"
+            if not self.closed:
+                self._send(line)
+        return line
 
     def _send(self, line: str) -> None:
         try:
@@ -85,3 +136,22 @@ class EventWriter:
     def _fail(self, message: str) -> None:
         self.closed = True
         self.failure = OutputLost(message)
+
+
+def _content(
+    event: str, moment: float | None, fields: dict[str, Any]
+) -> dict[str, Any]:
+    seconds = time.time() if moment is None else moment
+    when = datetime.fromtimestamp(seconds, timezone.utc)
+    stated = when.isoformat(timespec="milliseconds")
+    return {"event": event, "time": stated, **fields}
+
+
+def _line(content: dict[str, Any]) -> str:
+    # Escaped to ASCII because names may not be valid Unicode.
+    return json.dumps(content, allow_nan=False)
+
+
+def _storable(value: object) -> object:
+    """Escape lone surrogates, which receivers of JSON refuse."""
+    return storable(value) if isinstance(value, str) else value
