@@ -49,6 +49,7 @@ class DescriptionAutoencoder(nn.Module):
         grid: (h, w), see `description_grid`.
 
     Example:
+        >>> import torch
         >>> network = DescriptionAutoencoder(5, (64, 96), (8, 16)).eval()
         >>> network(torch.zeros(2, 3, 64, 96)).shape
         torch.Size([2, 5, 8, 16])

@@ -53,6 +53,7 @@ class PatchDescriptionNetwork(nn.Sequential):
         padding: whether images and maps are padded with zeros.
 
     Example:
+        >>> import torch
         >>> network = PatchDescriptionNetwork(5)
         >>> network(torch.zeros(2, 3, 64, 96)).shape
         torch.Size([2, 5, 8, 16])
