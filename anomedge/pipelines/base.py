@@ -156,7 +156,7 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
     has_statistics: ClassVar[bool] = False
     default_folds: ClassVar[int] = 0
     not_fitted: ClassVar[str] = ""
-    legal_notice: ClassVar[str] = ""
+    legal_notice: str = ""
 
     config: C
 

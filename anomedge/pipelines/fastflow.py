@@ -27,6 +27,7 @@ at two thirds of the depth, the default here; `blocks.40` of CaiT.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
@@ -293,7 +294,9 @@ def _named(
 def _refuse_narrow_subnets(extractor: FeatureExtractor, ratio: float) -> None:
     halves = [c - c // 2 for c in extractor.channels]
     if min(halves) * ratio < 1:
+        # Rounded up: the number that is advised must be accepted.
+        least = math.ceil(1000 / min(halves)) / 1000
         raise InputError(
             f"got --hidden-ratio {ratio:g} with {min(extractor.channels)} channels in a layer, which leaves no channel in "
-            f"a subnet; expected one at least: give --hidden-ratio {1 / min(halves):.2g} or more"
+            f"a subnet; expected one at least: give --hidden-ratio {least:g} or more"
         )

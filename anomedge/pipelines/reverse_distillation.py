@@ -250,9 +250,11 @@ def _refuse_unequal_maps(
     strides = encoder.strides
     doubled = [2 * stride for stride in strides[:-1]]
     if strides[1:] != doubled:
+        # A vision transformer has one stride in all layers.
+        advice = "one of them" if len(set(strides)) == 1 else "other layers"
         raise InputError(
             f"got layers {', '.join(encoder.layers)} of strides {strides}; expected each stride to be twice the one before, "
-            f"as the decoder doubles the sides: give other --layers"
+            f"as the decoder doubles the sides: give {advice} with --layers"
         )
     *finer, (h, w) = levels
     count = len(finer)

@@ -1,5 +1,8 @@
 """FastFlow: score, map and loss by independent formulas, its log-Jacobian by autograd, its networks and its defaults."""
 
+import re
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +15,7 @@ from anomedge.pipelines.fastflow import (
     FastflowConfig,
     FastflowOptions,
     Flows,
+    _refuse_narrow_subnets,
 )
 from anomedge.pipelines.fitting import SmallSampleWarning, fit
 from anomedge.pipelines.model import load, save
@@ -133,6 +137,15 @@ def test_kernels_take_turns_and_subnets_have_their_width():
     assert narrow == [(3, 1), (3, 1), (3, 1)]
     with pytest.raises(InputError, match=r"hidden-ratio 0.5 or more"):
         kernels(hidden_ratio=0.1)
+
+
+@pytest.mark.parametrize("channels", [2, 6, 14, 24, 1536])
+def test_the_advised_width_of_subnets_is_accepted(channels):
+    extractor = SimpleNamespace(channels=[channels])
+    with pytest.raises(InputError) as refused:
+        _refuse_narrow_subnets(extractor, 1e-6)
+    advised = re.search(r"--hidden-ratio ([0-9.]+) or more", str(refused.value))
+    _refuse_narrow_subnets(extractor, float(advised[1]))
 
 
 def test_a_transformer_has_one_layer_and_its_own_norm():

@@ -1,6 +1,6 @@
 r"""Store large tensors of statistics in INT8 by blocks; the graph computes in float32.
 
-A tensor is divided into blocks b of `BLOCK` neighbouring values along its last axis. With the largest magnitude m of a
+The values of a tensor, row after row, are divided into blocks b of `BLOCK`. With the largest magnitude m of a
 block, its scale is :math:`s = m / 127`, each value x is stored as the byte :math:`q = \mathrm{round}(x / s) + 128`, and
 the graph computes :math:`s (q - 128)`. The error of a value is at most s / 2, so small values beside large ones lose
 precision, but not beyond their block. Blocks are as in GGML's Q8_0, which has 32 values; 64 take 6 % more than the bytes
@@ -19,6 +19,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from anomedge.errors import ExportError
 from anomedge.export.precision.storage import WORTH_HALVING, is_of
 
 __all__ = ["BLOCK", "quantised_blocks", "store_int8"]
@@ -35,6 +36,9 @@ def store_int8(proto: onnx.ModelProto, stored: Iterable[str]) -> None:
     Args:
         proto: the graph, edited in place.
         stored: names of the tensors of statistics, as the graph has them.
+
+    Raises:
+        ExportError: no tensor is large.
     """
     known = frozenset(stored)
     chosen = [
@@ -42,6 +46,11 @@ def store_int8(proto: onnx.ModelProto, stored: Iterable[str]) -> None:
         for tensor in proto.graph.initializer
         if _is_large(tensor) and is_of(known, tensor.name)
     ]
+    if not chosen:
+        raise ExportError(
+            f"got int8-storage for a detector without large statistics; expected tensors of {WORTH_HALVING >> 10} KiB or more: "
+            f"choose fp32, fp16-storage or int8"
+        )
     nodes = [node for tensor in chosen for node in _replace(proto, tensor)]
     for node in reversed(nodes):
         proto.graph.node.insert(0, node)
@@ -50,21 +59,19 @@ def store_int8(proto: onnx.ModelProto, stored: Iterable[str]) -> None:
 def quantised_blocks(
     values: Floats,
 ) -> tuple[npt.NDArray[np.uint8], Floats]:
-    """Return bytes (..., blocks, BLOCK) and scales (..., blocks, 1) of values (..., n); the last block is filled with 0.
+    """Return bytes (blocks, BLOCK) and scales (blocks, 1) of all values; the last block is filled with 0.
 
-    >>> values = np.array([[0.0, 1.0, -2.0]], np.float32)
+    >>> values = np.array([[0.0, 1.0], [-2.0, 0.0]], np.float32)
     >>> stored, scales = quantised_blocks(values)
-    >>> stored.shape, stored[0, 0, :3].tolist()
-    ((1, 1, 64), [128, 192, 1])
+    >>> stored.shape, stored[0, :4].tolist()
+    ((1, 64), [128, 192, 1, 128])
     """
-    *outer, n = values.shape
-    blocks = -(-n // BLOCK)
-    filled = np.zeros((*outer, blocks * BLOCK), np.float32)
-    filled[..., :n] = values
-    parts = filled.reshape(*outer, blocks, BLOCK)
-    scales = np.abs(parts).max(axis=-1, keepdims=True) / _LARGEST
+    filled = np.zeros(-(-values.size // BLOCK) * BLOCK, np.float32)
+    filled[: values.size] = values.reshape(-1)
+    blocks = filled.reshape(-1, BLOCK)
+    scales = np.abs(blocks).max(axis=1, keepdims=True) / _LARGEST
     divisors = np.where(scales > 0, scales, 1)
-    stored = np.rint(parts / divisors) + _ZERO
+    stored = np.rint(blocks / divisors) + _ZERO
     return stored.astype(np.uint8), scales.astype(np.float32)
 
 
@@ -82,41 +89,33 @@ def _replace(
     """Replace a tensor by its bytes and scales; return the nodes that compute it."""
     name, values = tensor.name, numpy_helper.to_array(tensor)
     stored, scales = quantised_blocks(values)
-    n = values.shape[-1]
-    filled = [*values.shape[:-1], stored.shape[-2] * BLOCK]
     tensor.CopyFrom(numpy_helper.from_array(stored, f"{name}.bytes"))
     constants = {
         "zero": np.array(_ZERO, np.float32),
         "scales": scales,
-        "shape": np.array(filled),
+        "row": np.array([-1]),
+        "start": np.array([0]),
+        "end": np.array([values.size]),
+        "shape": np.array(values.shape),
     }
     proto.graph.initializer.extend(
         numpy_helper.from_array(value, f"{name}.{key}")
         for key, value in constants.items()
     )
-    is_whole = filled[-1] == n
-    nodes = [
-        helper.make_node(
-            "Cast", [f"{name}.bytes"], [f"{name}.cast"], to=TensorProto.FLOAT
-        ),
-        helper.make_node(
-            "Sub", [f"{name}.cast", f"{name}.zero"], [f"{name}.centred"]
-        ),
-        helper.make_node(
-            "Mul", [f"{name}.centred", f"{name}.scales"], [f"{name}.blocks"]
-        ),
-        helper.make_node(
-            "Reshape",
-            [f"{name}.blocks", f"{name}.shape"],
-            [name if is_whole else f"{name}.filled"],
-        ),
+    steps = [
+        ("Cast", ["bytes"], "cast"),
+        ("Sub", ["cast", "zero"], "centred"),
+        ("Mul", ["centred", "scales"], "blocks"),
+        ("Reshape", ["blocks", "row"], "filled"),
+        ("Slice", ["filled", "start", "end"], "values"),
+        ("Reshape", ["values", "shape"], ""),
     ]
-    if not is_whole:
-        ends = {"starts": [0], "ends": [n], "axes": [len(filled) - 1]}
-        proto.graph.initializer.extend(
-            numpy_helper.from_array(np.array(value), f"{name}.{key}")
-            for key, value in ends.items()
+    return [
+        helper.make_node(
+            operator,
+            [f"{name}.{key}" for key in given],
+            [f"{name}.{result}" if result else name],
+            **({"to": TensorProto.FLOAT} if operator == "Cast" else {}),
         )
-        given = [f"{name}.filled", *(f"{name}.{key}" for key in ends)]
-        nodes.append(helper.make_node("Slice", given, [name]))
-    return nodes
+        for operator, given, result in steps
+    ]

@@ -101,6 +101,11 @@ class AnomalibDetector(ModulePipeline):
         "run `anomedge import --with-anomalib model.ckpt -o model.safetensors`"
     )
 
+    def __init__(self, config: ModuleConfig, module: nn.Module) -> None:
+        super().__init__(config, module)
+        if isinstance(config, AnomalibConfig):
+            self.legal_notice = config.kind.legal_notice
+
     @classmethod
     def build_networks(
         cls, config: ModuleConfig, backbone: nn.Module | None = None

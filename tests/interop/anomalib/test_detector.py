@@ -10,7 +10,7 @@ from anomedge.errors import InputError, ModelError
 from anomedge.interop.anomalib import detector
 from anomedge.interop.anomalib.detector import AnomalibConfig, AnomalibDetector
 from anomedge.pipelines.base import Options
-from anomedge.pipelines.model import Card, Model, load, save
+from anomedge.pipelines.model import Card, Model, licences_of, load, save
 from anomedge.resample import Geometry
 from anomedge.threshold import Decision, Origin
 from tests.interop.anomalib.registered import register
@@ -174,3 +174,16 @@ def test_it_is_imported_not_fitted(monkeypatch, tmp_path):
         command_of("anomalib")
     with pytest.raises(InputError, match="imported, not fitted"):
         AnomalibDetector.fit(None, Options())
+
+
+@pytest.mark.parametrize(
+    ("model", "notice"), [("EfficientAd", "patents"), ("Padim", "")]
+)
+def test_the_notice_on_a_method_is_that_of_the_model(model, notice):
+    config = AnomalibConfig(
+        size=(256, 256), model=model, arguments={}, version="2.7.0"
+    )
+    made = AnomalibDetector(config, nn.Identity())
+    assert notice in made.legal_notice
+    assert bool(made.legal_notice) is bool(notice)
+    assert ("method" in licences_of(made, "any")) is bool(notice)

@@ -64,6 +64,7 @@ class TorchModel(ABC):
         makes_constants: whether the constructor makes tensors that torch's meta
             device refuses.
         difference: deliberate difference from anomalib, for the output.
+        legal_notice: notice on rights to the method, such as patents; empty: none.
     """
 
     name: ClassVar[str]
@@ -78,6 +79,7 @@ class TorchModel(ABC):
     scaling: ClassVar[tuple[Triple, Triple]] = IMAGENET_SCALING
     makes_constants: ClassVar[bool] = False
     difference: ClassVar[str] = ""
+    legal_notice: ClassVar[str] = ""
 
     @classmethod
     def matches(cls, tensors: Collection[str]) -> bool:

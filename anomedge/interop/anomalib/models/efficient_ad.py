@@ -11,6 +11,7 @@ from anomedge.interop.anomalib.models.base import (
     TorchModel,
     imported,
 )
+from anomedge.pipelines.efficient_ad import EfficientAd as NativeEfficientAd
 
 __all__ = ["EfficientAd"]
 
@@ -40,6 +41,7 @@ class EfficientAd(TorchModel):
         "quantiles.*",
     )
     scaling = UNSCALED
+    legal_notice = NativeEfficientAd.legal_notice
 
     @classmethod
     def keywords(
