@@ -9,7 +9,7 @@ from anomedge.errors import InputError
 from tests.components.flows.cases import convolutions
 from tests.components.test_laws import CASES, samples, values
 
-WEIGHTS = {"sspcab", "reverse networks"}
+WEIGHTS = {"sspcab", "reverse networks", "norm of maps"}
 """Components with weights in place of statistics."""
 
 every_statistic = pytest.mark.parametrize(

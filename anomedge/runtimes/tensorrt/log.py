@@ -22,6 +22,8 @@ __all__ = ["LogRecorder", "import_tensorrt", "logger_of"]
 
 _RECORDED = {"INTERNAL_ERROR", "ERROR", "WARNING"}
 _LONGEST_TEXT = 400
+_EXPECTED = re.compile(r"UINT8 data \S+\.bytes is being converted to INT32")
+"""Warning of the parser about the precision int8-storage: INT32 has the same values, and the builder folds them."""
 _LIBRARIES = {
     "libnvdla_compiler": "on a Jetson it comes with nvidia-l4t-dla-compiler (sudo apt install nvidia-l4t-dla-compiler)",
     "libnvinfer": "it comes with TensorRT; give its folder in LD_LIBRARY_PATH, or install TensorRT again",
@@ -84,7 +86,9 @@ class LogRecorder:
         self._lock = threading.RLock()
 
     def add(self, severity: str, text: str) -> None:
-        """Record a line of severity warning or above."""
+        """Record a line of severity warning or above, apart from expected warnings."""
+        if severity == "WARNING" and _EXPECTED.search(text):
+            return
         if severity in _RECORDED:
             with self._lock:
                 self._new.append((severity, " ".join(text.split())))

@@ -7,6 +7,7 @@ import pytest
 
 from anomedge import runtimes
 from anomedge.errors import RuntimeMissing
+from anomedge.runtimes.tensorrt.log import LogRecorder
 
 
 @pytest.mark.parametrize(
@@ -61,3 +62,15 @@ def test_each_warning_is_told_once(new, graph):
         "tensorrt: another",
         "tensorrt: read on another device",
     ]
+
+
+def test_the_conversion_of_stored_bytes_is_no_warning():
+    recorder = LogRecorder("tensorrt")
+    recorder.add(
+        "WARNING",
+        "ModelImporter.cpp:416: UINT8 data pipeline.bank.vectors0.bytes is being converted to INT32.",
+    )
+    recorder.emit_warnings()
+    recorder.add("WARNING", "UINT8 data frames is being converted to INT32.")
+    with pytest.warns(UserWarning, match="UINT8 data frames"):
+        recorder.emit_warnings()
