@@ -179,10 +179,7 @@ def test_pictures_from_outside_are_read(teacher, tmp_path):
         fitted(teacher, penalty=tmp_path / "absent")
 
 
-def test_a_training_without_a_teacher_is_refused_at_once(tmp_path, teacher):
-    for given in ({}, {"teacher": tmp_path / "absent.pth"}):
-        with pytest.raises(InputError, match="give --teacher FILE"):
-            EfficientAdOptions.checked(**given)
+def test_a_teacher_of_the_other_size_is_refused(teacher):
     with pytest.raises(ModelError, match="give --model-size small"):
         fitted(teacher, model_size="medium")
 
@@ -201,6 +198,13 @@ def test_a_teacher_with_a_constant_channel_is_refused(teacher):
         pipeline.prepare(FitData([images_of()], size=SIZE))
 
 
+def test_a_teacher_that_overflows_is_refused_as_such():
+    pipeline = made()
+    pipeline.teacher.conv4.weight[2] = 3e38
+    with pytest.raises(ModelError, match="not finite for these images"):
+        pipeline.prepare(FitData([images_of()], size=SIZE))
+
+
 def test_maps_without_padding_are_surrounded_by_zeros_and_others_are_not(
     teacher,
 ):
@@ -212,15 +216,6 @@ def test_maps_without_padding_are_surrounded_by_zeros_and_others_are_not(
         data = FitData([images_of(2)], size=SIZE)
         found[padding] = EfficientAd.create(data, options).config.pad_maps
     assert found == {False: True, True: False}
-
-
-def test_defaults_are_those_of_the_paper():
-    fields = EfficientAdOptions.model_fields
-    defaults = {name: field.default for name, field in fields.items()}
-    assert defaults["model_size"] == "small"
-    assert (defaults["learning_rate"], defaults["weight_decay"]) == (1e-4, 1e-5)
-    assert defaults["train_batch"] == 1
-    assert (defaults["padding"], defaults["pad_maps"]) == (False, True)
 
 
 def test_the_learning_rate_falls_after_95_percent(trained, teacher):
