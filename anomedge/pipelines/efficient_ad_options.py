@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 from pydantic_core import PydanticCustomError
 
 from anomedge.components.patch_description import PdnSize
 from anomedge.names import storable
 from anomedge.pipelines.training import TrainOptions
+from anomedge.pipelines.training.teacher_record import read_record
 
 __all__ = ["EfficientAdOptions"]
 
@@ -62,6 +64,8 @@ class EfficientAdOptions(TrainOptions):
         1e-5, ge=0, le=1, description="Weight decay of Adam."
     )
 
+    _licence: str = PrivateAttr("")
+
     @field_validator("teacher")
     @classmethod
     def _exists(cls, path: Path | None) -> Path:
@@ -76,3 +80,13 @@ class EfficientAdOptions(TrainOptions):
     def weights_name(self) -> str:
         """Return the name of the teacher's file, without its folder."""
         return storable(self.teacher.name) if self.teacher else "none"
+
+    def weights_licence(self) -> str:
+        """Return the licence of the teacher's weights, which `anomedge distil` writes into its file."""
+        return self._licence or super().weights_licence()
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Read the licence before the training: the file may be gone afterwards."""
+        super().model_post_init(context)
+        record = read_record(self.teacher_file())
+        self._licence = storable(record.weights_licence) if record else ""

@@ -7,16 +7,22 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from anomedge.images import Picture, list_pictures
+from anomedge.errors import InputError
+from anomedge.images import Picture, check_picture, list_pictures
+from anomedge.images.checks import bits_per_channel
+from anomedge.images.reading import open_picture
 from anomedge.pipelines.data import image_of
+from anomedge.pipelines.splitting import refuse_unreadable
 from anomedge.pipelines.training.colour import grey_of
 from anomedge.resample import Geometry
 
 __all__ = ["OutsidePictures"]
 
+_BITS = 8
+
 
 class OutsidePictures:
-    """Pictures of any folder, as images.
+    """Pictures of any folder, as images; all of them are checked at once, because the training may take hours.
 
     Args:
         folder: the folder; subfolders are read too.
@@ -24,13 +30,14 @@ class OutsidePictures:
         grey: probability of a grey image.
 
     Raises:
-        InputError: no folder, no picture in it, or an unreadable subfolder.
+        InputError: no folder, no picture in it, an unreadable subfolder, or pictures that cannot be read; all are named.
     """
 
     def __init__(self, folder: Path, geometry: Geometry, grey: float) -> None:
         self.pictures = [
             Picture(path.name, path) for path in list_pictures(folder)
         ]
+        refuse_unreadable(self.pictures, _check)
         self.geometry = geometry
         self.grey = grey
 
@@ -46,3 +53,18 @@ class OutsidePictures:
         )
         is_grey = torch.rand(count, 1, 1, 1) < self.grey
         return torch.where(is_grey, grey_of(images), images)
+
+
+def _check(picture: Picture) -> None:
+    """Refuse a picture that cannot be used; `--levels` of a fit are not for these."""
+    path = picture.path
+    if path is None:
+        return
+    with open_picture(path, header=True) as (image, file):
+        bits = bits_per_channel(image, file)
+    if bits > _BITS:
+        raise InputError(
+            f"{path}: got {bits} bits a channel; expected {_BITS}, because pictures of --penalty and of distil have no "
+            f"--levels: convert them"
+        )
+    check_picture(path)

@@ -42,3 +42,16 @@ def test_some_are_grey(folder):
 def test_a_folder_without_pictures_is_refused(tmp_path):
     with pytest.raises(InputError, match="holds no picture"):
         OutsidePictures(tmp_path, Geometry((16, 24), (8, 12)), grey=0)
+
+
+def test_all_pictures_that_cannot_be_used_are_named_at_once(folder):
+    whole = (folder / "a.png").read_bytes()
+    (folder / "broken.png").write_bytes(whole[:-30])
+    Image.new("I;16", (9, 9)).save(folder / "deep" / "c.png")
+    with pytest.raises(InputError, match="2 of 4") as caught:
+        OutsidePictures(folder, Geometry((16, 24), (8, 12)), grey=0)
+    message = str(caught.value)
+    assert "broken.png: cannot be read" in message
+    assert "c.png: got 16 bits a channel; expected 8" in message
+    assert "have no --levels" in message
+    assert "fit with --levels" not in message
