@@ -192,6 +192,11 @@ class EfficientAd(TrainedPipeline[EfficientAdConfig, EfficientAdOptions]):
             pipeline.penalty = OutsidePictures(options.penalty, enlarged, _GREY)
         return pipeline
 
+    def inputs(self) -> dict[str, str]:
+        """Return what identifies the pictures from outside."""
+        outside = self.penalty
+        return {"penalty": outside.described() if outside else "none"}
+
     def optimiser(self, options: EfficientAdOptions) -> Adam:
         """Return Adam."""
         return Adam(

@@ -24,6 +24,9 @@ _NO_TEACHER = (
 class EfficientAdOptions(TrainOptions):
     """Fit options of EfficientAD."""
 
+    # The teacher's weights and the pictures themselves are compared.
+    not_compared = TrainOptions.not_compared | {"teacher", "penalty"}
+
     teacher: Path | None = Field(
         None,
         validate_default=True,

@@ -159,6 +159,7 @@ def test_a_batch_is_its_images_one_by_one_and_stays_untouched():
 def test_equal_seeds_give_equal_tensors(teacher, trained):
     assert_equal_tensors(trained, fitted(teacher))
     assert trained.penalty is None
+    assert trained.record.options["penalty"] == "none"
 
 
 @pytest.mark.slow
@@ -175,6 +176,8 @@ def test_pictures_from_outside_are_read(teacher, tmp_path):
     Image.fromarray(np.full((40, 50, 3), 90, np.uint8)).save(folder / "a.png")
     found = fitted(teacher, penalty=tmp_path / "outside")
     assert found.penalty is None
+    recorded = found.record.options["penalty"]
+    assert recorded.startswith("1 pictures, SHA-256 ")
     with pytest.raises(InputError, match="expected a folder of pictures"):
         fitted(teacher, penalty=tmp_path / "absent")
 

@@ -16,6 +16,17 @@ def test_a_training_without_a_teacher_is_refused_at_once(tmp_path):
             EfficientAdOptions.checked(**given)
 
 
+def test_paths_are_not_compared_when_a_training_is_resumed(tmp_path):
+    (tmp_path / "a").mkdir()
+    named = []
+    for name in ("one.pth", "a/../other.pth"):
+        (tmp_path / name).touch()
+        given = {"teacher": tmp_path / name, "penalty": tmp_path / name}
+        named.append(EfficientAdOptions.checked(**given).compared())
+    assert named[0] == named[1]
+    assert {"padding", "epochs"} <= named[0].keys()
+
+
 def test_the_licence_of_the_teacher_is_known_after_its_file_is_gone(tmp_path):
     path = tmp_path / "teacher.safetensors"
     record = TeacherRecord(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from pathlib import Path
 
 import torch
@@ -14,6 +16,7 @@ from anomedge.images.reading import open_picture
 from anomedge.pipelines.data import image_of
 from anomedge.pipelines.splitting import refuse_unreadable
 from anomedge.pipelines.training.colour import grey_of
+from anomedge.progress import track
 from anomedge.resample import Geometry
 
 __all__ = ["OutsidePictures"]
@@ -35,11 +38,22 @@ class OutsidePictures:
 
     def __init__(self, folder: Path, geometry: Geometry, grey: float) -> None:
         self.pictures = [
-            Picture(path.name, path) for path in list_pictures(folder)
+            Picture(path.relative_to(folder).as_posix(), path)
+            for path in list_pictures(folder)
         ]
         refuse_unreadable(self.pictures, _check)
         self.geometry = geometry
         self.grey = grey
+
+    def described(self) -> str:
+        """Return the number of pictures, and a SHA-256 of their names in the folder and of their contents."""
+        digest = hashlib.sha256()
+        count = len(self.pictures)
+        title = "reading pictures from outside"
+        for picture in track(self.pictures, title, total=count):
+            name = os.fsencode(picture.name)
+            digest.update(name + f"\0{picture.digest}\0".encode())
+        return f"{count} pictures, SHA-256 {digest.hexdigest()}"
 
     def drawn(self, count: int) -> Tensor:
         """Return images (count, 3, H, W) of pictures at random, from torch's global generator.

@@ -153,6 +153,7 @@ def _identity(
     return Identity(
         detector=pipeline.name,
         options=options.compared(),
+        inputs=pipeline.inputs(),
         seed=data.seed,
         size=data.size,
         images=len(images),
