@@ -59,7 +59,7 @@ from anomedge.components.patch_description import (
 )
 from anomedge.components.pdn_weights import pretrained_pdn
 from anomedge.components.timm_backbones import IMAGENET_SCALING
-from anomedge.errors import ModelError
+from anomedge.errors import InputError, ModelError
 from anomedge.pipelines.base import Config
 from anomedge.pipelines.data import FitData
 from anomedge.pipelines.efficient_ad_options import EfficientAdOptions
@@ -71,7 +71,7 @@ from anomedge.resample import Geometry, Matrix, bilinear
 __all__ = ["EfficientAd", "EfficientAdConfig", "EfficientAdOptions"]
 
 _HARD, _QUANTILES = 0.999, (0.9, 0.995)
-_BORDER = 4
+_BORDER, _STRIDE = 4, 4
 _GREY = 0.3
 _MOST_VALUES = 1 << 24
 
@@ -196,6 +196,20 @@ class EfficientAd(TrainedPipeline[EfficientAdConfig, EfficientAdOptions]):
         """Return what identifies the pictures from outside."""
         outside = self.penalty
         return {"penalty": outside.described() if outside else "none"}
+
+    @classmethod
+    def check_overlap(cls, options: EfficientAdOptions, pixels: int) -> None:
+        """Refuse tiles whose zeros around the maps would leave bands through the picture.
+
+        Raises:
+            InputError: fewer than twice the zeros' 16 pixels, and maps with zeros.
+        """
+        zeros = _STRIDE * _BORDER
+        if options.pad_maps and not options.padding and pixels < 2 * zeros:
+            raise InputError(
+                f"got tiles that share {pixels} pixels; expected at least {2 * zeros}, because the map is constant on the outer "
+                f"{zeros} pixels of each tile: give --overlap {2 * zeros} or --padding"
+            )
 
     def optimiser(self, options: EfficientAdOptions) -> Adam:
         """Return Adam."""

@@ -8,8 +8,9 @@ from PIL import Image
 from anomedge.errors import InputError, ModelError
 from anomedge.pipelines import FitData
 from anomedge.pipelines.efficient_ad import EfficientAd, EfficientAdOptions
-from anomedge.pipelines.fitting import SmallSampleWarning, fit
+from anomedge.pipelines.fitting import FitOptions, SmallSampleWarning, fit
 from anomedge.pipelines.model import load, save
+from anomedge.resample import Geometry, Tiling
 from tests.conftest import tiny_options
 from tests.pipelines.descriptions import (
     CHANNELS,
@@ -264,3 +265,24 @@ def test_the_file_has_the_detector_its_teacher_and_the_notice(
     assert found.card.weights == f"teacher-small-{CHANNELS}.safetensors"
     assert "check before commercial use" in found.card.licence["method"]
     assert found.card.training.epochs == 1
+
+
+@pytest.mark.parametrize(
+    ("overlap", "more", "refused"),
+    [
+        (31, {}, True),
+        (32, {}, False),
+        (0, {"padding": True}, False),
+        (0, {"pad_maps": False}, False),
+    ],
+)
+def test_tiles_with_blind_bands_are_refused_before_the_fit(
+    overlap, more, refused, teacher, tmp_path
+):
+    tiling = Tiling((64, 64), overlap)
+    geometry = Geometry((64, 128 - overlap), tiling=tiling)
+    own = {"teacher": teacher, **more}
+    options = FitOptions(geometry, detector=own)
+    expected = "--overlap 32 or --padding" if refused else "folder of pictures"
+    with pytest.raises(InputError, match=expected):
+        fit("efficient_ad", tmp_path / "absent", options)
