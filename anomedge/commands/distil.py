@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from anomedge.commands._arguments import parse_size
+from anomedge.errors import InputError
 from anomedge.files import atomic_file, check_target
 
 EXAMPLE = "anomedge distil imagenet/ -o teacher.safetensors --device cuda"
@@ -71,10 +72,13 @@ def distil(
     force: Annotated[bool, Option(help="Replace an existing file.")] = False,
 ) -> None:
     """Distil a backbone into a patch description network. The file keeps no state: a stopped distillation starts again."""
-    from safetensors.torch import save_file
-
     from anomedge.pipelines.training.distilling import DistilOptions, distilled
+    from anomedge.pipelines.training.teacher_record import write_teacher
 
+    if output.suffix != ".safetensors":
+        raise InputError(
+            f"got the output {output}; expected a name that ends in .safetensors: give another --output"
+        )
     check_target(output, force=force)
     options = DistilOptions.checked(
         model_size=model_size,
@@ -89,9 +93,10 @@ def distil(
         device=device,
         seed=seed,
     )
+    record = options.record()
     network, loss = distilled(folder, options)
     with atomic_file(output, force=force) as temporary:
-        save_file(network.state_dict(), temporary)
+        write_teacher(network.state_dict(), record, temporary)
     typer.echo(
         f"{output}: {model_size} network of {network.channels} channels, loss {loss:.4g} at the end of {steps} steps"
     )

@@ -26,8 +26,15 @@ from torch import nn
 
 from anomedge.components.scalars import whole
 
-__all__ = ["PatchDescriptionNetwork", "PdnSize", "description_grid"]
+__all__ = [
+    "MOST_CHANNELS",
+    "PatchDescriptionNetwork",
+    "PdnSize",
+    "description_grid",
+]
 
+MOST_CHANNELS = 4096
+"""Largest number of channels of a detector's networks."""
 PdnSize = Literal["small", "medium"]
 Named = tuple[str, nn.Module]
 

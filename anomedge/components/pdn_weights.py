@@ -3,12 +3,14 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from anomedge.components.backbone_weights import read_weights
 from anomedge.components.patch_description import (
+    MOST_CHANNELS,
     PatchDescriptionNetwork,
     PdnSize,
 )
@@ -17,6 +19,7 @@ from anomedge.errors import ModelError
 __all__ = ["pretrained_pdn"]
 
 _OTHER: dict[PdnSize, PdnSize] = {"small": "medium", "medium": "small"}
+_FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 
 
 def pretrained_pdn(
@@ -33,11 +36,10 @@ def pretrained_pdn(
         ModelError: a missing or unreadable file, or weights of another network.
     """
     given = read_weights(path)
+    _refuse_unusable(given, path)
+    channels = _channels(given)
     for size in (model_size, _OTHER[model_size]):
-        network = PatchDescriptionNetwork(
-            _channels(given), size, padding=padding
-        )
-        state = _renamed(given, network.state_dict())
+        state = _renamed(given, _expected(channels, size))
         if state is None:
             continue
         if size != model_size:
@@ -46,22 +48,63 @@ def pretrained_pdn(
                 f"give --model-size {size}, or another file"
             )
         _refuse_infinite(state, path)
+        network = PatchDescriptionNetwork(channels, size, padding=padding)
         network.load_state_dict(state)
         return network
-    shapes = ", ".join(
-        f"{k} {tuple(v.shape)}" for k, v in list(given.items())[:3]
-    )
     raise ModelError(
-        f"{path} has {len(given)} tensors ({shapes}, ...); expected those of a patch description network: "
-        f"weights and biases of 4 convolutions (small) or 6 (medium)"
+        f"{path} has {len(given)} tensors ({_shapes(given)}); expected those of a patch description network, "
+        f"weights and biases of 4 convolutions (small) or 6 (medium), the last one of at most {MOST_CHANNELS} channels: "
+        f"give the file of a teacher"
     )
+
+
+def _refuse_unusable(given: Mapping[Any, Tensor], path: Path) -> None:
+    """Refuse content that is no weights, before its shapes are read."""
+    if not given:
+        raise ModelError(
+            f"{path} has no tensors; expected those of a patch description network: give the file of a teacher"
+        )
+    for name, tensor in given.items():
+        fault = _fault(name, tensor)
+        if fault is not None:
+            raise ModelError(
+                f"{path} has {fault}; expected names that are text, and plain tensors of float16, bfloat16, float32 or "
+                f"float64: save the state_dict of the teacher again"
+            )
+
+
+def _fault(name: Any, tensor: Tensor) -> str | None:
+    if not isinstance(name, str):
+        return f"the name {name!r} of type {type(name).__name__}"
+    if tensor.is_nested or tensor.layout != torch.strided:
+        return f"{name}, which is sparse or nested"
+    if tensor.is_meta:
+        return f"{name} without values (on the device meta)"
+    if tensor.dtype not in _FLOATS:
+        return f"{name} of {str(tensor.dtype).removeprefix('torch.')}"
+    return None
+
+
+def _expected(channels: int, size: PdnSize) -> dict[str, Tensor]:
+    """Return the shapes of a network's tensors, without memory for their values."""
+    with torch.device("meta"):
+        return PatchDescriptionNetwork(channels, size).state_dict()
 
 
 def _channels(given: Mapping[str, Tensor]) -> int:
     """Return the length of the last layer's bias; 1 for other files, which fit no network."""
+    shape = given[max(given, key=_place)].shape
+    is_bias = len(shape) == 1 and 0 < shape[0] <= MOST_CHANNELS
+    return shape[0] if is_bias else 1
+
+
+def _shapes(given: Mapping[str, Tensor]) -> str:
+    """Return names and shapes of the first layers and the last one, for a message."""
     names = sorted(given, key=_place)
-    shape = given[names[-1]].shape if names else ()
-    return shape[0] if len(shape) == 1 and shape[0] else 1
+    shown = [f"{name} {tuple(given[name].shape)}" for name in names]
+    return ", ".join(
+        shown if len(names) < 4 else [*shown[:2], "...", shown[-1]]
+    )
 
 
 def _renamed(

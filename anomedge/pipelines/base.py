@@ -241,6 +241,19 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
         del options
         return cls.default_folds
 
+    @classmethod
+    def check_overlap(cls, options: O, pixels: int) -> None:
+        """Refuse tiles that share too few pixels for a detector whose map says nothing at its border; by default none.
+
+        Args:
+            options: the options.
+            pixels: the least number of pixels that neighbouring tiles have in common.
+
+        Raises:
+            InputError: too few pixels.
+        """
+        del options, pixels
+
     @abstractmethod
     def stages(self, images: Tensor) -> dict[str, Tensor]:
         """Return the named intermediate results in order of computation, for images (B, 3, H, W) in [0, 1].

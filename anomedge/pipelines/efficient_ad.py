@@ -35,7 +35,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -53,17 +52,18 @@ from anomedge.components.description_autoencoder import (
 )
 from anomedge.components.estimators.channels import channel_statistics
 from anomedge.components.patch_description import (
+    MOST_CHANNELS,
     PatchDescriptionNetwork,
     PdnSize,
     description_grid,
 )
 from anomedge.components.pdn_weights import pretrained_pdn
 from anomedge.components.timm_backbones import IMAGENET_SCALING
-from anomedge.errors import ModelError
-from anomedge.names import storable
+from anomedge.errors import InputError, ModelError
 from anomedge.pipelines.base import Config
 from anomedge.pipelines.data import FitData
-from anomedge.pipelines.training import TrainedPipeline, TrainOptions
+from anomedge.pipelines.efficient_ad_options import EfficientAdOptions
+from anomedge.pipelines.training import TrainedPipeline
 from anomedge.pipelines.training.colour import jittered
 from anomedge.pipelines.training.outside import OutsidePictures
 from anomedge.resample import Geometry, Matrix, bilinear
@@ -71,13 +71,9 @@ from anomedge.resample import Geometry, Matrix, bilinear
 __all__ = ["EfficientAd", "EfficientAdConfig", "EfficientAdOptions"]
 
 _HARD, _QUANTILES = 0.999, (0.9, 0.995)
-_BORDER = 4
+_BORDER, _STRIDE = 4, 4
 _GREY = 0.3
 _MOST_VALUES = 1 << 24
-_NO_TEACHER = (
-    "the file of a teacher, a patch description network that was distilled from a backbone: give --teacher FILE, such as "
-    "anomalib's pretrained_teacher_small.pth, or make one with `anomedge distil`"
-)
 
 
 class EfficientAdConfig(Config):
@@ -91,7 +87,7 @@ class EfficientAdConfig(Config):
     """
 
     model_size: PdnSize = "small"
-    channels: Annotated[int, Field(ge=1, le=4096)] = 384
+    channels: Annotated[int, Field(ge=1, le=MOST_CHANNELS)] = 384
     padding: bool = False
     pad_maps: bool = True
 
@@ -107,61 +103,6 @@ class EfficientAdConfig(Config):
     def grid(self) -> tuple[int, int]:
         """Height and width (h, w) of outputs of the networks."""
         return description_grid(self.size, padding=self.padding)
-
-
-class EfficientAdOptions(TrainOptions):
-    """Fit options of EfficientAD."""
-
-    teacher: Path | None = Field(
-        None,
-        validate_default=True,
-        description="Weights of the teacher, .safetensors or .pth, such as anomalib's pretrained_teacher_small.pth; required.",
-    )
-    model_size: PdnSize = Field(
-        "small", description="Patch description network of teacher and student."
-    )
-    padding: bool = Field(
-        False,
-        description="Pad images and maps with zeros in teacher and student.",
-    )
-    pad_maps: bool = Field(
-        True,
-        description="Without --padding: surround the maps by 4 zeros on each side, so that they lie over the image.",
-    )
-    penalty: Path | None = Field(
-        None,
-        description="Folder of pictures from outside, such as ImageNet's, on which the student learns zeros; default: "
-        "none, the loss lacks this term.",
-    )
-    epochs: int = Field(
-        300,
-        ge=1,
-        le=100_000,
-        description="Passes over the pictures; the paper makes 70,000 steps of one picture, so 70,000 / pictures passes.",
-    )
-    train_batch: int = Field(
-        1, ge=1, le=4096, description="Images per step of the training."
-    )
-    learning_rate: float = Field(
-        1e-4,
-        gt=0,
-        le=100,
-        description="Learning rate of Adam; a tenth of it after 95 % of the steps.",
-    )
-    weight_decay: float = Field(
-        1e-5, ge=0, le=1, description="Weight decay of Adam."
-    )
-
-    @field_validator("teacher")
-    @classmethod
-    def _exists(cls, path: Path | None) -> Path:
-        if path is None or not path.is_file():
-            raise PydanticCustomError("teacher", _NO_TEACHER)
-        return path
-
-    def weights_name(self) -> str:
-        """Return the name of the teacher's file, without its folder."""
-        return storable(self.teacher.name) if self.teacher else "none"
 
 
 class EfficientAd(TrainedPipeline[EfficientAdConfig, EfficientAdOptions]):
@@ -231,9 +172,10 @@ class EfficientAd(TrainedPipeline[EfficientAdConfig, EfficientAdOptions]):
     @classmethod
     def create(cls, data: FitData, options: EfficientAdOptions) -> EfficientAd:
         """Return the file's teacher with a random student and a random autoencoder."""
-        path = EfficientAdOptions._exists(options.teacher)
         teacher = pretrained_pdn(
-            path, options.model_size, padding=options.padding
+            options.teacher_file(),
+            options.model_size,
+            padding=options.padding,
         )
         config = EfficientAdConfig.checked(
             size=data.size,
@@ -249,6 +191,25 @@ class EfficientAd(TrainedPipeline[EfficientAdConfig, EfficientAdOptions]):
             enlarged = Geometry(twice, data.size)
             pipeline.penalty = OutsidePictures(options.penalty, enlarged, _GREY)
         return pipeline
+
+    def inputs(self) -> dict[str, str]:
+        """Return what identifies the pictures from outside."""
+        outside = self.penalty
+        return {"penalty": outside.described() if outside else "none"}
+
+    @classmethod
+    def check_overlap(cls, options: EfficientAdOptions, pixels: int) -> None:
+        """Refuse tiles whose zeros around the maps would leave bands through the picture.
+
+        Raises:
+            InputError: fewer than twice the zeros' 16 pixels, and maps with zeros.
+        """
+        zeros = _STRIDE * _BORDER
+        if options.pad_maps and not options.padding and pixels < 2 * zeros:
+            raise InputError(
+                f"got tiles that share {pixels} pixels; expected at least {2 * zeros}, because the map is constant on the outer "
+                f"{zeros} pixels of each tile: give --overlap {2 * zeros} or --padding"
+            )
 
     def optimiser(self, options: EfficientAdOptions) -> Adam:
         """Return Adam."""
@@ -270,10 +231,14 @@ class EfficientAd(TrainedPipeline[EfficientAdConfig, EfficientAdOptions]):
         """Compute mean and standard deviation of each channel of the teacher.
 
         Raises:
-            ModelError: a channel that does not vary.
+            ModelError: a channel that is not finite, or that does not vary.
         """
         outputs = (self.teacher(self.scaled(images)) for images in data)
         mean, std = channel_statistics(outputs)
+        if not bool(torch.isfinite(mean).all() and torch.isfinite(std).all()):
+            raise ModelError(
+                "got a teacher with channels that are not finite for these images; expected numbers: give another --teacher"
+            )
         if not bool((std > 0).all()):
             raise ModelError(
                 "got a teacher with channels that are equal for all of these images; expected channels that vary: "

@@ -130,6 +130,9 @@ def fit(
     """
     kind = pipelines.get(detector)
     own = kind.options_class.checked(**options.detector)
+    shared = options.geometry.shared
+    if shared is not None:
+        kind.check_overlap(own, shared)
     split = _split(kind, folder, options, own)
     fitted, sample = split.fitted, split.sample
     if not sample.anomalous:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -186,13 +186,23 @@ def _check_counts(
         )
 
 
-def refuse_unreadable(pictures: Sequence[Picture]) -> None:
-    """Check every picture before the fit, which may take long."""
+def _check_file(picture: Picture) -> None:
+    if picture.path is not None:
+        check_picture(picture.path, picture.levels)
+
+
+def refuse_unreadable(
+    pictures: Sequence[Picture], check: Callable[[Picture], None] = _check_file
+) -> None:
+    """Check every picture before the fit, which may take long.
+
+    Raises:
+        InputError: `check` refuses some; the message has its errors.
+    """
     faults = []
     for picture in track(pictures, "checking pictures", total=len(pictures)):
         try:
-            if picture.path is not None:
-                check_picture(picture.path, picture.levels)
+            check(picture)
         except InputError as error:
             faults.append(error)
     if len(faults) == 1:

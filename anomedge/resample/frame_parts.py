@@ -101,6 +101,19 @@ class Tiling:
         """Return the number of tiles down and across an image (height, width)."""
         return self._count(image[0], 0), self._count(image[1], 1)
 
+    def shared(self, image: tuple[int, int]) -> int | None:
+        """Return the least number of pixels that neighbouring tiles have in common; None for a single tile.
+
+        >>> Tiling((4, 4), 1).shared((10, 4)), Tiling((4, 4), 0).shared((7, 4))
+        (1, 1)
+        """
+        found = [
+            self.tile[axis] - int(step)
+            for axis, n in enumerate(image)
+            for step in np.diff(self.starts(n, axis))
+        ]
+        return min(found, default=None)
+
     def starts(self, n: int, axis: int) -> Integers:
         """Return the first pixel of each tile along an axis of n pixels."""
         count = self._count(n, axis)

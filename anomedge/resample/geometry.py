@@ -258,6 +258,13 @@ class Geometry:
         """(height, width) of the detector's input: a tile, or the image."""
         return self.image if self.tiling is None else self.tiling.tile
 
+    @property
+    def shared(self) -> int | None:
+        """The least number of pixels that neighbouring tiles have in common; None without neighbours."""
+        if self.tiling is None:
+            return None
+        return self.tiling.shared(self.image)
+
     def box(self, frame: tuple[int, int]) -> tuple[int, int, int, int]:
         """Return (top, left, bottom, right) of the region, in frame pixels."""
         if self.region is None:

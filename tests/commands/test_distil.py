@@ -2,6 +2,7 @@
 
 from safetensors.torch import load_file
 
+from anomedge.pipelines.training.teacher_record import read_record
 from tests.commands.running import run
 
 BACKBONE = ["--backbone", "test_efficientnet", "--weights", "random"]
@@ -19,6 +20,9 @@ def test_a_teacher_is_written_once(pictures, tmp_path, capsys):
     assert run(*given, *layers) == 2
     assert run(*given, *layers, "--force") == 0
     assert output.read_bytes() == before
+    record = read_record(output)
+    assert (record.backbone, record.steps) == ("test_efficientnet", 2)
+    assert record.weights_licence == "none: random numbers"
 
 
 def test_options_are_checked_before_the_pictures(tmp_path, capsys):
@@ -26,3 +30,12 @@ def test_options_are_checked_before_the_pictures(tmp_path, capsys):
     given = ["distil", tmp_path / "absent", "-o", output]
     assert run(*given, "--model-size", "large") == 2
     assert "expected 'small' or 'medium'" in capsys.readouterr().err
+
+
+def test_output_and_device_are_checked_before_the_pictures(tmp_path, capsys):
+    absent = tmp_path / "absent"
+    assert run("distil", absent, "-o", tmp_path / "teacher.pth") == 2
+    assert "ends in .safetensors" in capsys.readouterr().err
+    output = tmp_path / "teacher.safetensors"
+    assert run("distil", absent, "-o", output, "--device", "cuda:99") == 2
+    assert "got --device cuda:99 where torch" in capsys.readouterr().err

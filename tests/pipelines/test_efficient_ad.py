@@ -8,8 +8,9 @@ from PIL import Image
 from anomedge.errors import InputError, ModelError
 from anomedge.pipelines import FitData
 from anomedge.pipelines.efficient_ad import EfficientAd, EfficientAdOptions
-from anomedge.pipelines.fitting import SmallSampleWarning, fit
+from anomedge.pipelines.fitting import FitOptions, SmallSampleWarning, fit
 from anomedge.pipelines.model import load, save
+from anomedge.resample import Geometry, Tiling
 from tests.conftest import tiny_options
 from tests.pipelines.descriptions import (
     CHANNELS,
@@ -159,6 +160,7 @@ def test_a_batch_is_its_images_one_by_one_and_stays_untouched():
 def test_equal_seeds_give_equal_tensors(teacher, trained):
     assert_equal_tensors(trained, fitted(teacher))
     assert trained.penalty is None
+    assert trained.record.options["penalty"] == "none"
 
 
 @pytest.mark.slow
@@ -175,14 +177,13 @@ def test_pictures_from_outside_are_read(teacher, tmp_path):
     Image.fromarray(np.full((40, 50, 3), 90, np.uint8)).save(folder / "a.png")
     found = fitted(teacher, penalty=tmp_path / "outside")
     assert found.penalty is None
+    recorded = found.record.options["penalty"]
+    assert recorded.startswith("1 pictures, SHA-256 ")
     with pytest.raises(InputError, match="expected a folder of pictures"):
         fitted(teacher, penalty=tmp_path / "absent")
 
 
-def test_a_training_without_a_teacher_is_refused_at_once(tmp_path, teacher):
-    for given in ({}, {"teacher": tmp_path / "absent.pth"}):
-        with pytest.raises(InputError, match="give --teacher FILE"):
-            EfficientAdOptions.checked(**given)
+def test_a_teacher_of_the_other_size_is_refused(teacher):
     with pytest.raises(ModelError, match="give --model-size small"):
         fitted(teacher, model_size="medium")
 
@@ -201,6 +202,13 @@ def test_a_teacher_with_a_constant_channel_is_refused(teacher):
         pipeline.prepare(FitData([images_of()], size=SIZE))
 
 
+def test_a_teacher_that_overflows_is_refused_as_such():
+    pipeline = made()
+    pipeline.teacher.conv4.weight[2] = 3e38
+    with pytest.raises(ModelError, match="not finite for these images"):
+        pipeline.prepare(FitData([images_of()], size=SIZE))
+
+
 def test_maps_without_padding_are_surrounded_by_zeros_and_others_are_not(
     teacher,
 ):
@@ -212,15 +220,6 @@ def test_maps_without_padding_are_surrounded_by_zeros_and_others_are_not(
         data = FitData([images_of(2)], size=SIZE)
         found[padding] = EfficientAd.create(data, options).config.pad_maps
     assert found == {False: True, True: False}
-
-
-def test_defaults_are_those_of_the_paper():
-    fields = EfficientAdOptions.model_fields
-    defaults = {name: field.default for name, field in fields.items()}
-    assert defaults["model_size"] == "small"
-    assert (defaults["learning_rate"], defaults["weight_decay"]) == (1e-4, 1e-5)
-    assert defaults["train_batch"] == 1
-    assert (defaults["padding"], defaults["pad_maps"]) == (False, True)
 
 
 def test_the_learning_rate_falls_after_95_percent(trained, teacher):
@@ -266,3 +265,24 @@ def test_the_file_has_the_detector_its_teacher_and_the_notice(
     assert found.card.weights == f"teacher-small-{CHANNELS}.safetensors"
     assert "check before commercial use" in found.card.licence["method"]
     assert found.card.training.epochs == 1
+
+
+@pytest.mark.parametrize(
+    ("overlap", "more", "refused"),
+    [
+        (31, {}, True),
+        (32, {}, False),
+        (0, {"padding": True}, False),
+        (0, {"pad_maps": False}, False),
+    ],
+)
+def test_tiles_with_blind_bands_are_refused_before_the_fit(
+    overlap, more, refused, teacher, tmp_path
+):
+    tiling = Tiling((64, 64), overlap)
+    geometry = Geometry((64, 128 - overlap), tiling=tiling)
+    own = {"teacher": teacher, **more}
+    options = FitOptions(geometry, detector=own)
+    expected = "--overlap 32 or --padding" if refused else "folder of pictures"
+    with pytest.raises(InputError, match=expected):
+        fit("efficient_ad", tmp_path / "absent", options)

@@ -23,6 +23,9 @@ def test_tiles_cover_an_axis_and_overlap_enough(tile, overlap, n):
     assert (steps > 0).all() and (steps <= tile - overlap).all()
     if len(starts) > 1:
         assert (len(starts) - 1) * (tile - overlap) + overlap < n, "too many"
+    shared = tile - steps.max() if len(steps) else None
+    assert tiling.shared((n, tile)) == shared
+    assert tiling.shared((tile, n)) == shared
     chosen = tiling.chosen(n, 0)
     pixels = (starts[:, None] + np.arange(tile)).ravel()
     np.testing.assert_array_equal(pixels[chosen], np.arange(n))

@@ -9,6 +9,7 @@ from anomedge.errors import InputError
 from anomedge.resample import (
     Geometry,
     Region,
+    Tiling,
     bands,
     between_corners,
     bicubic,
@@ -184,3 +185,9 @@ def test_matrices_of_a_region_select_it():
 def test_regions_out_of_range_are_refused(region):
     with pytest.raises(InputError, match="fractions from 0 to 1"):
         Geometry((8, 8), region=Region(*region))
+
+
+def test_tiles_without_neighbours_share_nothing():
+    assert Geometry((8, 8)).shared is None
+    assert Geometry((8, 8), tiling=Tiling((8, 8), 2)).shared is None
+    assert Geometry((8, 9), tiling=Tiling((8, 8), 2)).shared == 7

@@ -98,6 +98,14 @@ class TrainedPipeline(Pipeline[TC, TO]):
         """
         del data
 
+    def inputs(self) -> dict[str, str]:
+        """Return texts that identify further data of the training, such as a digest, by the option that names them.
+
+        They are asked for before the first epoch. A resumed training must have them alike, and the model's card states
+        them.
+        """
+        return {}
+
     def trained_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the trained networks."""
         networks = [self.get_submodule(name) for name in self.trained]

@@ -149,7 +149,7 @@ class Course:
             loss=self.losses.trained[kept],
             held_out=held_out[kept] if held_out else None,
             device=self.identity.device,
-            options=self.options.recorded(),
+            options=self.options.recorded() | self.identity.inputs,
         )
 
     def _store(self) -> None:

@@ -40,6 +40,8 @@ from anomedge.pipelines.features import (
 )
 from anomedge.pipelines.training.images import derived_seed
 from anomedge.pipelines.training.outside import OutsidePictures
+from anomedge.pipelines.training.processor import processor_of
+from anomedge.pipelines.training.teacher_record import TeacherRecord
 from anomedge.progress import steps_shown
 from anomedge.resample import Geometry
 
@@ -66,6 +68,18 @@ class DistilOptions(BackboneOptions):
     seed: int = Field(0, ge=0, lt=2**63)
     device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d{1,3})?)$")
 
+    def record(self) -> TeacherRecord:
+        """Return what the teacher's file says about it."""
+        backbone = self.backbone or _Source.default_backbone
+        named = isinstance(backbone, str)
+        return TeacherRecord(
+            backbone=backbone if named else type(backbone).__name__,
+            weights=self.weights_name(),
+            weights_licence=self.weights_licence(),
+            steps=self.steps,
+            seed=self.seed,
+        )
+
 
 class _Source(BackbonePipeline[BackboneConfig, BackboneOptions]):
     """Defaults of the backbone; there is no such detector."""
@@ -83,9 +97,11 @@ def distilled(
     Equal pictures, options and seed give equal weights on one machine.
 
     Raises:
-        InputError: no pictures, or options that do not suit each other.
+        DeviceMismatch: a GPU that cannot be used.
+        InputError: no pictures, pictures that cannot be read, or options that do not suit each other.
         ModelError: a backbone that cannot be used, features that do not vary, or a loss that is not finite.
     """
+    processor_of(options.device)
     height, width = options.size
     large = (2 * height, 2 * width)
     pictures = OutsidePictures(folder, Geometry(large), _GREY)
@@ -107,7 +123,7 @@ class _Distillation:
         options: DistilOptions,
     ) -> None:
         self.pictures, self.options = pictures, options
-        self.device = torch.device(options.device)
+        self.device = processor_of(options.device)
         self.extractor = extractor.eval().to(self.device)
         self.scaling = self._columns(extractor.mean, extractor.std)
         channels = min(_CHANNELS, sum(extractor.channels))

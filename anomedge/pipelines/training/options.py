@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import nn
@@ -11,11 +11,15 @@ from anomedge.pipelines.base import Options
 
 __all__ = ["TrainOptions"]
 
-_NOT_COMPARED = {"resume"}
-
 
 class TrainOptions(Options):
-    """Options of a training; a detector states its own defaults by defining a field again."""
+    """Options of a training; a detector states its own defaults by defining a field again.
+
+    Attributes:
+        not_compared: options that a resumed training may have otherwise, such as paths of files whose content is compared.
+    """
+
+    not_compared: ClassVar[frozenset[str]] = frozenset({"resume"})
 
     epochs: int = Field(
         100,
@@ -77,12 +81,12 @@ class TrainOptions(Options):
         return {
             name: _text(getattr(self, name))
             for name in type(self).model_fields
-            if name not in _NOT_COMPARED
+            if name not in self.not_compared
         }
 
     def recorded(self) -> dict[str, Any]:
         """Return the options of the training itself, for the model's card."""
-        names = TrainOptions.model_fields.keys() - _NOT_COMPARED
+        names = TrainOptions.model_fields.keys() - TrainOptions.not_compared
         return self.model_dump(mode="json", include=set(names))
 
 

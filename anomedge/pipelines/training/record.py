@@ -16,7 +16,7 @@ class TrainingRecord(BaseModel):
         loss: mean loss of the kept epoch on the images that were trained on.
         held_out: its loss on held-out images; None without early stopping.
         device: processor.
-        options: options of the training, such as augmentations.
+        options: options of the training, such as augmentations, and what identifies its further data.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

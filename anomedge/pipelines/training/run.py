@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from anomedge.errors import DeviceMismatch, InputError, RuntimeMissing
+from anomedge.errors import InputError, RuntimeMissing
 from anomedge.pipelines.data import FitData
 from anomedge.pipelines.training.base import TrainedPipeline
 from anomedge.pipelines.training.course import Course
@@ -30,6 +30,7 @@ from anomedge.pipelines.training.images import (
 )
 from anomedge.pipelines.training.options import TrainOptions
 from anomedge.pipelines.training.precision import mixed_precision
+from anomedge.pipelines.training.processor import processor_of
 from anomedge.pipelines.training.state import Identity
 
 __all__ = ["refuse_unfinished", "train"]
@@ -46,7 +47,7 @@ def train(
     _require_lightning(kind.name)
     if data.state is not None and not (options.resume or data.restart):
         refuse_unfinished(data.state)
-    device = _device_of(options)
+    device = processor_of(options.device)
     images = StoredImages(data)
     places, held_out = split_places(len(images), options, data.seed)
     batches = Batches(images, places, options.train_batch)
@@ -123,27 +124,6 @@ def _unfreeze(pipeline: TrainedPipeline[Any, Any]) -> None:
         pipeline.get_submodule(name).requires_grad_(True)
 
 
-def _device_of(options: TrainOptions) -> torch.device:
-    """Return the processor of the options.
-
-    Raises:
-        DeviceMismatch: a GPU that cannot be used.
-    """
-    usable = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if options.device is None:
-        return torch.device("cuda:0" if usable else "cpu")
-    device = torch.device(options.device)
-    if device.type == "cpu":
-        return device
-    number = device.index or 0
-    if number >= usable:
-        raise DeviceMismatch(
-            f"got --device {options.device} where torch can use {usable} GPUs; "
-            f"expected one of these: give --device cpu, or install torch for CUDA"
-        )
-    return torch.device("cuda", number)
-
-
 @contextmanager
 def _reproducible(device: torch.device) -> Iterator[None]:
     """Use deterministic operations, and leave torch's generators and settings as they were."""
@@ -173,6 +153,7 @@ def _identity(
     return Identity(
         detector=pipeline.name,
         options=options.compared(),
+        inputs=pipeline.inputs(),
         seed=data.seed,
         size=data.size,
         images=len(images),

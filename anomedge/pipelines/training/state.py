@@ -52,6 +52,7 @@ class Identity(BaseModel):
     Attributes:
         detector: name of the detector.
         options: its options, as text.
+        inputs: what identifies its further data, by the option that names them.
         seed: seed of all random choices.
         size: size (H, W) of the images.
         images: number of images.
@@ -64,6 +65,7 @@ class Identity(BaseModel):
 
     detector: str
     options: dict[str, str]
+    inputs: dict[str, str] = Field(default_factory=dict)
     seed: int
     size: tuple[int, int]
     images: int
@@ -202,8 +204,10 @@ def _differences(stored: Identity, now: Identity) -> Iterator[str]:
     if stored.detector != now.detector:
         yield f"detector {stored.detector}, now {now.detector}"
         return
-    for name in sorted(stored.options.keys() | now.options.keys()):
-        before, after = stored.options.get(name), now.options.get(name)
+    earlier = stored.options | stored.inputs
+    present = now.options | now.inputs
+    for name in sorted(earlier.keys() | present.keys()):
+        before, after = earlier.get(name), present.get(name)
         if before != after:
             yield f"--{name.replace('_', '-')} {before}, now {after}"
     for name in ("seed", "size", "images", "device"):

@@ -19,6 +19,15 @@ def test_a_resumed_training_may_differ_in_resume_alone():
     assert one.compared() != Own.checked(width=4).compared()
 
 
+def test_options_whose_content_is_compared_may_differ():
+    class Named(Own):
+        not_compared = Own.not_compared | {"width"}
+
+    one, two = (Named.checked(width=width) for width in (1, 2))
+    assert one.compared() == two.compared()
+    assert "width" not in one.compared()
+
+
 def test_the_card_records_options_of_the_training_itself():
     recorded = Own.checked(flip="both").recorded()
     assert recorded["flip"] == "both"

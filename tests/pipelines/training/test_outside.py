@@ -1,5 +1,7 @@
 """Pictures from outside: their size, their colours, and folders without pictures."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -42,3 +44,32 @@ def test_some_are_grey(folder):
 def test_a_folder_without_pictures_is_refused(tmp_path):
     with pytest.raises(InputError, match="holds no picture"):
         OutsidePictures(tmp_path, Geometry((16, 24), (8, 12)), grey=0)
+
+
+def test_the_digest_is_that_of_names_and_contents(folder, tmp_path):
+    def described(path):
+        return OutsidePictures(path, Geometry((8, 8)), grey=0).described()
+
+    first = described(folder)
+    assert first.startswith("2 pictures, SHA-256 ")
+    copy = tmp_path / "copy"
+    shutil.copytree(folder / "deep", copy / "deep")
+    shutil.copy(folder / "a.png", copy)
+    assert described(copy) == described(copy / "deep" / "..") == first
+    shutil.copy(copy / "a.png", copy / "deep" / "b.png")
+    changed = described(copy)
+    (copy / "a.png").rename(copy / "c.png")
+    assert len({first, changed, described(copy)}) == 3
+
+
+def test_all_pictures_that_cannot_be_used_are_named_at_once(folder):
+    whole = (folder / "a.png").read_bytes()
+    (folder / "broken.png").write_bytes(whole[:-30])
+    Image.new("I;16", (9, 9)).save(folder / "deep" / "c.png")
+    with pytest.raises(InputError, match="2 of 4") as caught:
+        OutsidePictures(folder, Geometry((16, 24), (8, 12)), grey=0)
+    message = str(caught.value)
+    assert "broken.png: cannot be read" in message
+    assert "c.png: got 16 bits a channel; expected 8" in message
+    assert "have no --levels" in message
+    assert "fit with --levels" not in message

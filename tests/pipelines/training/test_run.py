@@ -127,6 +127,25 @@ def test_another_training_is_refused_with_the_difference(
         trained(state, epochs=1, resume=True, **change)
 
 
+def test_further_data_are_compared_and_recorded(tmp_path):
+    class Reading(Mean):
+        name = "reading"
+        content = "7 pictures"
+
+        def inputs(self):
+            return {"outside": self.content}
+
+    state = tmp_path / "state.safetensors"
+    found = trained(state, kind=Reading, epochs=1)
+    assert found.record.options["outside"] == "7 pictures"
+    trained(state, kind=Reading, epochs=1, resume=True)
+    Reading.content = "8 pictures"
+    with pytest.raises(
+        InputError, match="--outside 7 pictures, now 8 pictures"
+    ):
+        trained(state, kind=Reading, epochs=1, resume=True)
+
+
 def test_early_stopping_keeps_the_best_epoch():
     found = trained(
         epochs=50, patience=2, held_out=0.3, learning_rate=0.3, count=10
