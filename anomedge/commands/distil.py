@@ -9,7 +9,7 @@ import typer
 
 from anomedge.commands._arguments import parse_size
 from anomedge.errors import InputError
-from anomedge.files import atomic_file, check_target
+from anomedge.files import atomic_file, canonical_json, check_target
 
 EXAMPLE = "anomedge distil imagenet/ -o teacher.safetensors --device cuda"
 
@@ -70,6 +70,9 @@ def distil(
         ),
     ] = 0,
     force: Annotated[bool, Option(help="Replace an existing file.")] = False,
+    as_json: Annotated[
+        bool, Option("--json", help="Print the result as JSON.")
+    ] = False,
 ) -> None:
     """Distil a backbone into a patch description network. The file keeps no state: a stopped distillation starts again."""
     from anomedge.pipelines.training.distilling import DistilOptions, distilled
@@ -97,6 +100,16 @@ def distil(
     network, loss = distilled(folder, options)
     with atomic_file(output, force=force) as temporary:
         write_teacher(network.state_dict(), record, temporary)
+    if as_json:
+        content = {
+            "teacher": str(output),
+            "model_size": model_size,
+            "channels": network.channels,
+            "loss": loss,
+            "steps": steps,
+        }
+        typer.echo(canonical_json(content), nl=False)
+        return
     typer.echo(
         f"{output}: {model_size} network of {network.channels} channels, loss {loss:.4g} at the end of {steps} steps"
     )

@@ -1,5 +1,7 @@
 """anomedge distil: the file that it writes is a teacher."""
 
+import json
+
 from safetensors.torch import load_file
 
 from anomedge.pipelines.training.teacher_record import read_record
@@ -18,8 +20,12 @@ def test_a_teacher_is_written_once(pictures, tmp_path, capsys):
     assert f"small network of {channels} channels" in capsys.readouterr().out
     before = output.read_bytes()
     assert run(*given, *layers) == 2
-    assert run(*given, *layers, "--force") == 0
+    capsys.readouterr()
+    assert run(*given, *layers, "--force", "--json") == 0
     assert output.read_bytes() == before
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["channels"] == channels
+    assert shown["steps"] == 2
     record = read_record(output)
     assert (record.backbone, record.steps) == ("test_efficientnet", 2)
     assert record.weights_licence == "none: random numbers"
