@@ -30,7 +30,8 @@ from typing import Any
 from _against.environment import python_of
 from _detectors import table
 from _detectors.cases import CASES
-from _detectors.pictures import FOLDERS, staged
+from _detectors.pictures import staged
+from _import.pictures import FOLDERS
 from _shared.machine import conditions
 from _shared.script import ran_as_child, working_folder, write_page
 

@@ -64,7 +64,7 @@ IR_OPERATORS = frozenset(
     TopK Transpose Unsqueeze VariadicSplit Xor
 """.split()  # noqa: SIM905 - a list literal would take a line for each name
 )
-"""Types of OpenVINO layers whose outputs depend on their inputs alone. Releases differ in upper and lower case.
+"""Types of OpenVINO layers that compute their outputs from their inputs alone. Releases write them in other cases.
 
 Layers are left out that OpenVINO 2026.4 computes from other memory on some inputs, which keeps a state between
 inferences: GatherND reads beyond its input where an index is out of range, and layers of regions, such as

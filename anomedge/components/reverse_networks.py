@@ -51,7 +51,9 @@ def reverse_networks(
         [3, 4, 6]
     """
     kind, counts = RESNETS.get(backbone.split(".")[0], (_SIGNED, ()))
-    of_layers = [*counts, *[_COUNT] * len(channels)][: len(channels)]
+    # Layers beyond those of a ResNet have the number of other encoders.
+    more = (_COUNT,) * len(channels)
+    of_layers = (*counts, *more)[: len(channels)]
     decoder = ReverseDecoder(channels, kind, of_layers)
     if kind.expansion == 1:
         return OneClassBottleneck(channels, _BASIC, 2), decoder

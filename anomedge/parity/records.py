@@ -158,8 +158,8 @@ class PictureCount(Frozen):
     pictures if the bundle takes any. `nearest` is the smallest distance of a
     picture given to the threshold, as a share of the scale, None without any;
     `above` and `below` count those on each side. `anomalous` counts those of
-    the labelled ones, `masked` the pictures whose pixels are labelled; both
-    are None in certificates of earlier releases.
+    the labelled ones, `masked` the pictures with a mask or without a defect;
+    both are None in certificates of earlier releases.
     """
 
     total: int

@@ -198,8 +198,10 @@ def _cautions_on_scores(pictures: PictureCount) -> Iterator[str]:
     if not pictures.above or not pictures.below:
         side = "below" if pictures.above else "above"
         yield f"none of the pictures given is {side} the threshold: a label of that side could be wrong unseen"
-    nearest = math.inf if pictures.nearest is None else pictures.nearest
-    if not nearest <= _FAR_FROM_THRESHOLD:
+    nearest = pictures.nearest
+    if nearest is None:
+        yield "no picture near the threshold: none was given, so a flip could go unseen"
+    elif not nearest <= _FAR_FROM_THRESHOLD:
         yield f"no picture near the threshold: the nearest given is {nearest:.2g} scales away, so a flip could go unseen"
 
 

@@ -243,7 +243,7 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
 
     @classmethod
     def check_overlap(cls, options: O, pixels: int) -> None:
-        """Refuse tiles that share too few pixels for a detector whose map says nothing at its border; by default none.
+        """Refuse tiles that share too few pixels, for a detector with a constant border around its map; by default none.
 
         Args:
             options: the options.

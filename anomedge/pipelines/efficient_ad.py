@@ -114,8 +114,8 @@ class EfficientAd(TrainedPipeline[EfficientAdConfig, EfficientAdOptions]):
     networks = ("teacher", "student", "autoencoder")
     trained = ("student", "autoencoder")
     legal_notice = (
-        "EfficientAD was published by authors at MVTec Software GmbH; MVTec states that the method is protected by patents "
-        "or pending patents: check before commercial use"
+        "EfficientAD was published by authors at MVTec Software GmbH; patents on the method may be granted or pending: "
+        "check before commercial use"
     )
 
     teacher: PatchDescriptionNetwork
@@ -199,7 +199,7 @@ class EfficientAd(TrainedPipeline[EfficientAdConfig, EfficientAdOptions]):
 
     @classmethod
     def check_overlap(cls, options: EfficientAdOptions, pixels: int) -> None:
-        """Refuse tiles whose zeros around the maps would leave bands through the picture.
+        """Refuse tiles that share so few pixels that the zeros around their maps leave blind bands in the picture.
 
         Raises:
             InputError: fewer than twice the zeros' 16 pixels, and maps with zeros.

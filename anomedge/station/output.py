@@ -38,10 +38,17 @@ from anomedge.station.reader import has_lost_reader
 __all__ = ["SHARED", "EventWriter"]
 
 SHARED = frozenset(
-    {
-        *("started", "frame", "error", "missed", "ignored"),
-        *("waiting", "resumed", "changed", "stopped"),
-    }
+    [
+        "started",
+        "frame",
+        "error",
+        "missed",
+        "ignored",
+        "waiting",
+        "resumed",
+        "changed",
+        "stopped",
+    ]
 )
 """Events that go to sinks; errors of sinks themselves do not."""
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from _against.files import PATCHES, SIDE, floats
 from _against.pictures import load
+from _shared.batch_norms import calibrate
 from anomalib.models import Padim, Patchcore
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -55,9 +56,7 @@ def _padim(folder: Path, train: Tensor, test: Tensor) -> None:
         n_features=100,
     )
     model = lightning.model
-    _give_weights(
-        model.feature_extractor, lightning.pre_processor(train[:CALIBRATED])
-    )
+    _give_weights(lightning, train[:CALIBRATED])
     model.train()
     _in_batches(lightning, train)
     model.fit()
@@ -84,9 +83,7 @@ def _patchcore(
         pre_trained=False,
     )
     model = lightning.model
-    _give_weights(
-        model.feature_extractor, lightning.pre_processor(train[:CALIBRATED])
-    )
+    _give_weights(lightning, train[:CALIBRATED])
     model.train()
     _in_batches(lightning, train[: -(-max(banks) // PATCHES) + 2])
     model.eval()
@@ -124,26 +121,10 @@ def _in_batches(lightning: nn.Module, x: Tensor) -> None:
             lightning.model(lightning.pre_processor(batch))
 
 
-def _give_weights(extractor: nn.Module, x: Tensor) -> None:
-    """Set random weights that pass signals on: no residual branch is zero, and each BatchNorm has its input's statistics.
-
-    Speed does not depend on weights; random features make agreement harder; nothing is downloaded.
-    """
-    norms = [
-        module
-        for module in extractor.modules()
-        if isinstance(module, nn.BatchNorm2d)
-    ]
-    for norm in norms:
-        nn.init.uniform_(norm.weight, 0.5, 1.0)
-        nn.init.uniform_(norm.bias, -0.2, 0.2)
-        norm.reset_running_stats()
-        norm.momentum = None  # the plain average over all batches
-        norm.train()
-    with torch.no_grad():
-        for batch in torch.split(x, BATCH):
-            extractor.feature_extractor(batch)
-    extractor.eval()
+def _give_weights(lightning: nn.Module, x: Tensor) -> None:
+    """Set random weights that pass signals on; speed does not depend on weights, and nothing is downloaded."""
+    batches = torch.split(lightning.pre_processor(x), BATCH)
+    calibrate(lightning.model.feature_extractor.feature_extractor, batches)
 
 
 def _finish(

@@ -9,8 +9,8 @@ from typing import Any
 from unittest import mock
 
 import timm
-import torch
 from _detectors.cases import PACKAGED
+from _shared.batch_norms import calibrate
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -29,24 +29,9 @@ def write_weights(backbone: str, images: Tensor, path: Path) -> None:
     if backbone == PACKAGED:
         state = matching_state_dict("efficientnet-lite0", backbone, network)
     else:
-        calibrate(network, images)
+        calibrate(network, images.split(8))
         state = network.state_dict()
     save_file({name: x.contiguous() for name, x in state.items()}, path)
-
-
-def calibrate(network: nn.Module, images: Tensor) -> None:
-    """Give every BatchNorm random factors, none of them zero, and the statistics of the images."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.0)
-            nn.init.uniform_(module.bias, -0.2, 0.2)
-            module.reset_running_stats()
-            module.momentum = None  # the plain average over all batches
-            module.train()
-    with torch.no_grad():
-        for batch in images.split(8):
-            network(batch)
-    network.eval()
 
 
 @contextmanager

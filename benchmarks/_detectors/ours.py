@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from _detectors.cases import Case
+from _import.ours import command, golden_of
 
 from anomedge.evaluation import evaluate
 from anomedge.evaluation.records import LevelFigures
 from anomedge.export.eager import EagerSession
 from anomedge.images import read_picture
 from anomedge.pipelines.model import load
-
-GOLDEN = 4
-"""Pictures of each label to prove an export on."""
 
 
 class CommandFailed(Exception):
@@ -47,7 +42,7 @@ def import_checkpoint(checkpoint: Path, pictures: Path, path: Path) -> float:
 
 def export(path: Path, pictures: Path, bundle: Path, size: int) -> float:
     """Export with the proof; return the seconds of the command."""
-    golden = _golden(pictures, bundle.with_suffix(".golden"))
+    golden = golden_of(pictures, bundle.with_suffix(".golden"))
     given = ["--frame", f"{size}x{size}", "--golden", golden, "--force"]
     return _command("export", path, "-o", bundle, *given)
 
@@ -88,28 +83,11 @@ def _value(figures: LevelFigures | None, name: str) -> float | None:
     return None if figure is None else float(figure.value)
 
 
-def _golden(pictures: Path, folder: Path) -> Path:
-    """Link a few test pictures of each label."""
-    for kind in ("good", "bad"):
-        target = folder / kind
-        target.mkdir(parents=True, exist_ok=True)
-        found = sorted((pictures / f"test-{kind}").iterdir())
-        for path in found[:: max(1, len(found) // GOLDEN)][:GOLDEN]:
-            link = target / path.name
-            if not link.exists():
-                link.symlink_to(path.resolve())
-    return folder
-
-
 def _command(*arguments: object) -> float:
-    start = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "anomedge", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["no message"]
-        raise CommandFailed(f"{arguments[0]}: {lines[-1][:300]}")
-    return time.perf_counter() - start
+    """Run a command; return its seconds."""
+    name, *given = arguments
+    done = command(str(name), *given)
+    if done["code"]:
+        raise CommandFailed(f"{name}: {done['last'][:300]}")
+    seconds: float = done["seconds"]
+    return seconds

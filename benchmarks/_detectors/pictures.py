@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-FOLDERS = {"bottle": "mvtec_ad/bottle", "cookies": "cookies"}
-SUFFIXES = {".bmp", ".jpg", ".jpeg", ".png"}
+from _import.pictures import FOLDERS, pictures_of
+
 HELD_BACK = 5
 """Every fifth normal picture is held back: neither side fits to it, and our thresholds come from these."""
 
@@ -30,24 +30,18 @@ def staged(data: Path, name: str, work: Path) -> Path:
         )
     partial = folder.with_name(f"{name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    for number, path in enumerate(_pictures(source / "train" / "good")):
+    for number, path in enumerate(pictures_of(source / "train" / "good")):
         is_held = number % HELD_BACK == HELD_BACK - 1
         _link(path, partial / ("held-back" if is_held else "good"))
     for kind in sorted((source / "test").iterdir()):
         part = "test-good" if kind.name == "good" else "test-bad"
-        for path in _pictures(kind):
+        for path in pictures_of(kind):
             _link(path, partial / part, f"{kind.name}-{path.name}")
     for part in ("test", "ground_truth"):
         (partial / "set").mkdir(exist_ok=True)
         (partial / "set" / part).symlink_to((source / part).resolve())
     partial.rename(folder)
     return folder
-
-
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(
-        path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES
-    )
 
 
 def _link(path: Path, folder: Path, name: str | None = None) -> None:

@@ -46,7 +46,7 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
     values = _eager(model, paths, reference["mapped"].tolist())
     exported = _exported(
         model, "-o", bundle, "--force", "--frame", _frame(paths[0]),
-        "--golden", _golden(pictures, folder / "golden" / name),
+        "--golden", golden_of(pictures, folder / "golden" / name),
     )  # fmt: skip
     if not exported["code"]:
         for runtime in RUNTIMES:
@@ -113,7 +113,7 @@ def _frame(path: Path) -> str:
         return f"{picture.height}x{picture.width}"
 
 
-def _golden(pictures: Path, folder: Path) -> Path:
+def golden_of(pictures: Path, folder: Path) -> Path:
     """Link a few pictures to prove on, good and bad ones."""
     for kind, count in (("good", GOLDEN // 2), ("bad", GOLDEN - GOLDEN // 2)):
         target = folder / kind

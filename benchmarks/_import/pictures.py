@@ -30,11 +30,11 @@ def staged(data: Path, name: str, work: Path, train: int) -> Path:
             f"error: {source} has no train/good; expected a folder with "
             f"{' and '.join(FOLDERS.values())} as --data"
         )
-    for path in list(_pictures(source / "train" / "good"))[:train]:
+    for path in list(pictures_of(source / "train" / "good"))[:train]:
         _link(path, folder / "good", folder / "all" / "train")
     for kind in sorted((source / "test").iterdir()):
         test = "test-good" if kind.name == "good" else "test-bad"
-        for path in _pictures(kind):
+        for path in pictures_of(kind):
             _link(path, folder / test, folder / "all" / "test", kind.name)
             mask = source / "ground_truth" / kind.name / f"{path.stem}_mask.png"
             if mask.exists():
@@ -51,7 +51,8 @@ def listed(folder: Path) -> list[Path]:
     return sorted((folder / "all").rglob("*.*"))
 
 
-def _pictures(folder: Path) -> Iterator[Path]:
+def pictures_of(folder: Path) -> Iterator[Path]:
+    """Yield the pictures directly in a folder, by name."""
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in SUFFIXES:
             yield path

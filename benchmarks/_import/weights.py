@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import timm
-import torch
 from _import.cases import PACKAGED
-from torch import Tensor, nn
+from _shared.batch_norms import calibrate
+from torch import Tensor
 
 from anomedge.components.backbone_weights import matching_state_dict
 
@@ -30,19 +30,4 @@ def give_weights(
         kept = {key: state[key] for key in network.state_dict()}
         network.load_state_dict(kept, strict=True)
         return
-    _calibrate(network, images)
-
-
-def _calibrate(network: nn.Module, images: Sequence[Tensor]) -> None:
-    """Give every BatchNorm random factors, none of them zero, and the statistics of the images."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.0)
-            nn.init.uniform_(module.bias, -0.2, 0.2)
-            module.reset_running_stats()
-            module.momentum = None  # the plain average over all batches
-            module.train()
-    with torch.no_grad():
-        for batch in images:
-            network(batch)
-    network.eval()
+    calibrate(network, images)

@@ -169,9 +169,13 @@ def test_weak_evidence_is_cautioned(changed, caution):
 
 def test_a_threshold_far_from_every_picture_is_cautioned():
     assert list(cautions_on(counts())) == []
-    for nearest in (0.3, None, float("nan")):
+    for nearest, said in (
+        (0.3, "the nearest given is 0.3 scales away"),
+        (None, "none was given"),
+        (float("nan"), "the nearest given is nan scales away"),
+    ):
         (caution,) = cautions_on(counts(nearest=nearest))
-        assert caution.startswith("no picture near the threshold: the nearest")
+        assert caution.startswith(f"no picture near the threshold: {said}")
 
 
 def test_pictures_on_one_side_of_the_threshold_are_cautioned():

@@ -9,7 +9,6 @@ from anomedge.errors import InputError, ModelError
 from anomedge.pipelines import FitData
 from anomedge.pipelines.efficient_ad import EfficientAd, EfficientAdOptions
 from anomedge.pipelines.fitting import FitOptions, SmallSampleWarning, fit
-from anomedge.pipelines.model import load, save
 from anomedge.resample import Geometry, Tiling
 from tests.conftest import tiny_options
 from tests.pipelines.descriptions import (
@@ -26,6 +25,8 @@ from tests.pipelines.descriptions import (
 from tests.pipelines.laws import (
     assert_a_batch_is_its_images,
     assert_equal_tensors,
+    assert_exports_strictly,
+    assert_loaded_alike,
 )
 
 
@@ -238,14 +239,7 @@ def test_the_learning_rate_falls_after_95_percent(trained, teacher):
 
 def test_it_exports_strictly():
     pipeline, images = made(), images_of()
-    batch = torch.export.Dim("batch", min=1, max=8)
-    program = torch.export.export(
-        pipeline, (images[:2],), dynamic_shapes=({0: batch},)
-    )
-    with torch.no_grad():
-        expected = pipeline(images)
-    found = program.module()(images)
-    torch.testing.assert_close(found.score, expected.score)
+    assert_exports_strictly(pipeline, images)
 
 
 def test_the_file_has_the_detector_its_teacher_and_the_notice(
@@ -258,9 +252,9 @@ def test_the_file_has_the_detector_its_teacher_and_the_notice(
     )
     with pytest.warns(SmallSampleWarning):
         model = fit("efficient_ad", pictures / "train", options)
-    save(model, tmp_path / "m.safetensors")
-    found = load(tmp_path / "m.safetensors")
-    assert_equal_tensors(found.pipeline, model.pipeline)
+    images = torch.rand(2, 3, *model.geometry.image)
+    path = tmp_path / "m.safetensors"
+    found = assert_loaded_alike(path, model, images)
     assert found.pipeline.config == model.pipeline.config
     assert found.card.weights == f"teacher-small-{CHANNELS}.safetensors"
     assert "check before commercial use" in found.card.licence["method"]

@@ -25,6 +25,7 @@ from tests.pipelines.flows import flowed
 from tests.pipelines.laws import (
     assert_a_batch_is_its_images,
     assert_equal_tensors,
+    assert_exports_strictly,
 )
 from tests.pipelines.levels import LAYERS, SIZE, fitted
 
@@ -193,14 +194,7 @@ def test_defaults_are_those_of_the_paper():
 @pytest.mark.slow
 def test_it_exports_strictly():
     made, images = fitted(Fastflow, **QUICK)
-    batch = torch.export.Dim("batch", min=1, max=8)
-    program = torch.export.export(
-        made, (images[:2],), dynamic_shapes=({0: batch},), strict=True
-    )
-    with torch.no_grad():
-        expected = made(images)
-    found = program.module()(images)
-    torch.testing.assert_close(found.score, expected.score)
+    assert_exports_strictly(made, images)
 
 
 def test_the_file_has_the_detector_and_its_training(pictures, tmp_path):

@@ -11,14 +11,18 @@ from anomedge.errors import InputError
 from anomedge.pipelines import FitData
 from anomedge.pipelines.decision import SmallSampleWarning
 from anomedge.pipelines.fitting import fit
-from anomedge.pipelines.model import load, save
 from anomedge.pipelines.reverse_distillation import (
     ReverseDistillation,
     ReverseDistillationOptions,
 )
 from anomedge.resample import Geometry
 from tests.conftest import tiny_options
-from tests.pipelines.laws import assert_a_batch_is_its_images
+from tests.pipelines.laws import (
+    assert_a_batch_is_its_images,
+    assert_exports_strictly,
+    assert_loaded_alike,
+    assert_values_in_float64,
+)
 from tests.pipelines.levels import LAYERS, Levels
 
 SIZE = (32, 48)
@@ -82,13 +86,7 @@ def test_score_and_map_are_the_formula_in_float64(mode, float64):
     expected = ndimage.gaussian_filter(
         combined, sigma=(0, 3, 3), truncate=4.0, mode="mirror"
     )
-    with torch.no_grad():
-        found = made(images)
-    assert found.anomaly_map.dtype == torch.float64
-    np.testing.assert_allclose(found.anomaly_map[:, 0], expected, rtol=1e-9)
-    np.testing.assert_allclose(
-        found.score, expected.max(axis=(1, 2)), rtol=1e-9
-    )
+    assert_values_in_float64(made, images, expected)
 
 
 def test_the_loss_is_the_formula_in_float64(float64):
@@ -184,14 +182,7 @@ def test_one_layer_is_enough():
 
 def test_it_exports_strictly():
     made, images = fitted(anomaly_map_mode="multiply", epochs=1)
-    batch = torch.export.Dim("batch", min=1, max=8)
-    program = torch.export.export(
-        made, (images[:2],), dynamic_shapes=({0: batch},)
-    )
-    with torch.no_grad():
-        expected = made(images)
-    found = program.module()(images)
-    torch.testing.assert_close(found.score, expected.score)
+    assert_exports_strictly(made, images)
 
 
 def test_the_file_has_the_detector_and_its_options(pictures, tmp_path):
@@ -199,12 +190,8 @@ def test_the_file_has_the_detector_and_its_options(pictures, tmp_path):
     options = tiny_options(pictures, detector=own, geometry=Geometry((64, 64)))
     with pytest.warns(SmallSampleWarning):
         model = fit("reverse_distillation", pictures / "train", options)
-    save(model, tmp_path / "m.safetensors")
-    found = load(tmp_path / "m.safetensors")
+    images = torch.rand(2, 3, 64, 64)
+    path = tmp_path / "m.safetensors"
+    found = assert_loaded_alike(path, model, images)
     assert found.pipeline.config.anomaly_map_mode == "multiply"
     assert found.card.training.epochs == 2
-    images = torch.rand(2, 3, 64, 64)
-    with torch.no_grad():
-        assert torch.equal(
-            found.pipeline(images).score, model.pipeline(images).score
-        )

@@ -22,9 +22,14 @@ from anomedge.pipelines.decision import (
     place_threshold,
 )
 from anomedge.pipelines.fitting import fit
-from anomedge.pipelines.model import load, save
+from anomedge.pipelines.model import save
 from anomedge.pipelines.stfpm import Stfpm, StfpmOptions
 from tests.conftest import FRAME, RUNTIMES, tiny_options
+from tests.pipelines.laws import (
+    assert_exports_strictly,
+    assert_loaded_alike,
+    assert_values_in_float64,
+)
 from tests.pipelines.levels import LAYERS, SIZE, fitted
 
 QUICK = {"epochs": 2, "train_batch": 2, "device": "cpu"}
@@ -58,13 +63,7 @@ def test_score_and_map_are_the_formula_in_float64(float64):
             torch.from_numpy(level)[:, None], size=SIZE, mode="bilinear"
         )
         expected = expected * large[:, 0].numpy()
-    with torch.no_grad():
-        found = made(images)
-    assert found.anomaly_map.dtype == torch.float64
-    np.testing.assert_allclose(found.anomaly_map[:, 0], expected, rtol=1e-9)
-    np.testing.assert_allclose(
-        found.score, expected.max(axis=(1, 2)), rtol=1e-9
-    )
+    assert_values_in_float64(made, images, expected)
 
 
 def test_the_loss_is_the_formula_in_float64(float64):
@@ -150,14 +149,7 @@ def test_defaults_are_those_of_the_paper():
 
 def test_it_exports_strictly():
     made, images = fitted(Stfpm, **QUICK)
-    batch = torch.export.Dim("batch", min=1, max=8)
-    program = torch.export.export(
-        made, (images[:2],), dynamic_shapes=({0: batch},)
-    )
-    with torch.no_grad():
-        expected = made(images)
-    found = program.module()(images)
-    torch.testing.assert_close(found.score, expected.score)
+    assert_exports_strictly(made, images)
 
 
 @pytest.fixture(scope="module")
@@ -168,16 +160,12 @@ def model(pictures):
 
 
 def test_the_file_has_the_detector_and_its_training(model, tmp_path):
-    save(model, tmp_path / "m.safetensors")
-    found = load(tmp_path / "m.safetensors")
+    images = torch.rand(2, 3, *model.geometry.image)
+    path = tmp_path / "m.safetensors"
+    found = assert_loaded_alike(path, model, images)
     assert found.card.training == model.card.training
     assert found.card.training.options["flip"] == "none"
     assert found.card.training.epochs == 1
-    images = torch.rand(2, 3, *found.geometry.image)
-    with torch.no_grad():
-        assert torch.equal(
-            found.pipeline(images).score, model.pipeline(images).score
-        )
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-r"""Affine coupling block whose permutation is a selection of channels.
+r"""Affine coupling block that permutes channels by their indices.
 
 .. math:: y_i = \big(\Psi(s_\mathrm{global}) \odot \mathrm{Coupling}(x)
           + t_\mathrm{global}\big)_{\pi(i)}

@@ -82,8 +82,8 @@ class ImportedEfficientAd(ImportedDetector):
 def _refuse_scaling(preprocessing: Preprocessing) -> None:
     if (preprocessing.mean, preprocessing.std) != UNSCALED:
         raise ModelError(
-            f"got a Normalize with mean {shown(preprocessing.mean)} and std {shown(preprocessing.std)} before EfficientAD, whose "
-            f"networks scale images themselves; expected none: fit with a Resize only"
+            f"got a Normalize with mean {shown(preprocessing.mean)} and std {shown(preprocessing.std)} before EfficientAD; "
+            f"expected none, because its networks scale images themselves: fit with a Resize only"
         )
 
 
