@@ -62,6 +62,7 @@ class BasicBlock(nn.Module):
         rectified: whether y is max(f + s, 0), not f + s.
 
     Example:
+        >>> import torch
         >>> BasicBlock(4, 6, "double")(torch.zeros(1, 4, 3, 5)).shape
         torch.Size([1, 6, 6, 10])
     """
@@ -101,6 +102,7 @@ class BottleneckBlock(nn.Module):
         rectified: whether y is max(f + s, 0), not f + s.
 
     Example:
+        >>> import torch
         >>> BottleneckBlock(8, 4, "halve", hidden=2)(torch.zeros(1, 8, 6, 4)).shape
         torch.Size([1, 4, 3, 2])
     """

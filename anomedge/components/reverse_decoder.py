@@ -34,6 +34,7 @@ class ReverseDecoder(nn.Module):
             computation.
 
     Example:
+        >>> import torch
         >>> decode = ReverseDecoder([4, 6], BlockKind(), counts=[2, 2])
         >>> [tuple(x.shape) for x in decode(torch.zeros(1, 12, 2, 3))]
         [(1, 4, 8, 12), (1, 6, 4, 6)]
