@@ -31,8 +31,8 @@ CASES = {
     "anomaly_dino-tail": ("anomaly_dino", TAIL, BANK),
     "dfm-fre": ("dfm", SIZE, {"pooling": 2}),
     "dfm-nll": ("dfm", SIZE, {"pooling": 2, "score_type": "nll"}),
-    "dfkde-scale": ("dfkde", SIZE, {"components": 3}),
-    "dfkde-norm": ("dfkde", SIZE, {"components": 3, "scaling": "norm"}),
+    "dfkde-scale": ("dfkde", SIZE, {"components": 2}),
+    "dfkde-norm": ("dfkde", SIZE, {"components": 2, "scaling": "norm"}),
     "reverse_distillation": ("reverse_distillation", SIZE, SHORT),
     "reverse_distillation-multiply": (
         "reverse_distillation",
