@@ -276,11 +276,11 @@ def least_gap(normal: Scores) -> float:
 
 
 def scale_of_each(
-    values: npt.ArrayLike, scale: float, floor: float = FLOOR
+    values: npt.ArrayLike, scale: float
 ) -> npt.NDArray[np.float64]:
     """Return the scale for the error of each score or map value.
 
-    It is the fixed scale, or a share `floor` of a value if that is larger. A white frame may
+    It is the fixed scale, or 5 % of a value if that is larger. A white frame may
     score a thousand times as high as normal pictures; 1e-4 of their scale is
     then below the precision of float32. For `scale` from `spread`, values up to
     20 times the scale keep the fixed scale.
@@ -289,7 +289,7 @@ def scale_of_each(
     [1.0, 1.0, 40.0]
     """
     return np.maximum(
-        scale, floor * np.abs(np.asarray(values, dtype=np.float64))
+        scale, FLOOR * np.abs(np.asarray(values, dtype=np.float64))
     )
 
 

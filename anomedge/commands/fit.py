@@ -99,7 +99,7 @@ def fit(
     folds: Annotated[
         int | None,
         Option(
-            help="Folds that score the pictures for the threshold; default: the detector's own number (padim: 20, others that are not trained: 5); 0, also the default of detectors that would be trained once per fold: hold back a fifth."
+            help="Folds that score the pictures for the threshold; default: the detector's own number (padim: 20, others that are not trained: 5); 0, also the default of detectors that would be trained once per fold: hold back a fifth, from 30 pictures on at least 10."
         ),
     ] = None,
     labelled: Annotated[

@@ -31,16 +31,9 @@ from anomedge.parity.reference import Reference
 from anomedge.parity.tolerances import Tolerance
 from anomedge.resample import Geometry
 from anomedge.resample.outside_resize import Framing, OutsideResize
-from anomedge.threshold import FLOOR, Decision, scale_of_each
+from anomedge.threshold import Decision, scale_of_each
 
 __all__ = ["Comparison", "Difference", "margins_to"]
-
-BATCH_FLOOR = 0.2
-"""Minimum scale of a difference between batches, as a share of the score.
-
-Batches may differ by 1e-5 of the scale. 2e-6 of a score are 17 steps of float32: a product of three maps, as in STFPM,
-multiplies the rounding of all three. 5 % of the score would be 4 steps.
-"""
 
 
 class Difference(NamedTuple):
@@ -169,7 +162,7 @@ class Comparison:
 
     def batch_error(self, one: Outputs, other: Outputs) -> float:
         """Return the largest difference of a copy's outputs in two batches."""
-        errors = self._errors(one, other, BATCH_FLOOR)
+        errors = self._errors(one, other)
         return float(_larger(*errors).max())
 
     def stage_deviation(
@@ -196,17 +189,17 @@ class Comparison:
         )
 
     def _errors(
-        self, expected: Outputs, actual: Outputs, floor: float = FLOOR
+        self, expected: Outputs, actual: Outputs
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]:
         """Return the errors (N,) of scores and of maps; infinite if one side alone has maps, None if neither has."""
         scale = self.decision.scale
-        scores = _relative_errors(expected.score, actual.score, scale, floor)
+        scores = _relative_errors(expected.score, actual.score, scale)
         one, other = expected.anomaly_map, actual.anomaly_map
         if one is None and other is None:
             return scores, None
         if one is None or other is None:
             return scores, np.full(len(scores), np.inf)
-        maps = _relative_errors(one, other, scale, floor)
+        maps = _relative_errors(one, other, scale)
         return scores, maps.reshape(len(scores), -1).max(axis=1)
 
     def _flips(
@@ -266,10 +259,9 @@ def _relative_errors(
     expected: npt.NDArray[np.floating],
     actual: npt.NDArray[np.floating],
     scale: float,
-    floor: float = FLOOR,
 ) -> npt.NDArray[np.float64]:
     differences = np.abs(_float64(actual) - _float64(expected))
-    return np.asarray(differences / scale_of_each(expected, scale, floor))
+    return np.asarray(differences / scale_of_each(expected, scale))
 
 
 def margins_to(

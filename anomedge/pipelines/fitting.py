@@ -63,7 +63,6 @@ __all__ = [
 ]
 
 _PICTURES_ROUNDED = 2
-_HELD_BACK = 0.2
 _TILES_ROUNDED = 8
 
 
@@ -82,8 +81,8 @@ class FitOptions:
     Args:
         geometry: how pictures become images.
         held_back: folder of normal pictures for the threshold; None: pictures of the fitting folder.
-        holdout: share of the fitting folder held back, in (0, 1); None: all are fitted to, and scored in folds.
-        folds: number of folds; None: the detector's own number. 0 holds back a fifth, as for trained detectors.
+        holdout: share of the fitting folder held back, in (0, 1); None: by `folds`.
+        folds: number of folds; None: the detector's own number. 0 holds pictures back, as for trained detectors: see `held_back_of`.
         labelled: folder with `good` and other folders; their labels place the threshold.
         rule: how the threshold is placed.
         seed: seed of all random choices.
@@ -218,8 +217,6 @@ def _split(
         )
     default = 0 if tiled else kind.folds_of(own)
     used = default if folds is None else folds
-    if not used and holdout is None:
-        holdout = _HELD_BACK
     return split_pictures(
         folder,
         held_back=options.held_back,

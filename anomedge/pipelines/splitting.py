@@ -22,10 +22,11 @@ from anomedge.images.datasets.base import ANOMALOUS, OTHER_SPLIT
 from anomedge.names import indented
 from anomedge.pipelines.crossfit import assign_folds
 from anomedge.pipelines.decision import ThresholdSample
+from anomedge.pipelines.sensitivity import LEAST_PICTURES
 from anomedge.progress import track
 from anomedge.resample.levels import Levels
 
-__all__ = ["Split", "refuse_unreadable", "split_pictures"]
+__all__ = ["Split", "held_back_of", "refuse_unreadable", "split_pictures"]
 
 
 class Split(NamedTuple):
@@ -61,8 +62,8 @@ def split_pictures(
         folder: normal pictures to fit to; of a data set with splits, those of `train`.
         held_back: folder of normal pictures for the threshold; None: pictures of `folder`.
         labelled: folder of normal and anomalous pictures for the threshold, in place of `held_back`.
-        holdout: share of `folder` held back, in (0, 1); None: all its pictures are fitted to, and scored in folds.
-        folds: number of folds.
+        holdout: share of `folder` held back, in (0, 1); None: by `folds`.
+        folds: number of folds; all pictures are fitted to, and scored in folds. 0: hold back the number of `held_back_of`.
         seed: seed of the random split.
         normal: label of normal pictures in the folders, where it is not a known one.
         levels: levels of pictures with more than 8 bits per channel.
@@ -88,11 +89,11 @@ def split_pictures(
         else:
             left_out = dict(Counter(left_out) + Counter(more))
         sample = ThresholdSample(held, [], "pictures given for it")
-    elif holdout is None:
+    elif holdout is None and folds:
         sample = _cross_fitted(folder, fitted, folds, seed)
     else:
-        fitted, held = _random_split(fitted, holdout, seed)
-        source = f"{holdout:g} of the fitting folder"
+        count, source = _held_count(len(fitted), holdout)
+        fitted, held = _random_split(fitted, count, seed)
         sample = ThresholdSample(held, [], source)
     _check_counts(folder, fitted, sample)
     fitted = with_levels(fitted, levels)
@@ -141,17 +142,39 @@ def _cross_fitted(
     return ThresholdSample(pictures, [], source, assigned)
 
 
-def _random_split(
-    pictures: Sequence[Picture], holdout: float, seed: int
-) -> tuple[list[Picture], list[Picture]]:
-    """Hold back a share of the pictures, at least two."""
+def held_back_of(pictures: int) -> int:
+    """Return how many of a detector's pictures are held back by default.
+
+    A fifth, at least two. From 30 pictures on at least ten: with fewer there are no synthetic defects, and one unusual
+    picture may lift the threshold above every defect.
+
+    >>> [held_back_of(pictures) for pictures in (4, 20, 30, 100)]
+    [2, 4, 10, 20]
+    """
+    least = LEAST_PICTURES if pictures >= 3 * LEAST_PICTURES else 2
+    return max(least, round(0.2 * pictures))
+
+
+def _held_count(pictures: int, holdout: float | None) -> tuple[int, str]:
+    """Return how many pictures are held back, and the words for the manifest."""
+    if holdout is None:
+        count = held_back_of(pictures)
+        return count, f"{count} of {pictures} pictures of the fitting folder"
     if not 0 < holdout < 1:
         raise InputError(
             f"got a holdout of {holdout}; expected a share between 0 and 1, such as 0.2"
         )
+    return max(
+        2, round(pictures * holdout)
+    ), f"{holdout:g} of the fitting folder"
+
+
+def _random_split(
+    pictures: Sequence[Picture], count: int, seed: int
+) -> tuple[list[Picture], list[Picture]]:
+    """Hold back some of the pictures."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(pictures), generator=generator).tolist()
-    count = max(2, round(len(pictures) * holdout))
     held = [pictures[i] for i in sorted(order[:count])]
     fitted = [pictures[i] for i in sorted(order[count:])]
     return fitted, held

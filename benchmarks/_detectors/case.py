@@ -84,7 +84,7 @@ def _theirs(
     found: dict[str, Any] = {"fit": seconds}
     try:
         ours.import_checkpoint(folder / "theirs.ckpt", pictures, imported)
-        found["errors"] = ours.errors(imported, raw)
+        found["errors"] = ours.errors(case.detector, imported, raw)
         found["figures"] = ours.figures(imported, pictures)
         ours.export(imported, pictures, bundle, asked["size"])
     except ours.CommandFailed as error:

@@ -60,17 +60,26 @@ def figures(path: Path, pictures: Path) -> dict[str, float | None]:
     }
 
 
-def errors(path: Path, theirs: dict[str, Any]) -> dict[str, float | None]:
+def errors(
+    detector: str, path: Path, theirs: dict[str, Any]
+) -> dict[str, float | None]:
     """Return the largest errors of raw score and map, as shares of the range of anomalib's values."""
     session = EagerSession(load(path), path)
     frames = [read_picture(Path(each)) for each in theirs["paths"]]
     outputs = [session.run({"frames": frame[None]}) for frame in frames]
     scores = np.array([float(each["score"][0]) for each in outputs])
+    if detector == "dfkde":
+        scores = _probability(scores)
     found = {"score": _error(scores, theirs["scores"]), "map": None}
     if theirs["maps"] is not None:
         maps = np.stack([each["anomaly_map"][0].squeeze() for each in outputs])
         found["map"] = _error(maps, theirs["maps"])
     return found
+
+
+def _probability(scores: Any) -> Any:
+    """Return anomalib's score of DFKDE, 1 / (1 + exp(0.05 (log p - 12))), of ours, -log p."""
+    return 1 / (1 + np.exp(0.05 * (-scores - 12)))
 
 
 def _error(ours: Any, theirs: Any) -> float:

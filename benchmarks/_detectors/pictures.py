@@ -10,6 +10,9 @@ from _import.pictures import FOLDERS, pictures_of
 HELD_BACK = 5
 """Every fifth normal picture is held back: neither side fits to it, and our thresholds come from these."""
 
+LEAST_HELD_BACK = 10
+"""Synthetic defects, which our thresholds need, take at least this many; of few pictures every third or fourth is held back."""
+
 
 def staged(data: Path, name: str, work: Path) -> Path:
     """Link the pictures of a set below `work`; return the folder.
@@ -30,8 +33,10 @@ def staged(data: Path, name: str, work: Path) -> Path:
         )
     partial = folder.with_name(f"{name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    for number, path in enumerate(pictures_of(source / "train" / "good")):
-        is_held = number % HELD_BACK == HELD_BACK - 1
+    normal = pictures_of(source / "train" / "good")
+    step = min(HELD_BACK, max(2, len(normal) // LEAST_HELD_BACK))
+    for number, path in enumerate(normal):
+        is_held = number % step == step - 1
         _link(path, partial / ("held-back" if is_held else "good"))
     for kind in sorted((source / "test").iterdir()):
         part = "test-good" if kind.name == "good" else "test-bad"

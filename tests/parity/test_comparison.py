@@ -20,7 +20,7 @@ def test_flips_are_named_and_errors_are_fractions_of_the_scale():
     assert difference.score_error == pytest.approx(0.15)
     assert difference.map_error == pytest.approx(0.001, rel=1e-4)
     assert difference.smallest_margin == pytest.approx(0.1)
-    lines = failures_of_cell(difference, 2e-5, TOLERANCES["fp32"])
+    lines = failures_of_cell(difference, 6e-5, TOLERANCES["fp32"])
     assert [line.split()[0] for line in lines] == ["score", "map", "batch", "1"]
     same = comparison(outputs([39.0]), ["a"]).difference(outputs([39.0]))
     assert failures_of_cell(same, None, TOLERANCES["fp32"]) == ()
@@ -86,13 +86,12 @@ def test_copies_are_compared_with_the_outputs_of_their_picture():
     )
 
 
-def test_differences_between_batches_are_shares_of_a_fifth_of_large_scores():
-    """4 steps of float32 are too few for a product of maps."""
+def test_differences_between_batches_are_shares_of_large_scores():
     made = comparison(outputs([39.0]), ["a"])
     assert DECISION.scale == 10
     small, large = outputs([49.0]), outputs([5000.0])
     assert made.batch_error(small, outputs([49.5])) == pytest.approx(0.05)
-    assert made.batch_error(large, outputs([5000.5])) == pytest.approx(5e-4)
+    assert made.batch_error(large, outputs([5000.5])) == pytest.approx(2e-3)
 
 
 def test_a_comparison_holds_the_decisions_scales_and_tolerance(bundle):

@@ -119,7 +119,7 @@ def composed(function, batch=3):
 def test_a_faithful_copy_is_equal_in_every_composition():
     check = composed(lambda feed: brightness(feed["frames"]))
     assert (check.name, check.passed) == ("composition at batch 3", True)
-    assert (check.error, check.tolerance) == (0, 1e-5)
+    assert (check.error, check.tolerance) == (0, 5e-5)
     assert check.detail == "order of seed 11"
 
 
@@ -165,13 +165,13 @@ def test_an_output_that_is_no_number_is_an_infinite_error():
 def test_a_difference_from_the_cells_run_counts_as_one_between_batches():
     original = reference(*GREYS)
     made = comparison(None, [], reference=original)
-    other = original.outputs.score + np.float32(5e-4)
+    other = original.outputs.score + np.float32(8e-4)
     meter = CompositionMeter(made, 1)
     outputs = Outputs(other, original.outputs.anomaly_map)
     meter.add(Session(lambda f: brightness(f["frames"])), 2, outputs)
     (check,) = meter.checks()
     assert not check.passed
-    assert check.error == pytest.approx(5e-5, rel=0.02)
+    assert check.error == pytest.approx(8e-5, rel=0.02)
     assert "batch off by" in check.detail
     assert "score off by" not in check.detail
 

@@ -38,7 +38,7 @@ def missing(cells, checks, stages=()):
         ({"score_error": 2e-4}, None, ["score off"]),
         ({"map_error": 2e-4}, None, ["map off"]),
         ({"map_error": None}, None, []),
-        ({}, 2e-5, ["batch off"]),
+        ({}, 6e-5, ["batch off"]),
         ({"score_error": -1e-9}, None, ["score off"]),
         ({"score_error": math.nan}, None, ["score off"]),
         ({"map_error": math.inf}, None, ["map off"]),

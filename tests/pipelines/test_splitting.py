@@ -47,6 +47,19 @@ def test_a_share_of_at_least_two_is_held_back(tmp_path, holdout, held):
     assert not found.sample.folds
 
 
+@pytest.mark.parametrize(("count", "held"), [(10, 2), (29, 6), (30, 10)])
+def test_without_folds_enough_for_synthetic_defects_are_held_back(
+    tmp_path, count, held
+):
+    found = split(write(tmp_path, count), folds=0)
+    assert len(found.sample.normal) == held
+    assert len(found.fitted) == count - held
+    assert (
+        found.sample.source == f"{held} of {count} pictures of the "
+        "fitting folder"
+    )
+
+
 @pytest.mark.parametrize("holdout", [0, 1, -0.5, 1.5])
 def test_shares_out_of_range_are_refused(tmp_path, holdout):
     with pytest.raises(InputError, match="a share between 0 and 1"):
