@@ -95,7 +95,7 @@ def import_file(path: Path, options: ImportOptions) -> ImportedFile:
             held_back=bool(pictures),
         )
         imported = _built(foreign, options, taken)
-    has_map = _try_on_grey(imported)
+    has_map = _try_on_images(imported)
     if options.chosen.pixel_threshold is not None and not has_map:
         raise InputError(
             "got --pixel-threshold for a detector without an anomaly map; expected the threshold of the score alone: "
@@ -175,22 +175,30 @@ def _scored(
     return HeldBack(sample, scored)
 
 
-def _try_on_grey(imported: Imported) -> bool:
-    """Run the detector on a grey image, and return whether it gives a map.
+def _try_on_images(imported: Imported) -> bool:
+    """Run the detector on a grey image and on noise, and return whether it gives a map.
 
     Raises:
-        ModelError: the score is not finite, as with damaged statistics or weights.
+        ModelError: a score is not finite, as with damaged statistics or weights.
     """
-    grey = torch.full((1, 3, *imported.geometry.image), 0.5)
-    with torch.no_grad():
-        stages = imported.pipeline.stages(grey)
-    score = float(stages["score"][0])
-    if not isfinite(score):
-        raise ModelError(
-            f"{printable(str(imported.foreign.path))}: got the score {score} of a grey image; expected a finite one: "
-            f"the weights or statistics are damaged, fit the model again"
-        )
-    return "anomaly_map" in stages
+    generator = torch.Generator().manual_seed(0)
+    shape = (1, 3, *imported.geometry.image)
+    images = {
+        "a grey image": torch.full(shape, 0.5),
+        "noise": torch.rand(shape, generator=generator),
+    }
+    has_map = False
+    for name, image in images.items():
+        with torch.no_grad():
+            stages = imported.pipeline.stages(image)
+        score = float(stages["score"][0])
+        if not isfinite(score):
+            raise ModelError(
+                f"{printable(str(imported.foreign.path))}: got the score {score} of {name}; expected a finite one: "
+                f"the weights or statistics are damaged, fit the model again"
+            )
+        has_map = "anomaly_map" in stages
+    return has_map
 
 
 def _provenance(foreign: ForeignModel) -> Provenance:

@@ -33,7 +33,7 @@ def staged(data: Path, name: str, work: Path) -> Path:
         )
     partial = folder.with_name(f"{name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    normal = pictures_of(source / "train" / "good")
+    normal = list(pictures_of(source / "train" / "good"))
     step = min(HELD_BACK, max(2, len(normal) // LEAST_HELD_BACK))
     for number, path in enumerate(normal):
         is_held = number % step == step - 1

@@ -39,7 +39,7 @@ _NETWORKS = {
     "ae.decoder.deconv": "autoencoder.decoder.conv",
 }
 _OWNERS = ("teacher.", "student.", "ae.encoder.", "ae.decoder.")
-_PARTS = (*_NETWORKS, "mean_std.", "quantiles.")
+_PARTS = (*_NETWORKS, _MEAN, _STD, *_QUANTILES)
 
 
 class ImportedEfficientAd(ImportedDetector):

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from anomedge.errors import ModelError
 from anomedge.interop.anomalib import import_native
+from anomedge.interop.import_file import ImportOptions, import_file
 from anomedge.pipelines import FitData
 from tests.interop.anomalib import builder
 from tests.interop.anomalib.refusing import refused
@@ -116,3 +118,12 @@ def test_a_file_without_one_of_the_networks_is_another_model(state, tmp_path):
     for owner in ("teacher.", "student.", "ae.decoder."):
         others = {k: x for k, x in state.items() if not k.startswith(owner)}
         refused(content_of(others), tmp_path, "expected those of one of")
+    more = state | {"mean_std.median": torch.zeros(1)}
+    refused(content_of(more), tmp_path, "expected those of one of")
+
+
+def test_deviations_beyond_float32_are_refused(state, tmp_path):
+    changed = state | {"mean_std.std": torch.full((1, 5, 1, 1), 1e-38)}
+    path = builder.saved(content_of(changed), tmp_path)
+    with pytest.raises(ModelError, match="expected a finite one"):
+        import_file(path, ImportOptions())
