@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from anomedge.bundle import LOCAL, MANIFEST, Bundle, digest_at
+from anomedge.bundle import MANIFEST, Bundle, digest_at
+from anomedge.bundle.local_place import local_files
 
 __all__ = ["Changes"]
 
@@ -38,8 +39,9 @@ class Changes:
         self._bundle, self._every = bundle, every
         self._paths = {
             name: bundle.path / name
-            for name in (MANIFEST, LOCAL, *bundle.manifest.files)
+            for name in (MANIFEST, *bundle.manifest.files)
         }
+        self._paths |= {_shown(path, bundle): path for path in _local(bundle)}
         # The manifest may have changed between opening and now, so the first poll always compares its digest.
         self._known: dict[str, _State] = self._states() | {MANIFEST: None}
         self._next_poll = 0.0
@@ -79,6 +81,15 @@ class Changes:
         if not changed:
             return ""
         return f"{path}: {', '.join(changed[:3])} changed since the bundle was opened; {_REMEDY}"
+
+
+def _local(bundle: Bundle) -> list[Path]:
+    digest = bundle.manifest.digest
+    return local_files(bundle.path, digest, bundle.local_folder)
+
+
+def _shown(path: Path, bundle: Bundle) -> str:
+    return path.name if path.parent == bundle.path else str(path)
 
 
 def _state(path: Path, golden: bool) -> _State:

@@ -17,6 +17,7 @@ import typer
 from anomedge.bundle import Bundle
 from anomedge.commands._common_options import (
     Device,
+    Local,
     Precision,
     Runtime,
     Threads,
@@ -213,6 +214,7 @@ def watch(
     device: Device = None,
     threads: Threads = None,
     precision: Precision = None,
+    local: Local = None,
     as_json: Annotated[
         bool,
         Option(
@@ -230,7 +232,7 @@ def watch(
     systemd, Type=notify and WatchdogSec= work.
     """
     del as_json  # there is no other output
-    opened = Bundle.open(bundle)
+    opened = Bundle.open(bundle, local)
     levels = opened.manifest.levels
     given = SourceOptions(once, only_new, retries, poll, order, settle, levels)
     frames = open_source(source, given)
