@@ -11,18 +11,13 @@ from pathlib import Path
 
 from anomedge.bundle import MANIFEST, Bundle, digest_at
 from anomedge.bundle.local_place import local_files
+from anomedge.bundle.snapshot import FileState, file_state
 
 __all__ = ["Changes"]
 
 _GOLDEN = "golden/"
 _POLL_INTERVAL_SECONDS = 1.0
 _REMEDY = "the bundle that was opened stays in use: restart to use the files that are there now"
-
-_State = tuple[int, ...] | None
-"""Inode, size in bytes, modification time and change time in ns of a file; None if it does not exist.
-
-The change time cannot be put back after a write. Golden files have only inode and size: no session runs from them.
-"""
 
 
 class Changes:
@@ -43,7 +38,7 @@ class Changes:
         }
         self._paths |= {_shown(path, bundle): path for path in _local(bundle)}
         # The manifest may have changed between opening and now, so the first poll always compares its digest.
-        self._known: dict[str, _State] = self._states() | {MANIFEST: None}
+        self._known: dict[str, FileState] = self._states() | {MANIFEST: None}
         self._next_poll = 0.0
         self._last_message = ""
 
@@ -64,7 +59,7 @@ class Changes:
         self._last_message = message
         return message
 
-    def _states(self) -> dict[str, _State]:
+    def _states(self) -> dict[str, FileState]:
         return {
             name: _state(path, name.startswith(_GOLDEN))
             for name, path in self._paths.items()
@@ -92,10 +87,7 @@ def _shown(path: Path, bundle: Bundle) -> str:
     return path.name if path.parent == bundle.path else str(path)
 
 
-def _state(path: Path, golden: bool) -> _State:
-    try:
-        found = path.lstat()
-    except OSError:
-        return None
-    times = () if golden else (found.st_mtime_ns, found.st_ctime_ns)
-    return found.st_ino, found.st_size, *times
+def _state(path: Path, golden: bool) -> FileState:
+    """Return the state of a file; without times for golden files, because no session runs from them."""
+    state = file_state(path)
+    return state[:2] if golden and state is not None else state

@@ -24,7 +24,7 @@ from anomedge.commands._common_options import (
     chosen_precision,
 )
 from anomedge.commands._maps import require_map
-from anomedge.commands._signals import stop_signals_handled
+from anomedge.commands._signals import reload_handled, stop_signals_handled
 from anomedge.errors import InputError
 from anomedge.inspector import Inspector
 from anomedge.station import (
@@ -37,7 +37,9 @@ from anomedge.station import (
     Summary,
     open_source,
 )
+from anomedge.station.candidate import CandidateRules
 from anomedge.station.deliveries import Deliveries, open_sinks
+from anomedge.station.exchange import FollowedBundle, PinnedBundle
 from anomedge.station.picture_keeper import PictureKeeper
 from anomedge.station.reactions import ReactionOptions, Reactions
 from anomedge.station.service_manager import ServiceManager
@@ -215,6 +217,14 @@ def watch(
     threads: Threads = None,
     precision: Precision = None,
     local: Local = None,
+    pin: Annotated[
+        bool,
+        Option(
+            "--pin",
+            help="Refuse thresholds and bundles that change while the station runs; by default they are used from the next "
+            "frame on.",
+        ),
+    ] = False,
     as_json: Annotated[
         bool,
         Option(
@@ -255,15 +265,24 @@ def watch(
         stretch=stretch,
         heartbeat=heartbeat,
     )
-    with Inspector.open(
-        opened,
-        runtime=runtime,
-        device=device,
-        threads=threads,
-        precision=chosen_precision(opened, precision),
-    ) as inspector:
+    opening = {
+        "runtime": runtime,
+        "device": device,
+        "threads": threads,
+        "precision": chosen_precision(opened, precision),
+    }
+    rules = CandidateRules(opening, stretch, needs_map=save is not None)
+    with Inspector.open(opened, **opening) as inspector:  # type: ignore[arg-type]
         keeper = PictureKeeper(save, keep) if save is not None else None
-        summary = _run(inspector, frames, options, commands, keeper, sinks)
+        summary = _run(
+            inspector,
+            frames,
+            options,
+            commands,
+            keeper,
+            sinks,
+            None if pin else rules,
+        )
     if once:
         _refuse_undecided(summary)
 
@@ -303,9 +322,15 @@ def _run(
     commands: ReactionOptions,
     keeper: PictureKeeper | None,
     sinks: Deliveries | None,
+    rules: CandidateRules | None,
 ) -> Summary:
-    """Run a station that writes to standard output, until its end or a stop signal."""
+    """Run a station that writes to standard output, until its end or a stop signal; without rules, the bundle is pinned."""
     output = EventWriter(sys.stdout, sinks)
+    follower = (
+        PinnedBundle(output, _warn)
+        if rules is None
+        else FollowedBundle(output, rules, _warn)
+    )
     reactions = Reactions(commands, output.error)
     station = Station(
         inspector,
@@ -314,11 +339,14 @@ def _run(
         options,
         reactions,
         keeper,
-        warn=_warn,
+        follower=follower,
         service=ServiceManager(),
     )
     try:
-        with _stopped_by_signals(station.stop, reactions.kill):
+        with (
+            _stopped_by_signals(station.stop, reactions.kill),
+            reload_handled(follower.reload),
+        ):
             return station.run()
     finally:
         if output.closed:

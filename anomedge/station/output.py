@@ -10,8 +10,13 @@ waiting    "name", "message", "seconds" until the next attempt: the connection t
 resumed    "name", "message", "seconds" (0): the connection is restored
 missed     "name" of one, "message", "count": pictures that were gone, or changed again, before they were read
 ignored    "name" of one, "message", "count": entries of a folder that are no pictures; once for each kind
-changed    "name", "message": files at the bundle's path changed since the bundle was opened; labels are
-           still those of the opened bundle
+changed    "name", "state", "message": files at the bundle's path changed; "noticed": they are used when they
+           are whole and checked; "refused": the bundle is pinned
+decision   "name" (path of local.json), "state", "message", "threshold", "old_threshold", "pixel_threshold",
+           "old_pixel_threshold": a changed threshold was "applied" or "refused"
+bundle     "name", "state", "message", "digest", "old_digest", "threshold", "old_threshold", "running_on": a
+           changed bundle was "applied" or "refused"; "restored": the files are those of the bundle in use
+reloaded   "name" (path of local.json), "message", "threshold": SIGHUP came
 heartbeat  the counts of "stopped" so far, and "pending": commands that wait
 sink       "name", "state", "message", "waiting" (events in its spool): a sink is "down", "up" again, or has
            events "left" in its spool at the end
@@ -47,6 +52,9 @@ SHARED = frozenset(
         "waiting",
         "resumed",
         "changed",
+        "decision",
+        "bundle",
+        "reloaded",
         "stopped",
     ]
 )

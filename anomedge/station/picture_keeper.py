@@ -16,9 +16,7 @@ from anomedge.images import Frame
 
 __all__ = ["PictureKeeper"]
 
-_KEPT = re.compile(
-    r"(?:(\d{8,})-)?\d{8}T\d{6}\.\d{6}Z-\d+-.*\.overlay\.png"
-)
+_KEPT = re.compile(r"(?:(\d{8,})-)?\d{8}T\d{6}\.\d{6}Z-\d+-.*\.overlay\.png")
 """Sequence number (none in pictures of earlier releases), time, number of the frame, name."""
 
 

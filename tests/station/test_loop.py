@@ -27,6 +27,7 @@ from anomedge.station import (
     StationOptions,
     UnusableFrame,
 )
+from anomedge.station.exchange import PinnedBundle
 from anomedge.station.reactions import ReactionOptions, Reactions
 from anomedge.station.service_manager import ServiceManager
 from anomedge.station.sources import _opencv
@@ -432,11 +433,12 @@ def test_an_output_that_cannot_be_written_is_an_error():
 def test_a_change_of_the_bundle_is_a_line_and_told():
     inspector, told, stream = GreyInspector(), [], io.StringIO()
     inspector.news = [None, "another bundle"]
+    output = EventWriter(stream)
     Station(
         inspector,
         ListSource([frame(1), frame(2), frame(3)]),
-        EventWriter(stream),
-        warn=told.append,
+        output,
+        follower=PinnedBundle(output, told.append),
     ).run()
     said = [json.loads(line) for line in stream.getvalue().splitlines()]
     (line,) = [line for line in said if line["event"] == "changed"]
