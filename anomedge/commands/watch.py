@@ -23,6 +23,7 @@ from anomedge.commands._common_options import (
     Threads,
     chosen_precision,
 )
+from anomedge.commands._console import SafeConsole
 from anomedge.commands._maps import require_map
 from anomedge.commands._signals import reload_handled, stop_signals_handled
 from anomedge.errors import InputError
@@ -315,6 +316,12 @@ def _warn(text: str) -> None:
     warnings.warn(text, stacklevel=2)
 
 
+def _say(text: str) -> None:
+    """Print a warning; standard error may be on the same full disk."""
+    with suppress(OSError):
+        SafeConsole(stderr=True).print(f"warning: {text}", soft_wrap=True)
+
+
 def _run(
     inspector: Inspector,
     source: Source,
@@ -325,7 +332,7 @@ def _run(
     rules: CandidateRules | None,
 ) -> Summary:
     """Run a station that writes to standard output, until its end or a stop signal; without rules, the bundle is pinned."""
-    output = EventWriter(sys.stdout, sinks)
+    output = EventWriter(sys.stdout, sinks, _say)
     follower = (
         PinnedBundle(output, _warn)
         if rules is None

@@ -374,5 +374,7 @@ class Station:
             errors=self.output.errors, dropped=self._queue.dropped
         )
         return summary._replace(
-            missed=self.source.missed, ignored=self.source.ignored
+            missed=self.source.missed,
+            ignored=self.source.ignored,
+            unwritten=self.output.unwritten,
         )

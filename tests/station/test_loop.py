@@ -183,6 +183,7 @@ def test_one_line_a_frame_between_started_and_stopped():
         "dropped": 0,
         "missed": 2,
         "ignored": 3,
+        "unwritten": 0,
     }
     assert lines[0]["digest"] == "d"
 
