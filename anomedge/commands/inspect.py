@@ -113,10 +113,7 @@ def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:
     content = {
         "path": storable(str(bundle.path)),
         "manifest": bundle.manifest.model_dump(mode="json"),
-        "local": bundle.local.model_dump(mode="json", exclude_none=True)
-        if bundle.local
-        else None,
-        "local_path": _local_path(bundle),
+        **_local(bundle),
         "certificates": [
             {
                 "name": s.shown_name,
@@ -153,9 +150,14 @@ def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:
     return content, shown
 
 
-def _local_path(bundle: Bundle) -> str | None:
-    """Return the path of the local settings in force; None without any."""
-    return storable(str(bundle.local_path)) if bundle.local else None
+def _local(bundle: Bundle) -> dict[str, Any]:
+    """Return the local settings in force and their path; None without any."""
+    if bundle.local is None:
+        return {"local": None, "local_path": None}
+    return {
+        "local": bundle.local.model_dump(mode="json", exclude_none=True),
+        "local_path": storable(str(bundle.local_path)),
+    }
 
 
 def _quantisation(stated: QuantisedNetworks | None) -> list[str]:

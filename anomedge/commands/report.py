@@ -104,8 +104,7 @@ def report(
         }
         typer.echo(canonical_json(summary), nl=False)
     else:
-        size = output.stat().st_size / 1e6
-        SafeConsole().print(f"{output}: {size:.1f} MB")
+        SafeConsole().print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
     if not certificate.passed:
         raise ProofFailed(failure_text(certificate, f"as {output} says"))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -312,10 +311,6 @@ def _refuse_undecided(summary: Summary) -> None:
         )
 
 
-def _warn(text: str) -> None:
-    warnings.warn(text, stacklevel=2)
-
-
 def _say(text: str) -> None:
     """Print a warning; standard error may be on the same full disk."""
     with suppress(OSError):
@@ -334,9 +329,9 @@ def _run(
     """Run a station that writes to standard output, until its end or a stop signal; without rules, the bundle is pinned."""
     output = EventWriter(sys.stdout, sinks, _say)
     follower = (
-        PinnedBundle(output, _warn)
+        PinnedBundle(output, _say)
         if rules is None
-        else FollowedBundle(output, rules, _warn)
+        else FollowedBundle(output, rules, _say)
     )
     reactions = Reactions(commands, output.error)
     station = Station(

@@ -329,6 +329,7 @@ class Station:
             runtime=session.name,
             running_on=session.running_on,
             threshold=self.inspector.decision.threshold,
+            local=str(bundle.local_path) if bundle.local else None,
         )
 
     def _write_frame(

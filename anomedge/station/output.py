@@ -1,7 +1,8 @@
 """JSON lines that a station writes: one object per event, with "event" and "time" (ISO 8601, UTC).
 
 =========  ============================================================================================
-started    "source", "bundle", "digest", "runtime", "running_on", "threshold"
+started    "source", "bundle", "digest", "runtime", "running_on", "threshold", "local" (path of the local.json in
+           force; null without one)
 frame      "number", "name", "label", "score", "threshold", "anomalous_pixels" (share; not for a detector
            without a map), "milliseconds" (of the runtime) and "dropped": frames dropped since the
            previous frame

@@ -205,7 +205,8 @@ def start(*arguments, **options):
     )
     first = process.stdout.readline()
     assert first, process.stderr.read().decode()
-    assert json.loads(first)["event"] == "started"
+    process.started = json.loads(first)
+    assert process.started["event"] == "started"
     return process
 
 
@@ -269,6 +270,7 @@ def test_a_threshold_set_while_it_runs_is_used_and_a_hang_up_reloads(
     root = shutil.copytree(part, tmp_path / "part.anomedge")
     process = start(root, folder, "--settle", "0", "--poll", "0.05")
     before = [json.loads(process.stdout.readline()) for _ in range(3)]
+    assert process.started["local"] == str(root / "local.json")
     write_local(Bundle.open(root), LocalSettings(threshold=1e9))
     decision = json.loads(process.stdout.readline())
     assert (decision["event"], decision["threshold"]) == ("decision", 1e9)

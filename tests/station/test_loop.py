@@ -68,7 +68,9 @@ class GreyInspector:
             geometry=Geometry(SIZE),
             digest="d",
         )
-        self.bundle = SimpleNamespace(path="part.anomedge", manifest=manifest)
+        self.bundle = SimpleNamespace(
+            path="part.anomedge", manifest=manifest, local=None
+        )
         self.session = SimpleNamespace(name="fake", running_on="nowhere")
 
     def changed(self):
@@ -185,7 +187,7 @@ def test_one_line_a_frame_between_started_and_stopped():
         "ignored": 3,
         "unwritten": 0,
     }
-    assert lines[0]["digest"] == "d"
+    assert (lines[0]["digest"], lines[0]["local"]) == ("d", None)
 
 
 def test_notices_are_lines_and_no_errors():
@@ -470,7 +472,7 @@ def test_a_heartbeat_tells_the_counts_while_no_frame_comes():
     del beats[-1]["time"]
     assert beats[-1] == {
         "event": "heartbeat", "frames": 1, "anomalous": 1, "undecided": 0, "errors": 0, "dropped": 0, "missed": 2,
-        "ignored": 3, "pending": 0,
+        "ignored": 3, "unwritten": 0, "pending": 0,
     }  # fmt: skip
     assert "heartbeat" not in events(run([frame(1)]))
 
