@@ -261,11 +261,18 @@ class FollowedBundle:
             self._write_unchanged(inspector)
             return inspector
         self._write_bundle(candidate, inspector)
-        inspector.close()
+        self._close_old(inspector)
         self._opened = candidate
         self._refused.clear()
         self._forget_local(inspector.bundle)
         return candidate
+
+    def _close_old(self, inspector: Inspector) -> None:
+        """Free the inspector that was in use; its failure must not stop the new one."""
+        try:
+            inspector.close()
+        except Exception as error:  # noqa: BLE001 - a runtime's own, too
+            self._warn(f"the former bundle was not freed ({error})")
 
     def _write_bundle(self, new: Inspector, old: Inspector) -> None:
         digest, before = (i.bundle.manifest.digest for i in (new, old))
