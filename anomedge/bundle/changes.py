@@ -9,19 +9,15 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from anomedge.bundle import LOCAL, MANIFEST, Bundle, digest_at
+from anomedge.bundle import MANIFEST, Bundle, digest_at
+from anomedge.bundle.local_place import local_files
+from anomedge.bundle.snapshot import FileState, file_state
 
 __all__ = ["Changes"]
 
 _GOLDEN = "golden/"
 _POLL_INTERVAL_SECONDS = 1.0
 _REMEDY = "the bundle that was opened stays in use: restart to use the files that are there now"
-
-_State = tuple[int, ...] | None
-"""Inode, size in bytes, modification time and change time in ns of a file; None if it does not exist.
-
-The change time cannot be put back after a write. Golden files have only inode and size: no session runs from them.
-"""
 
 
 class Changes:
@@ -38,10 +34,11 @@ class Changes:
         self._bundle, self._every = bundle, every
         self._paths = {
             name: bundle.path / name
-            for name in (MANIFEST, LOCAL, *bundle.manifest.files)
+            for name in (MANIFEST, *bundle.manifest.files)
         }
+        self._paths |= {_shown(path, bundle): path for path in _local(bundle)}
         # The manifest may have changed between opening and now, so the first poll always compares its digest.
-        self._known: dict[str, _State] = self._states() | {MANIFEST: None}
+        self._known: dict[str, FileState] = self._states() | {MANIFEST: None}
         self._next_poll = 0.0
         self._last_message = ""
 
@@ -62,7 +59,7 @@ class Changes:
         self._last_message = message
         return message
 
-    def _states(self) -> dict[str, _State]:
+    def _states(self) -> dict[str, FileState]:
         return {
             name: _state(path, name.startswith(_GOLDEN))
             for name, path in self._paths.items()
@@ -81,10 +78,16 @@ class Changes:
         return f"{path}: {', '.join(changed[:3])} changed since the bundle was opened; {_REMEDY}"
 
 
-def _state(path: Path, golden: bool) -> _State:
-    try:
-        found = path.lstat()
-    except OSError:
-        return None
-    times = () if golden else (found.st_mtime_ns, found.st_ctime_ns)
-    return found.st_ino, found.st_size, *times
+def _local(bundle: Bundle) -> list[Path]:
+    digest = bundle.manifest.digest
+    return local_files(bundle.path, digest, bundle.local_folder)
+
+
+def _shown(path: Path, bundle: Bundle) -> str:
+    return path.name if path.parent == bundle.path else str(path)
+
+
+def _state(path: Path, golden: bool) -> FileState:
+    """Return the state of a file; without times for golden files, because no session runs from them."""
+    state = file_state(path)
+    return state[:2] if golden and state is not None else state

@@ -1,4 +1,4 @@
-"""`local.json`: thresholds of one device, stored in its copy of a bundle and not covered by the bundle's digest."""
+"""`local.json`: thresholds of one device, not covered by the bundle's digest; see `local_place` for where it lies."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -82,16 +82,15 @@ class LocalSettings(Frozen):
 
 
 def read_settings(
-    root: Path, digest: str, has_map: bool = True
+    path: Path, digest: str, has_map: bool = True
 ) -> LocalSettings | None:
-    """Read the `local.json` of the bundle at `root` with this digest; None if there is none.
+    """Read the `local.json` at `path` of the bundle with this digest; None if there is none.
 
     Raises:
         SchemaError: the file is not in the format of `anomedge threshold`, states no digest or another one, or has a
             pixel threshold though the bundle has no map.
         BundleError: the file cannot be read.
     """
-    path = root / LOCAL
     try:
         with schema_errors(path, _REMEDY):
             settings = validated(LocalSettings, read_json(path, LOCAL_LIMIT))
@@ -116,23 +115,23 @@ def read_settings(
 
 
 def write_settings(
-    root: Path, digest: str, settings: LocalSettings, check: Callable[[], None]
+    path: Path, digest: str, settings: LocalSettings, check: Callable[[], None]
 ) -> None:
-    """Write the `local.json` of the bundle at `root` with this digest, atomically.
+    """Write the `local.json` at `path` of the bundle with this digest, atomically.
 
-    `check` raises an error if the folder at `root` is not the bundle that was opened. It is called while the temporary
-    file is in the folder: if the folder is exchanged afterwards, the temporary file is not in the new one, and the rename
-    fails.
+    `check` raises an error if the bundle's path does not hold the bundle that was opened. It is called while the temporary
+    file exists: if it lies in the bundle's folder and the folder is exchanged afterwards, the temporary file is not in the
+    new one, and the rename fails.
 
     Raises:
-        OutputError: the bundle cannot be written to.
+        OutputError: the folder cannot be written to.
     """
     # A folder's name may not be UTF-8; the command must not fail after it inspected all pictures.
     pictures = settings.pictures.encode("utf-8", "backslashreplace").decode()
     signed = settings.model_copy(
         update={"bundle": digest, "pictures": pictures}
     )
-    with atomic_file(root / LOCAL, force=True) as temporary:
+    with atomic_file(path, force=True) as temporary:
         temporary.write_bytes(
             canonical_json(signed.model_dump(mode="json", exclude_none=True))
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from anomedge.bundle.checked import check_file, checked_content
+from anomedge.bundle.local_place import local_source, local_target
 from anomedge.bundle.local_settings import (
-    LOCAL,
     LocalSettings,
     read_settings,
     write_settings,
@@ -27,13 +28,20 @@ _OPEN_ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle, with all files checked against its manifest."""
+    """An opened bundle, with all files checked against its manifest.
+
+    Args:
+        path: its folder.
+        manifest: its manifest.
+        local_folder: folder of the device's settings; None for the default, see `local_place`.
+    """
 
     path: Path
     manifest: Manifest
+    local_folder: Path | None = None
 
     @classmethod
-    def open(cls, path: Path | str) -> Bundle:
+    def open(cls, path: Path | str, local_folder: Path | None = None) -> Bundle:
         """Open and check a bundle.
 
         Raises:
@@ -43,7 +51,7 @@ class Bundle:
         """
         root = Path(path)
         try:
-            return _open_checked(root)
+            return _open_checked(root, local_folder)
         except OSError as error:
             reason = error.strerror or str(error)
             raise BundleError(
@@ -83,7 +91,7 @@ class Bundle:
 
     @cached_property
     def local(self) -> LocalSettings | None:
-        """Content of `local.json`; None without that file.
+        """Content of `local.json` at the first use; None without that file.
 
         Raises:
             SchemaError: `anomedge threshold` did not write it, it belongs to another bundle, or it has a threshold of a
@@ -91,7 +99,16 @@ class Bundle:
             BundleError: the file cannot be read.
         """
         manifest = self.manifest
-        return read_settings(self.path, manifest.digest, manifest.has_map)
+        return read_settings(self.local_path, manifest.digest, manifest.has_map)
+
+    @property
+    def local_path(self) -> Path:
+        """Path of `local.json` now, whether the file exists or not."""
+        return local_source(self.path, self.manifest.digest, self.local_folder)
+
+    def read_again(self) -> Bundle:
+        """Return the same bundle with the content that `local.json` has now."""
+        return Bundle(self.path, self.manifest, self.local_folder)
 
     @cached_property
     def decision(self) -> Decision:
@@ -118,10 +135,10 @@ class Bundle:
             )
 
 
-def _open_checked(root: Path) -> Bundle:
+def _open_checked(root: Path, local_folder: Path | None) -> Bundle:
     """Read the manifest and check the files; retry if an export replaced the bundle in between."""
     for attempt in range(_OPEN_ATTEMPTS):
-        bundle = Bundle(root, read_manifest(root))
+        bundle = Bundle(root, read_manifest(root), local_folder)
         try:
             bundle._check_files()
         except (IntegrityError, OSError):
@@ -139,26 +156,51 @@ def write_local(bundle: Bundle, settings: LocalSettings) -> Bundle:
     Concurrent readers see the old or the new file. With concurrent writers, the last one wins.
 
     Raises:
-        OutputError: the bundle is not writable, or another bundle replaced it after opening.
+        OutputError: the file cannot be written, or another bundle replaced this one after opening.
     """
+    target = _target(bundle)
+    if target.parent != bundle.path:
+        _create(target.parent)
     write_settings(
-        bundle.path,
+        target,
         bundle.manifest.digest,
         settings,
         lambda: assert_in_place(bundle),
     )
-    return Bundle(bundle.path, bundle.manifest)
+    return bundle.read_again()
 
 
 def remove_local(bundle: Bundle) -> Bundle:
     """Remove `local.json` if it exists, and return the bundle with the manifest's decision.
 
     Raises:
-        OutputError: the bundle is not writable, or another bundle replaced it after opening.
+        OutputError: the file cannot be removed, or another bundle replaced this one after opening.
     """
     assert_in_place(bundle)
-    remove_file(bundle.path / LOCAL)
-    return Bundle(bundle.path, bundle.manifest)
+    remove_file(_target(bundle))
+    # A bundle that cannot be written may have its own.
+    remaining = bundle.local_path
+    if os.path.lexists(remaining):
+        raise OutputError(
+            f"{remaining} is in force and cannot be removed: its bundle cannot be written; set the manifest's threshold "
+            f"({bundle.manifest.decision.threshold!r}) with --set"
+        )
+    return bundle.read_again()
+
+
+def _target(bundle: Bundle) -> Path:
+    digest = bundle.manifest.digest
+    return local_target(bundle.path, digest, bundle.local_folder)
+
+
+def _create(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"cannot create {folder}: {reason}; give a folder that can be written with --local"
+        ) from error
 
 
 def assert_in_place(bundle: Bundle) -> None:

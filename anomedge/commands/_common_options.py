@@ -21,6 +21,7 @@ __all__ = [
     "ComparedRuntimes",
     "Device",
     "Images",
+    "Local",
     "NormalLabel",
     "Precision",
     "Runtime",
@@ -75,6 +76,14 @@ Images = Annotated[
     list[Path] | None,
     Option(
         help="Folders or lists of pictures to prove on. Without --model, runtimes are compared with one another."
+    ),
+]
+Local = Annotated[
+    Path | None,
+    Option(
+        metavar="DIR",
+        help="Folder for local.json, the thresholds of this device, of any number of bundles. Default: the bundle, or, if it "
+        "cannot be written, anomedge/local in the user's state folder.",
     ),
 ]
 NormalLabel = Annotated[

@@ -41,7 +41,8 @@ def threshold_lines(bundle: Bundle, local: LocalSettings | None) -> list[str]:
         *_sensitivity_line(origin),
     ]
     if local is None:
-        return [*lines, "in force   the manifest's: there is no local.json"]
+        place = _place(bundle)
+        return [*lines, f"in force   the manifest's: there is no {place}"]
     values = {
         "threshold": local.threshold,
         "pixels": local.pixel_threshold,
@@ -70,9 +71,15 @@ def threshold_lines(bundle: Bundle, local: LocalSettings | None) -> list[str]:
             sign="+",
         )
         lines.append(
-            f"in force   local.json, which moves the threshold by {moved}"
+            f"in force   {_place(bundle)}, which moves the threshold by {moved}"
         )
     return lines
+
+
+def _place(bundle: Bundle) -> str:
+    """Return local.json, with its folder if that is not the bundle."""
+    path = bundle.local_path
+    return path.name if path.parent == bundle.path else printable(str(path))
 
 
 def _aimed(decision: Decision) -> str:
@@ -97,7 +104,7 @@ def local_note(bundle: Bundle, local: LocalSettings) -> str:
     if decision.has_map:
         pixels = f"{_of_pixels(decision)} ({made.threshold_of_map:.6g})"
     return (
-        f"local.json is in force: threshold {decision.threshold:.6g} (the manifest's: {made.threshold:.6g}){pixels}; "
+        f"{_place(bundle)} is in force: threshold {decision.threshold:.6g} (the manifest's: {made.threshold:.6g}){pixels}; "
         f"{origin or 'it does not say who set it'}"
     )
 

@@ -17,6 +17,7 @@ from anomedge.bundle.quantised import QuantisedNetworks
 from anomedge.commands import _budget_tables as budget_tables
 from anomedge.commands import _bundle_tables as tables
 from anomedge.commands._arguments import parse_size
+from anomedge.commands._common_options import Local
 from anomedge.commands._console import wide_console
 from anomedge.commands._quantisation import speed_note
 from anomedge.commands._threshold_lines import threshold_lines
@@ -68,6 +69,7 @@ def inspect(
             help="With --device: batch size; 1 by default.",
         ),
     ] = None,
+    local: Local = None,
     as_json: Annotated[
         bool, Option("--json", help="Print everything as JSON.")
     ] = False,
@@ -84,13 +86,17 @@ def inspect(
         raise InputError(
             f"got {path} and --graph; expected a bundle: a model has no graph before it is exported"
         )
+    if local is not None and not path.is_dir():
+        raise InputError(
+            f"got {path} and --local; expected a bundle: a model has no local.json"
+        )
     if device is not None:
         content, shown = _budget(path, device, frame, batch or 1)
     else:
         content, shown = (
             _model(path)
             if path.is_file()
-            else _bundle(Bundle.open(path), graph)
+            else _bundle(Bundle.open(path, local), graph)
         )
     if as_json:
         typer.echo(canonical_json(content), nl=False)
@@ -107,9 +113,7 @@ def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:
     content = {
         "path": storable(str(bundle.path)),
         "manifest": bundle.manifest.model_dump(mode="json"),
-        "local": bundle.local.model_dump(mode="json", exclude_none=True)
-        if bundle.local
-        else None,
+        **_local(bundle),
         "certificates": [
             {
                 "name": s.shown_name,
@@ -144,6 +148,16 @@ def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:
         ),
     ]
     return content, shown
+
+
+def _local(bundle: Bundle) -> dict[str, Any]:
+    """Return the local settings in force and their path; None without any."""
+    if bundle.local is None:
+        return {"local": None, "local_path": None}
+    return {
+        "local": bundle.local.model_dump(mode="json", exclude_none=True),
+        "local_path": storable(str(bundle.local_path)),
+    }
 
 
 def _quantisation(stated: QuantisedNetworks | None) -> list[str]:

@@ -15,6 +15,7 @@ from rich.text import Text
 from anomedge.bundle import Bundle
 from anomedge.commands._common_options import (
     Device,
+    Local,
     Precision,
     Runtime,
     Threads,
@@ -69,6 +70,7 @@ def predict(
     device: Device = None,
     precision: Precision = None,
     threads: Threads = None,
+    local: Local = None,
     as_json: Annotated[
         bool, Option("--json", help="Print the results as JSON.")
     ] = False,
@@ -80,7 +82,7 @@ def predict(
     ground_truth, or beside pictures) are left out. A detector without an anomaly map gives no heat map.
     """
     listing = _list_pictures(pictures)
-    opened = Bundle.open(bundle)
+    opened = Bundle.open(bundle, local)
     _print_notes(opened, listing)
     has_map = opened.manifest.has_map
     if output and overlays and not has_map:

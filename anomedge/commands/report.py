@@ -14,6 +14,7 @@ from anomedge.commands._common_options import (
     Batches,
     Device,
     Images,
+    Local,
     NormalLabel,
     Precision,
     Runtimes,
@@ -60,6 +61,7 @@ def report(
     force: Annotated[
         bool, Option("--force", help="Replace an existing file.")
     ] = False,
+    local: Local = None,
     as_json: Annotated[
         bool, Option("--json", help="Print path, outcome and size as JSON.")
     ] = False,
@@ -67,7 +69,7 @@ def report(
     """Prove a bundle again and write one HTML page: verdict, threshold, scores, pictures, latency."""
     from anomedge.report import Request, write_report
 
-    opened = Bundle.open(bundle)
+    opened = Bundle.open(bundle, local)
     precision = chosen_precision(opened, precision)
     plan = plan_of(
         opened, runtime or (), batch or (), precision, device, threads
@@ -82,6 +84,7 @@ def report(
         "--precision": precision,
         "--device": device,
         "--threads": threads,
+        "--local": local,
         "--pictures": pictures,
     } | ({"--no-bench": True} if no_bench else {"--rounds": rounds})
     request = Request(
@@ -101,8 +104,7 @@ def report(
         }
         typer.echo(canonical_json(summary), nl=False)
     else:
-        size = output.stat().st_size / 1e6
-        SafeConsole().print(f"{output}: {size:.1f} MB")
+        SafeConsole().print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
     if not certificate.passed:
         raise ProofFailed(failure_text(certificate, f"as {output} says"))
 

@@ -10,6 +10,7 @@ import typer
 from anomedge.bundle import Bundle, LocalSettings, remove_local, write_local
 from anomedge.commands._common_options import (
     Device,
+    Local,
     Precision,
     Runtime,
     Threads,
@@ -22,6 +23,7 @@ from anomedge.errors import InputError
 from anomedge.files import canonical_json
 from anomedge.images import select_normal
 from anomedge.inspector import Inspector
+from anomedge.names import storable
 from anomedge.station.calibration import override_thresholds, recalibrate
 
 EXAMPLE = "anomedge threshold part.anomedge --normal normals/ --rate 0.01"
@@ -67,6 +69,7 @@ def threshold(
     device: Device = None,
     precision: Precision = None,
     threads: Threads = None,
+    local: Local = None,
     as_json: Annotated[
         bool, Option("--json", help="Print the thresholds as JSON.")
     ] = False,
@@ -85,7 +88,7 @@ def threshold(
         raise InputError(
             "got --normal-label without --normal; expected the folder of pictures to calibrate on"
         )
-    opened = Bundle.open(bundle)
+    opened = Bundle.open(bundle, local)
     settings: LocalSettings | None = None
     if normal is not None:
         paths = _normal_paths(normal, normal_label)
@@ -137,6 +140,7 @@ def _print(bundle: Bundle, local: LocalSettings | None, as_json: bool) -> None:
             "local": local.model_dump(mode="json", exclude_none=True)
             if local
             else None,
+            "local_path": storable(str(bundle.local_path)) if local else None,
         }
         typer.echo(canonical_json(content), nl=False)
         return

@@ -19,6 +19,7 @@ from anomedge.commands._common_options import (
     Batches,
     Device,
     Images,
+    Local,
     NormalLabel,
     Precision,
     Runtimes,
@@ -82,6 +83,7 @@ def verify(
         Path | None,
         Option(help="Write the results as JUnit XML, for a CI server."),
     ] = None,
+    local: Local = None,
     as_json: Annotated[
         bool, Option("--json", help="Print the certificate as JSON.")
     ] = False,
@@ -93,7 +95,7 @@ def verify(
         raise InputError(
             "got --name host without --model; expected another: that certificate is eager Torch's"
         )
-    opened = Bundle.open(bundle)
+    opened = Bundle.open(bundle, local)
     _check_float_model(float_model, model, images or ())
     plan = plan_of(
         opened,

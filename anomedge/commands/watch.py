@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -17,13 +16,15 @@ import typer
 from anomedge.bundle import Bundle
 from anomedge.commands._common_options import (
     Device,
+    Local,
     Precision,
     Runtime,
     Threads,
     chosen_precision,
 )
+from anomedge.commands._console import SafeConsole
 from anomedge.commands._maps import require_map
-from anomedge.commands._signals import stop_signals_handled
+from anomedge.commands._signals import reload_handled, stop_signals_handled
 from anomedge.errors import InputError
 from anomedge.inspector import Inspector
 from anomedge.station import (
@@ -36,7 +37,9 @@ from anomedge.station import (
     Summary,
     open_source,
 )
+from anomedge.station.candidate import CandidateRules
 from anomedge.station.deliveries import Deliveries, open_sinks
+from anomedge.station.exchange import FollowedBundle, PinnedBundle
 from anomedge.station.picture_keeper import PictureKeeper
 from anomedge.station.reactions import ReactionOptions, Reactions
 from anomedge.station.service_manager import ServiceManager
@@ -213,6 +216,15 @@ def watch(
     device: Device = None,
     threads: Threads = None,
     precision: Precision = None,
+    local: Local = None,
+    pin: Annotated[
+        bool,
+        Option(
+            "--pin",
+            help="Refuse thresholds and bundles that change while the station runs; by default they are used from the next "
+            "frame on.",
+        ),
+    ] = False,
     as_json: Annotated[
         bool,
         Option(
@@ -230,7 +242,7 @@ def watch(
     systemd, Type=notify and WatchdogSec= work.
     """
     del as_json  # there is no other output
-    opened = Bundle.open(bundle)
+    opened = Bundle.open(bundle, local)
     levels = opened.manifest.levels
     given = SourceOptions(once, only_new, retries, poll, order, settle, levels)
     frames = open_source(source, given)
@@ -253,15 +265,24 @@ def watch(
         stretch=stretch,
         heartbeat=heartbeat,
     )
-    with Inspector.open(
-        opened,
-        runtime=runtime,
-        device=device,
-        threads=threads,
-        precision=chosen_precision(opened, precision),
-    ) as inspector:
+    opening = {
+        "runtime": runtime,
+        "device": device,
+        "threads": threads,
+        "precision": chosen_precision(opened, precision),
+    }
+    rules = CandidateRules(opening, stretch, needs_map=save is not None)
+    with Inspector.open(opened, **opening) as inspector:  # type: ignore[arg-type]
         keeper = PictureKeeper(save, keep) if save is not None else None
-        summary = _run(inspector, frames, options, commands, keeper, sinks)
+        summary = _run(
+            inspector,
+            frames,
+            options,
+            commands,
+            keeper,
+            sinks,
+            None if pin else rules,
+        )
     if once:
         _refuse_undecided(summary)
 
@@ -290,8 +311,10 @@ def _refuse_undecided(summary: Summary) -> None:
         )
 
 
-def _warn(text: str) -> None:
-    warnings.warn(text, stacklevel=2)
+def _say(text: str) -> None:
+    """Print a warning; standard error may be on the same full disk."""
+    with suppress(OSError):
+        SafeConsole(stderr=True).print(f"warning: {text}", soft_wrap=True)
 
 
 def _run(
@@ -301,9 +324,15 @@ def _run(
     commands: ReactionOptions,
     keeper: PictureKeeper | None,
     sinks: Deliveries | None,
+    rules: CandidateRules | None,
 ) -> Summary:
-    """Run a station that writes to standard output, until its end or a stop signal."""
-    output = EventWriter(sys.stdout, sinks)
+    """Run a station that writes to standard output, until its end or a stop signal; without rules, the bundle is pinned."""
+    output = EventWriter(sys.stdout, sinks, _say)
+    follower = (
+        PinnedBundle(output, _say)
+        if rules is None
+        else FollowedBundle(output, rules, _say)
+    )
     reactions = Reactions(commands, output.error)
     station = Station(
         inspector,
@@ -312,11 +341,14 @@ def _run(
         options,
         reactions,
         keeper,
-        warn=_warn,
+        follower=follower,
         service=ServiceManager(),
     )
     try:
-        with _stopped_by_signals(station.stop, reactions.kill):
+        with (
+            _stopped_by_signals(station.stop, reactions.kill),
+            reload_handled(follower.reload),
+        ):
             return station.run()
     finally:
         if output.closed:

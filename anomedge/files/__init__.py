@@ -16,6 +16,7 @@ from anomedge.files.digests import (
 )
 from anomedge.files.members import safe_member
 from anomedge.files.plain import open_plain, size_of
+from anomedge.files.state import state_folder
 from anomedge.files.strict_json import (
     JsonError,
     NotPlainError,
@@ -45,6 +46,7 @@ __all__ = [
     "sha256_of_file",
     "sha256_of_open",
     "size_of",
+    "state_folder",
     "sweep_folder",
     "validated",
 ]

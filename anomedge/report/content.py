@@ -180,8 +180,9 @@ def _notes(bundle: Bundle, request: Request) -> list[str]:
             f"The model file {storable(request.model.name)} is not the one this bundle was exported from."
         )
     if bundle.decision != bundle.manifest.decision:
+        place = storable(str(bundle.local_path))
         notes.append(
-            "This device uses thresholds of its own (local.json), not those of the export."
+            f"This device uses thresholds of its own ({place}), not those of the export."
         )
     if bundle.manifest.decision.origin.extrapolated:
         notes.append(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 from collections.abc import Callable
-from contextlib import suppress
 
+from anomedge.station.command_group import CommandGroup
 from anomedge.station.outcome import Outcome
 from anomedge.station.placeholders import environment, filled, split_command
 
@@ -25,8 +23,8 @@ class FrameCommand:
     The command runs without a shell: it is split as a shell splits, then the placeholders are replaced. The same values
     are in environment variables, for shell commands, where {name}, {path} and {reason} are refused because a file's name
     must not become program text. A value that begins with `-` is passed as `./-...`. The frame's JSON line is the
-    command's standard input; its standard output goes to standard error. It leads its own process group, which is
-    killed as a whole after the timeout.
+    command's standard input; its standard output goes to standard error. Its process group is killed as a whole after
+    the timeout, and when the station ends.
 
     Args:
         option: the option that gave the command, for messages.
@@ -50,6 +48,7 @@ class FrameCommand:
         self.timeout = timeout
         self._parts = split_command(command, option)
         self._report = report
+        self._group = CommandGroup()
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, outcome: Outcome) -> None:
@@ -64,7 +63,11 @@ class FrameCommand:
         """Kill the running command and its process group."""
         process = self._process
         if process is not None and process.returncode is None:
-            _kill(process)
+            self._group.kill(process)
+
+    def close(self) -> None:
+        """Kill processes that the command has left behind."""
+        self._group.close()
 
     def _run(self, outcome: Outcome) -> None:
         values = outcome.values
@@ -74,15 +77,15 @@ class FrameCommand:
             arguments,
             stdin=subprocess.PIPE,
             stdout=_STDERR,
-            start_new_session=True,
             env=environment(values),
+            **self._group.arguments(),
         ) as process:
             self._process = process
             try:
                 line = f"{outcome.line}\n".encode()
                 process.communicate(line, timeout=self.timeout)
             except subprocess.TimeoutExpired:
-                _kill(process)
+                self._group.kill(process)
                 self._report(
                     outcome.name,
                     f"{self.option} took longer than {self.timeout:g} seconds and was killed",
@@ -93,11 +96,3 @@ class FrameCommand:
                 outcome.name,
                 f"{self.option} ended with {process.returncode}; expected 0",
             )
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError):
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()

@@ -19,6 +19,7 @@ class Summary(NamedTuple):
         dropped: frames of a camera that were dropped before they were inspected.
         missed: pictures of a folder that were gone, or changed again, before they were read.
         ignored: entries of a folder that are no pictures.
+        unwritten: output lines that a full disk did not take.
     """
 
     frames: int
@@ -28,6 +29,7 @@ class Summary(NamedTuple):
     dropped: int
     missed: int = 0
     ignored: int = 0
+    unwritten: int = 0
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 import time
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from anomedge.errors import InputError
+from anomedge.files import state_folder
 from anomedge.station.delivery import Delivery, Report, RetryRule
 from anomedge.station.sinks import Sink, open_sink
 from anomedge.station.spool import Spool
@@ -125,9 +125,7 @@ def _with_spools(
 
 def default_spool_folder() -> Path:
     """Return anomedge/spool in the user's state folder: $XDG_STATE_HOME, or ~/.local/state."""
-    stated = os.environ.get("XDG_STATE_HOME")
-    state = Path(stated) if stated else Path.home() / ".local" / "state"
-    return state / "anomedge" / "spool"
+    return state_folder() / "spool"
 
 
 def _file_name(sink: Sink) -> str:

@@ -9,7 +9,6 @@ prevents all inspection ends the loop with an exception.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +29,7 @@ from anomedge.images.overlay import overlay
 from anomedge.inspector import Inspector, Result
 from anomedge.resample.outside_resize import stated_size
 from anomedge.station.counts import Counts, Summary
+from anomedge.station.exchange import Follower, PinnedBundle
 from anomedge.station.heartbeat import Heartbeat
 from anomedge.station.outcome import Outcome
 from anomedge.station.output import EventWriter
@@ -79,13 +79,14 @@ class Station:
     """The inspection loop.
 
     Args:
-        inspector: opened inspector; the caller closes it.
+        inspector: opened inspector; the caller closes it. A follower may replace it.
         source: read in a thread of its own.
         output: receives the JSON lines.
         options: options of the loop.
         reactions: commands for frames; the loop closes them at its end.
         keeper: writer of overlays of anomalous frames; only for a detector with a map.
-        warn: called with the message if the bundle's files changed, in addition to the output line.
+        follower: chooses the inspector of each frame when the bundle's files change; by default they have no effect. The
+            loop closes it at its end.
         service: service manager that learns of start, life and end. Only the loop tells of life, so that a hanging
             inference is noticed.
     """
@@ -98,12 +99,13 @@ class Station:
         options: StationOptions | None = None,
         reactions: Reactions | None = None,
         keeper: PictureKeeper | None = None,
-        warn: Callable[[str], None] | None = None,
+        follower: Follower | None = None,
         service: ServiceManager | None = None,
     ) -> None:
         self.inspector, self.source, self.output = inspector, source, output
         self.options = options or StationOptions()
-        self.reactions, self.keeper, self.warn = reactions, keeper, warn
+        self.reactions, self.keeper = reactions, keeper
+        self.follower = follower or PinnedBundle(output)
         self._queue = EventQueue(self.options.queue, live=source.live)
         # Only the loop sets the event. A signal handler runs in the loop's own thread, possibly while that thread holds
         # the event's lock, so a handler may only set a flag.
@@ -146,6 +148,7 @@ class Station:
             self._reader.join(_READER_TIMEOUT)
             if self.reactions is not None:
                 self.reactions.close()
+            self.follower.close()
             summary = self._summary()
             self.output.write("stopped", **summary._asdict())
         if self.output.failure is not None:
@@ -155,7 +158,7 @@ class Station:
     def _loop(self) -> None:
         while not self._is_over():
             self._show_life()
-            self._report_changed_bundle()
+            self.inspector = self.follower.follow(self.inspector)
             event, dropped = self._queue.get(_POLL_INTERVAL)
             self.output.check_reader()
             if event is not None:
@@ -174,14 +177,6 @@ class Station:
         """Show that this thread works, to the reader of the lines and to the service manager."""
         self._heartbeat.beat()
         self.service.alive()
-
-    def _report_changed_bundle(self) -> None:
-        message = self.inspector.changed()
-        if message is not None:
-            path = str(self.inspector.bundle.path)
-            self.output.write("changed", name=path, message=message)
-            if self.warn is not None:
-                self.warn(message)
 
     def _read(self) -> None:
         """Move events from the source to the queue; body of the reading thread."""
@@ -334,6 +329,7 @@ class Station:
             runtime=session.name,
             running_on=session.running_on,
             threshold=self.inspector.decision.threshold,
+            local=str(bundle.local_path) if bundle.local else None,
         )
 
     def _write_frame(
@@ -379,5 +375,7 @@ class Station:
             errors=self.output.errors, dropped=self._queue.dropped
         )
         return summary._replace(
-            missed=self.source.missed, ignored=self.source.ignored
+            missed=self.source.missed,
+            ignored=self.source.ignored,
+            unwritten=self.output.unwritten,
         )

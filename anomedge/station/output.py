@@ -1,7 +1,8 @@
 """JSON lines that a station writes: one object per event, with "event" and "time" (ISO 8601, UTC).
 
 =========  ============================================================================================
-started    "source", "bundle", "digest", "runtime", "running_on", "threshold"
+started    "source", "bundle", "digest", "runtime", "running_on", "threshold", "local" (path of the local.json in
+           force; null without one)
 frame      "number", "name", "label", "score", "threshold", "anomalous_pixels" (share; not for a detector
            without a map), "milliseconds" (of the runtime) and "dropped": frames dropped since the
            previous frame
@@ -10,12 +11,18 @@ waiting    "name", "message", "seconds" until the next attempt: the connection t
 resumed    "name", "message", "seconds" (0): the connection is restored
 missed     "name" of one, "message", "count": pictures that were gone, or changed again, before they were read
 ignored    "name" of one, "message", "count": entries of a folder that are no pictures; once for each kind
-changed    "name", "message": files at the bundle's path changed since the bundle was opened; labels are
-           still those of the opened bundle
+changed    "name", "state", "message": files at the bundle's path changed; "noticed": they are used when they
+           are whole and checked; "refused": the bundle is pinned
+decision   "name" (path of local.json), "state", "message", "threshold", "old_threshold", "pixel_threshold",
+           "old_pixel_threshold": a changed threshold was "applied" or "refused"
+bundle     "name", "state", "message", "digest", "old_digest", "threshold", "old_threshold", "running_on": a
+           changed bundle was "applied" or "refused"; "restored": the files are those of the bundle in use
+reloaded   "name" (path of local.json), "message", "threshold": SIGHUP came
 heartbeat  the counts of "stopped" so far, and "pending": commands that wait
 sink       "name", "state", "message", "waiting" (events in its spool): a sink is "down", "up" again, or has
            events "left" in its spool at the end
-stopped    "frames" decided, "anomalous", "undecided", "errors" (lines), "dropped", "missed", "ignored"
+unwritten  "message", "count": lines before this one that a full disk did not take
+stopped    "frames" decided, "anomalous", "undecided", "errors" (lines), "dropped", "missed", "ignored", "unwritten"
 =========  ============================================================================================
 
 With sinks, the events in `SHARED` go to every sink and have an "id", unique and equal in all of them; "stopped" then has
@@ -27,12 +34,14 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any, TextIO
 
 from anomedge.errors import OutputLost
 from anomedge.names import storable
 from anomedge.station.deliveries import Deliveries
+from anomedge.station.line_stream import LineStream
 from anomedge.station.reader import has_lost_reader
 
 __all__ = ["SHARED", "EventWriter"]
@@ -47,6 +56,9 @@ SHARED = frozenset(
         "waiting",
         "resumed",
         "changed",
+        "decision",
+        "bundle",
+        "reloaded",
         "stopped",
     ]
 )
@@ -62,20 +74,44 @@ class EventWriter:
         stream: receives the lines.
         sinks: receive the shared events too, also when the stream fails. They start with the first line; the line
             "stopped" is delayed until they have the waiting events, for a limited time.
+        warn: called with a message when a full disk does not take a line, and when it takes one again.
+
+    A full disk loses lines and nothing else: the next line that it takes is preceded by one that counts them.
 
     Attributes:
         closed: the reader closed the stream, or writing failed.
-        failure: the error if so.
         errors: number of error events.
     """
 
-    def __init__(self, stream: TextIO, sinks: Deliveries | None = None) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        sinks: Deliveries | None = None,
+        warn: Callable[[str], None] | None = None,
+    ) -> None:
         self.closed = False
-        self.failure: OutputLost | None = None
         self.errors = 0
-        self._stream = stream
+        self._failure: OutputLost | None = None
+        self._stream, self._lines = stream, LineStream(stream)
+        # Number of lines lost when the last one was written.
+        self._lost_before = 0
+        self._warn = warn
         self._sinks = sinks
         self._lock = threading.Lock()
+
+    @property
+    def unwritten(self) -> int:
+        """Number of lines that a full disk did not take."""
+        return self._lines.lost
+
+    @property
+    def failure(self) -> OutputLost | None:
+        """The error if lines were lost."""
+        if self._failure is None and self.unwritten:
+            return OutputLost(
+                f"{self.unwritten} output lines were not written, because their disk was full; expected space for them"
+            )
+        return self._failure
 
     def write(
         self, event: str, *, moment: float | None = None, **fields: object
@@ -130,19 +166,35 @@ class EventWriter:
         return line
 
     def _send(self, line: str) -> None:
+        lost = self._lines.lost - self._lost_before
+        text = f"{_line(_unwritten(lost))}\n{line}" if lost else line
         try:
-            self._stream.write(line + "\n")
-            self._stream.flush()
+            written = self._lines.write(text)
         except ConnectionError:
             self._fail(_NO_READER)
         except OSError as error:
             self._fail(
                 f"cannot write the output lines ({error.strerror or error}); redirect standard output to a place with space"
             )
+        else:
+            self._note_space(written, lost)
+
+    def _note_space(self, written: bool, lost: int) -> None:
+        """Say that the disk got full, or has space again."""
+        if written:
+            self._lost_before = self._lines.lost
+        if self._warn is None:
+            return
+        if lost and written:
+            self._warn(f"output lines are written again; {lost} are missing")
+        elif not lost and not written:
+            self._warn(
+                "no space for the output lines; inspection goes on, and they are counted: make space"
+            )
 
     def _fail(self, message: str) -> None:
         self.closed = True
-        self.failure = OutputLost(message)
+        self._failure = OutputLost(message)
 
 
 def _content(
@@ -152,6 +204,11 @@ def _content(
     when = datetime.fromtimestamp(seconds, timezone.utc)
     stated = when.isoformat(timespec="milliseconds")
     return {"event": event, "time": stated, **fields}
+
+
+def _unwritten(count: int) -> dict[str, Any]:
+    message = f"{count} lines before this one are missing: the disk was full"
+    return _content("unwritten", None, {"message": message, "count": count})
 
 
 def _line(content: dict[str, Any]) -> str:

@@ -16,11 +16,14 @@ from anomedge.images import Frame
 
 __all__ = ["PictureKeeper"]
 
-_KEPT = re.compile(r"\d{8}T\d{6}\.\d{6}Z-\d+-.*\.overlay\.png")
+_KEPT = re.compile(r"(?:(\d{8,})-)?\d{8}T\d{6}\.\d{6}Z-\d+-.*\.overlay\.png")
+"""Sequence number (none in pictures of earlier releases), time, number of the frame, name."""
 
 
 class PictureKeeper:
     """Saves pictures in a folder and deletes its oldest ones; never touches other files.
+
+    A sequence number in their names, which goes on after a restart, tells which are the oldest: a clock may go back.
 
     Args:
         folder: created if it does not exist.
@@ -37,7 +40,9 @@ class PictureKeeper:
             folder.mkdir(parents=True, exist_ok=True)
             check_target(folder / "overlay.png", force=True)
             names = sorted(path.name for path in folder.iterdir())
-            self._names = deque(filter(_KEPT.fullmatch, names))
+            kept = sorted(filter(_KEPT.fullmatch, names), key=_sequence)
+            self._names = deque(kept)
+            self._next = _sequence(kept[-1]) + 1 if kept else 1
             self._remove_temporary_files(names)
         except OSError as error:
             reason = error.strerror or str(error)
@@ -57,7 +62,10 @@ class PictureKeeper:
             "%Y%m%dT%H%M%S.%fZ"
         )
         plain = re.sub(r"[^A-Za-z0-9._-]+", "_", name)[-80:]
-        target = self.folder / f"{moment}-{number:08d}-{plain}.overlay.png"
+        target = (
+            self.folder
+            / f"{self._next:08d}-{moment}-{number:08d}-{plain}.overlay.png"
+        )
         try:
             self._make_room()
             # Abandoned temporary files are removed once, in __init__.
@@ -69,6 +77,7 @@ class PictureKeeper:
                 f"cannot write {target}: {reason}; make space, or lower --keep"
             ) from error
         self._names.append(target.name)
+        self._next += 1
         return target
 
     def _remove_temporary_files(self, names: Sequence[str]) -> None:
@@ -82,3 +91,9 @@ class PictureKeeper:
         while len(self._names) >= self.keep:
             (self.folder / self._names[0]).unlink(missing_ok=True)
             self._names.popleft()
+
+
+def _sequence(name: str) -> int:
+    """Return the sequence number of a picture; 0 without one."""
+    found = _KEPT.fullmatch(name)
+    return int(found[1]) if found and found[1] else 0

@@ -91,8 +91,10 @@ class Reactions:
             self._queue.submit(command, outcome, while_waiting)
 
     def close(self) -> None:
-        """Wait until every queued command has run."""
+        """Wait until every queued command has run; kill processes that they left behind."""
         self._queue.close()
+        for command in self._commands.values():
+            command.close()
 
     def kill(self) -> None:
         """Kill the running command and its process group."""

@@ -167,3 +167,26 @@ def test_thresholds_that_make_no_sense(copy, pictures, capfd, arguments, said):
     )
     assert said in capfd.readouterr().err
     assert not (copy / "local.json").exists()
+
+
+def test_a_given_folder_holds_the_thresholds(copy, tmp_path, capsys):
+    given = ("--local", tmp_path / "mine", "--json")
+    assert run("threshold", copy, "--set", "5", *given) == 0
+    capsys.readouterr()
+    for command in ("threshold", "inspect"):
+        assert run(command, copy, *given) == 0
+        shown = json.loads(capsys.readouterr().out)
+        assert shown["local"]["threshold"] == 5.0
+        assert shown["local_path"].startswith(str(tmp_path / "mine"))
+    assert run("inspect", copy, "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["local"], shown["local_path"]) == (None, None)
+
+
+def test_a_model_has_no_thresholds_of_a_device(tmp_path, capfd):
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    given = ("--local", tmp_path)
+    assert run("inspect", tmp_path / "model.safetensors", *given) == 2
+    assert "a model has no local.json" in " ".join(
+        capfd.readouterr().err.split()
+    )

@@ -1,5 +1,6 @@
 """Thresholds in words: of the manifest, of the device, and how sensitive they are."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 from anomedge.bundle import LocalSettings
@@ -21,13 +22,29 @@ MEASURED = Sensitivity(
 )
 
 
-def bundle(decision=DECISION, local=None, **origin):
+PART = Path("part.anomedge")
+
+
+def bundle(decision=DECISION, local=None, place=PART, **origin):
     origin = decision.origin.model_copy(update=origin)
     made = decision.model_copy(update={"origin": origin})
     in_force = local.applied_to(made) if local else made
     return SimpleNamespace(
-        manifest=SimpleNamespace(decision=made), decision=in_force
+        path=PART,
+        local_path=place / "local.json",
+        manifest=SimpleNamespace(decision=made),
+        decision=in_force,
     )
+
+
+def test_a_place_outside_the_bundle_is_named():
+    local, place = LocalSettings(threshold=41.0), Path("state")
+    path = str(place / "local.json")
+    elsewhere = bundle(local=local, place=place)
+    assert f"in force   {path}, which" in threshold_lines(elsewhere, local)[-1]
+    assert local_note(elsewhere, local).startswith(f"{path} is in force")
+    last = threshold_lines(bundle(place=place), None)[-1]
+    assert last == f"in force   the manifest's: there is no {path}"
 
 
 def test_without_synthetic_defects_there_is_no_table():

@@ -205,7 +205,8 @@ def start(*arguments, **options):
     )
     first = process.stdout.readline()
     assert first, process.stderr.read().decode()
-    assert json.loads(first)["event"] == "started"
+    process.started = json.loads(first)
+    assert process.started["event"] == "started"
     return process
 
 
@@ -218,7 +219,7 @@ def end(process, number=signal.SIGTERM):
     return process.returncode, lines(out.decode()), time.monotonic() - begin
 
 
-def test_another_bundle_copied_over_a_running_one_is_said_and_changes_no_verdict(
+def test_another_bundle_copied_over_a_pinned_one_is_said_and_changes_no_verdict(
     bundle_paths, part, folder, tmp_path
 ):
     root = shutil.copytree(part, tmp_path / "part.anomedge")
@@ -231,6 +232,7 @@ def test_another_bundle_copied_over_a_running_one_is_said_and_changes_no_verdict
         "0.05",
         "--threads",
         "1",
+        "--pin",
     ]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -259,6 +261,28 @@ def test_another_bundle_copied_over_a_running_one_is_said_and_changes_no_verdict
     assert after[-1]["name"] == str(root)
     assert f"warning: {after[-1]['message']}" in said.splitlines()
     assert "restart to use the files that are there now" in said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGHUP")
+def test_a_threshold_set_while_it_runs_is_used_and_a_hang_up_reloads(
+    part, folder, tmp_path
+):
+    root = shutil.copytree(part, tmp_path / "part.anomedge")
+    process = start(root, folder, "--settle", "0", "--poll", "0.05")
+    before = [json.loads(process.stdout.readline()) for _ in range(3)]
+    assert process.started["local"] == str(root / "local.json")
+    write_local(Bundle.open(root), LocalSettings(threshold=1e9))
+    decision = json.loads(process.stdout.readline())
+    assert (decision["event"], decision["threshold"]) == ("decision", 1e9)
+    process.send_signal(signal.SIGHUP)
+    assert json.loads(process.stdout.readline())["event"] == "reloaded"
+    for path in folder.iterdir():
+        os.utime(path)
+    after = [json.loads(process.stdout.readline()) for _ in range(3)]
+    code, _, _ = end(process)
+    assert code == 0
+    found = [{line["label"] for line in some} for some in (before, after)]
+    assert found == [{"anomalous"}, {"normal"}]
 
 
 def test_sigterm_while_a_folder_is_empty(part, tmp_path):

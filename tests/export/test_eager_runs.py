@@ -98,7 +98,12 @@ def test_a_local_threshold_does_not_move_the_blends_away(
     model, digest = models["padim"], Bundle.open(root).manifest.digest
     exported = model.decision.threshold
     local = exported + model.decision.scale
-    write_settings(root, digest, LocalSettings(threshold=local), lambda: None)
+    write_settings(
+        root / "local.json",
+        digest,
+        LocalSettings(threshold=local),
+        lambda: None,
+    )
     reference = reference_from_model(
         model, model_paths["padim"], given, FRAME, 4, Bundle.open(root)
     )

@@ -62,6 +62,7 @@ def bundle(model, decision=DECISION, **origin):
     )
     return SimpleNamespace(
         decision=exported if decision is DECISION else decision,
+        local_path="local.json",
         manifest=SimpleNamespace(decision=exported, model=model),
     )
 

@@ -3,6 +3,8 @@
 import json
 import os
 import shlex
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 
 from anomedge.errors import InputError
+from anomedge.station import command_group
 from anomedge.station.command import FrameCommand
 from anomedge.station.outcome import Outcome
 from anomedge.station.sources import CapturedFrame
@@ -170,3 +173,62 @@ def test_on_fail_that_cannot_start_any_more_is_an_error_line(tmp_path):
 def test_on_fail_that_cannot_be_found_is_refused(command):
     with pytest.raises(InputError, match="got --on-error"):
         FrameCommand("--on-error", command, print)
+
+
+LEAVES_A_CHILD = (
+    "child = os.fork()\n"
+    "if child == 0:\n    time.sleep(60)\n"
+    "open(sys.argv[1] + '.part', 'w').write(f'{os.getpid()} {child}')\n"
+    "os.rename(sys.argv[1] + '.part', sys.argv[1])\n"
+)
+
+
+def pids(path):
+    deadline = time.monotonic() + 30
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return list(map(int, path.read_text().split()))
+
+
+@pytest.mark.skipif(not command_group._CAN_JOIN, reason="needs Python 3.11")
+def test_a_command_and_its_children_end_when_the_station_is_killed(tmp_path):
+    """Without a signal that it could handle."""
+    line = script(tmp_path, LEAVES_A_CHILD + "time.sleep(60)")
+    code = (
+        "from anomedge.station.command import FrameCommand\n"
+        "from anomedge.station.outcome import Outcome\n"
+        f"command = FrameCommand('--on-fail', {line + ' ' + str(tmp_path / 'pids')!r}, print)\n"
+        "command.run(Outcome('{}', 'f1', 'anomalous', score=1.0))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code]) as station:
+        found = pids(tmp_path / "pids")
+        assert all(map(running, found))
+        station.kill()
+    assert all(map(ended, found))
+
+
+@pytest.mark.skipif(not command_group._CAN_JOIN, reason="needs Python 3.11")
+def test_a_process_that_a_command_left_behind_ends_with_the_station(tmp_path):
+    line = f"{script(tmp_path, LEAVES_A_CHILD)} {tmp_path / 'pids'}"
+    command = FrameCommand("--on-fail", line, print)
+    command.run(anomalous("f1"))
+    _, child = pids(tmp_path / "pids")
+    assert running(child)
+    command.close()
+    assert ended(child)
+
+
+@pytest.mark.skipif(not command_group._CAN_JOIN, reason="needs Python 3.11")
+def test_a_guard_that_was_killed_is_replaced(tmp_path):
+    said = []
+    command = FrameCommand(
+        "--on-fail", "true", lambda *given: said.append(given)
+    )
+    command.run(anomalous("f1"))
+    guard = command._group._guard
+    os.kill(guard, signal.SIGKILL)
+    assert ended(guard)
+    command.run(anomalous("f2"))
+    assert said == []
+    assert command._group._guard != guard
+    command.close()

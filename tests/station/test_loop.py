@@ -27,6 +27,7 @@ from anomedge.station import (
     StationOptions,
     UnusableFrame,
 )
+from anomedge.station.exchange import PinnedBundle
 from anomedge.station.reactions import ReactionOptions, Reactions
 from anomedge.station.service_manager import ServiceManager
 from anomedge.station.sources import _opencv
@@ -67,7 +68,9 @@ class GreyInspector:
             geometry=Geometry(SIZE),
             digest="d",
         )
-        self.bundle = SimpleNamespace(path="part.anomedge", manifest=manifest)
+        self.bundle = SimpleNamespace(
+            path="part.anomedge", manifest=manifest, local=None
+        )
         self.session = SimpleNamespace(name="fake", running_on="nowhere")
 
     def changed(self):
@@ -182,8 +185,9 @@ def test_one_line_a_frame_between_started_and_stopped():
         "dropped": 0,
         "missed": 2,
         "ignored": 3,
+        "unwritten": 0,
     }
-    assert lines[0]["digest"] == "d"
+    assert (lines[0]["digest"], lines[0]["local"]) == ("d", None)
 
 
 def test_notices_are_lines_and_no_errors():
@@ -432,11 +436,12 @@ def test_an_output_that_cannot_be_written_is_an_error():
 def test_a_change_of_the_bundle_is_a_line_and_told():
     inspector, told, stream = GreyInspector(), [], io.StringIO()
     inspector.news = [None, "another bundle"]
+    output = EventWriter(stream)
     Station(
         inspector,
         ListSource([frame(1), frame(2), frame(3)]),
-        EventWriter(stream),
-        warn=told.append,
+        output,
+        follower=PinnedBundle(output, told.append),
     ).run()
     said = [json.loads(line) for line in stream.getvalue().splitlines()]
     (line,) = [line for line in said if line["event"] == "changed"]
@@ -467,7 +472,7 @@ def test_a_heartbeat_tells_the_counts_while_no_frame_comes():
     del beats[-1]["time"]
     assert beats[-1] == {
         "event": "heartbeat", "frames": 1, "anomalous": 1, "undecided": 0, "errors": 0, "dropped": 0, "missed": 2,
-        "ignored": 3, "pending": 0,
+        "ignored": 3, "unwritten": 0, "pending": 0,
     }  # fmt: skip
     assert "heartbeat" not in events(run([frame(1)]))
 

@@ -31,7 +31,8 @@ def test_overlays_of_anomalous_frames_are_kept_newest_first_out(tmp_path):
     assert lines[-1]["anomalous"] == 5
     names = sorted(path.name for path in folder.iterdir())
     assert names == [
-        f"19700101T000001.500000Z-{n:08d}-f{n}.overlay.png" for n in (4, 5, 6)
+        f"{n - 1:08d}-19700101T000001.500000Z-{n:08d}-f{n}.overlay.png"
+        for n in (4, 5, 6)
     ] + ["mine.png"]
     with Image.open(folder / names[0]) as picture:
         assert picture.size == (SIZE[1], SIZE[0])
@@ -42,7 +43,23 @@ def test_names_of_pictures_stay_in_their_folder(tmp_path):
         np.zeros((4, 4, 3), np.uint8), name="../a/b:c\udcff", number=1, time=0.0
     )
     assert path.parent == tmp_path
-    assert path.name == "19700101T000000.000000Z-00000001-.._a_b_c_.overlay.png"
+    assert (
+        path.name
+        == "00000001-19700101T000000.000000Z-00000001-.._a_b_c_.overlay.png"
+    )
+
+
+def test_a_clock_that_went_back_deletes_no_fresh_picture(tmp_path):
+    """A board without a battery starts in 1970; its pictures of yesterday have later times."""
+    today = 1.8e9
+    (tmp_path / "20260101T000000.000000Z-00000009-old.png.overlay.png").touch()
+    for name, time in (("a", today), ("b", 5.0), ("c", 4.0), ("d", today)):
+        PictureKeeper(tmp_path, keep=2).save(
+            np.zeros((4, 4, 3), np.uint8), name=name, number=1, time=time
+        )
+        names = sorted(path.name for path in tmp_path.iterdir())
+        assert names[-2 if name == "a" else -1].endswith(f"-{name}.overlay.png")
+    assert [name[:8] for name in names] == ["00000003", "00000004"]
 
 
 def test_a_full_disk_is_an_error_line(tmp_path, monkeypatch):
