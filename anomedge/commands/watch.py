@@ -22,7 +22,14 @@ from anomedge.commands._common_options import (
     Threads,
     chosen_precision,
 )
+from anomedge.commands._console import SafeConsole
 from anomedge.commands._maps import require_map
+from anomedge.commands._observer_options import (
+    Collect,
+    CollectTo,
+    DriftWindow,
+    NoDrift,
+)
 from anomedge.commands._signals import stop_signals_handled
 from anomedge.errors import InputError
 from anomedge.inspector import Inspector
@@ -37,6 +44,8 @@ from anomedge.station import (
     open_source,
 )
 from anomedge.station.deliveries import Deliveries, open_sinks
+from anomedge.station.drift.levels import DEFAULT_WINDOW
+from anomedge.station.observers import ObserverOptions
 from anomedge.station.picture_keeper import PictureKeeper
 from anomedge.station.reactions import ReactionOptions, Reactions
 from anomedge.station.service_manager import ServiceManager
@@ -110,6 +119,10 @@ def watch(
     keep: Annotated[
         int, Option(min=1, help="Number of newest overlays to keep.")
     ] = 1000,
+    drift_window: DriftWindow = DEFAULT_WINDOW,
+    no_drift: NoDrift = False,
+    collect: Collect = None,
+    collect_to: CollectTo = None,
     sink: Annotated[
         list[str] | None,
         Option(
@@ -245,6 +258,8 @@ def watch(
     _refuse_conflicts(frames, save, commands)
     if save is not None:
         require_map(opened.decision, "--save")
+    observed = ObserverOptions(drift_window, collect, collect_to, no_drift)
+    observed.check(opened, frames.folder, save)
     sinks = open_sinks(sink or [], spool, spool_limit)
     options = StationOptions(
         queue=queue,
@@ -261,7 +276,10 @@ def watch(
         precision=chosen_precision(opened, precision),
     ) as inspector:
         keeper = PictureKeeper(save, keep) if save is not None else None
-        summary = _run(inspector, frames, options, commands, keeper, sinks)
+        _print_note(observed.note(opened))
+        summary = _run(
+            inspector, frames, options, commands, keeper, sinks, observed
+        )
     if once:
         _refuse_undecided(summary)
 
@@ -290,6 +308,11 @@ def _refuse_undecided(summary: Summary) -> None:
         )
 
 
+def _print_note(note: str | None) -> None:
+    if note is not None:
+        SafeConsole(stderr=True).print(note)
+
+
 def _warn(text: str) -> None:
     warnings.warn(text, stacklevel=2)
 
@@ -301,6 +324,7 @@ def _run(
     commands: ReactionOptions,
     keeper: PictureKeeper | None,
     sinks: Deliveries | None,
+    observed: ObserverOptions,
 ) -> Summary:
     """Run a station that writes to standard output, until its end or a stop signal."""
     output = EventWriter(sys.stdout, sinks)
@@ -314,6 +338,7 @@ def _run(
         keeper,
         warn=_warn,
         service=ServiceManager(),
+        observers=observed.open(output),
     )
     try:
         with _stopped_by_signals(station.stop, reactions.kill):

@@ -1,22 +1,26 @@
 """JSON lines that a station writes: one object per event, with "event" and "time" (ISO 8601, UTC).
 
-=========  ============================================================================================
-started    "source", "bundle", "digest", "runtime", "running_on", "threshold"
-frame      "number", "name", "label", "score", "threshold", "anomalous_pixels" (share; not for a detector
-           without a map), "milliseconds" (of the runtime) and "dropped": frames dropped since the
-           previous frame
-error      "name", "message"; an undecided frame also has "number", "label" ("undecided") and "dropped"
-waiting    "name", "message", "seconds" until the next attempt: the connection to the source was lost
-resumed    "name", "message", "seconds" (0): the connection is restored
-missed     "name" of one, "message", "count": pictures that were gone, or changed again, before they were read
-ignored    "name" of one, "message", "count": entries of a folder that are no pictures; once for each kind
-changed    "name", "message": files at the bundle's path changed since the bundle was opened; labels are
-           still those of the opened bundle
-heartbeat  the counts of "stopped" so far, and "pending": commands that wait
-sink       "name", "state", "message", "waiting" (events in its spool): a sink is "down", "up" again, or has
-           events "left" in its spool at the end
-stopped    "frames" decided, "anomalous", "undecided", "errors" (lines), "dropped", "missed", "ignored"
-=========  ============================================================================================
+============  ============================================================================================
+started       "source", "bundle", "digest", "runtime", "running_on", "threshold"
+frame         "number", "name", "label", "score", "threshold", "anomalous_pixels" (share; not for a detector
+              without a map), "milliseconds" (of the runtime) and "dropped": frames dropped since the
+              previous frame
+error         "name", "message"; an undecided frame also has "number", "label" ("undecided") and "dropped"
+waiting       "name", "message", "seconds" until the next attempt: the connection to the source was lost
+resumed       "name", "message", "seconds" (0): the connection is restored
+missed        "name" of one, "message", "count": pictures that were gone, or changed again, before they were read
+ignored       "name" of one, "message", "count": entries of a folder that are no pictures; once for each kind
+changed       "name", "message": files at the bundle's path changed since the bundle was opened; labels are
+              still those of the opened bundle
+drift         "number", "name" of the figure ("scores", "alarms", "brightness", "contrast" or "sharpness"), "state"
+              ("begun" or "over"), "statistic", "limit", "frames" compared, "value" and "reference" (medians, or shares
+              of alarms, with an "interval"), "compared_with", "message"
+distribution  "number", and "figures": the fields of a drift for each figure; once per window
+heartbeat     the counts of "stopped" so far, and "pending": commands that wait
+sink          "name", "state", "message", "waiting" (events in its spool): a sink is "down", "up" again, or has
+              events "left" in its spool at the end
+stopped       "frames" decided, "anomalous", "undecided", "errors" (lines), "dropped", "missed", "ignored"
+============  ============================================================================================
 
 With sinks, the events in `SHARED` go to every sink and have an "id", unique and equal in all of them; "stopped" then has
 "sinks": of each the "name" and the events "delivered", "waiting" and "spool_dropped".
@@ -47,6 +51,7 @@ SHARED = frozenset(
         "waiting",
         "resumed",
         "changed",
+        "drift",
         "stopped",
     ]
 )

@@ -358,7 +358,7 @@ def test_sigterm_while_a_camera_is_waited_for(part):
 
 def test_a_reader_that_goes_away_is_one_line_and_exit_5(part, tmp_path):
     """Even while no frame comes."""
-    process = start(part, tmp_path, "--poll", "60")
+    process = start(part, tmp_path, "--poll", "60", "--no-drift")
     process.stdout.close()
     assert process.wait(timeout=60) == 5
     (line,) = process.stderr.read().decode().splitlines()
@@ -368,7 +368,7 @@ def test_a_reader_that_goes_away_is_one_line_and_exit_5(part, tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell's pipe")
 def test_a_pipe_to_head_ends_with_the_error_line(part, folder, tmp_path):
-    words = [*COMMAND, part, folder, "--poll", "0.01"]
+    words = [*COMMAND, part, folder, "--poll", "0.01", "--no-drift"]
     watch = shlex.join([*map(str, words), "--threads", "1"])
     code = tmp_path / "code"
     done = subprocess.run(
