@@ -21,6 +21,7 @@ from anomedge.commands._common_options import (
     chosen_precision,
 )
 from anomedge.commands._console import SafeConsole
+from anomedge.commands._folder_drift import FolderDrift, warning_of
 from anomedge.commands._maps import WITHOUT_MAP
 from anomedge.commands._output_folders import output_folders
 from anomedge.commands._result_files import (
@@ -36,6 +37,7 @@ from anomedge.images.overlay import overlay
 from anomedge.inspector import Inspector, Result
 from anomedge.names import indented, printable, storable
 from anomedge.progress import track
+from anomedge.station.drift import DriftChange
 
 EXAMPLE = "anomedge predict part.anomedge images/ -o out/"
 
@@ -76,7 +78,9 @@ def predict(
     """Inspect pictures: score, label and time of each, a results file, and a heat map over each picture.
 
     Pictures that cannot be inspected are skipped and named, and the exit code is 2; all other results are written. The
-    results file is complete after every batch, so an interrupted run keeps the results so far. Masks (below a folder
+    results file is complete after every batch, so an interrupted run keeps the results so far. A warning names the figures
+    (scores, brightness, contrast, sharpness) in which the pictures differ from the bundle's normal ones; with --json, every
+    result has them as "drift". Masks (below a folder
     ground_truth, or beside pictures) are left out. A detector without an anomaly map gives no heat map.
     """
     listing = _list_pictures(pictures)
@@ -115,7 +119,10 @@ def predict(
                     warnings.warn(message, stacklevel=2)
         finally:
             run.close()
-            _print(run.rows, as_json)
+            drift = run.drift.found(inspector)
+            _print(_with_drift(run.rows, drift), as_json)
+    if drift:
+        warnings.warn(warning_of(drift), stacklevel=2)
     run.report_faults()
 
 
@@ -127,6 +134,7 @@ class _Run:
         rows: results so far, one per picture.
         skipped: one line per picture that could not be inspected.
         without_overlay: one line per overlay that could not be written.
+        drift: compares the pictures with the bundle's normal ones.
     """
 
     inspector: Inspector
@@ -136,6 +144,7 @@ class _Run:
     rows: list[dict[str, Any]] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     without_overlay: list[str] = field(default_factory=list)
+    drift: FolderDrift = field(default_factory=FolderDrift)
 
     def inspect(self, paths: Sequence[Path]) -> None:
         """Inspect one batch; write its results, then its overlays."""
@@ -150,6 +159,7 @@ class _Run:
             self.results.add(rows)
         for (path, frame), result in zip(frames.items(), results, strict=True):
             self._draw(path, frame, result)
+            self.drift.add(frame, result)
 
     def close(self) -> None:
         """Close the results file, if there is one."""
@@ -249,6 +259,16 @@ def _row(name: str, result: Result) -> dict[str, Any]:
     if result.mask is not None:
         row["anomalous_pixels"] = float(result.mask.mean())
     return row
+
+
+def _with_drift(
+    rows: list[dict[str, Any]], drift: list[DriftChange]
+) -> list[dict[str, Any]]:
+    """Return the rows, with the names of drifting figures if there are some."""
+    if not drift:
+        return rows
+    names = [change.name for change in drift]
+    return [row | {"drift": names} for row in rows]
 
 
 def _print(rows: list[dict[str, Any]], as_json: bool) -> None:

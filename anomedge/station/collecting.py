@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from anomedge.errors import OutputError
@@ -23,19 +23,55 @@ from anomedge.images import Frame
 from anomedge.inspector import Inspector, Result
 from anomedge.station.sources.base import CapturedFrame
 
-__all__ = ["NormalCollector"]
+__all__ = ["NormalCollector", "Reservoir"]
 
 _PICTURE = re.compile(r"normal-(\d{6})\.png")
 _STATE = ".collected.json"
 _STATE_LIMIT = 4096
 
 
+class Reservoir:
+    """Places of a random sample: each of the k items so far is in it with the same probability.
+
+    Algorithm R (J. S. Vitter, "Random sampling with a reservoir", ACM Transactions on Mathematical Software 11, 1985):
+    the first `size` items fill the places; the k-th item replaces a random one with the probability size / k.
+
+    Args:
+        size: number of places.
+        free: places without an item.
+        seen: number k of items so far.
+        generator: random generator.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        free: Iterable[int],
+        seen: int,
+        generator: np.random.Generator,
+    ) -> None:
+        self.size, self.seen = size, seen
+        self._free = sorted(free, reverse=True)
+        self._generator = generator
+
+    def place(self) -> int | None:
+        """Return the place of the next item; None if it is not in the sample."""
+        self.seen += 1
+        if self._free:
+            return self._free.pop()
+        place = int(self._generator.integers(self.seen))
+        return place if place < self.size else None
+
+    def release(self, place: int) -> None:
+        """Free a place whose item could not be stored."""
+        self._free.append(place)
+
+
 class NormalCollector:
     """Observer that keeps `size` normal frames, each with the same probability, as PNG files in a folder.
 
-    Algorithm R (J. S. Vitter, "Random sampling with a reservoir", ACM Transactions on Mathematical Software 11, 1985):
-    the first `size` frames fill the places; the k-th frame replaces a random one with the probability size / k. A hidden
-    file holds k, so that a restart goes on with the sample. Files of other names are not touched.
+    A hidden file holds the number of frames so far, so that a restart goes on with the sample. Files of other names are
+    not touched.
 
     Args:
         folder: created if it does not exist.
@@ -52,41 +88,38 @@ class NormalCollector:
         folder: Path,
         size: int,
         report: Callable[[str, str], None],
-        generator: random.Random | None = None,
+        generator: np.random.Generator | None = None,
     ) -> None:
-        self._folder, self._size, self._report = folder, size, report
-        self._generator = generator or random.Random()
+        self._folder, self._report = folder, report
         try:
             folder.mkdir(parents=True, exist_ok=True)
             check_target(folder / "normal.png", force=True)
             sweep_folder(folder, ".png")
-            self._free = self._free_places()
+            free = self._free_places(size)
         except OSError as error:
             raise OutputError(
                 f"cannot write into {folder}: {error.strerror or error}; give a folder that can be written"
             ) from error
-        self._seen = max(self._stored_count(), size - len(self._free))
+        seen = max(self._stored_count(), size - len(free))
+        self._reservoir = Reservoir(
+            size, free, seen, generator or np.random.default_rng()
+        )
 
     def decided(
         self, frame: CapturedFrame, result: Result, inspector: Inspector
     ) -> None:
         """Add a decided frame; anomalous ones are left out."""
+        del inspector  # the label is enough
         if result.label != "normal":
             return
-        self._seen += 1
-        place = self._chosen_place()
+        place = self._reservoir.place()
         if place is None:
             return
         try:
             self._write(place, frame.pixels)
         except (OSError, OutputError) as error:
+            self._reservoir.release(place)
             self._report(frame.name, f"not collected: {error}")
-
-    def _chosen_place(self) -> int | None:
-        if self._free:
-            return self._free[-1]
-        place = self._generator.randrange(self._seen)
-        return place if place < self._size else None
 
     def _write(self, place: int, pixels: Frame) -> None:
         target = self._folder / f"normal-{place:06d}.png"
@@ -94,25 +127,24 @@ class NormalCollector:
             Image.fromarray(pixels).save(
                 temporary, format="PNG", compress_level=1
             )
-        if self._free and self._free[-1] == place:
-            self._free.pop()
         state = self._folder / _STATE
         with atomic_file(state, force=True, sweep=False) as temporary:
-            temporary.write_bytes(canonical_json({"seen": self._seen}))
+            temporary.write_bytes(
+                canonical_json({"seen": self._reservoir.seen})
+            )
 
-    def _free_places(self) -> list[int]:
-        """Return the places without a picture, highest first; remove pictures beyond the size."""
-        taken = set()
+    def _free_places(self, size: int) -> set[int]:
+        """Return the places without a picture; remove pictures beyond the size."""
+        free = set(range(size))
         for path in self._folder.iterdir():
             match = _PICTURE.fullmatch(path.name)
             if match is None:
                 continue
-            place = int(match[1])
-            if place < self._size:
-                taken.add(place)
+            if int(match[1]) < size:
+                free.discard(int(match[1]))
             else:
                 path.unlink()
-        return sorted(set(range(self._size)) - taken, reverse=True)
+        return free
 
     def _stored_count(self) -> int:
         """Return the number of normal frames of earlier runs; 0 if it is not known."""

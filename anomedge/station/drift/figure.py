@@ -17,9 +17,15 @@ from anomedge.station.drift.levels import (
     lengths_of,
 )
 
-__all__ = ["DistributionFigure", "is_sufficient"]
+__all__ = [
+    "QUARTILES",
+    "Change",
+    "DistributionFigure",
+    "Quartiles",
+    "is_sufficient",
+]
 
-_QUARTILES = (0.25, 0.5, 0.75)
+QUARTILES = (0.25, 0.5, 0.75)
 _RELEASE = 0.5
 """Share of the least change below which a drift is over."""
 
@@ -56,7 +62,7 @@ class DistributionFigure:
     ) -> None:
         self.name = name
         self._reference = sorted(reference)
-        self._quartiles = np.quantile(self._reference, _QUARTILES)
+        self._quartiles = np.quantile(self._reference, QUARTILES)
         self._change = change
         self._windows = [
             _Window(length, len(reference)) for length in lengths_of(window)
@@ -92,7 +98,7 @@ class DistributionFigure:
         """Return whether a window shows a drift, and whether it shows none."""
         if not window.full or window.distance < window.over:
             return False, True
-        quartiles = np.quantile(window.values, _QUARTILES)
+        quartiles = np.quantile(window.values, QUARTILES)
         change = self._change(self._quartiles, quartiles)
         shows = window.distance >= window.begin and change >= 1
         return shows, change < _RELEASE

@@ -123,7 +123,9 @@ class DriftMonitor:
             self._follow_scores(learned, source)
         if not self._images:
             columns = zip(*(each for _, each in self._first), strict=True)
-            self._follow_images(dict(zip(IMAGE_FIGURES, columns)), source)
+            self._follow_images(
+                dict(zip(IMAGE_FIGURES, columns, strict=True)), source
+            )
         self._first.clear()
 
     def _follow_scores(self, scores: ReferenceScores, source: str) -> None:
