@@ -37,7 +37,6 @@ from anomedge.images.overlay import overlay
 from anomedge.inspector import Inspector, Result
 from anomedge.names import indented, printable, storable
 from anomedge.progress import track
-from anomedge.station.drift import DriftChange
 
 EXAMPLE = "anomedge predict part.anomedge images/ -o out/"
 
@@ -119,10 +118,8 @@ def predict(
                     warnings.warn(message, stacklevel=2)
         finally:
             run.close()
-            drift = run.drift.found(inspector)
-            _print(_with_drift(run.rows, drift), as_json)
-    if drift:
-        warnings.warn(warning_of(drift), stacklevel=2)
+            _print(run.rows_with_drift(), as_json)
+    run.warn_of_drift()
     run.report_faults()
 
 
@@ -165,6 +162,21 @@ class _Run:
         """Close the results file, if there is one."""
         if self.results is not None:
             self.results.close()
+
+    def rows_with_drift(self) -> list[dict[str, Any]]:
+        """Return the results, with the names of drifting figures if there are some."""
+        names = [change.name for change in self.drift.found(self.inspector)]
+        return (
+            [row | {"drift": names} for row in self.rows]
+            if names
+            else self.rows
+        )
+
+    def warn_of_drift(self) -> None:
+        """Warn if the pictures differ from the bundle's normal ones."""
+        found = self.drift.found(self.inspector)
+        if found:
+            warnings.warn(warning_of(found), stacklevel=2)
 
     def report_faults(self) -> None:
         """Raise an error that lists skipped pictures and folders and missing overlays, if any.
@@ -259,16 +271,6 @@ def _row(name: str, result: Result) -> dict[str, Any]:
     if result.mask is not None:
         row["anomalous_pixels"] = float(result.mask.mean())
     return row
-
-
-def _with_drift(
-    rows: list[dict[str, Any]], drift: list[DriftChange]
-) -> list[dict[str, Any]]:
-    """Return the rows, with the names of drifting figures if there are some."""
-    if not drift:
-        return rows
-    names = [change.name for change in drift]
-    return [row | {"drift": names} for row in rows]
 
 
 def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
