@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from anomedge.bundle import Bundle
 from anomedge.normal_distributions import NormalDistributions
@@ -18,7 +17,8 @@ IMAGE_FIGURES = ("brightness", "contrast", "sharpness")
 Images = Mapping[str, tuple[float, ...]]
 
 
-class ReferenceScores(NamedTuple):
+@dataclass(frozen=True)
+class ReferenceScores:
     """Scores of normal pictures, relative to a threshold.
 
     Attributes:

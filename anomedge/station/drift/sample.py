@@ -44,11 +44,11 @@ def drift_of_sample(
             ("scores", reference.scores.normal, normal_scores, change)
         )
     for place, (name, values) in enumerate((reference.images or {}).items()):
-        own = [each[place] for each in statistics]
-        samples.append((name, values, own, change_of_images(name)))
+        measured = [each[place] for each in statistics]
+        samples.append((name, values, measured, change_of_images(name)))
     found = []
-    for name, values, own, change in samples:
-        comparison = _compared(values, own, change)
+    for name, known, own, change in samples:
+        comparison = _compared(known, own, change)
         if comparison is not None:
             found.append(DriftChange(name, True, comparison, reference.source))
     return found
