@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from anomedge.bundle import Bundle
@@ -17,6 +18,7 @@ from anomedge.threshold import Decision
 __all__ = ["DriftWatch", "note_on_reference"]
 
 _DIGITS = 6
+_LARGEST = 1e300
 
 
 class DriftWatch:
@@ -130,4 +132,7 @@ def _fields(comparison: Comparison) -> dict[str, Any]:
 
 
 def _rounded(value: float) -> float:
+    """Return a value with 6 digits; a record may hold any finite number, whose median overflows."""
+    if not math.isfinite(value):
+        value = math.copysign(_LARGEST, value)
     return float(f"{value:.{_DIGITS}g}")

@@ -100,6 +100,20 @@ def test_undisturbed_frames_have_no_event():
     assert events(run(greys(10))) == ["started", *["frame"] * 10, "stopped"]
 
 
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+def test_a_record_of_huge_values_ends_no_station():
+    inspector = RecordedInspector()
+    huge = (-1.7e308,) * 20 + (1.7e308,) * 21
+    origin = inspector.decision.origin
+    normals = origin.normals.model_copy(
+        update={"brightness": huge, "scores": (-1.7e308,) * 40 + (0.0,)}
+    )
+    inspector.bundle.manifest.decision = inspector.decision.model_copy(
+        update={"origin": origin.model_copy(update={"normals": normals})}
+    )
+    assert len(named(run(greys(40), inspector), "frame")) == 40
+
+
 def test_another_decision_starts_the_comparison_again():
     inspector = RecordedInspector()
     output_of = inspector.predict_batch
