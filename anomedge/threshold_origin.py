@@ -11,6 +11,8 @@ from pydantic import (
     model_serializer,
 )
 
+from anomedge.normal_distributions import NormalDistributions
+
 __all__ = ["Origin", "Record", "Sensitivity", "SensitivityRow", "TailFit"]
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -88,6 +90,7 @@ class Origin(Record):
         ties: names of pictures with scores within `shift` of that score.
         carried_by: number of pairs of scores by which the threshold of a float
             detector was carried over to this quantised one.
+        normals: distributions of the normal pictures' scores and statistics.
     """
 
     rule: Literal[
@@ -111,6 +114,7 @@ class Origin(Record):
     shift: FiniteFloat | None = None
     ties: tuple[str, ...] = Field(default=(), max_length=64)
     carried_by: int | None = Field(default=None, ge=1)
+    normals: NormalDistributions | None = None
 
     @property
     def rule_in_words(self) -> str:
@@ -176,4 +180,5 @@ _LATER_FIELDS = {
     "shift",
     "ties",
     "carried_by",
+    "normals",
 }

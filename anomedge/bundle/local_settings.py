@@ -22,6 +22,7 @@ from anomedge.files import (
     read_json,
     validated,
 )
+from anomedge.normal_distributions import NormalDistributions
 from anomedge.threshold import Decision
 
 __all__ = [
@@ -43,6 +44,7 @@ class LocalSettings(Frozen):
 
     `alarms` of `count` normal pictures score above the threshold, which was chosen for the false-alarm rate `rate`;
     `interval` is the 95 % confidence interval of the true rate. All are None for a threshold that was set by hand.
+    `normals` are the distributions of the latest normal pictures that were used on this device.
     """
 
     bundle: str | None = None
@@ -58,6 +60,7 @@ class LocalSettings(Frozen):
     alarms: Annotated[int, Field(ge=0)] | None = None
     count: Annotated[int, Field(ge=0)] | None = None
     interval: tuple[FiniteFloat, FiniteFloat] | None = None
+    normals: NormalDistributions | None = None
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "LocalSettings":

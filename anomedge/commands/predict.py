@@ -22,6 +22,7 @@ from anomedge.commands._common_options import (
     chosen_precision,
 )
 from anomedge.commands._console import SafeConsole
+from anomedge.commands._folder_drift import FolderDrift, warning_of
 from anomedge.commands._maps import WITHOUT_MAP
 from anomedge.commands._output_folders import output_folders
 from anomedge.commands._result_files import (
@@ -78,7 +79,9 @@ def predict(
     """Inspect pictures: score, label and time of each, a results file, and a heat map over each picture.
 
     Pictures that cannot be inspected are skipped and named, and the exit code is 2; all other results are written. The
-    results file is complete after every batch, so an interrupted run keeps the results so far. Masks (below a folder
+    results file is complete after every batch, so an interrupted run keeps the results so far. A warning names the figures
+    (scores, brightness, contrast, sharpness) in which the pictures differ from the bundle's normal ones; with --json, every
+    result has them as "drift". Masks (below a folder
     ground_truth, or beside pictures) are left out. A detector without an anomaly map gives no heat map.
     """
     listing = _list_pictures(pictures)
@@ -117,7 +120,8 @@ def predict(
                     warnings.warn(message, stacklevel=2)
         finally:
             run.close()
-            _print(run.rows, as_json)
+            _print(run.rows_with_drift(), as_json)
+    run.warn_of_drift()
     run.report_faults()
 
 
@@ -129,6 +133,7 @@ class _Run:
         rows: results so far, one per picture.
         skipped: one line per picture that could not be inspected.
         without_overlay: one line per overlay that could not be written.
+        drift: compares the pictures with the bundle's normal ones.
     """
 
     inspector: Inspector
@@ -138,6 +143,7 @@ class _Run:
     rows: list[dict[str, Any]] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     without_overlay: list[str] = field(default_factory=list)
+    drift: FolderDrift = field(default_factory=FolderDrift)
 
     def inspect(self, paths: Sequence[Path]) -> None:
         """Inspect one batch; write its results, then its overlays."""
@@ -152,11 +158,27 @@ class _Run:
             self.results.add(rows)
         for (path, frame), result in zip(frames.items(), results, strict=True):
             self._draw(path, frame, result)
+            self.drift.add(frame, result)
 
     def close(self) -> None:
         """Close the results file, if there is one."""
         if self.results is not None:
             self.results.close()
+
+    def rows_with_drift(self) -> list[dict[str, Any]]:
+        """Return the results, with the names of drifting figures if there are some."""
+        names = [change.name for change in self.drift.found(self.inspector)]
+        return (
+            [row | {"drift": names} for row in self.rows]
+            if names
+            else self.rows
+        )
+
+    def warn_of_drift(self) -> None:
+        """Warn if the pictures differ from the bundle's normal ones."""
+        found = self.drift.found(self.inspector)
+        if found:
+            warnings.warn(warning_of(found), stacklevel=2)
 
     def report_faults(self) -> None:
         """Raise an error that lists skipped pictures and folders and missing overlays, if any.

@@ -22,10 +22,11 @@ from anomedge.commands._common_options import (
     chosen_precision,
 )
 from anomedge.commands._console import SafeConsole
+from anomedge.commands._station_report import StationPage, required_bundle
 from anomedge.errors import ProofFailed
 from anomedge.files import canonical_json
 from anomedge.names import storable
-from anomedge.parity.certificate import failure_text
+from anomedge.parity.certificate import Certificate, failure_text
 from anomedge.verification import plan_of
 
 EXAMPLE = "anomedge report part.anomedge --model model.safetensors --images test/ -o report.html"
@@ -34,7 +35,22 @@ Option = typer.Option
 
 
 def report(
-    bundle: Annotated[Path, typer.Argument(help="Bundle to report on.")],
+    bundle: Annotated[
+        Path | None, typer.Argument(help="Bundle to report on.")
+    ] = None,
+    station: Annotated[
+        Path | None,
+        Option(
+            metavar="LOG",
+            help="Report on a station instead: the file of JSON lines that anomedge watch wrote.",
+        ),
+    ] = None,
+    overlays: Annotated[
+        Path | None,
+        Option(
+            help="With --station: the folder of watch --save, to show the overlays of the worst pictures."
+        ),
+    ] = None,
     output: Annotated[
         Path, Option("--output", "-o", help="HTML file to write.")
     ] = Path("report.html"),
@@ -66,7 +82,16 @@ def report(
         bool, Option("--json", help="Print path, outcome and size as JSON.")
     ] = False,
 ) -> None:
-    """Prove a bundle again and write one HTML page: verdict, threshold, scores, pictures, latency."""
+    """Prove a bundle again and write one HTML page: verdict, threshold, scores, pictures, latency.
+
+    With --station: write one page on the frames, alarms, drift, connection and worst pictures of a station; nothing is
+    inspected, and of the other options -o, --pictures, --force and --json apply.
+    """
+    if station is not None:
+        page = StationPage(station, overlays, pictures)
+        page.write(bundle, output, force=force, as_json=as_json)
+        return
+    bundle = required_bundle(bundle, overlays)
     from anomedge.report import Request, write_report
 
     opened = Bundle.open(bundle, local)
@@ -96,6 +121,12 @@ def report(
         normal=normal,
     )
     certificate = write_report(opened, output, plan, request, force=force)
+    _print(output, certificate, as_json)
+    if not certificate.passed:
+        raise ProofFailed(failure_text(certificate, f"as {output} says"))
+
+
+def _print(output: Path, certificate: Certificate, as_json: bool) -> None:
     if as_json:
         summary = {
             "report": storable(str(output)),
@@ -104,9 +135,8 @@ def report(
         }
         typer.echo(canonical_json(summary), nl=False)
     else:
-        SafeConsole().print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
-    if not certificate.passed:
-        raise ProofFailed(failure_text(certificate, f"as {output} says"))
+        size = output.stat().st_size / 1e6
+        SafeConsole().print(f"{output}: {size:.1f} MB")
 
 
 def _command(bundle: Path, options: dict[str, Any]) -> str:

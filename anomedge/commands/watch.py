@@ -24,6 +24,12 @@ from anomedge.commands._common_options import (
 )
 from anomedge.commands._console import SafeConsole
 from anomedge.commands._maps import require_map
+from anomedge.commands._observer_options import (
+    Collect,
+    CollectTo,
+    DriftWindow,
+    NoDrift,
+)
 from anomedge.commands._signals import reload_handled, stop_signals_handled
 from anomedge.errors import InputError
 from anomedge.inspector import Inspector
@@ -39,7 +45,9 @@ from anomedge.station import (
 )
 from anomedge.station.candidate import CandidateRules
 from anomedge.station.deliveries import Deliveries, open_sinks
+from anomedge.station.drift.levels import DEFAULT_WINDOW
 from anomedge.station.exchange import FollowedBundle, PinnedBundle
+from anomedge.station.observers import ObserverOptions
 from anomedge.station.picture_keeper import PictureKeeper
 from anomedge.station.reactions import ReactionOptions, Reactions
 from anomedge.station.service_manager import ServiceManager
@@ -113,6 +121,10 @@ def watch(
     keep: Annotated[
         int, Option(min=1, help="Number of newest overlays to keep.")
     ] = 1000,
+    drift_window: DriftWindow = DEFAULT_WINDOW,
+    no_drift: NoDrift = False,
+    collect: Collect = None,
+    collect_to: CollectTo = None,
     sink: Annotated[
         list[str] | None,
         Option(
@@ -257,6 +269,8 @@ def watch(
     _refuse_conflicts(frames, save, commands)
     if save is not None:
         require_map(opened.decision, "--save")
+    observed = ObserverOptions(drift_window, collect, collect_to, no_drift)
+    observed.check(opened, frames.folder, save)
     sinks = open_sinks(sink or [], spool, spool_limit)
     options = StationOptions(
         queue=queue,
@@ -274,6 +288,7 @@ def watch(
     rules = CandidateRules(opening, stretch, needs_map=save is not None)
     with Inspector.open(opened, **opening) as inspector:  # type: ignore[arg-type]
         keeper = PictureKeeper(save, keep) if save is not None else None
+        _print_note(observed.note(opened))
         summary = _run(
             inspector,
             frames,
@@ -282,6 +297,7 @@ def watch(
             keeper,
             sinks,
             None if pin else rules,
+            observed,
         )
     if once:
         _refuse_undecided(summary)
@@ -317,6 +333,11 @@ def _say(text: str) -> None:
         SafeConsole(stderr=True).print(f"warning: {text}", soft_wrap=True)
 
 
+def _print_note(note: str | None) -> None:
+    if note is not None:
+        SafeConsole(stderr=True).print(note)
+
+
 def _run(
     inspector: Inspector,
     source: Source,
@@ -325,6 +346,7 @@ def _run(
     keeper: PictureKeeper | None,
     sinks: Deliveries | None,
     rules: CandidateRules | None,
+    observed: ObserverOptions,
 ) -> Summary:
     """Run a station that writes to standard output, until its end or a stop signal; without rules, the bundle is pinned."""
     output = EventWriter(sys.stdout, sinks, _say)
@@ -343,6 +365,7 @@ def _run(
         keeper,
         follower=follower,
         service=ServiceManager(),
+        observers=observed.open(output),
     )
     try:
         with (

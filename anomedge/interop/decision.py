@@ -10,6 +10,7 @@ import numpy as np
 
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_bytes
+from anomedge.images.distributions import distributions_of_pictures
 from anomedge.interop.anomalib.foreign import Taken
 from anomedge.interop.raw_thresholds import Cut
 from anomedge.pipelines.crossfit import ScoredSample
@@ -276,6 +277,7 @@ def _measured(held_back: HeldBack, threshold: float) -> dict[str, Any]:
         "margin": float(np.abs(scores - threshold).min()),
         "pictures": sha256_of_bytes(digests.encode()),
         "outliers": tuple(outliers[:_MOST_NAMED]),
+        "normals": distributions_of_pictures(scores, sample.normal),
     }
     if len(scored.synthetic):
         synthetic = scored.synthetic

@@ -12,6 +12,7 @@ import numpy as np
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_bytes
 from anomedge.images import Picture
+from anomedge.images.distributions import distributions_of_pictures
 from anomedge.pipelines.crossfit import Scored, ScoredSample
 from anomedge.pipelines.sensitivity import LEAST_PICTURES, sensitivity
 from anomedge.threshold import (
@@ -292,6 +293,7 @@ def _origin(
         sensitivity=measured,
         caught=_above(placed, scored.anomalous),
         alarms=_above(placed, scored.normal) if sample.anomalous else None,
+        normals=distributions_of_pictures(scored.normal.scores, sample.normal),
     )
 
 

@@ -1,26 +1,20 @@
-"""Draw figures as SVG: readable in grey, deterministic, without untrusted text.
-
-Matplotlib is imported inside functions, and only its `Figure`, which needs no
-window system and shares no state with the caller.
-"""
+"""Draw figures of a proof as SVG: readable in grey, deterministic, without untrusted text."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from anomedge.benchmark import Timing
-from anomedge.errors import InputError, RuntimeMissing
+from anomedge.errors import InputError
+from anomedge.report.drawing import BAND, INK, as_svg, figure_of
 from anomedge.report.scores import KINDS, Margin, Scores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["latency", "score_histogram"]
 
@@ -30,19 +24,6 @@ _FILLS = dict(
 )
 _HATCHES = dict(zip(KINDS, ("", "////", "....", "xxxx"), strict=True))
 _MARKERS = dict(zip(KINDS, ("o", "^", "s", "D"), strict=True))
-_INK, _BAND = "#222222", "#cc3311"
-_STYLE = {
-    "svg.hashsalt": "anomedge",
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": _INK,
-    "text.color": _INK,
-    "hatch.linewidth": 0.6,
-    "axes.unicode_minus": True,
-}
-_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 _ROOM = 0.24
 """Fraction of the axis on each side of the threshold, reserved for text."""
 _LARGEST = 1e100
@@ -63,7 +44,7 @@ def score_histogram(scores: Scores) -> str:
             "got no finite score; expected at least one: nothing can be drawn"
         )
     scores = _bounded(scores)
-    with _figure(8.2, 4.1 + 0.22 * len(scores.kinds)) as figure:
+    with figure_of(8.2, 4.1 + 0.22 * len(scores.kinds)) as figure:
         upper, lower = figure.subplots(
             2, 1, height_ratios=(3, 0.7 + 0.3 * len(scores.kinds))
         )
@@ -75,7 +56,7 @@ def score_histogram(scores: Scores) -> str:
             ncols=len(KINDS),
             loc="outside upper right",
         )
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def latency(timings: Sequence[Timing]) -> str:
@@ -91,10 +72,10 @@ def latency(timings: Sequence[Timing]) -> str:
         raise InputError(
             "got no timing; expected at least one: nothing can be drawn"
         )
-    with _figure(8.2, 0.9 + 0.32 * len(timings)) as figure:
+    with figure_of(8.2, 0.9 + 0.32 * len(timings)) as figure:
         axes = figure.subplots()
         _draw_bars(axes, timings)
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def _bounded(scores: Scores) -> Scores:
@@ -134,7 +115,7 @@ def _draw_counts(axes: Axes, scores: Scores) -> None:
         label=[f"{kind} ({len(values)})" for kind, values in counted.items()],
         color=[_FILLS[kind] for kind in counted],
         hatch=[_HATCHES[kind] for kind in counted],
-        edgecolor=_INK,
+        edgecolor=INK,
         linewidth=0.6,
     )
     top = axes.get_ylim()[1]
@@ -148,12 +129,12 @@ def _draw_counts(axes: Axes, scores: Scores) -> None:
     axes.axvspan(
         scores.threshold - scores.tolerance,
         scores.threshold + scores.tolerance,
-        color=_BAND,
+        color=BAND,
         alpha=0.3,
     )
-    axes.axvline(scores.threshold, color=_BAND, linewidth=1.6)
+    axes.axvline(scores.threshold, color=BAND, linewidth=1.6)
     axes.text(
-        scores.threshold, 1.01, f"threshold {scores.threshold:.5g}", color=_BAND, ha="center", va="bottom",
+        scores.threshold, 1.01, f"threshold {scores.threshold:.5g}", color=BAND, ha="center", va="bottom",
         transform=axes.get_xaxis_transform(), fontweight="bold",
     )  # fmt: skip
     for margin, side, offset in (
@@ -164,7 +145,7 @@ def _draw_counts(axes: Axes, scores: Scores) -> None:
             axes.plot(
                 [scores.threshold + margin.distance] * 2,
                 [0, top * 1.08],
-                color=_INK,
+                color=INK,
                 linestyle=":",
                 linewidth=1,
             )
@@ -195,12 +176,12 @@ def _range(scores: Scores) -> tuple[float, float]:
 
 
 def _draw_margins(axes: Axes, scores: Scores) -> None:
-    axes.axvspan(-1, 1, color=_BAND, alpha=0.22, linewidth=0)
-    axes.axvline(0, color=_BAND, linewidth=1.6)
+    axes.axvspan(-1, 1, color=BAND, alpha=0.22, linewidth=0)
+    axes.axvline(0, color=BAND, linewidth=1.6)
     for row, (kind, values) in enumerate(scores.kinds.items()):
         distances = (np.asarray(values) - scores.threshold) / scores.tolerance
         axes.plot(
-            distances, np.full(len(values), -row), _MARKERS[kind], color=_FILLS[kind], markeredgecolor=_INK,
+            distances, np.full(len(values), -row), _MARKERS[kind], color=_FILLS[kind], markeredgecolor=INK,
             markeredgewidth=0.6, markersize=5, alpha=0.8,
         )  # fmt: skip
     axes.set_xscale("symlog", linthresh=1, linscale=0.6)
@@ -259,14 +240,14 @@ def _draw_bars(axes: Axes, timings: Sequence[Timing]) -> None:
         style = names.index(name) % len(KINDS)
         axes.barh(
             places[own], medians[own], height=0.66, label=name, color=_FILLS[KINDS[style]],
-            hatch=_HATCHES[KINDS[style]], edgecolor=_INK, linewidth=0.6,
+            hatch=_HATCHES[KINDS[style]], edgecolor=INK, linewidth=0.6,
         )  # fmt: skip
     axes.errorbar(
         medians,
         places,
         xerr=[np.zeros(len(timings)), beyond],
         fmt="none",
-        ecolor=_INK,
+        ecolor=INK,
         elinewidth=1,
         capsize=3,
     )
@@ -291,30 +272,3 @@ def _draw_bars(axes: Axes, timings: Sequence[Timing]) -> None:
         xlim=(0, 1.32 * float((medians + beyond).max())),
         xlabel="milliseconds per call: median, whisker to the 95th percentile",
     )
-
-
-@contextmanager
-def _figure(width: float, height: float) -> Iterator[Figure]:
-    """Yield a figure in a fixed style, independent of the user's settings.
-
-    Width and height are in inches.
-    """
-    try:
-        from matplotlib import style
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise RuntimeMissing(
-            f"matplotlib cannot be used here ({error}); expected it: pip install 'anomedge[report]'"
-        ) from error
-    settings: list[Any] = ["default", _STYLE]
-    with style.context(settings):
-        yield Figure(
-            figsize=(width, height), layout="constrained", facecolor="white"
-        )
-
-
-def _svg(figure: Figure) -> str:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata=_METADATA)
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]

@@ -19,7 +19,15 @@ from anomedge.report.scores import is_generated, kind_of
 from anomedge.resample.outside_resize import stated_size
 from anomedge.threshold import scale_of_each
 
-__all__ = ["CopyResult", "Panel", "ShownPicture", "in_words", "select", "show"]
+__all__ = [
+    "CopyResult",
+    "Panel",
+    "ShownPicture",
+    "in_words",
+    "select",
+    "show",
+    "small_size",
+]
 
 _WIDTH = 480
 _NEAREST = 2
@@ -162,7 +170,7 @@ def show(
     """Draw one picture with the results of the original and every copy."""
     picture, decision = reference.pictures[place], bundle.decision
     frame = picture.frame(stated_size(bundle.manifest.framing))
-    small = stretch(frame, _small(frame.shape[:2]))
+    small = stretch(frame, small_size(frame.shape[:2]))
     mask = picture.mask()
     truth = (
         None if mask is None or mask.all() else _shrunk(mask, small.shape[:2])
@@ -339,7 +347,7 @@ def _draw_difference(
     return pixels
 
 
-def _small(size: tuple[int, int]) -> tuple[int, int]:
+def small_size(size: tuple[int, int]) -> tuple[int, int]:
     """Return (height, width) reduced to fit the report."""
     share = min(1.0, _WIDTH / size[1], 1.5 * _WIDTH / size[0])
     return max(1, round(size[0] * share)), max(1, round(size[1] * share))

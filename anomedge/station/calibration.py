@@ -14,6 +14,11 @@ import numpy as np
 from anomedge.bundle import Bundle, LocalSettings
 from anomedge.errors import InputError
 from anomedge.files import sha256_of_bytes, sha256_of_file
+from anomedge.images.distributions import (
+    MeasuredFrame,
+    distributions_of,
+    measured,
+)
 from anomedge.inspector import Inspector, Result
 from anomedge.names import printable, storable
 from anomedge.progress import track
@@ -46,10 +51,7 @@ def recalibrate(
             pictures that the detector was fitted to.
     """
     pictures_digest = _checked_digest(inspector.bundle, paths)
-    results = [
-        inspector.predict_batch([path])[0]
-        for path in track(paths, "scoring", total=len(paths))
-    ]
+    results, statistics = _inspected(inspector, paths)
     scores = np.array([result.score for result in results])
     _warn_of_outliers(scores, paths)
     cut, tail = by_robust_rate(scores, rate)
@@ -68,8 +70,20 @@ def recalibrate(
         alarms=alarms,
         count=len(paths),
         interval=interval,
+        normals=distributions_of(scores, statistics),
         **author_and_time(),
     )
+
+
+def _inspected(
+    inspector: Inspector, paths: Sequence[Path]
+) -> tuple[list[Result], list[MeasuredFrame]]:
+    results, statistics = [], []
+    for path in track(paths, "scoring", total=len(paths)):
+        frame = inspector.read(path)
+        results += inspector.predict_batch([frame])
+        statistics.append(measured(frame))
+    return results, statistics
 
 
 def _threshold_of_maps(results: Sequence[Result], rate: float) -> float | None:
@@ -150,11 +164,13 @@ def override_thresholds(
         )
     overrides = {"threshold", "pixel_threshold", "minimum", "maximum"}
     kept = bundle.local.model_dump(include=overrides) if bundle.local else {}
+    normals = bundle.local.normals if bundle.local else None
     digest = bundle.manifest.digest
     return LocalSettings(
         **(kept | values),
         bundle=digest,
         pictures="set by hand",
+        normals=normals,
         **author_and_time(),
     )
 

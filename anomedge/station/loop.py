@@ -9,6 +9,7 @@ prevents all inspection ends the loop with an exception.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from anomedge.resample.outside_resize import stated_size
 from anomedge.station.counts import Counts, Summary
 from anomedge.station.exchange import Follower, PinnedBundle
 from anomedge.station.heartbeat import Heartbeat
+from anomedge.station.observers import FrameObserver
 from anomedge.station.outcome import Outcome
 from anomedge.station.output import EventWriter
 from anomedge.station.picture_keeper import PictureKeeper
@@ -89,6 +91,7 @@ class Station:
             loop closes it at its end.
         service: service manager that learns of start, life and end. Only the loop tells of life, so that a hanging
             inference is noticed.
+        observers: receive every decided frame.
     """
 
     def __init__(
@@ -101,6 +104,7 @@ class Station:
         keeper: PictureKeeper | None = None,
         follower: Follower | None = None,
         service: ServiceManager | None = None,
+        observers: Sequence[FrameObserver] = (),
     ) -> None:
         self.inspector, self.source, self.output = inspector, source, output
         self.options = options or StationOptions()
@@ -116,6 +120,7 @@ class Station:
         )
         self._reader_error: BaseException | None = None
         self._counts = Counts()
+        self._observers = tuple(observers)
         self.service = service or ServiceManager({})
         self._heartbeat = Heartbeat(
             self.options.heartbeat, self._write_heartbeat
@@ -249,6 +254,8 @@ class Station:
         )
         if result.label == "anomalous":
             self._save_overlay(frame, result)
+        for observer in self._observers:
+            observer.decided(frame, result, self.inspector)
 
     def _in_bundle_size(self, frame: CapturedFrame) -> CapturedFrame:
         """Return the frame in the bundle's size, if it has one; stretch it if the options allow."""

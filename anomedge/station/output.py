@@ -1,29 +1,33 @@
 """JSON lines that a station writes: one object per event, with "event" and "time" (ISO 8601, UTC).
 
-=========  ============================================================================================
-started    "source", "bundle", "digest", "runtime", "running_on", "threshold", "local" (path of the local.json in
-           force; null without one)
-frame      "number", "name", "label", "score", "threshold", "anomalous_pixels" (share; not for a detector
-           without a map), "milliseconds" (of the runtime) and "dropped": frames dropped since the
-           previous frame
-error      "name", "message"; an undecided frame also has "number", "label" ("undecided") and "dropped"
-waiting    "name", "message", "seconds" until the next attempt: the connection to the source was lost
-resumed    "name", "message", "seconds" (0): the connection is restored
-missed     "name" of one, "message", "count": pictures that were gone, or changed again, before they were read
-ignored    "name" of one, "message", "count": entries of a folder that are no pictures; once for each kind
-changed    "name", "state", "message": files at the bundle's path changed; "noticed": they are used when they
-           are whole and checked; "refused": the bundle is pinned
-decision   "name" (path of local.json), "state", "message", "threshold", "old_threshold", "pixel_threshold",
-           "old_pixel_threshold": a changed threshold was "applied" or "refused"
-bundle     "name", "state", "message", "digest", "old_digest", "threshold", "old_threshold", "running_on": a
-           changed bundle was "applied" or "refused"; "restored": the files are those of the bundle in use
-reloaded   "name" (path of local.json), "message", "threshold": SIGHUP came
-heartbeat  the counts of "stopped" so far, and "pending": commands that wait
-sink       "name", "state", "message", "waiting" (events in its spool): a sink is "down", "up" again, or has
-           events "left" in its spool at the end
-unwritten  "message", "count": lines before this one that a full disk did not take
-stopped    "frames" decided, "anomalous", "undecided", "errors" (lines), "dropped", "missed", "ignored", "unwritten"
-=========  ============================================================================================
+============  ============================================================================================
+started       "source", "bundle", "digest", "runtime", "running_on", "threshold", "local" (path of the local.json in
+              force; null without one)
+frame         "number", "name", "label", "score", "threshold", "anomalous_pixels" (share; not for a detector
+              without a map), "milliseconds" (of the runtime) and "dropped": frames dropped since the
+              previous frame
+error         "name", "message"; an undecided frame also has "number", "label" ("undecided") and "dropped"
+waiting       "name", "message", "seconds" until the next attempt: the connection to the source was lost
+resumed       "name", "message", "seconds" (0): the connection is restored
+missed        "name" of one, "message", "count": pictures that were gone, or changed again, before they were read
+ignored       "name" of one, "message", "count": entries of a folder that are no pictures; once for each kind
+changed       "name", "state", "message": files at the bundle's path changed; "noticed": they are used when they
+              are whole and checked; "refused": the bundle is pinned
+decision      "name" (path of local.json), "state", "message", "threshold", "old_threshold", "pixel_threshold",
+              "old_pixel_threshold": a changed threshold was "applied" or "refused"
+bundle        "name", "state", "message", "digest", "old_digest", "threshold", "old_threshold", "running_on": a
+              changed bundle was "applied" or "refused"; "restored": the files are those of the bundle in use
+reloaded      "name" (path of local.json), "message", "threshold": SIGHUP came
+drift         "number", "name" of the figure ("scores", "alarms", "brightness", "contrast" or "sharpness"), "state"
+              ("begun" or "over"), "statistic", "limit", "frames" compared, "value" and "reference" (medians, or shares
+              of alarms, with an "interval"), "compared_with", "message"
+distribution  "number", and "figures": the fields of a drift for each figure; once per window
+heartbeat     the counts of "stopped" so far, and "pending": commands that wait
+sink          "name", "state", "message", "waiting" (events in its spool): a sink is "down", "up" again, or has
+              events "left" in its spool at the end
+unwritten     "message", "count": lines before this one that a full disk did not take
+stopped       "frames" decided, "anomalous", "undecided", "errors" (lines), "dropped", "missed", "ignored", "unwritten"
+============  ============================================================================================
 
 With sinks, the events in `SHARED` go to every sink and have an "id", unique and equal in all of them; "stopped" then has
 "sinks": of each the "name" and the events "delivered", "waiting" and "spool_dropped".
@@ -59,6 +63,7 @@ SHARED = frozenset(
         "decision",
         "bundle",
         "reloaded",
+        "drift",
         "stopped",
     ]
 )

@@ -16,6 +16,7 @@ from anomedge.commands import _result_files
 from anomedge.commands._result_files import (
     ResultsFile,
 )
+from anomedge.images import read_picture
 from anomedge.station.calibration import override_thresholds
 from tests.commands.running import run
 from tests.conftest import FRAME
@@ -269,3 +270,18 @@ def test_predict_batches_formats_and_one_file(copy, pictures, tmp_path, capsys):
         == 0
     )
     assert len(json.loads(capsys.readouterr().out)) == 1
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_folder_in_other_light_is_warned_of(
+    bundle_paths, pictures, tmp_path, capsys
+):
+    good = read_picture(next((pictures / "test" / "good").iterdir()))
+    for number in range(14):
+        Image.fromarray(good // 3).save(tmp_path / f"{number}.png")
+    assert run("predict", bundle_paths["padim"], tmp_path, "--json") == 0
+    said = capsys.readouterr()
+    assert "these pictures differ from the normal ones" in said.err
+    assert "brightness: median" in said.err
+    rows = json.loads(said.out)
+    assert all("brightness" in row["drift"] for row in rows)

@@ -11,6 +11,7 @@ from anomedge.bundle import Bundle, write_manifest
 from tests.commands.running import run
 from tests.conftest import RUNTIMES
 from tests.report.html import Page
+from tests.report.station.logs import frame, write_log
 from tests.test_architecture import VENDORS
 
 
@@ -81,3 +82,29 @@ main()
         "as golden frames on all"
         in Page((tmp_path / "r.html").read_text(encoding="utf-8")).text
     )
+
+
+def test_a_log_of_a_station_has_a_page_of_its_own(tmp_path, capfd):
+    log = write_log(tmp_path / "log", [frame(1, 5.0), frame(2, 50.0), "bad"])
+    target = tmp_path / "station.html"
+    assert run("report", "--station", log, "-o", target, "--json") == 0
+    assert json.loads(capfd.readouterr().out) == {
+        "report": str(target),
+        "bytes": target.stat().st_size,
+        "frames": 2,
+        "bad_lines": 1,
+    }
+    page = Page(target.read_text(encoding="utf-8"))
+    assert f"anomedge report --station {log}" in page.text
+    assert run("report", "--station", log, "-o", target, "--force") == 0
+    assert "1 of 3 lines are no events" in capfd.readouterr().out
+
+
+def test_a_report_is_on_a_bundle_or_on_a_station(tmp_path, capfd):
+    for arguments in (
+        [],
+        [tmp_path, "--station", tmp_path],
+        [tmp_path, "--overlays", tmp_path],
+    ):
+        assert run("report", *arguments) == 2
+        assert "error: got" in capfd.readouterr().err

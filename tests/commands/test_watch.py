@@ -382,7 +382,7 @@ def test_sigterm_while_a_camera_is_waited_for(part):
 
 def test_a_reader_that_goes_away_is_one_line_and_exit_5(part, tmp_path):
     """Even while no frame comes."""
-    process = start(part, tmp_path, "--poll", "60")
+    process = start(part, tmp_path, "--poll", "60", "--no-drift")
     process.stdout.close()
     assert process.wait(timeout=60) == 5
     (line,) = process.stderr.read().decode().splitlines()
@@ -392,7 +392,7 @@ def test_a_reader_that_goes_away_is_one_line_and_exit_5(part, tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell's pipe")
 def test_a_pipe_to_head_ends_with_the_error_line(part, folder, tmp_path):
-    words = [*COMMAND, part, folder, "--poll", "0.01"]
+    words = [*COMMAND, part, folder, "--poll", "0.01", "--no-drift"]
     watch = shlex.join([*map(str, words), "--threads", "1"])
     code = tmp_path / "code"
     done = subprocess.run(
@@ -568,3 +568,32 @@ def test_nothing_of_opencv_is_imported_for_a_folder(part, folder):
         [sys.executable, "-c", code], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_other_light_is_a_drift_and_normal_frames_are_collected(
+    part, folder, tmp_path, capfd
+):
+    copy = tmp_path / "part.anomedge"
+    shutil.copytree(part, copy)
+    write_local(Bundle.open(copy), LocalSettings(threshold=1e9))
+    good = read_picture(next(folder.iterdir()))
+    watched, kept = tmp_path / "frames", tmp_path / "kept"
+    watched.mkdir()
+    for number in range(32):
+        light = good if number < 16 else good // 2
+        Image.fromarray(light).save(watched / f"{number:02}.png")
+    arguments = [copy, watched, "--once", "--order", "name", "--poll", "0.01"]
+    arguments += ["--drift-window", "16", "--collect", "3"]
+    assert run(*arguments) == 2
+    assert "expected both" in capfd.readouterr().err
+    assert run(*arguments, "--collect-to", kept) == 0
+    captured = capfd.readouterr()
+    assert "measured against this station's first 16" in captured.err
+    drifts = named(lines(captured.out), "drift")
+    assert {line["state"] for line in drifts} == {"begun"}
+    (light,) = [line for line in drifts if line["name"] == "brightness"]
+    assert light["number"] <= 32
+    assert light["compared_with"] == "first 16 normal frames"
+    assert len(list_pictures(kept)) == 3
+    assert run(*arguments, "--collect-to", kept, "--no-drift") == 0
+    assert named(lines(capfd.readouterr().out), "drift") == []

@@ -49,6 +49,9 @@ class ListedScores:
         self.bundle = bundle()
         self.left, self.has_map = list(scores), has_map
 
+    def read(self, path):
+        return np.full((4, 6, 3), path.read_bytes()[0], np.uint8)
+
     def predict_batch(self, given):
         assert len(given) == 1
         score = self.left.pop(0)
@@ -97,6 +100,16 @@ def test_a_detector_without_a_map_gets_no_pixel_threshold(forty):
 def test_few_pictures_for_the_rate_are_told(forty):
     with pytest.warns(UserWarning, match="40 pictures are .*few for a rate"):
         recalibrate(ListedScores(range(40)), forty, "line 3", 1e-3)
+
+
+def test_distributions_of_the_pictures_are_recorded_and_kept(forty):
+    settings = calibrated(forty, range(40))
+    normals = settings.normals
+    assert (normals.count, normals.size) == (40, (4, 6))
+    assert normals.scores == tuple(map(float, range(40)))
+    assert normals.brightness == pytest.approx(range(40))
+    by_hand = override_thresholds(bundle(settings), 3.0, None)
+    assert by_hand.normals == normals
 
 
 def test_pictures_that_stand_out_are_named_highest_first(forty):

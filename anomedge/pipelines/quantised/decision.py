@@ -54,8 +54,13 @@ def carried_decision(decision: Decision, pairs: Pairs) -> Decision:
             pairs.peaks_before, pairs.peaks_after, pixels
         )
     margin = float(np.abs(pairs.after - threshold).min())
+    normals = decision.origin.normals
     origin = decision.origin.model_copy(
-        update={"carried_by": len(pairs.before), "margin": margin}
+        update={
+            "carried_by": len(pairs.before),
+            "margin": margin,
+            "normals": normals and normals.with_scores_on(slope, shift),
+        }
     )
     return decision.model_copy(
         update={
