@@ -62,10 +62,10 @@ def probability(d: float, n: int, m: int) -> float:
 
 @lru_cache(maxsize=64)
 def limit(level: float, n: int, m: int) -> float | None:
-    """Return the smallest d with P(D >= d) <= level; None if n and m are too small for the level.
+    """Return the smallest multiple d of 1 / (n m) with P(D >= d) <= level; None if n and m are too small for the level.
 
     >>> limit(0.5, 2, 2), limit(0.01, 2, 2)
-    (1.0, None)
+    (0.75, None)
     """
     low, high = 0, n * m
     if _probability(high, n, m) > level:
