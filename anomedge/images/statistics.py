@@ -12,7 +12,7 @@ from anomedge.images.reading import Frame
 
 __all__ = ["ImageStatistics", "image_statistics"]
 
-_POINTS = 6400
+_POINTS = 4096
 """Largest number of pixels of the grid, so that a large frame costs as much as a small one."""
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Weights of red, green and blue in the luminance (ITU-R BT.601)."""
@@ -47,20 +47,25 @@ def image_statistics(frame: Frame) -> ImageStatistics:
     """
     height, width = frame.shape[:2]
     if min(height, width) < 3:
-        luminance = frame.astype(np.float32) @ _LUMA
-        return _statistics(luminance, np.zeros(1, np.float32))
+        return _statistics(_luminance(frame), np.zeros(1, np.float32))
     step = max(1, math.ceil(math.sqrt(height * width / _POINTS)))
     rows, columns = range(1, height - 1, step), range(1, width - 1, step)
 
-    def moved(down: int, right: int) -> npt.NDArray[np.int16]:
+    def moved(down: int, right: int) -> Frame:
         top, left = rows.start + down, columns.start + right
         part = frame[top : rows.stop + down : step]
-        return part[:, left : columns.stop + right : step].astype(np.int16)
+        return part[:, left : columns.stop + right : step]
 
-    centre = moved(0, 0)
-    around = moved(-1, 0) + moved(1, 0) + moved(0, -1) + moved(0, 1)
-    laplacian = (around - 4 * centre).astype(np.float32) @ _LUMA
-    return _statistics(centre.astype(np.float32) @ _LUMA, laplacian)
+    centre = moved(0, 0).astype(np.int16)
+    laplacian = -4 * centre
+    for down, right in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+        laplacian += moved(down, right)
+    return _statistics(_luminance(centre), _luminance(laplacian))
+
+
+def _luminance(values: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+    """Return the luminance (N,) of values (H, W, 3)."""
+    return values.reshape(-1, 3).astype(np.float32) @ _LUMA
 
 
 def _statistics(

@@ -98,6 +98,8 @@ class DistributionFigure:
         """Return whether a window shows a drift, and whether it shows none."""
         if not window.full or window.distance < window.over:
             return False, True
+        if window.distance < window.begin and not self.drifting:
+            return False, False
         quartiles = np.quantile(window.values, QUARTILES)
         change = self._change(self._quartiles, quartiles)
         shows = window.distance >= window.begin and change >= 1

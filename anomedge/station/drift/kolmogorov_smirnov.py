@@ -39,11 +39,16 @@ def distance(below: Ranks, not_above: Ranks, n: int) -> float:
     >>> distance(np.array([2, 2]), np.array([2, 2]), 2)
     1.0
     """
-    m = len(below)
-    steps = np.arange(m + 1) / m
+    steps = _steps(len(below))
     ahead = steps[1:] - np.sort(not_above) / n
     behind = np.sort(below) / n - steps[:-1]
     return float(max(ahead.max(), behind.max()))
+
+
+@lru_cache(maxsize=64)
+def _steps(m: int) -> npt.NDArray[np.float64]:
+    """Return the values 0, 1/m, ..., 1 of G."""
+    return np.arange(m + 1) / m
 
 
 def probability(d: float, n: int, m: int) -> float:
@@ -57,10 +62,10 @@ def probability(d: float, n: int, m: int) -> float:
 
 @lru_cache(maxsize=64)
 def limit(level: float, n: int, m: int) -> float | None:
-    """Return the smallest d with P(D >= d) <= level; None if n and m are too small for the level.
+    """Return the smallest multiple d of 1 / (n m) with P(D >= d) <= level; None if n and m are too small for the level.
 
     >>> limit(0.5, 2, 2), limit(0.01, 2, 2)
-    (1.0, None)
+    (0.75, None)
     """
     low, high = 0, n * m
     if _probability(high, n, m) > level:
