@@ -234,15 +234,19 @@ def test_a_live_source_drops_its_oldest_frames_and_counts_them():
 
 
 def test_a_live_source_slower_than_the_loop_drops_nothing():
+    inspector = GreyInspector()
+
     class Slow(ListSource):
         def events(self, stop):
-            for item in self.given:
-                stop.wait(0.01)
+            for place, item in enumerate(self.given):
+                while len(inspector.seen) < place:
+                    stop.wait(0.001)
                 yield item
 
     lines = run(
-        Slow([frame(number) for number in range(1, 9)], live=True),
+        Slow([frame(number, number) for number in range(1, 9)], live=True),
         options=StationOptions(queue=1),
+        inspector=inspector,
     )
     assert [
         line["number"] for line in lines if line["event"] == "frame"
