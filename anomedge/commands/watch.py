@@ -23,6 +23,7 @@ from anomedge.commands._common_options import (
     chosen_precision,
 )
 from anomedge.commands._maps import require_map
+from anomedge.commands._memory import OpenMemory, open_memory
 from anomedge.commands._signals import stop_signals_handled
 from anomedge.errors import InputError
 from anomedge.inspector import Inspector
@@ -132,6 +133,28 @@ def watch(
             help="Largest size of each sink's waiting events, in bytes; beyond it the oldest are dropped.",
         ),
     ] = 64 * 1024 * 1024,
+    state: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE",
+            help="Folder: remember in this file which pictures were decided and signalled. A restart goes on there; a signal "
+            'that a kill interrupted is sent again with the same id and "repeated": true.',
+        ),
+    ] = None,
+    at_most_once: Annotated[
+        bool,
+        Option(
+            "--at-most-once",
+            help="With --state: never send a signal twice; an interrupted one is said as the event lost.",
+        ),
+    ] = False,
+    done: Annotated[
+        Path | None,
+        Option(
+            metavar="DIR",
+            help="Folder: move each decided picture to DIR after its signals.",
+        ),
+    ] = None,
     queue: Annotated[
         int,
         Option(
@@ -224,10 +247,10 @@ def watch(
 
     A frame that cannot be inspected is undecided, which is an error line; a camera or folder that disappears is waited
     for. On a stop signal, the current frame and the pending commands are finished; a second signal stops at once. A
-    restart inspects the pictures that are still in the folder again, unless --new is given. Frames of cameras and videos
+    restart inspects the pictures that are still in the folder again, unless --state, --done or --new is given. Frames of cameras and videos
     are taken as OpenCV decodes them, without EXIF rotation. Exit codes: 0 done or stopped by a signal, 2 wrong use or
-    undecided pictures with --once, 4 source lost, 5 output lost (its reader went away, or no space), 6 gave up. Under
-    systemd, Type=notify and WatchdogSec= work.
+    undecided pictures with --once, 4 source lost, 5 output lost (its reader went away, or no space), 6 gave up,
+    7 the state cannot be written. Under systemd, Type=notify and WatchdogSec= work.
     """
     del as_json  # there is no other output
     opened = Bundle.open(bundle)
@@ -245,7 +268,8 @@ def watch(
     _refuse_conflicts(frames, save, commands)
     if save is not None:
         require_map(opened.decision, "--save")
-    sinks = open_sinks(sink or [], spool, spool_limit)
+    memory = open_memory(state, at_most_once, done, opened, frames)
+    sinks = open_sinks(sink or [], spool, spool_limit, once=at_most_once)
     options = StationOptions(
         queue=queue,
         limit=limit,
@@ -261,7 +285,9 @@ def watch(
         precision=chosen_precision(opened, precision),
     ) as inspector:
         keeper = PictureKeeper(save, keep) if save is not None else None
-        summary = _run(inspector, frames, options, commands, keeper, sinks)
+        summary = _run(
+            inspector, frames, options, commands, keeper, sinks, memory
+        )
     if once:
         _refuse_undecided(summary)
 
@@ -301,10 +327,11 @@ def _run(
     commands: ReactionOptions,
     keeper: PictureKeeper | None,
     sinks: Deliveries | None,
+    memory: OpenMemory,
 ) -> Summary:
     """Run a station that writes to standard output, until its end or a stop signal."""
     output = EventWriter(sys.stdout, sinks)
-    reactions = Reactions(commands, output.error)
+    reactions = Reactions(commands, output.error, memory.journal, memory.done)
     station = Station(
         inspector,
         source,
@@ -314,6 +341,7 @@ def _run(
         keeper,
         warn=_warn,
         service=ServiceManager(),
+        journal=memory.journal,
     )
     try:
         with _stopped_by_signals(station.stop, reactions.kill):

@@ -138,6 +138,12 @@ class Delivery:
         content = self._content(event)
         if content is None:
             return True
+        if event.repeated and self.spool.once:
+            self.spool.discard(
+                event,
+                f"{content.get('id')} may have arrived, and is not sent again",
+            )
+            return True
         self.spool.begin(event)
         try:
             self._attempt(lambda: self.sink.send(content))

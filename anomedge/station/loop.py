@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +22,7 @@ from anomedge.errors import (
     OutputError,
     RuntimeFailure,
     SourceLost,
+    StateLost,
 )
 from anomedge.images import Frame, stretch
 from anomedge.images.checks import wrong_size
@@ -31,12 +31,13 @@ from anomedge.inspector import Inspector, Result
 from anomedge.resample.outside_resize import stated_size
 from anomedge.station.counts import Counts, Summary
 from anomedge.station.heartbeat import Heartbeat
-from anomedge.station.outcome import Outcome
+from anomedge.station.journal import Journal
 from anomedge.station.output import EventWriter
 from anomedge.station.picture_keeper import PictureKeeper
 from anomedge.station.queue import EventQueue
 from anomedge.station.reactions import Reactions
 from anomedge.station.service_manager import ServiceManager
+from anomedge.station.signals import Signals
 from anomedge.station.sources.base import (
     CapturedFrame,
     ConnectionChange,
@@ -88,6 +89,7 @@ class Station:
         warn: called with the message if the bundle's files changed, in addition to the output line.
         service: service manager that learns of start, life and end. Only the loop tells of life, so that a hanging
             inference is noticed.
+        journal: state of the station; the loop closes it at its end.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class Station:
         keeper: PictureKeeper | None = None,
         warn: Callable[[str], None] | None = None,
         service: ServiceManager | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self.inspector, self.source, self.output = inspector, source, output
         self.options = options or StationOptions()
@@ -118,6 +121,10 @@ class Station:
         self._heartbeat = Heartbeat(
             self.options.heartbeat, self._write_heartbeat
         )
+        self._journal = journal
+        self._signals = Signals(
+            output, reactions, journal, source.folder, self._show_life
+        )
 
     def stop(self) -> None:
         """End the loop after the current frame; safe in a signal handler and in any thread."""
@@ -133,29 +140,45 @@ class Station:
             SourceLost: the source fails for good: no camera after all retries.
             GaveUp: too many consecutive frames are undecided.
             OutputLost: the lines cannot be written, or their reader closed the output.
+            StateLost: the state cannot be written.
         """
         self._write_started()
         self.service.ready()
         self._reader.start()
         try:
+            self._signals.resume()
             self._loop()
+        except StateLost as error:
+            self.output.error(self.source.title, str(error))
+            raise
         finally:
-            self.service.stopping()
-            self._stop_reader.set()
-            self._queue.close()
-            self._reader.join(_READER_TIMEOUT)
-            if self.reactions is not None:
-                self.reactions.close()
-            summary = self._summary()
-            self.output.write("stopped", **summary._asdict())
+            summary = self._end()
         if self.output.failure is not None:
             raise self.output.failure
+        if self._journal is not None:
+            self._journal.check()
+        return summary
+
+    def _end(self) -> Summary:
+        """Finish the commands, close everything and write the last line."""
+        self.service.stopping()
+        self._stop_reader.set()
+        self._queue.close()
+        self._reader.join(_READER_TIMEOUT)
+        if self.reactions is not None:
+            self.reactions.close()
+        if self._journal is not None:
+            self._journal.close()
+        summary = self._summary()
+        self.output.write("stopped", **summary._asdict())
         return summary
 
     def _loop(self) -> None:
         while not self._is_over():
             self._show_life()
             self._report_changed_bundle()
+            if self._journal is not None:
+                self._journal.check()
             event, dropped = self._queue.get(_POLL_INTERVAL)
             self.output.check_reader()
             if event is not None:
@@ -242,16 +265,8 @@ class Station:
             self._leave_undecided(frame, dropped, message)
             raise
         self._counts.add_decided(anomalous=result.label == "anomalous")
-        line = self._write_frame(frame, result, dropped)
-        self._react(
-            Outcome(
-                line,
-                frame.name,
-                result.label,
-                score=result.score,
-                path=frame.path,
-            )
-        )
+        threshold = self.inspector.decision.threshold
+        self._signals.decided(frame, result, threshold, dropped)
         if result.label == "anomalous":
             self._save_overlay(frame, result)
 
@@ -269,18 +284,9 @@ class Station:
     def _leave_undecided(
         self, frame: CapturedFrame | UnusableFrame, dropped: int, reason: str
     ) -> None:
-        """Write an error line for a frame that was not inspected, and run its commands."""
+        """Signal a frame that was not inspected."""
         self._counts.add_undecided()
-        line = self._write_undecided(frame, dropped, reason)
-        self._react(
-            Outcome(
-                line,
-                frame.name,
-                "undecided",
-                reason=reason,
-                path=self._path_of(frame),
-            )
-        )
+        self._signals.undecided(frame, reason, dropped)
 
     def _give_up_if_blind(self, reason: str) -> None:
         """Raise if too many consecutive frames are undecided."""
@@ -289,17 +295,6 @@ class Station:
             raise GaveUp(
                 f"{in_a_row} frames in a row could not be inspected; the last: {reason}"
             )
-
-    def _path_of(self, frame: CapturedFrame | UnusableFrame) -> Path | None:
-        """Return the path of the frame's file; None for a frame without a file."""
-        if isinstance(frame, CapturedFrame):
-            return frame.path
-        folder = self.source.folder
-        return None if folder is None else folder / frame.name
-
-    def _react(self, outcome: Outcome) -> None:
-        if self.reactions is not None:
-            self.reactions.react(outcome, self._show_life)
 
     def _save_overlay(self, frame: CapturedFrame, result: Result) -> None:
         if self.keeper is None or result.anomaly_map is None:
@@ -334,38 +329,6 @@ class Station:
             runtime=session.name,
             running_on=session.running_on,
             threshold=self.inspector.decision.threshold,
-        )
-
-    def _write_frame(
-        self, frame: CapturedFrame, result: Result, dropped: int
-    ) -> str:
-        found = {}
-        if result.mask is not None:
-            found["anomalous_pixels"] = float(result.mask.mean())
-        return self.output.write(
-            "frame",
-            moment=frame.time,
-            number=frame.number,
-            name=frame.name,
-            label=result.label,
-            score=result.score,
-            threshold=self.inspector.decision.threshold,
-            **found,
-            milliseconds=round(result.milliseconds, 3),
-            dropped=dropped,
-        )
-
-    def _write_undecided(
-        self, frame: CapturedFrame | UnusableFrame, dropped: int, reason: str
-    ) -> str:
-        return self.output.write(
-            "error",
-            moment=frame.time,
-            number=frame.number,
-            name=frame.name,
-            label="undecided",
-            message=reason,
-            dropped=dropped,
         )
 
     def _write_heartbeat(self) -> None:

@@ -10,6 +10,8 @@ waiting    "name", "message", "seconds" until the next attempt: the connection t
 resumed    "name", "message", "seconds" (0): the connection is restored
 missed     "name" of one, "message", "count": pictures that were gone, or changed again, before they were read
 ignored    "name" of one, "message", "count": entries of a folder that are no pictures; once for each kind
+lost       "name", "frame" (id of its event), "label", "output", "message": with `at_most_once`, a kill may have
+           kept this output from its event
 changed    "name", "message": files at the bundle's path changed since the bundle was opened; labels are
            still those of the opened bundle
 heartbeat  the counts of "stopped" so far, and "pending": commands that wait
@@ -18,7 +20,8 @@ sink       "name", "state", "message", "waiting" (events in its spool): a sink i
 stopped    "frames" decided, "anomalous", "undecided", "errors" (lines), "dropped", "missed", "ignored"
 =========  ============================================================================================
 
-With sinks, the events in `SHARED` go to every sink and have an "id", unique and equal in all of them; "stopped" then has
+With a state, the event of a frame has an "id", the same after a restart, and "repeated" (true) if this output may have
+got it before. With sinks, the events in `SHARED` go to every sink and have an "id", unique and equal in all of them; "stopped" then has
 "sinks": of each the "name" and the events "delivered", "waiting" and "spool_dropped".
 """
 
@@ -27,6 +30,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any, TextIO
 
@@ -34,8 +38,11 @@ from anomedge.errors import OutputLost
 from anomedge.names import storable
 from anomedge.station.deliveries import Deliveries
 from anomedge.station.reader import has_lost_reader
+from anomedge.station.spool import Mark
 
-__all__ = ["SHARED", "EventWriter"]
+__all__ = ["SHARED", "EventWriter", "content_of", "line_of", "storable_all"]
+
+Content = Mapping[str, Any]
 
 SHARED = frozenset(
     [
@@ -47,6 +54,7 @@ SHARED = frozenset(
         "waiting",
         "resumed",
         "changed",
+        "lost",
         "stopped",
     ]
 )
@@ -87,7 +95,7 @@ class EventWriter:
             moment: time of the event, in seconds since 1970; now by default.
             **fields: further keys of the object.
         """
-        content = _content(event, moment, fields)
+        content = content_of(event, moment, fields)
         if self._sinks is not None and event in SHARED:
             self._share(self._sinks, content)
         line = self._write(content)
@@ -101,6 +109,26 @@ class EventWriter:
         """Write an error event."""
         self.write("error", moment=moment, name=name, message=message)
 
+    @property
+    def sinks(self) -> list[str]:
+        """Titles of the sinks."""
+        return [] if self._sinks is None else self._sinks.titles
+
+    def handed(self, sink: str, state: str) -> int | None:
+        """Return the number of the newest event of a state that is safe in a sink's spool, or was delivered."""
+        return None if self._sinks is None else self._sinks.handed(sink, state)
+
+    def hand(self, sink: str, content: Content, mark: Mark) -> None:
+        """Give an event, which has an identifier, to one sink."""
+        if self._sinks is not None:
+            with self._lock:
+                self._sinks.hand(sink, line_of(storable_all(content)), mark)
+
+    def write_line(self, content: Content) -> bool:
+        """Write an event, which has an identifier, as a line; return whether it was written."""
+        self._write(content)
+        return not self.closed
+
     def check_reader(self) -> None:
         """Notice a reader that went away since the last line."""
         if not self.closed and has_lost_reader(self._stream):
@@ -111,7 +139,7 @@ class EventWriter:
         is_last = content["event"] == "stopped"
         with self._lock:
             content["id"] = sinks.next_id()
-            sinks.put(_line({k: _storable(v) for k, v in content.items()}))
+            sinks.put(line_of(storable_all(content)))
             if is_last:
                 sinks.end()
         if is_last:
@@ -119,10 +147,10 @@ class EventWriter:
             content["sinks"] = sinks.finish()
 
     def _write_about_sinks(self, event: str, fields: dict[str, Any]) -> None:
-        self._write(_content(event, None, fields))
+        self._write(content_of(event, None, fields))
 
-    def _write(self, content: dict[str, Any]) -> str:
-        line = _line(content)
+    def _write(self, content: Content) -> str:
+        line = line_of(content)
         with self._lock:
             self.errors += content["event"] == "error"
             if not self.closed:
@@ -145,20 +173,24 @@ class EventWriter:
         self.failure = OutputLost(message)
 
 
-def _content(
-    event: str, moment: float | None, fields: dict[str, Any]
+def content_of(
+    event: str, moment: float | None, fields: Content
 ) -> dict[str, Any]:
+    """Return an event; its time is now if `moment` is None."""
     seconds = time.time() if moment is None else moment
     when = datetime.fromtimestamp(seconds, timezone.utc)
     stated = when.isoformat(timespec="milliseconds")
     return {"event": event, "time": stated, **fields}
 
 
-def _line(content: dict[str, Any]) -> str:
-    # Escaped to ASCII because names may not be valid Unicode.
+def line_of(content: Content) -> str:
+    """Return an event as one line, escaped to ASCII because names may not be valid Unicode."""
     return json.dumps(content, allow_nan=False)
 
 
-def _storable(value: object) -> object:
+def storable_all(content: Content) -> Content:
     """Escape lone surrogates, which receivers of JSON refuse."""
-    return storable(value) if isinstance(value, str) else value
+    return {
+        key: storable(value) if isinstance(value, str) else value
+        for key, value in content.items()
+    }

@@ -28,7 +28,7 @@ from anomedge.station.spool_file import (
     open_spool_file,
 )
 
-__all__ = ["Spool", "SpooledEvent"]
+__all__ = ["Mark", "Spool", "SpooledEvent"]
 
 _MOST_IN_MEMORY = 1000
 """Largest number of events in memory while the disk takes none."""
@@ -40,9 +40,23 @@ _INSERT = "INSERT INTO events VALUES (?, ?)"
 _DELETE = "DELETE FROM events WHERE number = ?"
 _DELETE_DONE = "DELETE FROM events WHERE number <= ?"
 _SET_SENT = "UPDATE progress SET sent = ?"
+_SET_HANDED = "INSERT OR REPLACE INTO handed VALUES (?, ?)"
+_GET_HANDED = "SELECT number FROM handed WHERE state = ?"
 _OLDEST = (
     "SELECT number, text FROM events WHERE number > ? ORDER BY number LIMIT 1"
 )
+
+
+class Mark(NamedTuple):
+    """Place of an event in a station's state; later events have higher numbers.
+
+    Attributes:
+        state: identity of the state.
+        number: number of the event.
+    """
+
+    state: str
+    number: int
 
 
 class SpooledEvent(NamedTuple):
@@ -67,6 +81,7 @@ class Spool:
     Args:
         path: the file; created if it does not exist.
         limit: largest size of the waiting events, in bytes; beyond it the oldest are dropped.
+        once: drop an event whose delivery began and may have arrived, instead of delivering it again.
 
     Attributes:
         dropped: number of events that were lost.
@@ -77,14 +92,16 @@ class Spool:
         OutputError: the file cannot be created or written.
     """
 
-    def __init__(self, path: Path, limit: int) -> None:
-        self.path, self.limit = path, limit
+    def __init__(self, path: Path, limit: int, *, once: bool = False) -> None:
+        self.path, self.limit, self.once = path, limit, once
         self.dropped = 0
         self.closing = False
         self._changed = threading.Condition()
         self._faults: list[str] = []
         self._conditions: set[str] = set()
         self._in_memory: deque[tuple[int, str]] = deque()
+        # Of the events in memory: the newest mark.
+        self._mark: Mark | None = None
         self._database: sqlite3.Connection | None = None
         # Numbers: next event; newest whose delivery began; newest delivered.
         self._next, self._sent, self._done = 1, 0, 0
@@ -103,16 +120,23 @@ class Spool:
             found, self._faults = self._faults, []
         return found
 
-    def put(self, text: str) -> None:
-        """Add an event, and drop the oldest ones if the queue is too large."""
+    def put(self, text: str, mark: Mark | None = None) -> None:
+        """Add an event, and drop the oldest ones if the queue is too large; `handed` knows the mark."""
         with self._changed:
             self._in_memory.append((self._next, text))
+            self._mark = mark or self._mark
             self._next += 1
             self._count += 1
             self._bytes += len(text) + _OVERHEAD
             self._store()
             self._make_room()
             self._changed.notify_all()
+
+    def handed(self, state: str) -> int | None:
+        """Return the number of the newest event of a state that was stored, also if it was delivered since."""
+        with self._changed:
+            rows = self._select(_GET_HANDED, state)
+        return int(rows[0][0]) if rows else None
 
     def head(self) -> SpooledEvent | None:
         """Return the oldest event; None if there is none, or the disk cannot be read now."""
@@ -221,8 +245,10 @@ class Spool:
         """Move the events in memory to the disk, all or none."""
         if not self._in_memory:
             return
-        if self._write((_INSERT, list(self._in_memory))):
+        marks = [] if self._mark is None else [self._mark]
+        if self._write((_INSERT, list(self._in_memory)), (_SET_HANDED, marks)):
             self._in_memory.clear()
+            self._mark = None
             self._conditions.discard("disk")
         while len(self._in_memory) > _MOST_IN_MEMORY:
             found = next(e for e in self._in_memory if e[0] > self._kept)
@@ -290,7 +316,7 @@ class Spool:
             return False
         return True
 
-    def _select(self, text: str, *values: int) -> list[Any] | None:
+    def _select(self, text: str, *values: int | str) -> list[Any] | None:
         """Return rows; none without a file, None if it cannot be read."""
         if self._database is None:
             return []

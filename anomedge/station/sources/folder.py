@@ -21,6 +21,7 @@ from anomedge.station.sources._listing import (
     list_folder,
     stamp_of,
 )
+from anomedge.station.sources._memory import Memory
 from anomedge.station.sources._notify import FolderWatch
 from anomedge.station.sources.base import (
     CapturedFrame,
@@ -102,6 +103,7 @@ class FolderSource(Source):
         self.title = str(folder)
         self.poll = poll
         self._only_new = only_new
+        self._memory = Memory()
         self._once = once
         self._levels = levels
         self._notify = notify
@@ -142,6 +144,11 @@ class FolderSource(Source):
             settle=options.settle,
             notify=options.poll is None,
         )
+
+    def remember(self, memory: Memory) -> None:
+        """Treat the files of earlier runs as read."""
+        self._memory = memory
+        self._arrivals.skip(memory.known())
 
     @property
     def remembered(self) -> int:
@@ -238,7 +245,7 @@ class FolderSource(Source):
     def _report_lost(self, error: OSError) -> Iterator[SourceEvent]:
         self._close_watch()
         if self._first_listing is None and not self._once:
-            self._first_listing = set()
+            self._first_listing = set(self._memory.first_skip({}))
         if not self._lost:
             reason = error.strerror or str(error)
             yield ConnectionChange(
@@ -278,7 +285,8 @@ class FolderSource(Source):
         pictures = listing.pictures
         if self._first_listing is None:
             self._first_listing = set(pictures)
-            self._arrivals.skip(pictures if self._only_new else {})
+            skipped = pictures if self._only_new else {}
+            self._arrivals.skip(self._memory.first_skip(skipped))
         if pictures:
             self._full_identity = self._identity
         notice = self._others.note(listing.others)
@@ -287,6 +295,8 @@ class FolderSource(Source):
             yield notice
         if self._identity == self._full_identity:  # else it may be unmounted
             gone = self._arrivals.note_all(pictures, self._now)
+            if pictures:
+                self._memory.keep_only(pictures)
             yield from self._report_missed(gone, "taken away or renamed")
 
     def _report_unseen(self, changed: Collection[str]) -> Iterator[SourceEvent]:
@@ -356,6 +366,7 @@ class FolderSource(Source):
                 event.number,
                 name,
                 f"{self.folder / name} was taken away before it could be inspected",
+                stamp=event.stamp,
             )
         elif stamp_after not in (self._arrivals.stamp(name), None):
             self._arrivals.note(name, stamp_after, monotonic())
@@ -365,6 +376,7 @@ class FolderSource(Source):
 
     def _decode(self, name: str) -> CapturedFrame | UnusableFrame:
         path, number = self.folder / name, self._number + 1
+        stamp = self._arrivals.stamp(name)
         missing = self._missing_parts.pop(name, None)
         if missing is not None:
             return UnusableFrame(
@@ -372,12 +384,13 @@ class FolderSource(Source):
                 name,
                 f"{path} is incomplete: {missing}, unchanged for {self._arrivals.patience:g} s; expected a whole picture: "
                 "check the program that writes it",
+                stamp=stamp,
             )
         try:
             pixels = read_picture(path, levels=self._levels)
         except InputError as error:
-            return UnusableFrame(number, name, str(error))
-        return CapturedFrame(number, name, pixels, path)
+            return UnusableFrame(number, name, str(error), stamp=stamp)
+        return CapturedFrame(number, name, pixels, path, stamp=stamp)
 
     def _first_listing_waits(self) -> bool:
         """Return whether a file of the first listing is still unread."""
