@@ -374,7 +374,12 @@ def test_errors_of_the_source_end_the_loop_after_what_came_before():
         raise ZeroDivisionError("a bug")
 
     source = SimpleNamespace(
-        title="broken", live=False, events=fail, missed=0, ignored=0, folder=None
+        title="broken",
+        live=False,
+        events=fail,
+        missed=0,
+        ignored=0,
+        folder=None,
     )
     output = EventWriter(stream := io.StringIO())
     with pytest.raises(ZeroDivisionError):
