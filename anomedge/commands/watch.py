@@ -269,7 +269,8 @@ def watch(
     if save is not None:
         require_map(opened.decision, "--save")
     memory = open_memory(state, at_most_once, done, opened, frames)
-    sinks = open_sinks(sink or [], spool, spool_limit, once=at_most_once)
+    kinds = {"once": at_most_once, "strict": state is not None}
+    sinks = open_sinks(sink or [], spool, spool_limit, **kinds)
     options = StationOptions(
         queue=queue,
         limit=limit,

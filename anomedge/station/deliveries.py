@@ -103,6 +103,7 @@ def open_sinks(
     limit: int,
     *,
     once: bool = False,
+    strict: bool = False,
 ) -> Deliveries | None:
     """Open the sinks of addresses, each with its spool in a folder; None if there is no address.
 
@@ -111,6 +112,7 @@ def open_sinks(
         folder: of the spools; None for `default_spool_folder`.
         limit: largest size of each spool's events, in bytes.
         once: send no event twice, see `Spool`.
+        strict: send no event that the disk does not have, see `Spool`.
 
     Raises:
         InputError: an address cannot be used or is given twice, or another station uses its spool.
@@ -126,18 +128,19 @@ def open_sinks(
             raise InputError(
                 f"got --sink {title} twice; expected each sink once"
             )
-    return Deliveries(_with_spools(sinks, folder, limit, once))
+    place = folder or default_spool_folder()
+    return Deliveries(_with_spools(sinks, place, limit, once, strict))
 
 
 def _with_spools(
-    sinks: Sequence[Sink], folder: Path | None, limit: int, once: bool
+    sinks: Sequence[Sink], folder: Path, limit: int, once: bool, strict: bool
 ) -> list[tuple[Sink, Spool]]:
-    place = folder or default_spool_folder()
     opened: list[tuple[Sink, Spool]] = []
     try:
         for sink in sinks:
-            path = place / _file_name(sink)
-            opened.append((sink, Spool(path, limit, once=once)))
+            path = folder / _file_name(sink)
+            spool = Spool(path, limit, once=once, strict=strict)
+            opened.append((sink, spool))
     except BaseException:
         for _, spool in opened:
             spool.close()

@@ -144,7 +144,9 @@ class Delivery:
                 f"{content.get('id')} may have arrived, and is not sent again",
             )
             return True
-        self.spool.begin(event)
+        if not self.spool.begin(event):
+            self.spool.pause(self._rule.idle)
+            return not self.spool.closing
         try:
             self._attempt(lambda: self.sink.send(content))
         except SinkDown as down:

@@ -82,6 +82,7 @@ class Spool:
         path: the file; created if it does not exist.
         limit: largest size of the waiting events, in bytes; beyond it the oldest are dropped.
         once: drop an event whose delivery began and may have arrived, instead of delivering it again.
+        strict: deliver only events on the disk, and only when the beginning is on the disk: without space, the sink waits.
 
     Attributes:
         dropped: number of events that were lost.
@@ -92,8 +93,16 @@ class Spool:
         OutputError: the file cannot be created or written.
     """
 
-    def __init__(self, path: Path, limit: int, *, once: bool = False) -> None:
-        self.path, self.limit, self.once = path, limit, once
+    def __init__(
+        self,
+        path: Path,
+        limit: int,
+        *,
+        once: bool = False,
+        strict: bool = False,
+    ) -> None:
+        self.path, self.limit = path, limit
+        self.once, self.strict = once, strict
         self.dropped = 0
         self.closing = False
         self._changed = threading.Condition()
@@ -141,17 +150,22 @@ class Spool:
     def head(self) -> SpooledEvent | None:
         """Return the oldest event; None if there is none, or the disk cannot be read now."""
         with self._changed:
+            if self.strict:  # the disk may have space again
+                self._store()
             found = self._oldest(self._done)
             if found is None:
                 return None
             return SpooledEvent(*found, repeated=found[0] <= self._sent)
 
-    def begin(self, event: SpooledEvent) -> None:
-        """Record that the delivery of an event begins."""
+    def begin(self, event: SpooledEvent) -> bool:
+        """Record that the delivery of an event begins; return whether it may."""
         with self._changed:
             self._sent_before = self._sent
             self._sent = max(self._sent, event.number)
-            self._write_progress()
+            if self._write_progress() or not self.strict:
+                return True
+            self._sent = self._sent_before
+            return False
 
     def not_sent(self) -> None:
         """Record that the delivery that began has not sent the event."""
@@ -239,6 +253,8 @@ class Spool:
         if rows:
             number, text = rows[0]
             return number, text
+        if self.strict:
+            return None
         return next((e for e in self._in_memory if e[0] > after), None)
 
     def _store(self) -> None:
@@ -291,8 +307,8 @@ class Spool:
         if self._bytes < self.limit // 2:
             self._conditions.discard("full")
 
-    def _write_progress(self) -> None:
-        self._write(
+    def _write_progress(self) -> bool:
+        return self._write(
             (_DELETE_DONE, [(self._done,)]), (_SET_SENT, [(self._sent,)])
         )
 

@@ -88,6 +88,23 @@ def test_an_event_that_only_memory_has_is_not_safe(path):
     spool.close()
 
 
+def test_a_strict_spool_delivers_only_what_the_disk_has(path):
+    spool = Spool(path, LIMIT, strict=True)
+    spool.put("a")
+    event = spool.head()
+    disk = spool._database = FullDisk(spool._database)
+    assert not spool.begin(event)
+    spool.put("b")
+    disk.full = False
+    assert spool.begin(event)
+    disk.full = True
+    spool.done(event)
+    assert spool.head() is None
+    disk.full = False
+    assert spool.head() == (2, "b", False)
+    spool.close()
+
+
 def test_a_spool_of_an_earlier_version_is_taken_over(path):
     Spool(path, LIMIT).close()
     with sqlite3.connect(path) as database:
