@@ -16,9 +16,13 @@ from anomedge.station.sources._arrivals import Arrivals
 from anomedge.station.sources._ignored import Ignored
 from anomedge.station.sources._listing import (
     FolderListing,
+    Place,
     Stamp,
+    identity_of,
     is_picture,
     list_folder,
+    opened_folder,
+    stamp_in,
     stamp_of,
 )
 from anomedge.station.sources._memory import Memory
@@ -54,12 +58,10 @@ class FolderSource(Source):
       (`anomedge.images.complete`); files are read in `order` (`_arrivals`). A file that stays incomplete is unusable after
       10 s. With `settle` 0, files appear by a rename: they are read at first sight, without these checks.
     - A file is read again only if its size or modification time changed.
-    - Skipped are hidden names, names that start with "~", suffixes of other file types, folders, and links, which may
-      lead outside. The folder itself may be a link. All but hidden names and "~" are counted in `ignored`.
+    - Skipped are hidden names and "~...", and, counted in `ignored`, other suffixes, folders and links, but for the folder itself.
     - Pictures that were gone, or changed again, before they could be read are counted in `missed`.
     - An empty listing discards no file that was read, because an unmounted network drive looks empty.
-    - If the folder cannot be listed, the source waits for it and reports the loss and the return once each. Pictures of
-      a folder that cannot be listed at the start count as new.
+    - A folder that cannot be listed is waited for; loss and return are reported. One missing at the start has new pictures.
 
     Args:
         folder: a folder; it may appear later.
@@ -227,9 +229,10 @@ class FolderSource(Source):
     def _look_at_all(self) -> Generator[SourceEvent, None, bool]:
         """List the folder; on failure return False and report the first of a series."""
         try:
-            self._follow_folder()
-            listing = list_folder(self.folder)
-            self._add_overlooked(listing.pictures)
+            with opened_folder(self.folder) as place:
+                self._follow_folder(place)
+                listing = list_folder(place)
+                self._add_overlooked(listing.pictures, place)
         except OSError as error:
             yield from self._report_lost(error)
             return False
@@ -256,10 +259,9 @@ class FolderSource(Source):
             )
         self._lost = True
 
-    def _follow_folder(self) -> None:
-        """Find out which folder has the path now, and watch it. A drive that is mounted or unmounted changes it."""
-        found = self.folder.stat()
-        identity = found.st_dev, found.st_ino
+    def _follow_folder(self, place: Place) -> None:
+        """Find out which folder has the path now, and watch it. A mounted or unmounted drive changes it."""
+        identity = identity_of(place)
         if identity != self._identity:
             self._close_watch()
             if self._notify:
@@ -271,12 +273,12 @@ class FolderSource(Source):
             self._watch.close()
         self._watch = self._identity = None
 
-    def _add_overlooked(self, pictures: dict[str, Stamp]) -> None:
+    def _add_overlooked(self, pictures: dict[str, Stamp], place: Place) -> None:
         """Add the known files that the listing does not have and that exist."""
         arrivals = self._arrivals
         known = arrivals.known if pictures else arrivals.waiting
         for name in known - pictures.keys():
-            stamp = stamp_of(self.folder / name)
+            stamp = stamp_in(place, name)
             if stamp is not None:
                 pictures[name] = stamp
 

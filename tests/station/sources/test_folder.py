@@ -552,3 +552,35 @@ def test_the_memory_keeps_the_files_that_are_there(tmp_path):
 def test_a_source_without_files_refuses_a_memory():
     with pytest.raises(InputError, match="got --state with camera0"):
         CameraSource("0").remember(Memory())
+
+
+def test_a_folder_that_goes_while_it_is_listed_loses_no_file(
+    tmp_path, monkeypatch
+):
+    """Looks by path would find the other files gone, and read them again."""
+    folder, away = tmp_path / "in", tmp_path / "away"
+    folder.mkdir()
+    for name in "abc":
+        png(folder / f"{name}.png")
+    listed = folder_module.list_folder
+
+    def list_and_lose(place):
+        found = listed(place)
+        if len(looks) == 2:
+            del found.pictures["b.png"], found.pictures["c.png"]
+            folder.rename(away)
+        looks.append(place)
+        return found
+
+    looks = []
+    monkeypatch.setattr(folder_module, "list_folder", list_and_lose)
+    memory = Notes()
+    source = FolderSource(folder, poll=7)
+    source.remember(memory)
+    back = [nothing, nothing, nothing, lambda: away.rename(folder), nothing]
+    assert events_of(source, *back) == [
+        *("a.png", "b.png", "c.png"),
+        "waiting",
+        "resumed",
+    ]
+    assert all(len(names) == 3 for names in memory.kept)
