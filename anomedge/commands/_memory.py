@@ -50,6 +50,10 @@ def open_memory(
     taker = None if done is None else DoneFolder(done, folder)
     if state is None:
         return OpenMemory(None, taker)
+    if state.parent.resolve() == folder.resolve():
+        raise InputError(
+            f"got --state {state} in the watched folder; expected a file elsewhere: every change of it is one of the folder"
+        )
     digest = bundle.manifest.digest
     journal = Journal(state, digest, folder, at_most_once=at_most_once)
     source.remember(journal)

@@ -32,6 +32,7 @@ __all__ = ["Journal"]
 
 Statement = tuple[str, Iterable[tuple[Any, ...]]]
 _SET_NUMBER = "UPDATE state SET number = ?"
+_SET_BUNDLE = "UPDATE state SET bundle = ?"
 _SET_LISTED = "UPDATE state SET listed = 1"
 _ADD_PART = "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?)"
 _DELETE_PART = "DELETE FROM parts WHERE name = ?"
@@ -156,6 +157,14 @@ class Journal(Memory):
             self._number = number
             self._names.add(content["name"])
         return Entry(number, event, stamp, dict.fromkeys(outputs, False))
+
+    def set_bundle(self, digest: str) -> None:
+        """Store that the station goes on with another bundle, so that a restart with it is not refused.
+
+        Raises:
+            StateLost: it cannot be stored.
+        """
+        self._commit((_SET_BUNDLE, [(digest,)]), sync=True)
 
     def mark(self, entry: Entry) -> Mark:
         """Return the place of an event, for the spools of sinks."""

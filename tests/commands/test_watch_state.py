@@ -56,6 +56,7 @@ def test_decided_pictures_are_moved_and_undecided_ones_stay(
         (None, ["--at-most-once"], "without --state"),
         (None, ["--done", None], "the watched folder"),
         (None, ["--state", "file"], "which cannot be used"),
+        (None, ["--state", "in/state"], "in the watched folder"),
     ],
 )
 def test_wrong_use_is_refused_before_inspection(

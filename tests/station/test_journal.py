@@ -127,6 +127,15 @@ def test_the_state_of_another_station_is_refused(path, bundle, folder, said):
         Journal(path, bundle, folder)
 
 
+def test_a_station_may_go_on_with_another_bundle(path):
+    journal = opened(path)
+    journal.set_bundle("e" * 64)
+    journal.close()
+    with pytest.raises(InputError, match="of the bundle eee"):
+        opened(path)
+    Journal(path, "e" * 64, FOLDER).close()
+
+
 def test_a_second_station_is_refused(path, monkeypatch):
     monkeypatch.setattr("anomedge.station.database_file._LOCK_TIMEOUT", 0.01)
     first = opened(path)
