@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from anomedge.errors import AnomedgeError
+from anomedge.errors import AnomedgeError, OutputError
 from anomedge.station.spool_file import (
     DamagedSpool,
     NoSpace,
@@ -90,7 +90,7 @@ class Spool:
 
     Raises:
         InputError: another process uses the file.
-        OutputError: the file cannot be created or written.
+        OutputError: the file cannot be created or written; with `strict`, also where there is no space.
     """
 
     def __init__(
@@ -230,6 +230,10 @@ class Spool:
         try:
             content = self._opened()
         except NoSpace as error:
+            if self.strict:
+                raise OutputError(
+                    f"cannot open the spool {self.path} ({error}); make space, or give --spool another disk"
+                ) from error
             self._say_disk(f"cannot be opened ({error})")
             return
         self._database = content.database

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from anomedge.errors import OutputError
 from anomedge.station.spool import _MOST_IN_MEMORY, Mark, Spool
 from anomedge.station.spool_file import NoSpace
 
@@ -275,6 +276,8 @@ def test_a_full_disk_at_the_start_does_not_prevent_it(path, monkeypatch):
     assert "cannot be opened (No space left on device)" in said
     assert all_of(spool) == [("a", False)]
     spool.close()
+    with pytest.raises(OutputError, match="make space"):
+        Spool(path, LIMIT, strict=True)
 
 
 def test_a_damaged_file_is_moved_aside_and_said(path):
