@@ -15,7 +15,8 @@
     │   └── GaveUp                exit code 6: a station decided none of many frames in a row
     ├── ExportError               a graph that must not be written
     ├── OutputError               a file or folder that cannot be written
-    │   └── OutputLost            exit code 5: a station's output has no reader, or no space
+    │   ├── OutputLost            exit code 5: a station's output has no reader, or no space
+    │   └── StateLost             exit code 7: a station's state cannot be written any more
     └── ProofFailed               exit code 3: decisions differ from those of the original
         └── TargetRefused         a graph does not build on a target
 
@@ -40,6 +41,7 @@ __all__ = [
     "RuntimeMissing",
     "SchemaError",
     "SourceLost",
+    "StateLost",
     "TargetRefused",
 ]
 
@@ -120,6 +122,12 @@ class OutputLost(OutputError):
     """A station's verdicts cannot be written: the reader went away, or the disk is full."""
 
     exit_code = 5
+
+
+class StateLost(OutputError):
+    """A station cannot write its state any more, so it must not signal: the disk is full, or the file is damaged."""
+
+    exit_code = 7
 
 
 class ProofFailed(AnomedgeError):

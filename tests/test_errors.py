@@ -11,6 +11,7 @@ from anomedge.errors import (
     OutputLost,
     ProofFailed,
     SourceLost,
+    StateLost,
     TargetRefused,
 )
 
@@ -34,6 +35,7 @@ EXIT_CODES = {
     SourceLost: 4,
     OutputLost: 5,
     GaveUp: 6,
+    StateLost: 7,
 }
 
 

@@ -298,3 +298,54 @@ def test_removing_a_mutated_copy_follows_no_link(tmp_path, monkeypatch):
     assert not copy.exists()
     assert (outside / "file").read_text() == "kept"
     assert outside.stat().st_mode == mode
+
+
+@pytest.mark.slow
+def test_a_station_that_is_killed_signals_every_part(bundle_paths):
+    code, out, err = run(
+        "soak-station",
+        "--frames",
+        600,
+        "--kills",
+        4,
+        "--bundle",
+        bundle_paths["patchcore"],
+    )
+    assert code == 0, out + err
+    assert "600 parts" in out
+    assert "\n0 violations" in out
+    kills = re.search(r"kills: (\d+)", out)
+    assert int(kills[1]) >= 3
+
+
+@pytest.mark.parametrize(
+    ("got", "said"),
+    [
+        ("a1 b2 c3", None),
+        ("a1 b2 b2* c3", None),
+        ("a1 b2 c3 c4", "c (4) was signalled too often"),
+        ("a1 b2 b2 c3", "b (2) came again, unmarked"),
+        ("a1 b2* b2* c3*", "3 marked repeats; expected at most 2"),
+        ("a1 c3", "b was not signalled"),
+        ("b1 a2 c3", "a came after a later part"),
+        ("a1 b2 c3!", "c is anomalous, not normal"),
+    ],
+)
+def test_the_soak_of_a_station_detects_faults(got, said, monkeypatch):
+    """The events of an output: name, identifier, repeated (*), anomalous (!)."""
+    monkeypatch.syspath_prepend(SCRIPTS)
+    from _soak_checks import Output, Part, check
+
+    events = [
+        {
+            "name": text[0],
+            "id": text[1],
+            "label": "anomalous" if "!" in text else "normal",
+            "repeated": "*" in text,
+        }
+        for text in got.split()
+    ]
+    parts = [Part(name, "normal") for name in "abc"]
+    output = Output("lines", frozenset(["normal"]), events, allowed=2)
+    found = check(parts, output)
+    assert found == ([] if said is None else [f"lines: {said}"])

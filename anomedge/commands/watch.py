@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -24,33 +18,30 @@ from anomedge.commands._common_options import (
 )
 from anomedge.commands._console import SafeConsole
 from anomedge.commands._maps import require_map
+from anomedge.commands._memory import open_memory
 from anomedge.commands._observer_options import (
     Collect,
     CollectTo,
     DriftWindow,
     NoDrift,
 )
-from anomedge.commands._signals import reload_handled, stop_signals_handled
+from anomedge.commands._station_run import run_station
 from anomedge.errors import InputError
 from anomedge.inspector import Inspector
 from anomedge.station import (
-    EventWriter,
     Order,
     Source,
     SourceOptions,
-    Station,
     StationOptions,
     Summary,
     open_source,
 )
 from anomedge.station.candidate import CandidateRules
-from anomedge.station.deliveries import Deliveries, open_sinks
+from anomedge.station.deliveries import open_sinks
 from anomedge.station.drift.levels import DEFAULT_WINDOW
-from anomedge.station.exchange import FollowedBundle, PinnedBundle
 from anomedge.station.observers import ObserverOptions
 from anomedge.station.picture_keeper import PictureKeeper
-from anomedge.station.reactions import ReactionOptions, Reactions
-from anomedge.station.service_manager import ServiceManager
+from anomedge.station.reactions import ReactionOptions
 from anomedge.station.sinks import SINKS
 from anomedge.station.sources import SOURCES
 
@@ -147,6 +138,28 @@ def watch(
             help="Largest size of each sink's waiting events, in bytes; beyond it the oldest are dropped.",
         ),
     ] = 64 * 1024 * 1024,
+    state: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE",
+            help="Folder: remember in this file which pictures were decided and signalled. A restart goes on there; a signal "
+            'that a kill interrupted is sent again with the same id and "repeated": true.',
+        ),
+    ] = None,
+    at_most_once: Annotated[
+        bool,
+        Option(
+            "--at-most-once",
+            help="With --state: never send a signal twice; an interrupted one is said as the event lost.",
+        ),
+    ] = False,
+    done: Annotated[
+        Path | None,
+        Option(
+            metavar="DIR",
+            help="Folder: move each decided picture to DIR after its signals.",
+        ),
+    ] = None,
     queue: Annotated[
         int,
         Option(
@@ -248,10 +261,10 @@ def watch(
 
     A frame that cannot be inspected is undecided, which is an error line; a camera or folder that disappears is waited
     for. On a stop signal, the current frame and the pending commands are finished; a second signal stops at once. A
-    restart inspects the pictures that are still in the folder again, unless --new is given. Frames of cameras and videos
+    restart inspects the pictures that are still in the folder again, unless --state, --done or --new is given. Frames of cameras and videos
     are taken as OpenCV decodes them, without EXIF rotation. Exit codes: 0 done or stopped by a signal, 2 wrong use or
-    undecided pictures with --once, 4 source lost, 5 output lost (its reader went away, or no space), 6 gave up. Under
-    systemd, Type=notify and WatchdogSec= work.
+    undecided pictures with --once, 4 source lost, 5 output lost (its reader went away, or no space), 6 gave up,
+    7 the state cannot be written. Under systemd, Type=notify and WatchdogSec= work.
     """
     del as_json  # there is no other output
     opened = Bundle.open(bundle, local)
@@ -271,7 +284,9 @@ def watch(
         require_map(opened.decision, "--save")
     observed = ObserverOptions(drift_window, collect, collect_to, no_drift)
     observed.check(opened, frames.folder, save)
-    sinks = open_sinks(sink or [], spool, spool_limit)
+    memory = open_memory(state, at_most_once, done, opened, frames)
+    kinds = {"once": at_most_once, "strict": state is not None}
+    sinks = open_sinks(sink or [], spool, spool_limit, **kinds)
     options = StationOptions(
         queue=queue,
         limit=limit,
@@ -289,7 +304,7 @@ def watch(
     with Inspector.open(opened, **opening) as inspector:  # type: ignore[arg-type]
         keeper = PictureKeeper(save, keep) if save is not None else None
         _print_note(observed.note(opened))
-        summary = _run(
+        summary = run_station(
             inspector,
             frames,
             options,
@@ -298,6 +313,7 @@ def watch(
             sinks,
             None if pin else rules,
             observed,
+            memory,
         )
     if once:
         _refuse_undecided(summary)
@@ -327,78 +343,6 @@ def _refuse_undecided(summary: Summary) -> None:
         )
 
 
-def _say(text: str) -> None:
-    """Print a warning; standard error may be on the same full disk."""
-    with suppress(OSError):
-        SafeConsole(stderr=True).print(f"warning: {text}", soft_wrap=True)
-
-
 def _print_note(note: str | None) -> None:
     if note is not None:
         SafeConsole(stderr=True).print(note)
-
-
-def _run(
-    inspector: Inspector,
-    source: Source,
-    options: StationOptions,
-    commands: ReactionOptions,
-    keeper: PictureKeeper | None,
-    sinks: Deliveries | None,
-    rules: CandidateRules | None,
-    observed: ObserverOptions,
-) -> Summary:
-    """Run a station that writes to standard output, until its end or a stop signal; without rules, the bundle is pinned."""
-    output = EventWriter(sys.stdout, sinks, _say)
-    follower = (
-        PinnedBundle(output, _say)
-        if rules is None
-        else FollowedBundle(output, rules, _say)
-    )
-    reactions = Reactions(commands, output.error)
-    station = Station(
-        inspector,
-        source,
-        output,
-        options,
-        reactions,
-        keeper,
-        follower=follower,
-        service=ServiceManager(),
-        observers=observed.open(output),
-    )
-    try:
-        with (
-            _stopped_by_signals(station.stop, reactions.kill),
-            reload_handled(follower.reload),
-        ):
-            return station.run()
-    finally:
-        if output.closed:
-            _discard_output()
-
-
-def _discard_output() -> None:
-    """Discard the buffered lines: they can no longer be written, and Python would report an error at its exit."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _stopped_by_signals(
-    stop: Callable[[], None], clean_up: Callable[[], None]
-) -> AbstractContextManager[None]:
-    """Call `stop` on the first SIGTERM or SIGINT within the block; on the second call `clean_up` and end the process."""
-    stop_requested = False
-
-    def handle(number: int, _: FrameType | None) -> None:
-        nonlocal stop_requested
-        if not stop_requested:
-            stop_requested = True
-            stop()
-            return
-        with suppress(OSError):
-            clean_up()
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-
-    return stop_signals_handled(handle)

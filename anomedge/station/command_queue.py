@@ -6,16 +6,34 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from typing import Protocol
 
-from anomedge.station.command import FrameCommand
 from anomedge.station.outcome import Outcome
 
-__all__ = ["CommandQueue"]
+__all__ = ["CommandQueue", "Reaction"]
 
 _POLL_INTERVAL = 0.1
 """Interval between two calls of `while_waiting`, in seconds."""
 _GRACE = 5.0
 """Time that the end of a killed command may take, in seconds."""
+
+
+class Reaction(Protocol):
+    """A command, or other work for one frame at a time; it raises nothing.
+
+    Attributes:
+        option: the option that asks for it.
+        timeout: its longest time, in seconds.
+    """
+
+    option: str
+    timeout: float
+
+    def run(self, outcome: Outcome) -> None:
+        """Do the work for a frame and wait for its end."""
+
+    def kill(self) -> None:
+        """End the running work at once."""
 
 
 class CommandQueue:
@@ -29,10 +47,10 @@ class CommandQueue:
     """
 
     def __init__(self, size: int = 4) -> None:
-        self._jobs: queue.Queue[tuple[FrameCommand, Outcome] | None] = (
-            queue.Queue(size)
+        self._jobs: queue.Queue[tuple[Reaction, Outcome] | None] = queue.Queue(
+            size
         )
-        self._running: FrameCommand | None = None
+        self._running: Reaction | None = None
         self._worker: threading.Thread | None = None
 
     @property
@@ -42,7 +60,7 @@ class CommandQueue:
 
     def submit(
         self,
-        command: FrameCommand,
+        command: Reaction,
         outcome: Outcome,
         while_waiting: Callable[[], None] = lambda: None,
     ) -> None:

@@ -13,7 +13,7 @@ from anomedge.errors import InputError
 from anomedge.files import state_folder
 from anomedge.station.delivery import Delivery, Report, RetryRule
 from anomedge.station.sinks import Sink, open_sink
-from anomedge.station.spool import Spool
+from anomedge.station.spool import Mark, Spool
 
 __all__ = ["Deliveries", "default_spool_folder", "open_sinks"]
 
@@ -66,6 +66,22 @@ class Deliveries:
             for _, spool in self._sinks:
                 spool.put(line)
 
+    @property
+    def titles(self) -> list[str]:
+        """Titles of the sinks."""
+        return [sink.title for sink, _ in self._sinks]
+
+    def hand(self, title: str, line: str, mark: Mark) -> None:
+        """Store an event of a frame for one sink."""
+        self._spool(title).put(line, mark)
+
+    def handed(self, title: str, state: str) -> int | None:
+        """Return the number of the newest event of a state that a sink's spool has stored."""
+        return self._spool(title).handed(state)
+
+    def _spool(self, title: str) -> Spool:
+        return next(s for sink, s in self._sinks if sink.title == title)
+
     def end(self) -> None:
         """Refuse further events."""
         self._ended = True
@@ -82,7 +98,12 @@ class Deliveries:
 
 
 def open_sinks(
-    addresses: Sequence[str], folder: Path | None, limit: int
+    addresses: Sequence[str],
+    folder: Path | None,
+    limit: int,
+    *,
+    once: bool = False,
+    strict: bool = False,
 ) -> Deliveries | None:
     """Open the sinks of addresses, each with its spool in a folder; None if there is no address.
 
@@ -90,6 +111,8 @@ def open_sinks(
         addresses: see `open_sink`.
         folder: of the spools; None for `default_spool_folder`.
         limit: largest size of each spool's events, in bytes.
+        once: send no event twice, see `Spool`.
+        strict: send no event that the disk does not have, see `Spool`.
 
     Raises:
         InputError: an address cannot be used or is given twice, or another station uses its spool.
@@ -105,17 +128,19 @@ def open_sinks(
             raise InputError(
                 f"got --sink {title} twice; expected each sink once"
             )
-    return Deliveries(_with_spools(sinks, folder, limit))
+    place = folder or default_spool_folder()
+    return Deliveries(_with_spools(sinks, place, limit, once, strict))
 
 
 def _with_spools(
-    sinks: Sequence[Sink], folder: Path | None, limit: int
+    sinks: Sequence[Sink], folder: Path, limit: int, once: bool, strict: bool
 ) -> list[tuple[Sink, Spool]]:
-    place = folder or default_spool_folder()
     opened: list[tuple[Sink, Spool]] = []
     try:
         for sink in sinks:
-            opened.append((sink, Spool(place / _file_name(sink), limit)))
+            path = folder / _file_name(sink)
+            spool = Spool(path, limit, once=once, strict=strict)
+            opened.append((sink, spool))
     except BaseException:
         for _, spool in opened:
             spool.close()

@@ -138,7 +138,15 @@ class Delivery:
         content = self._content(event)
         if content is None:
             return True
-        self.spool.begin(event)
+        if event.repeated and self.spool.once:
+            self.spool.discard(
+                event,
+                f"{content.get('id')} may have arrived, and is not sent again",
+            )
+            return True
+        if not self.spool.begin(event):
+            self.spool.pause(self._rule.idle)
+            return not self.spool.closing
         try:
             self._attempt(lambda: self.sink.send(content))
         except SinkDown as down:

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +22,7 @@ from anomedge.errors import (
     OutputError,
     RuntimeFailure,
     SourceLost,
+    StateLost,
 )
 from anomedge.images import Frame, stretch
 from anomedge.images.checks import wrong_size
@@ -32,13 +32,14 @@ from anomedge.resample.outside_resize import stated_size
 from anomedge.station.counts import Counts, Summary
 from anomedge.station.exchange import Follower, PinnedBundle
 from anomedge.station.heartbeat import Heartbeat
+from anomedge.station.journal import Journal
 from anomedge.station.observers import FrameObserver
-from anomedge.station.outcome import Outcome
 from anomedge.station.output import EventWriter
 from anomedge.station.picture_keeper import PictureKeeper
 from anomedge.station.queue import EventQueue
 from anomedge.station.reactions import Reactions
 from anomedge.station.service_manager import ServiceManager
+from anomedge.station.signals import Signals
 from anomedge.station.sources.base import (
     CapturedFrame,
     ConnectionChange,
@@ -92,6 +93,7 @@ class Station:
         service: service manager that learns of start, life and end. Only the loop tells of life, so that a hanging
             inference is noticed.
         observers: receive every decided frame.
+        journal: state of the station; the loop closes it at its end.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class Station:
         follower: Follower | None = None,
         service: ServiceManager | None = None,
         observers: Sequence[FrameObserver] = (),
+        journal: Journal | None = None,
     ) -> None:
         self.inspector, self.source, self.output = inspector, source, output
         self.options = options or StationOptions()
@@ -125,6 +128,10 @@ class Station:
         self._heartbeat = Heartbeat(
             self.options.heartbeat, self._write_heartbeat
         )
+        self._journal = journal
+        self._signals = Signals(
+            output, reactions, journal, source.folder, self._show_life
+        )
 
     def stop(self) -> None:
         """End the loop after the current frame; safe in a signal handler and in any thread."""
@@ -140,30 +147,46 @@ class Station:
             SourceLost: the source fails for good: no camera after all retries.
             GaveUp: too many consecutive frames are undecided.
             OutputLost: the lines cannot be written, or their reader closed the output.
+            StateLost: the state cannot be written.
         """
         self._write_started()
         self.service.ready()
         self._reader.start()
         try:
+            self._signals.resume()
             self._loop()
+        except StateLost as error:
+            self.output.error(self.source.title, str(error))
+            raise
         finally:
-            self.service.stopping()
-            self._stop_reader.set()
-            self._queue.close()
-            self._reader.join(_READER_TIMEOUT)
-            if self.reactions is not None:
-                self.reactions.close()
-            self.follower.close()
-            summary = self._summary()
-            self.output.write("stopped", **summary._asdict())
+            summary = self._end()
         if self.output.failure is not None:
             raise self.output.failure
+        if self._journal is not None:
+            self._journal.check()
+        return summary
+
+    def _end(self) -> Summary:
+        """Finish the commands, close everything and write the last line."""
+        self.service.stopping()
+        self._stop_reader.set()
+        self._queue.close()
+        self._reader.join(_READER_TIMEOUT)
+        if self.reactions is not None:
+            self.reactions.close()
+        if self._journal is not None:
+            self._journal.close()
+        self.follower.close()
+        summary = self._summary()
+        self.output.write("stopped", **summary._asdict())
         return summary
 
     def _loop(self) -> None:
         while not self._is_over():
             self._show_life()
-            self.inspector = self.follower.follow(self.inspector)
+            self._follow_bundle()
+            if self._journal is not None:
+                self._journal.check()
             event, dropped = self._queue.get(_POLL_INTERVAL)
             self.output.check_reader()
             if event is not None:
@@ -182,6 +205,19 @@ class Station:
         """Show that this thread works, to the reader of the lines and to the service manager."""
         self._heartbeat.beat()
         self.service.alive()
+
+    def _follow_bundle(self) -> None:
+        """Use the inspector of a changed bundle or threshold, and let the state know another bundle."""
+        former, self.inspector = (
+            self.inspector,
+            self.follower.follow(self.inspector),
+        )
+        digest = self.inspector.bundle.manifest.digest
+        if (
+            self._journal is not None
+            and former.bundle.manifest.digest != digest
+        ):
+            self._journal.set_bundle(digest)
 
     def _read(self) -> None:
         """Move events from the source to the queue; body of the reading thread."""
@@ -242,16 +278,8 @@ class Station:
             self._leave_undecided(frame, dropped, message)
             raise
         self._counts.add_decided(anomalous=result.label == "anomalous")
-        line = self._write_frame(frame, result, dropped)
-        self._react(
-            Outcome(
-                line,
-                frame.name,
-                result.label,
-                score=result.score,
-                path=frame.path,
-            )
-        )
+        threshold = self.inspector.decision.threshold
+        self._signals.decided(frame, result, threshold, dropped)
         if result.label == "anomalous":
             self._save_overlay(frame, result)
         for observer in self._observers:
@@ -271,18 +299,9 @@ class Station:
     def _leave_undecided(
         self, frame: CapturedFrame | UnusableFrame, dropped: int, reason: str
     ) -> None:
-        """Write an error line for a frame that was not inspected, and run its commands."""
+        """Signal a frame that was not inspected."""
         self._counts.add_undecided()
-        line = self._write_undecided(frame, dropped, reason)
-        self._react(
-            Outcome(
-                line,
-                frame.name,
-                "undecided",
-                reason=reason,
-                path=self._path_of(frame),
-            )
-        )
+        self._signals.undecided(frame, reason, dropped)
 
     def _give_up_if_blind(self, reason: str) -> None:
         """Raise if too many consecutive frames are undecided."""
@@ -291,17 +310,6 @@ class Station:
             raise GaveUp(
                 f"{in_a_row} frames in a row could not be inspected; the last: {reason}"
             )
-
-    def _path_of(self, frame: CapturedFrame | UnusableFrame) -> Path | None:
-        """Return the path of the frame's file; None for a frame without a file."""
-        if isinstance(frame, CapturedFrame):
-            return frame.path
-        folder = self.source.folder
-        return None if folder is None else folder / frame.name
-
-    def _react(self, outcome: Outcome) -> None:
-        if self.reactions is not None:
-            self.reactions.react(outcome, self._show_life)
 
     def _save_overlay(self, frame: CapturedFrame, result: Result) -> None:
         if self.keeper is None or result.anomaly_map is None:
@@ -337,38 +345,6 @@ class Station:
             running_on=session.running_on,
             threshold=self.inspector.decision.threshold,
             local=str(bundle.local_path) if bundle.local else None,
-        )
-
-    def _write_frame(
-        self, frame: CapturedFrame, result: Result, dropped: int
-    ) -> str:
-        found = {}
-        if result.mask is not None:
-            found["anomalous_pixels"] = float(result.mask.mean())
-        return self.output.write(
-            "frame",
-            moment=frame.time,
-            number=frame.number,
-            name=frame.name,
-            label=result.label,
-            score=result.score,
-            threshold=self.inspector.decision.threshold,
-            **found,
-            milliseconds=round(result.milliseconds, 3),
-            dropped=dropped,
-        )
-
-    def _write_undecided(
-        self, frame: CapturedFrame | UnusableFrame, dropped: int, reason: str
-    ) -> str:
-        return self.output.write(
-            "error",
-            moment=frame.time,
-            number=frame.number,
-            name=frame.name,
-            label="undecided",
-            message=reason,
-            dropped=dropped,
         )
 
     def _write_heartbeat(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from anomedge.station.sources._listing import Stamp
+
 __all__ = ["Outcome"]
 
 
@@ -19,6 +21,9 @@ class Outcome:
         score: value of {score}; None for an undecided frame.
         reason: value of {reason}: why it is undecided; empty for a decided frame.
         path: value of {path}; None for a frame without a file.
+        stamp: version of that file.
+        number: number of its event in the station's state; None without a state.
+        repeated: commands that may have run for it before.
     """
 
     line: str
@@ -27,6 +32,9 @@ class Outcome:
     score: float | None = None
     reason: str = ""
     path: Path | None = None
+    stamp: Stamp | None = None
+    number: int | None = None
+    repeated: frozenset[str] = frozenset()
 
     @property
     def values(self) -> dict[str, str]:

@@ -11,6 +11,8 @@ waiting       "name", "message", "seconds" until the next attempt: the connectio
 resumed       "name", "message", "seconds" (0): the connection is restored
 missed        "name" of one, "message", "count": pictures that were gone, or changed again, before they were read
 ignored       "name" of one, "message", "count": entries of a folder that are no pictures; once for each kind
+lost          "name", "frame" (id of its event), "label", "output", "message": with `at_most_once`, a kill may have
+              kept this output from its event
 changed       "name", "state", "message": files at the bundle's path changed; "noticed": they are used when they
               are whole and checked; "refused": the bundle is pinned
 decision      "name" (path of local.json), "state", "message", "threshold", "old_threshold", "pixel_threshold",
@@ -29,7 +31,8 @@ unwritten     "message", "count": lines before this one that a full disk did not
 stopped       "frames" decided, "anomalous", "undecided", "errors" (lines), "dropped", "missed", "ignored", "unwritten"
 ============  ============================================================================================
 
-With sinks, the events in `SHARED` go to every sink and have an "id", unique and equal in all of them; "stopped" then has
+With a state, the event of a frame has an "id", the same after a restart, and "repeated" (true) if this output may have
+got it before. With sinks, the events in `SHARED` go to every sink and have an "id", unique and equal in all of them; "stopped" then has
 "sinks": of each the "name" and the events "delivered", "waiting" and "spool_dropped".
 """
 
@@ -38,7 +41,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any, TextIO
 
@@ -47,8 +50,11 @@ from anomedge.names import storable
 from anomedge.station.deliveries import Deliveries
 from anomedge.station.line_stream import LineStream
 from anomedge.station.reader import has_lost_reader
+from anomedge.station.spool import Mark
 
-__all__ = ["SHARED", "EventWriter"]
+__all__ = ["SHARED", "EventWriter", "content_of", "line_of", "storable_all"]
+
+Content = Mapping[str, Any]
 
 SHARED = frozenset(
     [
@@ -64,6 +70,7 @@ SHARED = frozenset(
         "bundle",
         "reloaded",
         "drift",
+        "lost",
         "stopped",
     ]
 )
@@ -128,7 +135,7 @@ class EventWriter:
             moment: time of the event, in seconds since 1970; now by default.
             **fields: further keys of the object.
         """
-        content = _content(event, moment, fields)
+        content = content_of(event, moment, fields)
         if self._sinks is not None and event in SHARED:
             self._share(self._sinks, content)
         line = self._write(content)
@@ -142,6 +149,26 @@ class EventWriter:
         """Write an error event."""
         self.write("error", moment=moment, name=name, message=message)
 
+    @property
+    def sinks(self) -> list[str]:
+        """Titles of the sinks."""
+        return [] if self._sinks is None else self._sinks.titles
+
+    def handed(self, sink: str, state: str) -> int | None:
+        """Return the number of the newest event of a state that is safe in a sink's spool, or was delivered."""
+        return None if self._sinks is None else self._sinks.handed(sink, state)
+
+    def hand(self, sink: str, content: Content, mark: Mark) -> None:
+        """Give an event, which has an identifier, to one sink."""
+        if self._sinks is not None:
+            with self._lock:
+                self._sinks.hand(sink, line_of(storable_all(content)), mark)
+
+    def write_line(self, content: Content) -> bool:
+        """Write an event, which has an identifier, as a line; return whether it was written."""
+        with self._lock:
+            return self._write_locked(content)
+
     def check_reader(self) -> None:
         """Notice a reader that went away since the last line."""
         if not self.closed and has_lost_reader(self._stream):
@@ -152,7 +179,7 @@ class EventWriter:
         is_last = content["event"] == "stopped"
         with self._lock:
             content["id"] = sinks.next_id()
-            sinks.put(_line({k: _storable(v) for k, v in content.items()}))
+            sinks.put(line_of(storable_all(content)))
             if is_last:
                 sinks.end()
         if is_last:
@@ -160,19 +187,21 @@ class EventWriter:
             content["sinks"] = sinks.finish()
 
     def _write_about_sinks(self, event: str, fields: dict[str, Any]) -> None:
-        self._write(_content(event, None, fields))
+        self._write(content_of(event, None, fields))
 
-    def _write(self, content: dict[str, Any]) -> str:
-        line = _line(content)
+    def _write(self, content: Content) -> str:
         with self._lock:
-            self.errors += content["event"] == "error"
-            if not self.closed:
-                self._send(line)
-        return line
+            self._write_locked(content)
+        return line_of(content)
 
-    def _send(self, line: str) -> None:
+    def _write_locked(self, content: Content) -> bool:
+        """Write an event, with the lock held; return whether it was written."""
+        self.errors += content["event"] == "error"
+        return not self.closed and self._send(line_of(content))
+
+    def _send(self, line: str) -> bool:
         lost = self._lines.lost - self._lost_before
-        text = f"{_line(_unwritten(lost))}\n{line}" if lost else line
+        text = f"{line_of(_unwritten(lost))}\n{line}" if lost else line
         try:
             written = self._lines.write(text)
         except ConnectionError:
@@ -183,6 +212,8 @@ class EventWriter:
             )
         else:
             self._note_space(written, lost)
+            return written
+        return False
 
     def _note_space(self, written: bool, lost: int) -> None:
         """Say that the disk got full, or has space again."""
@@ -202,25 +233,29 @@ class EventWriter:
         self._failure = OutputLost(message)
 
 
-def _content(
-    event: str, moment: float | None, fields: dict[str, Any]
+def content_of(
+    event: str, moment: float | None, fields: Content
 ) -> dict[str, Any]:
+    """Return an event; its time is now if `moment` is None."""
     seconds = time.time() if moment is None else moment
     when = datetime.fromtimestamp(seconds, timezone.utc)
     stated = when.isoformat(timespec="milliseconds")
     return {"event": event, "time": stated, **fields}
 
 
-def _unwritten(count: int) -> dict[str, Any]:
+def _unwritten(count: int) -> Content:
     message = f"{count} lines before this one are missing: the disk was full"
-    return _content("unwritten", None, {"message": message, "count": count})
+    return content_of("unwritten", None, {"message": message, "count": count})
 
 
-def _line(content: dict[str, Any]) -> str:
-    # Escaped to ASCII because names may not be valid Unicode.
+def line_of(content: Content) -> str:
+    """Return an event as one line, escaped to ASCII because names may not be valid Unicode."""
     return json.dumps(content, allow_nan=False)
 
 
-def _storable(value: object) -> object:
+def storable_all(content: Content) -> Content:
     """Escape lone surrogates, which receivers of JSON refuse."""
-    return storable(value) if isinstance(value, str) else value
+    return {
+        key: storable(value) if isinstance(value, str) else value
+        for key, value in content.items()
+    }

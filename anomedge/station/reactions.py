@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from anomedge.errors import InputError
 from anomedge.station.command import FrameCommand, Report
-from anomedge.station.command_queue import CommandQueue
+from anomedge.station.command_queue import CommandQueue, Reaction
+from anomedge.station.done_folder import DoneFolder
+from anomedge.station.journal import Journal
+from anomedge.station.journaled_reaction import JournaledReaction
 from anomedge.station.outcome import Outcome
 
 __all__ = ["ReactionOptions", "Reactions"]
@@ -52,23 +55,39 @@ class Reactions:
     Args:
         options: command lines and limits.
         report: called with a frame's name and a message if a command cannot run, fails or times out.
+        journal: stores the intent and success of each command.
+        done: takes the files of decided frames, after the commands.
 
     Raises:
         InputError: a command cannot be used, or `fail_safe` is given without `on_fail`.
     """
 
-    def __init__(self, options: ReactionOptions, report: Report) -> None:
+    def __init__(
+        self,
+        options: ReactionOptions,
+        report: Report,
+        journal: Journal | None = None,
+        done: DoneFolder | None = None,
+    ) -> None:
         if options.fail_safe and options.on_fail is None:
             raise InputError(
                 "got --fail-safe without --on-fail; expected the command that rejects a part: give --on-fail"
             )
-        self._commands = {
+        self._commands: dict[str, Reaction] = {
             option: FrameCommand(option, line, report, timeout=options.timeout)
             for option, line in options.lines.items()
         }
+        if done is not None:
+            done.report = report
+            self._commands[done.option] = done
+        if journal is not None:
+            self._commands = {
+                option: JournaledReaction(command, journal)
+                for option, command in self._commands.items()
+            }
         self._options = {
-            "normal": ("--on-pass",),
-            "anomalous": ("--on-fail",),
+            "normal": ("--on-pass", DoneFolder.option),
+            "anomalous": ("--on-fail", DoneFolder.option),
             # The part is rejected first; the operator can wait.
             "undecided": ("--on-fail", "--on-error")
             if options.fail_safe
@@ -87,8 +106,25 @@ class Reactions:
         while_waiting: Callable[[], None] = lambda: None,
     ) -> None:
         """Queue the commands for a frame; see `CommandQueue.submit`."""
-        for command in self._commands_for(outcome.label):
-            self._queue.submit(command, outcome, while_waiting)
+        for option in self.options_for(outcome.label):
+            self.submit(option, outcome, while_waiting)
+
+    def options_for(self, label: str) -> list[str]:
+        """Return the options of the commands for a label, in order."""
+        return [
+            option
+            for option in self._options[label]
+            if option in self._commands
+        ]
+
+    def submit(
+        self, option: str, outcome: Outcome, while_waiting: Callable[[], None]
+    ) -> None:
+        """Queue the command of one option for a frame."""
+        self._queue.submit(self._commands[option], outcome, while_waiting)
+
+    def __contains__(self, option: str) -> bool:
+        return option in self._commands
 
     def close(self) -> None:
         """Wait until every queued command has run; kill processes that they left behind."""
@@ -99,10 +135,3 @@ class Reactions:
     def kill(self) -> None:
         """Kill the running command and its process group."""
         self._queue.kill()
-
-    def _commands_for(self, label: str) -> list[FrameCommand]:
-        return [
-            self._commands[option]
-            for option in self._options[label]
-            if option in self._commands
-        ]

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from anomedge.errors import AnomedgeError
+from anomedge.errors import AnomedgeError, OutputError
 from anomedge.station.spool_file import (
     DamagedSpool,
     NoSpace,
@@ -28,7 +28,7 @@ from anomedge.station.spool_file import (
     open_spool_file,
 )
 
-__all__ = ["Spool", "SpooledEvent"]
+__all__ = ["Mark", "Spool", "SpooledEvent"]
 
 _MOST_IN_MEMORY = 1000
 """Largest number of events in memory while the disk takes none."""
@@ -40,9 +40,23 @@ _INSERT = "INSERT INTO events VALUES (?, ?)"
 _DELETE = "DELETE FROM events WHERE number = ?"
 _DELETE_DONE = "DELETE FROM events WHERE number <= ?"
 _SET_SENT = "UPDATE progress SET sent = ?"
+_SET_HANDED = "INSERT OR REPLACE INTO handed VALUES (?, ?)"
+_GET_HANDED = "SELECT number FROM handed WHERE state = ?"
 _OLDEST = (
     "SELECT number, text FROM events WHERE number > ? ORDER BY number LIMIT 1"
 )
+
+
+class Mark(NamedTuple):
+    """Place of an event in a station's state; later events have higher numbers.
+
+    Attributes:
+        state: identity of the state.
+        number: number of the event.
+    """
+
+    state: str
+    number: int
 
 
 class SpooledEvent(NamedTuple):
@@ -67,6 +81,8 @@ class Spool:
     Args:
         path: the file; created if it does not exist.
         limit: largest size of the waiting events, in bytes; beyond it the oldest are dropped.
+        once: drop an event whose delivery began and may have arrived, instead of delivering it again.
+        strict: deliver only events on the disk, and only when the beginning is on the disk: without space, the sink waits.
 
     Attributes:
         dropped: number of events that were lost.
@@ -74,17 +90,27 @@ class Spool:
 
     Raises:
         InputError: another process uses the file.
-        OutputError: the file cannot be created or written.
+        OutputError: the file cannot be created or written; with `strict`, also where there is no space.
     """
 
-    def __init__(self, path: Path, limit: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        limit: int,
+        *,
+        once: bool = False,
+        strict: bool = False,
+    ) -> None:
         self.path, self.limit = path, limit
+        self.once, self.strict = once, strict
         self.dropped = 0
         self.closing = False
         self._changed = threading.Condition()
         self._faults: list[str] = []
         self._conditions: set[str] = set()
         self._in_memory: deque[tuple[int, str]] = deque()
+        # Of the events in memory: the newest mark.
+        self._mark: Mark | None = None
         self._database: sqlite3.Connection | None = None
         # Numbers: next event; newest whose delivery began; newest delivered.
         self._next, self._sent, self._done = 1, 0, 0
@@ -103,10 +129,11 @@ class Spool:
             found, self._faults = self._faults, []
         return found
 
-    def put(self, text: str) -> None:
-        """Add an event, and drop the oldest ones if the queue is too large."""
+    def put(self, text: str, mark: Mark | None = None) -> None:
+        """Add an event, and drop the oldest ones if the queue is too large; `handed` knows the mark."""
         with self._changed:
             self._in_memory.append((self._next, text))
+            self._mark = mark or self._mark
             self._next += 1
             self._count += 1
             self._bytes += len(text) + _OVERHEAD
@@ -114,20 +141,31 @@ class Spool:
             self._make_room()
             self._changed.notify_all()
 
+    def handed(self, state: str) -> int | None:
+        """Return the number of the newest event of a state that was stored, also if it was delivered since."""
+        with self._changed:
+            rows = self._select(_GET_HANDED, state)
+        return int(rows[0][0]) if rows else None
+
     def head(self) -> SpooledEvent | None:
         """Return the oldest event; None if there is none, or the disk cannot be read now."""
         with self._changed:
+            if self.strict:  # the disk may have space again
+                self._store()
             found = self._oldest(self._done)
             if found is None:
                 return None
             return SpooledEvent(*found, repeated=found[0] <= self._sent)
 
-    def begin(self, event: SpooledEvent) -> None:
-        """Record that the delivery of an event begins."""
+    def begin(self, event: SpooledEvent) -> bool:
+        """Record that the delivery of an event begins; return whether it may."""
         with self._changed:
             self._sent_before = self._sent
             self._sent = max(self._sent, event.number)
-            self._write_progress()
+            if self._write_progress() or not self.strict:
+                return True
+            self._sent = self._sent_before
+            return False
 
     def not_sent(self) -> None:
         """Record that the delivery that began has not sent the event."""
@@ -192,6 +230,10 @@ class Spool:
         try:
             content = self._opened()
         except NoSpace as error:
+            if self.strict:
+                raise OutputError(
+                    f"cannot open the spool {self.path} ({error}); make space, or give --spool another disk"
+                ) from error
             self._say_disk(f"cannot be opened ({error})")
             return
         self._database = content.database
@@ -215,14 +257,18 @@ class Spool:
         if rows:
             number, text = rows[0]
             return number, text
+        if self.strict:
+            return None
         return next((e for e in self._in_memory if e[0] > after), None)
 
     def _store(self) -> None:
         """Move the events in memory to the disk, all or none."""
         if not self._in_memory:
             return
-        if self._write((_INSERT, list(self._in_memory))):
+        marks = [] if self._mark is None else [self._mark]
+        if self._write((_INSERT, list(self._in_memory)), (_SET_HANDED, marks)):
             self._in_memory.clear()
+            self._mark = None
             self._conditions.discard("disk")
         while len(self._in_memory) > _MOST_IN_MEMORY:
             found = next(e for e in self._in_memory if e[0] > self._kept)
@@ -265,8 +311,8 @@ class Spool:
         if self._bytes < self.limit // 2:
             self._conditions.discard("full")
 
-    def _write_progress(self) -> None:
-        self._write(
+    def _write_progress(self) -> bool:
+        return self._write(
             (_DELETE_DONE, [(self._done,)]), (_SET_SENT, [(self._sent,)])
         )
 
@@ -290,7 +336,7 @@ class Spool:
             return False
         return True
 
-    def _select(self, text: str, *values: int) -> list[Any] | None:
+    def _select(self, text: str, *values: int | str) -> list[Any] | None:
         """Return rows; none without a file, None if it cannot be read."""
         if self._database is None:
             return []

@@ -10,6 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anomedge.errors import InputError, OutputError
+from anomedge.station.database_file import (
+    DamagedFile,
+    check_pages,
+    connect,
+    prepare,
+)
 
 __all__ = [
     "DamagedSpool",
@@ -19,27 +25,18 @@ __all__ = [
     "open_spool_file",
 ]
 
+_PROGRESS = "CREATE TABLE progress (sent INTEGER NOT NULL)"
 _SCHEMA = (
     "CREATE TABLE events (number INTEGER PRIMARY KEY, text TEXT NOT NULL)",
-    "CREATE TABLE progress (sent INTEGER NOT NULL)",
-)
-_SETTINGS = (
-    # One process at a time; also needs no shared memory.
-    "locking_mode = EXCLUSIVE",
-    "journal_mode = WAL",
-    # A kill loses nothing; the spool syncs the log by itself.
-    "synchronous = NORMAL",
-    "trusted_schema = OFF",
-    "cell_size_check = ON",
-    "journal_size_limit = 1048576",
+    _PROGRESS,
+    "CREATE TABLE handed (state TEXT PRIMARY KEY, number INTEGER NOT NULL)"
+    " WITHOUT ROWID",
 )
 _LARGEST = 2**62
 """Largest number of an event that is accepted from a file."""
-_LOCK_TIMEOUT = 1.0
-"""Time for a previous process to let go of the file, in seconds."""
 
 
-class DamagedSpool(Exception):
+class DamagedSpool(DamagedFile):
     """The file is no spool of this version; the message says why."""
 
 
@@ -75,13 +72,7 @@ def open_spool_file(path: Path) -> SpoolContent:
         OutputError: the file cannot be opened or written.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        database = sqlite3.connect(
-            path,
-            timeout=_LOCK_TIMEOUT,
-            isolation_level=None,
-            check_same_thread=False,
-        )
+        database = connect(path)
     except (OSError, sqlite3.Error) as error:
         raise _refusal(path, error) from error
     try:
@@ -89,7 +80,7 @@ def open_spool_file(path: Path) -> SpoolContent:
     except sqlite3.OperationalError as error:
         database.close()
         raise _refusal(path, error) from error
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, DamagedFile) as error:
         database.close()
         raise DamagedSpool(str(error)) from error
     except BaseException:
@@ -116,19 +107,8 @@ def move_aside(path: Path) -> Path:
 
 
 def _content_of(database: sqlite3.Connection) -> SpoolContent:
-    for setting in _SETTINGS:
-        database.execute(f"PRAGMA {setting}").fetchall()
-    database.execute("BEGIN IMMEDIATE")
-    found = [
-        row[0]
-        for row in database.execute("SELECT sql FROM sqlite_master ORDER BY 1")
-    ]
-    if not found:
-        for statement in _SCHEMA:
-            database.execute(statement)
+    if _PROGRESS in prepare(database, _SCHEMA):
         database.execute("INSERT INTO progress VALUES (0)")
-    elif found != list(_SCHEMA):
-        raise DamagedSpool("it has another schema")
     _check(database)
     content = _counts(database)
     database.execute("COMMIT")
@@ -136,9 +116,7 @@ def _content_of(database: sqlite3.Connection) -> SpoolContent:
 
 
 def _check(database: sqlite3.Connection) -> None:
-    (report,) = database.execute("PRAGMA quick_check(1)").fetchone()
-    if report != "ok":
-        raise DamagedSpool(report)
+    check_pages(database)
     (wrong,) = database.execute(
         "SELECT count(*) FROM events"
         " WHERE typeof(text) != 'text' OR number < 1 OR number > ?",

@@ -108,7 +108,7 @@ def test_faults_of_spools_are_lines_but_not_events(tmp_path):
 
 
 def test_wrong_use_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("anomedge.station.spool_file._LOCK_TIMEOUT", 0.01)
+    monkeypatch.setattr("anomedge.station.database_file._LOCK_TIMEOUT", 0.01)
     address = str(tmp_path / "a.jsonl")
     assert open_sinks([], None, LIMIT) is None
     with pytest.raises(InputError, match="twice; expected each sink once"):

@@ -183,3 +183,18 @@ def test_a_fault_of_the_delivery_itself_is_said_and_it_goes_on(world):
     ((event, fields),) = world.said
     assert event == "error"
     assert "a delivery failed (KeyError: 'first')" in fields["message"]
+
+
+def test_an_attempt_that_may_have_arrived_is_the_last_one_if_so_asked(world):
+    world.spool.once = True
+    world.sink.down = SinkDown("no answer")
+    world.put(1)
+    world.delivery.start()
+    until(lambda: world.sink.attempts)
+    world.sink.down = None
+    world.put(2)
+    until(lambda: world.sink.got)
+    assert world.end()
+    assert [event["number"] for event in world.sink.got] == [2]
+    assert (world.sink.attempts, world.spool.dropped) == (2, 1)
+    assert any("is not sent again" in str(said) for said in world.said)

@@ -382,7 +382,12 @@ def test_errors_of_the_source_end_the_loop_after_what_came_before():
         raise ZeroDivisionError("a bug")
 
     source = SimpleNamespace(
-        title="broken", live=False, events=fail, missed=0, ignored=0
+        title="broken",
+        live=False,
+        events=fail,
+        missed=0,
+        ignored=0,
+        folder=None,
     )
     output = EventWriter(stream := io.StringIO())
     with pytest.raises(ZeroDivisionError):
@@ -398,7 +403,7 @@ def test_a_source_that_the_system_cannot_read_is_lost():
         raise OSError(errno.EIO, "Input/output error")
 
     source = SimpleNamespace(
-        title="disk", live=False, events=fail, missed=0, ignored=0
+        title="disk", live=False, events=fail, missed=0, ignored=0, folder=None
     )
     with pytest.raises(SourceLost, match=r"disk cannot .*Input/output error"):
         run(source)

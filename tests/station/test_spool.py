@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from anomedge.station.spool import _MOST_IN_MEMORY, Spool
+from anomedge.errors import OutputError
+from anomedge.station.spool import _MOST_IN_MEMORY, Mark, Spool
 from anomedge.station.spool_file import NoSpace
 
 LIMIT = 10**6
@@ -60,6 +61,59 @@ def test_an_attempt_that_may_have_arrived_leaves_a_mark_for_good(path):
     spool = Spool(path, LIMIT)
     spool.put("b")
     assert all_of(spool) == [("a", True), ("b", False)]
+    spool.close()
+
+
+def test_the_newest_event_of_a_state_is_known_also_after_its_delivery(path):
+    spool = Spool(path, LIMIT)
+    assert spool.handed("x") is None
+    spool.put("a", Mark("x", 1))
+    spool.put("b", Mark("x", 2))
+    spool.put("c")
+    spool.put("d", Mark("y", 9))
+    assert len(all_of(spool)) == 4
+    spool.close()
+    spool = Spool(path, LIMIT)
+    assert (spool.handed("x"), spool.handed("y")) == (2, 9)
+    spool.close()
+
+
+def test_an_event_that_only_memory_has_is_not_safe(path):
+    spool = Spool(path, LIMIT)
+    disk = spool._database = FullDisk(spool._database)
+    spool.put("a", Mark("x", 1))
+    assert spool.handed("x") is None
+    disk.full = False
+    spool.put("b")
+    assert spool.handed("x") == 1
+    spool.close()
+
+
+def test_a_strict_spool_delivers_only_what_the_disk_has(path):
+    spool = Spool(path, LIMIT, strict=True)
+    spool.put("a")
+    event = spool.head()
+    disk = spool._database = FullDisk(spool._database)
+    assert not spool.begin(event)
+    spool.put("b")
+    disk.full = False
+    assert spool.begin(event)
+    disk.full = True
+    spool.done(event)
+    assert spool.head() is None
+    disk.full = False
+    assert spool.head() == (2, "b", False)
+    spool.close()
+
+
+def test_a_spool_of_an_earlier_version_is_taken_over(path):
+    Spool(path, LIMIT).close()
+    with sqlite3.connect(path) as database:
+        database.execute("DROP TABLE handed")
+        database.execute("INSERT INTO events VALUES (1, '{}')")
+    database.close()
+    spool = Spool(path, LIMIT)
+    assert (len(spool), spool.faults(), spool.handed("x")) == (1, [], None)
     spool.close()
 
 
@@ -222,6 +276,8 @@ def test_a_full_disk_at_the_start_does_not_prevent_it(path, monkeypatch):
     assert "cannot be opened (No space left on device)" in said
     assert all_of(spool) == [("a", False)]
     spool.close()
+    with pytest.raises(OutputError, match="make space"):
+        Spool(path, LIMIT, strict=True)
 
 
 def test_a_damaged_file_is_moved_aside_and_said(path):

@@ -27,7 +27,7 @@ def test_a_new_file_is_empty_and_keeps_its_content(tmp_path):
 
 
 def test_a_second_user_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("anomedge.station.spool_file._LOCK_TIMEOUT", 0.01)
+    monkeypatch.setattr("anomedge.station.database_file._LOCK_TIMEOUT", 0.01)
     first = open_spool_file(tmp_path / "a.spool")
     with pytest.raises(InputError, match="give each its own --spool"):
         open_spool_file(tmp_path / "a.spool")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from string import digits
 from typing import NamedTuple
@@ -14,11 +16,15 @@ from anomedge.images import SUFFIXES
 __all__ = [
     "FolderListing",
     "NaturalKey",
+    "Place",
     "Stamp",
+    "identity_of",
     "is_hidden",
     "is_picture",
     "list_folder",
     "natural",
+    "opened_folder",
+    "stamp_in",
     "stamp_of",
 ]
 
@@ -37,7 +43,33 @@ class FolderListing(NamedTuple):
     others: dict[str, str]
 
 
-def list_folder(folder: Path) -> FolderListing:
+Place = int | Path
+"""A folder: an open one, or its path where the system opens none."""
+
+
+@contextmanager
+def opened_folder(folder: Path) -> Iterator[Place]:
+    """Open a folder, so that it stays the same one while it is looked at, whatever happens to its path.
+
+    A drive may be unmounted between the look at one file and the next: by their paths, the others would seem to be gone.
+
+    Raises:
+        OSError: it cannot be opened, or, on a system that opens no folders, it was replaced meanwhile.
+    """
+    if os.scandir not in os.supports_fd or os.stat not in os.supports_dir_fd:
+        before = folder.stat()
+        yield folder
+        if not os.path.samestat(before, folder.stat()):
+            raise OSError("it was replaced while it was listed")
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def list_folder(place: Place) -> FolderListing:
     """List a folder.
 
     While files come and go, the system may leave out a file that was in the folder all the time.
@@ -46,14 +78,17 @@ def list_folder(folder: Path) -> FolderListing:
         OSError: the folder cannot be listed.
     """
     found = FolderListing({}, {})
-    with os.scandir(folder) as entries:
+    with os.scandir(place) as entries:
         for entry in entries:
             if is_hidden(entry.name):
                 continue
-            stamp = stamp_of(entry.path) if is_picture(entry.name) else None
+            if not is_picture(entry.name):
+                found.others[entry.name] = _kind_of(entry)
+                continue
+            stamp = stamp_in(place, entry.name)
             if stamp is not None:
                 found.pictures[entry.name] = stamp
-            else:
+            elif not entry.is_file(follow_symlinks=False):  # else it is gone
                 found.others[entry.name] = _kind_of(entry)
     return found
 
@@ -75,9 +110,28 @@ def is_picture(name: str) -> bool:
 def stamp_of(path: str | Path) -> Stamp | None:
     """Return the version of a plain file; None if the file is gone or not plain. Other errors concern the folder."""
     try:
-        found = os.lstat(path)
+        return _stamp(os.lstat(path))
     except FileNotFoundError:
         return None
+
+
+def identity_of(place: Place) -> tuple[int, int]:
+    """Return the identity of a folder on this computer."""
+    found = os.fstat(place) if isinstance(place, int) else place.stat()
+    return found.st_dev, found.st_ino
+
+
+def stamp_in(place: Place, name: str) -> Stamp | None:
+    """Return the version of a plain file in a folder, as `stamp_of` does."""
+    if isinstance(place, Path):
+        return stamp_of(place / name)
+    try:
+        return _stamp(os.stat(name, dir_fd=place, follow_symlinks=False))
+    except FileNotFoundError:
+        return None
+
+
+def _stamp(found: os.stat_result) -> Stamp | None:
     if not stat.S_ISREG(found.st_mode):
         return None
     return Stamp(found.st_mtime_ns, found.st_size)

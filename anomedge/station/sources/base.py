@@ -32,8 +32,11 @@ from enum import Enum
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from anomedge.errors import InputError
 from anomedge.images import Frame
 from anomedge.resample.levels import Levels
+from anomedge.station.sources._listing import Stamp
+from anomedge.station.sources._memory import Memory
 
 __all__ = [
     "CapturedFrame",
@@ -57,6 +60,7 @@ class CapturedFrame:
         pixels: uint8 (H, W, 3), RGB.
         path: absolute path of the picture; None for a camera or video.
         time: time of capture, in seconds since 1970.
+        stamp: version of the picture's file; None for a camera or video.
     """
 
     number: int
@@ -64,6 +68,7 @@ class CapturedFrame:
     pixels: Frame
     path: Path | None = None
     time: float = field(default_factory=time.time)
+    stamp: Stamp | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ class UnusableFrame:
     name: str
     message: str
     time: float = field(default_factory=time.time)
+    stamp: Stamp | None = None
 
 
 @dataclass(frozen=True)
@@ -197,6 +203,18 @@ class Source(abc.ABC):
             InputError: the address cannot be used.
             RuntimeMissing: the driver is not installed.
         """
+
+    def remember(self, memory: Memory) -> None:
+        """Treat the files of earlier runs as read; keep the memory informed. Call it before `events`.
+
+        Raises:
+            InputError: frames of this source cannot be recognised in a later run.
+        """
+        del memory
+        raise InputError(
+            f"got --state with {self.title}, a {self.name}; expected a source that recognises its files after a restart, such "
+            "as a folder: leave --state out"
+        )
 
     @abc.abstractmethod
     def events(

@@ -16,11 +16,16 @@ from anomedge.station.sources._arrivals import Arrivals
 from anomedge.station.sources._ignored import Ignored
 from anomedge.station.sources._listing import (
     FolderListing,
+    Place,
     Stamp,
+    identity_of,
     is_picture,
     list_folder,
+    opened_folder,
+    stamp_in,
     stamp_of,
 )
+from anomedge.station.sources._memory import Memory
 from anomedge.station.sources._notify import FolderWatch
 from anomedge.station.sources.base import (
     CapturedFrame,
@@ -53,12 +58,10 @@ class FolderSource(Source):
       (`anomedge.images.complete`); files are read in `order` (`_arrivals`). A file that stays incomplete is unusable after
       10 s. With `settle` 0, files appear by a rename: they are read at first sight, without these checks.
     - A file is read again only if its size or modification time changed.
-    - Skipped are hidden names, names that start with "~", suffixes of other file types, folders, and links, which may
-      lead outside. The folder itself may be a link. All but hidden names and "~" are counted in `ignored`.
+    - Skipped are hidden names and "~...", and, counted in `ignored`, other suffixes, folders and links, but for the folder itself.
     - Pictures that were gone, or changed again, before they could be read are counted in `missed`.
     - An empty listing discards no file that was read, because an unmounted network drive looks empty.
-    - If the folder cannot be listed, the source waits for it and reports the loss and the return once each. Pictures of
-      a folder that cannot be listed at the start count as new.
+    - A folder that cannot be listed is waited for; loss and return are reported. One missing at the start has new pictures.
 
     Args:
         folder: a folder; it may appear later.
@@ -102,6 +105,7 @@ class FolderSource(Source):
         self.title = str(folder)
         self.poll = poll
         self._only_new = only_new
+        self._memory = Memory()
         self._once = once
         self._levels = levels
         self._notify = notify
@@ -142,6 +146,11 @@ class FolderSource(Source):
             settle=options.settle,
             notify=options.poll is None,
         )
+
+    def remember(self, memory: Memory) -> None:
+        """Treat the files of earlier runs as read."""
+        self._memory = memory
+        self._arrivals.skip(memory.known())
 
     @property
     def remembered(self) -> int:
@@ -220,9 +229,10 @@ class FolderSource(Source):
     def _look_at_all(self) -> Generator[SourceEvent, None, bool]:
         """List the folder; on failure return False and report the first of a series."""
         try:
-            self._follow_folder()
-            listing = list_folder(self.folder)
-            self._add_overlooked(listing.pictures)
+            with opened_folder(self.folder) as place:
+                self._follow_folder(place)
+                listing = list_folder(place)
+                self._add_overlooked(listing.pictures, place)
         except OSError as error:
             yield from self._report_lost(error)
             return False
@@ -238,7 +248,7 @@ class FolderSource(Source):
     def _report_lost(self, error: OSError) -> Iterator[SourceEvent]:
         self._close_watch()
         if self._first_listing is None and not self._once:
-            self._first_listing = set()
+            self._first_listing = set(self._memory.first_skip({}))
         if not self._lost:
             reason = error.strerror or str(error)
             yield ConnectionChange(
@@ -249,10 +259,9 @@ class FolderSource(Source):
             )
         self._lost = True
 
-    def _follow_folder(self) -> None:
-        """Find out which folder has the path now, and watch it. A drive that is mounted or unmounted changes it."""
-        found = self.folder.stat()
-        identity = found.st_dev, found.st_ino
+    def _follow_folder(self, place: Place) -> None:
+        """Find out which folder has the path now, and watch it. A mounted or unmounted drive changes it."""
+        identity = identity_of(place)
         if identity != self._identity:
             self._close_watch()
             if self._notify:
@@ -264,12 +273,12 @@ class FolderSource(Source):
             self._watch.close()
         self._watch = self._identity = None
 
-    def _add_overlooked(self, pictures: dict[str, Stamp]) -> None:
+    def _add_overlooked(self, pictures: dict[str, Stamp], place: Place) -> None:
         """Add the known files that the listing does not have and that exist."""
         arrivals = self._arrivals
         known = arrivals.known if pictures else arrivals.waiting
         for name in known - pictures.keys():
-            stamp = stamp_of(self.folder / name)
+            stamp = stamp_in(place, name)
             if stamp is not None:
                 pictures[name] = stamp
 
@@ -278,7 +287,8 @@ class FolderSource(Source):
         pictures = listing.pictures
         if self._first_listing is None:
             self._first_listing = set(pictures)
-            self._arrivals.skip(pictures if self._only_new else {})
+            skipped = pictures if self._only_new else {}
+            self._arrivals.skip(self._memory.first_skip(skipped))
         if pictures:
             self._full_identity = self._identity
         notice = self._others.note(listing.others)
@@ -287,6 +297,8 @@ class FolderSource(Source):
             yield notice
         if self._identity == self._full_identity:  # else it may be unmounted
             gone = self._arrivals.note_all(pictures, self._now)
+            if pictures:
+                self._memory.keep_only(pictures)
             yield from self._report_missed(gone, "taken away or renamed")
 
     def _report_unseen(self, changed: Collection[str]) -> Iterator[SourceEvent]:
@@ -356,6 +368,7 @@ class FolderSource(Source):
                 event.number,
                 name,
                 f"{self.folder / name} was taken away before it could be inspected",
+                stamp=event.stamp,
             )
         elif stamp_after not in (self._arrivals.stamp(name), None):
             self._arrivals.note(name, stamp_after, monotonic())
@@ -365,6 +378,7 @@ class FolderSource(Source):
 
     def _decode(self, name: str) -> CapturedFrame | UnusableFrame:
         path, number = self.folder / name, self._number + 1
+        stamp = self._arrivals.stamp(name)
         missing = self._missing_parts.pop(name, None)
         if missing is not None:
             return UnusableFrame(
@@ -372,12 +386,13 @@ class FolderSource(Source):
                 name,
                 f"{path} is incomplete: {missing}, unchanged for {self._arrivals.patience:g} s; expected a whole picture: "
                 "check the program that writes it",
+                stamp=stamp,
             )
         try:
             pixels = read_picture(path, levels=self._levels)
         except InputError as error:
-            return UnusableFrame(number, name, str(error))
-        return CapturedFrame(number, name, pixels, path)
+            return UnusableFrame(number, name, str(error), stamp=stamp)
+        return CapturedFrame(number, name, pixels, path, stamp=stamp)
 
     def _first_listing_waits(self) -> bool:
         """Return whether a file of the first listing is still unread."""

@@ -10,6 +10,9 @@ from PIL import Image
 from anomedge.errors import InputError
 from anomedge.station.sources import Order, SourceOptions, open_source
 from anomedge.station.sources import folder as folder_module
+from anomedge.station.sources._listing import Stamp, stamp_of
+from anomedge.station.sources._memory import Memory
+from anomedge.station.sources.camera import CameraSource
 from anomedge.station.sources.folder import FolderSource
 from tests.station.sources.world import World, nothing, short
 
@@ -499,3 +502,85 @@ def test_a_removed_folder_never_ends_the_loop(tmp_path):
     assert events_of(
         FolderSource(folder), lambda: shutil.rmtree(folder), *[nothing] * 20
     ) == ["waiting"]
+
+
+class Notes(Memory):
+    """A memory that knows files of an earlier run."""
+
+    def __init__(self, **known):
+        self.given, self.kept = known, []
+
+    def known(self):
+        return self.given
+
+    def first_skip(self, present):
+        return {} if self.given else present
+
+    def keep_only(self, present):
+        self.kept.append(set(present))
+
+
+def test_files_of_an_earlier_run_are_not_read_again(tmp_path):
+    for name in ("known", "overwritten", "new"):
+        png(tmp_path / f"{name}.png")
+    known = {"known.png": stamp_of(tmp_path / "known.png")}
+    memory = Notes(**known, **{"overwritten.png": Stamp(1, 1)})
+    for options in ({}, {"only_new": True}):
+        source = FolderSource(tmp_path, poll=7, **options)
+        source.remember(memory)
+        items = list(source.events(World(nothing, nothing)))
+        assert {item.name: item.stamp for item in items} == {
+            name: stamp_of(tmp_path / name)
+            for name in ("new.png", "overwritten.png")
+        }
+
+
+def test_the_memory_keeps_the_files_that_are_there(tmp_path):
+    def empty():
+        for path in tmp_path.iterdir():
+            path.unlink()
+
+    a, b = png(tmp_path / "a.png"), png(tmp_path / "b.png")
+    memory = Notes()
+    source = FolderSource(tmp_path, poll=7)
+    source.remember(memory)
+    list(source.events(World(nothing, a.unlink, empty, nothing)))
+    # An empty folder may be an unmounted drive.
+    assert memory.kept == [{a.name, b.name}] * 2 + [{b.name}]
+
+
+def test_a_source_without_files_refuses_a_memory():
+    with pytest.raises(InputError, match="got --state with camera0"):
+        CameraSource("0").remember(Memory())
+
+
+def test_a_folder_that_goes_while_it_is_listed_loses_no_file(
+    tmp_path, monkeypatch
+):
+    """Looks by path would find the other files gone, and read them again."""
+    folder, away = tmp_path / "in", tmp_path / "away"
+    folder.mkdir()
+    for name in "abc":
+        png(folder / f"{name}.png")
+    listed = folder_module.list_folder
+
+    def list_and_lose(place):
+        found = listed(place)
+        if len(looks) == 2:
+            del found.pictures["b.png"], found.pictures["c.png"]
+            folder.rename(away)
+        looks.append(place)
+        return found
+
+    looks = []
+    monkeypatch.setattr(folder_module, "list_folder", list_and_lose)
+    memory = Notes()
+    source = FolderSource(folder, poll=7)
+    source.remember(memory)
+    back = [nothing, nothing, nothing, lambda: away.rename(folder), nothing]
+    assert events_of(source, *back) == [
+        *("a.png", "b.png", "c.png"),
+        "waiting",
+        "resumed",
+    ]
+    assert all(len(names) == 3 for names in memory.kept)
