@@ -35,6 +35,9 @@ class Reaction(Protocol):
     def kill(self) -> None:
         """End the running work at once."""
 
+    def close(self) -> None:
+        """Kill processes that the work has left behind."""
+
 
 class CommandQueue:
     """Runs commands one after another, in the order of their frames, in a thread of its own.

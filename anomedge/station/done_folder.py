@@ -70,6 +70,9 @@ class DoneFolder:
     def kill(self) -> None:
         """Do nothing: a half copy is removed, or has a hidden name."""
 
+    def close(self) -> None:
+        """Do nothing: a move leaves no process."""
+
     def _move(self, path: Path) -> None:
         for number in count():
             suffix = f"-{number}" if number else ""

@@ -47,6 +47,10 @@ class JournaledReaction:
         self._killed = True
         self._reaction.kill()
 
+    def close(self) -> None:
+        """Kill processes that it has left behind."""
+        self._reaction.close()
+
     def _marked(self, outcome: Outcome) -> Outcome:
         if self.option not in outcome.repeated:
             return outcome

@@ -20,7 +20,7 @@ from PIL import Image
 from anomedge import Inspector
 from anomedge.__main__ import run_command
 from anomedge.bundle import Bundle, LocalSettings, write_local
-from anomedge.commands.watch import _stopped_by_signals
+from anomedge.commands._station_run import _stopped_by_signals
 from anomedge.images import list_pictures, read_picture
 from tests.conftest import FRAME
 from tests.station.sources.test_video import write_video

@@ -60,6 +60,9 @@ class Commands:
     def run(self, outcome):
         Commands.got.append(json.loads(outcome.line))
 
+    def close(self):
+        pass
+
 
 class Inline:
     """A queue that runs at once."""
