@@ -34,7 +34,7 @@ from anomedge.station.heartbeat import Heartbeat
 from anomedge.station.outcome import Outcome
 from anomedge.station.output import EventWriter
 from anomedge.station.picture_keeper import PictureKeeper
-from anomedge.station.queue import EventQueue
+from anomedge.station.queue import READER_THREAD, EventQueue
 from anomedge.station.reactions import Reactions
 from anomedge.station.service_manager import ServiceManager
 from anomedge.station.sources.base import (
@@ -48,8 +48,6 @@ from anomedge.station.sources.base import (
 
 __all__ = ["READER_THREAD", "Station", "StationOptions"]
 
-READER_THREAD = "anomedge reader"
-"""Name of the thread that reads the source. A camera driver may block it beyond the end of the loop."""
 _POLL_INTERVAL = 0.1
 """Poll interval of the stop flag, in seconds."""
 _READER_TIMEOUT = 0.5
