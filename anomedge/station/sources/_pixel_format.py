@@ -126,7 +126,7 @@ class RawFormat:
         if self.levels is not None:
             values = self.levels.apply(values)
         if order == "grey":
-            return np.repeat(values[:, :, None], 3, axis=2)
+            return _repeated(values)
         if order == "bgr":
             values = values[..., ::-1]
         return np.ascontiguousarray(values)
@@ -143,6 +143,14 @@ class RawFormat:
         if pixels.values_per_pixel == 3:
             return values.reshape(self.height, self.width, 3)
         return values
+
+
+def _repeated(grey: npt.NDArray[np.uint8]) -> Frame:
+    """Return grey values in three channels; np.repeat takes three times as long."""
+    frame: Frame = np.empty((*grey.shape, 3), np.uint8)
+    for channel in range(3):
+        frame[..., channel] = grey
+    return frame
 
 
 def _check_levels(pixels: PixelFormat, levels: Levels | None) -> None:

@@ -40,7 +40,7 @@ class StdinSource(LiveSource):
     """
 
     name = "stdin"
-    takes = LiveSource.takes | {"levels"}
+    takes = LiveSource.takes | {"levels", "once"}
     address_help = "raw:WIDTHxHEIGHT:FORMAT"
     device = "program that writes the frames"
     attempt = "read it"
