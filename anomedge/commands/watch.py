@@ -156,7 +156,7 @@ def watch(
         bool,
         Option(
             "--once",
-            help="Folder: stop after the pictures present at the start. GStreamer: stop at the end of the stream.",
+            help="Folder: stop after the pictures present at the start. GStreamer: stop at the end of the stream. Standard input ends in any case.",
         ),
     ] = False,
     only_new: Annotated[
