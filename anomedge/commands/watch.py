@@ -17,6 +17,13 @@ from anomedge.commands._common_options import (
     chosen_precision,
 )
 from anomedge.commands._console import SafeConsole
+from anomedge.commands._live_options import (
+    FirstFrame,
+    Frames,
+    ReadTimeout,
+    Retries,
+    with_live,
+)
 from anomedge.commands._maps import require_map
 from anomedge.commands._memory import open_memory
 from anomedge.commands._observer_options import (
@@ -56,7 +63,9 @@ def watch(
         str,
         typer.Argument(
             help=f"Address of a source ({', '.join(SOURCES.names())}). Folder: pictures directly in it; write a picture "
-            "under a hidden name, then rename it; it may appear later. Camera: its number, or an rtsp:// or http:// URL; ./0 is a folder."
+            "under a hidden name, then rename it; it may appear later. Camera: its number, or an rtsp:// or http:// URL; ./0 is a folder. "
+            "V4L2 device: /dev/video0. GStreamer: 'gst:PIPELINE', as gst-launch-1.0 takes it, without a sink, with caps at its "
+            "end. Standard input: raw:WIDTHxHEIGHT:FORMAT, raw frames of rgb, bgr, grey, mono12, bayer_rggb, ..."
         ),
     ],
     on_fail: Annotated[
@@ -165,7 +174,7 @@ def watch(
         Option(
             min=1,
             max=4096,
-            help="Largest number of waiting frames; a camera drops its oldest.",
+            help="Largest number of waiting frames; see --frames.",
         ),
     ] = 8,
     limit: Annotated[
@@ -175,7 +184,7 @@ def watch(
         bool,
         Option(
             "--once",
-            help="Folder: stop after the pictures present at the start.",
+            help="Folder: stop after the pictures present at the start. GStreamer: stop at the end of the stream. Standard input ends in any case.",
         ),
     ] = False,
     only_new: Annotated[
@@ -207,13 +216,10 @@ def watch(
             "numbers as numbers."
         ),
     ] = Order.TIME,
-    retries: Annotated[
-        int | None,
-        Option(
-            min=0,
-            help="Camera: consecutive attempts to reopen it; no limit by default.",
-        ),
-    ] = None,
+    retries: Retries = None,
+    policy: Frames = None,
+    read_timeout: ReadTimeout = None,
+    first_frame: FirstFrame = None,
     stretch: Annotated[
         bool,
         Option(
@@ -261,15 +267,17 @@ def watch(
 
     A frame that cannot be inspected is undecided, which is an error line; a camera or folder that disappears is waited
     for. On a stop signal, the current frame and the pending commands are finished; a second signal stops at once. A
-    restart inspects the pictures that are still in the folder again, unless --state, --done or --new is given. Frames of cameras and videos
-    are taken as OpenCV decodes them, without EXIF rotation. Exit codes: 0 done or stopped by a signal, 2 wrong use or
-    undecided pictures with --once, 4 source lost, 5 output lost (its reader went away, or no space), 6 gave up,
-    7 the state cannot be written. Under systemd, Type=notify and WatchdogSec= work.
+    restart inspects the pictures that are still in the folder again, unless --state, --done or --new is given. Frames of
+    cameras and videos are taken as OpenCV decodes them, without EXIF rotation; raw frames of more than 8 bits need a bundle
+    with levels. Exit codes: 0 done or stopped by a signal, 2 wrong use or undecided pictures with --once, 4 source lost,
+    5 output lost (its reader went away, or no space), 6 gave up, 7 the state cannot be written. Under systemd, Type=notify
+    and WatchdogSec= work.
     """
     del as_json  # there is no other output
     opened = Bundle.open(bundle, local)
     levels = opened.manifest.levels
     given = SourceOptions(once, only_new, retries, poll, order, settle, levels)
+    given = with_live(given, policy, read_timeout, first_frame)
     frames = open_source(source, given)
     commands = ReactionOptions(
         on_pass=on_pass,
@@ -287,13 +295,7 @@ def watch(
     memory = open_memory(state, at_most_once, done, opened, frames)
     kinds = {"once": at_most_once, "strict": state is not None}
     sinks = open_sinks(sink or [], spool, spool_limit, **kinds)
-    options = StationOptions(
-        queue=queue,
-        limit=limit,
-        give_up=give_up,
-        stretch=stretch,
-        heartbeat=heartbeat,
-    )
+    options = StationOptions(queue, limit, give_up, stretch, heartbeat)
     opening = {
         "runtime": runtime,
         "device": device,

@@ -7,6 +7,7 @@ from anomedge.station.queue import EventQueue
 from anomedge.station.sources import (
     CapturedFrame,
     ConnectionChange,
+    FramePolicy,
     Order,
     Source,
     SourceEvent,
@@ -22,6 +23,7 @@ __all__ = [
     "ConnectionChange",
     "EventQueue",
     "EventWriter",
+    "FramePolicy",
     "Order",
     "Source",
     "SourceEvent",

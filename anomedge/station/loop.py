@@ -36,7 +36,7 @@ from anomedge.station.journal import Journal
 from anomedge.station.observers import FrameObserver
 from anomedge.station.output import EventWriter
 from anomedge.station.picture_keeper import PictureKeeper
-from anomedge.station.queue import EventQueue
+from anomedge.station.queue import READER_THREAD, EventQueue
 from anomedge.station.reactions import Reactions
 from anomedge.station.service_manager import ServiceManager
 from anomedge.station.signals import Signals
@@ -51,8 +51,6 @@ from anomedge.station.sources.base import (
 
 __all__ = ["READER_THREAD", "Station", "StationOptions"]
 
-READER_THREAD = "anomedge reader"
-"""Name of the thread that reads the source. A camera driver may block it beyond the end of the loop."""
 _POLL_INTERVAL = 0.1
 """Poll interval of the stop flag, in seconds."""
 _READER_TIMEOUT = 0.5

@@ -7,7 +7,10 @@ from collections import deque
 
 from anomedge.station.sources.base import CapturedFrame, SourceEvent
 
-__all__ = ["EventQueue"]
+__all__ = ["READER_THREAD", "EventQueue"]
+
+READER_THREAD = "anomedge reader"
+"""Name of the threads that read a source into a queue. A camera driver may block one beyond the end of the loop."""
 
 
 class EventQueue:

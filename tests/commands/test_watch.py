@@ -150,7 +150,7 @@ def test_a_video_of_another_size_is_stretched_or_ends(part, tmp_path, capfd):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["missing.avi"], "a folder, a video file"),
+        (["missing.avi"], "a folder, gst:PIPELINE,"),
         (["missing", "--once"], "expected a folder of pictures"),
         (
             [".", "--on-fail", "no-such-program"],
@@ -171,10 +171,16 @@ def test_a_video_of_another_size_is_stretched_or_ends(part, tmp_path, capfd):
         ([".", "--fail-safe"], "got --fail-safe without --on-fail"),
         ([".", "--save", "."], "overlays would be inspected"),
         ([".", "--once", "--new"], "expected one of them"),
-        (["0", "--once"], "expected a folder: leave --once out"),
+        (
+            ["0", "--once"],
+            "expected a folder or gstreamer or stdin: leave --once out",
+        ),
         (["0", "--settle", "0"], "expected a folder: leave --settle out"),
         ([".", "--order", "size"], "order"),
-        ([".", "--retries", "2"], "expected a camera: leave --retries out"),
+        (
+            [".", "--retries", "2"],
+            "expected a camera or gstreamer or stdin or v4l2: leave --retries out",
+        ),
         ([".", "--precision", "int8"], "got precision"),
         ([".", "--queue", "0"], "queue"),
         (["one.png"], "anomedge predict"),

@@ -79,7 +79,7 @@ def test_watch_reads_an_installed_camera_source(bundle_paths, tmp_path):
     assert refused.returncode == 2
     assert "got --once with pattern://3, a pattern" in refused.stderr
     usage = " ".join(watch(site, "--help").stdout.split())
-    assert "(camera, folder, pattern, video)" in usage
+    assert "(camera, folder, gstreamer, pattern, stdin, v4l2, video)" in usage
 
 
 def test_a_broken_installed_source_leaves_the_others_usable(

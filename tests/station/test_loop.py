@@ -23,6 +23,7 @@ from anomedge.station import (
     CapturedFrame,
     EventWriter,
     SourceNotice,
+    SourceOptions,
     Station,
     StationOptions,
     UnusableFrame,
@@ -261,7 +262,8 @@ def test_a_camera_that_goes_and_comes_is_told_in_lines(monkeypatch):
         return [np.full((*SIZE, 3), grey, np.uint8) for grey in greys]
 
     fake_opencv(monkeypatch, shots(1, 2), [], shots(3))
-    source = CameraSource("0", retries=2, first=0.01, longest=0.01)
+    source = CameraSource("0", SourceOptions(retries=2))
+    source.first_pause = 0.01
     with pytest.raises(SourceLost, match="no frame after 2 attempts"):
         run(source, output=(output := EventWriter(io.StringIO())))
     said = [json.loads(line) for line in output._stream.getvalue().splitlines()]
@@ -281,8 +283,9 @@ def test_stop_is_prompt(state, monkeypatch, tmp_path):
     source = (
         FolderSource(tmp_path, poll=60)
         if state == "empty"
-        else CameraSource("0", first=60, longest=60)
+        else CameraSource("0")
     )
+    source.first_pause = 60
     if state == "hanging":
         monkeypatch.setattr(
             _opencv, "next_frame", lambda *_: hanging.wait(20) and None

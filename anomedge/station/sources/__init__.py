@@ -3,7 +3,10 @@
 Frames are RGB, uint8 (H, W, 3). A folder's pictures are decoded by `anomedge.images` (EXIF rotation is applied, more
 than 8 bits per channel are refused unless the bundle has levels). Frames of cameras and videos are taken as OpenCV
 decodes them: EXIF is ignored, and colours went through the stream's codec, so fit a detector for a camera on frames of
-that camera.
+that camera. Raw frames, of a GStreamer pipeline or of standard input, are converted by `_pixel_format`.
+
+Cameras, pipelines and standard input are live sources: `_live` holds their rule for reconnection, time limits and
+dropped frames.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from anomedge.registry import Registry
 from anomedge.station.sources.base import (
     CapturedFrame,
     ConnectionChange,
+    FramePolicy,
     Order,
     Source,
     SourceEvent,
@@ -25,6 +29,7 @@ __all__ = [
     "SOURCES",
     "CapturedFrame",
     "ConnectionChange",
+    "FramePolicy",
     "Order",
     "Source",
     "SourceEvent",
@@ -52,8 +57,8 @@ def open_source(address: str, options: SourceOptions) -> Source:
     _refuse_foreign_options(kind, address, options)
     if options.levels is not None and "levels" not in kind.takes:
         raise InputError(
-            f"got {address}, a {kind.name}, whose frames have 8 bits a channel; expected a folder of pictures with more: the "
-            f"bundle's levels are {options.levels.low} to {options.levels.high}"
+            f"got {address}, a {kind.name}, whose frames have 8 bits a channel; expected a folder of pictures with more, or raw "
+            f"frames (gst:, raw:): the bundle's levels are {options.levels.low} to {options.levels.high}"
         )
     return kind.open(address, options)
 
@@ -62,7 +67,7 @@ def address_forms() -> str:
     """Return the address forms of all sources, as one sentence part.
 
     >>> address_forms()
-    'a camera number or a URL such as rtsp://camera/1, a folder, a video file'
+    'a camera number or a URL such as rtsp://camera/1, a folder, gst:PIPELINE, raw:WIDTHxHEIGHT:FORMAT, /dev/videoN, a video file'
     """
     members = SOURCES.members().values()
     return ", ".join(kind.address_help or kind.name for kind in members)
@@ -90,6 +95,7 @@ def _refuse_foreign_options(
         if name not in kind.takes:
             members = SOURCES.members().values()
             takers = [each.name for each in members if name in each.takes]
+            option = f"--{name.replace('_', '-')}"
             raise InputError(
-                f"got --{name} with {address}, a {kind.name}; expected a {' or '.join(takers)}: leave --{name} out"
+                f"got {option} with {address}, a {kind.name}; expected a {' or '.join(takers)}: leave {option} out"
             )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from anomedge.errors import RuntimeMissing
+from anomedge.station.sources._connection import Disconnected, Shot, Shots
 from anomedge.station.sources.base import CapturedFrame, UnusableFrame
 
-__all__ = ["load_opencv", "next_frame"]
+__all__ = ["camera_frames", "load_opencv", "next_frame"]
 
 
 def load_opencv() -> Any:
@@ -27,12 +30,37 @@ def load_opencv() -> Any:
     return cv2
 
 
-def next_frame(
-    cv: Any, capture: Any, number: int, title: str
-) -> CapturedFrame | UnusableFrame | None:
+def camera_frames(
+    cv: Any,
+    open_capture: Callable[[], Any],
+    title: str,
+    number: int,
+    stop: threading.Event,
+) -> Shots:
+    """Open a capture and yield its frames until `stop` is set; the first has the number `number` + 1.
+
+    Raises:
+        Disconnected: the capture cannot be opened, or gives no frame.
+    """
+    try:
+        capture = open_capture()
+    except cv.error as error:
+        raise Disconnected("the camera cannot be opened") from error
+    try:
+        while not stop.is_set():
+            number += 1
+            frame = next_frame(cv, capture, number, title)
+            if frame is None:
+                raise Disconnected("the camera gives no frame")
+            yield frame
+    finally:
+        capture.release()
+
+
+def next_frame(cv: Any, capture: Any, number: int, title: str) -> Shot | None:
     """Read the next frame of a capture and convert it to RGB; return None if the capture gives none."""
     try:
-        got, pixels = capture.read() if capture is not None else (False, None)
+        got, pixels = capture.read()
     except cv.error:
         return None
     if not got or pixels is None:

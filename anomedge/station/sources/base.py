@@ -41,6 +41,7 @@ from anomedge.station.sources._memory import Memory
 __all__ = [
     "CapturedFrame",
     "ConnectionChange",
+    "FramePolicy",
     "Order",
     "Source",
     "SourceEvent",
@@ -130,6 +131,13 @@ class Order(str, Enum):
     TIME = "time"
 
 
+class FramePolicy(str, Enum):
+    """Frames of a live source that come faster than they are inspected."""
+
+    LATEST = "latest"
+    ALL = "all"
+
+
 @dataclass(frozen=True)
 class SourceOptions:
     """Options of `anomedge watch` that only some sources take; a source lists its own in `Source.takes`.
@@ -143,6 +151,9 @@ class SourceOptions:
         order: order of the pictures: by modification time, or by name.
         settle: time for which a file must be unchanged, in seconds; 0 for files that appear by a rename, None for `poll`.
         levels: the bundle's, of pictures with more than 8 bits per channel; None for 8 bits.
+        frames: drop the oldest frames of a live source while the queue is full, or wait; None for the source's own.
+        read_timeout: longest time between two frames of a live source, in seconds; 0 for no limit, None for 5 seconds.
+        first_frame: longest time from opening a live source to its first frame; 0 for no limit, None for 10 seconds.
     """
 
     once: bool = False
@@ -152,6 +163,9 @@ class SourceOptions:
     order: Order = Order.TIME
     settle: float | None = None
     levels: Levels | None = None
+    frames: FramePolicy | None = None
+    read_timeout: float | None = None
+    first_frame: float | None = None
 
     def given(self) -> list[str]:
         """Return the names of the user's options that differ from their defaults, `poll` left out."""

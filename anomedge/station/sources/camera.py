@@ -1,41 +1,33 @@
-"""Source of the frames of a local camera or a network stream."""
+"""Source of the frames of a local camera by its number, or of a network stream."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from anomedge.errors import InputError, SourceLost
+from anomedge.errors import InputError
 from anomedge.station.sources import _opencv
+from anomedge.station.sources._connection import Shots
+from anomedge.station.sources._live import LiveSource
 from anomedge.station.sources.base import (
-    CapturedFrame,
-    ConnectionChange,
-    Source,
-    SourceEvent,
     SourceOptions,
-    UnusableFrame,
 )
 
 __all__ = ["CameraSource"]
 
 _SCHEMES = frozenset({"http", "https", "rtsp", "rtsps"})
-_STREAM_TIMEOUT = 5000
-"""Timeout of OpenCV for a network camera, in milliseconds; its default of 30 s would hide a lost connection."""
 
 
-class CameraSource(Source):
-    """A camera by its number, or a stream by its URL. It is reopened whenever it stops delivering frames.
+class CameraSource(LiveSource):
+    """A camera by its number, or a stream by its URL.
 
-    The first attempt waits `first` seconds, each further attempt twice as long, up to `longest`; a frame resets the
-    delay. The end of a stream counts as a lost connection, even if the stream is a file on a server.
+    The end of a stream counts as a lost connection, even if the stream is a file on a server. OpenCV gets the time
+    limits of a stream as well: its own default of 30 s would delay the next attempt.
 
     Args:
         address: camera number, or http(s) or rtsp(s) URL.
-        retries: consecutive attempts to reopen before giving up; None for no limit.
-        first: delay before the first attempt, in seconds.
-        longest: longest delay, in seconds.
+        options: those of live sources.
 
     Raises:
         InputError: the URL cannot be parsed.
@@ -43,25 +35,17 @@ class CameraSource(Source):
     """
 
     name = "camera"
-    takes = frozenset({"retries"})
     address_help = "a camera number or a URL such as rtsp://camera/1"
-    live = True
 
     def __init__(
-        self,
-        address: str,
-        *,
-        retries: int | None = None,
-        first: float = 1.0,
-        longest: float = 30.0,
+        self, address: str, options: SourceOptions | None = None
     ) -> None:
         self._address: int | str
         if address.isdecimal():
-            self.title, self._address = f"camera{address}", int(address)
+            title, self._address = f"camera{address}", int(address)
         else:
-            self.title, self._address = _without_secrets(address), address
-        self.retries = retries
-        self._first, self._longest = first, longest
+            title, self._address = _without_secrets(address), address
+        super().__init__(title, options)
         self._opencv = _opencv.load_opencv()
 
     @classmethod
@@ -78,73 +62,25 @@ class CameraSource(Source):
     @classmethod
     def open(cls, address: str, options: SourceOptions) -> CameraSource:
         """Return the source of a camera; it connects when its events are read."""
-        return cls(address, retries=options.retries)
+        return cls(address, options)
 
-    def events(
-        self, stop: threading.Event
-    ) -> Generator[SourceEvent, None, None]:
-        """Yield frames and connection changes until `stop` is set.
+    def frames(self, number: int, stop: threading.Event) -> Shots:
+        """Open the camera and yield its frames until it fails or `stop` is set."""
+        return _opencv.camera_frames(
+            self._opencv, self._capture, self.title, number, stop
+        )
 
-        Raises:
-            SourceLost: no frame came in `retries` attempts to reopen the camera.
-        """
-        number, attempts, waiting = 0, 0, False
-        while not stop.is_set():
-            for frame in self._frames(stop, number):
-                if waiting:
-                    yield ConnectionChange(
-                        "resumed", self.title, "frames come again", 0.0
-                    )
-                number, attempts, waiting = frame.number, 0, False
-                yield frame
-            if stop.is_set():
-                return
-            if self.retries is not None and attempts >= self.retries:
-                raise SourceLost(
-                    f"{self.title}: no frame after {attempts} attempts to reopen it; check the camera"
-                )
-            pause = min(self._first * 2 ** min(attempts, 30), self._longest)
-            attempts, waiting = attempts + 1, True
-            yield ConnectionChange(
-                "waiting",
-                self.title,
-                f"the camera gives no frame; attempt {attempts} to reopen it",
-                pause,
-            )
-            stop.wait(pause)
-
-    def _frames(
-        self, stop: threading.Event, number: int
-    ) -> Iterator[CapturedFrame | UnusableFrame]:
-        """Open the camera and yield frames until it fails; the first has the number `number` + 1."""
-        capture = self._open_capture()
-        try:
-            while not stop.is_set():
-                number += 1
-                frame = _opencv.next_frame(
-                    self._opencv, capture, number, self.title
-                )
-                if frame is None:
-                    return
-                yield frame
-        finally:
-            if capture is not None:
-                capture.release()
-
-    def _open_capture(self) -> Any:
+    def _capture(self) -> Any:
         cv = self._opencv
-        try:
-            if isinstance(self._address, int):
-                return cv.VideoCapture(self._address)
-            limits = [
-                cv.CAP_PROP_OPEN_TIMEOUT_MSEC,
-                _STREAM_TIMEOUT,
-                cv.CAP_PROP_READ_TIMEOUT_MSEC,
-                _STREAM_TIMEOUT,
-            ]
-            return cv.VideoCapture(self._address, cv.CAP_ANY, limits)
-        except cv.error:
-            return None
+        if isinstance(self._address, int):
+            return cv.VideoCapture(self._address)
+        limits = [
+            cv.CAP_PROP_OPEN_TIMEOUT_MSEC,
+            round(1000 * self.first_frame),
+            cv.CAP_PROP_READ_TIMEOUT_MSEC,
+            round(1000 * self.read_timeout),
+        ]
+        return cv.VideoCapture(self._address, cv.CAP_ANY, limits)
 
 
 def _without_secrets(url: str) -> str:

@@ -12,6 +12,7 @@ from anomedge.errors import InputError
 from anomedge.images import read_picture
 from anomedge.images.complete import missing_part
 from anomedge.resample.levels import Levels
+from anomedge.station.sources._addresses import is_live
 from anomedge.station.sources._arrivals import Arrivals
 from anomedge.station.sources._ignored import Ignored
 from anomedge.station.sources._listing import (
@@ -37,7 +38,6 @@ from anomedge.station.sources.base import (
     SourceOptions,
     UnusableFrame,
 )
-from anomedge.station.sources.camera import CameraSource
 
 __all__ = ["FolderSource"]
 
@@ -126,8 +126,8 @@ class FolderSource(Source):
 
     @classmethod
     def accepts(cls, address: str) -> bool:
-        """Return whether the address is a folder and no camera's; a path of nothing, without a suffix, is one as well."""
-        if CameraSource.accepts(address) or "://" in address:
+        """Return whether the address is a folder and no live source's; a path of nothing, without a suffix, is one as well."""
+        if "://" in address or is_live(address):
             return False
         path = Path(address)
         named_as_folder = address.endswith(("/", os.sep)) or not path.suffix

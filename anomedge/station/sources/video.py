@@ -9,8 +9,8 @@ from pathlib import Path
 from anomedge.errors import InputError
 from anomedge.images import SUFFIXES
 from anomedge.station.sources import _opencv
+from anomedge.station.sources._addresses import is_live
 from anomedge.station.sources.base import Source, SourceEvent, SourceOptions
-from anomedge.station.sources.camera import CameraSource
 
 __all__ = ["VideoSource"]
 
@@ -37,8 +37,8 @@ class VideoSource(Source):
 
     @classmethod
     def accepts(cls, address: str) -> bool:
-        """Return whether the address is an existing file and no camera's."""
-        return Path(address).is_file() and not CameraSource.accepts(address)
+        """Return whether the address is an existing file and no live source's."""
+        return Path(address).is_file() and not is_live(address)
 
     @classmethod
     def open(cls, address: str, options: SourceOptions) -> VideoSource:

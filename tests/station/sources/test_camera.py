@@ -9,6 +9,7 @@ from anomedge.errors import SourceLost
 from anomedge.station.sources import (
     CapturedFrame,
     ConnectionChange,
+    SourceOptions,
     _opencv,
 )
 from anomedge.station.sources.camera import CameraSource
@@ -99,7 +100,9 @@ def test_a_camera_waits_twice_as_long_each_time_up_to_30_seconds(monkeypatch):
 
 def test_a_camera_gives_up_after_its_retries(monkeypatch):
     fake_opencv(monkeypatch, [shot()])
-    items = CameraSource("0", retries=2).events(World(*[nothing] * 9))
+    items = CameraSource("0", SourceOptions(retries=2)).events(
+        World(*[nothing] * 9)
+    )
     assert [short(next(items)) for _ in range(3)] == [
         "camera0#1",
         "waiting",
@@ -151,7 +154,14 @@ def test_passwords_stay_out_of_names(monkeypatch):
     assert "secret" not in str([vars(item) for item in items])
     assert "hidden" not in str([vars(item) for item in items])
     assert asked[0][0] == url
-    assert asked[0][2][1] == asked[0][2][3] == 5000
+    assert asked[0][2][1::2] == [10_000, 5000]
+
+
+def test_opencv_gets_the_time_limits_of_a_stream(monkeypatch):
+    _, asked = fake_opencv(monkeypatch, [shot()])
+    options = SourceOptions(first_frame=20, read_timeout=0)
+    list(CameraSource("rtsp://camera", options).events(World()))
+    assert asked[0][2][1::2] == [20_000, 0]
 
 
 @pytest.mark.parametrize(

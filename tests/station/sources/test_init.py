@@ -30,6 +30,9 @@ def test_every_source_states_its_addresses_and_takes_known_options(name):
         "levels",
         "order",
         "settle",
+        "frames",
+        "read_timeout",
+        "first_frame",
     }
     assert not kind.accepts("no-such-video.avi")
     assert not kind.accepts("no-such-scheme://address")
@@ -54,6 +57,20 @@ def test_a_number_is_a_camera_even_if_a_folder_has_that_name(
     assert accepting("1") == ["camera"]
     assert accepting("./0") == ["folder"]
     assert accepting("./1") == ["video"]
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("gst:videotestsrc ! video/x-raw", "gstreamer"),
+        ("raw:640x480:rgb", "stdin"),
+        ("/dev/video0", "v4l2"),
+        ("/dev/v4l/by-id/usb-camera-index0?width=640", "v4l2"),
+        ("rtsp://camera/1", "camera"),
+    ],
+)
+def test_addresses_of_live_sources_are_no_folders(address, name):
+    assert accepting(address) == [name]
 
 
 def test_digits_of_other_scripts_are_a_folders_name(tmp_path, monkeypatch):
@@ -82,9 +99,14 @@ def test_an_address_of_two_sources_is_refused(tmp_path, monkeypatch):
 
 def test_foreign_options_are_refused_and_defaults_are_not(tmp_path):
     with pytest.raises(
-        InputError, match=r"got --retries with .*, a folder; expected a camera"
+        InputError,
+        match=r"got --retries with .*, a folder; expected a camera or ",
     ):
         open_source(str(tmp_path), SourceOptions(retries=0))
+    with pytest.raises(
+        InputError, match=r"got --first-frame with .*, a folder"
+    ):
+        open_source(str(tmp_path), SourceOptions(first_frame=1.0))
     source = open_source(str(tmp_path), SourceOptions(new=True, poll=3.0))
     assert isinstance(source, Source)
     assert (source.poll, source.folder) == (3.0, tmp_path)
