@@ -1,0 +1,31 @@
+"""The folder where programs of a user keep their state."""
+
+from pathlib import Path
+
+import pytest
+
+from anomedge.files import state_folder
+
+
+def test_the_folder_is_in_the_stated_one(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "kept"))
+    assert state_folder() == tmp_path / "kept" / "anomedge"
+    assert not (tmp_path / "kept").exists()
+
+
+@pytest.mark.parametrize("stated", [None, ""])
+def test_without_one_it_is_in_the_home_of_the_user(
+    monkeypatch, tmp_path, stated
+):
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    if stated is not None:
+        monkeypatch.setenv("XDG_STATE_HOME", stated)
+    assert state_folder() == tmp_path / ".local" / "state" / "anomedge"
+
+
+def test_it_is_looked_up_at_each_call(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "one"))
+    first = state_folder()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "two"))
+    assert state_folder() != first
