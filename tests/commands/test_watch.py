@@ -20,7 +20,6 @@ from PIL import Image
 from anomedge import Inspector
 from anomedge.__main__ import run_command
 from anomedge.bundle import Bundle, LocalSettings, write_local
-from anomedge.commands._station_run import _stopped_by_signals
 from anomedge.images import list_pictures, read_picture
 from tests.conftest import FRAME
 from tests.station.sources.test_video import write_video
@@ -539,29 +538,6 @@ def test_a_network_camera_that_breaks_off_is_reopened(part, folder):
     assert events.index("resumed") > events.index("waiting")
     assert said[-1]["errors"] == 0
     assert "secret" not in done.stdout
-
-
-def test_handlers_are_put_back_and_left_alone_in_other_threads():
-    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    asked = []
-    with _stopped_by_signals(
-        lambda: asked.append("stop"), lambda: asked.append("clean up")
-    ):
-        signal.raise_signal(signal.SIGTERM)
-        assert asked == ["stop"]
-    assert (
-        signal.getsignal(signal.SIGTERM),
-        signal.getsignal(signal.SIGINT),
-    ) == before
-
-    def elsewhere():
-        with _stopped_by_signals(lambda: None, lambda: None):
-            asked.append(signal.getsignal(signal.SIGTERM))
-
-    thread = threading.Thread(target=elsewhere)
-    thread.start()
-    thread.join()
-    assert asked[1] == before[0]
 
 
 def test_nothing_of_opencv_is_imported_for_a_folder(part, folder):
