@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anomedge.bundle import Bundle
-from anomedge.errors import InputError
+from anomedge.errors import AnomedgeError, InputError
 from anomedge.station import Source
 from anomedge.station.done_folder import DoneFolder
 from anomedge.station.journal import Journal
@@ -47,14 +47,22 @@ def open_memory(
                 f"still there after a restart, so leave {option} out"
             )
         return OpenMemory(None, None)
-    taker = None if done is None else DoneFolder(done, folder)
     if state is None:
-        return OpenMemory(None, taker)
+        return OpenMemory(None, _done_folder(done, folder))
     if state.parent.resolve() == folder.resolve():
         raise InputError(
             f"got --state {state} in the watched folder; expected a file elsewhere: every change of it is one of the folder"
         )
     digest = bundle.manifest.digest
     journal = Journal(state, digest, folder, at_most_once=at_most_once)
-    source.remember(journal)
-    return OpenMemory(journal, taker)
+    try:
+        source.remember(journal)
+        # Last, because it creates the folder.
+        return OpenMemory(journal, _done_folder(done, folder))
+    except AnomedgeError:
+        journal.close()
+        raise
+
+
+def _done_folder(done: Path | None, folder: Path) -> DoneFolder | None:
+    return None if done is None else DoneFolder(done, folder)

@@ -99,3 +99,15 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_the_output(
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot create"):
         opened(source, done=tmp_path / "file" / "done")
+
+
+def test_a_refused_use_creates_no_folder_and_frees_the_state(source, tmp_path):
+    done, state = tmp_path / "out", tmp_path / "line.state"
+    with pytest.raises(InputError, match="elsewhere"):
+        opened(source, source.folder / "line.state", done)
+    assert not done.exists()
+    done.write_bytes(b"a file")
+    with pytest.raises((InputError, OutputError)):
+        opened(source, state, done)
+    with closing(opened(source, state).journal):
+        pass

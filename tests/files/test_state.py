@@ -13,7 +13,7 @@ def test_the_folder_is_in_the_stated_one(monkeypatch, tmp_path):
     assert not (tmp_path / "kept").exists()
 
 
-@pytest.mark.parametrize("stated", [None, ""])
+@pytest.mark.parametrize("stated", [None, "", "relative"])
 def test_without_one_it_is_in_the_home_of_the_user(
     monkeypatch, tmp_path, stated
 ):
