@@ -20,6 +20,7 @@ __all__ = [
     "FileRecord",
     "describe_files",
     "hashed_files",
+    "is_unhashed",
 ]
 
 MANIFEST = "manifest.json"
@@ -54,7 +55,7 @@ def hashed_files(root: Path) -> list[str]:
             _check_kind(base / name)
         if base == root:
             folders[:] = [name for name in folders if name != CERTIFICATES]
-            files = [name for name in files if not _is_unhashed(base / name)]
+            files = [name for name in files if not is_unhashed(base / name)]
         names += [(base / name).relative_to(root).as_posix() for name in files]
     return names
 
@@ -75,7 +76,7 @@ def _check_kind(path: Path) -> None:
         )
 
 
-def _is_unhashed(path: Path) -> bool:
+def is_unhashed(path: Path) -> bool:
     """Return True for files in the root that the digest excludes: manifest, `local.json`, temporary files of `local.json`.
 
     Temporaries of `local.json` lie in the root because a rename is atomic only within one file system, and because

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from anomedge.bundle.local_place import local_files
-from anomedge.bundle.local_settings import LOCAL
-from anomedge.bundle.members import CERTIFICATES
+from anomedge.bundle.members import CERTIFICATES, MANIFEST, is_unhashed
 from anomedge.bundle.opened import Bundle
-from anomedge.files import is_temporary_of
 
 __all__ = ["FileState", "file_state", "local_names", "snapshot"]
 
@@ -53,14 +51,17 @@ def file_state(path: Path) -> FileState:
 
 
 def _files(root: Path) -> Iterator[Path]:
-    """Yield the files that the digest covers, and the manifest."""
+    """Yield the files that the digest covers, the manifest, and links to folders, which an export never writes."""
     for folder, folders, files in os.walk(root):
         base = Path(folder)
         if base == root:
             folders[:] = [name for name in folders if name != CERTIFICATES]
-            files = [name for name in files if not _is_local(name)]
+            files = [
+                name
+                for name in files
+                if name == MANIFEST or not is_unhashed(base / name)
+            ]
         yield from (base / name for name in files)
-
-
-def _is_local(name: str) -> bool:
-    return name == LOCAL or is_temporary_of(name, LOCAL)
+        yield from (
+            base / name for name in folders if (base / name).is_symlink()
+        )

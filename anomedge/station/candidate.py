@@ -81,7 +81,7 @@ class Opening:
     def __init__(self, function: Callable[[], Inspector | None]) -> None:
         self._function = function
         self._found: Inspector | None = None
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._thread = threading.Thread(
             target=self._run, name="new bundle", daemon=True
         )
@@ -102,7 +102,7 @@ class Opening:
     def _run(self) -> None:
         try:
             self._found = self._function()
-        except Exception as error:  # noqa: BLE001 - `result` raises it
+        except BaseException as error:  # noqa: BLE001 - `result` raises it
             self._error = error
 
 

@@ -27,7 +27,9 @@ class DamagedFile(Exception):
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open or create a file, in folders that only this user may enter; usable from any thread under a lock.
+    """Open or create a file; usable from any thread under a lock.
+
+    If its folder does not exist, it is created so that only this user may enter it.
 
     Raises:
         OSError: its folder cannot be created.

@@ -120,14 +120,17 @@ def open_state_file(path: Path, bundle: str, folder: Path) -> StateContent:
 def _content_of(
     path: Path, database: sqlite3.Connection, bundle: str, folder: Path
 ) -> StateContent:
-    if _STATE in prepare(database, _SCHEMA):
+    created = prepare(database, _SCHEMA)
+    if created and len(created) < len(_SCHEMA):
+        raise DamagedFile("a table of it is missing")
+    if created:
         database.execute(
             "INSERT INTO state VALUES (?, ?, ?, 0, 0)",
             (secrets.token_hex(8), bundle, os.fsencode(folder)),
         )
     check_pages(database)
     rows = database.execute("SELECT * FROM state").fetchall()
-    if len(rows) != 1 or not isinstance(rows[0][3], int):
+    if len(rows) != 1 or not _is_state(rows[0]):
         raise DamagedFile("it is not the state of one station")
     token, other_bundle, other_folder, number, listed = rows[0]
     _refuse_others(path, (other_bundle, other_folder), bundle, folder)
@@ -142,6 +145,12 @@ def _content_of(
     pending = _pending(database)
     database.execute("COMMIT")
     return StateContent(database, token, number, bool(listed), known, pending)
+
+
+def _is_state(row: tuple[Any, ...]) -> bool:
+    """Return whether the values of a row have the types of a state's; SQLite does not check them."""
+    types = (str, str, bytes, int, int)
+    return all(map(isinstance, row, types)) and row[3] >= 0
 
 
 def _refuse_others(
@@ -196,12 +205,16 @@ def _event(line: str) -> dict[str, Any]:
     return content
 
 
+def _is_damage(error: BaseException) -> bool:
+    """Return whether an error is of a file's content; SQLite reports text that is not UTF-8 as an operational one."""
+    if isinstance(error, sqlite3.OperationalError):
+        return "decode to UTF-8" in str(error)
+    return isinstance(error, (DamagedFile, sqlite3.DatabaseError))
+
+
 def _refusal(path: Path, error: BaseException) -> Exception | None:
     """Return the error to raise for one of the system or of SQLite; None to raise the error itself."""
-    if isinstance(error, DamagedFile) or (
-        isinstance(error, sqlite3.DatabaseError)
-        and not isinstance(error, sqlite3.OperationalError)
-    ):
+    if _is_damage(error):
         return InputError(
             f"got --state {path}, which cannot be used ({error}); expected the state of a station: give another file, or "
             "delete this one to inspect the folder again"

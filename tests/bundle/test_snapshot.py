@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from anomedge.bundle import local_place
+from anomedge.bundle.local_settings import LOCAL_LIMIT
 from anomedge.bundle.snapshot import file_state, local_names, snapshot
 
 
@@ -144,3 +145,12 @@ def test_a_state_is_that_of_a_link_and_none_without_a_file(tmp_path):
     )  # fmt: skip
     assert file_state(tmp_path / "no") is None
     assert file_state(target / "below a file") is None
+
+
+def test_links_to_folders_and_large_temporaries_are_noticed(root, tmp_path):
+    before = set(snapshot(bundle(root)))
+    (root / "more").symlink_to(tmp_path)
+    large = root / ".local.json.12345678.tmp"
+    with large.open("wb") as file:
+        file.truncate(LOCAL_LIMIT + 1)
+    assert set(snapshot(bundle(root))) - before == {"more", large.name}

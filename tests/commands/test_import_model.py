@@ -160,7 +160,7 @@ def test_wrong_options_are_refused_before_the_import(
 def test_a_threshold_of_pixels_needs_a_map(
     monkeypatch, calls, tmp_path, capsys
 ):
-    monkeypatch.setattr(importing, "_try_on_grey", lambda imported: False)
+    monkeypatch.setattr(importing, "_try_on_images", lambda imported: False)
     target = tmp_path / "model.safetensors"
     given = ["--pixel-threshold", "4"]
     assert run("import", "part.ckpt", "-o", target, *given) == 2

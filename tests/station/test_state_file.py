@@ -148,3 +148,20 @@ def test_errors_of_the_system_say_what_to_do(error, kind, said):
 
 def test_other_errors_are_raised_as_they_are():
     assert _refusal(Path("a.state"), KeyboardInterrupt()) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE state SET folder = 5",
+        "UPDATE state SET token = x'00'",
+        "UPDATE state SET number = -1",
+        "UPDATE state SET bundle = CAST(x'ff' AS TEXT)",
+        "DROP TABLE parts",
+    ],
+)
+def test_content_of_wrong_kinds_is_refused_as_damage(path, change):
+    opened(path).database.close()
+    changed(path, (change,))
+    with pytest.raises(InputError, match="which cannot be used"):
+        opened(path)

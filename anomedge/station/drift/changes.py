@@ -38,7 +38,9 @@ def change_of_images(name: str) -> Change:
 
 def change_of_scores(scale: float) -> Change:
     """Return the change of scores: the largest difference of quartiles, over the least one."""
-    return partial(_difference, LEAST_SHARE * scale)
+    # A tenth of the least number above 0 is 0.
+    least = max(LEAST_SHARE * scale, float(np.finfo(np.float64).tiny))
+    return partial(_difference, least)
 
 
 def _ratio(least: float, before: Quartiles, after: Quartiles) -> float:
