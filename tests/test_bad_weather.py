@@ -631,17 +631,17 @@ def test_a_read_only_folder(model_paths, bundle_paths, pictures, tmp_path):
         'mount -t tmpfs x "$3.ro"; mkdir "$3.ro/b"; cp -r "$3/." "$3.ro/b"; mount -o remount,ro "$3.ro"; set +e; '
         '"$1" -m anomedge export "$2" -o "$3.ro/new" --frame 96x128 --golden synthetic; echo "code $?"; '
         '"$1" -m anomedge predict "$3.ro/b" "$4" -o "$3.ro/out"; echo "code $?"; '
-        '"$1" -m anomedge threshold "$3.ro/b" --set 1; echo "code $?"; '
+        'XDG_STATE_HOME="$3.state" "$1" -m anomedge threshold "$3.ro/b" --set 1; echo "code $?"; '
         '"$1" -m anomedge verify "$3.ro/b" --batch 1 --runtime onnxruntime --json > /dev/null; echo "code $?"',
         model_paths["padim"], _with_twin(tmp_path / "part.anomedge"), pictures / "test",
     )  # fmt: skip
     assert [
         line for line in done.stdout.splitlines() if line.startswith("code")
-    ] == ["code 2"] * 3 + ["code 0"]
+    ] == ["code 2", "code 2", "code 0", "code 0"]
     errors = [
         line for line in done.stderr.splitlines() if line.startswith("error:")
     ]
-    assert len(errors) == 3
+    assert len(errors) == 2
     assert all("Read-only" in line for line in errors), done.stderr
     assert (
         "the certificate could not be kept" in done.stderr

@@ -16,7 +16,7 @@ from anomedge.report.station.log import WorstFrame
 __all__ = ["overlays_of"]
 
 _NAME = re.compile(
-    r"(\d{8}T\d{6}\.\d{6})Z-(\d{8,12})-([A-Za-z0-9._-]*)\.overlay\.png"
+    r"(?:\d{8,}-)?(\d{8}T\d{6}\.\d{6})Z-(\d{8,12})-([A-Za-z0-9._-]*)\.overlay\.png"
 )
 _MOST_FILES = 200_000
 _LARGEST_DIFFERENCE = 1.0

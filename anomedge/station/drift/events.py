@@ -64,15 +64,19 @@ class DriftWatch:
             )
 
     def _monitor_of(self, inspector: Inspector) -> DriftMonitor:
-        """Return the monitor; a new one if the bundle or the thresholds in force are others than before."""
+        """Return the monitor; a new one if the bundle or the settings in force are others than before."""
         bundle, decision = inspector.bundle, inspector.decision
         known = self._compared
-        if known is None or known[0] is not bundle or known[1] is not decision:
-            self._compared = bundle, decision
+        if (
+            known is None
+            or known[1] != decision
+            or not _is_same(known[0], bundle)
+        ):
             reference = reference_of(bundle, self._window)
             self._monitor = DriftMonitor(
                 reference, decision.scale, self._window
             )
+        self._compared = bundle, decision
         return self._monitor
 
     def _write(self, change: DriftChange, frame: CapturedFrame) -> None:
@@ -86,6 +90,14 @@ class DriftWatch:
             compared_with=change.source,
             message=message_of(change),
         )
+
+
+def _is_same(one: Bundle, other: Bundle) -> bool:
+    """Return whether two bundles have the same content and settings; a station reads the settings again without a change."""
+    return one is other or (
+        one.manifest.digest == other.manifest.digest
+        and one.local == other.local
+    )
 
 
 def note_on_reference(bundle: Bundle, window: int) -> str | None:

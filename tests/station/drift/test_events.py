@@ -1,5 +1,7 @@
 """Drift in the output lines of a station."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -114,13 +116,29 @@ def test_a_record_of_huge_values_ends_no_station():
     assert len(named(run(greys(40), inspector), "frame")) == 40
 
 
+def test_settings_that_are_read_again_unchanged_do_not():
+    inspector = RecordedInspector()
+    output_of = inspector.predict_batch
+
+    def predict(frames):
+        inspector.decision = inspector.decision.model_copy()
+        inspector.bundle = copy.copy(inspector.bundle)
+        return output_of(frames)
+
+    inspector.predict_batch = predict
+    drifts = named(run(greys(60, 1, 30), inspector), "drift")
+    assert [line["name"] for line in drifts].count("brightness") == 1
+
+
 def test_another_decision_starts_the_comparison_again():
     inspector = RecordedInspector()
     output_of = inspector.predict_batch
 
     def predict(frames):
         if len(inspector.seen) == 30:
-            inspector.decision = inspector.decision.model_copy()
+            decision = inspector.decision
+            higher = {"threshold": decision.threshold + 1}
+            inspector.decision = decision.model_copy(update=higher)
         return output_of(frames)
 
     inspector.predict_batch = predict
