@@ -144,7 +144,8 @@ def test_every_rule_places_a_threshold_of_the_score_alone(anomalous):
     scored = ScoredSample(Scored(normal, None), synthetic=defects)
     if anomalous:
         scored = ScoredSample(Scored(normal, None), defects)
-    names = [Picture(f"{i}.png") for i in range(12 + anomalous)]
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    names = [Picture(f"{i}.png", pixels=pixels) for i in range(12 + anomalous)]
     sample = ThresholdSample(names[:12], names[12:], "given")
     decision = place_threshold(scored, sample, Rule())
     assert 1.9 < decision.threshold < 3.0
