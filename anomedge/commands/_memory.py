@@ -1,4 +1,4 @@
-"""Options of `watch` that keep what was done over a restart: `--state`, `--at-most-once` and `--done`."""
+"""Options of `watch` with which a restart goes on where the last run ended: `--state`, `--at-most-once` and `--done`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def open_memory(
     bundle: Bundle,
     source: Source,
 ) -> OpenMemory:
-    """Open what the options name, and let the source know the files of earlier runs.
+    """Open the state and the folder of decided files, and tell the source which files earlier runs have read.
 
     Raises:
         InputError: an option cannot be used with this source or bundle, or another station uses the state.

@@ -18,8 +18,8 @@ DriftWindow = Annotated[
     Option(
         min=LEAST_WINDOW,
         max=MOST_WINDOW,
-        help="Number of the latest frames whose scores, alarms and image statistics are compared with those of normal "
-        "pictures, for the event drift.",
+        help="Length of the drift window: this number of latest frames is compared with normal pictures by scores, alarms, "
+        "brightness, contrast and sharpness.",
     ),
 ]
 NoDrift = Annotated[bool, Option("--no-drift", help="Follow no drift.")]

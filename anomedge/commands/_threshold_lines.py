@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from anomedge.bundle import Bundle, LocalSettings
 from anomedge.commands._units import format_share
-from anomedge.names import printable
+from anomedge.names import printable, storable
 from anomedge.threshold import Decision, Origin
 
-__all__ = ["local_note", "sensitivity_lines", "threshold_lines"]
+__all__ = [
+    "local_fields",
+    "local_note",
+    "sensitivity_lines",
+    "threshold_lines",
+]
 
 
 def sensitivity_lines(origin: Origin) -> list[str]:
@@ -74,6 +81,16 @@ def threshold_lines(bundle: Bundle, local: LocalSettings | None) -> list[str]:
             f"in force   {_place(bundle)}, which moves the threshold by {moved}"
         )
     return lines
+
+
+def local_fields(bundle: Bundle, local: LocalSettings | None) -> dict[str, Any]:
+    """Return settings of a device and their path, for JSON; None without any."""
+    if local is None:
+        return {"local": None, "local_path": None}
+    return {
+        "local": local.model_dump(mode="json", exclude_none=True),
+        "local_path": storable(str(bundle.local_path)),
+    }
 
 
 def _place(bundle: Bundle) -> str:

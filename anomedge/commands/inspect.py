@@ -20,7 +20,10 @@ from anomedge.commands._arguments import parse_size
 from anomedge.commands._common_options import Local
 from anomedge.commands._console import wide_console
 from anomedge.commands._quantisation import speed_note
-from anomedge.commands._threshold_lines import threshold_lines
+from anomedge.commands._threshold_lines import (
+    local_fields,
+    threshold_lines,
+)
 from anomedge.errors import InputError
 from anomedge.files import canonical_json
 from anomedge.names import storable
@@ -113,7 +116,7 @@ def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:
     content = {
         "path": storable(str(bundle.path)),
         "manifest": bundle.manifest.model_dump(mode="json"),
-        **_local(bundle),
+        **local_fields(bundle, bundle.local),
         "certificates": [
             {
                 "name": s.shown_name,
@@ -148,16 +151,6 @@ def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:
         ),
     ]
     return content, shown
-
-
-def _local(bundle: Bundle) -> dict[str, Any]:
-    """Return the local settings in force and their path; None without any."""
-    if bundle.local is None:
-        return {"local": None, "local_path": None}
-    return {
-        "local": bundle.local.model_dump(mode="json", exclude_none=True),
-        "local_path": storable(str(bundle.local_path)),
-    }
 
 
 def _quantisation(stated: QuantisedNetworks | None) -> list[str]:

@@ -38,6 +38,7 @@ from anomedge.images.overlay import overlay
 from anomedge.inspector import Inspector, Result
 from anomedge.names import indented, printable, storable
 from anomedge.progress import track
+from anomedge.station.drift import DriftChange
 
 EXAMPLE = "anomedge predict part.anomedge images/ -o out/"
 
@@ -120,9 +121,24 @@ def predict(
                     warnings.warn(message, stacklevel=2)
         finally:
             run.close()
-            _print(run.rows_with_drift(), as_json)
-    run.warn_of_drift()
+            drift = run.drift.found(inspector)
+            _print(_with_drift(run.rows, drift), as_json)
+    _warn_of(drift)
     run.report_faults()
+
+
+def _warn_of(drift: list[DriftChange]) -> None:
+    """Warn if the pictures differ from the bundle's normal ones."""
+    if drift:
+        warnings.warn(warning_of(drift), stacklevel=2)
+
+
+def _with_drift(
+    rows: list[dict[str, Any]], drift: Sequence[DriftChange]
+) -> list[dict[str, Any]]:
+    """Return the results, with the names of drifting figures if there are some."""
+    names = [change.name for change in drift]
+    return [row | {"drift": names} for row in rows] if names else rows
 
 
 @dataclass
@@ -164,21 +180,6 @@ class _Run:
         """Close the results file, if there is one."""
         if self.results is not None:
             self.results.close()
-
-    def rows_with_drift(self) -> list[dict[str, Any]]:
-        """Return the results, with the names of drifting figures if there are some."""
-        names = [change.name for change in self.drift.found(self.inspector)]
-        return (
-            [row | {"drift": names} for row in self.rows]
-            if names
-            else self.rows
-        )
-
-    def warn_of_drift(self) -> None:
-        """Warn if the pictures differ from the bundle's normal ones."""
-        found = self.drift.found(self.inspector)
-        if found:
-            warnings.warn(warning_of(found), stacklevel=2)
 
     def report_faults(self) -> None:
         """Raise an error that lists skipped pictures and folders and missing overlays, if any.

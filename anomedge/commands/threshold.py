@@ -18,12 +18,14 @@ from anomedge.commands._common_options import (
 )
 from anomedge.commands._console import SafeConsole
 from anomedge.commands._counts import counts_in_words, unlabelled_in_words
-from anomedge.commands._threshold_lines import threshold_lines
+from anomedge.commands._threshold_lines import (
+    local_fields,
+    threshold_lines,
+)
 from anomedge.errors import InputError
 from anomedge.files import canonical_json
 from anomedge.images import select_normal
 from anomedge.inspector import Inspector
-from anomedge.names import storable
 from anomedge.station.calibration import override_thresholds, recalibrate
 
 EXAMPLE = "anomedge threshold part.anomedge --normal normals/ --rate 0.01"
@@ -137,10 +139,7 @@ def _print(bundle: Bundle, local: LocalSettings | None, as_json: bool) -> None:
             "threshold": decision.threshold,
             "pixel_threshold": decision.pixel_threshold,
             "manifest": manifest.model_dump(mode="json"),
-            "local": local.model_dump(mode="json", exclude_none=True)
-            if local
-            else None,
-            "local_path": storable(str(bundle.local_path)) if local else None,
+            **local_fields(bundle, local),
         }
         typer.echo(canonical_json(content), nl=False)
         return

@@ -1,6 +1,7 @@
 """Read untrusted files safely; write files and folders atomically."""
 
 from anomedge.files.atomic import (
+    NO_SPACE,
     atomic_directory,
     atomic_file,
     check_target,
@@ -28,6 +29,7 @@ from anomedge.files.strict_json import (
 )
 
 __all__ = [
+    "NO_SPACE",
     "JsonError",
     "NotPlainError",
     "atomic_directory",

@@ -20,6 +20,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 __all__ = [
+    "NO_SPACE",
     "atomic_directory",
     "atomic_file",
     "check_target",
@@ -33,7 +34,8 @@ _RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2
 _TEMPORARY, _ASIDE = ".tmp", ".old"
 _LEAST_AGE = 10.0  # generous bound on the seconds between creating a temporary file and locking it
 _LEAST_FREE = 1 << 16
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Numbers of the system's errors of a full disk."""
 
 
 def _read_umask() -> int:
@@ -192,7 +194,7 @@ def _space_errors_translated(target: Path, temporary: Path) -> Iterator[None]:
 
 def _is_about_space(error: BaseException | None, temporary: Path) -> bool:
     while error is not None:
-        if isinstance(error, OSError) and error.errno in _NO_SPACE:
+        if isinstance(error, OSError) and error.errno in NO_SPACE:
             return True
         if "No space left" in str(error) or "File too large" in str(error):
             return True

@@ -164,9 +164,8 @@ def _held_count(pictures: int, holdout: float | None) -> tuple[int, str]:
         raise InputError(
             f"got a holdout of {holdout}; expected a share between 0 and 1, such as 0.2"
         )
-    return max(
-        2, round(pictures * holdout)
-    ), f"{holdout:g} of the fitting folder"
+    count = max(2, round(pictures * holdout))
+    return count, f"{holdout:g} of the fitting folder"
 
 
 def _random_split(

@@ -63,7 +63,7 @@ class Reservoir:
         return place if place < self.size else None
 
     def release(self, place: int) -> None:
-        """Free a place whose item could not be stored."""
+        """Put a place back, because its item could not be stored."""
         self._free.append(place)
 
 

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-__all__ = ["DamagedFile", "check_pages", "connect", "prepare"]
+__all__ = [
+    "DamagedFile",
+    "Statement",
+    "check_pages",
+    "connect",
+    "prepare",
+    "run",
+]
+
+Statement = tuple[str, Iterable[tuple[Any, ...]]]
+"""Text of a statement, and its rows of values: it runs once for each."""
 
 _LOCKING = "locking_mode = EXCLUSIVE"
 """One process at a time; also needs no shared memory."""
@@ -70,6 +82,23 @@ def prepare(database: sqlite3.Connection, schema: Sequence[str]) -> list[str]:
     for statement in missing:
         database.execute(statement)
     return missing
+
+
+def run(database: sqlite3.Connection, statements: Iterable[Statement]) -> None:
+    """Run statements in one transaction.
+
+    Raises:
+        sqlite3.Error: they cannot be run or stored; nothing is changed.
+    """
+    try:
+        database.execute("BEGIN IMMEDIATE")
+        for text, rows in statements:
+            database.executemany(text, rows)
+        database.execute("COMMIT")
+    except sqlite3.Error:
+        with suppress(sqlite3.Error):
+            database.execute("ROLLBACK")
+        raise
 
 
 def check_pages(database: sqlite3.Connection) -> None:

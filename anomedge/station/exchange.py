@@ -24,8 +24,6 @@ __all__ = ["FollowedBundle", "Follower", "PinnedBundle"]
 _POLL_INTERVAL = 0.25
 _CLOSE_TIMEOUT = 10.0
 """Time for the end of an opening when the station ends, in seconds."""
-_FILES = "file sinks open their files for each line"
-
 _IN_USE = {"decision": "threshold", "bundle": "bundle"}
 
 Warn = Callable[[str], None]
@@ -45,11 +43,11 @@ class Follower(Protocol):
         """Request a reload; safe in a signal handler."""
 
     def close(self) -> None:
-        """Free what it has opened."""
+        """Close the bundles that it has opened."""
 
 
 class PinnedBundle:
-    """Uses what was opened, and says when the files change.
+    """Keeps the bundle that was opened in use, and writes a line when its files change.
 
     Args:
         output: receives the lines.
@@ -334,6 +332,6 @@ def _write_reloaded(
     output.write(
         "reloaded",
         name=str(inspector.bundle.local_path),
-        message=f"{message}; {_FILES}",
+        message=f"{message}; file sinks open their files for each line",
         threshold=inspector.decision.threshold,
     )

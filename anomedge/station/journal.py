@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from anomedge.errors import StateLost
+from anomedge.station.database_file import Statement, run
 from anomedge.station.output import line_of, storable_all
 from anomedge.station.sources._listing import Stamp
 from anomedge.station.sources._memory import Memory
@@ -30,7 +31,6 @@ from anomedge.station.state_file import Entry, open_state_file
 
 __all__ = ["Journal"]
 
-Statement = tuple[str, Iterable[tuple[Any, ...]]]
 _SET_NUMBER = "UPDATE state SET number = ?"
 _SET_BUNDLE = "UPDATE state SET bundle = ?"
 _SET_LISTED = "UPDATE state SET listed = 1"
@@ -221,13 +221,8 @@ class Journal(Memory):
             try:
                 level = "FULL" if sync else "NORMAL"
                 self._database.execute(f"PRAGMA synchronous = {level}")
-                self._database.execute("BEGIN IMMEDIATE")
-                for text, rows in statements:
-                    self._database.executemany(text, rows)
-                self._database.execute("COMMIT")
+                run(self._database, statements)
             except sqlite3.Error as error:
-                with suppress(sqlite3.Error):
-                    self._database.execute("ROLLBACK")
                 self.failure = StateLost(
                     f"cannot write the state {self.path} ({error}); no signal is sent without it: make space or repair the "
                     "disk, and start again"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from contextlib import suppress
 from typing import TextIO
 
+from anomedge.files import NO_SPACE
+
 __all__ = ["LineStream"]
 
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _LINE_FEED = b"\n"
 
 
@@ -48,7 +48,7 @@ class LineStream:
         try:
             self._append(self._number, content)
         except OSError as error:
-            if error.errno not in _NO_SPACE:
+            if error.errno not in NO_SPACE:
                 raise
             self.lost += 1
             return False

@@ -206,15 +206,10 @@ class Station:
 
     def _follow_bundle(self) -> None:
         """Use the inspector of a changed bundle or threshold, and let the state know another bundle."""
-        former, self.inspector = (
-            self.inspector,
-            self.follower.follow(self.inspector),
-        )
+        before = self.inspector.bundle.manifest.digest
+        self.inspector = self.follower.follow(self.inspector)
         digest = self.inspector.bundle.manifest.digest
-        if (
-            self._journal is not None
-            and former.bundle.manifest.digest != digest
-        ):
+        if self._journal is not None and digest != before:
             self._journal.set_bundle(digest)
 
     def _read(self) -> None:

@@ -14,12 +14,12 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from anomedge.errors import AnomedgeError, OutputError
+from anomedge.station.database_file import Statement, run
 from anomedge.station.spool_file import (
     DamagedSpool,
     NoSpace,
@@ -35,7 +35,6 @@ _MOST_IN_MEMORY = 1000
 _OVERHEAD = 64
 """Estimated size of a row besides its text, in bytes."""
 
-Statement = tuple[str, Iterable[tuple[Any, ...]]]
 _INSERT = "INSERT INTO events VALUES (?, ?)"
 _DELETE = "DELETE FROM events WHERE number = ?"
 _DELETE_DONE = "DELETE FROM events WHERE number <= ?"
@@ -325,13 +324,8 @@ class Spool:
         if self._database is None:
             return False
         try:
-            self._database.execute("BEGIN IMMEDIATE")
-            for text, rows in statements:
-                self._database.executemany(text, rows)
-            self._database.execute("COMMIT")
+            run(self._database, statements)
         except sqlite3.Error as error:
-            with suppress(sqlite3.Error):
-                self._database.execute("ROLLBACK")
             self._report(error)
             return False
         return True

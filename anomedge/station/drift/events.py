@@ -144,7 +144,7 @@ def _fields(comparison: Comparison) -> dict[str, Any]:
 
 
 def _rounded(value: float) -> float:
-    """Return a value with 6 digits; a record may hold any finite number, whose median overflows."""
+    """Round to 6 significant digits; replace an infinite median of huge values, which JSON does not have, by ±1e300."""
     if not math.isfinite(value):
         value = math.copysign(_LARGEST, value)
     return float(f"{value:.{_DIGITS}g}")

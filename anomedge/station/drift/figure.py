@@ -40,7 +40,7 @@ def is_sufficient(count: int, window: int) -> bool:
 
 
 class DistributionFigure:
-    """A figure whose distribution is compared with a reference in a short and a long window.
+    """A figure, such as the brightness: its latest values, in a short and a long window, are compared with a reference.
 
     A drift begins if the statistic D of a window reaches the limit of the level `BEGIN`, and one of the quartiles has
     changed by the least change that matters. It is over if, in every window, D is below the limit of the level `OVER`

@@ -51,7 +51,6 @@ class DriftMonitor:
 
     def __init__(self, reference: Reference, scale: float, window: int) -> None:
         self._scale, self._window = scale, window
-        self._recorded = reference.source
         self._sources: dict[str, str] = {}
         self._scores: DistributionFigure | None = None
         self._alarms: AlarmFigure | None = None

@@ -63,6 +63,11 @@ class LiveSource(Source):
         self.first_frame = _or_default(given.first_frame, FIRST_FRAME)
         self.read_timeout = _or_default(given.read_timeout, READ_TIMEOUT)
 
+    @classmethod
+    def open(cls, address: str, options: SourceOptions) -> LiveSource:
+        """Return the source of an address, the first argument of the class; it is opened when its events are read."""
+        return cls(address, options)
+
     @abc.abstractmethod
     def frames(self, number: int, stop: threading.Event) -> Shots:
         """Open the device and yield its frames until it fails or `stop` is set; the first has the number `number` + 1.

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import abc
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from anomedge.errors import RuntimeMissing
 from anomedge.station.sources._connection import Disconnected, Shot, Shots
-from anomedge.station.sources.base import CapturedFrame, UnusableFrame
+from anomedge.station.sources._live import LiveSource
+from anomedge.station.sources.base import (
+    CapturedFrame,
+    SourceOptions,
+    UnusableFrame,
+)
 
-__all__ = ["camera_frames", "load_opencv", "next_frame"]
+__all__ = ["OpenCvSource", "load_opencv", "next_frame"]
 
 
 def load_opencv() -> Any:
@@ -30,31 +35,37 @@ def load_opencv() -> Any:
     return cv2
 
 
-def camera_frames(
-    cv: Any,
-    open_capture: Callable[[], Any],
-    title: str,
-    number: int,
-    stop: threading.Event,
-) -> Shots:
-    """Open a capture and yield its frames until `stop` is set; the first has the number `number` + 1.
+class OpenCvSource(LiveSource):
+    """A live source whose frames OpenCV captures."""
 
-    Raises:
-        Disconnected: the capture cannot be opened, or gives no frame.
-    """
-    try:
-        capture = open_capture()
-    except cv.error as error:
-        raise Disconnected("the camera cannot be opened") from error
-    try:
-        while not stop.is_set():
-            number += 1
-            frame = next_frame(cv, capture, number, title)
-            if frame is None:
-                raise Disconnected("the camera gives no frame")
-            yield frame
-    finally:
-        capture.release()
+    def __init__(self, title: str, options: SourceOptions | None) -> None:
+        super().__init__(title, options)
+        self._opencv = load_opencv()
+
+    @abc.abstractmethod
+    def capture(self) -> Any:
+        """Open the device and return the capture of OpenCV; its own errors count as a lost connection.
+
+        Raises:
+            Disconnected: the device cannot be opened.
+            InputError: no attempt can succeed.
+        """
+
+    def frames(self, number: int, stop: threading.Event) -> Shots:
+        """Open the device and yield its frames until it fails or `stop` is set; see `LiveSource.frames`."""
+        try:
+            capture = self.capture()
+        except self._opencv.error as error:
+            raise Disconnected("the camera cannot be opened") from error
+        try:
+            while not stop.is_set():
+                number += 1
+                frame = next_frame(self._opencv, capture, number, self.title)
+                if frame is None:
+                    raise Disconnected("the camera gives no frame")
+                yield frame
+        finally:
+            capture.release()
 
 
 def next_frame(cv: Any, capture: Any, number: int, title: str) -> Shot | None:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 from urllib.parse import urlsplit
 
 from anomedge.errors import InputError
 from anomedge.station.sources import _opencv
-from anomedge.station.sources._connection import Shots
-from anomedge.station.sources._live import LiveSource
-from anomedge.station.sources.base import (
-    SourceOptions,
-)
+from anomedge.station.sources.base import SourceOptions
 
 __all__ = ["CameraSource"]
 
 _SCHEMES = frozenset({"http", "https", "rtsp", "rtsps"})
 
 
-class CameraSource(LiveSource):
+class CameraSource(_opencv.OpenCvSource):
     """A camera by its number, or a stream by its URL.
 
     The end of a stream counts as a lost connection, even if the stream is a file on a server. OpenCV gets the time
@@ -46,7 +41,6 @@ class CameraSource(LiveSource):
         else:
             title, self._address = _without_secrets(address), address
         super().__init__(title, options)
-        self._opencv = _opencv.load_opencv()
 
     @classmethod
     def accepts(cls, address: str) -> bool:
@@ -59,18 +53,8 @@ class CameraSource(LiveSource):
         scheme, separator, _ = address.partition("://")
         return is_number or (separator != "" and scheme.lower() in _SCHEMES)
 
-    @classmethod
-    def open(cls, address: str, options: SourceOptions) -> CameraSource:
-        """Return the source of a camera; it connects when its events are read."""
-        return cls(address, options)
-
-    def frames(self, number: int, stop: threading.Event) -> Shots:
-        """Open the camera and yield its frames until it fails or `stop` is set."""
-        return _opencv.camera_frames(
-            self._opencv, self._capture, self.title, number, stop
-        )
-
-    def _capture(self) -> Any:
+    def capture(self) -> Any:
+        """Open the camera or the stream."""
         cv = self._opencv
         if isinstance(self._address, int):
             return cv.VideoCapture(self._address)

@@ -13,9 +13,7 @@ from anomedge.station.sources._gst_launch import GstLaunch, find_gst_launch
 from anomedge.station.sources._live import LiveSource
 from anomedge.station.sources._multipart import parts
 from anomedge.station.sources._raw_frames import shot_of
-from anomedge.station.sources.base import (
-    SourceOptions,
-)
+from anomedge.station.sources.base import SourceOptions
 
 __all__ = ["GStreamerSource"]
 
@@ -67,11 +65,6 @@ class GStreamerSource(LiveSource):
         True
         """
         return address.startswith(_PREFIX)
-
-    @classmethod
-    def open(cls, address: str, options: SourceOptions) -> GStreamerSource:
-        """Return the source of a pipeline; it starts when its events are read."""
-        return cls(address, options)
 
     def frames(self, number: int, stop: threading.Event) -> Shots:
         """Start the pipeline and yield its frames until it ends or `stop` is set."""

@@ -16,10 +16,7 @@ from anomedge.station.sources._connection import Shots
 from anomedge.station.sources._live import LiveSource
 from anomedge.station.sources._pixel_format import PIXEL_FORMATS, RawFormat
 from anomedge.station.sources._raw_frames import read_into, shot_of
-from anomedge.station.sources.base import (
-    FramePolicy,
-    SourceOptions,
-)
+from anomedge.station.sources.base import FramePolicy, SourceOptions
 
 __all__ = ["StdinSource"]
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 from urllib.parse import parse_qsl
 
 from anomedge.errors import InputError
 from anomedge.station.sources import _opencv
-from anomedge.station.sources._connection import Disconnected, Shots
-from anomedge.station.sources._live import LiveSource
-from anomedge.station.sources.base import (
-    SourceOptions,
-)
+from anomedge.station.sources._connection import Disconnected
+from anomedge.station.sources.base import SourceOptions
 
 __all__ = ["V4l2Source"]
 
@@ -28,7 +24,7 @@ _NOT_8_BIT_COLOUR = frozenset(
 )
 
 
-class V4l2Source(LiveSource):
+class V4l2Source(_opencv.OpenCvSource):
     """A device by its path, which `/dev/v4l/by-id/` and `/dev/v4l/by-path/` keep when cameras are plugged in another order.
 
     Settings follow a question mark: `/dev/video0?width=1280&height=720&fps=30&fourcc=MJPG`. The device may refuse them:
@@ -51,9 +47,8 @@ class V4l2Source(LiveSource):
         self, address: str, options: SourceOptions | None = None
     ) -> None:
         self.path, _, query = address.partition("?")
-        super().__init__(self.path, options)
         self._numbers, self._fourcc = _settings(address, query)
-        self._opencv = _opencv.load_opencv()
+        super().__init__(self.path, options)
 
     @classmethod
     def accepts(cls, address: str) -> bool:
@@ -64,18 +59,8 @@ class V4l2Source(LiveSource):
         """
         return address.startswith(_PREFIXES)
 
-    @classmethod
-    def open(cls, address: str, options: SourceOptions) -> V4l2Source:
-        """Return the source of a device; it is opened when its events are read."""
-        return cls(address, options)
-
-    def frames(self, number: int, stop: threading.Event) -> Shots:
-        """Open the device and yield its frames until it fails or `stop` is set."""
-        return _opencv.camera_frames(
-            self._opencv, self._capture, self.title, number, stop
-        )
-
-    def _capture(self) -> Any:
+    def capture(self) -> Any:
+        """Open the device, and refuse formats and settings that it did not take."""
         cv = self._opencv
         capture = cv.VideoCapture(self.path, cv.CAP_V4L2)
         try:
