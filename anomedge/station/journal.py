@@ -56,11 +56,12 @@ class Journal(Memory):
         at_most_once: a signal that was under way at a kill is not sent again.
 
     Attributes:
+        last_bundle: digest of the bundle that the last run used.
         pending: events of earlier runs with outputs that have not got them, oldest first.
         failure: the error if the file cannot be written any more; every further change raises it.
 
     Raises:
-        InputError: another station uses the file, or it is not the state of this bundle and folder.
+        InputError: another station uses the file, or it is not the state of this folder.
         OutputError: it cannot be opened or written.
     """
 
@@ -76,6 +77,7 @@ class Journal(Memory):
         self.at_most_once = at_most_once
         self.failure: StateLost | None = None
         content = open_state_file(path, bundle, folder)
+        self.last_bundle = content.bundle
         self.pending = content.pending
         self._token, self._number = content.token, content.number
         self._listed = content.listed
@@ -159,12 +161,13 @@ class Journal(Memory):
         return Entry(number, event, stamp, dict.fromkeys(outputs, False))
 
     def set_bundle(self, digest: str) -> None:
-        """Store that the station goes on with another bundle, so that a restart with it is not refused.
+        """Store that the station goes on with another bundle, so that a restart knows the last one.
 
         Raises:
             StateLost: it cannot be stored.
         """
         self._commit((_SET_BUNDLE, [(digest,)]), sync=True)
+        self.last_bundle = digest
 
     def mark(self, entry: Entry) -> Mark:
         """Return the place of an event, for the spools of sinks."""

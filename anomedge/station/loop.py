@@ -151,6 +151,7 @@ class Station:
         self.service.ready()
         self._reader.start()
         try:
+            self._note_exchange()
             self._signals.resume()
             self._loop()
         except StateLost as error:
@@ -211,6 +212,24 @@ class Station:
         digest = self.inspector.bundle.manifest.digest
         if self._journal is not None and digest != before:
             self._journal.set_bundle(digest)
+
+    def _note_exchange(self) -> None:
+        """Say that the bundle was exchanged since the last run of this state, and store the new one."""
+        journal, bundle = self._journal, self.inspector.bundle
+        digest = bundle.manifest.digest
+        if journal is None or journal.last_bundle == digest:
+            return
+        before = journal.last_bundle
+        self.output.write(
+            "bundle",
+            name=str(bundle.path),
+            state="applied",
+            message=f"the bundle is {digest[:12]} from here on (it was {before[:12]} in the last run)",
+            digest=digest,
+            old_digest=before,
+            threshold=self.inspector.decision.threshold,
+        )
+        journal.set_bundle(digest)
 
     def _read(self) -> None:
         """Move events from the source to the queue; body of the reading thread."""

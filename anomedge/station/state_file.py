@@ -78,6 +78,7 @@ class StateContent(NamedTuple):
     Attributes:
         database: the connection, usable from any thread under a lock.
         token: identity of the state, random.
+        bundle: digest of the bundle that the last run used.
         number: number of the newest event.
         listed: an earlier run has listed the folder.
         known: version of each file that was decided or skipped.
@@ -86,6 +87,7 @@ class StateContent(NamedTuple):
 
     database: sqlite3.Connection
     token: str
+    bundle: str
     number: int
     listed: bool
     known: dict[str, Stamp]
@@ -97,11 +99,11 @@ def open_state_file(path: Path, bundle: str, folder: Path) -> StateContent:
 
     Args:
         path: the file.
-        bundle: digest of the station's bundle.
+        bundle: digest of the station's bundle, stored in a new file only.
         folder: absolute path of the watched folder.
 
     Raises:
-        InputError: another process uses the file, it belongs to another bundle or folder, or its content is not a state's.
+        InputError: another process uses the file, it belongs to another folder, or its content is not a state's.
         OutputError: it cannot be opened or written.
     """
     database = None
@@ -132,8 +134,8 @@ def _content_of(
     rows = database.execute("SELECT * FROM state").fetchall()
     if len(rows) != 1 or not _is_state(rows[0]):
         raise DamagedFile("it is not the state of one station")
-    token, other_bundle, other_folder, number, listed = rows[0]
-    _refuse_others(path, (other_bundle, other_folder), bundle, folder)
+    token, last_bundle, other_folder, number, listed = rows[0]
+    _refuse_another_folder(path, other_folder, folder)
     if database.execute(_WRONG).fetchone()[0]:
         raise DamagedFile("rows of it are not those of a state")
     known = {
@@ -144,7 +146,9 @@ def _content_of(
     }
     pending = _pending(database)
     database.execute("COMMIT")
-    return StateContent(database, token, number, bool(listed), known, pending)
+    return StateContent(
+        database, token, last_bundle, number, bool(listed), known, pending
+    )
 
 
 def _is_state(row: tuple[Any, ...]) -> bool:
@@ -153,18 +157,11 @@ def _is_state(row: tuple[Any, ...]) -> bool:
     return all(map(isinstance, row, types)) and row[3] >= 0
 
 
-def _refuse_others(
-    path: Path, found: tuple[str, bytes], bundle: str, folder: Path
-) -> None:
-    """Refuse the state of another bundle or folder: its decisions say nothing about this station's files."""
-    if found[0] != bundle:
+def _refuse_another_folder(path: Path, found: bytes, folder: Path) -> None:
+    """Refuse the state of another folder: its decisions say nothing about this station's files."""
+    if found != os.fsencode(folder):
         raise InputError(
-            f"got --state {path} of the bundle {found[0][:16]}; expected that of {bundle[:16]}: give each bundle its own file, "
-            "or delete this one to inspect the folder again"
-        )
-    if found[1] != os.fsencode(folder):
-        raise InputError(
-            f"got --state {path} of the folder {os.fsdecode(found[1])}; expected that of {folder}: give each folder its own "
+            f"got --state {path} of the folder {os.fsdecode(found)}; expected that of {folder}: give each folder its own "
             "file, or delete this one to inspect the folder again"
         )
 

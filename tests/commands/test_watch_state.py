@@ -37,6 +37,23 @@ def test_a_restart_inspects_what_came_while_it_was_down(
     assert names(capfd.readouterr().out) == ["new.png"]
 
 
+def test_a_restart_with_an_exchanged_bundle_goes_on_and_says_so(
+    station, bundle_paths, folder, capfd  # noqa: F811
+):  # fmt: skip
+    assert run(*station, "--once") == 0
+    assert not named(lines(capfd.readouterr().out), "bundle")
+    shutil.copy(next(folder.iterdir()), folder / "new.png")
+    other = [bundle_paths["patchcore"], *station[1:], "--once"]
+    assert run(*other) == 0
+    said = lines(capfd.readouterr().out)
+    (started,), (bundle,) = named(said, "started"), named(said, "bundle")
+    assert bundle["state"] == "applied"
+    assert bundle["digest"] == started["digest"] != bundle["old_digest"]
+    assert [line["name"] for line in named(said, "frame")] == ["new.png"]
+    assert run(*other) == 0
+    assert not named(lines(capfd.readouterr().out), "bundle")
+
+
 def test_decided_pictures_are_moved_and_undecided_ones_stay(
     part, folder, tmp_path, capfd  # noqa: F811
 ):  # fmt: skip

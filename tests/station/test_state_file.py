@@ -45,7 +45,7 @@ NUMBER = ("UPDATE state SET number = 9",)
 
 def test_a_new_file_has_no_content_and_keeps_its_identity(path):
     first = opened(path)
-    assert first[2:] == (0, False, {}, [])
+    assert first[2:] == (BUNDLE, 0, False, {}, [])
     assert not first.database.in_transaction
     first.database.close()
     again = opened(path)
@@ -108,20 +108,18 @@ def test_rows_that_are_not_a_states_are_refused_and_left_alone(
     assert path.read_bytes() == content
 
 
-@pytest.mark.parametrize(
-    ("other", "said"),
-    [
-        ({"bundle": "e" * 64}, f"of the bundle {'d' * 16}; .* {'e' * 16}:"),
-        ({"folder": Path("/other")}, "of the folder /frames; .* /other:"),
-    ],
-)
-def test_the_state_of_another_is_refused_and_then_still_usable(
-    path, other, said
-):
+def test_the_state_of_another_folder_is_refused_and_then_still_usable(path):
     opened(path).database.close()
-    with pytest.raises(InputError, match=said):
-        opened(path, **other)
+    with pytest.raises(InputError, match=r"of the folder /frames; .* /other:"):
+        opened(path, folder=Path("/other"))
     opened(path).database.close()
+
+
+def test_the_bundle_of_the_last_run_is_kept(path):
+    opened(path).database.close()
+    again = opened(path, bundle="e" * 64)
+    assert again.bundle == BUNDLE
+    again.database.close()
 
 
 def test_a_folder_in_the_place_of_the_file_is_an_output_error(path):
