@@ -150,6 +150,12 @@ def rows_of(case: Case, certificate: Certificate) -> Iterator[str]:
         )
 
 
+def _reason(error: ProofFailed) -> str:
+    """Return the first failure of a proof; the line before it says only that the proof failed."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return lines[min(1, len(lines) - 1)].replace("|", "/")
+
+
 def _largest(cells: Sequence[Cell], name: str) -> str:
     values = [getattr(cell, name) for cell in cells]
     known = [value for value in values if value is not None]
@@ -200,9 +206,8 @@ def main() -> int:
                 certificate = prove(case, work, options.size)
             except ProofFailed as error:
                 failed += 1
-                reason = str(error).splitlines()[0]
                 rows.append(
-                    f"| {case.shown} | {', '.join(case.precisions)} | refused: {reason} |"
+                    f"| {case.shown} | {', '.join(case.precisions)} | refused: {_reason(error)} |"
                     + " |" * 9
                 )
             else:

@@ -166,7 +166,10 @@ class Reset(Threshold):
 
 
 class Verify(Job):
-    """The certificate and the JUnit file are each absent, old or new; every certificate is readable."""
+    """The certificate is absent, old or new, and every certificate is readable.
+
+    The JUnit file is whole or absent: `verify` removes an older one first, so that a run that is ended leaves no old result.
+    """
 
     name = "verify"
     old = b""
@@ -191,16 +194,23 @@ class Verify(Job):
 
     def found(self, folder: Path, over: bool) -> str:
         """Read every certificate as `inspect` and `report` do."""
-        if (folder / "junit.xml").exists():
-            ElementTree.fromstring((folder / "junit.xml").read_bytes())  # noqa: S314 - our own file
-        elif over:
-            raise InvalidState("the old junit.xml is gone")
+        report = folder / "junit.xml"
+        if report.exists():
+            ElementTree.fromstring(report.read_bytes())  # noqa: S314 - our own file
         stored = stored_certificates(Bundle.open(folder / PART))
         if objections := [
             f"{one.name}: {one.objection}" for one in stored if one.objection
         ]:
             raise InvalidState("; ".join(objections))
-        return classify(_certificate(folder), over, self._batches, {2}, {1})
+        found = classify(_certificate(folder), over, self._batches, {2}, {1})
+        if found == "new" and report.exists() and self._is_old(report):
+            raise InvalidState("the old junit.xml stands beside a new proof")
+        return found
+
+    def _is_old(self, report: Path) -> bool:
+        return (
+            report.read_bytes() == (self._old_folder / report.name).read_bytes()
+        )
 
     @staticmethod
     def _verify(folder: Path, batch: str) -> None:
