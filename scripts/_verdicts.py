@@ -218,7 +218,8 @@ def _wrong_rows(content: dict[str, Any], bundle: Bundle) -> list[str]:
         elif bundle.manifest.has_map:
             wrong += ["no map error"]
         limits = {
-            name: limit * content["widened"] for name, limit in _LIMITS.items()
+            name: limit * content.get("widened", 1.0)
+            for name, limit in _LIMITS.items()
         }
         wrong += [
             f"{name} error"

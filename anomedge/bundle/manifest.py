@@ -147,7 +147,7 @@ class Manifest(Frozen):
     image: Image
     decision: Decision
     tolerances: dict[str, dict[str, FiniteFloat]]
-    variants: dict[str, Variant]
+    variants: dict[str, Variant] = Field(min_length=1)
     opset: Annotated[int, Field(ge=7, le=64)]
     golden: tuple[Golden, ...] = Field(max_length=1024)
     golden_source: Literal["pictures", "synthetic"]

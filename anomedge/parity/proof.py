@@ -23,6 +23,7 @@ from anomedge.parity.runtime_proof import RuntimeProof, prove_runtime
 from anomedge.parity.search import notes_on_search
 from anomedge.parity.stored import vouching_certificate
 from anomedge.parity.subject import digests_of_frames, subject_of
+from anomedge.runtimes import variant_of
 
 __all__ = ["prove"]
 
@@ -47,7 +48,9 @@ def prove(
     Raises:
         InputError: no runtime, no batch size, no picture, or `stages` is set
             and the reference has none; an empty comparison must not pass.
+        BundleError: the bundle has no graphs of the plan's precision.
     """
+    bundle.variant(variant_of(plan.precision))
     _check_request(reference, plan, stages=stages)
     reference = replace(reference, pictures=held(reference.pictures))
     comparison = Comparison.of(bundle, reference, plan)

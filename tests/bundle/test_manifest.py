@@ -123,6 +123,7 @@ def test_paths_outside_are_refused(copy, name):
         (lambda m: m.update(schema_version=2), "schema version 2; expected 1"),
         (lambda m: m.update(schema_version="1"), "schema version"),
         (lambda m: m.pop("decision"), "decision"),
+        (lambda m: m.update(variants={}), "variants"),
         (lambda m: m.update(unknown=1), "unknown"),
         (lambda m: m["decision"].update(threshold=float("nan")), "threshold"),
         (lambda m: m["decision"].update(scale=0), "scale"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from anomedge.errors import InputError
+from anomedge.errors import BundleError, InputError
 from anomedge.export.proof import reference_from_model
 from anomedge.images import read_folders
 from anomedge.parity import Plan, Reference, prove
@@ -39,4 +39,10 @@ def test_stages_are_refused_for_a_reference_without_stages(bundle):
 @pytest.mark.parametrize("plan", [Plan([], (1,)), Plan(RUNTIMES, ())])
 def test_an_empty_plan_is_refused(bundle, plan):
     with pytest.raises(InputError, match="nothing would be compared"):
+        prove(bundle, read_golden(bundle), plan)
+
+
+def test_a_precision_that_the_bundle_has_not_is_refused(bundle):
+    plan = Plan(RUNTIMES, (1,), "fp16")
+    with pytest.raises(BundleError, match="got precision 'fp16'"):
         prove(bundle, read_golden(bundle), plan)
