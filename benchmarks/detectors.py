@@ -13,7 +13,8 @@ nothing about the method with pretrained weights. anomalib sets its thresholds t
 come from the fifth of the normal pictures that is held back.
 
 anomalib's checkpoint is imported, and compared with anomalib's eager model on pictures of the camera's size. The bundle of
-the imported model is timed in turns with anomalib's own export, batch 1, float32, on frames of the model's size.
+the imported model is timed in turns with anomalib's own export, float32, both of a fixed batch of 1, on frames of the model's size.
+`--times` exports and times the imported models of finished cases again.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from _against.environment import python_of
-from _detectors import table
+from _detectors import table, times
 from _detectors.cases import CASES
 from _detectors.pictures import staged
 from _import.pictures import FOLDERS
@@ -124,6 +125,11 @@ def _options() -> argparse.Namespace:
         help="folder that is kept; finished cases in it are not run again",
     )
     parser.add_argument(
+        "--times",
+        action="store_true",
+        help="time the imported models of finished cases again",
+    )
+    parser.add_argument(
         "--environment",
         type=Path,
         default=PROJECT / ".venv-anomalib",
@@ -146,11 +152,14 @@ def main() -> None:
         f"{options.threads} threads; anomalib 2.7.0."
     )
     with working_folder(options.work) as work:
-        records = [
-            record_of(detector, staged(options.data, name, work), work, options)
-            for detector in options.only
-            for name in options.pictures
-        ]
+        records = []
+        for detector in options.only:
+            for name in options.pictures:
+                pictures = staged(options.data, name, work)
+                record = record_of(detector, pictures, work, options)
+                if options.times:
+                    times.renew(record, pictures, work, options)
+                records.append(record)
     write_page(options.output, _page(records, title))
 
 

@@ -86,7 +86,7 @@ def _theirs(
         ours.import_checkpoint(folder / "theirs.ckpt", pictures, imported)
         found["errors"] = ours.errors(case.detector, imported, raw)
         found["figures"] = ours.figures(imported, pictures)
-        ours.export(imported, pictures, bundle, asked["size"])
+        ours.export(imported, pictures, bundle, asked["size"], batch="1")
     except ours.CommandFailed as error:
         return found | {"failed": str(error)}
     found["runtimes"] = {

@@ -40,10 +40,17 @@ def import_checkpoint(checkpoint: Path, pictures: Path, path: Path) -> float:
     return _command("import", checkpoint, "-o", path, *given)
 
 
-def export(path: Path, pictures: Path, bundle: Path, size: int) -> float:
+def export(
+    path: Path,
+    pictures: Path,
+    bundle: Path,
+    size: int,
+    batch: str = "dynamic",
+) -> float:
     """Export with the proof; return the seconds of the command."""
     golden = golden_of(pictures, bundle.with_suffix(".golden"))
     given = ["--frame", f"{size}x{size}", "--golden", golden, "--force"]
+    given += ["--batch", batch]
     return _command("export", path, "-o", bundle, *given)
 
 
