@@ -23,7 +23,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
-from _int8.graphs import Session, sessions_of, write_graphs, write_usual
+from _int8.graphs import (
+    Refused,
+    Session,
+    sessions_of,
+    write_graphs,
+    write_usual,
+)
 from _shared.machine import conditions
 from _shared.script import working_folder, write_page
 
@@ -99,9 +105,26 @@ def run_case(case: Case, data: Path, folder: Path, options: Any) -> list[str]:
     kept = sum(map(len, stated.kept.values()))
     layers = f"{stated.quantised} of {stated.quantised + kept}"
     shared = f"{case.detector} | {case.backbone} | {case.pictures} | {layers}"
-    return _rows(
-        shared, list(sessions_of(folder)), test, (model, quantised), size
-    )
+    found = list(sessions_of(folder))
+    sessions = [each for each in found if isinstance(each, Session)]
+    rows = _rows(shared, sessions, test, (model, quantised), size)
+    return rows + [
+        f"| {shared} | {each.variant} | {each.runtime} | does not open: {each.reason} |"
+        + " |" * 5
+        for each in found
+        if isinstance(each, Refused)
+    ]
+
+
+def stored_rows(
+    case: Case, data: Path, folder: Path, options: argparse.Namespace
+) -> list[str]:
+    """Return the rows of a case; those of an earlier run in the same folder are reused."""
+    stored = folder / "rows.md"
+    if not stored.exists():
+        rows = run_case(case, data, folder, options)
+        stored.write_text("\n".join(rows), encoding="utf-8")
+    return stored.read_text(encoding="utf-8").splitlines()
 
 
 def _fitted(case: Case, data: Path, size: tuple[int, int]) -> Model:
@@ -194,10 +217,9 @@ def main() -> None:
                 continue
             data = options.data / PLACES[case.pictures]
             folder = work / f"{case.name}-{options.size}"
-            rows += run_case(case, data, folder, options)
-            print(*rows[-6:], sep="\n", flush=True)
-    page = "\n".join(["# INT8", "", title, "", HEAD, *rows])
-    write_page(options.output, page)
+            rows += stored_rows(case, data, folder, options)
+            page = "\n".join(["# INT8", "", title, "", HEAD, *rows])
+            write_page(options.output, page)
 
 
 if __name__ == "__main__":

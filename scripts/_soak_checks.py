@@ -43,7 +43,7 @@ class Output(NamedTuple):
 
 def check(parts: Sequence[Part], output: Output) -> list[str]:
     """Return the violations of an output: gaps, unmarked or too many repeats, wrong order, wrong labels."""
-    places = _places(parts)
+    places = _places(parts, output.labels)
     violations: list[str] = []
     first: dict[str, int | None] = {}
     versions: Counter[str] = Counter()
@@ -89,10 +89,14 @@ def _gaps(
     ]
 
 
-def _places(parts: Sequence[Part]) -> dict[str, list[int]]:
+def _places(
+    parts: Sequence[Part], labels: frozenset[str]
+) -> dict[str, list[int]]:
+    """Return the places of the parts of each name that an output for these labels gets; others may get any label."""
     places: dict[str, list[int]] = {}
     for place, part in enumerate(parts):
-        places.setdefault(part.name, []).append(place)
+        if not part.sure or part.label in labels:
+            places.setdefault(part.name, []).append(place)
     return places
 
 

@@ -349,3 +349,24 @@ def test_the_soak_of_a_station_detects_faults(got, said, monkeypatch):
     output = Output("lines", frozenset(["normal"]), events, allowed=2)
     found = check(parts, output)
     assert found == ([] if said is None else [f"lines: {said}"])
+
+
+def test_the_soak_compares_an_output_with_the_parts_that_it_gets(monkeypatch):
+    """A name that was overwritten: the output for defects gets its second version alone."""
+    monkeypatch.syspath_prepend(SCRIPTS)
+    from _soak_checks import Output, Part, check
+
+    parts = [
+        Part("a", "normal"),
+        Part("b", "anomalous"),
+        Part("a", "anomalous"),
+    ]
+    events = [
+        {"name": name, "id": str(number), "label": "anomalous"}
+        for number, name in enumerate("ba")
+    ]
+    output = Output("commands", frozenset(["anomalous"]), events, allowed=0)
+    assert check(parts, output) == []
+    assert check(parts, output._replace(events=events[::-1])) == [
+        "commands: b came after a later part"
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,18 @@ from anomedge.export.writing import write_ir, write_onnx
 from anomedge.pipelines.model import Model
 from anomedge.runtimes.imports import import_openvino
 
-__all__ = ["Session", "sessions_of", "write_graphs", "write_usual"]
+__all__ = ["Refused", "Session", "sessions_of", "write_graphs", "write_usual"]
 
 Frames = Sequence[npt.NDArray[np.uint8]]
 Size = tuple[int, int]
+
+
+class Refused(NamedTuple):
+    """A graph that a runtime does not open, and the last line of its error."""
+
+    variant: str
+    runtime: str
+    reason: str
 
 
 class Session:
@@ -120,10 +128,18 @@ def _write_nncf(source: Path, target: Path, frames: Frames) -> None:
     openvino.save_model(quantised, target, compress_to_fp16=False)
 
 
-def sessions_of(folder: Path) -> Iterator[Session]:
-    """Yield the sessions of all graphs that were written."""
+def sessions_of(folder: Path) -> Iterator[Session | Refused]:
+    """Yield the sessions of all graphs that were written; a graph that its runtime refuses is named."""
     for variant in ("float", "usual", "anomedge"):
         for runtime, suffix in (("ORT", ".onnx"), ("OV", ".xml")):
             path = (folder / variant).with_suffix(suffix)
             if path.exists():
-                yield Session(variant, runtime, path)
+                yield _opened(variant, runtime, path)
+
+
+def _opened(variant: str, runtime: str, path: Path) -> Session | Refused:
+    try:
+        return Session(variant, runtime, path)
+    except Exception as error:  # noqa: BLE001 - vendors' errors have no base class
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        return Refused(variant, runtime, lines[-1][:120].replace("|", "/"))

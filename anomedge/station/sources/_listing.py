@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from string import digits
@@ -26,6 +26,7 @@ __all__ = [
     "opened_folder",
     "stamp_in",
     "stamp_of",
+    "stamps_in",
 ]
 
 
@@ -129,6 +130,12 @@ def stamp_in(place: Place, name: str) -> Stamp | None:
         return _stamp(os.stat(name, dir_fd=place, follow_symlinks=False))
     except FileNotFoundError:
         return None
+
+
+def stamps_in(place: Place, names: Iterable[str]) -> dict[str, Stamp]:
+    """Return the versions of those names that are plain files in a folder."""
+    found = {name: stamp_in(place, name) for name in names}
+    return {name: stamp for name, stamp in found.items() if stamp is not None}
 
 
 def _stamp(found: os.stat_result) -> Stamp | None:

@@ -23,8 +23,8 @@ from anomedge.station.sources._listing import (
     is_picture,
     list_folder,
     opened_folder,
-    stamp_in,
     stamp_of,
+    stamps_in,
 )
 from anomedge.station.sources._memory import Memory
 from anomedge.station.sources._notify import FolderWatch
@@ -172,7 +172,7 @@ class FolderSource(Source):
                     found = self._look_at(self._arrivals.waiting | changed)
                     self._look_seconds = monotonic() - start
                 else:
-                    found = yield from self._look_at_all()
+                    found = yield from self._look_at_all(changed)
                     self._look_seconds = monotonic() - start
                     next_listing = monotonic() + self._pause()
                 if found:
@@ -226,13 +226,15 @@ class FolderSource(Source):
             return False
         return True
 
-    def _look_at_all(self) -> Generator[SourceEvent, None, bool]:
+    def _look_at_all(
+        self, changed: Collection[str]
+    ) -> Generator[SourceEvent, None, bool]:
         """List the folder; on failure return False and report the first of a series."""
         try:
             with opened_folder(self.folder) as place:
                 self._follow_folder(place)
                 listing = list_folder(place)
-                self._add_overlooked(listing.pictures, place)
+                self._add_overlooked(listing.pictures, place, changed)
         except OSError as error:
             yield from self._report_lost(error)
             return False
@@ -273,14 +275,13 @@ class FolderSource(Source):
             self._watch.close()
         self._watch = self._identity = None
 
-    def _add_overlooked(self, pictures: dict[str, Stamp], place: Place) -> None:
-        """Add the known files that the listing does not have and that exist."""
-        arrivals = self._arrivals
-        known = arrivals.known if pictures else arrivals.waiting
-        for name in known - pictures.keys():
-            stamp = stamp_in(place, name)
-            if stamp is not None:
-                pictures[name] = stamp
+    def _add_overlooked(
+        self, pictures: dict[str, Stamp], place: Place, changed: Collection[str]
+    ) -> None:
+        """Add the known and the notified files that the listing does not have and that exist."""
+        known = self._arrivals.known if pictures else self._arrivals.waiting
+        names = known.union(filter(is_picture, changed)) - pictures.keys()
+        pictures.update(stamps_in(place, names))
 
     def _note(self, listing: FolderListing) -> Iterator[SourceEvent]:
         """Note a listing; report pictures that are gone, and new kinds of ignored files."""
@@ -304,9 +305,8 @@ class FolderSource(Source):
     def _report_unseen(self, changed: Collection[str]) -> Iterator[SourceEvent]:
         """Report pictures that came, as notified, and were gone before the folder was looked at."""
         pictures = set(filter(is_picture, changed)) - self._arrivals.known
-        gone = [
-            name for name in pictures if not os.path.lexists(self.folder / name)
-        ]
+        folder = self.folder
+        gone = [n for n in pictures if not os.path.lexists(folder / n)]
         if self.folder.is_dir():  # else the next listing reports it
             yield from self._report_missed(gone, "taken away or renamed")
 

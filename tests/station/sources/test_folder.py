@@ -200,6 +200,25 @@ def test_a_listing_that_misses_files_changes_no_order(
     assert len(arrived) > 100
 
 
+def test_a_notified_file_that_the_listing_misses_is_seen_at_once(
+    tmp_path, monkeypatch
+):
+    """Files behind it that were listed would be read before it otherwise."""
+    png(tmp_path / "a.png")
+    png(tmp_path / "b.png")
+    listed = folder_module.list_folder
+
+    def list_some(folder):
+        listing = listed(folder)
+        listing.pictures.pop("a.png", None)
+        return listing
+
+    monkeypatch.setattr(folder_module, "list_folder", list_some)
+    source = FolderSource(tmp_path)
+    assert list(source._look_at_all({"a.png", "gone.png", "a.txt"})) == []
+    assert source._arrivals.waiting == {"a.png", "b.png"}
+
+
 def test_a_listing_that_misses_a_read_file_repeats_nothing(
     tmp_path, monkeypatch
 ):
