@@ -158,6 +158,11 @@ class Session(ABC):
         return cls.is_installed()
 
     @classmethod
+    def why_not_here(cls) -> str:
+        """Return in one line why an installed runtime does not run here."""
+        return "this machine has no device that it runs on"
+
+    @classmethod
     def preference(cls, precision: str) -> Preference:
         """Return the rank of this runtime here for a precision; called where it runs here; nothing is measured."""
         del precision

@@ -56,6 +56,17 @@ class TensorRTSession(Session):
         return any(cls.supports(gpu) for gpu in gpus.find().gpus)
 
     @classmethod
+    def why_not_here(cls) -> str:
+        """Return what is missing: cuda-python, a driver, or a GPU that the package supports."""
+        if not cuda_is_installed():
+            return "cuda-python is not installed, for memory on the GPU: pip install cuda-python"
+        found = gpus.find()
+        if not found.gpus:
+            return found.reason
+        names = ", ".join(f"{gpu.name} {gpu.compute}" for gpu in found.gpus)
+        return f"it does not support {names}"
+
+    @classmethod
     def preference(cls, precision: str) -> Preference:
         """Return the rank of a GPU; engines for this GPU alone come before portable ones."""
         del precision
