@@ -82,7 +82,8 @@ def _show(found: Diagnosis) -> None:
         console.print(
             f"missing shared libraries: {', '.join(found.missing)}",
         )
-    console.print(f"without --runtime: {found.choice}")
+    chosen = found.choice.removeprefix("runtime: ")
+    console.print(f"without --runtime, commands take {chosen}")
     _show_unverified(console, found)
 
 

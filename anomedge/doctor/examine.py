@@ -72,7 +72,9 @@ def examine(
         if answer.end:
             found.append(Finding("probe", answer.end, "broken"))
         findings[probe.title] = found
-        missing |= {*answer.missing}
+        # What is not installed misses nothing.
+        if any(finding.state == "broken" for finding in found):
+            missing |= {*answer.missing}
     openings = _openings(bundle, precision, seconds, findings)
     for opening in openings:
         missing |= {*opening.missing}
