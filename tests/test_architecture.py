@@ -153,7 +153,7 @@ def imported(file: Path) -> list[str]:
 
 # They parse the output of their own child process or of a vendor's profiler in the same run.
 PARSES_OWN_OUTPUT = {
-    "benchmark.py", "lint/vendors.py", "parity/records.py", "runtimes/nvidia/gpus.py", "runtimes/nvidia/placement.py",
+    "benchmark.py", "doctor/processes.py", "doctor/worker.py", "lint/vendors.py", "parity/records.py", "runtimes/nvidia/gpus.py", "runtimes/nvidia/placement.py",
 }  # fmt: skip
 
 

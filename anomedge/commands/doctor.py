@@ -101,7 +101,9 @@ def _opening_line(opening: Opening, speed: str) -> Text:
     if opening.device is not None:
         name += f" --device {opening.device}"
     if not opening.opens:
-        return Text.assemble("  ", ("no      ", "red"), f"{name}: {opening.reason}")
+        return Text.assemble(
+            "  ", ("no      ", "red"), f"{name}: {opening.reason}"
+        )
     parts = [f"{name} {opening.version} on {opening.running_on}"]
     if speed and opening.milliseconds is not None:
         parts.append(f"{opening.milliseconds:.2f} ms a frame, {speed}")

@@ -61,9 +61,7 @@ def export(
     ],
     batch: Annotated[
         str,
-        Option(
-            help="dynamic, or the one batch size that the graph takes."
-        ),
+        Option(help="dynamic, or the one batch size that the graph takes."),
     ] = "dynamic",
     opset: Annotated[int, Option(help="ONNX opset.")] = 17,
     recipe: Annotated[

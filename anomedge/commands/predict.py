@@ -103,16 +103,11 @@ def predict(
         ) as inspector,
     ):
         print_choice(inspector.session)
-        drawn = (
-            Overlays(output / "overlays", map(listing.name, listing.pictures))
-            if output and overlays and has_map
-            else None
-        )
         run = _Run(
             inspector,
             listing,
             ResultsFile(output, form, has_map) if output else None,
-            drawn,
+            _overlays(output, listing) if overlays and has_map else None,
         )
         starts = range(0, len(listing.pictures), batch)
         try:
@@ -128,6 +123,14 @@ def predict(
             _print(rows, as_json)
     _warn_of(drift)
     run.report_faults()
+
+
+def _overlays(output: Path | None, listing: Listing) -> Overlays | None:
+    """Return the folder of heat maps; None without an output folder."""
+    if output is None:
+        return None
+    names = map(listing.name, listing.pictures)
+    return Overlays(output / "overlays", names)
 
 
 def _warn_of(drift: list[DriftChange]) -> None:

@@ -62,9 +62,7 @@ def missing_libraries(text: str) -> tuple[str, ...]:
 
 def _answer(output: bytes | None, errors: bytes | None, end: str) -> Answer:
     text = (output or b"").decode(errors="replace")
-    lines = [
-        json.loads(line) for line in text.splitlines() if _is_record(line)
-    ]
+    lines = [json.loads(line) for line in text.splitlines() if _is_record(line)]
     said = text + (errors or b"").decode(errors="replace")
     return Answer(tuple(lines), end, missing_libraries(said))
 

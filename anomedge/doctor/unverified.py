@@ -26,7 +26,9 @@ def unverified(runtime: str, running_on: str, machine: str = "") -> str:
     architecture = machine or platform.machine()
     distribution = runtimes.registry.distribution(runtime)
     if distribution is not None:
-        return f"a plugin of {distribution}, which anomedge's tests do not cover"
+        return (
+            f"a plugin of {distribution}, which anomedge's tests do not cover"
+        )
     if (runtime, running_on) not in _TESTED:
         return f"{runtime} on {running_on} was never run by the project's tests"
     if architecture not in _TESTED_MACHINES:

@@ -94,7 +94,9 @@ def test_a_range_is_checked_as_on_the_command_line(tmp_path, capsys):
     path = tmp_path / "r.toml"
     path.write_text("widen = 0.5")
     out = tmp_path / "out"
-    assert run("export", "m", "-o", out, "--frame", "9x9", "--recipe", path) == 2
+    assert (
+        run("export", "m", "-o", out, "--frame", "9x9", "--recipe", path) == 2
+    )
     assert "widen" in capsys.readouterr().err
 
 
@@ -105,9 +107,7 @@ def test_bundles_of_the_default_options_suit_jetsons(
 ):
     options = read_recipe(target, ALLOWED)
     assert (options["opset"], options["batch"]) == (17, "dynamic")
-    report = examine(
-        bundle_paths[detector], recipe_targets(target), real=False
-    )
+    report = examine(bundle_paths[detector], recipe_targets(target), real=False)
     assert report.errors == 0
 
 
