@@ -84,6 +84,8 @@ def _show(found: Diagnosis) -> None:
         )
     chosen = found.choice.removeprefix("runtime: ")
     console.print(f"without --runtime, commands take {chosen}")
+    if found.faster:
+        console.print(f"measured faster here: --runtime {found.faster}")
     _show_unverified(console, found)
 
 

@@ -71,7 +71,7 @@ class Choice:
         """One line for the user.
 
         >>> Choice("openvino", None, "int8", ("onnxruntime",)).line
-        'runtime: openvino (int8), chosen as the fastest here; --runtime onnxruntime would run too'
+        'runtime: openvino (int8), chosen by rule, not measured; --runtime onnxruntime would run too'
         """
         where = f" on {self.device}" if self.device else ""
         reason = f" ({self.reason})" if self.reason else ""
@@ -80,11 +80,11 @@ class Choice:
             return f"{chosen}, the only one here for these options"
         if self.equal:
             return (
-                f"{chosen}, chosen by name before {', '.join(self.equal)}, which may be as fast: "
+                f"{chosen}, chosen by name before {' and '.join(self.equal)}, which may be as fast or faster: "
                 f"`anomedge bench` measures, --runtime names another"
             )
         return (
-            f"{chosen}, chosen as the fastest here; "
+            f"{chosen}, chosen by rule, not measured; "
             f"--runtime {' or '.join(self.others)} would run too"
         )
 

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
-from anomedge.doctor.base import Finding, Probe
+from anomedge.doctor.base import Finding, Probe, State
 from anomedge.runtimes.processor import adds_byte_products, instruction_sets
 
 __all__ = ["Processor"]
@@ -41,7 +41,7 @@ class Processor(Probe):
         found = [
             each for each in _RELEVANT if each in instruction_sets(cpuinfo)
         ]
-        state = "present" if found else "absent"
+        state: State = "present" if found else "absent"
         yield Finding(
             "instruction sets", ", ".join(found) or "none known", state
         )
