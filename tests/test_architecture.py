@@ -20,7 +20,7 @@ VENDORS = [
     "asyncua", "paho", "pymodbus",
 ]  # fmt: skip
 DEVICE_SIDE = (
-    "names", "generated", "errors", "files", "registry", "precisions", "layouts", "resample", "normal_distributions", "threshold", "threshold_origin", "threshold_rules", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget", "evaluation",
+    "names", "generated", "errors", "files", "registry", "precisions", "layouts", "resample", "normal_distributions", "threshold", "threshold_origin", "threshold_rules", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget", "evaluation", "doctor",
 )  # fmt: skip
 # They read a model, so they need torch; everything else of the budget is device side.
 HOST_SIDE_OF_BUDGET = {"anomedge.budget.tracing", "anomedge.budget.suggestions"}
@@ -52,6 +52,7 @@ ALLOWED = {
     },
     "testing": {"bundle", "names", "parity", "verification"},
     "benchmark": {"bundle", "errors", "images", "parity", "progress", "resample", "runtimes"},
+    "doctor": {"bundle", "errors", "registry", "runtimes"},
     "station": {"bundle", "errors", "files", "images", "inspector", "names", "normal_distributions", "progress", "registry", "resample", "threshold", "threshold_rules"},
     "report": {
         "", "benchmark", "bundle", "errors", "files", "images", "names", "parity", "resample", "runtimes", "threshold", "verification",
@@ -152,7 +153,7 @@ def imported(file: Path) -> list[str]:
 
 # They parse the output of their own child process or of a vendor's profiler in the same run.
 PARSES_OWN_OUTPUT = {
-    "benchmark.py", "lint/vendors.py", "parity/records.py", "runtimes/nvidia/gpus.py", "runtimes/nvidia/placement.py",
+    "benchmark.py", "doctor/processes.py", "doctor/worker.py", "lint/vendors.py", "parity/records.py", "runtimes/nvidia/gpus.py", "runtimes/nvidia/placement.py",
 }  # fmt: skip
 
 

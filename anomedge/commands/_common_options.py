@@ -106,7 +106,7 @@ Precision = Annotated[str | None, Option(help=_precision_help())]
 Runtime = Annotated[
     str | None,
     Option(
-        help=f"{_runtime_names()}; the first that can run here when not given."
+        help=f"{_runtime_names()}; the fastest that this machine has when not given, named on stderr."
     ),
 ]
 Runtimes = Annotated[
@@ -120,7 +120,7 @@ ComparedRuntimes = Annotated[
     list[str] | None,
     Option(
         help=f"One or more of {_runtime_names()}; "
-        f"the first that can run here when not given."
+        f"the fastest that this machine has when not given."
     ),
 ]
 Threads = Annotated[

@@ -18,7 +18,7 @@ from anomedge.commands._common_options import (
     engine_builders,
     with_engine_options,
 )
-from anomedge.commands._console import wide_console
+from anomedge.commands._console import SafeConsole, wide_console
 from anomedge.commands._units import format_bytes
 from anomedge.errors import InputError, RuntimeMissing
 from anomedge.files import canonical_json
@@ -96,13 +96,15 @@ def _batches(given: Sequence[int]) -> tuple[int, int, int]:
 
 
 def _engine_builder(name: str | None) -> type[Session]:
-    """Return the named runtime, or the first installed one that builds engines."""
+    """Return the named runtime, or the first installed one that builds engines, first of those whose GPU is here."""
     if name is not None:
         return runtimes.get(name)
     builders = engine_builders()
-    for builder in builders.values():
-        if builder.is_installed():
-            return builder
+    found = [each for each in builders.values() if each.is_installed()]
+    for builder in sorted(found, key=lambda each: not each.runs_here()):
+        line = f"runtime: {builder.name}, the first installed one that builds engines"
+        SafeConsole(stderr=True).print(line)
+        return builder
     hints = [builder.how_to_install() for builder in builders.values()]
     raise RuntimeMissing(
         "no runtime that builds engines is installed here; "

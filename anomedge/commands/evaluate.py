@@ -9,6 +9,7 @@ import typer
 from typer import Option
 
 from anomedge.bundle import Bundle
+from anomedge.commands._chosen_runtime import print_choice
 from anomedge.commands._common_options import (
     ComparedRuntimes,
     Device,
@@ -111,6 +112,8 @@ def evaluate(
         output_folders(dataset, (maps, overlays)),
         EvaluationRun.open(opened, dataset, options) as run,
     ):
+        for detector in run.subject.detectors:
+            print_choice(detector)
         _require_map(run.subject.decision, maps, overlays)
         output = EvaluationFiles(run, scores, maps, map_format, overlays)
         try:

@@ -15,7 +15,7 @@ from anomedge.commands._certificate_tables import show_certificate
 from anomedge.commands._common_options import NormalLabel, Runtimes, Widen
 from anomedge.commands._console import SafeConsole, wide_console
 from anomedge.commands._quantisation import int8_options, speed_note
-from anomedge.commands._recipes import read_recipe
+from anomedge.commands._recipes import read_recipe, recipe_options
 from anomedge.files import canonical_json
 from anomedge.layouts import LAYOUTS
 from anomedge.precisions import written
@@ -39,6 +39,13 @@ def _help_on_precisions() -> str:
     return "; ".join(lines) + "."
 
 
+def _apply_recipe(context: typer.Context, name: str | None) -> str | None:
+    """Make a recipe's values the defaults of the command, so that they are checked like the command line's."""
+    if name is not None and not context.resilient_parsing:
+        context.default_map = read_recipe(name, recipe_options(export))
+    return name
+
+
 def export(
     model: Annotated[
         Path, typer.Argument(help="Model file that `anomedge fit` wrote.")
@@ -53,16 +60,16 @@ def export(
         ),
     ],
     batch: Annotated[
-        str | None,
-        Option(
-            help="dynamic (the default), or the one batch size that the graph takes."
-        ),
-    ] = None,
-    opset: Annotated[int | None, Option(help="ONNX opset (17).")] = None,
+        str,
+        Option(help="dynamic, or the one batch size that the graph takes."),
+    ] = "dynamic",
+    opset: Annotated[int, Option(help="ONNX opset.")] = 17,
     recipe: Annotated[
         str | None,
         Option(
-            help="TOML file with options, or the name of one in export/; the command line wins."
+            help="TOML file with any of these options, or the name of one in export/; the command line wins.",
+            callback=_apply_recipe,
+            is_eager=True,
         ),
     ] = None,
     golden: Annotated[
@@ -135,7 +142,7 @@ def export(
             "no pictures were given, so decisions are proven on synthetic frames only; give --golden DIR, or --golden synthetic",
             stacklevel=1,
         )
-    given = read_recipe(recipe)
+    del recipe  # its callback made its values the defaults
     int8 = int8_options(
         calibrate or (),
         refit_on or (),
@@ -146,8 +153,8 @@ def export(
     )
     options = ExportOptions(
         frame=parse_frame(frame),
-        batch=parse_batch(batch or given.get("batch", "dynamic")),
-        opset=opset or given.get("opset", 17),
+        batch=parse_batch(batch),
+        opset=opset,
         golden=folders,
         runtimes=runtime or (),
         force=force,

@@ -13,6 +13,7 @@ import typer
 from rich.text import Text
 
 from anomedge.bundle import Bundle
+from anomedge.commands._chosen_runtime import print_choice
 from anomedge.commands._common_options import (
     Device,
     Local,
@@ -82,7 +83,7 @@ def predict(
     Pictures that cannot be inspected are skipped and named, and the exit code is 2; all other results are written. The
     results file is complete after every batch, so an interrupted run keeps the results so far. A warning names the figures
     (scores, brightness, contrast, sharpness) in which the pictures differ from the bundle's normal ones; with --json, every
-    result has them as "drift". Masks (below a folder
+    result has them as "drift", and the runtime as "runtime". Masks (below a folder
     ground_truth, or beside pictures) are left out. A detector without an anomaly map gives no heat map.
     """
     listing = _list_pictures(pictures)
@@ -101,16 +102,12 @@ def predict(
             threads=threads,
         ) as inspector,
     ):
-        drawn = (
-            Overlays(output / "overlays", map(listing.name, listing.pictures))
-            if output and overlays and has_map
-            else None
-        )
+        print_choice(inspector.session)
         run = _Run(
             inspector,
             listing,
             ResultsFile(output, form, has_map) if output else None,
-            drawn,
+            _overlays(output, listing) if overlays and has_map else None,
         )
         starts = range(0, len(listing.pictures), batch)
         try:
@@ -122,9 +119,18 @@ def predict(
         finally:
             run.close()
             drift = run.drift.found(inspector)
-            _print(_with_drift(run.rows, drift), as_json)
+            rows = _completed(run.rows, drift, inspector.session.name)
+            _print(rows, as_json)
     _warn_of(drift)
     run.report_faults()
+
+
+def _overlays(output: Path | None, listing: Listing) -> Overlays | None:
+    """Return the folder of heat maps; None without an output folder."""
+    if output is None:
+        return None
+    names = map(listing.name, listing.pictures)
+    return Overlays(output / "overlays", names)
 
 
 def _warn_of(drift: list[DriftChange]) -> None:
@@ -133,12 +139,14 @@ def _warn_of(drift: list[DriftChange]) -> None:
         warnings.warn(warning_of(drift), stacklevel=2)
 
 
-def _with_drift(
-    rows: list[dict[str, Any]], drift: Sequence[DriftChange]
+def _completed(
+    rows: list[dict[str, Any]], drift: Sequence[DriftChange], runtime: str
 ) -> list[dict[str, Any]]:
-    """Return the results, with the names of drifting figures if there are some."""
-    names = [change.name for change in drift]
-    return [row | {"drift": names} for row in rows] if names else rows
+    """Return the results with the runtime, and with the names of drifting figures if there are some."""
+    common: dict[str, Any] = {"runtime": runtime}
+    if drift:
+        common["drift"] = [change.name for change in drift]
+    return [row | common for row in rows]
 
 
 @dataclass

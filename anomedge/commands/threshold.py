@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from anomedge.bundle import Bundle, LocalSettings, remove_local, write_local
+from anomedge.commands._chosen_runtime import print_choice
 from anomedge.commands._common_options import (
     Device,
     Local,
@@ -101,6 +102,7 @@ def threshold(
             precision=chosen_precision(opened, precision),
             threads=threads,
         ) as inspector:
+            print_choice(inspector.session)
             settings = recalibrate(
                 inspector, paths, str(normal), 0.01 if rate is None else rate
             )

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from anomedge.bundle import Bundle
+from anomedge.commands._chosen_runtime import chosen, print_choice
 from anomedge.commands._common_options import (
     Device,
     Local,
@@ -304,6 +305,9 @@ def watch(
     }
     rules = CandidateRules(opening, stretch, needs_map=save is not None)
     with Inspector.open(opened, **opening) as inspector:  # type: ignore[arg-type]
+        print_choice(inspector.session)
+        # A replaced bundle is opened under the same runtime.
+        opening |= chosen(inspector.session, device)
         keeper = PictureKeeper(save, keep) if save is not None else None
         _print_note(observed.note(opened))
         summary = run_station(

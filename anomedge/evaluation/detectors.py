@@ -97,11 +97,12 @@ class Judgement(NamedTuple):
 
 
 class Detector(ABC):
-    """An opened detector; `name`, `version` and `running_on` as of a session."""
+    """An opened detector; `name`, `version`, `running_on` and `choice` as of a session."""
 
     name: str
     version: str
     running_on: str
+    choice: runtimes.Choice | None = None
 
     @abstractmethod
     def judge(self, frames: Sequence[Frame]) -> list[Judgement]:
@@ -220,6 +221,7 @@ class _RuntimeDetector(Detector):
         self.name = session.name
         self.version = session.version
         self.running_on = session.running_on
+        self.choice = session.choice
 
     def judge(self, frames: Sequence[Frame]) -> list[Judgement]:
         """Judge frames as `anomedge predict` does."""

@@ -12,9 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from anomedge.bundle import Bundle
-from anomedge.errors import DeviceMismatch, InputError, RuntimeMissing
+from anomedge.errors import (
+    AnomedgeError,
+    DeviceMismatch,
+    InputError,
+    RuntimeMissing,
+)
 from anomedge.registry import Registry
 from anomedge.runtimes.base import BuildResult, Session
+from anomedge.runtimes.choice import Choice, choose, explained
 from anomedge.runtimes.graph_file import GraphFile
 from anomedge.runtimes.nvidia.options import TF32
 from anomedge.runtimes.options import Options
@@ -24,12 +30,14 @@ from anomedge.runtimes.vendors import translated_errors
 __all__ = [
     "TF32",
     "BuildResult",
+    "Choice",
     "GraphFile",
     "Options",
     "Session",
     "Tensors",
     "available",
     "check_device",
+    "choice_here",
     "get",
     "installed",
     "open",
@@ -196,7 +204,7 @@ def open(  # noqa: A001 - the verb of the whole package
 
     Args:
         source: a bundle, its folder, or the file of a graph.
-        runtime: full or short name; the first that can run here when None.
+        runtime: full or short name; when None the fastest that this machine has, with the reason in the session's `choice`.
         device: a device in the runtime's own words, asserted after opening; the
             runtime's default when None.
         **options: fields of the runtime's `Options`, such as `precision` (a
@@ -205,7 +213,19 @@ def open(  # noqa: A001 - the verb of the whole package
     Raises:
         InputError, RuntimeMissing, DeviceMismatch, BundleError, RuntimeFailure: see `anomedge.errors`.
     """
-    opener = get(runtime or _first_usable())
+    if runtime is None:
+        precision = str(options.get("precision", "fp32"))
+        choice = choice_here(precision, device, tuple(options))
+        try:
+            session = open(source, choice.runtime, choice.device, **options)
+        except AnomedgeError as error:
+            told = explained(error, choice)
+            if told is error:
+                raise
+            raise told from error
+        session.choice = choice
+        return session
+    opener = get(runtime)
     settings = options_for(opener, device=device, **options)
     if isinstance(source, Bundle):
         return opener.from_bundle(source, settings)
@@ -215,8 +235,16 @@ def open(  # noqa: A001 - the verb of the whole package
     return opener.from_bundle(Bundle.open(path), settings)
 
 
-def _first_usable() -> str:
-    """Return the default runtime: a plugin only if no runtime of anomedge can run here."""
+def choice_here(
+    precision: str = "fp32",
+    device: str | None = None,
+    options: Sequence[str] = (),
+) -> Choice:
+    """Return the fastest runtime of this machine; a plugin only if no runtime of anomedge can run here.
+
+    Raises:
+        RuntimeMissing: none can run here.
+    """
     names = usable()
     if not names:
         extras = [
@@ -229,4 +257,6 @@ def _first_usable() -> str:
             f"pip install 'anomedge{extras[0]}' or {' or '.join(extras[1:])}"
         )
     own = [name for name in names if registry.distribution(name) is None]
-    return (own or names)[0]
+    known = available()
+    found = [known[name] for name in own or names]
+    return choose(found, precision, device, options)

@@ -25,6 +25,7 @@ from anomedge.errors import (
     RuntimeFailure,
 )
 from anomedge.runtimes import options as option_classes
+from anomedge.runtimes.choice import Choice, Preference
 from anomedge.runtimes.graph_file import GraphFile
 from anomedge.runtimes.specs import (
     Tensors,
@@ -75,6 +76,7 @@ class Session(ABC):
         Options: class of the options that the runtime takes.
         largest: largest batch of a graph of any batch; no limit when None.
         running_on: the real device.
+        choice: why this runtime was opened, where the user named none.
     """
 
     name: ClassVar[str] = ""
@@ -89,6 +91,7 @@ class Session(ABC):
     inputs: dict[str, TensorSpec]
     outputs: dict[str, TensorSpec]
     largest: int | None = None
+    choice: Choice | None = None
 
     def __init__(
         self, graph: GraphFile | Path, options: option_classes.Options
@@ -153,6 +156,17 @@ class Session(ABC):
     def runs_here(cls) -> bool:
         """Return whether vendor and device are present; the vendor is not imported."""
         return cls.is_installed()
+
+    @classmethod
+    def why_not_here(cls) -> str:
+        """Return in one line why an installed runtime does not run here."""
+        return "this machine has no device that it runs on"
+
+    @classmethod
+    def preference(cls, precision: str) -> Preference:
+        """Return the rank of this runtime here for a precision; called where it runs here; nothing is measured."""
+        del precision
+        return Preference()
 
     @classmethod
     def how_to_install(cls) -> str:

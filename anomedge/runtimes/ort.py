@@ -16,9 +16,11 @@ import numpy.typing as npt
 
 from anomedge.errors import DeviceMismatch, InputError
 from anomedge.runtimes.base import Session
+from anomedge.runtimes.choice import Preference
 from anomedge.runtimes.external_tensors import values_of
 from anomedge.runtimes.graph_file import GraphContent
 from anomedge.runtimes.imports import import_onnxruntime
+from anomedge.runtimes.nvidia import gpus
 from anomedge.runtimes.nvidia import providers as gpu
 from anomedge.runtimes.nvidia.bindings import Bindings
 from anomedge.runtimes.nvidia.options import TF32, GpuOptions
@@ -94,6 +96,15 @@ class OrtSession(Session):
 
     options: OrtOptions
     placement: Placement | None = None
+
+    @classmethod
+    def preference(cls, precision: str) -> Preference:
+        """Return the rank of the GPU if this build has its provider and the driver has a GPU, else of the CPU."""
+        del precision
+        if gpu.is_built_with_cuda(cls.vendor) and gpus.find().gpus:
+            name = gpus.find().gpus[0].name
+            return Preference("GPU", f"its CUDA provider, {name}", "cuda")
+        return Preference("CPU", "on the CPU")
 
     @classmethod
     def check_device(cls, device: str) -> None:

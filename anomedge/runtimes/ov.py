@@ -22,6 +22,7 @@ from anomedge.bundle.operators import unlisted_layers
 from anomedge.errors import BundleError, DeviceMismatch, RuntimeFailure
 from anomedge.runtimes import options as option_classes
 from anomedge.runtimes.base import Session
+from anomedge.runtimes.choice import Preference
 from anomedge.runtimes.imports import import_openvino
 from anomedge.runtimes.specs import Tensors, TensorSpec
 
@@ -64,6 +65,16 @@ class OvSession(Session):
         if options.stages:
             return variant.graph("stages")
         return variant.find(format="openvino") or variant.graph()
+
+    @classmethod
+    def preference(cls, precision: str) -> Preference:
+        """Return the rank of the CPU; GPU and NPU are used only if the user names them, because both round differently."""
+        if precision == "int8":
+            return Preference(
+                "faster on a CPU",
+                "it computes int8 convolutions in INT8, onnxruntime in float32",
+            )
+        return Preference("CPU", "on the CPU")
 
     @classmethod
     def check_device(cls, device: str) -> None:

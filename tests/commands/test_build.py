@@ -100,6 +100,7 @@ def kinds(**installed):
         name: SimpleNamespace(
             name=name,
             is_installed=lambda there=there: there,
+            runs_here=lambda name=name: name == "here",
             how_to_install=lambda name=name: f"pip install {name}",
         )
         for name, there in installed.items()

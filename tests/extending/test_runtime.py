@@ -132,7 +132,7 @@ def test_it_is_the_default_only_without_a_runtime_of_anomedge(
     with Inspector.open(bundle_paths["padim"]) as inspector:
         assert inspector.session.name == "onnxruntime"
     monkeypatch.setattr(runtimes, "usable", lambda: ["mock"])
-    assert runtimes._first_usable() == "mock"
+    assert runtimes.choice_here().runtime == "mock"
 
 
 def test_its_options_and_devices_are_its_own(site):

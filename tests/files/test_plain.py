@@ -71,7 +71,7 @@ def test_a_link_is_opened_only_where_links_are_allowed(tmp_path):
         (sha256_of_file, OSError),
         (load, ModelError),
         (read_without_weights, InputError),
-        (lambda path: read_recipe(str(path)), InputError),
+        (lambda path: read_recipe(str(path), {}), InputError),
         (lambda path: GraphFile(path).read(path.name), OSError),
     ],
     ids=["sha256", "model", "graph to lint", "recipe", "graph to run"],

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib
+import importlib.util
 import io
 import json
 import sys
@@ -33,6 +34,7 @@ __all__ = [
     "TENSORRT",
     "ProviderList",
     "ProviderRequest",
+    "is_built_with_cuda",
     "preload",
     "providers",
     "remove_empty_caches",
@@ -73,6 +75,18 @@ class ProviderRequest:
     inputs: Mapping[str, TensorSpec]
     options: GpuOptions
     version: str
+
+
+def is_built_with_cuda(package: str) -> bool:
+    """Return whether an installed ONNX Runtime contains the CUDA provider; the package is not imported."""
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return False
+    if spec is None or spec.origin is None:
+        return False
+    folder = Path(spec.origin).parent / "capi"
+    return any(folder.glob("*onnxruntime_providers_cuda.*"))
 
 
 def preload(vendor: Any, provider: str) -> None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from anomedge.errors import DeviceMismatch
 from anomedge.runtimes import options as option_classes
 from anomedge.runtimes.base import BuildResult, Session
+from anomedge.runtimes.choice import Preference
 from anomedge.runtimes.graph_file import GraphFile
 from anomedge.runtimes.nvidia import gpus
 from anomedge.runtimes.nvidia.cuda import Cuda
@@ -53,6 +54,25 @@ class TensorRTSession(Session):
         if not (cls.is_installed() and cuda_is_installed()):
             return False
         return any(cls.supports(gpu) for gpu in gpus.find().gpus)
+
+    @classmethod
+    def why_not_here(cls) -> str:
+        """Return what is missing: cuda-python, a driver, or a GPU that the package supports."""
+        if not cuda_is_installed():
+            return "cuda-python is not installed, for memory on the GPU: pip install cuda-python"
+        found = gpus.find()
+        if not found.gpus:
+            return found.reason
+        names = ", ".join(f"{gpu.name} {gpu.compute}" for gpu in found.gpus)
+        return f"it does not support {names}"
+
+    @classmethod
+    def preference(cls, precision: str) -> Preference:
+        """Return the rank of a GPU; engines for this GPU alone come before portable ones."""
+        del precision
+        speed = "portable engine on a GPU" if cls.targets else "engine on a GPU"
+        gpu = next(gpu for gpu in gpus.find().gpus if cls.supports(gpu))
+        return Preference(speed, f"an engine for {gpu.name}")
 
     @classmethod
     def supports(cls, gpu: Gpu) -> bool:

@@ -1,0 +1,1 @@
+"""One file for each part of a device that is looked at; the directory is the registry."""
