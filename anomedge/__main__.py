@@ -13,7 +13,6 @@ import typer
 
 from anomedge import __version__, commands
 from anomedge.commands._exit_codes import run_to_exit_code
-from anomedge.station import READER_THREAD
 
 __all__ = ["application", "main", "run_command"]
 
@@ -28,15 +27,15 @@ def application(only: str | None = None) -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for found in pkgutil.iter_modules(commands.__path__):
-        if not found.name.startswith("_") and only in (None, found.name):
-            verb = importlib.import_module(f"{commands.__name__}.{found.name}")
+    for module in _modules():
+        if not module.startswith("_") and only in (None, module):
+            verb = importlib.import_module(f"{commands.__name__}.{module}")
             if hasattr(verb, "register"):
                 verb.register(app)
                 continue
-            name = getattr(verb, "NAME", found.name)
+            name = getattr(verb, "NAME", module)
             app.command(name=name, epilog=f"Example: {verb.EXAMPLE}")(
-                getattr(verb, found.name)
+                getattr(verb, module)
             )
     if only is None:
         app.callback()(_options)
@@ -74,14 +73,37 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
 def main() -> None:
     """Run the command line and exit with its exit code."""
     code = run_to_exit_code(
-        lambda given: application()(given, prog_name="anomedge"), sys.argv[1:]
+        lambda given: _program(given)(given, prog_name="anomedge"), sys.argv[1:]
     )
-    if any(thread.name == READER_THREAD for thread in threading.enumerate()):
+    if threading.active_count() > 1 and _camera_is_read():
         # The thread is inside a camera driver; a normal exit would free objects that it uses, and may abort.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _program(arguments: Sequence[str]) -> typer.Typer:
+    """Return the command line for some arguments; only the verb that they start with is imported, if it is one."""
+    named = arguments[0] if arguments else ""
+    if named.startswith("_") or named not in _modules():
+        return application()
+    app = application(named)
+    app.callback()(_options)
+    return app
+
+
+def _modules() -> list[str]:
+    return [found.name for found in pkgutil.iter_modules(commands.__path__)]
+
+
+def _camera_is_read() -> bool:
+    """Return whether a thread of `watch` is still inside a camera driver."""
+    from anomedge.station import READER_THREAD
+
+    return any(
+        thread.name == READER_THREAD for thread in threading.enumerate()
+    )
 
 
 if __name__ == "__main__":

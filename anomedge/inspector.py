@@ -1,4 +1,8 @@
-"""Inspect frames with a bundle: score, label and, if the detector has one, map and mask of each."""
+"""Inspect frames with a bundle: score, label and, if the detector has one, map and mask of each.
+
+Bundles, runtimes and the reading of pictures are imported when a bundle is opened, so that importing this module
+costs little more than numpy.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +10,27 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image
 
-from anomedge import runtimes
-from anomedge.bundle import Bundle
-from anomedge.bundle.changes import Changes
 from anomedge.errors import InputError, RuntimeFailure
-from anomedge.images import Frame, read_picture
-from anomedge.images.checks import wrong_size
-from anomedge.images.frames import as_frame
-from anomedge.resample.levels import Levels
 from anomedge.resample.outside_resize import OutsideResize, stated_size
-from anomedge.threshold import Decision
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from PIL import Image
+
+    from anomedge import runtimes
+    from anomedge.bundle import Bundle
+    from anomedge.images import Frame
+    from anomedge.resample.levels import Levels
+    from anomedge.threshold import Decision
+
+    Given: TypeAlias = Frame | Path | str | Image.Image
+    Inputs: TypeAlias = Frame | npt.NDArray[np.float32]
 
 __all__ = ["Inspector", "Result"]
-
-Given = Frame | Path | str | Image.Image
-Inputs = Frame | npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ class Inspector:
     _levels: Levels | None = None
 
     def __init__(self, bundle: Bundle, session: runtimes.Session) -> None:
+        from anomedge.bundle.changes import Changes
+
         self.bundle = bundle
         self.session = session
         self._changes = Changes(bundle)
@@ -79,6 +86,9 @@ class Inspector:
         **options: object,
     ) -> Inspector:
         """Open a bundle; arguments as in `anomedge.runtimes.open`."""
+        from anomedge import runtimes
+        from anomedge.bundle import Bundle
+
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
         _ = opened.decision  # read `local.json` now, so that later changes of the file have no effect
         return cls(
@@ -121,6 +131,8 @@ class Inspector:
 
     def predict_batch(self, frames: Sequence[Given]) -> list[Result]:
         """Inspect frames and paths of pictures in one call of the runtime; errors as in `predict`."""
+        from anomedge.images.frames import as_frame
+
         if isinstance(frames, (str, bytes)) or not hasattr(frames, "__len__"):
             raise InputError(
                 f"got a {type(frames).__name__}; expected a sequence of frames or paths: give a list"
@@ -162,6 +174,9 @@ class Inspector:
 
     def read(self, path: Path | str) -> Frame:
         """Read a picture of the bundle's frame size, or of any, as uint8 (H, W, 3); errors as in `predict`."""
+        from anomedge.images import read_picture
+        from anomedge.images.checks import wrong_size
+
         expected = stated_size(self.bundle.manifest.framing)
         frame = read_picture(Path(path), size=expected, levels=self._levels)
         if expected is not None and frame.shape[:2] != expected:

@@ -32,6 +32,8 @@ __all__ = [
 ]
 
 COLUMNS = ("picture", "label", "score", "anomalous_pixels", "milliseconds")
+_COMPRESSION = 3
+"""Of zlib: a tenth more bytes than the default of 6, in less than half of its time."""
 _PNG = ".png"
 _LONGEST_NAME = 230
 """Bytes of an overlay's name: file systems allow 255, and the name of the temporary file is 14 longer."""
@@ -224,9 +226,12 @@ class Overlays(PictureFiles):
         Raises:
             OutputError: the overlay cannot be written.
         """
+        image = Image.fromarray(pixels)
         self.save(
             name,
-            lambda path: Image.fromarray(pixels).save(path, format="PNG"),
+            lambda path: image.save(
+                path, format="PNG", compress_level=_COMPRESSION
+            ),
         )
 
 

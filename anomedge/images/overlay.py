@@ -21,6 +21,12 @@ _HEAT = np.array(
         (1.00, 255, 255, 160),
     ]
 )
+_STEPS = np.linspace(0, 1, 256)
+_COLOURS = np.stack(
+    [np.interp(_STEPS, _HEAT[:, 0], _HEAT[:, place]) for place in (1, 2, 3)],
+    axis=-1,
+).astype(np.float32)
+"""Colours (256, 3) of the steps from 0 to 1; one look-up per pixel costs less than three interpolations."""
 _OUTLINE, _TRUTH = (0, 255, 255), (0, 255, 0)
 
 
@@ -47,17 +53,9 @@ def overlay(
     )
     level[top:bottom, left:right] = np.asarray(resized)
     heat = decision.normalised(level, decision.threshold_of_map)
-    colours = np.stack(
-        [
-            np.interp(heat, _HEAT[:, 0], _HEAT[:, channel])
-            for channel in (1, 2, 3)
-        ],
-        axis=-1,
-    )
-    strength = (0.75 * heat)[..., None]
-    mixed = (
-        (frame * (1 - strength) + colours * strength).round().astype(np.uint8)
-    )
+    colours = _COLOURS[(heat * 255).round().astype(np.uint8)]
+    strength = (0.75 * heat).astype(np.float32)[..., None]
+    mixed = (frame + (colours - frame) * strength).round().astype(np.uint8)
     for mask, colour in ((truth, _TRUTH), (decision.mask(level), _OUTLINE)):
         if mask is not None:
             mixed[_outline(mask)] = colour

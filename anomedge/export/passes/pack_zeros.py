@@ -24,7 +24,8 @@ PACKED_BELOW = 0.9
 class PackZeros(Pass):
     """Replace a tensor (P, n, m) by (P, k + 1), its k elements in use and one zero, and a Gather that unpacks it.
 
-    Runtimes fold constants, so they unpack once, on loading.
+    Runtimes fold constants, so they unpack once, on loading. The Gather's indices (n, m) give the tensor its shape: a
+    Reshape after it would be folded into a second copy of all values.
 
     Ensures: values are unchanged bit for bit, except for the sign of zeros.
     """
@@ -54,28 +55,18 @@ def _pack(
     values: npt.NDArray[Any],
     used: npt.NDArray[np.bool_],
 ) -> Iterator[onnx.NodeProto]:
-    """Replace a tensor by its packed elements; yield the nodes that unpack it."""
+    """Replace a tensor by its packed elements; yield the node that unpacks it."""
     name, count = tensor.name, int(used.sum())
     places = np.full(used.shape, count, dtype=np.int64)
     places[used] = np.arange(count)
     zero = np.zeros((len(values), 1), values.dtype)
     packed = np.concatenate([values[:, used], zero], axis=1)
     tensor.CopyFrom(numpy_helper.from_array(packed, f"{name}.packed"))
-    shape = np.asarray(values.shape, np.int64)
-    graph.initializer.append(
-        numpy_helper.from_array(places.ravel(), f"{name}.places")
-    )
-    graph.initializer.append(numpy_helper.from_array(shape, f"{name}.shape"))
+    graph.initializer.append(numpy_helper.from_array(places, f"{name}.places"))
     yield helper.make_node(
         "Gather",
         [f"{name}.packed", f"{name}.places"],
-        [f"{name}.flat"],
+        [name],
         name=f"{name}.unpack",
         axis=1,
-    )
-    yield helper.make_node(
-        "Reshape",
-        [f"{name}.flat", f"{name}.shape"],
-        [name],
-        name=f"{name}.reshape",
     )

@@ -17,11 +17,8 @@ def test_triangles_are_stored_once_and_nothing_changes():
     onnx.checker.check_model(proto, full_check=True)
     assert proto.ByteSize() < 0.6 * size
     np.testing.assert_array_equal(run(proto, x), before)
-    assert [node.op_type for node in proto.graph.node] == [
-        "Gather",
-        "Reshape",
-        "MatMul",
-    ]
+    # A Reshape in between would be folded into a second copy of the tensor.
+    assert [node.op_type for node in proto.graph.node] == ["Gather", "MatMul"]
 
 
 @pytest.mark.parametrize(
