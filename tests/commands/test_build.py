@@ -112,6 +112,8 @@ def test_the_first_installed_builder_is_taken(monkeypatch):
         module, "engine_builders", lambda: kinds(trt=False, rtx=True)
     )
     assert module._engine_builder(None).name == "rtx"
+    monkeypatch.setattr(module, "engine_builders", lambda: kinds(away=True, here=True))  # fmt: skip
+    assert module._engine_builder(None).name == "here"
     monkeypatch.setattr(module, "engine_builders", lambda: kinds(trt=False, rtx=False))  # fmt: skip
     with pytest.raises(
         RuntimeMissing, match="pip install trt or pip install rtx"
