@@ -19,9 +19,7 @@ from anomedge.errors import ProofFailed
 from anomedge.files import canonical_json
 from anomedge.inspector import Inspector
 
-EXAMPLE = (
-    "anomedge conform part.anomedge --client './runner {bundle} {frame}'"
-)
+EXAMPLE = "anomedge conform part.anomedge --client './runner {bundle} {frame}'"
 
 Option = typer.Option
 

@@ -142,9 +142,7 @@ class ClientCommand:
                     f"no end within {self._timeout:g} seconds; expected a result or a refusal"
                 )
             if code != 0:
-                return Answer.refused(
-                    f"exit code {code}: {_last_line(errors)}"
-                )
+                return Answer.refused(f"exit code {code}: {_last_line(errors)}")
             return _parsed(_start_of(output), count)
 
 
@@ -152,7 +150,7 @@ def _wait(
     command: list[str], output: IO[bytes], errors: IO[bytes], timeout: float
 ) -> int | None:
     """Run a program in a process group of its own; end the group at the time limit and return None."""
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603 - the user's own command
         command,
         stdin=subprocess.DEVNULL,
         stdout=output,

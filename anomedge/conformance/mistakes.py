@@ -22,7 +22,7 @@ class Mistake(NamedTuple):
 
 
 def mistakes(image: tuple[int, int]) -> list[Mistake]:
-    """Return the known mistakes for a detector whose image has the size (h, w)."""
+    """Return the known mistakes for a detector that stretches frames to the size (h, w)."""
     return [
         Mistake("colour", "feeds BGR in place of RGB", _bgr),
         Mistake("colour", "feeds grey in place of colour", _grey),

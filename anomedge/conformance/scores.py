@@ -76,7 +76,7 @@ def _best_mistake(
     """Return the mistake with the smallest largest error, and that error."""
     manifest = inspector.bundle.manifest
     best: tuple[Finding, float] | None = None
-    for mistake in mistakes(manifest.geometry.image):
+    for mistake in mistakes(manifest.image.size):
         frames = [mistake.apply(case.frame) for case in cases]
         results = [inspector.predict_batch([frame])[0] for frame in frames]
         scores = np.array([result.score for result in results])
