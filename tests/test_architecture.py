@@ -20,7 +20,7 @@ VENDORS = [
     "asyncua", "paho", "pymodbus",
 ]  # fmt: skip
 DEVICE_SIDE = (
-    "names", "generated", "errors", "files", "registry", "precisions", "layouts", "resample", "normal_distributions", "threshold", "threshold_origin", "threshold_rules", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget", "evaluation", "doctor",
+    "names", "generated", "errors", "files", "registry", "precisions", "layouts", "resample", "normal_distributions", "threshold", "threshold_origin", "threshold_rules", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget", "evaluation", "doctor", "conformance",
 )  # fmt: skip
 # They read a model, so they need torch; everything else of the budget is device side.
 HOST_SIDE_OF_BUDGET = {"anomedge.budget.tracing", "anomedge.budget.suggestions"}
@@ -50,6 +50,7 @@ ALLOWED = {
     "evaluation": {
         "bundle", "errors", "export", "files", "images", "inspector", "names", "parity", "pipelines", "progress", "resample", "runtimes", "threshold", "verification",
     },
+    "conformance": {"bundle", "errors", "files", "images", "inspector", "names", "parity", "resample", "threshold"},
     "testing": {"bundle", "names", "parity", "verification"},
     "benchmark": {"bundle", "errors", "images", "parity", "progress", "resample", "runtimes"},
     "doctor": {"bundle", "errors", "registry", "runtimes"},

@@ -1,0 +1,98 @@
+// The page: file inputs, verdict, and the map over the picture.
+import * as ort from "onnxruntime-web";
+
+import { Bundle, normalised, rgbOf } from "./bundle.js";
+
+const element = (id) => document.getElementById(id);
+let bundle = null;
+
+// Names inside the bundle: the first part of a dropped folder's names is the folder.
+function filesOf(list) {
+  const files = new Map();
+  for (const file of list) {
+    const name = file.webkitRelativePath.split("/").slice(1).join("/") || file.name;
+    files.set(name, async () => new Uint8Array(await file.arrayBuffer()));
+  }
+  return files;
+}
+
+// Without colour management: the detector takes pixels as they are stored.
+async function pixelsOf(file) {
+  const options = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
+  const image = await createImageBitmap(file, options);
+  const canvas = element("frame");
+  canvas.width = image.width;
+  canvas.height = image.height;
+  canvas.hidden = false;
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(image, 0, 0);
+  const { data } = context.getImageData(0, 0, image.width, image.height);
+  return { pixels: rgbOf(data), height: image.height, width: image.width };
+}
+
+// Grey with the pixel threshold in the middle; values above it in red.
+function drawMap(map) {
+  const canvas = element("map");
+  canvas.hidden = !map;
+  if (!map) return;
+  canvas.width = map.width;
+  canvas.height = map.height;
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(map.width, map.height);
+  const { decision } = bundle;
+  map.values.forEach((value, place) => {
+    const grey = Math.round(255 * normalised(decision, value, decision.pixel_threshold));
+    const above = value > decision.pixel_threshold;
+    image.data.set(above ? [220, 255 - grey, 60, 255] : [grey, grey, grey, 255], 4 * place);
+  });
+  context.putImageData(image, 0, 0);
+}
+
+function show(verdict) {
+  element("verdict").textContent = verdict.label;
+  element("verdict").className = verdict.label;
+  element("numbers").textContent =
+    `score ${verdict.score.toPrecision(7)}, threshold ${verdict.threshold.toPrecision(7)}, ` +
+    `normalised ${verdict.normalised.toFixed(3)}`;
+  drawMap(verdict.map);
+  document.body.dataset.verdict = JSON.stringify({ label: verdict.label, score: verdict.score });
+}
+
+function clear() {
+  for (const id of ["message", "verdict", "numbers"]) element(id).textContent = "";
+  for (const id of ["frame", "map"]) element(id).hidden = true;
+  delete document.body.dataset.verdict;
+}
+
+async function guarded(work) {
+  clear();
+  try {
+    await work();
+  } catch (error) {
+    element("message").textContent = error.message;
+  }
+}
+
+async function inspect() {
+  const [file] = element("picture").files;
+  if (!bundle || !file) return;
+  const { pixels, height, width } = await pixelsOf(file);
+  show(await bundle.inspect(pixels, height, width));
+}
+
+ort.env.wasm.numThreads = 1;
+element("bundle").addEventListener("change", () =>
+  guarded(async () => {
+    bundle = null;
+    element("state").textContent = "Checking the bundle's files.";
+    try {
+      bundle = await Bundle.open(filesOf(element("bundle").files), ort);
+    } finally {
+      element("state").textContent = bundle
+        ? `${bundle.manifest.detector}, frames of ${bundle.manifest.input.height}x${bundle.manifest.input.width}; all hashes are right.`
+        : "No bundle is open.";
+    }
+    await inspect();
+  }),
+);
+element("picture").addEventListener("change", () => guarded(inspect));

@@ -1,0 +1,36 @@
+// Drive the browser page: node drive_page.js CHROMIUM URL BUNDLE PICTURE SCREENSHOT [BUNDLE...]
+// Prints the page's verdict of each bundle, or its message, one JSON object a line.
+import puppeteer from "puppeteer-core";
+
+const [executablePath, url, bundle, picture, screenshot, ...others] = process.argv.slice(2);
+const browser = await puppeteer.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] });
+try {
+  const page = await browser.newPage();
+  const foreign = [];
+  page.on("request", (request) => {
+    if (!request.url().startsWith(url) && !/^(blob|data):/.test(request.url())) foreign.push(request.url());
+  });
+  page.on("pageerror", (error) => console.error(error.message));
+  await page.goto(`${url}/index.html`);
+  await (await page.$("#picture")).uploadFile(picture);
+  for (const folder of [bundle, ...others]) {
+    // The verdict of the bundle before is still shown when the upload starts.
+    await page.evaluate(() => {
+      delete document.body.dataset.verdict;
+      document.getElementById("message").textContent = "";
+    });
+    await (await page.$("#bundle")).uploadFile(folder);
+    await page.waitForFunction(
+      () => document.body.dataset.verdict || document.getElementById("message").textContent,
+      { timeout: 120000 },
+    );
+    const shown = await page.evaluate(() => ({
+      verdict: JSON.parse(document.body.dataset.verdict ?? "null"),
+      message: document.getElementById("message").textContent,
+    }));
+    console.log(JSON.stringify({ ...shown, foreign }));
+    if (folder === bundle) await page.screenshot({ path: screenshot, fullPage: true });
+  }
+} finally {
+  await browser.close();
+}

@@ -1,0 +1,102 @@
+"""The browser page and the Node client decide as `Inspector`; all computation is local."""
+
+import functools
+import http.server
+import json
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from anomedge import Inspector
+from anomedge.conformance import ClientCommand, examine
+from tests.conftest import build_once
+from tests.documentation import ROOT
+
+SOURCE = ROOT / "runtimes" / "browser"
+DRIVER = "puppeteer-core@24.43.1"
+
+
+@pytest.fixture(scope="session")
+def page(tmp_path_factory) -> Path:
+    """A copy of the page's folder with its packages."""
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed here")
+
+    def install(folder):
+        shutil.copytree(SOURCE, folder / "page")
+        for extra in ([], [DRIVER, "--no-save"]):
+            subprocess.run(
+                ["npm", "install", "--no-audit", "--no-fund", *extra],
+                cwd=folder / "page",
+                check=True,
+                capture_output=True,
+            )
+
+    return build_once(tmp_path_factory, "browser", install) / "page"
+
+
+@pytest.mark.slow
+def test_the_node_client_conforms(page, bundle_paths):
+    client = ClientCommand(
+        f"node {page / 'node-client.js'} {{bundle}} {{raw}}", 120
+    )
+    path = bundle_paths["patchcore"]
+    with Inspector.open(path, runtime="onnxruntime") as inspector:
+        result = examine(inspector, client, most=2, raw=True)
+    assert result.findings == ()
+
+
+@pytest.mark.slow
+def test_the_page_shows_the_verdict_and_refuses_a_changed_bundle(
+    page, bundle_paths, tmp_path
+):
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed here")
+    path = bundle_paths["patchcore"]
+    changed = Path(shutil.copytree(path, tmp_path / "changed"))
+    with (changed / "golden" / "score.npy").open("ab") as file:
+        file.write(b"x")
+    picture = path / "golden" / "003.png"
+    shutil.copyfile(ROOT / "tests" / "drive_page.js", page / "drive_page.js")
+    with served(page) as url:
+        done = subprocess.run(
+            ["node", "drive_page.js", chromium, url, path, picture, tmp_path / "page.png", changed],
+            cwd=page,
+            capture_output=True,
+            text=True,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    first, second = map(json.loads, done.stdout.splitlines())
+    with Inspector.open(path, runtime="onnxruntime") as inspector:
+        expected = inspector.predict(picture)
+    assert first["verdict"]["label"] == expected.label
+    assert first["verdict"]["score"] == pytest.approx(expected.score, rel=1e-5)
+    assert "SHA-256" in second["message"]
+    assert second["verdict"] is None
+    assert first["foreign"] == second["foreign"] == []
+
+
+class served:  # noqa: N801 - used as a function
+    """A folder on a port of this machine."""
+
+    def __init__(self, folder):
+        handler = functools.partial(Quiet, directory=folder)
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{self.server.server_port}"
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
