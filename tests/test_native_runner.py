@@ -121,7 +121,8 @@ def test_labels_scores_and_maps_are_those_of_the_inspector(
     assert error <= TOLERANCES["fp32"].map * decision.scale
     grey = tmp_path / "map.png"
     assert run(runner, path, pictures[3], "--map", grey).returncode == 0
-    assert Image.open(grey).size == shape[::-1]
+    with Image.open(grey) as picture:
+        assert picture.size == shape[::-1]
 
 
 @pytest.mark.parametrize(

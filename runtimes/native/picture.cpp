@@ -27,14 +27,17 @@ bool ends_with(const std::string& text, const std::string& end) {
 
 void ignore_warning(png_structp, png_const_charp) {}
 
+// libpng's own handler prints a line of its own on standard error.
+[[noreturn]] void jump(png_structp png, png_const_charp) { png_longjmp(png, 1); }
+
 struct PngReader {
-    png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, ignore_warning);
+    png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, nullptr, jump, ignore_warning);
     png_infop info = png ? png_create_info_struct(png) : nullptr;
     ~PngReader() { png_destroy_read_struct(&png, &info, nullptr); }
 };
 
 struct PngWriter {
-    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, ignore_warning);
+    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, jump, ignore_warning);
     png_infop info = png ? png_create_info_struct(png) : nullptr;
     ~PngWriter() { png_destroy_write_struct(&png, &info); }
 };

@@ -63,7 +63,8 @@ class Planted:
         return Bundle.open(bundle).decision.threshold
 
     def read(self, path: Path) -> np.ndarray:
-        picture = Image.open(path).convert("RGB")
+        with Image.open(path) as image:
+            picture = image.convert("RGB")
         size = self.inspector.bundle.manifest.input.frame[::-1]
         if not self.checks_size:
             picture = picture.resize(size)

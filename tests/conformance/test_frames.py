@@ -31,8 +31,9 @@ def test_unusual_files_are_decoded_to_the_stated_frame(tmp_path):
     frame = np.random.default_rng(0).integers(0, 256, (8, 9, 3), np.uint8)
     for _, picture, decoded in unusual_files(frame):
         picture.save(tmp_path / "x.png")
-        found = Image.open(tmp_path / "x.png").convert("RGB")
-        assert (np.asarray(found) == decoded).all()
+        with Image.open(tmp_path / "x.png") as image:
+            found = np.asarray(image.convert("RGB"))
+        assert (found == decoded).all()
 
 
 def test_names_of_files_are_plain(tmp_path):
