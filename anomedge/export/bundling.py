@@ -133,7 +133,7 @@ def export_model(
     assert_quantised(model, options.precisions)
     framing = options.framing(model.geometry)
     check_batch(options, framing)
-    pictures = pictures_of(
+    pictures = options.pictures or pictures_of(
         options.golden, framing, model.levels, options.normal
     )
     check_colour(pictures, options)
@@ -241,7 +241,9 @@ def _manifest(
         },
         "opset": options.opset,
         "golden": tuple(golden),
-        "golden_source": "pictures" if options.golden else "synthetic",
+        "golden_source": "pictures"
+        if options.golden or options.pictures
+        else "synthetic",
         "model": model.digest,
         "quantisation": statement(model),
         "tools": tool_versions(),

@@ -9,6 +9,7 @@ from typing import Literal
 
 from torch import nn
 
+from anomedge.images import Picture
 from anomedge.layouts import LAYOUTS, Layout
 from anomedge.resample import Geometry
 from anomedge.resample.outside_resize import Framing, OutsideResize
@@ -55,6 +56,7 @@ class ExportOptions:
         normal: label of normal pictures in the folders, where it is not a known one.
         search: of a memory bank: "fp32", "int8", or "auto"; see `anomedge.export.search`.
         widen: factor on this release's tolerances, 1 to 100; the certificate states it.
+        pictures: pictures to prove on, in place of those of folders.
         int8: how a float model is quantised for the precision "int8"; None for a model that is quantised already.
     """
 
@@ -72,6 +74,7 @@ class ExportOptions:
     search: str = "fp32"
     widen: float = 1.0
     int8: Int8Options | None = None
+    pictures: Sequence[Picture] = ()
 
     @property
     def fixed_batch(self) -> int | None:
