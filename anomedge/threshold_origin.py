@@ -75,7 +75,8 @@ class Origin(Record):
 
     Attributes:
         rule: how the threshold was placed: `imported` from a file of another
-            library, `given` as a number at the import, or by a sample.
+            library, `given` as a number at the import, `baked` from settings of
+            a device, or by a sample.
         rate: false-alarm rate aimed at, or the cap of the rule `balanced`.
         recall: share of the anomalous pictures to catch, for the rule `recall`.
         folds: number of folds, if the scores are those of cross-fitting.
@@ -90,11 +91,20 @@ class Origin(Record):
         ties: names of pictures with scores within `shift` of that score.
         carried_by: number of pairs of scores by which the threshold of a float
             detector was carried over to this quantised one.
+        baked_from: digest of the bundle whose settings of a device became this
+            threshold; the sample remains the one of the scale.
+        baked_by: the settings' pictures, author and date.
         normals: distributions of the normal pictures' scores and statistics.
     """
 
     rule: Literal[
-        "false-alarm-rate", "f1", "balanced", "recall", "imported", "given"
+        "false-alarm-rate",
+        "f1",
+        "balanced",
+        "recall",
+        "imported",
+        "given",
+        "baked",
     ]
     rate: float | None = Field(default=None, gt=0, lt=1)
     source: str
@@ -114,6 +124,8 @@ class Origin(Record):
     shift: FiniteFloat | None = None
     ties: tuple[str, ...] = Field(default=(), max_length=64)
     carried_by: int | None = Field(default=None, ge=1)
+    baked_from: str | None = Field(default=None, max_length=64)
+    baked_by: str | None = Field(default=None, max_length=2048)
     normals: NormalDistributions | None = None
 
     @property
@@ -130,6 +142,7 @@ class Origin(Record):
             f"at most {rate:.3g} false alarms",
             "imported": f"imported from {source}" + moved * (shift != 0),
             "given": f"given at the import of {source}",
+            "baked": f"set on a device and baked from bundle {(self.baked_from or '')[:16]}",
         }
         return words[self.rule]
 
@@ -180,5 +193,7 @@ _LATER_FIELDS = {
     "shift",
     "ties",
     "carried_by",
+    "baked_from",
+    "baked_by",
     "normals",
 }

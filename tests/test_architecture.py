@@ -30,7 +30,7 @@ ALLOWED = {
     "generated": set(),
     "errors": {"names"},
     "registry": {"errors"},
-    "layouts": {"registry", "threshold"},
+    "layouts": {"bundle", "registry", "threshold"},
     "precisions": {"bundle", "registry"},
     "progress": set(),
     "files": {"errors"},

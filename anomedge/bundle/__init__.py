@@ -9,6 +9,7 @@ from anomedge.bundle.manifest import (
     Manifest,
     digest_at,
     read_manifest,
+    unsigned,
     write_manifest,
 )
 from anomedge.bundle.members import CERTIFICATES, MANIFEST, describe_files
@@ -41,6 +42,7 @@ __all__ = [
     "digest_at",
     "read_manifest",
     "remove_local",
+    "unsigned",
     "write_local",
     "write_manifest",
 ]

@@ -62,6 +62,7 @@ __all__ = [
     "digest_at",
     "digest_of",
     "read_manifest",
+    "unsigned",
     "write_manifest",
 ]
 
@@ -258,12 +259,17 @@ def read_manifest(root: Path) -> Manifest:
     return manifest
 
 
+def unsigned(
+    fields: Mapping[str, Any], files: Mapping[str, FileRecord] | None = None
+) -> Manifest:
+    """Return a manifest without a digest; without files it is a draft, which graphs take their contract from."""
+    return Manifest(**fields, files=dict(files or {}), digest="")
+
+
 def write_manifest(root: Path, fields: Mapping[str, Any]) -> Manifest:
     """Write a manifest that lists the current files of `root`; return it."""
-    unsigned = Manifest(
-        **fields, files=describe_files(root), digest=""
-    ).model_dump(mode="json")
-    content = unsigned | {"digest": digest_of(unsigned)}
+    draft = unsigned(fields, describe_files(root)).model_dump(mode="json")
+    content = draft | {"digest": digest_of(draft)}
     (root / MANIFEST).write_bytes(canonical_json(content))
     return Manifest.model_validate(content)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
+from anomedge.bundle.graph_contract import SECTION
 from anomedge.bundle.protobuf import LENGTHS, Field, fields
 
 __all__ = ["IrMetadata", "metadata_of_ir", "properties_of_onnx"]
@@ -17,10 +18,11 @@ _PROPERTIES, _KEY, _VALUE = 14, 1, 2
 
 
 class IrMetadata(NamedTuple):
-    """Metadata of an IR: entries of `rt_info/model_info` by name, and the layouts of the inputs, joined."""
+    """Metadata of an IR: entries of `rt_info/model_info` and `rt_info/anomedge` by name, and the layouts of the inputs, joined."""
 
     model_info: dict[str, str]
     input_layout: str
+    contract: dict[str, str]
 
 
 def properties_of_onnx(content: bytes) -> dict[str, str]:
@@ -45,13 +47,18 @@ def metadata_of_ir(content: bytes) -> IrMetadata:
     Call `anomedge.bundle.operators.faults_of_ir` first: it bounds the size and refuses entities.
     """
     root = ET.fromstring(content.decode())  # noqa: S314 - checked before
-    notes = root.findall("rt_info/model_info/*")
-    entries = [(note.tag, " ".join(_values(note.iter()))) for note in notes]
     layouts = root.findall("layers/layer[@type='Parameter']//attribute")
     named = [note for note in layouts if note.get("name") == "layout"]
     return IrMetadata(
-        _joined(entries), "; ".join(note.get("layout", "") for note in named)
+        _entries(root, "model_info"),
+        "; ".join(note.get("layout", "") for note in named),
+        _entries(root, SECTION),
     )
+
+
+def _entries(root: ET.Element, section: str) -> dict[str, str]:
+    notes = root.findall(f"rt_info/{section}/*")
+    return _joined((note.tag, " ".join(_values(note.iter()))) for note in notes)
 
 
 def _values(notes: Iterable[ET.Element]) -> Iterable[str]:

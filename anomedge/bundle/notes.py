@@ -1,6 +1,6 @@
 """Notes of graphs that the export does not write: texts and metadata that programs could read and no proof compares.
 
-Metadata of layouts are compared with the installed layout (`anomedge.parity.layout`), so they are none.
+Metadata of layouts and the contract of the export are compared with the manifest (`anomedge.parity.metadata`), so they are none.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
+from anomedge.bundle.graph_contract import SECTION
 from anomedge.bundle.protobuf import LENGTHS, Field, fields
 
 __all__ = ["notes_of_ir", "notes_of_onnx"]
@@ -42,37 +43,42 @@ _LAYOUT = "layout"
 _MODEL_INFO = "model_info"
 
 
-def notes_of_onnx(content: bytes, *, is_layout: bool) -> Iterator[str]:
-    """Yield one phrase per note of an ONNX file that `faults_of_onnx` accepts; properties are a layout's alone.
+def notes_of_onnx(
+    content: bytes, *, is_layout: bool, has_contract: bool = False
+) -> Iterator[str]:
+    """Yield one phrase per note of an ONNX file that `faults_of_onnx` accepts; layouts and contracts are properties.
 
     >>> list(notes_of_onnx(bytes([0x22, 1, 65]), is_layout=False))
     ["has notes: a domain of 1 bytes; expected ''"]
     """
     for field in fields(content, 0, len(content)):
         yield from _fault_of_text(content, field)
-        if field.number == _PROPERTIES and not is_layout:
+        if field.number == _PROPERTIES and not (is_layout or has_contract):
             yield "has notes: properties, which layouts alone have"
     whole = Field(0, LENGTHS, 0, 0, len(content))
     yield from _unknown_members(content, whole, "model")
 
 
-def notes_of_ir(content: bytes, *, is_layout: bool) -> Iterator[str]:
+def notes_of_ir(
+    content: bytes, *, is_layout: bool, has_contract: bool = False
+) -> Iterator[str]:
     """Yield one phrase per note in an IR that `faults_of_ir` accepts; `model_info` and layouts of ports are a layout's alone.
 
     >>> list(notes_of_ir(b"<net><rt_info><runtime_options/></rt_info></net>", is_layout=True))
     ["has notes: 'runtime_options' in rt_info"]
     """
     root = ET.fromstring(content.decode())  # noqa: S314 - checked by `faults_of_ir`
-    sections = 0
+    allowed = {_MODEL_INFO: is_layout, SECTION: has_contract}
+    seen = set[str]()
     for note in root.findall("rt_info/*"):
-        if note.tag == _MODEL_INFO and is_layout:
-            sections += 1
-            yield from _faults_of_model_info(note)
+        if allowed.get(note.tag):
+            yield from _faults_of_section(note)
+            if note.tag in seen:
+                yield f"has notes: {note.tag} twice"
+            seen.add(note.tag)
         elif not _is_of_writer(note):
             named = note.get("name", note.tag)[:60]
             yield f"has notes: {named!r} in rt_info"
-    if sections > 1:
-        yield f"has notes: {_MODEL_INFO} {sections} times"
     known = _OF_LAYERS | ({_LAYOUT} if is_layout else set[str]())
     for note in root.findall("layers//rt_info/*"):
         name = note.get("name", "")
@@ -121,15 +127,15 @@ def _is_of_writer(note: ET.Element) -> bool:
     )
 
 
-def _faults_of_model_info(section: ET.Element) -> Iterator[str]:
+def _faults_of_section(section: ET.Element) -> Iterator[str]:
     """Yield one phrase per entry that is repeated, nested or more than a value."""
     seen = set[str]()
     if section.attrib:
-        yield f"has notes: attributes of {_MODEL_INFO}"
+        yield f"has notes: attributes of {section.tag}"
     for entry in section:
         name = entry.tag[:60]
         if len(entry) or set(entry.attrib) != {"value"}:
-            yield f"has notes: {name!r} in {_MODEL_INFO} is no plain value"
+            yield f"has notes: {name!r} in {section.tag} is no plain value"
         if entry.tag in seen:
-            yield f"has notes: {name!r} in {_MODEL_INFO} twice"
+            yield f"has notes: {name!r} in {section.tag} twice"
         seen.add(entry.tag)

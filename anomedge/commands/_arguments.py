@@ -120,8 +120,15 @@ def _is_target(text: str) -> bool:
     return is_target(text)
 
 
+def _is_layout(text: str) -> bool:
+    from anomedge.layouts import LAYOUTS
+
+    return text in LAYOUTS.names()
+
+
 IS_VALUE: Mapping[str, Callable[[str], bool]] = {
     "--batch": str.isdecimal,
+    "--layout": _is_layout,
     "--precision": _is_precision,
     "--runtime": _is_runtime,
     "--target": _is_target,

@@ -102,6 +102,9 @@ def _place(bundle: Bundle) -> str:
 def _aimed(decision: Decision) -> str:
     """Return the rule, the sample and the margin of a threshold."""
     origin = decision.origin
+    if origin.rule == "baked":
+        by = f" ({printable(origin.baked_by)})" if origin.baked_by else ""
+        return f"{origin.rule_in_words}{by}; scale: {origin.scale_in_words}"
     if not origin.has_pictures:
         return f"{origin.rule_in_words}; {origin.sample_in_words}"
     aimed = f"{origin.rule_in_words} on {origin.sample_in_words}"

@@ -91,9 +91,9 @@ def export(
         ),
     ] = "fp32",
     layout: Annotated[
-        str,
+        list[str] | None,
         Option(help=_help_on_layouts()),
-    ] = "frames",
+    ] = None,
     widen: Widen = 1.0,
     calibrate: Annotated[
         list[str] | None,
@@ -159,7 +159,7 @@ def export(
         runtimes=runtime or (),
         force=force,
         precisions=precision or ("fp32",),
-        layout=layout,
+        layout=layout or ("frames",),
         normal=normal,
         widen=widen,
         int8=int8,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from anomedge.bundle import Bundle, LocalSettings, remove_local, write_local
 from anomedge.commands._chosen_runtime import print_choice
+from anomedge.commands._certificate_tables import show_certificate
 from anomedge.commands._common_options import (
     Device,
     Local,
@@ -62,6 +64,25 @@ def threshold(
     reset: Annotated[
         bool, Option("--reset", help="Restore the thresholds of the manifest.")
     ] = False,
+    bake: Annotated[
+        bool,
+        Option(
+            "--bake",
+            help="Write a bundle with this device's thresholds as its own, and its model file; with --model and -o.",
+        ),
+    ] = False,
+    model: Annotated[
+        Path | None,
+        Option(help="With --bake: the model file of the bundle (needs torch)."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        Option(
+            "--output",
+            "-o",
+            help="With --bake: bundle to write; its model file is written beside it.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         Option(
@@ -79,19 +100,13 @@ def threshold(
 ) -> None:
     """Show a bundle's thresholds, set them, or recalibrate them on normal pictures; changes are stored in local.json."""
     by_hand = value is not None or pixel is not None
-    if (normal is not None) + by_hand + reset > 1:
-        raise InputError(
-            "got more than one of --normal, --set and --reset; expected one of them at a time"
-        )
-    if rate is not None and normal is None:
-        raise InputError(
-            "got --rate without --normal; expected the folder of normal pictures to calibrate on"
-        )
-    if normal_label is not None and normal is None:
-        raise InputError(
-            "got --normal-label without --normal; expected the folder of pictures to calibrate on"
-        )
+    _check_together((normal is not None) + by_hand + reset + bake)
+    _check_with_normal(normal, {"--rate": rate, "--normal-label": normal_label})
+    _check_with_bake(bake, {"--model": model, "-o": output})
     opened = Bundle.open(bundle, local)
+    if model is not None and output is not None:
+        _bake(opened, model, output, runtime, as_json)
+        return
     settings: LocalSettings | None = None
     if normal is not None:
         paths = _normal_paths(normal, normal_label)
@@ -117,6 +132,60 @@ def threshold(
     ):
         write_local(opened, settings)
     _print(opened, settings, as_json)
+
+
+def _check_together(actions: int) -> None:
+    if actions > 1:
+        raise InputError(
+            "got more than one of --normal, --set, --reset and --bake; expected one of them at a time"
+        )
+
+
+def _check_with_normal(
+    normal: Path | None, given: Mapping[str, object]
+) -> None:
+    for name, value in given.items():
+        if value is not None and normal is None:
+            raise InputError(
+                f"got {name} without --normal; expected the folder of normal pictures to calibrate on"
+            )
+
+
+def _check_with_bake(bake: bool, given: Mapping[str, object]) -> None:
+    for name, value in given.items():
+        if bake and value is None:
+            raise InputError(
+                f"got --bake without {name}; expected --model MODEL -o BUNDLE: the new bundle gets a model file of its own"
+            )
+        if value is not None and not bake:
+            raise InputError(
+                f"got {name} without --bake; expected both, to write a bundle with this device's thresholds"
+            )
+
+
+def _bake(
+    bundle: Bundle,
+    model: Path,
+    output: Path,
+    runtime: str | None,
+    as_json: bool,
+) -> None:
+    from anomedge.export.baking import bake, baked_path
+
+    names = () if runtime is None else (runtime,)
+    certificate = bake(bundle, model, output, runtimes=names)
+    if as_json:
+        typer.echo(canonical_json(certificate.to_json()), nl=False)
+        return
+    show_certificate(certificate)
+    written = Bundle.open(output)
+    console = SafeConsole()
+    for line in threshold_lines(written, written.local):
+        console.print(line)
+    console.print(
+        f"{output}: {written.manifest.digest[:16]}, for verify --model {baked_path(output)}",
+        soft_wrap=True,
+    )
 
 
 def _normal_paths(folder: Path, label: str | None) -> list[Path]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,15 +13,15 @@ from anomedge.bundle import (
     Golden,
     InputContract,
     OutputContract,
-    Variant,
+    unsigned,
     write_manifest,
 )
 from anomedge.bundle.ranges import Range
 from anomedge.bundle.search import SEARCH_STAGES
-from anomedge.bundle.variants import MODEL, SEGMENTS, STAGES
 from anomedge.errors import InputError, ProofFailed
 from anomedge.export.checks import (
     check_batch,
+    check_colour,
     check_layout,
     check_precisions,
     check_replaced,
@@ -31,13 +29,8 @@ from anomedge.export.checks import (
     check_with_model,
     warn_of_sizes,
 )
-from anomedge.export.graphs import (
-    copy_of,
-    cut_at_outputs,
-    drop_unused_nodes,
-    set_outputs,
-    without_unused,
-)
+from anomedge.export.graph_files import variant_files, write_graphs
+from anomedge.export.graphs import copy_of
 from anomedge.export.module_tracing import tracer_of
 from anomedge.export.options import ExportOptions
 from anomedge.export.own_rounding import advice_on_rounding
@@ -55,21 +48,14 @@ from anomedge.export.quantising import (
     statement,
 )
 from anomedge.export.search import check_search, record_of, with_search
-from anomedge.export.tracing import (
-    OUTPUTS,
-    Tracer,
-    keep_shipped_outputs,
-)
-from anomedge.export.writing import write_ir, write_onnx, write_tapped
+from anomedge.export.tracing import OUTPUTS, Tracer
 from anomedge.files import atomic_directory, canonical_json, check_target
 from anomedge.images import Picture
-from anomedge.layouts import LAYOUTS, Layout
 from anomedge.parity import Certificate, Plan, Reference, prove
 from anomedge.parity.certificate import TOLERANCES, failure_text, merged
 from anomedge.parity.golden import golden_outputs, write_golden
 from anomedge.parity.pictures import extremes
 from anomedge.parity.plan import batches_of
-from anomedge.parity.segments import GIVEN
 from anomedge.parity.statements import needs_ranges
 from anomedge.parity.tolerances import release_tolerance
 from anomedge.pipelines.folded_networks import folded_networks
@@ -147,9 +133,10 @@ def export_model(
     assert_quantised(model, options.precisions)
     framing = options.framing(model.geometry)
     check_batch(options, framing)
-    pictures = pictures_of(
+    pictures = options.pictures or pictures_of(
         options.golden, framing, model.levels, options.normal
     )
+    check_colour(pictures, options)
     warn_of_sizes(pictures, options)
     if tracer is None:
         tracer, options = tracer_of(model, framing, options, pictures)
@@ -159,8 +146,9 @@ def export_model(
         for precision, graph, names_of_stages in _graphs(
             searched, half, options, tracer
         ):
-            _write_graphs(root, model, graph, options, precision, tracer)
             stages = [n for n in names_of_stages if n not in SEARCH_STAGES]
+            draft = unsigned(_manifest(model, options, stages, []))
+            write_graphs(root, graph, draft, precision, options, tracer)
         reference = reference_from_model(model, source, pictures, framing)
         golden = write_golden(root, reference, framing)
         write_manifest(
@@ -221,80 +209,12 @@ def _graphs(
             yield precision, graph, stages
 
 
-def _write_graphs(
-    root: Path,
-    model: Model,
-    graph: Any,
-    options: ExportOptions,
-    precision: str,
-    tracer: Tracer,
-) -> None:
-    layout = LAYOUTS.get(options.layout)
-    variant = _variant(layout, precision)
-    shipped = root / variant.graph()
-    taps = keep_shipped_outputs(graph)
-    with without_unused(graph):
-        holder = write_onnx(graph, shipped)
-    set_outputs(graph, taps)
-    write_tapped(graph, shipped, holder, root / variant.graph(STAGES))
-    write_tapped(
-        cut_at_outputs(graph, GIVEN),
-        shipped,
-        holder,
-        root / variant.graph(SEGMENTS),
-    )
-    laid_out = variant.find(layout.name)
-    if laid_out:
-        keep_shipped_outputs(graph)
-        drop_unused_nodes(graph)
-        layout.rewrite(graph, model.decision)
-        tracer.check(graph)
-        write_tapped(graph, shipped, holder, root / laid_out)
-    ir = variant.find(format="openvino")
-    if ir is None:
-        warnings.warn(
-            "openvino is not installed, so the bundle has no IR; it reads the ONNX graph as well",
-            stacklevel=2,
-        )
-        return
-    write_ir(shipped, root / ir)
-    if laid_out:
-        write_ir(
-            root / laid_out,
-            root / variant.graph(layout.name, "openvino"),
-            layout.model_info(model.decision),
-        )
-
-
-def _with_ir() -> bool:
-    return importlib.util.find_spec("openvino") is not None
-
-
-def _variant(layout: type[Layout], precision: str) -> Variant:
-    """Return the files of a precision; other layouts exist in float32 only."""
-    name_of = PRECISIONS.get(precision).file_name
-    graphs = {
-        (role, "onnx"): name_of(role, ".onnx")
-        for role in (MODEL, STAGES, SEGMENTS)
-    }
-    converted = [MODEL]
-    if layout.adds_graph and precision == layout.precision:
-        graphs[layout.name, "onnx"] = name_of(layout.name, ".onnx")
-        converted.append(layout.name)
-    if _with_ir():
-        for role in converted:
-            file = name_of(role, ".xml")
-            graphs[role, "openvino"] = f"openvino/{file}"
-    return Variant.of(graphs)
-
-
 def _manifest(
     model: Model,
     options: ExportOptions,
     stages: list[str],
     golden: list[Golden],
 ) -> dict[str, Any]:
-    layout = LAYOUTS.get(options.layout)
     shapes: dict[str, tuple[int, ...]] = {
         "score": (),
         "anomaly_map": (1, *model.geometry.image),
@@ -316,12 +236,14 @@ def _manifest(
             for name, tolerance in TOLERANCES.items()
         },
         "variants": {
-            precision: _variant(layout, precision)
+            precision: variant_files(options.layouts, precision)
             for precision in options.precisions
         },
         "opset": options.opset,
         "golden": tuple(golden),
-        "golden_source": "pictures" if options.golden else "synthetic",
+        "golden_source": "pictures"
+        if options.golden or options.pictures
+        else "synthetic",
         "model": model.digest,
         "quantisation": statement(model),
         "tools": tool_versions(),

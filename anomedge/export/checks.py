@@ -16,8 +16,9 @@ from anomedge.export.options import ExportOptions
 from anomedge.export.proof import pictures_of
 from anomedge.export.search import check_searched
 from anomedge.images import Picture
+from anomedge.images.frames import has_colour
 from anomedge.images.sizes import sizes_of
-from anomedge.layouts import LAYOUTS
+from anomedge.layouts import Layout
 from anomedge.pipelines.model import Model
 from anomedge.precisions import written
 from anomedge.resample import check_frame
@@ -25,6 +26,7 @@ from anomedge.resample.outside_resize import Framing, OutsideResize
 
 __all__ = [
     "check_batch",
+    "check_colour",
     "check_layout",
     "check_precisions",
     "check_replaced",
@@ -112,16 +114,35 @@ def warn_of_sizes(pictures: Sequence[Picture], options: ExportOptions) -> None:
         )
 
 
-def check_layout(options: ExportOptions) -> None:
-    """Check that the layout can be exported with the other options."""
-    layout = LAYOUTS.get(options.layout)
-    if not layout.adds_graph:
+def check_colour(pictures: Sequence[Picture], options: ExportOptions) -> None:
+    """Check that the golden pictures have no colour if a layout has none.
+
+    Raises:
+        InputError: one has.
+    """
+    if not any(layout.colour == "grey" for layout in options.layouts):
         return
+    for picture in pictures:
+        if has_colour(picture.frame()):
+            raise InputError(
+                f"got layout grey with {picture.name}, which has colour; expected golden pictures of the monochrome camera: "
+                f"give --golden DIR, or export the layout bgr"
+            )
+
+
+def check_layout(options: ExportOptions) -> None:
+    """Check that the layouts can be exported with the other options."""
+    for layout in options.layouts:
+        if layout.adds_graph:
+            _check_layout(layout, options)
+
+
+def _check_layout(layout: type[Layout], options: ExportOptions) -> None:
     if options.frame == "any":
         raise InputError(
             f"got layout {layout.name} with frame any; expected --frame HxW: its tools resize pictures in their own way"
         )
-    if layout.precision not in options.precisions:
+    if layout.precision not in {None, *options.precisions}:
         raise InputError(
             f"got layout {layout.name} with precision {', '.join(options.precisions)}; expected {layout.precision} among "
             f"them: its tools get that"

@@ -9,6 +9,8 @@ from typing import Literal
 
 from torch import nn
 
+from anomedge.images import Picture
+from anomedge.layouts import LAYOUTS, Layout
 from anomedge.resample import Geometry
 from anomedge.resample.outside_resize import Framing, OutsideResize
 
@@ -50,10 +52,11 @@ class ExportOptions:
         force: replace an existing bundle.
         backbone: the module that the model was fitted with, where that was no timm architecture.
         precisions: in which the graph is written, each proven to its own tolerance; see `anomedge.precisions`.
-        layout: "anomalib" adds graphs with the input and outputs that anomalib 2 and OpenVINO Model API expect.
+        layout: one or several layouts, each of which adds graphs with its input and outputs; see `anomedge.layouts`.
         normal: label of normal pictures in the folders, where it is not a known one.
         search: of a memory bank: "fp32", "int8", or "auto"; see `anomedge.export.search`.
         widen: factor on this release's tolerances, 1 to 100; the certificate states it.
+        pictures: pictures to prove on, in place of those of folders.
         int8: how a float model is quantised for the precision "int8"; None for a model that is quantised already.
     """
 
@@ -66,16 +69,27 @@ class ExportOptions:
     force: bool = False
     backbone: nn.Module | None = None
     precisions: Sequence[str] = ("fp32",)
-    layout: str = "frames"
+    layout: str | Sequence[str] = "frames"
     normal: str | None = None
     search: str = "fp32"
     widen: float = 1.0
     int8: Int8Options | None = None
+    pictures: Sequence[Picture] = ()
 
     @property
     def fixed_batch(self) -> int | None:
         """Fixed batch size of the graph; None for any."""
         return None if self.batch == "dynamic" else int(self.batch)
+
+    @property
+    def layouts(self) -> list[type[Layout]]:
+        """The layouts, each once.
+
+        Raises:
+            InputError: one is not installed.
+        """
+        asked = [self.layout] if isinstance(self.layout, str) else self.layout
+        return list(dict.fromkeys(LAYOUTS.get(name) for name in asked))
 
     def framing(self, geometry: Geometry) -> Framing:
         """How pictures become the input of a graph with this geometry."""

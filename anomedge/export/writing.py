@@ -9,6 +9,7 @@ from typing import Any
 
 import onnx
 
+from anomedge.bundle.graph_contract import SECTION
 from anomedge.bundle.operators import unlisted_layers
 from anomedge.errors import ExportError
 from anomedge.runtimes.imports import import_openvino
@@ -72,11 +73,15 @@ def write_tapped(
 
 
 def write_ir(
-    shipped: Path, path: Path, model_info: Mapping[str, str] | None = None
+    shipped: Path,
+    path: Path,
+    model_info: Mapping[str, str] | None = None,
+    contract: Mapping[str, str] | None = None,
 ) -> None:
     """Write the graph as OpenVINO IR, uncompressed, with the input and output names of the ONNX graph.
 
     `model_info` is metadata for OpenVINO Model API; with it the input is marked as NCHW, which ONNX cannot express.
+    `contract` is the contract that the graph carries.
 
     Raises:
         ExportError: an operator becomes a layer that a bundle does not take.
@@ -84,13 +89,15 @@ def write_ir(
     openvino = import_openvino()
     graph = openvino.Core().read_model(shipped)
     _refuse_unlisted_layers(graph)
+    # Metadata copied from the ONNX graph.
+    if "framework" in (info := graph.get_rt_info()):
+        del info["framework"]
     if model_info:
         graph.get_parameters()[0].set_layout(openvino.Layout("NCHW"))
-        # Metadata copied from the ONNX graph.
-        if "framework" in (info := graph.get_rt_info()):
-            del info["framework"]
-        for key, value in model_info.items():
-            graph.set_rt_info(value, ["model_info", key])
+    sections = {"model_info": model_info, SECTION: contract}
+    for section, entries in sections.items():
+        for key, value in (entries or {}).items():
+            graph.set_rt_info(value, [section, key])
     graph.set_friendly_name("anomedge")
     for place, node in enumerate(graph.get_ordered_ops()):
         # Such a name counts the nodes that this process has made so far.

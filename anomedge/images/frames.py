@@ -7,7 +7,7 @@ from anomedge.errors import InputError
 from anomedge.images import EIGHT_BIT_MODES, Frame
 from anomedge.resample.levels import Levels
 
-__all__ = ["as_frame"]
+__all__ = ["as_frame", "has_colour"]
 
 
 def as_frame(value: object, levels: Levels | None = None) -> Frame:
@@ -65,3 +65,12 @@ def _remedy(value: object) -> str:
             ": give os.fsdecode(path), or open an encoded picture with Pillow"
         )
     return ""
+
+
+def has_colour(frame: Frame) -> bool:
+    """Return True if the three channels of a frame differ anywhere.
+
+    >>> has_colour(np.full((1, 1, 3), 7, np.uint8))
+    False
+    """
+    return not bool((frame == frame[..., :1]).all())

@@ -52,6 +52,8 @@ class Anomalib(Layout):
         "anomaly_map": LayoutOutput("anomaly_map", "normalised"),
         "pred_mask": LayoutOutput("anomaly_map", "label"),
     }
+    axes = "NCHW"
+    values = (0, 1)
     any_batch = False
     rounds = True
 

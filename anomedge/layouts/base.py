@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
+from anomedge.bundle.graph_contract import InputForm
 from anomedge.threshold import Decision
 
 if TYPE_CHECKING:
@@ -46,7 +47,11 @@ class Layout(abc.ABC):
         aliases: other names that users may write.
         summary: for the help text of `anomedge export`.
         outputs: by name, in the graph's order; a detector without a map gives those of the score alone.
-        precision: the precision whose graph gets this layout.
+        axes: order of the input's axes, `NHWC` or `NCHW`; with `colour` and `values` it is part of the contract that the
+            graphs carry.
+        colour: order of the channels, `RGB`, `BGR` or `grey`; with `grey` the pictures of a proof must have no colour.
+        values: values of black and of white.
+        precision: the precision whose graph gets this layout; None: every precision that the bundle has.
         any_batch: False if the users of this layout feed one picture at a time.
         adds_graph: False for the layout that every bundle has.
         rounds: True if the input holds floats and the graph rounds them to whole grey levels. A layout of floats must do so:
@@ -57,7 +62,10 @@ class Layout(abc.ABC):
     aliases: ClassVar[tuple[str, ...]] = ()
     summary: ClassVar[str]
     outputs: ClassVar[dict[str, LayoutOutput]]
-    precision: ClassVar[str] = "fp32"
+    axes: ClassVar[str] = "NHWC"
+    colour: ClassVar[str] = "RGB"
+    values: ClassVar[tuple[int, int]] = (0, 255)
+    precision: ClassVar[str | None] = "fp32"
     any_batch: ClassVar[bool] = True
     adds_graph: ClassVar[bool] = True
     rounds: ClassVar[bool] = False
@@ -98,6 +106,18 @@ class Layout(abc.ABC):
         """Return the properties that `rewrite` gives to the ONNX graph; empty by default."""
         del decision
         return {}
+
+    @classmethod
+    def form(cls) -> InputForm:
+        """Return the input, and the form of the scores, as the contract of the graphs states them."""
+        forms = {output.form for output in cls.outputs.values()}
+        scores = "normalised" if "normalised" in forms else "raw"
+        return InputForm(cls.name, cls.axes, cls.colour, cls.values, scores)
+
+    @classmethod
+    def is_written_in(cls, precision: str) -> bool:
+        """Return True if the graph of a precision gets this layout."""
+        return cls.adds_graph and cls.precision in {None, precision}
 
     @classmethod
     def accepts_batch(cls, batch: int | str) -> bool:

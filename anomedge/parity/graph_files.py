@@ -37,6 +37,7 @@ from anomedge.bundle.variants import (
 from anomedge.errors import InputError
 from anomedge.layouts import LAYOUTS
 from anomedge.parity.belonging import GIVEN, fault_of_segments
+from anomedge.parity.metadata import carries_contract, faults_of_contract
 from anomedge.parity.search import DISTANCES
 from anomedge.parity.search_record import faults_of_search
 from anomedge.runtimes.external_tensors import external_tensors
@@ -72,11 +73,14 @@ def faults_of_files(bundle: Bundle) -> dict[str, str]:
       manifest's, those of a layout the installed layout's; graphs of stages have the manifest's stages as outputs.
     - opset: the operator set of every ONNX graph is the manifest's.
     - weights: every constant is read, and every byte of a weight file belongs to a constant; graphs have no notes but
-      the metadata of layouts; the record of an INT8 search is the graph's.
+      the metadata of layouts, and contracts are the manifest's; the record of an INT8 search is the graph's.
     - segments: the cut graph is the graph of stages, cut at every stage.
     """
     try:
-        graphs = [_read(bundle, *place) for place in _places(bundle)]
+        with_contract = carries_contract(bundle)
+        graphs = [
+            _read(bundle, *place, with_contract) for place in _places(bundle)
+        ]
     except ValueError as error:
         return {"interfaces": f"a graph cannot be read ({error})"}
     checks = {
@@ -93,13 +97,23 @@ def _joined(faults: list[str]) -> str:
     return "; ".join(faults[:_SHOWN]) + more
 
 
-def _read(bundle: Bundle, role: str, kind: str, name: str) -> _Graph:
+def _read(
+    bundle: Bundle, role: str, kind: str, name: str, with_contract: bool
+) -> _Graph:
     """Read a graph's file once, because one with its weights may be large."""
     content = bundle.read(name)
     is_layout = role not in (MODEL, STAGES, SEGMENTS)
+    has_contract = with_contract and role not in (STAGES, SEGMENTS)
     if kind == _ONNX:
         constants = _constants_of_onnx(bundle, name, content)
-        constants.faults.extend(notes_of_onnx(content, is_layout=is_layout))
+        notes = notes_of_onnx(
+            content, is_layout=is_layout, has_contract=has_contract
+        )
+        constants.faults.extend(notes)
+        if has_contract:
+            constants.faults.extend(
+                faults_of_contract(bundle, role, name, content)
+            )
         return _Graph(
             role,
             name,
@@ -108,7 +122,12 @@ def _read(bundle: Bundle, role: str, kind: str, name: str) -> _Graph:
             constants,
         )
     spans, wrong = spans_of_ir(content)
-    wrong += notes_of_ir(content, is_layout=is_layout)
+    wrong += notes_of_ir(
+        content, is_layout=is_layout, has_contract=has_contract
+    )
+    # OpenVINO reads no file with notes.
+    if has_contract and not wrong:
+        wrong += faults_of_contract(bundle, role, name, content)
     weights = {name.removesuffix(".xml") + ".bin": spans}
     return _Graph(
         role, name, interface_of_ir(content), None, _Constants(weights, wrong)

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from anomedge.bundle import Bundle
-from anomedge.bundle.metadata import metadata_of_ir, properties_of_onnx
-from anomedge.bundle.operators import faults_of_ir, faults_of_onnx
+from anomedge.bundle.graph_contract import as_properties
 from anomedge.bundle.variants import Variant
 from anomedge.errors import BundleError, InputError, RuntimeFailure
+from anomedge.images.frames import has_colour
 from anomedge.layouts import LAYOUTS, Layout, LayoutOutput
 from anomedge.parity.between_levels import check_between_levels
 from anomedge.parity.comparison import Comparison
 from anomedge.parity.composition import generator_of, shuffled
 from anomedge.parity.expected import checks_of_layout, layouts_of
 from anomedge.parity.layout_meter import LayoutMeter, check_of
+from anomedge.parity.metadata import (
+    contract_of,
+    faults_of_model_info,
+    faults_of_properties,
+    faults_of_section,
+)
 from anomedge.parity.plan import Plan
 from anomedge.parity.records import CheckResult
 from anomedge.progress import track
 from anomedge.runtimes import Session, get, variant_of
-from anomedge.runtimes.ov import model_info_as_read
 
 __all__ = ["check_layout", "check_layouts"]
-
-IR_INPUT_LAYOUT = "[N,C,H,W]"
-"""Layout of the input of an IR with metadata of Model API, as OpenVINO writes it."""
 
 
 def check_layouts(
@@ -85,7 +87,9 @@ def check_layout(
     metadata = _check_metadata(bundle, layout, variant, runtime)
     kind, files = get(runtime), variant.with_model(name)
     with kind.from_variant(bundle, files, plan.options(runtime)) as session:
-        outputs = _check_outputs(bundle, layout, session, max(plan.batches))
+        outputs = _check_outputs(
+            bundle, layout, session, comparison, max(plan.batches)
+        )
         if not outputs.passed:
             return [outputs, metadata]
         meters = _meters(bundle, layout)
@@ -109,70 +113,20 @@ def _check_metadata(
 ) -> CheckResult:
     """Check the metadata by which programs feed the graph and read its outputs."""
     decision = bundle.manifest.decision
-    faults = _faults_of_properties(
-        bundle.read(variant.graph(layout.name)), layout.properties(decision)
+    contract = as_properties(contract_of(bundle, layout))
+    faults = faults_of_properties(
+        bundle.read(variant.graph(layout.name)),
+        layout.properties(decision) | contract,
     )
     ir = variant.find(layout.name, "openvino")
     info = layout.model_info(decision)
     if ir is not None:
         content = bundle.read(ir)
-        found = _faults_of_model_info(content, info)
+        found = faults_of_model_info(content, info)
         # OpenVINO opens no file with faults.
-        weights = ir.removesuffix(".xml") + ".bin"
-        faults += found or _faults_as_read(content, bundle.read(weights), info)
+        weights = bundle.read(ir.removesuffix(".xml") + ".bin")
+        faults += found or faults_of_section(content, weights, expected=info)
     return check_of(runtime, f"{layout.name} metadata", "; ".join(faults[:5]))
-
-
-def _faults_of_properties(
-    content: bytes, expected: Mapping[str, str]
-) -> list[str]:
-    # A file that is not valid cannot be read further.
-    if faults := list(faults_of_onnx(content)):
-        return faults
-    return _differing(properties_of_onnx(content), expected)
-
-
-def _faults_of_model_info(
-    content: bytes, expected: Mapping[str, str]
-) -> list[str]:
-    if faults := list(faults_of_ir(content)):
-        return faults
-    found = metadata_of_ir(content)
-    faults = _differing(found.model_info, expected)
-    wanted = IR_INPUT_LAYOUT if expected else ""
-    if found.input_layout != wanted:
-        given = found.input_layout or "none"
-        faults.append(f"input layout {given}; expected {wanted or 'none'}")
-    return faults
-
-
-def _faults_as_read(
-    content: bytes, weights: bytes, expected: Mapping[str, str]
-) -> list[str]:
-    """Compare also with the entries that OpenVINO itself finds, where it is installed: Model API reads them there."""
-    try:
-        found = model_info_as_read(content, weights)
-    except ImportError:
-        return []
-    except RuntimeError as error:
-        return [
-            f"OpenVINO cannot read it ({' '.join(str(error).split())[:160]})"
-        ]
-    return [
-        f"as OpenVINO reads it: {one}" for one in _differing(found, expected)
-    ]
-
-
-def _differing(
-    found: Mapping[str, str], expected: Mapping[str, str]
-) -> list[str]:
-    """Return a phrase for each entry that is missing, added or of another value."""
-    names = {**expected, **found}
-    return [
-        f"{name[:60]} {found.get(name, 'none')[:60]!r}; expected {expected.get(name, 'none')!r}"
-        for name in names
-        if found.get(name) != expected.get(name)
-    ]
 
 
 def _outputs(bundle: Bundle, layout: type[Layout]) -> dict[str, LayoutOutput]:
@@ -180,14 +134,20 @@ def _outputs(bundle: Bundle, layout: type[Layout]) -> dict[str, LayoutOutput]:
 
 
 def _check_outputs(
-    bundle: Bundle, layout: type[Layout], session: Session, count: int
+    bundle: Bundle,
+    layout: type[Layout],
+    session: Session,
+    comparison: Comparison,
+    count: int,
 ) -> CheckResult:
-    """Check names, order, types and shapes of the outputs."""
+    """Check that the input can hold the pictures; check names, order, types and shapes of the outputs."""
     frames = np.zeros((count, *bundle.manifest.input.frame, 3), dtype=np.uint8)
     feed = layout.feed(frames)
     name = f"{layout.name} outputs"
     if not layout.rounds and any(f.dtype.kind == "f" for f in feed.values()):
         wrong = "takes floats; expected whole grey levels, or a layout with `rounds`"
+        return check_of(session.name, name, wrong)
+    if wrong := _fault_of_colour(layout, comparison):
         return check_of(session.name, name, wrong)
     outputs = session.run(feed)
     shapes = {
@@ -204,6 +164,18 @@ def _check_outputs(
     passed = list(got.items()) == list(expected.items())
     detail = "" if passed else f"got {got}; expected {expected}"
     return check_of(session.name, name, detail)
+
+
+def _fault_of_colour(layout: type[Layout], comparison: Comparison) -> str:
+    """Return a phrase if pictures have colour and the layout has none; they would be compared with other pictures' results."""
+    if layout.colour != "grey":
+        return ""
+    pictures = comparison.reference.pictures
+    frames = (picture.frame(comparison.input.frame) for picture in pictures)
+    coloured = sum(has_colour(frame) for frame in frames)
+    if not coloured:
+        return ""
+    return f"{coloured} of {len(pictures)} pictures have colour; expected pictures of a monochrome camera"
 
 
 def _meters(bundle: Bundle, layout: type[Layout]) -> list[LayoutMeter]:

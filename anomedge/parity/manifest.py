@@ -189,6 +189,11 @@ def _decision(bundle: Bundle, expected: Decision) -> CheckResult:
         if origin_differs
         else []
     )
+    source = bundle.manifest.decision.origin.baked_from
+    if wrong and source is not None and source != expected.origin.baked_from:
+        wrong.append(
+            f"the bundle states that it was baked from bundle {source[:16]}: give the model file that was written beside it"
+        )
     return _check("decision", ", ".join(wrong))
 
 

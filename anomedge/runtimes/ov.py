@@ -26,7 +26,7 @@ from anomedge.runtimes.choice import Preference
 from anomedge.runtimes.imports import import_openvino
 from anomedge.runtimes.specs import Tensors, TensorSpec
 
-__all__ = ["OvOptions", "OvSession", "model_info_as_read"]
+__all__ = ["OvOptions", "OvSession", "rt_info_as_read"]
 
 _READS_EXTERNAL_FLOAT16 = 2025
 
@@ -192,17 +192,19 @@ class OvSession(Session):
         del self._compiled
 
 
-def model_info_as_read(content: bytes, weights: bytes) -> dict[str, str]:
-    """Return the entries of `rt_info/model_info` that OpenVINO finds in an IR, as texts by name.
+def rt_info_as_read(
+    content: bytes, weights: bytes, section: str
+) -> dict[str, str]:
+    """Return the entries of a section of `rt_info` that OpenVINO finds in an IR, as texts by name.
 
     Raises:
         ImportError: OpenVINO is not installed.
         RuntimeError: OpenVINO cannot read the IR.
     """
     graph = _core().read_model(content, weights)
-    if not graph.has_rt_info("model_info"):
+    if not graph.has_rt_info(section):
         return {}
-    found = graph.get_rt_info("model_info").value
+    found = graph.get_rt_info(section).value
     entries = found.items() if isinstance(found, dict) else [("", found)]
     return {
         str(name): str(getattr(value, "value", value))

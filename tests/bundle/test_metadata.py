@@ -49,4 +49,4 @@ def test_repeated_and_nested_entries_have_other_values():
 
 
 def test_an_ir_without_metadata_is_empty():
-    assert metadata_of_ir(b"<net><layers /></net>") == ({}, "")
+    assert metadata_of_ir(b"<net><layers /></net>") == ({}, "", {})

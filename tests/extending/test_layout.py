@@ -16,9 +16,10 @@ import numpy as np
 from anomedge.layouts import Layout, LayoutOutput
 
 
-class Bgr(Layout):
-    name = "bgr"
-    summary = "frames as OpenCV reads them, and a label"
+class Gbr(Layout):
+    name = "gbr"
+    summary = "frames in the order green, blue, red, and a label"
+    colour = "GBR"
     outputs = {
         "score": LayoutOutput("score", "raw"),
         "shown": LayoutOutput("score", "normalised"),
@@ -27,7 +28,7 @@ class Bgr(Layout):
 
     @classmethod
     def feed(cls, frames):
-        return {"bgr": np.ascontiguousarray(frames[..., ::-1])}
+        return {"gbr": np.ascontiguousarray(frames[..., [1, 2, 0]])}
 
     @classmethod
     def rewrite(cls, model, decision):
@@ -35,7 +36,7 @@ class Bgr(Layout):
 
         graph = model.graph
         constants = {
-            "order": np.array([2, 1, 0], np.int64),
+            "order": np.array([2, 0, 1], np.int64),
             "limit": np.float32(decision.threshold),
             "width": np.float32(decision.range),
             "half": np.float32(0.5),
@@ -45,7 +46,7 @@ class Bgr(Layout):
         for name, value in constants.items():
             tensor = numpy_helper.from_array(np.asarray(value), name)
             graph.initializer.append(tensor)
-        swap = helper.make_node("Gather", ["bgr", "order"], ["frames"], axis=3)
+        swap = helper.make_node("Gather", ["gbr", "order"], ["frames"], axis=3)
         graph.node.insert(0, swap)
         graph.node.extend(
             [
@@ -56,7 +57,7 @@ class Bgr(Layout):
                 helper.make_node("Clip", ["centred", "zero", "one"], ["shown"]),
             ]
         )
-        graph.input[0].name = "bgr"
+        graph.input[0].name = "gbr"
         del graph.output[1:]
         for name, kind in (("shown", TensorProto.FLOAT), ("alarm", TensorProto.BOOL)):
             value = helper.make_tensor_value_info(name, kind, ["batch"])
@@ -72,9 +73,9 @@ def site(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     return install_distribution(
         tmp_path / "site",
-        "bgr_layout",
+        "gbr_layout",
         LAYOUT,
-        {"anomedge.layouts": "bgr = bgr_layout:Bgr"},
+        {"anomedge.layouts": "gbr = gbr_layout:Gbr"},
     )
 
 
@@ -83,28 +84,28 @@ def test_its_graph_is_exported_and_proven(
 ):
     target = tmp_path / "part.anomedge"
     options = ExportOptions(
-        frame=FRAME, runtimes=["ort"], batches=[1], layout="bgr"
+        frame=FRAME, runtimes=["ort"], batches=[1], layout="gbr"
     )
     certificate = export(model_paths["padim"], target, options)
     names = {check.name for check in certificate.checks if check.passed}
-    assert {"bgr outputs", "bgr score", "bgr shown", "bgr alarm"} <= names
-    graph = read_manifest(target).variants["fp32"].graph("bgr")
-    assert graph == "bgr.onnx"
-    assert "bgr" in LAYOUTS.names()
+    assert {"gbr outputs", "gbr score", "gbr shown", "gbr alarm"} <= names
+    graph = read_manifest(target).variants["fp32"].graph("gbr")
+    assert graph == "gbr.onnx"
+    assert "gbr" in LAYOUTS.names()
 
     # Without the distribution, nothing proves the layout's graph.
     monkeypatch.undo()
-    with pytest.raises(AssertionError, match="got layout 'bgr'"):
+    with pytest.raises(AssertionError, match="got layout 'gbr'"):
         assert_parity(Bundle.open(target), "ort", batches=[1])
 
 
 def test_a_wrong_graph_fails_by_name(site, model_paths, tmp_path, monkeypatch):
-    layout, target = LAYOUTS.get("bgr"), tmp_path / "part.anomedge"
+    layout, target = LAYOUTS.get("gbr"), tmp_path / "part.anomedge"
     plain = layout.feed
     monkeypatch.setattr(layout, "feed", lambda x: plain(255 - x))
     options = ExportOptions(
-        frame=FRAME, runtimes=["ort"], batches=[1], layout="bgr"
+        frame=FRAME, runtimes=["ort"], batches=[1], layout="gbr"
     )
-    with pytest.raises(ProofFailed, match="bgr score"):
+    with pytest.raises(ProofFailed, match="gbr score"):
         export(model_paths["padim"], target, options)
     assert not target.exists()

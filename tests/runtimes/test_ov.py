@@ -91,4 +91,4 @@ def test_openvino_reads_the_last_of_two_sections(forged):
         (plain + forged, {"a": "2"}),
     ):
         content = IR.format(entries).encode()
-        assert ov.model_info_as_read(content, b"") == found
+        assert ov.rt_info_as_read(content, b"", "model_info") == found

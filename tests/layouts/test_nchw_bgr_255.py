@@ -1,0 +1,16 @@
+"""Float32 planes, BGR, 0 to 255."""
+
+import numpy as np
+
+from anomedge.layouts.nchw_bgr_255 import NchwBgr255
+
+
+def test_a_red_pixel_of_half_the_range():
+    frames = np.zeros((1, 1, 2, 3), np.uint8)
+    frames[0, 0, 0, 0] = 51
+    (planes,) = NchwBgr255.feed(frames).values()
+    assert planes.shape == (1, 3, 1, 2)
+    assert planes.dtype == np.float32
+    found = np.argwhere(planes)
+    assert found.tolist() == [[0, 2, 0, 0]]
+    assert planes.max() == np.float32(51)
