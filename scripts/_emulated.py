@@ -139,6 +139,7 @@ def _root(folder: Path) -> Path:
     root.mkdir()
     for package in sorted((folder / "apt" / "archives").glob("*.deb")):
         _run("dpkg-deb", "-x", str(package), str(root))
+    shutil.rmtree(folder / "apt")
     _check_release(root)
     state_processor(root)
     done.write_text(_stamp(*PACKAGES))
@@ -210,6 +211,7 @@ def _site(folder: Path, extras: list[str], pins: list[str]) -> Path:
     site.mkdir()
     for wheel in sorted(wheels.glob("*.whl")):
         _unpack(wheel, site)
+    shutil.rmtree(wheels)
     done.write_text(wanted)
     return site
 

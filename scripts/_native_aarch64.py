@@ -13,7 +13,7 @@ SOURCES = Path(__file__).resolve().parent.parent / "runtimes" / "native"
 COMPILER = "aarch64-linux-gnu-g++"
 
 
-class Skipped(Exception):  # noqa: N818 - no error
+class Skipped(Exception):
     """The runner cannot be built here; the text is the reason."""
 
 
