@@ -101,9 +101,7 @@ def _camera_is_read() -> bool:
     """Return whether a thread of `watch` is still inside a camera driver."""
     from anomedge.station import READER_THREAD
 
-    return any(
-        thread.name == READER_THREAD for thread in threading.enumerate()
-    )
+    return any(thread.name == READER_THREAD for thread in threading.enumerate())
 
 
 if __name__ == "__main__":

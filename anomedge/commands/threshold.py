@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from anomedge.bundle import Bundle, LocalSettings, remove_local, write_local
-from anomedge.commands._chosen_runtime import print_choice
 from anomedge.commands._certificate_tables import show_certificate
+from anomedge.commands._chosen_runtime import print_choice
 from anomedge.commands._common_options import (
     Device,
     Local,

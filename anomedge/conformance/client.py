@@ -196,7 +196,11 @@ def _parsed(output: bytes, count: int) -> Answer:
         except JsonError as error:
             return Answer.faulty(f"a line that is not strict JSON: {error}")
         score, label = content.get("score"), content.get("label")
-        if not _is_number(score) or label not in _LABELS:
+        if (
+            not isinstance(score, (int, float))
+            or not _is_number(score)
+            or label not in _LABELS
+        ):
             return Answer.faulty(
                 f"score {score!r:.40} and label {label!r:.40}; expected a number, and one of {', '.join(_LABELS)}"
             )

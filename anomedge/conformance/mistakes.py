@@ -94,7 +94,8 @@ def _negative(frame: Frame) -> Frame:
 def _normalised(frame: Frame) -> Frame:
     mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     values = (frame / 255 - np.array(mean)) / np.array(deviation)
-    return values.astype(np.int8).view(np.uint8)
+    shown: Frame = values.astype(np.int8).view(np.uint8)
+    return shown
 
 
 def _resized_twice(

@@ -121,7 +121,7 @@ def served_graph(
         asked = f" and --layout {layout}" if layout else ""
         raise InputError(
             f"got {bundle.path} with the layouts {', '.join(present)} in {precision}{asked}; "
-            f"expected {' or '.join(wanted or present)}: export with --layout {(wanted or [layout])[0]}"
+            f"expected {' or '.join(wanted or present)}: export with --layout {wanted[0] if wanted else layout}"
         )
     chosen = LAYOUTS.get(usable[0])
     role = chosen.name if chosen.adds_graph else MODEL

@@ -1,0 +1,64 @@
+"""The smoke script of the device kits, with a stand-in for anomedge on the PATH."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parent.parent / "scripts" / "smoke"
+STAND_IN = """#!/bin/sh
+echo "called: $*"
+case "$1" in doctor) exit {doctor} ;; verify) exit {verify} ;; esac
+"""
+
+
+def smoke(folder, *words, doctor=0, verify=0, stand_in=True):
+    programs = folder / "bin"
+    programs.mkdir()
+    if stand_in:
+        program = programs / "anomedge"
+        program.write_text(STAND_IN.format(doctor=doctor, verify=verify))
+        program.chmod(0o755)
+    return subprocess.run(
+        ["/bin/bash", SCRIPT, *words],
+        cwd=folder,
+        env={"PATH": f"{programs}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_every_step_is_in_one_file(tmp_path):
+    words = ("part.anomedge", "-o", "out.txt", "--runtime", "ort")
+    done = smoke(tmp_path, *words)
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "out.txt").read_text()
+    calls = [line for line in text.splitlines() if line.startswith("called:")]
+    assert calls == [
+        "called: doctor part.anomedge --json",
+        "called: inspect part.anomedge",
+        "called: verify part.anomedge --name smoke --json --runtime ort",
+        "called: bench part.anomedge --rounds 5 --json --runtime ort",
+    ]
+    assert "MemTotal" in text
+    assert not re.search(rf"\b{re.escape(os.uname().nodename)}\b", text)
+    assert "verify 0" in done.stdout
+    assert "out.txt" in done.stdout
+
+
+@pytest.mark.parametrize(("doctor", "verify", "code"), [(2, 0, 0), (0, 3, 1)])
+def test_a_failed_step_does_not_end_the_others(tmp_path, doctor, verify, code):
+    done = smoke(tmp_path, "part.anomedge", doctor=doctor, verify=verify)
+    assert done.returncode == code
+    summary = (tmp_path / "smoke.txt").read_text().split("== summary")[1]
+    assert f"doctor {doctor}\n" in summary
+    assert f"verify {verify}\n" in summary
+    assert "bench 0\n" in summary
+
+
+def test_a_missing_program_is_named(tmp_path):
+    done = smoke(tmp_path, "part.anomedge", stand_in=False)
+    assert done.returncode == 2
+    assert "expected an environment with it" in done.stderr
