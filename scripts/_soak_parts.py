@@ -36,7 +36,7 @@ class Feeder:
         self.parts: list[Part] = []
         self.away = False
         self._rng = rng
-        self._start = time.time_ns()
+        self._newest = time.time_ns()
         self._later: list[tuple[float, Path, bytes | None]] = []
         self._waiting: set[str] = set()
         self._signalled: list[str] = []
@@ -84,7 +84,8 @@ class Feeder:
 
     def _write_next(self) -> None:
         number = len(self.parts)
-        when = self._start + number * 1_000_000
+        # The clock, as cameras do, with a step between two parts of one burst.
+        self._newest = max(self._newest + 1_000_000, time.time_ns())
         label = self._rng.choices(
             ["normal", "anomalous", "undecided"], [90, 9, 1]
         )[0]
@@ -104,7 +105,7 @@ class Feeder:
             target.write_bytes(content[: self._rng.randrange(len(content))])
             self._plan(target, content)
         else:
-            self._appear(target, content, when)
+            self._appear(target, content, self._newest)
         if vanishes:
             self._plan(target, None)
 
