@@ -210,7 +210,7 @@ def _reused(regions: list[tuple[int, int]], freed: int) -> int:
 def _opening(network: Network, copies: int) -> int:
     """Estimate the peak of opening, in bytes.
 
-    Compact constants are expanded in two steps, then all are copied one by one.
+    Compact constants are expanded, then all are copied one by one.
     The bytes of the file stay in memory until the session is open, because the
     runtime gets the bytes that were hashed.
     """
@@ -226,7 +226,7 @@ def _opening(network: Network, copies: int) -> int:
     unfolded = sum(network.constants[name] for name in network.stored)
     unfolding = (
         network.stored_bytes
-        + 2 * unfolded
+        + unfolded
         + max(network.stored.values(), default=0)
     )
     return network.stored_bytes + max(taking_out, unfolding)

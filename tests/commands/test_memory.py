@@ -84,12 +84,11 @@ def test_a_state_in_the_watched_folder_is_refused(source, tmp_path, spelling):
     assert source.memories == []
 
 
-def test_the_source_never_gets_the_state_of_another_bundle(source, tmp_path):
+def test_the_source_never_gets_the_state_of_another_folder(source, tmp_path):
     opened(source, tmp_path / "state").journal.close()
-    again = Folder(source.folder)
-    other = SimpleNamespace(manifest=SimpleNamespace(digest="e" * 64))
-    with pytest.raises(InputError, match="bundle"):
-        open_memory(tmp_path / "state", False, None, other, again)
+    again = Folder(tmp_path / "other")
+    with pytest.raises(InputError, match="of the folder"):
+        opened(again, tmp_path / "state")
     assert again.memories == []
 
 

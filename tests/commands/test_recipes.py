@@ -114,6 +114,7 @@ def test_bundles_of_the_default_options_suit_jetsons(
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", available_recipes())
 @pytest.mark.parametrize("detector", ["padim", "patchcore"])
+@pytest.mark.filterwarnings("default::UserWarning")
 def test_a_bundle_of_each_recipe_suits_its_targets(
     detector, recipe, model_paths, pictures, tmp_path
 ):

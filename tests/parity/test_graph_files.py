@@ -8,10 +8,12 @@ import pytest
 from onnx import helper, numpy_helper
 
 from anomedge.bundle import Bundle
+from anomedge.bundle.graph_contract import as_properties
 from anomedge.export.tracing import keep_shipped_outputs
 from anomedge.export.writing import write_tapped
 from anomedge.layouts import LAYOUTS
 from anomedge.parity.graph_files import faults_of_files
+from anomedge.parity.metadata import contract_of
 from tests.parity.forging import sign, statement
 from tests.parity.planting import both, rebuilt
 
@@ -164,6 +166,9 @@ def with_layout(root, edit=None):
     proto = onnx.load(root / "stages.onnx")
     keep_shipped_outputs(proto)
     layout.rewrite(proto, bundle.manifest.decision)
+    contract = as_properties(contract_of(bundle, layout))
+    for key, value in contract.items():
+        proto.metadata_props.add(key=key, value=value)
     if edit is not None:
         edit(proto.graph)
     model = root / "model.onnx"
