@@ -60,5 +60,7 @@ def same_outputs(layout, frames):
     return all(
         np.array_equal(one, other)
         for each in fed
-        for one, other in zip(run(model, layout.feed(each)), expected, strict=True)
+        for one, other in zip(
+            run(model, layout.feed(each)), expected, strict=True
+        )
     )

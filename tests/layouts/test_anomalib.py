@@ -531,7 +531,7 @@ def test_a_layout_that_decides_otherwise_is_not_published(
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"layout": "openvino"}, "expected one of: anomalib, frames"),
+        ({"layout": "openvino"}, "expected one of: anomalib, bgr, frames"),
         ({"batch": 3}, "one picture"),
         ({"precisions": ["fp16-storage"]}, "expected fp32 among them"),
     ],

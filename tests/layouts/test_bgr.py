@@ -10,7 +10,10 @@ from tests.parity.examples import DECISION
 def test_the_graph_gives_the_bundles_outputs():
     frames = np.random.default_rng(0).integers(0, 256, (2, *SHAPE, 3), np.uint8)
     assert same_outputs(Bgr, frames)
-    assert Bgr.feed(frames)["bgr"][0, 0, 0].tolist() == frames[0, 0, 0, ::-1].tolist()
+    assert (
+        Bgr.feed(frames)["bgr"][0, 0, 0].tolist()
+        == frames[0, 0, 0, ::-1].tolist()
+    )
 
 
 def test_uint8_is_cast_first():

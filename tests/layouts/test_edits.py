@@ -9,7 +9,9 @@ from tests.layouts.graphs import SHAPE, frames_graph, run
 def test_another_input_takes_the_place_of_frames():
     model = frames_graph()
     nodes = [node("Cast", ["x"], "frames", to=1)]
-    feed_frames(model, "x", "uint8", (0, 1, 2, 3), nodes, {"spare": np.float32(1)})
+    feed_frames(
+        model, "x", "uint8", (0, 1, 2, 3), nodes, {"spare": np.float32(1)}
+    )
     assert [each.name for each in model.graph.input] == ["x"]
     assert model.graph.node[0].name == "layout_frames"
     assert model.graph.initializer[-1].name == "spare"
