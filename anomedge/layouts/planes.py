@@ -60,7 +60,8 @@ class Planes(Layout):
             constants["grey_levels_of_one"] = np.float32(_WHITE / cls.values[1])
             nodes.append(node("Mul", [last, "grey_levels_of_one"], "levels"))
             last = "levels"
-        constants |= {"black": np.float32(0), "white": np.float32(_WHITE)}
+        constants["black"] = np.float32(0)
+        constants["white"] = np.float32(_WHITE)
         nodes += [
             node("Round", [last], "whole_levels"),
             node("Clip", ["whole_levels", "black", "white"], "planes"),

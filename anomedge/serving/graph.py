@@ -119,10 +119,9 @@ def served_graph(
         usable = [name for name in usable if name == LAYOUTS.get(layout).name]
     if not usable:
         asked = f" and --layout {layout}" if layout else ""
-        missing = wanted[0] if wanted else layout
         raise InputError(
             f"got {bundle.path} with the layouts {', '.join(present)} in {precision}{asked}; "
-            f"expected {' or '.join(wanted or present)}: export with --layout {missing}"
+            f"expected {' or '.join(wanted or present)}: export with --layout {wanted[0] if wanted else layout}"
         )
     chosen = LAYOUTS.get(usable[0])
     role = chosen.name if chosen.adds_graph else MODEL
