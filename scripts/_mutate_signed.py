@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -97,6 +98,7 @@ def forgeries(copy: Copy, rng: Random) -> None:
         lambda: decision.update(minimum=-1e9, maximum=1e9),
         lambda: content["tolerances"].update(fp32=dict.fromkeys(content["tolerances"]["fp32"], rng.choice([1e-3, 1e300]))),
         lambda: _change_golden_scores(copy, rng),
+        lambda: _change_contract(copy, rng),
         lambda: _forge_certificate(copy, rng),
     ]  # fmt: skip
     for change in rng.sample(changes, rng.choice([1, 2, 3])):
@@ -121,6 +123,45 @@ def _change_scores(copy: Copy, content: dict[str, Any], rng: Random) -> None:
     if rng.random() < 0.5:
         copy.remove("openvino")
         content["variants"]["fp32"]["openvino"] = None
+
+
+def _change_contract(copy: Copy, rng: Random) -> None:
+    """Change, add or remove an entry of the contract that a graph carries, in the ONNX file or in the IR."""
+    value = rng.choice(["1e9", "-1e9", "nan", "", "BGR", "0 1", "1"])
+    ir = "openvino/model.xml"
+    if rng.random() < 0.4 and (copy.root / ir).exists():
+        _change_contract_of_ir(copy, ir, value, rng)
+        return
+    model = onnx.load_from_string(copy.read("model.onnx"))
+    entries = model.metadata_props
+    kind = rng.randrange(4)
+    if kind == 0 and entries:
+        del entries[rng.randrange(len(entries))]
+    elif kind == 1 or not entries:
+        entries.add(key=rng.choice(["anomedge.more", "threshold"]), value=value)
+    elif kind == 2:
+        entries.add(key=rng.choice(entries).key, value=value)
+    else:
+        rng.choice(entries).value = value
+    copy.write("model.onnx", model.SerializeToString())
+
+
+def _change_contract_of_ir(
+    copy: Copy, ir: str, value: str, rng: Random
+) -> None:
+    text = copy.read(ir).decode()
+    names = re.findall(r"<(\w+) value=", text.partition("<anomedge>")[2])
+    key = rng.choice(names or ["threshold"])
+    entry = f'<{key} value="{value}"/>'
+    changes = [
+        re.sub(rf'<{key} value="[^"]*"\s*/>', entry, text),
+        text.replace("</anomedge>", f"{entry}</anomedge>"),
+        text.replace("</rt_info>", f"<anomedge>{entry}</anomedge></rt_info>"),
+        text.replace(
+            "</rt_info>", f'<info name="anomedge">{entry}</info></rt_info>'
+        ),
+    ]
+    copy.write(ir, rng.choice(changes).encode())
 
 
 def _change_golden_scores(copy: Copy, rng: Random) -> None:

@@ -6,6 +6,7 @@ the manifest.
 """
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -158,7 +159,7 @@ class Oracle:
 
 def _parts_of(bundle: Bundle) -> dict[str, object]:
     """Return the parts of the graphs' files, as the package `onnx` reads them, and the statements on them."""
-    weights = "openvino/model.bin"
+    weights, ir = "openvino/model.bin", "openvino/model.xml"
     files, manifest = bundle.manifest.files, bundle.manifest
     parts: dict[str, object] = {
         name: _shape_of(onnx.load_from_string(bundle.read(name)))
@@ -166,10 +167,17 @@ def _parts_of(bundle: Bundle) -> dict[str, object]:
     }
     if weights in files:
         parts[weights] = files[weights].bytes
+    if ir in files:
+        parts[ir] = _contract_of_ir(bundle.read(ir).decode(errors="replace"))
     return parts | {
         "opset": manifest.opset,
         "golden_source": manifest.golden_source,
     }
+
+
+def _contract_of_ir(text: str) -> list[str]:
+    """Return the entries of the contract in an IR, and of any other section of that name."""
+    return re.findall(r"<anomedge\b.*?</anomedge>", text, re.DOTALL)
 
 
 def _shape_of(model: onnx.ModelProto) -> list[object]:
@@ -179,6 +187,7 @@ def _shape_of(model: onnx.ModelProto) -> list[object]:
         [value.name for value in graph.output],
         [tensor.name for tensor in graph.initializer],
         [node.op_type for node in graph.node],
+        [(entry.key, entry.value) for entry in model.metadata_props],
     ]
 
 
