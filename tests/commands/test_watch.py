@@ -387,7 +387,10 @@ def test_sigterm_while_a_camera_is_waited_for(part):
 
 def test_a_reader_that_goes_away_is_one_line_and_exit_5(part, tmp_path):
     """Even while no frame comes."""
-    process = start(part, tmp_path, "--poll", "60", "--no-drift")
+    named_runtime = ["--runtime", "onnxruntime"]  # else a line names it
+    process = start(
+        part, tmp_path, "--poll", "60", "--no-drift", *named_runtime
+    )
     process.stdout.close()
     assert process.wait(timeout=60) == 5
     (line,) = process.stderr.read().decode().splitlines()
@@ -398,7 +401,8 @@ def test_a_reader_that_goes_away_is_one_line_and_exit_5(part, tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="a shell's pipe")
 def test_a_pipe_to_head_ends_with_the_error_line(part, folder, tmp_path):
     words = [*COMMAND, part, folder, "--poll", "0.01", "--no-drift"]
-    watch = shlex.join([*map(str, words), "--threads", "1"])
+    words += ["--threads", "1", "--runtime", "onnxruntime"]
+    watch = shlex.join(map(str, words))
     code = tmp_path / "code"
     done = subprocess.run(
         ["sh", "-c", f"{{ {watch}; echo $? > {code}; }} | head -1"],
