@@ -12,7 +12,7 @@ from anomedge.testing import WeakProofWarning, assert_parity
 from tests.commands.running import run
 from tests.conftest import RUNTIMES
 from tests.parity.conftest import copy as copy
-from tests.parity.forging import decided, sign
+from tests.parity.forging import decided, remove_contracts, sign
 
 
 def test_against_golden_frames(bundle, runtime):
@@ -42,6 +42,8 @@ def test_runtimes_against_one_another(bundle, pictures):
 
 
 def test_a_threshold_that_was_signed_again_is_warned_of(copy):
+    """Also in the graphs: here none of them states it."""
+    remove_contracts(copy)
     sign(copy, **decided(copy, threshold=1e6))
     with pytest.warns(
         WeakProofWarning, match="only the bundle vouches"

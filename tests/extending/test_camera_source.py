@@ -93,8 +93,9 @@ def test_a_broken_installed_source_leaves_the_others_usable(
     )
     folder = pictures / "test" / "good"
     done = watch(
-        site, bundle_paths["padim"], str(folder), "--once", "--threads", "1"
-    )
+        site, bundle_paths["padim"], str(folder), "--once", "--threads", "1",
+        "--runtime", "onnxruntime",
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     unknown = watch(site, bundle_paths["padim"], "broken://1")
