@@ -112,9 +112,7 @@ def test_opening_takes_the_file_the_largest_constant_twice_and_unfolds_packed_on
         op("a", "x", "w", "c"), constants=sizes, stored={"w": 4 * MB}
     )
     assert packed.stored_bytes == 6 * MB
-    assert (
-        memory_of(packed).opening == packed.stored_bytes + (6 + 2 * 8 + 4) * MB
-    )
+    assert memory_of(packed).opening == packed.stored_bytes + (6 + 8 + 4) * MB
     blocks = network(
         op("a", "x", "w", kind="convolution"), constants={"w": 8 * MB}
     )
