@@ -111,7 +111,7 @@ def write_noise(folder: Path, count: int) -> None:
         Image.fromarray(frame).save(folder / f"{number:05d}.png")
 
 
-def linked(pictures: Path, folder: Path, count: int) -> None:
+def copied(pictures: Path, folder: Path, count: int) -> None:
     """Copy the first pictures of a folder, repeated up to a count."""
     sources = sorted(path for path in pictures.iterdir() if path.is_file())
     folder.mkdir()
@@ -127,8 +127,8 @@ def prepared(given: argparse.Namespace, work: Path) -> tuple[Path, Path, Path]:
         pictures = work / "pictures_of_noise"
         write_noise(pictures, 50)
     few, many = work / "few", work / "many"
-    linked(pictures, few, given.few)
-    linked(pictures, many, given.few + given.frames)
+    copied(pictures, few, given.few)
+    copied(pictures, many, given.few + given.frames)
     bundle = given.bundle or tiny_bundle_elsewhere(work)
     return bundle, few, many
 

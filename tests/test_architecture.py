@@ -20,7 +20,7 @@ VENDORS = [
     "asyncua", "paho", "pymodbus",
 ]  # fmt: skip
 DEVICE_SIDE = (
-    "names", "generated", "errors", "files", "registry", "precisions", "layouts", "resample", "normal_distributions", "threshold", "threshold_origin", "threshold_rules", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget", "evaluation", "doctor", "conformance",
+    "names", "generated", "errors", "files", "registry", "precisions", "layouts", "resample", "threshold", "threshold_rules", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget", "evaluation", "doctor", "conformance",
 )  # fmt: skip
 # They read a model, so they need torch; everything else of the budget is device side.
 HOST_SIDE_OF_BUDGET = {"anomedge.budget.tracing", "anomedge.budget.suggestions"}
@@ -35,12 +35,10 @@ ALLOWED = {
     "progress": set(),
     "files": {"errors"},
     "resample": {"errors"},
-    "normal_distributions": set(),
-    "threshold_origin": {"normal_distributions"},
-    "threshold": {"errors", "threshold_origin"},
+    "threshold": {"errors"},
     "threshold_rules": {"errors", "threshold"},
-    "bundle": {"errors", "files", "generated", "normal_distributions", "resample", "threshold"},
-    "images": {"errors", "files", "generated", "names", "normal_distributions", "progress", "registry", "resample", "threshold"},
+    "bundle": {"errors", "files", "generated", "resample", "threshold"},
+    "images": {"errors", "files", "generated", "names", "progress", "registry", "resample", "threshold"},
     "runtimes": {"bundle", "errors", "files", "progress", "registry"},
     "inspector": {"bundle", "errors", "images", "resample", "runtimes", "threshold"},
     "parity": {"bundle", "errors", "files", "generated", "images", "layouts", "names", "precisions", "progress", "resample", "runtimes", "threshold"},
@@ -54,7 +52,7 @@ ALLOWED = {
     "testing": {"bundle", "names", "parity", "verification"},
     "benchmark": {"bundle", "errors", "images", "parity", "progress", "resample", "runtimes"},
     "doctor": {"bundle", "errors", "registry", "runtimes"},
-    "station": {"bundle", "errors", "files", "images", "inspector", "names", "normal_distributions", "progress", "registry", "resample", "threshold", "threshold_rules"},
+    "station": {"bundle", "errors", "files", "images", "inspector", "names", "progress", "registry", "resample", "threshold", "threshold_rules"},
     "report": {
         "", "benchmark", "bundle", "errors", "files", "images", "names", "parity", "resample", "runtimes", "threshold", "verification",
     },

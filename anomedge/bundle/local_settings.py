@@ -22,8 +22,8 @@ from anomedge.files import (
     read_json,
     validated,
 )
-from anomedge.normal_distributions import NormalDistributions
 from anomedge.threshold import Decision
+from anomedge.threshold.normal_distributions import NormalDistributions
 
 __all__ = [
     "LOCAL",

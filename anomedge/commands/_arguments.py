@@ -123,7 +123,8 @@ def _is_target(text: str) -> bool:
 def _is_layout(text: str) -> bool:
     from anomedge.layouts import LAYOUTS
 
-    return text in LAYOUTS.names()
+    known = LAYOUTS.members().values()
+    return any(text in (each.name, *each.aliases) for each in known)
 
 
 IS_VALUE: Mapping[str, Callable[[str], bool]] = {

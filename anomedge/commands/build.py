@@ -96,7 +96,7 @@ def _batches(given: Sequence[int]) -> tuple[int, int, int]:
 
 
 def _engine_builder(name: str | None) -> type[Session]:
-    """Return the named runtime, or the first installed one that builds engines, first of those whose GPU is here."""
+    """Return the named runtime; without a name the first installed one that builds engines, preferably for a GPU of this machine."""
     if name is not None:
         return runtimes.get(name)
     builders = engine_builders()

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from anomedge.bundle import Bundle
+from anomedge.commands._chosen_runtime import print_choice
 from anomedge.commands._common_options import (
     Precision,
     Runtime,
@@ -55,6 +56,7 @@ def conform(
     opened = Bundle.open(bundle)
     chosen = chosen_precision(opened, precision)
     with Inspector.open(opened, runtime, precision=chosen) as inspector:
+        print_choice(inspector.session)
         result = examine(
             inspector,
             command,

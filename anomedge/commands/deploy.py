@@ -51,7 +51,7 @@ def deploy(
         bool, Option("--json", help="Print the files as JSON.")
     ] = False,
 ) -> None:
-    """Write a configuration for DeepStream, Triton or trtexec, from the graph that the bundle has, beside copies of it.
+    """Write the configuration of DeepStream, Triton or trtexec for a graph of the bundle, and copy the graph beside it.
 
     The files are not covered by a proof: the program computes with its own runtime and device.
     """

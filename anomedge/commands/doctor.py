@@ -1,4 +1,4 @@
-"""anomedge doctor: what this device has, what runs a bundle on it, and what nobody has verified."""
+"""anomedge doctor: report what this device has, which runtimes open a bundle on it, and what is not verified."""
 
 from __future__ import annotations
 
@@ -82,11 +82,14 @@ def _show(found: Diagnosis) -> None:
         console.print(
             f"missing shared libraries: {', '.join(found.missing)}",
         )
-    chosen = found.choice.removeprefix("runtime: ")
-    console.print(f"without --runtime, commands take {chosen}")
+    console.print(f"without --runtime: {_choice_line(found)}")
     if found.faster:
         console.print(f"measured faster here: --runtime {found.faster}")
     _show_unverified(console, found)
+
+
+def _choice_line(found: Diagnosis) -> str:
+    return found.choice.line if found.choice else found.no_choice
 
 
 def _line(finding: Finding) -> Text:
@@ -113,7 +116,7 @@ def _opening_line(opening: Opening, speed: str) -> Text:
 
 
 def _show_unverified(console: SafeConsole, found: Diagnosis) -> None:
-    """Print what the report does not say."""
+    """List what this report, and the tests of the project, do not verify."""
     console.print(Text("not verified", style="bold"))
     lines = [each.unverified for each in found.openings if each.unverified]
     for line in dict.fromkeys(lines):

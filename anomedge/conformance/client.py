@@ -195,24 +195,22 @@ def _parsed(output: bytes, count: int) -> Answer:
             content = parse_json(line)
         except JsonError as error:
             return Answer.faulty(f"a line that is not strict JSON: {error}")
-        score, label = content.get("score"), content.get("label")
-        if (
-            not isinstance(score, (int, float))
-            or not _is_number(score)
-            or label not in _LABELS
-        ):
+        given, label = content.get("score"), content.get("label")
+        score = _number(given)
+        if score is None or label not in _LABELS:
             return Answer.faulty(
-                f"score {score!r:.40} and label {label!r:.40}; expected a number, and one of {', '.join(_LABELS)}"
+                f"score {given!r:.40} and label {label!r:.40}; expected a number, and one of {', '.join(_LABELS)}"
             )
-        scores.append(float(score))
+        scores.append(score)
         labels.append(label)
     return Answer(np.array(scores), tuple(labels))
 
 
-def _is_number(value: object) -> bool:
+def _number(value: object) -> float | None:
+    """Return a finite number as float; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
-    return math.isfinite(value)
+        return None
+    return float(value) if math.isfinite(value) else None
 
 
 def _with_map(answer: Answer, target: Path, size: tuple[int, int]) -> Answer:

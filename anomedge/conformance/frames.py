@@ -56,7 +56,7 @@ def golden_cases(bundle: Bundle, most: int) -> list[Case]:
 
 
 def hard_frames(size: tuple[int, int]) -> dict[str, Frame]:
-    """Return black, white, noise and a gradient whose channels and axes all differ, of one size (H, W)."""
+    """Return frames of the size (H, W): black, white, noise, and a gradient that differs in every channel and along both axes."""
     generator = np.random.default_rng(0)
     shape = (*size, 3)
     rows = np.linspace(0, 255, size[0])[:, None]

@@ -1,4 +1,4 @@
-"""Report what a device has, which runtimes open a bundle on it and how fast, and what nobody has verified; no torch.
+"""Report what a device has, which runtimes open a bundle on it and how fast, and what is not verified; no torch.
 
 Each probe is a file in `anomedge.doctor.probes`. Every probe and every opening runs in a process of its own with a time
 limit, because vendors' libraries may crash or hang.

@@ -1,4 +1,4 @@
-"""A probe of one part of a device, and what it finds."""
+"""Base class of probes, which look at one part of a device each, and their findings."""
 
 from __future__ import annotations
 

@@ -30,7 +30,8 @@ class Diagnosis:
         findings: of each probe, by its title.
         openings: of the bundle, or of a graph of one layer, by runtime and device.
         missing: names of missing shared libraries.
-        choice: the line of commands without `--runtime`; "" if no runtime works.
+        choice: the runtime that commands without `--runtime` take; None if none can run here.
+        no_choice: why there is none.
     """
 
     bundle: str
@@ -38,7 +39,8 @@ class Diagnosis:
     findings: dict[str, list[Finding]]
     openings: list[Opening]
     missing: list[str]
-    choice: str
+    choice: runtimes.Choice | None
+    no_choice: str = ""
 
     @property
     def works(self) -> bool:
@@ -52,7 +54,7 @@ class Diagnosis:
         if not self.bundle or not times:
             return ""
         best = min(times, key=lambda each: each.milliseconds or 0.0)
-        chosen = self.choice.removeprefix("runtime: ").split(" ")[0].rstrip(",")
+        chosen = self.choice.runtime if self.choice else ""
         return "" if best.runtime == chosen else best.runtime
 
     def to_json(self) -> dict[str, Any]:
@@ -61,7 +63,9 @@ class Diagnosis:
         content = asdict(self) | {
             "works": self.works,
             "faster": self.faster,
+            "choice": self.choice.line if self.choice else self.no_choice,
         }
+        del content["no_choice"]
         for row, speed in zip(content["openings"], speeds, strict=False):
             row["speed"] = speed
         return content
@@ -97,7 +101,7 @@ def examine(
         findings,
         openings,
         sorted(missing),
-        _choice(precision),
+        *_choice(precision),
     )
 
 
@@ -122,8 +126,9 @@ def _openings(
         return open_everywhere(path, "fp32", seconds, devices)
 
 
-def _choice(precision: str) -> str:
+def _choice(precision: str) -> tuple[runtimes.Choice | None, str]:
+    """Return the runtime that commands take, or None and why there is none."""
     try:
-        return runtimes.choice_here(precision).line
+        return runtimes.choice_here(precision), ""
     except RuntimeMissing as error:
-        return str(error)
+        return None, str(error)

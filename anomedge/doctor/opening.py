@@ -28,7 +28,7 @@ class Opening:
         version, running_on: of the session.
         milliseconds: time of a frame, median of few calls; None where it did not run.
         open_milliseconds: time of opening, a built engine included.
-        unverified: what nobody has verified of this combination; "" for nothing.
+        unverified: what is not verified of this combination; "" for nothing.
         missing: shared libraries that messages name as missing.
     """
 

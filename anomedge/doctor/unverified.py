@@ -1,4 +1,4 @@
-"""What nobody has verified: the combinations of runtime, processor and device that no test of this project ran on."""
+"""Combinations of runtime, processor and device that no test of this project has run on."""
 
 from __future__ import annotations
 

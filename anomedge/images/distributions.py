@@ -11,12 +11,12 @@ import numpy.typing as npt
 from anomedge.images.picture import Picture
 from anomedge.images.reading import Frame
 from anomedge.images.statistics import ImageStatistics, image_statistics
-from anomedge.normal_distributions import (
+from anomedge.progress import track
+from anomedge.threshold.normal_distributions import (
     MOST_VALUES,
     NormalDistributions,
     compact,
 )
-from anomedge.progress import track
 
 __all__ = [
     "MeasuredFrame",

@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anomedge.layouts.base import Layout, LayoutOutput
+from anomedge.layouts.edits import dims, feed_frames, node
 from anomedge.threshold import Decision
 
 if TYPE_CHECKING:
@@ -71,26 +72,22 @@ class Anomalib(Layout):
         from onnx import TensorProto, helper
 
         graph = model.graph
-        shapes = {v.name: _dims(v) for v in (*graph.input, *graph.output)}
+        shapes = {output.name: dims(output) for output in graph.output}
         _rename(graph, {"score": "raw_score", "anomaly_map": "raw_map"})
-        nodes = [
-            *_head(),
-            *graph.node,
-            *_tail("score", "image", "pred_score", "pred_label"),
-        ]
+        feed_frames(
+            model, INPUT, "float32", (0, 3, 1, 2), _head(), _constants(decision)
+        )
+        graph.node.extend(_tail("score", "image", "pred_score", "pred_label"))
         if decision.has_map:
-            nodes += _tail("map", "pixel", "anomaly_map", "pred_mask")
-        del graph.node[:]
-        graph.node.extend(nodes)
-        graph.initializer.extend(_constants(decision))
-        batch, height, width, channels = shapes["frames"]
-        pixels = (batch, channels, height, width)
-        graph.input[0].CopyFrom(_value(INPUT, TensorProto.FLOAT, pixels))
+            graph.node.extend(_tail("map", "pixel", "anomaly_map", "pred_mask"))
         del graph.output[:]
         for name, output in cls.outputs_of(decision.has_map).items():
             is_label = output.form == "label"
             kind = TensorProto.BOOL if is_label else TensorProto.FLOAT
-            graph.output.append(_value(name, kind, shapes[output.quantity]))
+            shape = shapes[output.quantity]
+            graph.output.append(
+                helper.make_tensor_value_info(name, kind, shape)
+            )
         helper.set_model_props(model, cls.properties(decision))
 
     @classmethod
@@ -123,12 +120,12 @@ class Anomalib(Layout):
 
 
 def _head() -> list[onnx.NodeProto]:
-    """Return the nodes from `input` to `frames` as floats; runtimes drop the graph's own cast from float32 to float32."""
+    """Return the nodes from `input` to `frames`."""
     return [
-        _node("Mul", [INPUT, "grey_levels"], "levels"),
-        _node("Round", ["levels"], "whole_levels"),
-        _node("Clip", ["whole_levels", "zero", "grey_levels"], "pixels"),
-        _node("Transpose", ["pixels"], "frames", perm=[0, 2, 3, 1]),
+        node("Mul", [INPUT, "grey_levels"], "levels"),
+        node("Round", ["levels"], "whole_levels"),
+        node("Clip", ["whole_levels", "zero", "grey_levels"], "pixels"),
+        node("Transpose", ["pixels"], "frames", perm=[0, 2, 3, 1]),
     ]
 
 
@@ -138,17 +135,15 @@ def _tail(
     """Return the nodes behind a raw tensor; labels compare the raw value, so rounding cannot change them."""
     raw_name, threshold = f"raw_{raw}", f"{kind}_threshold"
     return [
-        _node("Greater", [raw_name, threshold], above),
-        _node("Sub", [raw_name, threshold], f"{raw}_offset"),
-        _node("Div", [f"{raw}_offset", "score_range"], f"{raw}_share"),
-        _node("Add", [f"{raw}_share", "half"], f"{raw}_centred"),
-        _node("Clip", [f"{raw}_centred", "zero", "one"], normalised),
+        node("Greater", [raw_name, threshold], above),
+        node("Sub", [raw_name, threshold], f"{raw}_offset"),
+        node("Div", [f"{raw}_offset", "score_range"], f"{raw}_share"),
+        node("Add", [f"{raw}_share", "half"], f"{raw}_centred"),
+        node("Clip", [f"{raw}_centred", "zero", "one"], normalised),
     ]
 
 
-def _constants(decision: Decision) -> list[onnx.TensorProto]:
-    from onnx import numpy_helper
-
+def _constants(decision: Decision) -> dict[str, np.float32]:
     values = {"image_threshold": _float_below(decision.threshold)}
     if decision.has_map:
         values["pixel_threshold"] = _float_below(decision.threshold_of_map)
@@ -159,10 +154,7 @@ def _constants(decision: Decision) -> list[onnx.TensorProto]:
         "half": np.float32(0.5),
         "one": np.float32(1),
     }
-    return [
-        numpy_helper.from_array(np.asarray(value, dtype=np.float32), name)
-        for name, value in values.items()
-    ]
+    return values
 
 
 def _float_below(threshold: float) -> np.float32:
@@ -180,32 +172,7 @@ def _float_below(threshold: float) -> np.float32:
 
 
 def _rename(graph: onnx.GraphProto, names: dict[str, str]) -> None:
-    for node in graph.node:
-        for tensors in (node.input, node.output):
+    for each in graph.node:
+        for tensors in (each.input, each.output):
             for place, name in enumerate(tensors):
                 tensors[place] = names.get(name, name)
-
-
-def _node(
-    kind: str, inputs: list[str], output: str, **attributes: Any
-) -> onnx.NodeProto:
-    from onnx import helper
-
-    return helper.make_node(
-        kind, inputs, [output], name=f"anomalib_{output}", **attributes
-    )
-
-
-def _value(
-    name: str, kind: int, shape: tuple[int | str, ...]
-) -> onnx.ValueInfoProto:
-    from onnx import helper
-
-    return helper.make_tensor_value_info(name, kind, shape)
-
-
-def _dims(value: onnx.ValueInfoProto) -> tuple[int | str, ...]:
-    return tuple(
-        dim.dim_param or dim.dim_value
-        for dim in value.type.tensor_type.shape.dim
-    )

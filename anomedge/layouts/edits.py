@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["feed_frames", "node"]
+__all__ = ["dims", "feed_frames", "node"]
 
 
 def node(
@@ -21,6 +21,14 @@ def node(
     return helper.make_node(
         kind, inputs, [output], name=f"layout_{output}", **attributes
     )
+
+
+def dims(value: onnx.ValueInfoProto) -> list[int | str]:
+    """Return the sizes of an input or output; a name for an open one."""
+    return [
+        dim.dim_param or dim.dim_value
+        for dim in value.type.tensor_type.shape.dim
+    ]
 
 
 def feed_frames(
@@ -48,11 +56,7 @@ def feed_frames(
     from onnx import helper, numpy_helper
 
     graph = model.graph
-    dims = [
-        dim.dim_param or dim.dim_value
-        for dim in graph.input[0].type.tensor_type.shape.dim
-    ]
-    sizes = [*dims[:3], channels]
+    sizes = [*dims(graph.input[0])[:3], channels]
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     shape = [sizes[axis] for axis in axes]
     graph.input[0].CopyFrom(helper.make_tensor_value_info(name, kind, shape))

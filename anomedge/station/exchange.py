@@ -19,7 +19,7 @@ from anomedge.inspector import Inspector
 from anomedge.station.candidate import CandidateRules, Opening
 from anomedge.station.output import EventWriter
 
-__all__ = ["FollowedBundle", "Follower", "PinnedBundle"]
+__all__ = ["FollowedBundle", "Follower", "PinnedBundle", "write_applied"]
 
 _POLL_INTERVAL = 0.25
 _CLOSE_TIMEOUT = 10.0
@@ -258,7 +258,12 @@ class FollowedBundle:
         if candidate is None:
             self._write_unchanged(inspector)
             return inspector
-        self._write_bundle(candidate, inspector)
+        write_applied(
+            self._output,
+            candidate,
+            inspector.bundle.manifest.digest,
+            old_threshold=inspector.decision.threshold,
+        )
         self._close_old(inspector)
         self._opened = candidate
         self._refused.clear()
@@ -271,20 +276,6 @@ class FollowedBundle:
             inspector.close()
         except Exception as error:  # noqa: BLE001 - a runtime's own, too
             self._warn(f"the former bundle was not freed ({error})")
-
-    def _write_bundle(self, new: Inspector, old: Inspector) -> None:
-        digest, before = (i.bundle.manifest.digest for i in (new, old))
-        self._output.write(
-            "bundle",
-            name=str(new.bundle.path),
-            state="applied",
-            message=f"the bundle is {digest[:12]} from here on (it was {before[:12]})",
-            digest=digest,
-            old_digest=before,
-            threshold=new.decision.threshold,
-            old_threshold=old.decision.threshold,
-            running_on=new.session.running_on,
-        )
 
     def _write_unchanged(self, inspector: Inspector) -> None:
         """Say that files that were announced or refused are those of the bundle in use."""
@@ -314,6 +305,31 @@ class FollowedBundle:
             threshold=inspector.decision.threshold,
         )
         self._warn(message)
+
+
+def write_applied(
+    output: EventWriter, inspector: Inspector, before: str, **more: float
+) -> None:
+    """Write that another bundle is in use from here on.
+
+    Args:
+        output: receives the line.
+        inspector: of the bundle.
+        before: digest of the former bundle.
+        more: further fields.
+    """
+    digest = inspector.bundle.manifest.digest
+    output.write(
+        "bundle",
+        name=str(inspector.bundle.path),
+        state="applied",
+        message=f"the bundle is {digest[:12]} from here on (it was {before[:12]})",
+        digest=digest,
+        old_digest=before,
+        threshold=inspector.decision.threshold,
+        running_on=inspector.session.running_on,
+        **more,
+    )
 
 
 def _holds(bundle: Bundle) -> bool:

@@ -30,7 +30,7 @@ from anomedge.images.overlay import overlay
 from anomedge.inspector import Inspector, Result
 from anomedge.resample.outside_resize import stated_size
 from anomedge.station.counts import Counts, Summary
-from anomedge.station.exchange import Follower, PinnedBundle
+from anomedge.station.exchange import Follower, PinnedBundle, write_applied
 from anomedge.station.heartbeat import Heartbeat
 from anomedge.station.journal import Journal
 from anomedge.station.observers import FrameObserver
@@ -215,20 +215,10 @@ class Station:
 
     def _note_exchange(self) -> None:
         """Say that the bundle was exchanged since the last run of this state, and store the new one."""
-        journal, bundle = self._journal, self.inspector.bundle
-        digest = bundle.manifest.digest
+        journal, digest = self._journal, self.inspector.bundle.manifest.digest
         if journal is None or journal.last_bundle == digest:
             return
-        before = journal.last_bundle
-        self.output.write(
-            "bundle",
-            name=str(bundle.path),
-            state="applied",
-            message=f"the bundle is {digest[:12]} from here on (it was {before[:12]} in the last run)",
-            digest=digest,
-            old_digest=before,
-            threshold=self.inspector.decision.threshold,
-        )
+        write_applied(self.output, self.inspector, journal.last_bundle)
         journal.set_bundle(digest)
 
     def _read(self) -> None:

@@ -14,11 +14,10 @@ import torch
 from _against.files import bytes_of, floats
 from _detectors import ours, theirs, timing
 from _detectors.backbones import write_weights
-from _detectors.cases import CASES, Case
+from _detectors.cases import CASES, GRAPHS, Case
 
 from anomedge.images import Picture
 
-GRAPHS = {"onnxruntime": "model.onnx", "openvino": "openvino/model.xml"}
 CALIBRATED = 32
 """Pictures for the statistics of random weights."""
 

@@ -14,6 +14,8 @@ RANDOM = "resnet18"
 
 SCALING = ("--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225")
 """Mean and standard deviation that anomalib takes for every backbone; ours are those of the weights by default."""
+GRAPHS = {"onnxruntime": "model.onnx", "openvino": "openvino/model.xml"}
+"""The graph that each runtime reads, in a bundle."""
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from typing import Any
 
 from _against.files import bytes_of
 from _detectors import ours, timing
+from _detectors.cases import GRAPHS
 
 from anomedge.images import Picture
 
-GRAPHS = {"onnxruntime": "model.onnx", "openvino": "openvino/model.xml"}
 _THEIRS = {"onnxruntime": "model.onnx", "openvino": "model.xml"}
 
 

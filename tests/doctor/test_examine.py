@@ -10,6 +10,7 @@ from anomedge.doctor.examine import Diagnosis, examine
 from anomedge.doctor.opening import Opening
 from anomedge.doctor.processes import Answer
 from anomedge.errors import RuntimeMissing
+from anomedge.runtimes import Choice
 
 
 @pytest.fixture
@@ -71,11 +72,12 @@ def test_a_runtime_that_is_measured_to_be_faster_is_named():
         Opening("onnxruntime", None, opens=True, milliseconds=1.0),
         Opening("openvino", None, opens=True, milliseconds=2.0),
     ]
-    by_rule = Diagnosis("b", "int8", {}, rows, [], "runtime: openvino (int8)")
-    assert by_rule.faster == "onnxruntime"
-    fast = Diagnosis("b", "fp32", {}, rows, [], "runtime: onnxruntime, only")
-    assert fast.faster == ""
-    assert Diagnosis("", "fp32", {}, rows, [], "runtime: openvino").faster == ""
+    slow, fast = (
+        Choice(name, None, "") for name in ("openvino", "onnxruntime")
+    )
+    assert Diagnosis("b", "int8", {}, rows, [], slow).faster == "onnxruntime"
+    assert Diagnosis("b", "fp32", {}, rows, [], fast).faster == ""
+    assert Diagnosis("", "fp32", {}, rows, [], slow).faster == ""
 
 
 def test_a_device_without_a_runtime_says_so(answers, monkeypatch):
@@ -83,4 +85,6 @@ def test_a_device_without_a_runtime_says_so(answers, monkeypatch):
         raise RuntimeMissing("no runtime")
 
     monkeypatch.setattr(module.runtimes, "choice_here", none)
-    assert examine(None).choice == "no runtime"
+    found = examine(None)
+    assert (found.choice, found.no_choice) == (None, "no runtime")
+    assert found.to_json()["choice"] == "no runtime"

@@ -7,15 +7,14 @@ from typing import Any
 
 from anomedge.doctor.base import Finding, Probe
 from anomedge.doctor.tiny import TINY_GRAPH
+from anomedge.doctor.vendor import imported, one_line
 from anomedge.runtimes.imports import import_onnxruntime
 from anomedge.runtimes.nvidia import providers
-from anomedge.runtimes.vendors import is_installed
 
 __all__ = ["OnnxRuntime"]
 
 _NOT_LOCAL = "AzureExecutionProvider"
 """It sends data to a service, so it is not tried."""
-_LONGEST = 300
 
 
 class OnnxRuntime(Probe):
@@ -28,16 +27,10 @@ class OnnxRuntime(Probe):
     @classmethod
     def look(cls) -> Iterator[Finding]:
         """Open a graph of one layer with each listed provider."""
-        if not is_installed(cls.name):
-            yield Finding(cls.title, "not installed", "absent")
+        vendor, finding = imported(cls.name, cls.title, import_onnxruntime)
+        yield finding
+        if vendor is None:
             return
-        try:
-            vendor = import_onnxruntime()
-        except (ImportError, OSError) as error:
-            text = f"installed but does not load: {_one_line(error)}"
-            yield Finding(cls.title, text, "broken")
-            return
-        yield Finding(cls.title, f"{vendor.__version__}, imports")
         # The CPU first: a provider may end the process.
         for name in reversed(vendor.get_available_providers()):
             if name != _NOT_LOCAL:
@@ -51,13 +44,9 @@ def _provider(vendor: Any, name: str) -> Finding:
     try:
         session = vendor.InferenceSession(TINY_GRAPH, providers=[name])
     except Exception as error:  # noqa: BLE001 - vendors raise anything
-        return Finding(name, f"listed, fails: {_one_line(error)}", "broken")
+        return Finding(name, f"listed, fails: {one_line(error)}", "broken")
     real = session.get_providers()[0]
     if real != name:
         text = f"listed, but a session falls back to {real} without an error"
         return Finding(name, text, "broken")
     return Finding(name, "a session opens with it")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:_LONGEST] or type(error).__name__

@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from anomedge.doctor.base import Finding, Probe
+from anomedge.doctor.vendor import imported, one_line
 from anomedge.runtimes.imports import import_openvino
-from anomedge.runtimes.vendors import is_installed
 
 __all__ = ["OpenVino"]
-
-_LONGEST = 300
 
 
 class OpenVino(Probe):
@@ -24,18 +22,10 @@ class OpenVino(Probe):
     @classmethod
     def look(cls) -> Iterator[Finding]:
         """Import it; then ask each device for its name and driver."""
-        if not is_installed(cls.name):
-            yield Finding(cls.title, "not installed", "absent")
+        vendor, finding = imported(cls.name, cls.title, import_openvino)
+        yield finding
+        if vendor is None:
             return
-        try:
-            vendor = import_openvino()
-        except (ImportError, OSError) as error:
-            reason = " ".join(str(error).split())[:_LONGEST]
-            text = f"installed but does not load: {reason}"
-            yield Finding(cls.title, text, "broken")
-            return
-        release = str(vendor.__version__).split("-")[0]
-        yield Finding(cls.title, f"{release}, imports")
         core = vendor.Core()
         for device in core.available_devices:
             yield _device(core, device)
@@ -53,6 +43,5 @@ def _device(core: Any, device: str) -> Finding:
         known = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
         parts.append(" ".join(map(str, known)))
     except Exception as error:  # noqa: BLE001 - vendors raise anything
-        reason = " ".join(str(error).split())[:_LONGEST]
-        return Finding(title, f"listed, fails: {reason}", "broken")
+        return Finding(title, f"listed, fails: {one_line(error)}", "broken")
     return Finding(title, ", ".join(parts))

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from anomedge.bundle import Bundle
-from anomedge.normal_distributions import NormalDistributions
 from anomedge.resample.outside_resize import stated_size
 from anomedge.station.drift.figure import is_sufficient
+from anomedge.threshold.normal_distributions import NormalDistributions
 
 __all__ = ["IMAGE_FIGURES", "Reference", "ReferenceScores", "reference_of"]
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from anomedge.images.statistics import ImageStatistics
-from anomedge.normal_distributions import compact
 from anomedge.station.drift.changes import change_of_images, change_of_scores
 from anomedge.station.drift.figure import QUARTILES, Change
 from anomedge.station.drift.kolmogorov_smirnov import distance, limit
 from anomedge.station.drift.levels import Comparison
 from anomedge.station.drift.monitor import DriftChange
 from anomedge.station.drift.reference import Reference
+from anomedge.threshold.normal_distributions import compact
 
 __all__ = ["LEVEL", "drift_of_sample"]
 

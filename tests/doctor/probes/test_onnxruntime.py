@@ -2,6 +2,7 @@
 
 import pytest
 
+from anomedge.doctor import vendor
 from anomedge.doctor.probes import onnxruntime as module
 from anomedge.doctor.probes.onnxruntime import OnnxRuntime
 from tests.doctor.fakes import look
@@ -50,5 +51,5 @@ def test_one_that_does_not_load_and_none(monkeypatch):
 
     monkeypatch.setattr(module, "import_onnxruntime", fail)
     assert "does not load: numpy 2" in look(OnnxRuntime)["ONNX Runtime"].value
-    monkeypatch.setattr(module, "is_installed", lambda name: False)
+    monkeypatch.setattr(vendor, "is_installed", lambda name: False)
     assert look(OnnxRuntime)["ONNX Runtime"].state == "absent"

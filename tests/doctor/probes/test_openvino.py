@@ -2,6 +2,7 @@
 
 import pytest
 
+from anomedge.doctor import vendor
 from anomedge.doctor.probes import openvino as module
 from anomedge.doctor.probes.openvino import OpenVino
 from tests.doctor.fakes import look
@@ -45,5 +46,5 @@ def test_one_that_does_not_load_and_none(monkeypatch):
 
     monkeypatch.setattr(module, "import_openvino", fail)
     assert "libopenvino.so" in look(OpenVino)["OpenVINO"].value
-    monkeypatch.setattr(module, "is_installed", lambda name: False)
+    monkeypatch.setattr(vendor, "is_installed", lambda name: False)
     assert look(OpenVino)["OpenVINO"].state == "absent"

@@ -5,10 +5,10 @@ import copy
 import numpy as np
 import pytest
 
-from anomedge.normal_distributions import NormalDistributions
 from anomedge.station import EventWriter, Station
 from anomedge.station.drift.events import DriftWatch
 from anomedge.station.output import SHARED
+from anomedge.threshold.normal_distributions import NormalDistributions
 from tests.station.test_loop import (
     DECISION,
     GreyInspector,

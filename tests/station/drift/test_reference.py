@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from anomedge.normal_distributions import NormalDistributions
 from anomedge.station.drift.events import note_on_reference
 from anomedge.station.drift.reference import reference_of
+from anomedge.threshold.normal_distributions import NormalDistributions
 
 
 def record(shift=0.0, count=40, size=(4, 6)):

@@ -22,22 +22,13 @@ from pydantic import (
 )
 
 from anomedge.errors import InputError
-from anomedge.threshold_origin import (
-    Origin,
-    Record,
-    Sensitivity,
-    SensitivityRow,
-    TailFit,
-)
+from anomedge.threshold.origin import Origin, Record
 
 __all__ = [
     "FLOOR",
     "Cut",
     "Decision",
-    "Origin",
-    "Sensitivity",
-    "SensitivityRow",
-    "TailFit",
+    "Scores",
     "by_f1",
     "by_false_alarm_rate",
     "interval_of_rate",

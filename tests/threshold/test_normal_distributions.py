@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from anomedge.normal_distributions import NormalDistributions, compact
-from anomedge.threshold_origin import Origin
+from anomedge.threshold.normal_distributions import NormalDistributions, compact
+from anomedge.threshold.origin import Origin
 
 GOOD = {
     "count": 3,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from anomedge.threshold_origin import Origin
+from anomedge.threshold.origin import Origin
 
 PLACED = {
     "source": "a fold",

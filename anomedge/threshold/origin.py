@@ -11,7 +11,7 @@ from pydantic import (
     model_serializer,
 )
 
-from anomedge.normal_distributions import NormalDistributions
+from anomedge.threshold.normal_distributions import NormalDistributions
 
 __all__ = ["Origin", "Record", "Sensitivity", "SensitivityRow", "TailFit"]
 
