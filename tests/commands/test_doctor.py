@@ -8,6 +8,7 @@ from anomedge.commands import doctor as module
 from anomedge.doctor.base import Finding
 from anomedge.doctor.examine import Diagnosis
 from anomedge.doctor.opening import Opening
+from anomedge.runtimes.choice import Choice
 from tests.commands.running import run
 
 OPENS = Opening(
@@ -19,7 +20,12 @@ FAILS = Opening("tensorrt", "gpu", reason="libnvinfer.so.10 is missing")
 def diagnosis(*openings, bundle="part.anomedge 0123"):
     findings = {"TensorRT": [Finding("TensorRT", "does not load", "broken")]}
     return Diagnosis(
-        bundle, "fp32", findings, list(openings), ["libnvinfer.so.10"], "x"
+        bundle,
+        "fp32",
+        findings,
+        list(openings),
+        ["libnvinfer.so.10"],
+        Choice("openvino", None, "faster on a CPU"),
     )
 
 
@@ -39,6 +45,7 @@ def test_the_report(found, bundle_paths, capsys):
         "broken  TensorRT: does not load",
         "opens   openvino 2026.4 on CPU: 3.00 ms a frame, fastest",
         "no      tensorrt --device gpu: libnvinfer.so.10 is missing",
+        "without --runtime: runtime: openvino (faster on a CPU)",
         "missing shared libraries: libnvinfer.so.10",
         "never on a board",
         "anomedge verify part.anomedge",
