@@ -82,9 +82,10 @@ def _show(found: Diagnosis) -> None:
         console.print(
             f"missing shared libraries: {', '.join(found.missing)}",
         )
-    console.print(f"without --runtime: {_choice_line(found)}")
+    console.print(Text("without --runtime", style="bold"))
+    console.print(f"  {_choice_line(found)}")
     if found.faster:
-        console.print(f"measured faster here: --runtime {found.faster}")
+        console.print(f"  measured faster here: --runtime {found.faster}")
     _show_unverified(console, found)
 
 

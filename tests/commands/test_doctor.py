@@ -45,7 +45,7 @@ def test_the_report(found, bundle_paths, capsys):
         "broken  TensorRT: does not load",
         "opens   openvino 2026.4 on CPU: 3.00 ms a frame, fastest",
         "no      tensorrt --device gpu: libnvinfer.so.10 is missing",
-        "without --runtime: runtime: openvino (faster on a CPU)",
+        "without --runtime\n  runtime: openvino (faster on a CPU)",
         "missing shared libraries: libnvinfer.so.10",
         "never on a board",
         "anomedge verify part.anomedge",
