@@ -1,0 +1,91 @@
+"""Verdicts of a client, those of the eager detector, and their differences."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Answers", "Difference", "difference", "eager_answers", "parsed"]
+
+Map = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Labels and raw scores by picture; flat maps (h * w,) of a client that gives them."""
+
+    labels: list[str]
+    scores: list[float]
+    maps: list[Map] | None = None
+
+    @property
+    def anomalous(self) -> int:
+        """Number of pictures with the label `anomalous`."""
+        return self.labels.count("anomalous")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Equal labels, and the largest errors in scales of normal scores; `map` is None without maps."""
+
+    equal: int
+    score: float
+    map: float | None
+
+
+def parsed(lines: str, maps: Sequence[Map] | None = None) -> Answers:
+    """Return the answers of a client that prints one JSON object a picture."""
+    found = [json.loads(line) for line in lines.splitlines()]
+    return Answers(
+        [each["label"] for each in found],
+        [float(each["score"]) for each in found],
+        None if maps is None else list(maps),
+    )
+
+
+def difference(found: Answers, expected: Answers, scale: float) -> Difference:
+    """Compare answers on the same pictures.
+
+    Raises:
+        ValueError: the client answered for another number of pictures, or a map has another shape.
+    """
+    pairs = zip(found.labels, expected.labels, strict=True)
+    equal = sum(ours == theirs for ours, theirs in pairs)
+    score = _largest(found.scores, expected.scores) / scale
+    if found.maps is None or expected.maps is None:
+        return Difference(equal, score, None)
+    return Difference(equal, score, _largest(found.maps, expected.maps) / scale)
+
+
+def _largest(found: Sequence[Any], expected: Sequence[Any]) -> float:
+    """Return the largest absolute error; NaN if any value is NaN."""
+    ours, theirs = np.asarray(found, float), np.asarray(expected, float)
+    if ours.shape != theirs.shape:
+        raise ValueError(
+            f"got values of shape {ours.shape}; expected {theirs.shape}"
+        )
+    return float(np.abs(ours - theirs).max())
+
+
+def eager_answers(
+    model: Path, frames: Sequence[Path], threshold: float
+) -> Answers:
+    """Return the answers of the fitted detector in eager Torch, one picture at a time."""
+    from anomedge.export.eager import EagerSession
+    from anomedge.images import read_picture
+    from anomedge.pipelines.model import load
+
+    scores, maps = [], []
+    with EagerSession(load(model), model) as session:
+        for path in frames:
+            found = session.run({"frames": read_picture(path)[None]})
+            scores.append(float(found["score"][0]))
+            maps.append(found["anomaly_map"].ravel())
+    labels = ["anomalous" if s > threshold else "normal" for s in scores]
+    return Answers(labels, scores, maps)
