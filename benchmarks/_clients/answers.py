@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +30,7 @@ class Answers:
         return self.labels.count("anomalous")
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(NamedTuple):
     """Equal labels, and the largest errors in scales of normal scores; `map` is None without maps."""
 
     equal: int

@@ -65,4 +65,5 @@ def main(configuration: str, maps: str, *frames: str) -> None:
     check_alone()
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

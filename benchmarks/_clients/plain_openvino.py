@@ -46,4 +46,5 @@ def main(graph: str, maps: str, *frames: str) -> None:
     check_alone()
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])
