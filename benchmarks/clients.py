@@ -42,8 +42,8 @@ from anomedge.commands._arguments import parse_size
 from anomedge.demo.textures import PictureSet
 
 HEAD = (
-    "| data set | detector | client | pictures | anomalous in eager | labels equal | largest score error | largest map error |\n"
-    "|---|---|---|---|---|---|---|---|"
+    "| data set | detector | client | pictures | anomalous in eager | labels equal | largest score error | maps | largest map error |\n"
+    "|---|---|---|---|---|---|---|---|---|"
 )
 NOT_RUN = "not run: "
 PACKAGES = ("torch", "onnxruntime", "openvino")
@@ -61,10 +61,11 @@ def row(
         str(expected.anomalous),
     ]
     if isinstance(result, str):
-        cells += [result, "", ""]
+        cells += [result, "", "", ""]
     else:
-        shown = "" if result.map is None else f"{result.map:.1e}"
-        cells += [str(result.equal), f"{result.score:.1e}", shown]
+        maps = "" if result.map is None else f"{result.map:.1e}"
+        cells += [str(result.equal), f"{result.score:.1e}"]
+        cells += [str(result.maps), maps]
     return f"| {' | '.join(cells)} |"
 
 

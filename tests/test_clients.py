@@ -31,12 +31,13 @@ def importable(monkeypatch):
 def test_errors_are_shares_of_the_scale():
     from _clients.answers import Answers, difference
 
-    ours = Answers(["normal", "anomalous"], [1.0, 2.0], [np.float32([1, 2])])
-    theirs = Answers(["normal", "normal"], [1.0, 2.5], [np.float32([1, 3])])
+    ours = Answers(["normal", "anomalous"], [1.0, 2.0], {1: np.float32([1, 2])})
+    maps = {0: np.float32([0, 0]), 1: np.float32([1, 3])}
+    theirs = Answers(["normal", "normal"], [1.0, 2.5], maps)
     found = difference(ours, theirs, 2.0)
-    assert (found.equal, found.score, found.map) == (1, 0.25, 0.5)
+    assert found == (1, 0.25, 1, 0.5)
     without = difference(Answers(ours.labels, ours.scores), theirs, 2.0)
-    assert without.map is None
+    assert (without.maps, without.map) == (0, None)
 
 
 def test_missing_answers_and_nan_are_no_agreement():
@@ -48,6 +49,12 @@ def test_missing_answers_and_nan_are_no_agreement():
         difference(none, expected, 1.0)
     found = difference(Answers(["normal"], [float("nan")]), expected, 1.0)
     assert np.isnan(found.score)
+    given = Answers(["normal"], [1.0], {0: np.float32([np.nan])})
+    expected = Answers(["normal"], [1.0], {0: np.float32([1.0])})
+    assert np.isnan(difference(given, expected, 1.0).map)
+    given = Answers(["normal"], [1.0], {0: np.float32([1.0, 1.0])})
+    with pytest.raises(ValueError, match="shape"):
+        difference(given, expected, 1.0)
 
 
 def test_a_client_that_does_not_run_has_its_reason_in_the_table():
@@ -62,9 +69,9 @@ def test_a_client_that_does_not_run_has_its_reason_in_the_table():
     assert "| not run: no node |" in given
     assert clients.is_agreement("not run: no node", case)
     assert not clients.is_agreement("failed: exit code 2", case)
-    result = Difference(1, 1e-6, None)
+    result = Difference(1, 1e-6, 0, None)
     shown = clients.row(case, "Node", expected, result)
-    assert shown == "| demo | padim | Node | 1 | 1 | 1 | 1.0e-06 |  |"
+    assert shown == "| demo | padim | Node | 1 | 1 | 1 | 1.0e-06 | 0 |  |"
     assert clients.is_agreement(result, case)
     assert not clients.is_agreement(result._replace(equal=0), case)
     assert not clients.is_agreement(result._replace(score=float("nan")), case)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +18,11 @@ Map = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Answers:
-    """Labels and raw scores by picture; flat maps (h * w,) of a client that gives them."""
+    """Labels and raw scores by picture; flat maps (h * w,) by the place of their picture, where a client gives them."""
 
     labels: list[str]
     scores: list[float]
-    maps: list[Map] | None = None
+    maps: Mapping[int, Map] = field(default_factory=dict)
 
     @property
     def anomalous(self) -> int:
@@ -31,20 +31,21 @@ class Answers:
 
 
 class Difference(NamedTuple):
-    """Equal labels, and the largest errors in scales of normal scores; `map` is None without maps."""
+    """Equal labels, number of maps, and the largest errors in scales of normal scores; `map` is None without maps."""
 
     equal: int
     score: float
+    maps: int
     map: float | None
 
 
-def parsed(lines: str, maps: Sequence[Map] | None = None) -> Answers:
+def parsed(lines: str, maps: Mapping[int, Map]) -> Answers:
     """Return the answers of a client that prints one JSON object a picture."""
     found = [json.loads(line) for line in lines.splitlines()]
     return Answers(
         [each["label"] for each in found],
         [float(each["score"]) for each in found],
-        None if maps is None else list(maps),
+        maps,
     )
 
 
@@ -57,12 +58,16 @@ def difference(found: Answers, expected: Answers, scale: float) -> Difference:
     pairs = zip(found.labels, expected.labels, strict=True)
     equal = sum(ours == theirs for ours, theirs in pairs)
     score = _largest(found.scores, expected.scores) / scale
-    if found.maps is None or expected.maps is None:
-        return Difference(equal, score, None)
-    return Difference(equal, score, _largest(found.maps, expected.maps) / scale)
+    errors = [
+        _largest(given, expected.maps[place]) / scale
+        for place, given in found.maps.items()
+    ]
+    # As an array, so that NaN is the largest error.
+    largest = float(np.max(errors)) if errors else None
+    return Difference(equal, score, len(errors), largest)
 
 
-def _largest(found: Sequence[Any], expected: Sequence[Any]) -> float:
+def _largest(found: npt.ArrayLike, expected: npt.ArrayLike) -> float:
     """Return the largest absolute error; NaN if any value is NaN."""
     ours, theirs = np.asarray(found, float), np.asarray(expected, float)
     if ours.shape != theirs.shape:
@@ -80,11 +85,11 @@ def eager_answers(
     from anomedge.images import read_picture
     from anomedge.pipelines.model import load
 
-    scores, maps = [], []
+    scores, maps = [], {}
     with EagerSession(load(model), model) as session:
-        for path in frames:
+        for place, path in enumerate(frames):
             found = session.run({"frames": read_picture(path)[None]})
             scores.append(float(found["score"][0]))
-            maps.append(found["anomaly_map"].ravel())
+            maps[place] = found["anomaly_map"].ravel()
     labels = ["anomalous" if s > threshold else "normal" for s in scores]
     return Answers(labels, scores, maps)

@@ -19,7 +19,9 @@ from _clients.page import install_page, missing_for_page, served
 __all__ = ["CLIENTS", "LeftOut", "Tools"]
 
 _HERE = Path(__file__).parent
-_SECONDS = 900
+_SECONDS = 1800
+_BATCH = 11
+"""Frames of a call of the native runner, which takes them as one batch."""
 
 
 class LeftOut(Exception):
@@ -101,30 +103,31 @@ def _alone(script: str, graph: Path, case: Prepared, tools: Tools) -> Answers:
 
 def _native(runtime: str) -> Callable[[Prepared, Tools], Answers]:
     def run(case: Prepared, tools: Tools) -> Answers:
-        program = tools.runner(runtime)
-        return _one_by_one([program, case.bundle], case.frames, case, tools)
+        client = [tools.runner(runtime), case.bundle]
+        return _bundle_client(client, case.frames, tools, _BATCH)
 
     return run
 
 
 def _node(case: Prepared, tools: Tools) -> Answers:
     client = ["node", tools.page() / "node-client.js", case.bundle]
-    return _one_by_one(client, case.raw_frames, case, tools)
+    return _bundle_client(client, case.raw_frames, tools, len(case.frames))
 
 
-def _one_by_one(
-    client: Sequence[object],
-    frames: Sequence[Path],
-    case: Prepared,
-    tools: Tools,
+def _bundle_client(
+    client: Sequence[object], frames: Sequence[Path], tools: Tools, part: int
 ) -> Answers:
-    """Call a program once for each picture: it writes the map of a single one."""
-    maps = _fresh(tools.work / "maps")
-    lines = []
-    for frame in frames:
-        target = maps / f"{frame.stem}.f32"
-        lines.append(_run([*client, frame, "--map", target]).strip())
-    return parsed("\n".join(lines), _read_maps(maps, case))
+    """Let a program that opens bundles decide all frames, in parts; call it again for the maps of a few."""
+    lines = [
+        _run([*client, *frames[start : start + part]])
+        for start in range(0, len(frames), part)
+    ]
+    target = tools.work / "map.f32"
+    maps = {}
+    for place in sorted({0, len(frames) // 2, len(frames) - 1}):
+        _run([*client, frames[place], "--map", target])
+        maps[place] = np.fromfile(target, np.float32)
+    return parsed("".join(lines), maps)
 
 
 def _browser(case: Prepared, tools: Tools) -> Answers:
@@ -138,7 +141,7 @@ def _browser(case: Prepared, tools: Tools) -> Answers:
     shutil.copyfile(_HERE / driver.name, driver)
     with served(folder) as url:
         program = ["node", driver, chromium, url, case.bundle, shots]
-        return parsed(_run([*program, *case.frames]))
+        return parsed(_run([*program, *case.frames]), {})
 
 
 def _fresh(folder: Path) -> Path:
@@ -147,10 +150,12 @@ def _fresh(folder: Path) -> Path:
     return folder
 
 
-def _read_maps(folder: Path, case: Prepared) -> list[Map]:
+def _read_maps(folder: Path, case: Prepared) -> dict[int, Map]:
     """Return the raw float32 maps that a client wrote, flat."""
-    files = [folder / f"{frame.stem}.f32" for frame in case.frames]
-    return [np.fromfile(file, np.float32) for file in files]
+    return {
+        place: np.fromfile(folder / f"{frame.stem}.f32", np.float32)
+        for place, frame in enumerate(case.frames)
+    }
 
 
 def _run(command: Sequence[object]) -> str:
