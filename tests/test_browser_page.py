@@ -5,12 +5,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from anomedge import Inspector
+from anomedge.bundle import Bundle
 from anomedge.conformance import ClientCommand, examine
 from benchmarks._clients.page import install_page, missing_for_page, served
-from tests.conftest import build_once
+from tests.conftest import FRAME, build_once
 from tests.documentation import ROOT
 
 
@@ -64,6 +66,11 @@ def test_the_page_shows_the_verdict_and_refuses_a_changed_bundle(
         expected = inspector.predict(picture)
     assert first["verdict"]["label"] == expected.label
     assert first["verdict"]["score"] == pytest.approx(expected.score, rel=1e-5)
+    # Borders are one pixel wide.
+    (height, width), geometry = FRAME, Bundle.open(path).manifest.geometry
+    shares = np.divide(geometry.image, geometry.size)
+    part = width / height * shares[1] / shares[0]
+    assert first["aspects"] == pytest.approx([width / height, part], abs=0.01)
     assert "SHA-256" in second["message"]
     assert second["verdict"] is None
     assert first["foreign"] == second["foreign"] == []
