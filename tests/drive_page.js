@@ -25,6 +25,10 @@ try {
       { timeout: 120000 },
     );
     const shown = await page.evaluate(() => ({
+      aspects: ["frame", "map"].map((id) => {
+        const { width, height } = document.getElementById(id).getBoundingClientRect();
+        return width / height;
+      }),
       verdict: JSON.parse(document.body.dataset.verdict ?? "null"),
       message: document.getElementById("message").textContent,
     }));

@@ -1,40 +1,30 @@
 """The browser page and the Node client decide as `Inspector`; all computation is local."""
 
-import functools
-import http.server
 import json
 import shutil
 import subprocess
-import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from anomedge import Inspector
+from anomedge.bundle import Bundle
 from anomedge.conformance import ClientCommand, examine
-from tests.conftest import build_once
+from benchmarks._clients.page import install_page, missing_for_page, served
+from tests.conftest import FRAME, build_once
 from tests.documentation import ROOT
-
-SOURCE = ROOT / "runtimes" / "browser"
-DRIVER = "puppeteer-core@24.43.1"
 
 
 @pytest.fixture(scope="session")
 def page(tmp_path_factory) -> Path:
     """A copy of the page's folder with its packages."""
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed here")
+    missing = missing_for_page()
+    if missing is not None:
+        pytest.skip(f"{missing} is not installed here")
 
     def install(folder):
-        shutil.copytree(SOURCE, folder / "page")
-        for extra in ([], [DRIVER, "--no-save"]):
-            subprocess.run(
-                ["npm", "install", "--no-audit", "--no-fund", *extra],
-                cwd=folder / "page",
-                check=True,
-                capture_output=True,
-            )
+        install_page(folder / "page")
 
     return build_once(tmp_path_factory, "browser", install) / "page"
 
@@ -42,11 +32,11 @@ def page(tmp_path_factory) -> Path:
 @pytest.mark.slow
 def test_the_node_client_conforms(page, bundle_paths):
     client = ClientCommand(
-        f"node {page / 'node-client.js'} {{bundle}} {{raw}}", 120
+        f"node {page / 'node-client.js'} {{bundle}} {{raw}} --map {{map}}", 120
     )
     path = bundle_paths["patchcore"]
     with Inspector.open(path, runtime="onnxruntime") as inspector:
-        result = examine(inspector, client, most=2, raw=True)
+        result = examine(inspector, client, most=2, raw=True, maps=True)
     assert result.findings == ()
 
 
@@ -76,27 +66,11 @@ def test_the_page_shows_the_verdict_and_refuses_a_changed_bundle(
         expected = inspector.predict(picture)
     assert first["verdict"]["label"] == expected.label
     assert first["verdict"]["score"] == pytest.approx(expected.score, rel=1e-5)
+    # Borders are one pixel wide.
+    (height, width), geometry = FRAME, Bundle.open(path).manifest.geometry
+    shares = np.divide(geometry.image, geometry.size)
+    part = width / height * shares[1] / shares[0]
+    assert first["aspects"] == pytest.approx([width / height, part], abs=0.01)
     assert "SHA-256" in second["message"]
     assert second["verdict"] is None
     assert first["foreign"] == second["foreign"] == []
-
-
-class served:  # noqa: N801 - used as a function
-    """A folder on a port of this machine."""
-
-    def __init__(self, folder):
-        handler = functools.partial(Quiet, directory=folder)
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{self.server.server_port}"
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass

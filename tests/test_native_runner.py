@@ -1,7 +1,6 @@
 """The C++ runner decides as `Inspector`, conforms, and refuses changed bundles; it is compiled once per session."""
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,52 +12,17 @@ from PIL import Image
 from anomedge import Inspector
 from anomedge.conformance import ClientCommand, examine
 from anomedge.parity.certificate import TOLERANCES
-from anomedge.runtimes.imports import import_onnxruntime, import_openvino
+from benchmarks._clients.native import compile_runners, missing_for_build
 from tests.conftest import build_once
-from tests.documentation import ROOT
-
-SOURCE = ROOT / "runtimes" / "native"
-HEADERS = Path(
-    os.environ.get("ANOMEDGE_ONNXRUNTIME_INCLUDE", "/usr/include/onnxruntime")
-)
-"""Of the package libonnxruntime-dev of Debian 13."""
-PACKAGES = (
-    "/usr/include/nlohmann/json.hpp",
-    "/usr/include/png.h",
-    "/usr/include/openssl/evp.h",
-)
 
 
 @pytest.fixture(scope="session")
 def runners(tmp_path_factory) -> Path:
     """The folder of the compiled programs."""
-    for program in ("cmake", "g++"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed here")
-    for header in PACKAGES:
-        if not Path(header).exists():
-            pytest.skip(f"{header} is not installed here")
+    missing = missing_for_build()
+    if missing is not None:
+        pytest.skip(f"{missing} is not installed here")
     return build_once(tmp_path_factory, "native-runner", compile_runners)
-
-
-def compile_runners(folder: Path) -> None:
-    openvino = Path(import_openvino().__file__).parent
-    options = [f"-DOPENVINO_ROOT={openvino}"]
-    if (HEADERS / "onnxruntime_c_api.h").exists():
-        # The wheel has the library without the name that programs look for.
-        vendor = Path(import_onnxruntime().__file__).parent / "capi"
-        (library,) = vendor.glob("libonnxruntime.so.*")
-        named = folder / "libonnxruntime.so.1"
-        named.symlink_to(library)
-        options += [
-            f"-DONNXRUNTIME_INCLUDE={HEADERS}",
-            f"-DONNXRUNTIME_LIBRARY={named}",
-        ]
-    configure = ["cmake", "-S", SOURCE, "-B", folder, *options]
-    subprocess.run(configure, check=True, capture_output=True)
-    subprocess.run(
-        ["cmake", "--build", folder], check=True, capture_output=True
-    )
 
 
 @pytest.fixture(params=["openvino", "onnxruntime"])

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anomedge.bundle import Bundle, LocalSettings
 from anomedge.commands._units import format_share
 from anomedge.names import printable, storable
 from anomedge.threshold import Decision, Origin
 
+if TYPE_CHECKING:
+    from anomedge.parity.carried_contracts import CarriedContracts
+
 __all__ = [
+    "contract_line",
     "local_fields",
     "local_note",
     "sensitivity_lines",
@@ -81,6 +85,23 @@ def threshold_lines(bundle: Bundle, local: LocalSettings | None) -> list[str]:
             f"in force   {_place(bundle)}, which moves the threshold by {moved}"
         )
     return lines
+
+
+def contract_line(found: CarriedContracts) -> str:
+    """Return a line of text on the contracts that the graphs carry, for programs that read the graph alone."""
+    if found.faults:
+        more = len(found.faults) - 1
+        others = f" and {more} more" if more else ""
+        return f"in graphs  not the manifest's: {printable(found.faults[0])}{others}; run verify"
+    if not found.carried:
+        return "in graphs  no contract: a program that has the graph alone needs the manifest; export again to add it"
+    if not found.is_whole:
+        return f"in graphs  a contract in {found.carried} of {found.graphs} graphs; expected all of them: run verify"
+    stated = f"in graphs  the manifest's contract, in all {found.graphs}"
+    if not found.overridden:
+        return f"{stated}; a program that has the graph alone decides as here"
+    names = ", ".join(found.overridden)
+    return f"{stated}, without the local values ({names}): a program that has the graph alone decides otherwise; use threshold --bake"
 
 
 def local_fields(bundle: Bundle, local: LocalSettings | None) -> dict[str, Any]:

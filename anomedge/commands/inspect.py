@@ -21,12 +21,14 @@ from anomedge.commands._common_options import Local
 from anomedge.commands._console import wide_console
 from anomedge.commands._quantisation import speed_note
 from anomedge.commands._threshold_lines import (
+    contract_line,
     local_fields,
     threshold_lines,
 )
 from anomedge.errors import InputError
 from anomedge.files import canonical_json
 from anomedge.names import storable
+from anomedge.parity.carried_contracts import carried_contracts
 from anomedge.parity.stored import stored_certificates
 from anomedge.resample import Geometry, check_frame
 
@@ -111,12 +113,13 @@ def inspect(
 
 
 def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:
-    stored = stored_certificates(bundle)
+    stored, contracts = stored_certificates(bundle), carried_contracts(bundle)
     stages = _anatomies(bundle) if graph else {}
     content = {
         "path": storable(str(bundle.path)),
         "manifest": bundle.manifest.model_dump(mode="json"),
         **local_fields(bundle, bundle.local),
+        "graph_contracts": asdict(contracts) | {"fits": contracts.fits},
         "certificates": [
             {
                 "name": s.shown_name,
@@ -136,6 +139,7 @@ def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:
         tables.contract(bundle),
         tables.files(bundle),
         *threshold_lines(bundle, bundle.local),
+        contract_line(contracts),
     ]
     shown += [
         *_quantisation(bundle.manifest.quantisation),

@@ -16,18 +16,21 @@ from anomedge.bundle.graph_contract import (
 )
 from anomedge.bundle.metadata import metadata_of_ir, properties_of_onnx
 from anomedge.bundle.operators import faults_of_ir, faults_of_onnx
-from anomedge.bundle.variants import FORMATS, MODEL, Variant
+from anomedge.bundle.variants import FORMATS, MODEL
 from anomedge.errors import InputError
 from anomedge.layouts import LAYOUTS, Frames, Layout
 from anomedge.runtimes.ov import rt_info_as_read
 
 __all__ = [
     "carries_contract",
+    "contract_in",
     "contract_of",
+    "differing_entries",
     "faults_of_contract",
     "faults_of_model_info",
     "faults_of_properties",
     "faults_of_section",
+    "shipped_graphs",
 ]
 
 IR_INPUT_LAYOUT = "[N,C,H,W]"
@@ -45,14 +48,32 @@ def contract_of(bundle: Bundle, layout: type[Layout]) -> dict[str, str]:
 
 def carries_contract(bundle: Bundle) -> bool:
     """Whether any shipped graph of a bundle carries a contract; then all of them must. Bundles of early releases carry none."""
+    return any(
+        contract_in(name, bundle.read(name))
+        for _, name in shipped_graphs(bundle)
+    )
+
+
+def shipped_graphs(bundle: Bundle) -> Iterator[tuple[str, str]]:
+    """Yield role and file of the graphs that programs open, in every precision."""
     for variant in bundle.manifest.variants.values():
-        for name in _shipped(variant):
-            content = bundle.read(name)
-            is_ir = name.endswith(".xml")
-            found = _contract_in_ir if is_ir else _contract_in_onnx
-            if found(content):
-                return True
-    return False
+        for role in (MODEL, *variant.layouts()):
+            for kind in FORMATS:
+                name = variant.find(role, kind)
+                if name is not None:
+                    yield role, name
+
+
+def contract_in(name: str, content: bytes) -> dict[str, str]:
+    """Return the contract in a graph's file, ONNX or IR, by key without a prefix; empty without one."""
+    if name.endswith(".xml"):
+        return metadata_of_ir(content).contract
+    properties = properties_of_onnx(content).items()
+    return {
+        key.removeprefix(ONNX_PREFIX): value
+        for key, value in properties
+        if key.startswith(ONNX_PREFIX)
+    }
 
 
 def faults_of_contract(
@@ -66,21 +87,27 @@ def faults_of_contract(
         name: the graph's file, ONNX or IR.
         content: its bytes, which `faults_of_onnx` or `faults_of_ir` accepts.
     """
-    try:
-        layout = Frames if role == MODEL else LAYOUTS.get(role)
-    except InputError:
+    expected = _expected(bundle, role)
+    if expected is None:
         return
-    expected = entries_of_contract(bundle.manifest, layout.form())
-    if not name.endswith(".xml"):
-        given = properties_of_onnx(content)
-        found = _contract_in_onnx(content) if role != MODEL else given
-        yield from _differing(found, as_properties(expected))
+    if role == MODEL and not name.endswith(".xml"):
+        # The model has no other properties.
+        properties = properties_of_onnx(content)
+        yield from _differing(properties, as_properties(expected))
         return
-    wrong = _differing(_contract_in_ir(content), expected)
-    weights = name.removesuffix(".xml") + ".bin"
-    yield from wrong or faults_of_section(
-        content, bundle.read(weights), SECTION, expected
-    )
+    wrong = _differing(contract_in(name, content), expected)
+    yield from wrong
+    if name.endswith(".xml") and not wrong:
+        weights = bundle.read(name.removesuffix(".xml") + ".bin")
+        yield from faults_of_section(content, weights, SECTION, expected)
+
+
+def differing_entries(
+    bundle: Bundle, role: str, found: Mapping[str, str]
+) -> list[str]:
+    """Return one phrase per entry of a contract that is not the manifest's; none for a layout that is not installed."""
+    expected = _expected(bundle, role)
+    return [] if expected is None else _differing(found, expected)
 
 
 def faults_of_properties(
@@ -127,22 +154,13 @@ def faults_of_section(
     return [f"as OpenVINO reads it: {one}" for one in wrong]
 
 
-def _shipped(variant: Variant) -> Iterator[str]:
-    """Yield the files of the graphs that programs open, each once."""
-    for role in (MODEL, *variant.layouts()):
-        for kind in FORMATS:
-            name = variant.find(role, kind)
-            if name is not None:
-                yield name
-
-
-def _contract_in_onnx(content: bytes) -> dict[str, str]:
-    properties = properties_of_onnx(content).items()
-    return {k: v for k, v in properties if k.startswith(ONNX_PREFIX)}
-
-
-def _contract_in_ir(content: bytes) -> dict[str, str]:
-    return metadata_of_ir(content).contract
+def _expected(bundle: Bundle, role: str) -> dict[str, str] | None:
+    """Return the contract of a role's graphs; None for a layout that is not installed."""
+    try:
+        layout = Frames if role == MODEL else LAYOUTS.get(role)
+    except InputError:
+        return None
+    return entries_of_contract(bundle.manifest, layout.form())
 
 
 def _differing(

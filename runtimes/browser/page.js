@@ -30,6 +30,15 @@ async function pixelsOf(file) {
   return { pixels: rgbOf(data), height: image.height, width: image.width };
 }
 
+// Width over height of the map's part of the frame: the detector's image is stretched, and its middle may be cropped.
+function aspectOf(map) {
+  const { image, input } = bundle.manifest;
+  const [top, left, bottom, right] = image.region ?? [0, 0, 1, 1];
+  const width = input.width * (right - left) * (map.width / image.size[1]);
+  const height = input.height * (bottom - top) * (map.height / image.size[0]);
+  return width / height;
+}
+
 // Grey with the pixel threshold in the middle; values above it in red.
 function drawMap(map) {
   const canvas = element("map");
@@ -37,6 +46,7 @@ function drawMap(map) {
   if (!map) return;
   canvas.width = map.width;
   canvas.height = map.height;
+  canvas.style.aspectRatio = aspectOf(map);
   const context = canvas.getContext("2d");
   const image = context.createImageData(map.width, map.height);
   const { decision } = bundle;

@@ -2,6 +2,8 @@
 
 import json
 
+from anomedge.commands._threshold_lines import contract_line
+from anomedge.parity.carried_contracts import CarriedContracts
 from tests.commands.running import run
 
 
@@ -52,3 +54,33 @@ def test_inspect_a_model(model_paths, detector, capfd):
     assert "fitted to" in capfd.readouterr().out
     assert run("inspect", model_paths[detector], "--graph") == 2
     assert "before it is exported" in capfd.readouterr().err
+
+
+def test_inspect_states_the_contracts_in_the_graphs(copy, capsys):
+    assert run("inspect", copy) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "the manifest's contract, in all 2; a program" in shown
+    assert run("threshold", copy, "--set", "1e6") == 0
+    capsys.readouterr()
+    assert run("inspect", copy) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "without the local values (threshold)" in shown
+    assert run("inspect", copy, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["graph_contracts"] == {
+        "graphs": 2,
+        "carried": 2,
+        "faults": [],
+        "overridden": ["threshold"],
+        "fits": False,
+    }
+
+
+def test_the_line_on_contracts_names_what_is_wrong():
+    def line(carried, *faults):
+        return contract_line(CarriedContracts(2, carried, faults, ()))
+
+    assert "no contract" in line(0)
+    assert "in 1 of 2 graphs" in line(1)
+    assert "manifest's: model.onnx: a and 1 more" in line(
+        2, "model.onnx: a", "b"
+    )

@@ -58,8 +58,12 @@ def no_advice():
 
 @pytest.fixture(scope="module")
 def model_path(request, pictures, tmp_path_factory):
-    detector, size, own = CASES[request.param]
-    folder = tmp_path_factory.mktemp("model")
+    return fitted(request.param, pictures, tmp_path_factory.mktemp("model"))
+
+
+def fitted(case, pictures, folder):
+    """The file of the fitted detector of a case."""
+    detector, size, own = CASES[case]
     usual = {"backbone": "test_efficientnet", "weights": "random"}
     if detector == "efficient_ad":
         usual = {"teacher": teacher_file(folder)}
