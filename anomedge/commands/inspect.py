@@ -29,7 +29,7 @@ from anomedge.errors import InputError
 from anomedge.files import canonical_json
 from anomedge.names import storable
 from anomedge.parity.carried_contracts import carried_contracts
-from anomedge.parity.stored import stored_certificates
+from anomedge.parity.stored import StoredCertificate, stored_certificates
 from anomedge.resample import Geometry, check_frame
 
 if TYPE_CHECKING:
@@ -120,16 +120,7 @@ def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:
         "manifest": bundle.manifest.model_dump(mode="json"),
         **local_fields(bundle, bundle.local),
         "graph_contracts": asdict(contracts) | {"fits": contracts.fits},
-        "certificates": [
-            {
-                "name": s.shown_name,
-                "batches": s.batches,
-                "objection": s.objection,
-                "passed": s.passed,
-                "verdict": s.verdict,
-            }
-            for s in stored
-        ],
+        "certificates": [_certificate(each) for each in stored],
         "stages": {
             precision: [asdict(part) for part in parts]
             for precision, parts in stages.items()
@@ -141,20 +132,24 @@ def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:
         *threshold_lines(bundle, bundle.local),
         contract_line(contracts),
     ]
+    shown += _quantisation(bundle.manifest.quantisation)
+    if bundle.manifest.ranges:
+        shown.append(tables.ranges(bundle.manifest.ranges))
+    shown.append(tables.certificates(stored, bundle.manifest.has_map))
     shown += [
-        *_quantisation(bundle.manifest.quantisation),
-        *(
-            [tables.ranges(bundle.manifest.ranges)]
-            if bundle.manifest.ranges
-            else []
-        ),
-        tables.certificates(stored, bundle.manifest.has_map),
-        *(
-            tables.stages(precision, parts)
-            for precision, parts in stages.items()
-        ),
+        tables.stages(precision, parts) for precision, parts in stages.items()
     ]
     return content, shown
+
+
+def _certificate(stored: StoredCertificate) -> dict[str, Any]:
+    return {
+        "name": stored.shown_name,
+        "batches": stored.batches,
+        "objection": stored.objection,
+        "passed": stored.passed,
+        "verdict": stored.verdict,
+    }
 
 
 def _quantisation(stated: QuantisedNetworks | None) -> list[str]:
