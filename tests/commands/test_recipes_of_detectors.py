@@ -77,7 +77,7 @@ def test_a_family_of_recipes_suits_a_detector(
     detector, family, model_of, pictures, tmp_path
 ):
     output = tmp_path / "part.anomedge"
-    more = ["--golden", "synthetic", "--frame", "96x128"]
+    more = ["--golden", str(pictures / "test"), "--frame", "96x128"]
     if "int8" in read_recipe(family, ALLOWED).get("precision", ()):
         more += ["--calibrate", str(pictures / "train"), "--max-flips", "99", "--max-auroc-drop", "1"]  # fmt: skip
     model = model_of(detector)

@@ -26,6 +26,7 @@ def test_the_order_of_our_passes():
         "pack_zeros",
         "plain_reshapes",
         "lower_opset",
+        "shape_after_cast",
         "strip_metadata",
         "name_batch",
     ]
