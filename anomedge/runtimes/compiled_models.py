@@ -88,10 +88,12 @@ class CompiledModel:
         """
         _require_private(self.folder)
         try:
-            with atomic_file(self.path, force=True) as temporary:
-                with temporary.open("wb") as file:
-                    file.write(self._digest(content))
-                    file.write(content)
+            with (
+                atomic_file(self.path, force=True) as temporary,
+                temporary.open("wb") as file,
+            ):
+                file.write(self._digest(content))
+                file.write(content)
         except OutputError as error:
             warnings.warn(
                 f"the compiled model is not kept: {error}", stacklevel=2
