@@ -2,10 +2,12 @@
 
     python benchmarks/cold_start.py -o benchmarks/results/cold_start.md
     python benchmarks/cold_start.py --before 94ddbbc --anomalib ENV/bin/python --rounds 9
+    python benchmarks/cold_start.py --device ENV/bin/python     # an environment such as a device has
 
 Every row is a process of its own, measured by the operating system; rounds take turns, and medians are shown. Modules
 are compiled to bytecode before, as an installation does. `--before` adds rows with the package of an earlier commit,
-which writes its own bundles of the same models. `--anomalib` adds anomalib's own export of the same weights and
+which writes its own bundles of the same models. `--device` names the Python of the measured processes: start times grow
+with the number of installed packages, whose entry points are read. `--anomalib` adds anomalib's own export of the same weights and
 statistics, opened by the runtime alone: it hashes nothing and may map the file, so that pages are read later.
 
 The models have random weights and 256x256 pixels: PaDiM with ResNet18 and 100 channels, PatchCore with EfficientNet-Lite0.
@@ -18,7 +20,6 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,6 +43,14 @@ GRAPHS = {"onnxruntime": "model.onnx", "openvino": "openvino/model.xml"}
 STARTS_HEAD = "| process | package | CPU, s | beyond numpy, s | wall, s | peak MB |\n|---|---|---|---|---|---|"
 OPENINGS_HEAD = "| detector | runtime | opened | CPU, s | wall, s | peak MB |\n|---|---|---|---|---|---|"
 NUMPY = ("import numpy", "")
+VERSIONS = ("numpy", "onnxruntime", "openvino", "pydantic", "typer")
+PACKAGES = """
+import platform, sys
+from importlib.metadata import distributions, version
+named = [f"{name} {version(name)}" for name in sys.argv[1:]]
+count = len(list(distributions()))
+print(f"Python {platform.python_version()}, {', '.join(named)}, {count} packages")
+"""
 
 Key = tuple[str, ...]
 Measure = Callable[[], Taken]
@@ -55,6 +64,7 @@ class Given(NamedTuple):
     made: Made
     theirs: dict[str, dict[str, Any]]
     work: Path
+    python: str
 
 
 def starts(given: Given) -> dict[Key, Measure]:
@@ -100,7 +110,7 @@ def openings(given: Given) -> dict[Key, Measure]:
 
 def _whole(given: Given, checkout: Path, *arguments: str) -> Measure:
     output = given.work / "output.txt"
-    command = [sys.executable, *arguments]
+    command = [given.python, *arguments]
     return lambda: run(command, checkout, output)
 
 
@@ -124,7 +134,7 @@ def _open_graph(
     given: Given, checkout: Path, way: str, runtime: str, *paths: Path
 ) -> Any:
     script = PROJECT / "benchmarks" / "_cold" / "open_graph.py"
-    command = [sys.executable, str(script), way, runtime, *map(str, paths)]
+    command = [given.python, str(script), way, runtime, *map(str, paths)]
     output = given.work / "output.txt"
     if way == "store":
         return run(command, checkout, output)
@@ -200,6 +210,7 @@ def main() -> int:
     )
     parser.add_argument("--before", help="commit to compare with")
     parser.add_argument("--anomalib", type=Path, help="Python with anomalib")
+    parser.add_argument("--device", type=Path, help="Python to measure with")
     parser.add_argument("--work", type=Path, help="folder that is kept")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("-o", "--output", type=Path)
@@ -219,19 +230,26 @@ def main() -> int:
             theirs = exported_by_anomalib(options.anomalib, work, made.frame)
         for checkout in checkouts.values():
             _compile(checkout)
-        given = Given(checkouts, bundles, made, theirs, work)
-        text = page(given, _title(started, options), options.rounds)
+        python = str(options.device or sys.executable)
+        given = Given(checkouts, bundles, made, theirs, work, python)
+        title = _title(started, options, _packages(given))
+        text = page(given, title, options.rounds)
     write_page(options.output, text)
     return 0
 
 
-def _title(started: str, options: argparse.Namespace) -> str:
+def _packages(given: Given) -> str:
+    """Return the versions of the measured Python and its packages, and the number of all packages."""
+    command = [given.python, "-c", PACKAGES, *VERSIONS]
+    run(command, PROJECT, given.work / "output.txt")
+    return (given.work / "output.txt").read_text(encoding="utf-8").strip()
+
+
+def _title(started: str, options: argparse.Namespace, versions: str) -> str:
     """Return the sentence on the conditions."""
-    packages = ("numpy", "onnxruntime", "openvino", "pydantic", "typer")
-    versions = ", ".join(f"{name} {version(name)}" for name in packages)
     before = f'; "before" is commit {options.before}' if options.before else ""
     return (
-        f"`python benchmarks/cold_start.py`, {started}; Python {sys.version.split()[0]}, {versions}; "
+        f"`python benchmarks/cold_start.py`, {started}; {versions}; "
         f"medians of {options.rounds} rounds in turns{before}"
     )
 
