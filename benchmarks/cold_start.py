@@ -9,6 +9,7 @@ are compiled to bytecode before, as an installation does. `--before` adds rows w
 which writes its own bundles of the same models. `--device` names the Python of the measured processes: start times grow
 with the number of installed packages, whose entry points are read. `--anomalib` adds anomalib's own export of the same weights and
 statistics, opened by the runtime alone: it hashes nothing and may map the file, so that pages are read later.
+`--bundle` adds a bundle that exists, and may be repeated.
 
 The models have random weights and 256x256 pixels: PaDiM with ResNet18 and 100 channels, PatchCore with EfficientNet-Lite0.
 """
@@ -29,6 +30,7 @@ from _cold.bundles import (
     DETECTORS,
     PROJECT,
     Made,
+    black_frame,
     checkout_of,
     export_by,
     exported_by_anomalib,
@@ -57,7 +59,7 @@ Measure = Callable[[], Taken]
 
 
 class Given(NamedTuple):
-    """What is measured: the checkouts and their bundles by name, the picture, and anomalib's files by detector."""
+    """What is measured: the checkouts and their bundles by name, the picture, anomalib's files by detector, further bundles."""
 
     checkouts: dict[str, Path]
     bundles: dict[str, dict[str, Path]]
@@ -65,6 +67,7 @@ class Given(NamedTuple):
     theirs: dict[str, dict[str, Any]]
     work: Path
     python: str
+    more: list[Path]
 
 
 def starts(given: Given) -> dict[Key, Measure]:
@@ -89,22 +92,37 @@ def openings(given: Given) -> dict[Key, Measure]:
     """Return the measurements of openings without imports."""
     found: dict[Key, Measure] = {}
     for detector in DETECTORS:
-        for runtime in RUNTIMES:
-            for name, bundles in given.bundles.items():
-                key = (detector, runtime, f"bundle, {name}")
-                checkout, path = given.checkouts[name], bundles[detector]
-                found[key] = _opening(given, checkout, "ours", runtime, path)
-            if detector in given.theirs and runtime == "onnxruntime":
-                key = (detector, runtime, "anomalib's export, bare")
-                path = Path(given.theirs[detector]["path"])
-                found[key] = _opening(given, PROJECT, "theirs", runtime, path)
-            graph = given.bundles["now"][detector] / GRAPHS[runtime]
-            stored = given.work / f"{detector}.{runtime}.stored"
-            _open_graph(given, PROJECT, "store", runtime, graph, stored)
-            key = (detector, runtime, "what the runtime stored")
+        bundles = {name: each[detector] for name, each in given.bundles.items()}
+        found |= _openings_of(given, detector, bundles, given.made.frame)
+    for bundle in given.more:
+        name, frame = black_frame(bundle, given.work)
+        found |= _openings_of(given, name, {"now": bundle}, frame)
+    return found
+
+
+def _openings_of(
+    given: Given, detector: str, bundles: dict[str, Path], frame: Path
+) -> dict[Key, Measure]:
+    """Return the measurements of one detector's openings under every runtime."""
+    found: dict[Key, Measure] = {}
+    for runtime in RUNTIMES:
+        for name, path in bundles.items():
+            key = (detector, runtime, f"bundle, {name}")
+            checkout = given.checkouts[name]
+            found[key] = _opening(given, checkout, "ours", runtime, path, frame)
+        if detector in given.theirs and runtime == "onnxruntime":
+            key = (detector, runtime, "anomalib's export, bare")
+            path = Path(given.theirs[detector]["path"])
             found[key] = _opening(
-                given, PROJECT, "cached", runtime, graph, stored
+                given, PROJECT, "theirs", runtime, path, frame
             )
+        graph = bundles["now"] / GRAPHS[runtime]
+        stored = given.work / f"{detector.replace(' ', '-')}.{runtime}.stored"
+        _open_graph(given, PROJECT, "store", runtime, graph, stored)
+        key = (detector, runtime, "what the runtime stored")
+        found[key] = _opening(
+            given, PROJECT, "cached", runtime, graph, frame, stored
+        )
     return found
 
 
@@ -119,12 +137,10 @@ def _opening(
     checkout: Path,
     way: str,
     runtime: str,
-    path: Path,
-    *more: Path,
+    *paths: Path,
 ) -> Measure:
     def measure() -> Taken:
-        frame = given.made.frame
-        found = _open_graph(given, checkout, way, runtime, path, frame, *more)
+        found = _open_graph(given, checkout, way, runtime, *paths)
         return Taken(found["cpu"], found["wall"], found["peak"])
 
     return measure
@@ -211,6 +227,7 @@ def main() -> int:
     parser.add_argument("--before", help="commit to compare with")
     parser.add_argument("--anomalib", type=Path, help="Python with anomalib")
     parser.add_argument("--device", type=Path, help="Python to measure with")
+    parser.add_argument("--bundle", type=Path, action="append", default=[])
     parser.add_argument("--work", type=Path, help="folder that is kept")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("-o", "--output", type=Path)
@@ -231,7 +248,9 @@ def main() -> int:
         for checkout in checkouts.values():
             _compile(checkout)
         python = str(options.device or sys.executable)
-        given = Given(checkouts, bundles, made, theirs, work, python)
+        given = Given(
+            checkouts, bundles, made, theirs, work, python, options.bundle
+        )
         title = _title(started, options, _packages(given))
         text = page(given, title, options.rounds)
     write_page(options.output, text)

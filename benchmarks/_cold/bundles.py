@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from _cold.processes import run, run_to_json
 
+from anomedge.bundle import read_manifest
 from anomedge.demo.textures import PictureSet, write_pictures
 from anomedge.images import read_picture
 
 __all__ = [
     "DETECTORS",
     "Made",
+    "black_frame",
     "checkout_of",
     "export_by",
     "exported_by_anomalib",
@@ -85,6 +87,15 @@ def export_by(checkout: Path, name: str, folder: Path) -> dict[str, Path]:
             given += ["-o", str(bundle), "--frame", SIZE, "--batch", "1"]
             _anomedge(checkout, folder, *given)
     return bundles
+
+
+def black_frame(bundle: Path, folder: Path) -> tuple[str, Path]:
+    """Return detector and frame size of a bundle as a name, and the file of a black frame of that size."""
+    manifest = read_manifest(bundle)
+    height, width = manifest.input.frame
+    path = folder / f"black-{height}x{width}.npy"
+    np.save(path, np.zeros((height, width, 3), np.uint8))
+    return f"{manifest.detector} {height}x{width}", path
 
 
 def exported_by_anomalib(
