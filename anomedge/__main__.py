@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import pkgutil
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import typer
 
@@ -88,9 +90,23 @@ def _program(arguments: Sequence[str]) -> typer.Typer:
     named = arguments[0] if arguments else ""
     if named.startswith("_") or named not in _modules():
         return application()
-    app = application(named)
+    with _without_collections():
+        app = application(named)
     app.callback()(_options)
     return app
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Suspend the garbage collector; later, it leaves out what was made here: modules and classes, which stay."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()
 
 
 def _modules() -> list[str]:

@@ -17,11 +17,13 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from anomedge.errors import InputError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["Registry"]
 
@@ -210,6 +212,8 @@ def _plugins_on(
     group: str, path: tuple[str, ...]
 ) -> dict[str, list[EntryPoint]]:
     """Return the entry points of a group by name; a distribution that lies on the path twice counts once."""
+    from importlib.metadata import entry_points
+
     del path
     found: dict[str, dict[tuple[str, str], EntryPoint]] = {}
     for point in entry_points(group=group):

@@ -31,7 +31,8 @@ Pixels = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
 class Frozen(BaseModel):
     """Base of a manifest's parts: immutable, without unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Built within the manifest, or at the first use: a validator of each part would double the time of the import.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class InputContract(Frozen):

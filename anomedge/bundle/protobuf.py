@@ -98,7 +98,8 @@ def fields(data: Data, start: int, end: int) -> Iterator[Field]:
     while place < end:
         key, body = read_varint(data, place, end)
         # Parsers treat longer keys differently: some cut them to 32 bits.
-        if key > _LARGEST_KEY or body - place != len(varint(key)):
+        shortest = max(1, (key.bit_length() + 6) // 7)
+        if key > _LARGEST_KEY or body - place != shortest:
             raise Spoilt(
                 f"a field at byte {place} whose number is not in its shortest form"
             )
@@ -122,6 +123,8 @@ def fields(data: Data, start: int, end: int) -> Iterator[Field]:
 
 def read_varint(data: Data, place: int, end: int) -> tuple[int, int]:
     """Return the number at position `place`, of at most 64 bits, and the position after it; errors as in `fields`."""
+    if place < end and data[place] < 0x80:
+        return data[place], place + 1
     value = 0
     for shift in range(0, 70, 7):
         if place >= end:

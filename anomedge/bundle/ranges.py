@@ -35,7 +35,7 @@ class Range(BaseModel):
     ('overflows', 'may overflow')
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     part: Part
     name: str

@@ -37,7 +37,7 @@ class Variant(RootModel[dict[str, str]]):
         ('model.onnx', 'anomalib.onnx', None)
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     @classmethod
     def of(cls, graphs: Mapping[tuple[str, str], str]) -> Variant:

@@ -9,7 +9,6 @@ import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, requires
 from types import FrameType
 from typing import Any
 
@@ -114,6 +113,8 @@ def _missing_module(name: str) -> RuntimeMissing:
 
 def _extra_of(module: str) -> str:
     """Return the extra of anomedge that installs a module, by the requirements in anomedge's metadata."""
+    from importlib.metadata import PackageNotFoundError, requires
+
     try:
         requirements = requires("anomedge") or []
     except PackageNotFoundError:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from anomedge.images import Frame
 from anomedge.images.statistics import ImageStatistics, image_statistics
 from anomedge.inspector import Inspector, Result
-from anomedge.station.drift import reference_of
-from anomedge.station.drift.events import message_of
-from anomedge.station.drift.levels import DEFAULT_WINDOW
-from anomedge.station.drift.monitor import DriftChange
-from anomedge.station.drift.sample import drift_of_sample
+
+if TYPE_CHECKING:
+    from anomedge.station.drift import DriftChange
 
 __all__ = ["FolderDrift", "warning_of"]
+
+_FEWEST = 2
+"""Pictures that are compared: one against 256 recorded values, the most, is at the level 2/257 at best."""
 
 
 @dataclass
@@ -30,7 +32,13 @@ class FolderDrift:
         self._statistics.append(image_statistics(frame))
 
     def found(self, inspector: Inspector) -> list[DriftChange]:
-        """Return the figures that differ; none without a suitable record."""
+        """Return the figures that differ; none without a suitable record, or for a single picture."""
+        if len(self._statistics) < _FEWEST:
+            return []
+        from anomedge.station.drift import reference_of
+        from anomedge.station.drift.levels import DEFAULT_WINDOW
+        from anomedge.station.drift.sample import drift_of_sample
+
         return drift_of_sample(
             reference_of(inspector.bundle, DEFAULT_WINDOW),
             inspector.decision.scale,
@@ -41,6 +49,8 @@ class FolderDrift:
 
 def warning_of(changes: list[DriftChange]) -> str:
     """Return one sentence on the figures that differ."""
+    from anomedge.station.drift.events import message_of
+
     lines = "; ".join(message_of(change) for change in changes)
     return (
         f"these pictures differ from the normal ones of the bundle: {lines}: check light and lens, and calibrate with "

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
@@ -39,7 +39,9 @@ from anomedge.images.overlay import overlay
 from anomedge.inspector import Inspector, Result
 from anomedge.names import indented, printable, storable
 from anomedge.progress import track
-from anomedge.station.drift import DriftChange
+
+if TYPE_CHECKING:
+    from anomedge.station.drift import DriftChange
 
 EXAMPLE = "anomedge predict part.anomedge images/ -o out/"
 

@@ -32,7 +32,7 @@ class Options(BaseModel):
     Every field has a help text, from which command-line options are made.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     modes: ClassVar[tuple[str, ...]] = ()
     """Precisions that are modes of the runtime: they run the fp32 variant

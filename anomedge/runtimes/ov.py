@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -23,12 +23,20 @@ from anomedge.errors import BundleError, DeviceMismatch, RuntimeFailure
 from anomedge.runtimes import options as option_classes
 from anomedge.runtimes.base import Session
 from anomedge.runtimes.choice import Preference
+from anomedge.runtimes.compiled_models import (
+    VARIABLE,
+    CompiledModel,
+    folder_of_environment,
+)
 from anomedge.runtimes.imports import import_openvino
+from anomedge.runtimes.processor import instruction_sets
 from anomedge.runtimes.specs import Tensors, TensorSpec
 
 __all__ = ["OvOptions", "OvSession", "rt_info_as_read"]
 
 _READS_EXTERNAL_FLOAT16 = 2025
+_CACHE_RULES = 1
+"""Version of what compiled models depend on; raised when this module changes it."""
 
 
 class OvOptions(option_classes.Options):
@@ -41,6 +49,10 @@ class OvOptions(option_classes.Options):
     )
     bf16: bool = Field(
         False, description="Compute in bfloat16, a precision of its own."
+    )
+    cache: Path | None = Field(
+        default_factory=folder_of_environment,
+        description=f"Folder for compiled models, of this user only; {VARIABLE} of the environment when not given, else none.",
     )
 
 
@@ -103,12 +115,58 @@ class OvSession(Session):
         core, settings = _core(), self._settings()
         if self.options.bf16:
             _require_bf16(core, device)
-        with self._model(core) as model:
-            self._refuse_unlisted_layers(model)
-            self._compiled = core.compile_model(model, device, settings)
+        kept = self._kept(core, device, settings)
+        self._compiled = (
+            self._compile(core, device, settings)
+            if kept is None
+            else self._imported(kept, core, device, settings)
+        )
         real = self._compiled.get_property(properties.execution_devices)
         self._assert_running_on(str(real[0]), device, f"{device}.0")
         self._requests = threading.local()
+
+    def _compile(self, core: Any, device: str, settings: Any) -> Any:
+        with self._model(core) as model:
+            self._refuse_unlisted_layers(model)
+            return core.compile_model(model, device, settings)
+
+    def _kept(
+        self, core: Any, device: str, settings: Mapping[Any, Any]
+    ) -> CompiledModel | None:
+        """Return the place of the compiled model; None without a cache, outside a bundle, or if the device exports none."""
+        bundle, folder = self.graph.bundle, self.options.cache
+        properties = import_openvino().properties.device
+        if bundle is None or folder is None:
+            return None
+        abilities = core.get_property(device, properties.capabilities)
+        if "EXPORT_IMPORT" not in abilities:
+            return None
+        facts = {
+            "rules": _CACHE_RULES,
+            "bundle": bundle.manifest.digest,
+            "file": self.path.relative_to(bundle.path).as_posix(),
+            "openvino": str(import_openvino().__version__),
+            "device": [device, core.get_property(device, properties.full_name)],
+            "abilities": sorted(map(str, abilities)),
+            "instructions": sorted(instruction_sets()),
+            "settings": sorted(f"{k}={v}" for k, v in settings.items()),
+        }
+        return CompiledModel(folder, facts)
+
+    def _imported(
+        self, kept: CompiledModel, core: Any, device: str, settings: Any
+    ) -> Any:
+        """Return the model from its compiled form, made first if need be: a proof then runs what later openings run."""
+        content = kept.read()
+        if content is not None:
+            with suppress(RuntimeError):
+                return core.import_model(content, device, settings)
+            kept.discard()
+        exported = self._compile(core, device, settings).export_model()
+        # Releases return bytes, or a stream in memory.
+        content = getattr(exported, "getvalue", lambda: exported)()
+        kept.write(content)
+        return core.import_model(content, device, settings)
 
     def _settings(self) -> dict[Any, Any]:
         openvino = import_openvino()

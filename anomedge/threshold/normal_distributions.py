@@ -35,7 +35,7 @@ class NormalDistributions(BaseModel):
             of them. Empty if they were not measured.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     count: int = Field(ge=1)
     scores: Values = Field(min_length=1)

@@ -21,7 +21,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Record(BaseModel):
     """Frozen values; unknown ones are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class TailFit(Record):

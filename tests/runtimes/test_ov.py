@@ -9,6 +9,7 @@ from anomedge.parity import prove
 from anomedge.parity.golden import read_golden
 from anomedge.precisions import PRECISIONS
 from anomedge.runtimes import ov
+from anomedge.runtimes.compiled_models import VARIABLE
 from anomedge.verification import plan_of
 from tests.conftest import RUNTIMES
 
@@ -92,3 +93,71 @@ def test_openvino_reads_the_last_of_two_sections(forged):
     ):
         content = IR.format(entries).encode()
         assert ov.rt_info_as_read(content, b"", "model_info") == found
+
+
+def test_a_model_that_was_compiled_before_is_not_compiled_again(
+    bundle, tmp_path, monkeypatch
+):
+    folder = tmp_path / "cache"
+    frames = read_golden(bundle).pictures[0].frame(bundle.manifest.framing)
+    feed = {"frames": frames[None]}
+    with runtimes.open(bundle, "openvino", threads=1) as plain:
+        expected = plain.run(feed)
+    with runtimes.open(bundle, "openvino", threads=1, cache=folder):
+        pass
+    compiled = ov.OvSession._compile
+    monkeypatch.delattr(ov.OvSession, "_compile")
+    with runtimes.open(bundle, "openvino", threads=1, cache=folder) as again:
+        found = again.run(feed)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values)
+    # Another number of threads is another compiled model, and a changed entry is none.
+    with pytest.raises(RuntimeFailure, match="_compile"):
+        runtimes.open(bundle, "openvino", threads=2, cache=folder)
+    (entry,) = folder.iterdir()
+    entry.write_bytes(entry.read_bytes()[:-1])
+    with pytest.raises(RuntimeFailure, match="_compile"):
+        runtimes.open(bundle, "openvino", threads=1, cache=folder)
+    monkeypatch.setattr(ov.OvSession, "_compile", compiled, raising=False)
+    runtimes.open(bundle, "openvino", threads=1, cache=folder).close()
+    assert entry.exists()
+
+
+def test_an_entry_that_openvino_does_not_import_is_compiled_again(
+    bundle, tmp_path
+):
+    folder = tmp_path / "cache"
+    with runtimes.open(bundle, "openvino", cache=folder) as session:
+        kept = session._kept(ov._core(), "CPU", session._settings())
+    kept.write(b"not of OpenVINO")
+    runtimes.open(bundle, "openvino", cache=folder).close()
+    assert kept.path.stat().st_size > 10_000
+
+
+def test_a_proof_runs_what_later_openings_import(bundle, tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    monkeypatch.setenv(VARIABLE, str(folder))
+    imported = []
+    core = ov._core()
+
+    class Core:
+        def __getattr__(self, name):
+            return getattr(core, name)
+
+        def import_model(self, content, *arguments):
+            imported.append(content)
+            return core.import_model(content, *arguments)
+
+        def compile_model(self, *arguments):
+            compiled = core.compile_model(*arguments)
+            return Exported(compiled.export_model())
+
+    class Exported:
+        def __init__(self, content):
+            self.export_model = lambda: content
+
+    monkeypatch.setattr(ov, "_core", Core)
+    plan = plan_of(bundle, ["openvino"], [1])
+    certificate = prove(bundle, read_golden(bundle), plan)
+    assert certificate.passed, certificate
+    assert imported

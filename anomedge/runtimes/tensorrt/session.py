@@ -7,7 +7,7 @@ import threading
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy.typing as npt
 
@@ -21,11 +21,13 @@ from anomedge.runtimes.nvidia.cuda import Cuda
 from anomedge.runtimes.nvidia.cuda import installed as cuda_is_installed
 from anomedge.runtimes.nvidia.gpus import Gpu
 from anomedge.runtimes.specs import Tensors, TensorSpec
-from anomedge.runtimes.tensorrt.engine import BuiltEngine, EngineBuilder
 from anomedge.runtimes.tensorrt.execution import Execution, UnreadableEngine
 from anomedge.runtimes.tensorrt.log import import_tensorrt, logger_of
 from anomedge.runtimes.tensorrt.options import EngineOptions
 from anomedge.runtimes.vendors import translated_errors
+
+if TYPE_CHECKING:
+    from anomedge.runtimes.tensorrt.engine import BuiltEngine, EngineBuilder
 
 __all__ = ["TensorRTSession"]
 
@@ -139,6 +141,9 @@ class TensorRTSession(Session):
     def _engine_builder(
         cls, graph: GraphFile, options: EngineOptions, gpu: Gpu | None
     ) -> EngineBuilder:
+        # Help texts import this module on every machine, few of which build engines.
+        from anomedge.runtimes.tensorrt.engine import EngineBuilder
+
         targets, own_target = cls.targets, False
         if targets and gpu is not None and cls._needs_own_target(gpu):
             targets, own_target = (gpu.compute,), True
