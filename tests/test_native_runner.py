@@ -29,15 +29,19 @@ PACKAGES = (
 )
 
 
-@pytest.fixture(scope="session")
-def runners(tmp_path_factory) -> Path:
-    """The folder of the compiled programs."""
+def skip_without_packages() -> None:
     for program in ("cmake", "g++"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed here")
     for header in PACKAGES:
         if not Path(header).exists():
             pytest.skip(f"{header} is not installed here")
+
+
+@pytest.fixture(scope="session")
+def runners(tmp_path_factory) -> Path:
+    """The folder of the compiled programs."""
+    skip_without_packages()
     return build_once(tmp_path_factory, "native-runner", compile_runners)
 
 
