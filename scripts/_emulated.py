@@ -20,7 +20,17 @@ TOOLS = ("apt-get", "dpkg-deb", "dpkg")
 EMULATOR = "qemu-aarch64-static"
 EMULATOR_PACKAGE = "qemu-user-static"
 PROCESSOR = "cortex-a76"
-PACKAGES = ("python3", "libstdc++6", "libgomp1", "zlib1g", "base-files")
+PACKAGES = (
+    "python3",
+    "libstdc++6",
+    "libgomp1",
+    "zlib1g",
+    "base-files",
+    "libpng-dev",
+    "libssl-dev",
+    "nlohmann-json3-dev",
+)
+"""The last three are for the native runner, which is compiled on the host."""
 PYTHON = "3.11"
 GLIBC = "2.36"
 """Python and glibc of Debian 12, whose packages are the device."""

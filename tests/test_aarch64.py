@@ -7,7 +7,9 @@ import runpy
 import subprocess
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -143,11 +145,50 @@ def test_a_missing_compiler_or_source_is_a_reason(
     device = emulated.Device(tmp_path, tmp_path, tmp_path, tmp_path)
     monkeypatch.setattr(_native_aarch64, "SOURCES", tmp_path)
     with pytest.raises(_native_aarch64.Skipped, match="no native runner"):
-        _native_aarch64.run_native(device, tmp_path, tmp_path, tmp_path)
+        _native_aarch64.run_native(
+            device, "openvino", tmp_path, tmp_path, tmp_path
+        )
     (tmp_path / "CMakeLists.txt").touch()
     monkeypatch.setattr(_native_aarch64.shutil, "which", lambda name: None)
     with pytest.raises(_native_aarch64.Skipped, match="is not installed"):
-        _native_aarch64.run_native(device, tmp_path, tmp_path, tmp_path)
+        _native_aarch64.run_native(
+            device, "openvino", tmp_path, tmp_path, tmp_path
+        )
+    monkeypatch.setattr(_native_aarch64.shutil, "which", lambda name: name)
+    with pytest.raises(_native_aarch64.Skipped, match="has no openvino"):
+        _native_aarch64.run_native(
+            device, "openvino", tmp_path, tmp_path, tmp_path
+        )
+    (tmp_path / "onnxruntime").mkdir()
+    monkeypatch.setattr(_native_aarch64, "HEADERS", tmp_path)
+    with pytest.raises(_native_aarch64.Skipped, match="libonnxruntime-dev"):
+        _native_aarch64.run_native(
+            device, "onnxruntime", tmp_path, tmp_path, tmp_path
+        )
+
+
+def test_the_native_runner_is_compared_with_this_machine(emulated):
+    from _native_aarch64 import compare
+
+    from anomedge.conformance.client import Answer
+
+    values = np.ones((2, 3), np.float32)
+    expected = [SimpleNamespace(label="normal", score=4.0, anomaly_map=values)]
+
+    def note(score=4.0, label="normal", map_error=0.0):
+        answer = Answer(np.array([score]), (label,), values + map_error)
+        return compare(expected, [answer], scale=2.0)
+
+    assert "1 of 1 labels" in note()
+    assert "score 5.0e-06" in note(score=4.00001)
+    with pytest.raises(RuntimeError, match="expected normal"):
+        note(label="anomalous")
+    with pytest.raises(RuntimeError, match="at most"):
+        note(score=4.001)
+    with pytest.raises(RuntimeError, match="at most"):
+        note(map_error=np.float32(0.001))
+    with pytest.raises(RuntimeError, match="exit code 2"):
+        compare(expected, [Answer.refused("exit code 2: error")], 2.0)
 
 
 class Unit(configparser.RawConfigParser):

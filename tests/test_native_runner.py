@@ -16,12 +16,16 @@ from benchmarks._clients.native import compile_runners, missing_for_build
 from tests.conftest import build_once
 
 
-@pytest.fixture(scope="session")
-def runners(tmp_path_factory) -> Path:
-    """The folder of the compiled programs."""
+def skip_without_packages() -> None:
     missing = missing_for_build()
     if missing is not None:
         pytest.skip(f"{missing} is not installed here")
+
+
+@pytest.fixture(scope="session")
+def runners(tmp_path_factory) -> Path:
+    """The folder of the compiled programs."""
+    skip_without_packages()
     return build_once(tmp_path_factory, "native-runner", compile_runners)
 
 

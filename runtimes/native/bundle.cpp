@@ -187,6 +187,8 @@ Bundle open_bundle(const std::string& path, const std::string& precision, const 
         throw Refused("the graph has its weights in " + model + ".data; expected one file below 2 GiB");
     check_files(folder, manifest.at("files"), bundle, model, weights);
     if (bundle.graph.model.empty()) throw Refused(model + " is not in the manifest's list of files");
+    bundle.graph.name = model.substr(model.rfind('/') + 1);
+    bundle.graph.sha256 = manifest.at("files").at(model).at("sha256").get<std::string>();
     set_values(manifest.at("decision"), bundle.decision);
     apply_local(path, local_folder, bundle);
     return bundle;

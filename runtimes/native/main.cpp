@@ -11,13 +11,15 @@
 namespace {
 
 const char* const usage =
-    "usage: runner BUNDLE FRAME... [--map FILE] [--local DIR] [--precision NAME] [--device NAME]\n"
+    "usage: runner BUNDLE FRAME... [--map FILE] [--local DIR] [--precision NAME] [--device NAME] "
+    "[--engines DIR]\n"
     "  FRAME   a PNG of 8 bits a channel, or *.rgb: raw RGB bytes, rows from top to bottom\n"
     "  --map   write the anomaly map of a single frame: *.png, or raw float32\n"
-    "  --local folder of the device's settings, as --local of anomedge\n";
+    "  --local folder of the device's settings, as --local of anomedge\n"
+    "  --engines folder of TensorRT's engines, as --cache of anomedge build; BUNDLE.engines\n";
 
 struct Arguments {
-    std::string bundle, map, local, precision = "fp32", device;
+    std::string bundle, map, local, precision = "fp32", device, engines;
     std::vector<std::string> frames;
 };
 
@@ -30,6 +32,7 @@ Arguments parsed(int argc, char** argv) {
                              : word == "--local"     ? &found.local
                              : word == "--precision" ? &found.precision
                              : word == "--device"    ? &found.device
+                             : word == "--engines"   ? &found.engines
                                                      : nullptr;
         if (!value && word.rfind("--", 0) == 0) throw Refused("got " + word + "; see runner --help");
         if (value && i + 1 == argc) throw Refused("got " + word + " without a value");
@@ -43,6 +46,12 @@ Arguments parsed(int argc, char** argv) {
     found.frames.assign(plain.begin() + 1, plain.end());
     if (!found.map.empty() && found.frames.size() > 1) throw Refused("got --map and several frames; expected one");
     return found;
+}
+
+// The folder beside the bundle in which `anomedge build` writes.
+std::string engines_beside(std::string bundle) {
+    while (bundle.size() > 1 && bundle.back() == '/') bundle.pop_back();
+    return bundle + ".engines";
 }
 
 Frames read_frames(const Bundle& bundle, const std::vector<std::string>& paths) {
@@ -93,6 +102,7 @@ void inspect(const Arguments& given) {
     if (!given.map.empty() && !bundle.shapes.has_map) throw Refused("got --map; this detector has no anomaly map");
     const std::size_t part = bundle.batch ? static_cast<std::size_t>(bundle.batch) : given.frames.size();
     bundle.shapes.largest_batch = static_cast<std::int64_t>(part);
+    bundle.graph.engines = given.engines.empty() ? engines_beside(given.bundle) : given.engines;
     const auto runtime = open_runtime(std::move(bundle.graph), bundle.shapes, given.device);
     for (std::size_t start = 0; start < given.frames.size(); start += part) {
         const std::size_t end = std::min(start + part, given.frames.size());

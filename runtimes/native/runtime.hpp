@@ -11,6 +11,9 @@
 struct Graph {
     std::string model;
     std::string weights;  // of an OpenVINO IR; empty for ONNX
+    std::string name;     // of the file, without its folder
+    std::string sha256;   // of `model`
+    std::string engines;  // folder of engines that were built from the model; used by TensorRT
 };
 
 // A batch of RGB frames: uint8 (count, height, width, 3), rows from top to bottom.
