@@ -1,0 +1,3 @@
+def page(records, title):
+    import json
+    return json.dumps(records, indent=1)

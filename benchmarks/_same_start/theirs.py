@@ -1,0 +1,49 @@
+"""anomalib's training: its weights before the first step, the pictures of each step, and the losses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback
+
+Orders = list[list[list[str]]]
+
+
+class Recorder(Callback):
+    """Store the checkpoint before the first step, names of pictures by epoch and step, and the losses.
+
+    Args:
+        path: checkpoint to write.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.orders: Orders = []
+        self.losses: list[float] = []
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        """Begin a list of steps."""
+        del trainer, pl_module
+        self.orders.append([])
+
+    def on_train_batch_start(
+        self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Store the weights before the first step, and the names of the pictures of each."""
+        del pl_module, batch_idx
+        if trainer.global_step == 0:
+            trainer.save_checkpoint(self.path)
+        self.orders[-1].append([Path(path).name for path in batch.image_path])
+
+    def on_train_batch_end(
+        self,
+        trainer: Any,
+        pl_module: Any,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Store the loss of the step."""
+        del trainer, pl_module, batch, batch_idx
+        self.losses.append(float(outputs["loss"]))
