@@ -7,7 +7,8 @@
 
 anomalib's `Engine` trains its model. Its checkpoint before the first step is imported as the initial weights of our training,
 whose steps have the pictures of anomalib's steps. Weights and order differ with the seed; the backbone's weights are those of
-`benchmarks/detectors.py`. One step is compared apart, in float64. Both trained models are measured by the same code.
+`benchmarks/detectors.py`. The pictures are reduced to the size of the images beforehand, so that both sides read the same
+values. One step is compared apart, in float64. Both trained models are measured by the same code.
 """
 
 from __future__ import annotations
@@ -16,9 +17,7 @@ import argparse
 import json
 import os
 import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,55 +30,92 @@ from _shared.machine import conditions
 from _shared.script import ran_as_child, working_folder, write_page
 
 PROJECT = Path(__file__).resolve().parent.parent
+Record = dict[str, Any]
 TRAINED = [case.detector for case in CASES if case.trained]
+STEP_ALONE = "efficient_ad"
+"""Its teacher must be downloaded, so it is compared by one step with a random one."""
 
 
-def record_of(
-    detector: str,
-    pictures: Path,
-    seed: int,
-    work: Path,
-    options: argparse.Namespace,
-) -> dict[str, Any]:
-    """Run a case in a process of its own; a stored record of an earlier run in the same folder is reused."""
-    name = f"{detector}-{pictures.name}-{options.size}-{options.epochs}-{seed}"
-    stored = work / "same-start-records" / f"{name}.json"
-    if stored.exists():
-        record: dict[str, Any] = json.loads(stored.read_text(encoding="utf-8"))
-        return record
-    stored.parent.mkdir(exist_ok=True)
+def records_of(options: argparse.Namespace, work: Path) -> list[Record]:
+    """Return the records of all cases; those that earlier runs stored in the same folder are not made again.
+
+    All others run in one process: to import anomalib takes longer than some of them.
+    """
+    cases = [
+        _case(detector, name, seed, work, options)
+        for seed in options.seeds
+        for name in options.pictures
+        for detector in options.only
+        if detector != STEP_ALONE
+    ]
+    missing = [case for case in cases if not Path(case["stored"]).exists()]
     asked = {
-        "name": name,
-        "detector": detector,
-        "pictures": str(pictures),
+        "cases": missing,
         "work": str(work),
-        "seed": seed,
         "size": options.size,
         "epochs": options.epochs,
         "threads": options.threads,
     }
-    print(name, file=sys.stderr, flush=True)
+    if missing:
+        _run_child("case", asked, work, options)
+    return [json.loads(Path(case["stored"]).read_text()) for case in cases]
+
+
+def record_of_efficient_ad(
+    options: argparse.Namespace, work: Path
+) -> Record | None:
+    """Return the record of EfficientAD's step, stored or new; None if it is not asked for."""
+    if STEP_ALONE not in options.only:
+        return None
+    stored = _folder(work) / f"{STEP_ALONE}.json"
+    if not stored.exists():
+        asked = {
+            "work": str(work),
+            "seed": options.seeds[0],
+            "threads": options.threads,
+        }
+        record = _run_child(STEP_ALONE, asked, work, options)
+        stored.write_text(json.dumps(record), encoding="utf-8")
+    found: Record = json.loads(stored.read_text(encoding="utf-8"))
+    return found
+
+
+def _run_child(
+    step: str, asked: Record, work: Path, options: argparse.Namespace
+) -> Any:
     with tempfile.TemporaryDirectory(dir=work) as scratch:
         result = Path(scratch) / "result.json"
-        command = [options.python, __file__, "--child", "case"]
+        command = [options.python, __file__, "--child", step]
         subprocess.run(
             [*command, json.dumps(asked), result],
             env=os.environ | {"PYTHONPATH": str(PROJECT)},
             cwd=scratch,
             check=True,
         )
-        result.replace(stored)
-    return record_of(detector, pictures, seed, work, options)
+        return json.loads(result.read_text(encoding="utf-8"))
 
 
-def _records(
-    options: argparse.Namespace, work: Path
-) -> Iterator[dict[str, Any]]:
-    for name in options.pictures:
-        pictures = staged(options.data, name, work)
-        for detector in options.only:
-            for seed in options.seeds:
-                yield record_of(detector, pictures, seed, work, options)
+def _folder(work: Path) -> Path:
+    folder = work / "same-start-records"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _case(
+    detector: str,
+    pictures: str,
+    seed: int,
+    work: Path,
+    options: argparse.Namespace,
+) -> dict[str, Any]:
+    name = f"{detector}-{pictures}-{options.size}-{options.epochs}-{seed}"
+    return {
+        "name": name,
+        "detector": detector,
+        "pictures": str(staged(options.data, pictures, work)),
+        "seed": seed,
+        "stored": str(_folder(work) / f"{name}.json"),
+    }
 
 
 def _options() -> argparse.Namespace:
@@ -87,9 +123,10 @@ def _options() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    names = [*TRAINED, STEP_ALONE]
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path)
-    parser.add_argument("--only", nargs="+", choices=TRAINED, default=TRAINED)
+    parser.add_argument("--only", nargs="+", choices=names, default=names)
     parser.add_argument(
         "--pictures", nargs="+", choices=list(FOLDERS), default=list(FOLDERS)
     )
@@ -125,8 +162,9 @@ def main() -> None:
         f"{options.threads} threads; anomalib 2.7.0."
     )
     with working_folder(options.work) as work:
-        records = list(_records(options, work))
-    write_page(options.output, table.page(records, title))
+        efficient_ad = record_of_efficient_ad(options, work)
+        records = records_of(options, work)
+    write_page(options.output, table.page(records, efficient_ad, title))
 
 
 if __name__ == "__main__":

@@ -126,9 +126,7 @@ def _folder_of(pictures: Path, batch: int) -> Folder:
     )
 
 
-def _engine(
-    folder: Path, epochs: int, callbacks: Sequence[Callback]
-) -> Engine:
+def _engine(folder: Path, epochs: int, callbacks: Sequence[Callback]) -> Engine:
     return Engine(
         callbacks=list(callbacks),
         default_root_dir=folder / "engine",

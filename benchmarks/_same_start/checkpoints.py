@@ -38,3 +38,14 @@ def imported(
         path = Path(folder) / "model.ckpt"
         torch.save({**content, "state_dict": state}, path)
         return import_native(path).pipeline.state_dict()
+
+
+def moved(tensors: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
+    """Return weights that differ by about 1e-7 of themselves, one or two units in the last place; statistics stay."""
+    generator = torch.Generator().manual_seed(seed)
+    found = dict(tensors)
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and ".running_" not in name:
+            noise = torch.randn(tensor.shape, generator=generator)
+            found[name] = tensor * (1 + 1e-7 * noise)
+    return found

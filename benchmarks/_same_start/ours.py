@@ -99,9 +99,9 @@ def train(
         detector=own,
     )
     kind = pipelines.get(case.detector)
-    with _started(kind, start, losses):
-        with mock.patch.object(run, "ShuffledBatches", replayed):
-            model = fit(case.detector, pictures / "good", options, placed)
+    order = mock.patch.object(run, "ShuffledBatches", replayed)
+    with _started(kind, start, losses), order:
+        model = fit(case.detector, pictures / "good", options, placed)
     save(model, path, force=True)
     return losses
 

@@ -14,6 +14,9 @@ from anomedge.pipelines.training import TrainedPipeline
 
 Tensors = dict[str, Tensor]
 
+SEED = 7
+"""Seed of dropout in the step of either side."""
+
 
 def compared(
     module: Any,
@@ -21,6 +24,7 @@ def compared(
     pipeline: TrainedPipeline[Any, Any],
     options: Mapping[str, Any],
     images: Tensor,
+    factor: int,
 ) -> dict[str, Any]:
     """Return loss, gradients and changes of tensors of a step of both sides, by title of the options.
 
@@ -30,18 +34,26 @@ def compared(
         pipeline: the detector with the same tensors; it is left as it is.
         options: options of the detector by title.
         images: (B, 3, H, W) in [0, 1].
+        factor: anomalib's loss divided by ours; ours and its gradients are compared times this number.
     """
     theirs = _their_step(module, content, pipeline, images)
     found: dict[str, Any] = {}
     for title, own in options.items():
-        ours = _our_step(pipeline, own, images)
+        ours = our_step(pipeline, own, images)
         names = list(ours["gradients"])
-        moving = [name for name in ours["changes"] if ".running_" in name]
+        gradients = {
+            name: factor * tensor for name, tensor in ours["gradients"].items()
+        }
+        moving = [
+            name
+            for name in ours["changes"]
+            if ".running_" in name and name.startswith(pipeline.trained)
+        ]
         found[title] = {
-            "loss": ours["loss"] / theirs["loss"],
-            "gradients": _worst(ours["gradients"], theirs["gradients"], names),
-            "changes": _worst(ours["changes"], theirs["changes"], names),
-            "statistics": _worst(ours["changes"], theirs["changes"], moving),
+            "loss": factor * ours["loss"] / theirs["loss"],
+            "gradients": worst(gradients, theirs["gradients"], names),
+            "changes": worst(ours["changes"], theirs["changes"], names),
+            "statistics": worst(ours["changes"], theirs["changes"], moving),
         }
     return found
 
@@ -82,7 +94,7 @@ def _their_step(
     }
 
 
-def _our_step(
+def our_step(
     pipeline: TrainedPipeline[Any, Any], options: Any, images: Tensor
 ) -> dict[str, Any]:
     """Return the loss, the gradients of the trained networks, and the changes of all tensors."""
@@ -92,6 +104,7 @@ def _our_step(
         trained.get_submodule(name).requires_grad_(True).train()
     before = _copied(trained)
     optimiser = trained.optimiser(options)
+    torch.manual_seed(SEED)
     loss = trained.loss(images.double())
     loss.backward()
     gradients = {
@@ -115,12 +128,12 @@ def _copied(network: nn.Module) -> Tensors:
     return {name: x.clone() for name, x in network.state_dict().items()}
 
 
-def _worst(ours: Tensors, theirs: Tensors, names: list[str]) -> dict[str, Any]:
+def worst(ours: Tensors, theirs: Tensors, names: list[str]) -> dict[str, Any]:
     """Return the largest relative difference of a tensor, its name, and our length divided by theirs over all of them."""
     if not names:
         return {"worst": None, "name": "none", "ratio": None}
     found = {
-        name: _relative(ours[name].double(), theirs[name].double())
+        name: relative(ours[name].double(), theirs[name].double())
         for name in names
     }
     name = max(found, key=lambda each: found[each])
@@ -132,7 +145,8 @@ def _worst(ours: Tensors, theirs: Tensors, names: list[str]) -> dict[str, Any]:
     return {"worst": found[name], "name": name, "ratio": ratio}
 
 
-def _relative(one: Tensor, other: Tensor) -> float:
+def relative(one: Tensor, other: Tensor) -> float:
+    """Return the length of the difference as a share of the second tensor's length."""
     length = float(other.norm())
     difference = float((one - other).norm())
     return difference / length if length else difference
