@@ -36,13 +36,15 @@ STEP_ALONE = "efficient_ad"
 """Its teacher must be downloaded, so it is compared by one step with a random one."""
 
 
-def records_of(options: argparse.Namespace, work: Path) -> list[Record]:
+def records_of(
+    options: argparse.Namespace, work: Path, *, double: bool
+) -> list[Record]:
     """Return the records of all cases; those that earlier runs stored in the same folder are not made again.
 
     All others run in one process: to import anomalib takes longer than some of them.
     """
     cases = [
-        _case(detector, name, seed, work, options)
+        _case(detector, name, seed, work, options, double=double)
         for seed in options.seeds
         for name in options.pictures
         for detector in options.only
@@ -55,6 +57,7 @@ def records_of(options: argparse.Namespace, work: Path) -> list[Record]:
         "size": options.size,
         "epochs": options.epochs,
         "threads": options.threads,
+        "double": double,
     }
     if missing:
         _run_child("case", asked, work, options)
@@ -107,8 +110,11 @@ def _case(
     seed: int,
     work: Path,
     options: argparse.Namespace,
+    *,
+    double: bool,
 ) -> dict[str, Any]:
     name = f"{detector}-{pictures}-{options.size}-{options.epochs}-{seed}"
+    name += "-double" if double else ""
     return {
         "name": name,
         "detector": detector,
@@ -163,8 +169,10 @@ def main() -> None:
     )
     with working_folder(options.work) as work:
         efficient_ad = record_of_efficient_ad(options, work)
-        records = records_of(options, work)
-    write_page(options.output, table.page(records, efficient_ad, title))
+        exact = records_of(options, work, double=True)
+        records = records_of(options, work, double=False)
+    page = table.page(records, exact, efficient_ad, title)
+    write_page(options.output, page)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import anomalib.models
@@ -16,7 +17,6 @@ from _detectors.cases import Case
 from anomalib.data import Folder
 from anomalib.data.utils import read_image
 from anomalib.engine import Engine
-from lightning.pytorch import Callback
 from torch import Tensor
 
 from anomedge.runtimes.imports import import_openvino
@@ -33,7 +33,7 @@ def fit(
     folder: Path,
     asked: dict[str, Any],
     batch: int = BATCH,
-    callbacks: Sequence[Callback] = (),
+    trainer: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[Any, float]:
     """Fit to the normal pictures with thresholds of the test pictures; return the model and the seconds of the fit."""
     kind = getattr(anomalib.models, case.model)
@@ -46,7 +46,7 @@ def fit(
             visualizer=False,
         )
         epochs = asked["epochs"] if case.trained else 1
-        engine = _engine(folder, epochs, callbacks)
+        engine = _engine(folder, epochs, trainer)
         start = time.perf_counter()
         engine.fit(model=model, datamodule=_folder_of(pictures, batch))
         seconds = time.perf_counter() - start
@@ -126,9 +126,9 @@ def _folder_of(pictures: Path, batch: int) -> Folder:
     )
 
 
-def _engine(folder: Path, epochs: int, callbacks: Sequence[Callback]) -> Engine:
+def _engine(folder: Path, epochs: int, trainer: Mapping[str, Any]) -> Engine:
     return Engine(
-        callbacks=list(callbacks),
+        **trainer,
         default_root_dir=folder / "engine",
         accelerator="cpu",
         devices=1,

@@ -81,24 +81,54 @@ def _compared(
     torch.manual_seed(asked["seed"])
     recorder = Recorder(folder / "start.ckpt")
     model, _ = theirs.fit(
-        case, pictures, weights, folder, dict(asked), batch, [recorder]
+        case,
+        pictures,
+        weights,
+        folder,
+        dict(asked),
+        batch,
+        {
+            "callbacks": [recorder],
+            "precision": "64-true" if asked["double"] else "32-true",
+        },
     )
     content = content_of(recorder.path)
     start = imported(content, {})
     common = ours.options_of(case, weights, batch, asked)
     options = {
         title: common | own
-        for title, own in settings(case.detector, batch).items()
+        for title, own in settings(
+            case.detector, batch, double=asked["double"]
+        ).items()
     }
     trained = {"anomalib": _theirs(pictures, folder, recorder)}
     for title, own in options.items():
         first = moved(start, asked["seed"]) if title == MOVED else start
         path = folder / "ours.safetensors"
         losses = ours.train(
-            case, pictures, path, own, first, recorder.orders, asked["size"]
+            case,
+            pictures,
+            path,
+            own,
+            first,
+            recorder.orders,
+            asked["size"],
+            recorder.scaled if asked["double"] else None,
         )
         figures = measured.figures(path, pictures)
         trained[title] = {"figures": figures, "losses": losses}
+    record = {
+        "detector": case.detector,
+        "backbone": case.backbone,
+        "pictures": pictures.name,
+        "seed": asked["seed"],
+        "batch": batch,
+        "steps": len(recorder.losses),
+        "factor": factor,
+        "trained": trained,
+    }
+    if asked["double"]:
+        return record
     names = recorder.orders[0][0]
     images = _images(pictures, names, asked["size"])
     kind = pipelines.get(case.detector)
@@ -111,19 +141,11 @@ def _compared(
     pipeline = kind.create(data, checked[OWN])
     pipeline.load_state_dict(start)
     model.load_state_dict(content["state_dict"])
-    return {
-        "detector": case.detector,
-        "backbone": case.backbone,
-        "pictures": pictures.name,
-        "seed": asked["seed"],
-        "batch": batch,
-        "steps": len(recorder.losses),
-        "factor": factor,
+    return record | {
         "images": _error_of_images(model, pipeline, images, pictures, names),
         "step": step.compared(
             model, content, pipeline, checked, images, factor
         ),
-        "trained": trained,
     }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import torch
 from _detectors.cases import Case
 from _same_start.theirs import Orders
 from torch import Tensor
@@ -42,6 +43,7 @@ class _Replayed:
         orders: names of pictures by epoch and step.
         places: place of each picture by name.
         images: the stored images.
+        exact: images by name, in place of the stored ones, in float64.
         epoch: returns the number of finished epochs.
     """
 
@@ -50,17 +52,21 @@ class _Replayed:
         orders: Orders,
         places: Mapping[str, int],
         images: StoredImages,
+        exact: Mapping[str, Tensor] | None,
         epoch: Callable[[], int],
     ) -> None:
         self.orders, self.places = orders, places
-        self.images, self.epoch = images, epoch
+        self.images, self.exact, self.epoch = images, exact, epoch
 
     def __len__(self) -> int:
         return len(self.orders[0])
 
     def __iter__(self) -> Iterator[Tensor]:
         for names in self.orders[self.epoch()]:
-            yield self.images.at([self.places[name] for name in names])
+            if self.exact is None:
+                yield self.images.at([self.places[name] for name in names])
+            else:
+                yield torch.stack([self.exact[n] for n in names]).double()
 
 
 def train(
@@ -71,6 +77,7 @@ def train(
     start: Mapping[str, Tensor],
     orders: Orders,
     size: int,
+    exact: Mapping[str, Tensor] | None,
 ) -> list[float]:
     """Train, and write the model; return the losses of all steps.
 
@@ -82,6 +89,7 @@ def train(
         start: state_dict of the untrained detector.
         orders: names of pictures by epoch and step.
         size: side of the images.
+        exact: scaled image (3, H, W) of each picture, to train in float64; None: read the pictures, and train in float32.
     """
     places: dict[str, int] = {}
     losses: list[float] = []
@@ -91,7 +99,7 @@ def train(
         places.update({name: place for place, name in enumerate(names)})
 
     def replayed(images: StoredImages, *rest: Any) -> _Replayed:
-        return _Replayed(orders, places, images, rest[-1])
+        return _Replayed(orders, places, images, exact, rest[-1])
 
     options = FitOptions(
         Geometry((size, size)),
@@ -100,7 +108,7 @@ def train(
     )
     kind = pipelines.get(case.detector)
     order = mock.patch.object(run, "ShuffledBatches", replayed)
-    with _started(kind, start, losses), order:
+    with _started(kind, start, losses, double=exact is not None), order:
         model = fit(case.detector, pictures / "good", options, placed)
     save(model, path, force=True)
     return losses
@@ -111,13 +119,18 @@ def _started(
     kind: type[TrainedPipeline[Any, Any]],
     start: Mapping[str, Tensor],
     losses: list[float],
+    *,
+    double: bool,
 ) -> Iterator[None]:
     """Let a detector begin with given tensors, and store the losses of its steps."""
-    create, loss = kind.create, kind.loss
+    create, loss, finish = kind.create, kind.loss, kind.finish
 
     def created(data: Any, options: Any) -> Any:
         pipeline = create(data, options)
         pipeline.load_state_dict(start)
+        if double:
+            torch.set_default_dtype(torch.float64)
+            pipeline.double().scaled = _unchanged
         return pipeline
 
     def noted(pipeline: Any, images: Tensor) -> Tensor:
@@ -125,7 +138,19 @@ def _started(
         losses.append(float(found.detach()))
         return found
 
+    def finished(pipeline: Any, data: Any) -> None:
+        torch.set_default_dtype(torch.float32)
+        pipeline.__dict__.pop("scaled", None)
+        finish(pipeline.float(), data)
+
+    patches = {"create": created, "loss": noted, "finish": finished}
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(kind, "create", created))
-        stack.enter_context(mock.patch.object(kind, "loss", noted))
+        for name, replacement in patches.items():
+            patch = mock.patch.object(kind, name, replacement)
+            stack.enter_context(patch)
+        stack.callback(torch.set_default_dtype, torch.float32)
         yield
+
+
+def _unchanged(images: Tensor) -> Tensor:
+    return images

@@ -25,9 +25,13 @@ def of_anomalib(detector: str, batch: int) -> dict[str, Any]:
     return {}
 
 
-def settings(detector: str, batch: int) -> dict[str, dict[str, Any]]:
-    """Return the options that are compared, by title."""
+def settings(
+    detector: str, batch: int, *, double: bool
+) -> dict[str, dict[str, Any]]:
+    """Return the options that are compared, by title; in float64 those of anomalib's steps alone."""
     given = of_anomalib(detector, batch)
+    if double:
+        return {THEIRS if given else OWN: given}
     return {OWN: {}} | ({THEIRS: given} if given else {}) | {MOVED: given}
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback
+from torch import Tensor
 
 Orders = list[list[list[str]]]
 
@@ -15,12 +16,23 @@ class Recorder(Callback):
 
     Args:
         path: checkpoint to write.
+
+    Attributes:
+        orders: names of pictures by epoch and step.
+        losses: the loss of each step.
+        scaled: the last image (3, H, W) of each picture, as the model got it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.orders: Orders = []
         self.losses: list[float] = []
+        self.scaled: dict[str, Tensor] = {}
+
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        """Let the model take images of another type."""
+        del trainer
+        pl_module.model.register_forward_pre_hook(_as_weights)
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         """Begin a list of steps."""
@@ -44,6 +56,14 @@ class Recorder(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Store the loss of the step."""
-        del trainer, pl_module, batch, batch_idx
+        """Store the loss of the step, and the pictures as the model got them."""
+        del trainer, pl_module, batch_idx
         self.losses.append(float(outputs["loss"]))
+        for path, image in zip(batch.image_path, batch.image, strict=True):
+            self.scaled[Path(path).name] = image.as_subclass(Tensor)
+
+
+def _as_weights(model: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return images in the type of the weights; anomalib's batches are always float32."""
+    images, *rest = given
+    return images.to(next(model.parameters()).dtype), *rest
