@@ -8,7 +8,8 @@
 anomalib's `Engine` trains its model. Its checkpoint before the first step is imported as the initial weights of our training,
 whose steps have the pictures of anomalib's steps. Weights and order differ with the seed; the backbone's weights are those of
 `benchmarks/detectors.py`. The pictures are reduced to the size of the images beforehand, so that both sides read the same
-values. One step is compared apart, in float64. Both trained models are measured by the same code.
+values. One step is compared apart, in float64; with the first seed, both sides train in float64 as well. All trained models are
+measured by the same code.
 """
 
 from __future__ import annotations
@@ -159,6 +160,10 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _of_one_seed(options: argparse.Namespace) -> argparse.Namespace:
+    return argparse.Namespace(**vars(options) | {"seeds": options.seeds[:1]})
+
+
 def main() -> None:
     """Run the cases; print and write the tables."""
     options = _options()
@@ -169,7 +174,7 @@ def main() -> None:
     )
     with working_folder(options.work) as work:
         efficient_ad = record_of_efficient_ad(options, work)
-        exact = records_of(options, work, double=True)
+        exact = records_of(_of_one_seed(options), work, double=True)
         records = records_of(options, work, double=False)
     page = table.page(records, exact, efficient_ad, title)
     write_page(options.output, page)

@@ -186,7 +186,7 @@ def page(
         parts += ["### EfficientAD", _efficient_ad(efficient_ad)]
     parts += [
         "## Trained in float64",
-        f"Both sides train in float64, in which rounding hardly grows, from the same weights; {_seeds(exact)}. Ours minus anomalib's: mean "
+        f"Both sides train in float64, in which rounding hardly grows, from the same weights, with the images as anomalib's model got them; {_seeds(exact)}. Ours minus anomalib's: mean "
         "(least to largest).",
         exactly(exact),
         "## Trained",

@@ -32,7 +32,10 @@ class Recorder(Callback):
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         """Let the model take images of another type."""
         del trainer
-        pl_module.model.register_forward_pre_hook(_as_weights)
+        # STFPM calls the method `forward` of its model, which runs no hook.
+        model = pl_module.model
+        for network in (model, *model.children()):
+            network.register_forward_pre_hook(_as_weights)
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         """Begin a list of steps."""
@@ -65,5 +68,7 @@ class Recorder(Callback):
 
 def _as_weights(model: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return images in the type of the weights; anomalib's batches are always float32."""
-    images, *rest = given
-    return images.to(next(model.parameters()).dtype), *rest
+    first = next(model.parameters(), None)
+    if first is None or not isinstance(given[0], Tensor):
+        return given
+    return given[0].to(first.dtype), *given[1:]
