@@ -210,7 +210,7 @@ def _efficient_ad(record: Record) -> str:
     teacher = record["teacher"]
     return "\n".join(
         [
-            "A random teacher of 16 channels, 256x256, one image, one picture from outside, the same change of colour and dropout.",
+            "A random teacher of 16 channels, 256x256, one image, one picture from outside, the same change of colour and dropout; the step has anomalib's statistics of the teacher.",
             "",
             "| loss | gradients | changes of the weights | mean and deviation of the teacher's channels |",
             "|---|---|---|---|",
