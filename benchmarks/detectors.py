@@ -6,7 +6,8 @@
 `DIR` holds `mvtec_ad/bottle` and `cookies`, each with `train/good`, `test/<kind>`, `ground_truth/<kind>`.
 
 Both sides have the same weights of the backbone and scale its input alike, the same four fifths of the normal pictures, the same size, and for
-detectors that are trained the same number of epochs and images per step; each side has its own defaults otherwise.
+detectors that are trained the same number of epochs and images per step; each side has its own defaults otherwise, and
+other random weights (`benchmarks/same_start.py` has equal ones).
 Weights are ImageNet's where a package has them (EfficientNet-Lite0); models of anomalib that take ResNets alone have a
 ResNet18 with random weights and the statistics of the pictures in every BatchNorm on both sides: their figures say
 nothing about the method with pretrained weights. anomalib sets its thresholds to the best F1 of the test pictures; ours

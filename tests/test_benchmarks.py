@@ -304,3 +304,48 @@ def test_the_environment_is_made_once(tmp_path, monkeypatch):
     (tmp_path / "pyproject.toml").write_text("[project] # other needs")
     environment.python_of(tmp_path / "own", tmp_path)
     assert (len(commands), len(made)) == (2, 1)
+
+
+def trained_from_one_start(seed, ours, theirs):
+    """A record of a training whose loss is half of anomalib's."""
+    names = ("image", "pixel", "aupro", "f1", "best_f1")
+    sides = {
+        side: {"figures": dict.fromkeys(names, value), "losses": [9.0, loss]}
+        for side, value, loss in (
+            ("anomalib", theirs, 4.0),
+            ("own defaults", ours, 2.0),
+        )
+    }
+    facts = {"detector": "stfpm", "pictures": "bottle", "seed": seed}
+    return facts | {"steps": 2, "factor": 2, "trained": sides}
+
+
+def test_trainings_from_the_same_start_are_compared_seed_by_seed():
+    from _same_start import table
+
+    records = [
+        trained_from_one_start(0, ours=0.9, theirs=0.8),
+        trained_from_one_start(1, ours=0.6, theirs=0.8),
+    ]
+    row = table.apart(records).splitlines()[-1]
+    assert row.count("-0.050 (-0.200 to +0.100)") == 4
+    theirs, ours = table.trained(records).splitlines()[-2:]
+    assert "| anomalib | 0.800 (0.800 to 0.800) |" in theirs
+    assert "| own defaults | 0.750 (0.600 to 0.900) |" in ours
+    assert theirs.endswith("| 4 (4 to 4) |")
+    assert ours.endswith("| 4 (4 to 4) |")
+
+
+def test_weights_are_moved_and_statistics_are_not():
+    from _same_start.checkpoints import moved
+
+    tensors = {
+        "conv.weight": torch.full((1000,), 2.0),
+        "bn.running_var": torch.ones(4),
+        "order": torch.arange(4),
+    }
+    found = moved(tensors, seed=0)
+    for name in ("bn.running_var", "order"):
+        assert found[name] is tensors[name]
+    deviation = (found["conv.weight"].double() / 2 - 1).std().item()
+    assert 0.8e-7 < deviation < 1.3e-7

@@ -27,8 +27,9 @@ trained on; anomalib and the paper take other normal images.
 
 Defaults are those of the paper and of anomalib 2.7: the small network, C = 384 (the teacher file decides), no padding,
 Adam of learning rate 1e-4, 1e-5 after 95 % of the steps, weight decay 1e-5, steps of one image. The paper makes 70,000
-steps; here the length is in epochs, and 300 make as many with 233 pictures. With several images per step, each has its own
-:math:`d_{hard}`. With padding the maps cover the image and get no zeros; anomalib's get them, also those of imported models.
+steps; here the length is in epochs, and 300 make as many with 233 pictures. anomalib 2.7 counts epochs where it means
+steps, so its learning rate does not fall. With several images per step, each has its own :math:`d_{hard}`. With padding
+the maps cover the image and get no zeros; anomalib's get them, also those of imported models.
 """
 
 from __future__ import annotations

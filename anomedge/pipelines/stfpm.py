@@ -13,8 +13,9 @@ over layers of :math:`\ell^l`, upsampled bilinearly to the image; the score is t
 three small numbers may be 1e-9, and is still exact to float32's relative precision.
 
 Defaults are the paper's: resnet18, layers of strides 4, 8 and 16, SGD of learning rate 0.4 and momentum 0.9, 100 epochs
-of batches of 32; the weight decay 1e-4 is that of the published code. anomalib 2.7 adds the losses of a batch, where
-the mean is taken here, so its learning rate is larger by the size of a batch, and has the weight decay 1e-3.
+of batches of 32; the weight decay 1e-4 is that of the published code, whose loss lacks the factor 1/2. anomalib 2.7 adds
+the losses of a batch of B images, where the mean is taken here, and has the weight decay 1e-3: its steps are those of
+`--learning-rate` 0.4 B and `--weight-decay` 0.001 / B.
 """
 
 from __future__ import annotations

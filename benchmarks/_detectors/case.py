@@ -36,7 +36,7 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     weights = folder / "weights.safetensors"
-    write_weights(case.backbone, _calibration(pictures, asked["size"]), weights)
+    write_weights(case.backbone, calibration(pictures, asked["size"]), weights)
     return {
         "detector": case.detector,
         "pictures": pictures.name,
@@ -139,7 +139,8 @@ def _frames(paths: Sequence[str | Path], size: int) -> Any:
     return np.stack([picture.frame((size, size)) for picture in pictures])
 
 
-def _calibration(pictures: Path, size: int) -> torch.Tensor:
+def calibration(pictures: Path, size: int) -> torch.Tensor:
+    """Return normalised images (B, 3, size, size) of normal pictures."""
     paths = sorted((pictures / "good").iterdir())[:CALIBRATED]
     images = torch.from_numpy(floats(_frames(paths, size)))
     mean = torch.tensor([0.485, 0.456, 0.406]).reshape(3, 1, 1)

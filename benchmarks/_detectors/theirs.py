@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import anomalib.models
@@ -30,6 +32,8 @@ def fit(
     weights: Path,
     folder: Path,
     asked: dict[str, Any],
+    batch: int = BATCH,
+    trainer: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[Any, float]:
     """Fit to the normal pictures with thresholds of the test pictures; return the model and the seconds of the fit."""
     kind = getattr(anomalib.models, case.model)
@@ -41,9 +45,10 @@ def fit(
             evaluator=False,
             visualizer=False,
         )
-        engine = _engine(folder, asked["epochs"] if case.trained else 1)
+        epochs = asked["epochs"] if case.trained else 1
+        engine = _engine(folder, epochs, trainer)
         start = time.perf_counter()
-        engine.fit(model=model, datamodule=_folder_of(pictures))
+        engine.fit(model=model, datamodule=_folder_of(pictures, batch))
         seconds = time.perf_counter() - start
     engine.trainer.save_checkpoint(folder / "theirs.ckpt")
     return model.eval(), seconds
@@ -107,22 +112,23 @@ def deployed_values(model: Any, images: Tensor) -> dict[str, Any]:
     }
 
 
-def _folder_of(pictures: Path) -> Folder:
+def _folder_of(pictures: Path, batch: int) -> Folder:
     return Folder(
         name=pictures.name,
         root=pictures,
         normal_dir="good",
         normal_test_dir="test-good",
         abnormal_dir="test-bad",
-        train_batch_size=BATCH,
+        train_batch_size=batch,
         eval_batch_size=BATCH,
         num_workers=0,
         val_split_mode="same_as_test",
     )
 
 
-def _engine(folder: Path, epochs: int) -> Engine:
+def _engine(folder: Path, epochs: int, trainer: Mapping[str, Any]) -> Engine:
     return Engine(
+        **trainer,
         default_root_dir=folder / "engine",
         accelerator="cpu",
         devices=1,

@@ -117,6 +117,24 @@ def test_the_decoder_learns():
     assert later.record.loss < 0.9 * first.record.loss
 
 
+@pytest.mark.parametrize("beta2", [0.999, 0.99])
+def test_steps_are_those_of_adam_in_float64(beta2, float64):
+    """A weight after two steps, by Kingma & Ba's formula; anomalib has a beta2 of 0.99."""
+    made, _ = fitted()
+    made.decoder.requires_grad_(True)
+    optimiser = made.optimiser(ReverseDistillationOptions(beta2=beta2))
+    weight = next(made.decoder.parameters())
+    expected, m, v = weight.detach().clone(), 0.0, 0.0
+    for step, gradient in enumerate((0.3, -0.2), start=1):
+        weight.grad = torch.full_like(weight, gradient)
+        optimiser.step()
+        m = 0.5 * m + 0.5 * gradient
+        v = beta2 * v + (1 - beta2) * gradient**2
+        mean, square = m / (1 - 0.5**step), v / (1 - beta2**step)
+        expected -= 0.005 * mean / (square**0.5 + 1e-8)
+    torch.testing.assert_close(weight.data, expected, rtol=1e-9, atol=0)
+
+
 def test_batch_normalisation_of_bottleneck_and_decoder_alone_is_trained():
     options = ReverseDistillationOptions(
         backbone="test_efficientnet",

@@ -73,6 +73,32 @@ def test_the_loss_is_the_formula_in_float64(float64):
     np.testing.assert_allclose(made.loss(images).item(), expected, rtol=1e-9)
 
 
+def test_scaled_options_make_the_step_of_a_loss_that_is_a_sum(float64):
+    """anomalib adds the losses of a batch of B, with SGD of 0.4 and weight decay 1e-3."""
+    made, images = fitted(Stfpm, **QUICK)
+    count = len(images)
+    scaled = made.scaled(images.double())
+    made.student.requires_grad_(True)
+    given = made.teacher(scaled), made.student(scaled)
+    loss = sum(
+        (F.normalize(x) - F.normalize(y)).square().sum() / (2 * x[0, 0].numel())
+        for x, y in zip(*(levels.values() for levels in given), strict=True)
+    )
+    weights = list(made.student.parameters())
+    expected = [
+        weight - 0.4 * (gradient + 1e-3 * weight)
+        for weight, gradient in zip(
+            weights, torch.autograd.grad(loss, weights), strict=True
+        )
+    ]
+    options = StfpmOptions(learning_rate=0.4 * count, weight_decay=1e-3 / count)
+    optimiser = made.optimiser(options)
+    optimiser.zero_grad()
+    made.loss(images.double()).backward()
+    optimiser.step()
+    torch.testing.assert_close(weights, expected, rtol=1e-9, atol=0)
+
+
 def test_values_near_a_billionth_keep_their_digits():
     made, images = fitted(Stfpm, **QUICK)
     state = made.teacher.state_dict()
