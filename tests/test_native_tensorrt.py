@@ -10,9 +10,9 @@ from PIL import Image
 from anomedge.bundle import Bundle
 from anomedge.runtimes.graph_file import GraphFile
 from anomedge.runtimes.tensorrt.cache import engine_cache
+from benchmarks._clients.native import SOURCE
 from tests.conftest import build_once
 from tests.test_native_runner import (
-    SOURCE,
     copy,
     refusal,
     run,

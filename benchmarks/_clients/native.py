@@ -9,7 +9,7 @@ from pathlib import Path
 
 from anomedge.runtimes.imports import import_onnxruntime, import_openvino
 
-__all__ = ["HEADERS", "compile_runners", "missing_for_build"]
+__all__ = ["HEADERS", "SOURCE", "compile_runners", "missing_for_build"]
 
 SOURCE = Path(__file__).parents[2] / "runtimes" / "native"
 HEADERS = Path(
