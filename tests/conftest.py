@@ -39,8 +39,12 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 sys.modules.setdefault("openvino_telemetry", None)
 
 
-# A deadline measures the load of the machine.
-hypothesis.settings.register_profile("anomedge", deadline=None)
+# A deadline and the check "too slow" measure the load of the machine.
+hypothesis.settings.register_profile(
+    "anomedge",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("anomedge")
 
 

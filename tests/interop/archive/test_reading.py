@@ -45,7 +45,10 @@ values = st.recursive(
 @hypothesis.settings(
     max_examples=30,
     deadline=None,
-    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+    suppress_health_check=[
+        hypothesis.HealthCheck.function_scoped_fixture,
+        hypothesis.HealthCheck.too_slow,
+    ],
 )
 @hypothesis.given(values, st.sampled_from(PROTOCOLS))
 def test_plain_values_are_those_that_were_saved(tmp_path, value, protocol):
@@ -55,7 +58,10 @@ def test_plain_values_are_those_that_were_saved(tmp_path, value, protocol):
 @hypothesis.settings(
     max_examples=30,
     deadline=None,
-    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+    suppress_health_check=[
+        hypothesis.HealthCheck.function_scoped_fixture,
+        hypothesis.HealthCheck.too_slow,
+    ],
 )
 @hypothesis.given(values)
 def test_plain_values_are_those_of_torchs_own_reader(tmp_path, value):
