@@ -169,7 +169,7 @@ def main() -> None:
     options = _options()
     options.python = options.python or python_of(options.environment, PROJECT)
     title = (
-        f"`python benchmarks/same_start.py --size {options.size} --epochs {options.epochs}`, {conditions()}, "
+        f"`python benchmarks/same_start.py --size {options.size} --epochs {options.epochs} --pictures {' '.join(options.pictures)}`, {conditions()}, "
         f"{options.threads} threads; anomalib 2.7.0."
     )
     with working_folder(options.work) as work:
