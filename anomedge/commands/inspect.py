@@ -29,7 +29,7 @@ from anomedge.errors import InputError
 from anomedge.files import canonical_json
 from anomedge.names import storable
 from anomedge.parity.carried_contracts import carried_contracts
-from anomedge.parity.stored import stored_certificates
+from anomedge.parity.stored import StoredCertificate, stored_certificates
 from anomedge.resample import Geometry, check_frame
 
 if TYPE_CHECKING:
@@ -120,16 +120,7 @@ def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:
         "manifest": bundle.manifest.model_dump(mode="json"),
         **local_fields(bundle, bundle.local),
         "graph_contracts": asdict(contracts) | {"fits": contracts.fits},
-        "certificates": [
-            {
-                "name": s.shown_name,
-                "batches": s.batches,
-                "objection": s.objection,
-                "passed": s.passed,
-                "verdict": s.verdict,
-            }
-            for s in stored
-        ],
+        "certificates": [_certificate_fields(each) for each in stored],
         "stages": {
             precision: [asdict(part) for part in parts]
             for precision, parts in stages.items()
@@ -155,6 +146,17 @@ def _bundle(bundle: Bundle, graph: bool) -> tuple[dict[str, Any], list[Any]]:
         ),
     ]
     return content, shown
+
+
+def _certificate_fields(stored: StoredCertificate) -> dict[str, Any]:
+    """Return the fields of a certificate, for JSON."""
+    return {
+        "name": stored.shown_name,
+        "batches": stored.batches,
+        "objection": stored.objection,
+        "passed": stored.passed,
+        "verdict": stored.verdict,
+    }
 
 
 def _quantisation(stated: QuantisedNetworks | None) -> list[str]:
