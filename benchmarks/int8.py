@@ -86,7 +86,7 @@ def all_cases(backbones: Sequence[str], imported: Sequence[str]) -> list[Case]:
     ]
     files = [each.split("=", 1) for each in imported]
     return fitted + [
-        Case(Path(file).stem, "its own", "", pictures, Path(file))
+        Case(Path(file).stem, "imported", "", pictures, Path(file))
         for pictures, file in files
     ]
 
@@ -133,13 +133,23 @@ def run_case(case: Case, data: Path, folder: Path, options: Any) -> list[str]:
 
 def stored_rows(
     case: Case, data: Path, folder: Path, options: argparse.Namespace
-) -> list[str]:
-    """Return the rows of a case; those of an earlier run in the same folder are reused."""
+) -> tuple[str, list[str]]:
+    """Return the conditions and the rows of a case; those of an earlier run in the same folder are reused."""
     stored = folder / "rows.md"
     if not stored.exists():
+        measured = conditions()
         rows = run_case(case, data, folder, options)
-        stored.write_text("\n".join(rows), encoding="utf-8")
-    return stored.read_text(encoding="utf-8").splitlines()
+        stored.write_text("\n".join([measured, *rows]), encoding="utf-8")
+    measured, *rows = stored.read_text(encoding="utf-8").splitlines()
+    return measured, rows
+
+
+def page_of(
+    title: str, measured: Sequence[tuple[Case, str]], rows: Sequence[str]
+) -> str:
+    """Return the page: the table, and below it the conditions of each case."""
+    under = [f"- {case.name}: {each}" for case, each in measured]
+    return "\n".join(["# INT8", "", title, "", HEAD, *rows, "", *under])
 
 
 def _model(
@@ -243,17 +253,22 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="folder that is kept")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    title = f"`python benchmarks/int8.py --size {options.size}`, {conditions()}; frames of the model's size, batch 1, two threads."
-    rows = []
+    title = (
+        f"`python benchmarks/int8.py --size {options.size}`; frames of the model's size, batch 1, two threads. The machine may have been busy: "
+        f"compare milliseconds within a case, whose graphs took turns."
+    )
+    rows: list[str] = []
+    measured: list[tuple[Case, str]] = []
     with working_folder(options.work) as work:
         for case in all_cases(options.backbone, options.imported):
             if options.only and case.name not in options.only:
                 continue
             data = options.data / PLACES[case.pictures]
             folder = work / f"{case.name}-{options.size}"
-            rows += stored_rows(case, data, folder, options)
-            page = "\n".join(["# INT8", "", title, "", HEAD, *rows])
-            write_page(options.output, page)
+            under, more = stored_rows(case, data, folder, options)
+            measured.append((case, under))
+            rows += more
+            write_page(options.output, page_of(title, measured, rows))
 
 
 if __name__ == "__main__":
