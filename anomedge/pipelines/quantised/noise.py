@@ -13,7 +13,7 @@ ones stay in float32, up to a fixed share of all multiplications.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -62,7 +62,9 @@ def noise(exact: Tensor, changed: Tensor, scale: float) -> float:
 
 
 def maps_of(
-    detector: Pipeline, tiles: Tiles | None, batches: Sequence[Tensor]
+    detector: Pipeline[Any, Any],
+    tiles: Tiles | None,
+    batches: Sequence[Tensor],
 ) -> Tensor:
     """Return the maps of batches of images (B, 3, H, W); of a detector without a map, the scores."""
     with torch.no_grad():
