@@ -2,10 +2,12 @@
 
     python benchmarks/int8.py --data DIR -o benchmarks/results/int8.md
     python benchmarks/int8.py --data DIR --backbone tf_efficientnet_lite2=FILE.pth
+    python benchmarks/int8.py --data DIR --imported bottle=FILE.safetensors
 
 DIR holds `bottle` and `cookies`, each with train/good and test/<kind>. The detectors are fitted here and fed frames of
-the model's size. A flip is a test picture whose label differs from the float detector's in the same runtime; the usual
-tools keep the float threshold. Each round of the timing runs every graph once, in turn.
+the model's size; imported ones, made by `anomedge import`, keep their statistics, and their size is that of the file. A
+flip is a test picture whose label differs from the float detector's in the same runtime; the usual tools keep the
+float threshold. Each round of the timing runs every graph once, in turn.
 """
 
 from __future__ import annotations
@@ -55,12 +57,17 @@ HEAD = (
 
 @dataclass(frozen=True)
 class Case:
-    """A detector on a backbone with weights, fitted to a set of pictures."""
+    """A detector on a backbone with weights, fitted to a set of pictures.
+
+    Attributes:
+        model: the model file of an imported detector; None: fit it.
+    """
 
     detector: str
     backbone: str
     weights: str
     pictures: str
+    model: Path | None = None
 
     @property
     def name(self) -> str:
@@ -68,36 +75,47 @@ class Case:
         return f"{self.detector}-{self.backbone}-{self.pictures}"
 
 
-def all_cases(backbones: Sequence[str]) -> list[Case]:
-    """Return the cases of the table, for backbones NAME=WEIGHTS."""
+def all_cases(backbones: Sequence[str], imported: Sequence[str]) -> list[Case]:
+    """Return the cases of the table, for backbones NAME=WEIGHTS and imported models PICTURES=FILE."""
     named = [each.split("=", 1) for each in backbones]
-    return [
+    fitted = [
         Case(detector, backbone, weights, pictures)
         for pictures in PLACES
         for backbone, weights in named
         for detector in ("padim", "patchcore")
+    ]
+    files = [each.split("=", 1) for each in imported]
+    return fitted + [
+        Case(Path(file).stem, "imported", "", pictures, Path(file))
+        for pictures, file in files
     ]
 
 
 def run_case(case: Case, data: Path, folder: Path, options: Any) -> list[str]:
     """Return the rows of a case."""
     folder.mkdir(parents=True, exist_ok=True)
-    size = (options.size, options.size)
     normal = list(read_folder(data / "train/good"))
     test = read_folders([data / "test"])
-    path = folder / "model.safetensors"
-    if not path.exists():
-        save(_fitted(case, data, size), path)
-    model = load(path)
-    budget = Budget(options.max_flips, 0.002)
+    model = _model(case, data, folder, (options.size, options.size))
+    size = model.geometry.size
+    chosen = QuantiseOptions(
+        normal,
+        refit=case.model is None,
+        budget=Budget(options.max_flips, 0.002),
+    )
+    stored = folder / "model.int8.safetensors"
     try:
-        quantised = quantise(model, QuantiseOptions(normal, budget=budget))
+        if not stored.exists():
+            save(quantise(model, chosen), stored)
+        quantised = load(stored)
     except ProofFailed as error:
         shared = f"{case.detector} | {case.backbone} | {case.pictures}"
         return [f"| {shared} | refused: {error} |" + " |" * 8]
     frames = [picture.frame(size) for picture in normal]
-    write_graphs(model, size, folder / "float")
-    write_usual(folder / "float", folder / "usual", frames)
+    # Those of an earlier run in the same folder are reused.
+    if not (folder / "usual.onnx").exists():
+        write_graphs(model, size, folder / "float")
+        write_usual(folder / "float", folder / "usual", frames)
     write_graphs(quantised, size, folder / "anomedge")
     stated = statement(quantised)
     if stated is None:
@@ -118,13 +136,35 @@ def run_case(case: Case, data: Path, folder: Path, options: Any) -> list[str]:
 
 def stored_rows(
     case: Case, data: Path, folder: Path, options: argparse.Namespace
-) -> list[str]:
-    """Return the rows of a case; those of an earlier run in the same folder are reused."""
+) -> tuple[str, list[str]]:
+    """Return the conditions and the rows of a case; those of an earlier run in the same folder are reused."""
     stored = folder / "rows.md"
     if not stored.exists():
+        measured = conditions()
         rows = run_case(case, data, folder, options)
-        stored.write_text("\n".join(rows), encoding="utf-8")
-    return stored.read_text(encoding="utf-8").splitlines()
+        stored.write_text("\n".join([measured, *rows]), encoding="utf-8")
+    measured, *rows = stored.read_text(encoding="utf-8").splitlines()
+    return measured, rows
+
+
+def page_of(
+    title: str, measured: Sequence[tuple[Case, str]], rows: Sequence[str]
+) -> str:
+    """Return the page: the table, and below it the conditions of each case."""
+    under = [f"- {case.name}: {each}" for case, each in measured]
+    return "\n".join(["# INT8", "", title, "", HEAD, *rows, "", *under])
+
+
+def _model(
+    case: Case, data: Path, folder: Path, size: tuple[int, int]
+) -> Model:
+    """Return the imported detector, or the fitted one, which is kept in the folder."""
+    if case.model is not None:
+        return load(case.model)
+    path = folder / "model.safetensors"
+    if not path.exists():
+        save(_fitted(case, data, size), path)
+    return load(path)
 
 
 def _fitted(case: Case, data: Path, size: tuple[int, int]) -> Model:
@@ -205,21 +245,33 @@ def main() -> None:
         metavar="NAME=WEIGHTS",
         help="one more backbone, of timm, with a file of its weights",
     )
+    parser.add_argument(
+        "--imported",
+        action="append",
+        default=[],
+        metavar="PICTURES=FILE",
+        help="a model file of `anomedge import`, and the pictures that it was fitted to",
+    )
     parser.add_argument("--only", nargs="+", metavar="CASE")
     parser.add_argument("--work", type=Path, help="folder that is kept")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    title = f"`python benchmarks/int8.py --size {options.size}`, {conditions()}; frames of the model's size, batch 1, two threads."
-    rows = []
+    title = (
+        f"`python benchmarks/int8.py --size {options.size}`; frames of the model's size, batch 1, two threads. The machine may have been busy: "
+        f"compare milliseconds within a case, whose graphs took turns."
+    )
+    rows: list[str] = []
+    measured: list[tuple[Case, str]] = []
     with working_folder(options.work) as work:
-        for case in all_cases(options.backbone):
+        for case in all_cases(options.backbone, options.imported):
             if options.only and case.name not in options.only:
                 continue
             data = options.data / PLACES[case.pictures]
             folder = work / f"{case.name}-{options.size}"
-            rows += stored_rows(case, data, folder, options)
-            page = "\n".join(["# INT8", "", title, "", HEAD, *rows])
-            write_page(options.output, page)
+            under, more = stored_rows(case, data, folder, options)
+            measured.append((case, under))
+            rows += more
+            write_page(options.output, page_of(title, measured, rows))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Scales of the inputs of quantised products, from images."""
+"""Scales of the inputs of quantised products, and their multiplications, from images."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ Histograms = dict[str, Histogram]
 
 
 class ObservedNetwork(nn.Module):
-    """A network that counts the magnitudes of the inputs of its products.
+    """A network that counts the magnitudes of the inputs of its products, and their multiplications.
 
     Args:
         graph: one of `folded_networks`.
@@ -77,10 +77,25 @@ class ObservedNetwork(nn.Module):
         self.histograms: Histograms = {}
         for product in self.products:
             self.histograms.setdefault(product.source.name, Histogram())
+        self.values: dict[str, int] = {}
 
     def forward(self, *inputs: Any) -> Any:
         """Return the network's outputs."""
-        return _Observer(self.graph, self.histograms).run(*inputs)
+        observer = _Observer(self.graph, self.histograms)
+        outputs = observer.run(*inputs)
+        images = len(inputs[0])
+        for product in self.products:
+            node = product.node.name
+            self.values[product.name] = observer.values[node] // images
+        return outputs
+
+    def multiplications(self) -> dict[str, int]:
+        """Return the multiplications of each product for an image, by the product's name."""
+        of_value = {
+            product.name: product.weights(self.graph)[0].numel()
+            for product in self.products
+        }
+        return {n: self.values[n] * each for n, each in of_value.items()}
 
     def scales(self) -> dict[str, float]:
         """Return the scale of each product's input, by the product's name; products of one value share a scale."""
@@ -98,9 +113,12 @@ class _Observer(fx.Interpreter):
     def __init__(self, graph: fx.GraphModule, histograms: Histograms) -> None:
         super().__init__(graph)
         self.histograms = histograms
+        self.values: dict[str, int] = {}
 
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
         if n.name in self.histograms:
             self.histograms[n.name].add(value)
+        if isinstance(value, Tensor):
+            self.values[n.name] = value.numel()
         return value

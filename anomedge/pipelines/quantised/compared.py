@@ -19,9 +19,17 @@ from anomedge.pipelines.sensitivity import PlantedBatches, plan_defects
 from anomedge.pipelines.tiles import Tiles
 from anomedge.resample import Geometry
 
-__all__ = ["NOTHING", "Batches", "Compared", "Images", "Tiled", "region_of"]
+__all__ = [
+    "NOTHING",
+    "PROBED",
+    "Batches",
+    "Compared",
+    "Images",
+    "Tiled",
+    "region_of",
+]
 
-_PROBED = 4
+PROBED = 4
 """Pictures, and synthetic defects, on which the effect of each product is measured."""
 
 _MOST_BYTES = 1 << 30
@@ -72,11 +80,11 @@ class Images:
             read(options.labelled, "labelled"),
         )
 
-    def probed(self) -> Batches:
-        """Return the first images of each kind."""
+    def probed(self) -> list[Tensor]:
+        """Return the first images of the statistics, and the first defects."""
         return [
-            next(iter(batches))[:_PROBED]
-            for batches in (self.normal, self.defects)
+            next(iter(batches))[:PROBED]
+            for batches in (self.fitted, self.defects)
             if batches
         ]
 

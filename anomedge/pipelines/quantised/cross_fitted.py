@@ -13,12 +13,12 @@ from anomedge.pipelines.crossfit import Scored
 from anomedge.pipelines.data import selected
 from anomedge.pipelines.quantised.compared import NOTHING, Batches
 
-__all__ = ["cross_fitted"]
+__all__ = ["LEAST_IMAGES", "cross_fitted"]
 
 FOLDS = 4
 """Each fold costs an estimation of the statistics of both detectors."""
 
-_LEAST_IMAGES = 2 * FOLDS
+LEAST_IMAGES = 2 * FOLDS
 """With fewer images, a detector of one fold differs too much from that of all."""
 
 Detector = Pipeline[Any, Any]
@@ -39,7 +39,7 @@ def cross_fitted(
         score: scores images with a detector.
     """
     count = sum(len(batch) for batch in images)
-    if count < _LEAST_IMAGES:
+    if count < LEAST_IMAGES:
         return NOTHING
     parts: list[Scored] = []
     places: list[int] = []

@@ -1,7 +1,8 @@
 """Quantise a detector within a budget of changed decisions.
 
-All products are quantised first. If labels or the AUROC change by more than the budget allows, the products that move
-the score most go back to float32: one, then two, four and so on, until the budget is met or nothing is left.
+The products with most noise for their multiplications stay in float32, see `anomedge.pipelines.quantised.noise`. If
+labels or the AUROC change by more than the budget allows, the next ones follow: at least one more, then twice as many
+and so on, until the budget is met or nothing is left.
 """
 
 from __future__ import annotations
@@ -11,25 +12,28 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any, NamedTuple
 
-import numpy as np
 from torch import fx, nn
 
 from anomedge.errors import InputError, ModelError, ProofFailed
 from anomedge.pipelines.base import Pipeline
 from anomedge.pipelines.crossfit import Scored, score_images
-from anomedge.pipelines.data import FitData
+from anomedge.pipelines.data import FitData, selected
 from anomedge.pipelines.folded_networks import folded_networks
 from anomedge.pipelines.model import Model
 from anomedge.pipelines.quantised.calibration import ObservedNetwork
 from anomedge.pipelines.quantised.compared import (
     NOTHING,
+    PROBED,
     Batches,
     Compared,
     Images,
     Tiled,
     region_of,
 )
-from anomedge.pipelines.quantised.cross_fitted import cross_fitted
+from anomedge.pipelines.quantised.cross_fitted import (
+    LEAST_IMAGES,
+    cross_fitted,
+)
 from anomedge.pipelines.quantised.decision import (
     Pairs,
     carried_decision,
@@ -37,6 +41,12 @@ from anomedge.pipelines.quantised.decision import (
     rises,
 )
 from anomedge.pipelines.quantised.network import QuantisedNetwork
+from anomedge.pipelines.quantised.noise import (
+    Effect,
+    count_noisiest,
+    maps_of,
+    noise,
+)
 from anomedge.pipelines.quantised.options import Budget, QuantiseOptions
 from anomedge.pipelines.quantised.record import Quantisation
 from anomedge.pipelines.rounding import rounding_effect
@@ -97,12 +107,13 @@ class _Quantiser:
         )
         self.images = Images.of(model, options)
         self.before = self._compare(model.pipeline, {})
+        self.costs: dict[str, dict[str, int]] = {}
         self.scales = self._calibrated()
-        self.effects: list[tuple[float, str, str]] = []
+        self.effects = self._measured_effects()
 
     def run(self) -> Model:
         """Return the quantised detector."""
-        kept = 0
+        kept = count_noisiest(self.effects)
         total = sum(map(len, self.scales.values()))
         while True:
             scales = self._without(kept)
@@ -110,7 +121,6 @@ class _Quantiser:
             found = tried.model
             if found is not None and tried.is_within(self.options.budget):
                 return self._recorded(found, tried, scales)
-            self.effects = self.effects or self._measured_effects()
             if kept >= total - 1:
                 raise ProofFailed(self._refusal(tried))
             kept = min(max(1, 2 * kept), total - 1)
@@ -129,6 +139,7 @@ class _Quantiser:
             ),
             self.tiles,
         )
+        self.costs = {n: each.multiplications() for n, each in observed.items()}
         return {name: each.scales() for name, each in observed.items()}
 
     def _tried(self, scales: Scales) -> _Tried:
@@ -166,9 +177,9 @@ class _Quantiser:
         }
 
     def _without(self, count: int) -> Scales:
-        """Return the scales without the products that move the score most."""
+        """Return the scales without the first products of `effects`."""
         left_out = {
-            (name, product) for _, name, product in self.effects[:count]
+            (each.network, each.product) for each in self.effects[:count]
         }
         return {
             name: {
@@ -179,20 +190,36 @@ class _Quantiser:
             for name, scales in self.scales.items()
         }
 
-    def _measured_effects(self) -> list[tuple[float, str, str]]:
-        """Return the largest change of a score by each product alone, the largest first."""
-        probed = self.images.probed()
-        exact = score_images(self.model.pipeline, probed, self.tiles).scores
+    def _measured_effects(self) -> list[Effect]:
+        """Return the effect of each product alone, the largest for its multiplications first."""
+        probed, detector = self.images.probed(), self._probe()
+        exact = maps_of(detector, self.tiles, probed)
         found = []
         for name, scales in self.scales.items():
             for product, scale in scales.items():
                 networks = self._networks({name: {product: scale}})
-                twin = self.model.pipeline.with_networks(networks)
-                scores = score_images(twin, probed, self.tiles).scores
-                change = float(np.abs(scores - exact).max())
-                effect = change / self.model.decision.scale
-                found.append((effect, name, product))
-        return sorted(found, reverse=True)
+                twin = detector.with_networks(networks)
+                maps = maps_of(twin, self.tiles, probed)
+                size = noise(exact, maps, self.model.decision.scale)
+                cost = self.costs[name][product]
+                found.append(Effect(size, name, product, cost))
+        found.sort(key=lambda each: -each.variance_per_multiplication)
+        return found
+
+    def _probe(self) -> Pipeline[Any, Any]:
+        """Return the float detector, without the probed pictures in its statistics, where that can be.
+
+        The map of a picture that statistics were estimated from hardly changes.
+        """
+        pipeline = self.model.pipeline
+        count = sum(len(batch) for batch in self.images.fitted)
+        if not self._refits or count < LEAST_IMAGES:
+            return pipeline
+        others = selected(self.images.fitted, range(PROBED, count))
+        try:
+            return pipeline.refit(self._data(others), {})
+        except InputError:
+            return pipeline
 
     @property
     def _refits(self) -> bool:
@@ -251,9 +278,9 @@ class _Quantiser:
 
     def _recorded(self, found: Model, tried: _Tried, scales: Scales) -> Model:
         kept: dict[str, dict[str, float]] = {}
-        for effect, name, product in self.effects:
-            if product not in scales[name]:
-                kept.setdefault(name, {})[product] = effect
+        for each in self.effects:
+            if each.product not in scales[each.network]:
+                kept.setdefault(each.network, {})[each.product] = each.noise
         record = Quantisation(
             float_model=self.model.digest,
             scales=scales,
@@ -284,13 +311,13 @@ class _Quantiser:
     def _refusal(self, tried: _Tried) -> str:
         budget = self.options.budget
         worst = ", ".join(
-            f"{product} ({effect:.2g} of the scale)"
-            for effect, _, product in self.effects[:_NAMED]
+            f"{each.product} ({each.noise:.2g} of the scale)"
+            for each in sorted(self.effects, reverse=True)[:_NAMED]
         )
         return (
             f"got {tried.flips} changed labels of {len(self.before.scores())} and an AUROC drop of {tried.auroc_drop:.4f} "
             f"with one of {len(self.effects)} layers quantised; expected at most {budget.flips} and {budget.auroc_drop:g}: export in fp32 or fp16, or "
-            f"allow more with --max-flips and --max-auroc-drop; layers that move the score most: {worst}"
+            f"allow more with --max-flips and --max-auroc-drop; layers that disturb the map most: {worst}"
         )
 
 

@@ -75,3 +75,8 @@ def test_an_observed_network_gives_its_outputs_and_a_scale_per_product():
     assert set(scales) == {"left.weight", "right.weight", "head.weight"}
     assert scales["left.weight"] == scales["right.weight"]
     assert scales["left.weight"] * 127 == pytest.approx(1, rel=0.1)
+    assert observed.multiplications() == {
+        "left.weight": 4 * 64 * 27,
+        "right.weight": 4 * 64 * 3,
+        "head.weight": 2 * 64 * 4,
+    }

@@ -35,7 +35,7 @@ def test_images_of_each_kind_are_read():
     kinds = (images.normal, images.fitted, images.defects, images.labelled)
     assert [count(each) for each in kinds] == [10, 3, 50, 2]
     assert [len(each) for each in images.normal] == [4, 4, 2]
-    assert [len(each) for each in images.probed()] == [4, 4]
+    assert [len(each) for each in images.probed()] == [3, 4]
 
 
 def test_statistics_come_from_the_calibration_pictures_by_default():
