@@ -19,8 +19,8 @@ class QuantisedNetworks(Frozen):
     Attributes:
         float_model: SHA-256 of the float detector's model file.
         quantised: number of layers in INT8.
-        kept: layers that stay in float32 because of the score, by network: the largest change of a score that their
-            quantisation causes, as a share of the scale.
+        kept: layers that stay in float32, by network, with the noise that their quantisation causes in the map (without a
+            map: in the score), as a share of the scale.
         pictures: number of calibration pictures.
         refitted: whether the statistics were estimated again on quantised features.
         compared: number of labels that were compared, of pictures and synthetic defects.
@@ -67,7 +67,7 @@ class QuantisedNetworks(Frozen):
         named = ", ".join(f"{name} ({effect:.2g})" for effect, name in worst)
         more = f" and {len(kept) - _NAMED} more" if len(kept) > _NAMED else ""
         return (
-            f"in float32, with the effect on a score in shares of the scale: {named}{more}",
+            f"in float32, with their noise in the map as shares of the scale: {named}{more}",
         )
 
 

@@ -24,8 +24,8 @@ class Quantisation(BaseModel):
     Attributes:
         float_model: SHA-256 of the float detector's model file.
         scales: scale of the input of each quantised product, by network and product.
-        kept: products that stay in float32 because of the score, with the largest change of a score that their
-            quantisation causes, as a share of the scale.
+        kept: products that stay in float32, by network, with the noise that their quantisation causes in the map (without a
+            map: in the score), as a share of the scale.
         pictures: number of calibration pictures.
         refitted: whether the statistics were estimated again on quantised features.
         compared: number of labels that were compared, of pictures and synthetic defects.
