@@ -24,7 +24,7 @@ def application(only: str | None = None) -> typer.Typer:
     app = typer.Typer(
         name="anomedge",
         help="Export visual anomaly detectors to one static graph, and prove that every copy decides alike. "
-        "Exit codes: 0 done, 2 wrong use or bad input, 3 proof failed, 4 to 6 of watch. --debug shows tracebacks.",
+        "Exit codes: 0 done, 2 wrong use or bad input, 3 proof failed, 4 to 7 of watch. --debug shows tracebacks.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
