@@ -64,6 +64,7 @@ def checked(given, folder, capsys):
     return page, json.loads(output.with_suffix(".json").read_text())
 
 
+@pytest.mark.slow
 def test_every_step_on_the_cpu(bundle_paths, tmp_path, capsys):
     page, report = checked([bundle_paths["patchcore"]], tmp_path, capsys)
     parity = rows_of(page, "### Parity")[1:]

@@ -15,6 +15,8 @@ from anomedge.parity.certificate import TOLERANCES
 from benchmarks._clients.native import compile_runners, missing_for_build
 from tests.conftest import build_once
 
+pytestmark = pytest.mark.slow
+
 
 def skip_without_packages() -> None:
     missing = missing_for_build()

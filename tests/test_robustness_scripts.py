@@ -55,6 +55,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 def test_the_checkpoint_fuzzer_detects_faults(tmp_path):
     """In a process of its own, because audit hooks stay."""
     (tmp_path / "file.ckpt").write_bytes(b"no checkpoint")

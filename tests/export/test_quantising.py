@@ -191,6 +191,7 @@ def test_other_models_are_passed_through(models, path):
         assert (model, source) == (models["padim"], path)
 
 
+@pytest.mark.slow
 def test_rounding_near_the_tolerance_is_warned_of(models, path, pictures, monkeypatch):  # fmt: skip
     def unstable(model, options):
         made = original(model, options)

@@ -123,6 +123,7 @@ def test_tensorrt_builds_it(exported):
     assert not verdict.faults
 
 
+@pytest.mark.slow
 def test_a_graph_of_another_search_gives_the_same_stages(models):
     """The detector is the same: what differs are the two stages of the proof."""
     twin = replace(

@@ -208,6 +208,7 @@ def test_a_model_names_the_distribution_of_its_detector(
         load(path)
 
 
+@pytest.mark.slow
 def test_a_broken_plugin_affects_no_other_detector(anomedge, tmp_path):
     install_distribution(
         tmp_path / "site", "toy_detector", "raise OSError('no license')", POINTS
