@@ -29,6 +29,7 @@ from anomedge.parity.plan import Plan
 from anomedge.progress import track
 from anomedge.resample.outside_resize import OutsideResize, generated_size
 from anomedge.runtimes import Session
+from anomedge.runtimes.own_process import command_of
 
 __all__ = ["ResizeTiming", "Timing", "measure", "ratios"]
 
@@ -192,7 +193,7 @@ def _peak_bytes(bundle: Bundle, plan: Plan, cell: _Cell) -> int | None:
     own = {"runtimes": [cell.session.name], "batches": [cell.batch]}
     request = {"bundle": str(bundle.path), "plan": asdict(plan) | own}
     done = subprocess.run(  # noqa: S603 - this interpreter, this module
-        [sys.executable, "-m", "anomedge.benchmark", json.dumps(request)],
+        command_of("anomedge.benchmark", json.dumps(request)),
         capture_output=True,
         text=True,
         check=False,

@@ -150,9 +150,10 @@ def imported(file: Path) -> list[str]:
     ]
 
 
-# They parse the output of their own child process or of a vendor's profiler in the same run.
+# They parse what this program, or a vendor's profiler that it started, wrote in the same run.
 PARSES_OWN_OUTPUT = {
     "benchmark.py", "doctor/processes.py", "doctor/worker.py", "lint/vendors.py", "parity/records.py", "runtimes/nvidia/gpus.py", "runtimes/nvidia/placement.py",
+    "runtimes/own_process.py",
 }  # fmt: skip
 
 

@@ -7,9 +7,10 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from dataclasses import dataclass
 from typing import Any
+
+from anomedge.runtimes.own_process import command_of
 
 __all__ = ["Answer", "ask", "missing_libraries"]
 
@@ -36,10 +37,9 @@ class Answer:
 
 def ask(arguments: list[str], seconds: float) -> Answer:
     """Run the worker with arguments; return its records even if it crashed or was stopped."""
-    command = [sys.executable, "-m", "anomedge.doctor.worker", *arguments]
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter, our own module
-            command,
+            command_of("anomedge.doctor.worker", *arguments),
             capture_output=True,
             stdin=subprocess.DEVNULL,
             timeout=seconds,

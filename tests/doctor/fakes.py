@@ -24,8 +24,7 @@ def install(monkeypatch, folder, content, name="tensorrt"):
     package = folder / name
     package.mkdir(parents=True, exist_ok=True)
     (package / "__init__.py").write_text(content)
-    before = os.environ.get("PYTHONPATH", "")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), before]))
+    monkeypatch.syspath_prepend(folder)
 
 
 def hide(monkeypatch, folder, *names):
