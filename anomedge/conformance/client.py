@@ -9,7 +9,9 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -25,6 +27,11 @@ __all__ = ["Answer", "Client", "ClientCommand"]
 
 _MOST_OUTPUT = 1 << 20
 """Bytes of standard output that are read; a line a frame takes less than 1 KiB."""
+_MOST_WRITTEN = 16 << 20
+"""Bytes that a client may write to standard output or error before it is ended; logs of runtimes take less."""
+_INTERVAL = 0.05
+_SIGNALS_OF_SHELLS = range(129, 193)
+"""Exit codes of shells for a program that a signal ended."""
 _LABELS = ("normal", "anomalous")
 _FRAME_WORDS = ("{frame}", "{raw}", "{frames}")
 
@@ -136,35 +143,67 @@ class ClientCommand:
             tempfile.TemporaryFile() as output,
             tempfile.TemporaryFile() as errors,
         ):
-            code = _wait(command, output, errors, self._timeout)
-            if code is None:
+            try:
+                code = _wait(command, output, errors, self._timeout)
+            except _Endless as error:
+                return Answer.faulty(f"{error}; expected a result or a refusal")
+            if code < 0 or code in _SIGNALS_OF_SHELLS:
                 return Answer.faulty(
-                    f"no end within {self._timeout:g} seconds; expected a result or a refusal"
+                    f"ended by a signal, exit code {code}; expected a result or a refusal: {_last_line(errors)}"
                 )
             if code != 0:
                 return Answer.refused(f"exit code {code}: {_last_line(errors)}")
             return _parsed(_start_of(output), count)
 
 
+class _Endless(Exception):
+    """A client exceeded a limit and was ended."""
+
+
 def _wait(
     command: list[str], output: IO[bytes], errors: IO[bytes], timeout: float
-) -> int | None:
-    """Run a program in a process group of its own; end the group at the time limit and return None."""
-    process = subprocess.Popen(  # noqa: S603 - the user's own command
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=errors,
-        start_new_session=True,
-    )
+) -> int:
+    """Run a program in a process group of its own, end the whole group, and return the exit code.
+
+    Raises:
+        InputError: the program cannot be started.
+        _Endless: it took too long or wrote too much.
+    """
     try:
-        return process.wait(timeout)
-    except subprocess.TimeoutExpired:
-        return None
+        process = subprocess.Popen(  # noqa: S603 - the user's own command
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise InputError(
+            f"got the program {command[0]!r} in --client, which does not start ({error.strerror}); expected a program that can be run"
+        ) from error
+    try:
+        return _code_within_limits(process, (output, errors), timeout)
     finally:
-        if process.poll() is None:
+        # Children that the client left behind hold its files.
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process.wait()
+
+
+def _code_within_limits(
+    process: subprocess.Popen[bytes],
+    files: Sequence[IO[bytes]],
+    timeout: float,
+) -> int:
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(min(_INTERVAL, timeout))
+        if any(
+            os.fstat(file.fileno()).st_size > _MOST_WRITTEN for file in files
+        ):
+            raise _Endless(f"more than {_MOST_WRITTEN} bytes of output")
+    raise _Endless(f"no end within {timeout:g} seconds")
 
 
 def _start_of(file: IO[bytes]) -> bytes:

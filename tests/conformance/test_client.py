@@ -1,6 +1,8 @@
 """The client's program is run without a shell; its output is bounded and checked."""
 
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,16 @@ def answer_of(tmp_path, code, timeout=20.0, frames=("a.png",), map_size=None):
         f"{sys.executable} -S {script} {{bundle}} {several} {{map}}", timeout
     )
     return command(tmp_path, [tmp_path / name for name in frames], map_size)
+
+
+def ended(process):
+    """Whether a process ends soon; a zombie has ended."""
+    status = Path(f"/proc/{process}/stat")
+    for _ in range(100):
+        if not status.exists() or status.read_text().split()[2] == "Z":
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def test_scores_and_labels_are_read_in_order(tmp_path):
@@ -37,6 +49,9 @@ def test_scores_and_labels_are_read_in_order(tmp_path):
         ('print(\'{"score": 1, "label": "good"}\')', "'good'"),
         ("print('{' * 2000000)", "bytes on standard output"),
         ("import time; time.sleep(60)", "no end within"),
+        ("while True: print('x' * 10000)", "16777216 bytes of output"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "-11"),
+        ("import os; os._exit(139)", "ended by a signal, exit code 139"),
     ],
 )
 def test_other_output_is_a_fault(tmp_path, code, words):
@@ -48,6 +63,26 @@ def test_other_output_is_a_fault(tmp_path, code, words):
 def test_another_exit_code_is_a_refusal(tmp_path):
     answer = answer_of(tmp_path, "raise SystemExit('bad frame')")
     assert answer.refusal == "exit code 1: bad frame"
+
+
+def test_a_program_that_does_not_start_is_named(tmp_path):
+    program = tmp_path / "runner"
+    program.write_text("for another machine")
+    program.chmod(0o755)
+    client = ClientCommand(f"{program} {{bundle}} {{frame}}", 5)
+    with pytest.raises(InputError, match="does not start"):
+        client(tmp_path, [tmp_path / "a.png"])
+
+
+def test_children_that_a_client_leaves_behind_are_ended(tmp_path):
+    code = (
+        "import subprocess, sys\n"
+        "child = subprocess.Popen(['sleep', '60'])\n"
+        f"open({str(tmp_path / 'child')!r}, 'w').write(str(child.pid))\n"
+        'print(\'{"score": 1, "label": "normal"}\')'
+    )
+    assert answer_of(tmp_path, code).scores.tolist() == [1]
+    assert ended(int((tmp_path / "child").read_text()))
 
 
 def test_a_map_has_exactly_its_size(tmp_path):
