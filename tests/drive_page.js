@@ -1,8 +1,10 @@
-// Drive the browser page: node drive_page.js CHROMIUM URL BUNDLE PICTURE SCREENSHOT [BUNDLE...]
-// Prints the page's verdict of each bundle, or its message, one JSON object a line.
+// Drive the browser page: node drive_page.js CHROMIUM URL SCREENSHOT PICTURE FILE...
+// A FILE is a bundle (a folder) or another picture. Prints the page's verdict after each, or its message, one JSON object a line.
+import { statSync } from "node:fs";
+
 import puppeteer from "puppeteer-core";
 
-const [executablePath, url, bundle, picture, screenshot, ...others] = process.argv.slice(2);
+const [executablePath, url, screenshot, picture, ...files] = process.argv.slice(2);
 const browser = await puppeteer.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] });
 try {
   const page = await browser.newPage();
@@ -13,13 +15,13 @@ try {
   page.on("pageerror", (error) => console.error(error.message));
   await page.goto(`${url}/index.html`);
   await (await page.$("#picture")).uploadFile(picture);
-  for (const folder of [bundle, ...others]) {
-    // The verdict of the bundle before is still shown when the upload starts.
+  for (const file of files) {
+    // The verdict of the file before is still shown when the upload starts.
     await page.evaluate(() => {
       delete document.body.dataset.verdict;
       document.getElementById("message").textContent = "";
     });
-    await (await page.$("#bundle")).uploadFile(folder);
+    await (await page.$(statSync(file).isDirectory() ? "#bundle" : "#picture")).uploadFile(file);
     await page.waitForFunction(
       () => document.body.dataset.verdict || document.getElementById("message").textContent,
       { timeout: 120000 },
@@ -33,7 +35,7 @@ try {
       message: document.getElementById("message").textContent,
     }));
     console.log(JSON.stringify({ ...shown, foreign }));
-    if (folder === bundle) await page.screenshot({ path: screenshot, fullPage: true });
+    if (file === files[0]) await page.screenshot({ path: screenshot, fullPage: true });
   }
 } finally {
   await browser.close();

@@ -6,7 +6,10 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
+from onnx.external_data_helper import set_external_data
 from PIL import Image
 
 from anomedge import Inspector
@@ -168,6 +171,32 @@ def test_a_name_outside_the_bundle_is_refused(runners, copy, frame):
         assert "plain name" in refusal(
             runners / "runner-openvino", changed, frame
         )
+
+
+def test_tensors_in_other_files_are_not_read(
+    runners, copy, frame, tmp_path, monkeypatch
+):
+    """A graph whose bank lies in a file of the current folder; the bundle's hashes are right."""
+    from anomedge.bundle.manifest import digest_of
+    from anomedge.files import canonical_json, sha256_of_bytes
+
+    program = runners / "runner-onnxruntime"
+    if not program.exists():
+        pytest.skip("libonnxruntime-dev is not installed here")
+    model = onnx.load(copy / "model.onnx")
+    tensor = max(model.graph.initializer, key=lambda each: each.ByteSize())
+    (tmp_path / "decoy").write_bytes(numpy_helper.to_array(tensor).tobytes())
+    set_external_data(tensor, "decoy")
+    tensor.ClearField("raw_data")
+    content = model.SerializeToString()
+    (copy / "model.onnx").write_bytes(content)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    digest = sha256_of_bytes(content)
+    manifest["files"]["model.onnx"] = {"bytes": len(content), "sha256": digest}
+    manifest["digest"] = digest_of(manifest)
+    (copy / "manifest.json").write_bytes(canonical_json(manifest))
+    monkeypatch.chdir(tmp_path)
+    assert "decoy" in refusal(program, copy, frame)
 
 
 def test_local_settings_of_another_bundle_are_ignored(runners, copy, frame):

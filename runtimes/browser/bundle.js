@@ -77,7 +77,9 @@ export class Bundle {
     await checkDigest(bytes, manifest.digest);
     if (manifest.input.dtype !== "uint8" || manifest.input.resize)
       throw new Error("this bundle was exported with --frame any; expected one with a fixed frame size");
-    const graph = await checkedGraph(files, manifest, manifest.variants.fp32.onnx);
+    const name = manifest.variants.fp32?.onnx;
+    if (!name) throw new Error("this bundle has no float32 graph; expected one with the precision fp32");
+    const graph = await checkedGraph(files, manifest, name);
     let decision = manifest.decision;
     if (files.has("local.json")) {
       const local = parsed(await files.get("local.json")(), LOCAL_LIMIT, "local.json");
@@ -123,10 +125,20 @@ export class Bundle {
   }
 }
 
-// RGBA of a canvas to RGB; the alpha channel is dropped.
+// Refuse what a canvas would change: it has 8 bits a channel.
+export function checkPicture(bytes) {
+  const starts = (text, at = 0) => [...text].every((letter, place) => bytes[at + place] === letter.charCodeAt(0));
+  const isPng = starts("\x89PNG\r\n");
+  const isKnown = isPng || starts("\xff\xd8\xff") || starts("BM") || (starts("RIFF") && starts("WEBP", 8));
+  if (!isKnown || (isPng && bytes[24] > 8))
+    throw new Error("got a picture of another kind; expected PNG, JPEG, BMP or WebP with 8 bits a channel");
+}
+
+// RGBA of a canvas to RGB. Transparent pixels are refused, because a canvas rounds them.
 export function rgbOf(rgba) {
   const rgb = new Uint8Array((rgba.length / 4) * 3);
   for (let from = 0, to = 0; from < rgba.length; from += 4) {
+    if (rgba[from + 3] !== 255) throw new Error("got a picture with transparent pixels; expected opaque ones");
     rgb[to++] = rgba[from];
     rgb[to++] = rgba[from + 1];
     rgb[to++] = rgba[from + 2];

@@ -1,10 +1,13 @@
 // The page: file inputs, verdict, and the map over the picture.
 import * as ort from "onnxruntime-web";
 
-import { Bundle, normalised, rgbOf } from "./bundle.js";
+import { Bundle, checkPicture, normalised, rgbOf } from "./bundle.js";
 
 const element = (id) => document.getElementById(id);
 let bundle = null;
+// Counted, so that an answer to an older choice of files is not shown.
+let openings = 0;
+let inspections = 0;
 
 // Names inside the bundle: the first part of a dropped folder's names is the folder.
 function filesOf(list) {
@@ -16,9 +19,10 @@ function filesOf(list) {
   return files;
 }
 
-// Without colour management: the detector takes pixels as they are stored.
+// Without colour management: the detector takes pixels as they are stored, turned as EXIF says.
 async function pixelsOf(file) {
-  const options = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
+  checkPicture(new Uint8Array(await file.arrayBuffer()));
+  const options = { colorSpaceConversion: "none", premultiplyAlpha: "none", imageOrientation: "from-image" };
   const image = await createImageBitmap(file, options);
   const canvas = element("frame");
   canvas.width = image.width;
@@ -74,35 +78,40 @@ function clear() {
   delete document.body.dataset.verdict;
 }
 
-async function guarded(work) {
+async function inspect() {
+  const own = ++inspections;
   clear();
+  const [file] = element("picture").files;
+  if (!bundle || !file) return;
   try {
-    await work();
+    const { pixels, height, width } = await pixelsOf(file);
+    const verdict = await bundle.inspect(pixels, height, width);
+    if (own === inspections) show(verdict);
   } catch (error) {
+    if (own === inspections) element("message").textContent = error.message;
+  }
+}
+
+async function open() {
+  const own = ++openings;
+  ++inspections; // those under way are of the former bundle
+  clear();
+  bundle = null;
+  element("state").textContent = "Checking the bundle's files.";
+  try {
+    const opened = await Bundle.open(filesOf(element("bundle").files), ort);
+    if (own !== openings) return;
+    bundle = opened;
+    const { detector, input } = bundle.manifest;
+    element("state").textContent = `${detector}, frames of ${input.height}x${input.width}; all hashes are right.`;
+    await inspect();
+  } catch (error) {
+    if (own !== openings) return;
+    element("state").textContent = "No bundle is open.";
     element("message").textContent = error.message;
   }
 }
 
-async function inspect() {
-  const [file] = element("picture").files;
-  if (!bundle || !file) return;
-  const { pixels, height, width } = await pixelsOf(file);
-  show(await bundle.inspect(pixels, height, width));
-}
-
 ort.env.wasm.numThreads = 1;
-element("bundle").addEventListener("change", () =>
-  guarded(async () => {
-    bundle = null;
-    element("state").textContent = "Checking the bundle's files.";
-    try {
-      bundle = await Bundle.open(filesOf(element("bundle").files), ort);
-    } finally {
-      element("state").textContent = bundle
-        ? `${bundle.manifest.detector}, frames of ${bundle.manifest.input.height}x${bundle.manifest.input.width}; all hashes are right.`
-        : "No bundle is open.";
-    }
-    await inspect();
-  }),
-);
-element("picture").addEventListener("change", () => guarded(inspect));
+element("bundle").addEventListener("change", open);
+element("picture").addEventListener("change", inspect);

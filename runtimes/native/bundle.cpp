@@ -1,6 +1,7 @@
 // Read and check a bundle: manifest, `local.json`, list of files, sizes and hashes.
 #include "bundle.hpp"
 
+#include <pwd.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -130,11 +131,21 @@ void set_values(const Json& values, Decision& decision) {
     if (values.contains("scale")) decision.scale = number(values, "scale");
 }
 
+// Services may run without HOME.
+std::string home_of_user() {
+    std::vector<char> buffer(1 << 16);
+    passwd entry{};
+    passwd* found = nullptr;
+    if (::getpwuid_r(::getuid(), &entry, buffer.data(), buffer.size(), &found) != 0 || !found)
+        throw Refused("got no HOME and no entry of this user; expected HOME, or --local with a folder");
+    return found->pw_dir;
+}
+
 std::string state_folder() {
     const char* state = std::getenv("XDG_STATE_HOME");
     if (state && state[0] == '/') return std::string(state) + "/anomedge";
     const char* home = std::getenv("HOME");
-    return std::string(home ? home : "") + "/.local/state/anomedge";
+    return (home ? std::string(home) : home_of_user()) + "/.local/state/anomedge";
 }
 
 // The places of `local.json`, as in docs/station.md: a given folder and

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <filesystem>
 
 #include "error.hpp"
 #include "runtime.hpp"
@@ -59,12 +60,33 @@ std::vector<float> values_of(OrtValue* value) {
     return {values, values + size};
 }
 
+// An empty folder while a session opens: tensors that a graph refers to by file would be read from the current folder.
+class EmptyFolder {
+public:
+    EmptyFolder() : path_((std::filesystem::temp_directory_path() / "anomedge-XXXXXX").string()) {
+        if (!::mkdtemp(path_.data())) throw Refused("got no writable folder for temporary files; expected one, or TMPDIR");
+    }
+    EmptyFolder(const EmptyFolder&) = delete;
+    EmptyFolder& operator=(const EmptyFolder&) = delete;
+    ~EmptyFolder() {
+        std::error_code ignored;
+        std::filesystem::remove(path_, ignored);
+    }
+    const char* path() const { return path_.c_str(); }
+
+private:
+    std::string path_;
+};
+
 class OnnxRuntime : public Runtime {
 public:
     OnnxRuntime(const Graph& graph, const Shapes& shapes) : has_map_(shapes.has_map) {
         env_ = created<OrtEnv>([](OrtEnv** out) { return api().CreateEnv(ORT_LOGGING_LEVEL_WARNING, "anomedge", out); });
         const auto options =
             created<OrtSessionOptions>([](OrtSessionOptions** out) { return api().CreateSessionOptions(out); });
+        const EmptyFolder empty;
+        check(api().AddSessionConfigEntry(options.get(), "session.model_external_initializers_file_folder_path",
+                                          empty.path()));
         session_ = created<OrtSession>([&](OrtSession** out) {
             return api().CreateSessionFromArray(env_.get(), graph.model.data(), graph.model.size(), options.get(), out);
         });
