@@ -98,7 +98,7 @@ def _program(arguments: Sequence[str]) -> typer.Typer:
 
 @contextmanager
 def _without_collections() -> Iterator[None]:
-    """Suspend the garbage collector; later, it leaves out what was made here: modules and classes, which stay."""
+    """Suspend the garbage collector; then exclude all objects so far, mostly modules and classes, from later collections."""
     enabled = gc.isenabled()
     gc.disable()
     try:
