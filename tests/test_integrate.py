@@ -43,3 +43,28 @@ def test_the_documented_line_computes_in_float32(
     expected = np.array([result.score for result in results])
     error = np.abs(compiled(frames)["score"] - expected).max()
     assert error <= allowed_error(bundle)
+
+
+def test_the_documented_client_decides_as_the_inspector(
+    bundle_paths, pictures, tmp_path, monkeypatch
+):
+    page = ROOT / "docs" / "integrate.md"
+    (code,) = (
+        block.text
+        for block in blocks(page)
+        if block.language == "python" and "onnxruntime" in block.text
+    )
+    path = bundle_paths["padim"]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "part.anomedge").symlink_to(path)
+    labels = set()
+    with Inspector.open(path, runtime="onnxruntime") as inspector:
+        for picture in list_pictures(pictures / "test"):
+            (tmp_path / "frame.png").write_bytes(picture.read_bytes())
+            found: dict[str, object] = {}
+            exec(code, found)  # noqa: S102 - the page's own code
+            expected = inspector.predict(picture)
+            assert found["label"] == expected.label
+            np.testing.assert_array_equal(found["mask"], expected.mask)
+            labels.add(found["label"])
+    assert labels == {"normal", "anomalous"}

@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,8 @@ __all__ = ["DETECTORS", "Outcome", "run"]
 
 DETECTORS = ("padim", "patchcore")
 _ROUNDS = 15
+_STEPS = 3
+"""Steps of a detector: fit, export, inspect."""
 _MARKER = ".anomedge-demo"
 
 
@@ -47,13 +50,18 @@ def run(
 ) -> list[Outcome]:
     """Run the demonstration in the folder `output`; replace the results of an earlier run."""
     folder = output / "pictures"
-    report(
-        f"1. pictures: crops of the photograph '{pictures.texture}', defects planted, in {folder}"
+    steps = count(1)
+
+    def announce(text: str) -> None:
+        report(f"{next(steps)} of {1 + _STEPS * len(DETECTORS)}: {text}")
+
+    announce(
+        f"pictures: crops of the photograph '{pictures.texture}', defects planted, in {folder}"
     )
     _make_room(output)
     write_pictures(folder, pictures)
     return [
-        _one(detector, output, folder, pictures, report)
+        _one(detector, output, folder, pictures, announce)
         for detector in DETECTORS
     ]
 
@@ -76,14 +84,14 @@ def _one(
     output: Path,
     folder: Path,
     pictures: PictureSet,
-    report: Callable[[str], None],
+    announce: Callable[[str], None],
 ) -> Outcome:
     model, target = (
         output / f"{detector}.safetensors",
         output / f"{detector}.anomedge",
     )
-    report(
-        f"2. fit {detector} to {pictures.train} pictures, threshold from {pictures.held_back} others"
+    announce(
+        f"fit {detector} to {pictures.train} pictures, threshold from {pictures.held_back} others"
     )
     options = FitOptions(
         Geometry((256, 256)),
@@ -95,8 +103,8 @@ def _one(
         seed=pictures.seed,
     )
     save(fit(detector, folder / "train", options), model, force=True)
-    report(
-        f"3. export {detector} for frames of {pictures.frame[0]}x{pictures.frame[1]} and prove it against eager Torch"
+    announce(
+        f"export {detector} for frames of {pictures.frame[0]}x{pictures.frame[1]} and prove it against eager Torch"
     )
     certificate = export(
         model,
@@ -105,7 +113,7 @@ def _one(
             frame=pictures.frame, golden=[folder / "test"], force=True
         ),
     )
-    report(f"4. inspect with {target}")
+    announce(f"inspect with {target}")
     runtimes = list(dict.fromkeys(cell.runtime for cell in certificate.cells))
     sheet = output / f"{detector}-overlays.png"
     shown = _examples(read_folder(folder / "test"))

@@ -357,7 +357,7 @@ def _of_outliers(origin: Origin, count: int) -> str:
     if not count:
         return ""
     return (
-        f"{count} of {origin.normal} normal pictures score far above the others: look at "
+        f"{count} of the {origin.normal} normal pictures that placed the threshold score far above the others: look at "
         f"{', '.join(origin.outliers)}; expected normal pictures only: move away those that show a defect, and fit again"
     )
 
@@ -374,9 +374,9 @@ def _of_sensitivity(origin: Origin) -> str:
     if measured.caught >= 1 - _MOST_MISSED:
         return ""
     advice = (
-        "allow more with --max-false-alarms"
+        "allow more with --max-false-alarms of `fit` or `import`"
         if origin.rule == "balanced"
-        else "give --rule balanced, or a higher --rate"
+        else "give `fit` or `import` --rule balanced, or a higher --rate"
     )
     return (
         f"the threshold misses {1 - measured.caught:.0%} of {measured.defects} synthetic defects at a false-alarm rate "

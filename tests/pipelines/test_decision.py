@@ -42,7 +42,7 @@ def test_a_rate_that_misses_synthetic_defects_is_warned_of():
     normal, synthetic = np.linspace(1, 2, 100), np.linspace(1.5, 2.5, 20)
     with pytest.warns(
         InsensitiveWarning,
-        match=r"misses 50% of 20 synthetic defects .* give --rule balanced",
+        match=r"misses 50% of 20 synthetic defects .* --rule balanced",
     ):
         placed(normal, synthetic, Rule("rate"))
 
@@ -64,7 +64,9 @@ def test_outliers_are_named():
 
 def test_all_outliers_are_counted_and_the_highest_are_named():
     normal = np.append(np.linspace(1, 2, 60), np.linspace(50, 60, 12))
-    with pytest.warns(OutlierWarning, match=r"^12 of 72 .* look at 71\.png, "):
+    with pytest.warns(
+        OutlierWarning, match=r"^12 of the 72 .* look at 71\.png, "
+    ):
         decision = placed(normal, np.linspace(70, 80, 20))
     assert len(decision.origin.outliers) == 10
 
