@@ -7,7 +7,8 @@
 DIR holds `bottle` and `cookies`, each with train/good and test/<kind>. The detectors are fitted here and fed frames of
 the model's size; imported ones, made by `anomedge import`, keep their statistics, and their size is that of the file. A
 flip is a test picture whose label differs from the float detector's in the same runtime; the usual tools keep the
-float threshold. Each round of the timing runs every graph once, in turn.
+float threshold. `labels` is INT8 of anomedge with every second test picture as `--labelled`; its flips among the others
+stand apart. Each round of the timing runs every graph once, in turn.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import statistics
 import sys
 import time
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,16 +99,15 @@ def run_case(case: Case, data: Path, folder: Path, options: Any) -> list[str]:
     test = read_folders([data / "test"])
     model = _model(case, data, folder, (options.size, options.size))
     size = model.geometry.size
-    chosen = QuantiseOptions(
+    plain = QuantiseOptions(
         normal,
         refit=case.model is None,
         budget=Budget(options.max_flips, 0.002),
     )
-    stored = folder / "model.int8.safetensors"
+    given = replace(plain, labelled=test[::2])
     try:
-        if not stored.exists():
-            save(quantise(model, chosen), stored)
-        quantised = load(stored)
+        quantised = _quantised(model, plain, folder / "model.int8.safetensors")
+        labels = _quantised(model, given, folder / "labels.int8.safetensors")
     except ProofFailed as error:
         shared = f"{case.detector} | {case.backbone} | {case.pictures}"
         return [f"| {shared} | refused: {error} |" + " |" * 8]
@@ -117,21 +117,39 @@ def run_case(case: Case, data: Path, folder: Path, options: Any) -> list[str]:
         write_graphs(model, size, folder / "float")
         write_usual(folder / "float", folder / "usual", frames)
     write_graphs(quantised, size, folder / "anomedge")
-    stated = statement(quantised)
-    if stated is None:
-        raise TypeError("quantise returned a float model")
-    kept = sum(map(len, stated.kept.values()))
-    layers = f"{stated.quantised} of {stated.quantised + kept}"
-    shared = f"{case.detector} | {case.backbone} | {case.pictures} | {layers}"
+    write_graphs(labels, size, folder / "labels")
+    shared = f"{case.detector} | {case.backbone} | {case.pictures}"
     found = list(sessions_of(folder))
     sessions = [each for each in found if isinstance(each, Session)]
-    rows = _rows(shared, sessions, test, (model, quantised), size)
+    models = {
+        "float": model,
+        "usual": model,
+        "anomedge": quantised,
+        "labels": labels,
+    }
+    rows = _rows(shared, sessions, test, models, size)
     return rows + [
-        f"| {shared} | {each.variant} | {each.runtime} | does not open: {each.reason} |"
+        f"| {shared} | - | {each.variant} | {each.runtime} | does not open: {each.reason} |"
         + " |" * 5
         for each in found
         if isinstance(each, Refused)
     ]
+
+
+def _quantised(model: Model, options: QuantiseOptions, path: Path) -> Model:
+    """Return the quantised detector; that of an earlier run in the same folder is reused."""
+    if not path.exists():
+        save(quantise(model, options), path)
+    return load(path)
+
+
+def _layers(model: Model) -> str:
+    """Return how many of the layers are quantised."""
+    stated = statement(model)
+    if stated is None:
+        return "-"
+    kept = sum(map(len, stated.kept.values()))
+    return f"{stated.quantised} of {stated.quantised + kept}"
 
 
 def stored_rows(
@@ -180,7 +198,7 @@ def _rows(
     shared: str,
     sessions: Sequence[Session],
     test: Sequence[Picture],
-    models: tuple[Model, Model],
+    models: Mapping[str, Model],
     size: tuple[int, int],
 ) -> list[str]:
     anomalous = np.array([picture.anomalous is True for picture in test])
@@ -189,17 +207,27 @@ def _rows(
     found, rows = {}, []
     for session in sessions:
         scores = np.array([session.score(frame) for frame in frames])
-        decision = models[session.variant == "anomedge"].decision
-        labels = scores > decision.threshold
+        model = models[session.variant]
+        labels = scores > model.decision.threshold
         found[session.variant, session.runtime] = labels
         expected = found["float", session.runtime]
         elapsed = times[session.variant, session.runtime]
+        flips = _flips(labels != expected, session.variant == "labels")
         rows.append(
-            f"| {shared} | {session.variant} | {session.runtime} | {int((labels != expected).sum())} of {len(test)} | "
+            f"| {shared} | {_layers(model)} | {session.variant} | {session.runtime} | {flips} | "
             f"{_auroc(scores, anomalous):.4f} | {_f1(labels, anomalous):.4f} | {elapsed:.1f} | "
             f"{elapsed / times['float', session.runtime]:.2f} | {session.bytes / 1e6:.1f} |"
         )
     return rows
+
+
+def _flips(differs: Any, half_was_given: bool) -> str:
+    """Return the number of flips; of the pictures that were not given as well, if every second one was."""
+    shown = f"{int(differs.sum())} of {len(differs)}"
+    if not half_was_given:
+        return shown
+    others = differs[1::2]
+    return f"{shown}, {int(others.sum())} of {len(others)} others"
 
 
 def _times(

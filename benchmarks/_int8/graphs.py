@@ -33,7 +33,7 @@ class Session:
     """A graph opened in a runtime, batch 1, on two threads.
 
     Attributes:
-        variant: "float", "usual" or "anomedge".
+        variant: "float", "usual", "anomedge" or "labels".
         runtime: "ORT" or "OV".
         bytes: size of the files.
     """
@@ -130,7 +130,7 @@ def _write_nncf(source: Path, target: Path, frames: Frames) -> None:
 
 def sessions_of(folder: Path) -> Iterator[Session | Refused]:
     """Yield the sessions of all graphs that were written; a graph that its runtime refuses is named."""
-    for variant in ("float", "usual", "anomedge"):
+    for variant in ("float", "usual", "anomedge", "labels"):
         for runtime, suffix in (("ORT", ".onnx"), ("OV", ".xml")):
             path = (folder / variant).with_suffix(suffix)
             if path.exists():
