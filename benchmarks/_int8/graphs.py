@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from anomedge.export.module_tracing import ModuleTracer, Way
 from anomedge.export.tracing import graph_from_model, keep_shipped_outputs
 from anomedge.export.writing import write_ir, write_onnx
+from anomedge.interop.module import ModulePipeline
 from anomedge.pipelines.model import Model
 from anomedge.runtimes.imports import import_openvino
 
@@ -69,7 +71,9 @@ def _opened_ov(path: Path) -> Any:
 
 def write_graphs(model: Model, size: Size, stem: Path) -> None:
     """Write the ONNX graph and the IR of a model, for frames of this size."""
-    graph, _ = graph_from_model(model, size, None, 17)
+    is_module = isinstance(model.pipeline, ModulePipeline)
+    tracer = ModuleTracer(Way(strict=False, batch=None)) if is_module else None
+    graph, _ = graph_from_model(model, size, None, 17, tracer)
     keep_shipped_outputs(graph)
     write_onnx(graph, stem.with_suffix(".onnx"))
     write_ir(stem.with_suffix(".onnx"), stem.with_suffix(".xml"))

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from torch import Tensor
 
-from anomedge.errors import ModelError
+from anomedge.errors import AnomedgeError, ModelError
 from anomedge.interop.anomalib.defaults import Default
 from anomedge.interop.anomalib.detector import (
     AnomalibConfig,
@@ -27,6 +27,7 @@ from anomedge.interop.anomalib.models import (
 )
 from anomedge.interop.anomalib.resolving import resolved
 from anomedge.interop.anomalib.tensors import loaded, said_precision
+from anomedge.pipelines.networks import network_inputs
 from anomedge.resample import Geometry
 
 __all__ = ["detector_of", "generic_of", "import_with_anomalib", "models"]
@@ -111,7 +112,25 @@ def detector_of(
     _load(detector, kind, tensors)
     if kind.difference:
         taken.add("difference from anomalib", kind.difference, "table")
-    return detector.eval(), geometry
+    return _with_backbones(detector.eval()), geometry
+
+
+def _with_backbones(detector: AnomalibDetector) -> AnomalibDetector:
+    """Return the detector with its timm backbones as networks, which may run in reduced precision; without, if it cannot run so."""
+    from anomalib.models.components import TimmFeatureExtractor
+
+    paths = tuple(
+        f"{path}.feature_extractor"
+        for path, part in detector.held.named_modules()
+        if isinstance(part, TimmFeatureExtractor)
+    )
+    config = detector.config.model_copy(update={"networks": paths})
+    found = AnomalibDetector(config, detector.held).eval()
+    try:
+        network_inputs(found, 2, config.size)
+    except AnomedgeError:
+        return detector
+    return found
 
 
 def _kind(
