@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anomedge.bundle import Bundle
+from anomedge.bundle import Bundle, require_outside
 from anomedge.commands._chosen_runtime import chosen, print_choice
 from anomedge.commands._common_options import (
     Device,
@@ -276,6 +276,8 @@ def watch(
     """
     del as_json  # there is no other output
     opened = Bundle.open(bundle, local)
+    files = [Path(each) for each in sink or () if "://" not in each]
+    require_outside(opened, save, collect_to, state, done, spool, *files)
     levels = opened.manifest.levels
     given = SourceOptions(once, only_new, retries, poll, order, settle, levels)
     given = with_live(given, policy, read_timeout, first_frame)
