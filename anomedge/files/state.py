@@ -29,5 +29,5 @@ def _home() -> Path:
     except RuntimeError as error:
         raise InputError(
             "got a user without a home folder, and no XDG_STATE_HOME; expected a folder for thresholds and spools: "
-            "set XDG_STATE_HOME or HOME to an absolute path"
+            "set XDG_STATE_HOME or HOME to an absolute path, or give the folders with --local and --spool"
         ) from error

@@ -56,6 +56,8 @@ def test_a_folder_that_cannot_be_made_takes_the_others_along(tmp_path):
         ("predict", "-o", "out"),
         ("evaluate", "--csv", "scores.csv"),
         ("evaluate", "--overlays", "out"),
+        ("verify", "--junit", "proof.xml"),
+        ("bench", "--plot", "times.svg"),
         ("watch", "--sink", "verdicts.jsonl"),
         ("watch", "--spool", "spool"),
         ("watch", "--state", "state"),
@@ -65,7 +67,8 @@ def test_outputs_in_the_bundle_are_refused(
     copy, pictures, capfd, command, option, name
 ):
     more = ["--once"] if command == "watch" else []
-    words = [copy, pictures / "test", *more, option, copy / name]
+    given = [] if command in {"verify", "bench"} else [pictures / "test"]
+    words = [copy, *given, *more, option, copy / name]
     assert run(command, *words) == 2
     assert "expected a place outside" in capfd.readouterr().err
     assert not (copy / name).exists()
