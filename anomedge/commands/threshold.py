@@ -104,14 +104,8 @@ def threshold(
     _check_with_normal(normal, {"--rate": rate, "--normal-label": normal_label})
     _check_with_bake(bake, {"--model": model, "-o": output})
     if bake:
-        _check_not_with_bake(
-            {
-                "--dry-run": dry_run or None,
-                "--device": device,
-                "--precision": precision,
-                "--threads": threads,
-            }
-        )
+        given = (dry_run or None, device, precision, threads)
+        _check_not_with_bake(dict(zip(_NOT_WITH_BAKE, given, strict=True)))
     opened = Bundle.open(bundle, local)
     if model is not None and output is not None:
         _bake(opened, model, output, runtime, as_json)
@@ -170,6 +164,9 @@ def _check_with_bake(bake: bool, given: Mapping[str, object]) -> None:
             raise InputError(
                 f"got {name} without --bake; expected both, to write a bundle with this device's thresholds"
             )
+
+
+_NOT_WITH_BAKE = ("--dry-run", "--device", "--precision", "--threads")
 
 
 def _check_not_with_bake(given: Mapping[str, object]) -> None:
