@@ -276,8 +276,7 @@ def watch(
     """
     del as_json  # there is no other output
     opened = Bundle.open(bundle, local)
-    files = [Path(each) for each in sink or () if "://" not in each]
-    require_outside(opened, save, collect_to, state, done, spool, *files)
+    _refuse_in_bundle(opened, sink, save, collect_to, state, done, spool)
     levels = opened.manifest.levels
     given = SourceOptions(once, only_new, retries, poll, order, settle, levels)
     given = with_live(given, policy, read_timeout, first_frame)
@@ -325,6 +324,13 @@ def watch(
         )
     if once:
         _refuse_undecided(summary)
+
+
+def _refuse_in_bundle(
+    bundle: Bundle, sinks: list[str] | None, *outputs: Path | None
+) -> None:
+    files = [Path(sink) for sink in sinks or () if "://" not in sink]
+    require_outside(bundle, *outputs, *files)
 
 
 def _refuse_conflicts(
