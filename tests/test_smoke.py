@@ -62,3 +62,49 @@ def test_a_missing_program_is_named(tmp_path):
     done = smoke(tmp_path, "part.anomedge", stand_in=False)
     assert done.returncode == 2
     assert "expected an environment with it" in done.stderr
+
+
+def test_the_order_of_the_options_is_free(tmp_path):
+    done = smoke(tmp_path, "part", "--runtime", "ort", "-o", "out.txt")
+    assert done.returncode == 0
+    text = (tmp_path / "out.txt").read_text()
+    assert "verify part --name smoke --json --runtime ort\n" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "usage"),
+        (["--runtime", "ort"], "usage"),
+        (["part", "-o"], "usage"),
+        (["part", "-o", "none/out.txt"], "cannot write none/out.txt"),
+        (["part", "-o", "part/out.txt"], "inside part"),
+    ],
+)
+def test_wrong_use_runs_nothing(tmp_path, words, said):
+    (tmp_path / "part").mkdir()
+    done = smoke(tmp_path, *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "verify" not in done.stderr
+    assert not list(tmp_path.rglob("*.txt"))
+
+
+def test_the_host_of_a_threshold_is_not_stated(tmp_path):
+    programs = tmp_path / "bin"
+    done = smoke(tmp_path, "part", stand_in=False)
+    assert done.returncode == 2
+    line = "local threshold 1: set by hand; anna on lab-3.example, 2026-11-27T"
+    program = programs / "anomedge"
+    program.write_text(f"#!/bin/sh\necho '{line}'\n")
+    program.chmod(0o755)
+    subprocess.run(
+        ["/bin/bash", SCRIPT, "part"],
+        cwd=tmp_path,
+        env={"PATH": f"{programs}:/usr/bin:/bin"},
+        check=True,
+    )
+    text = (tmp_path / "smoke.txt").read_text()
+    shown = text.split("== inspect: exit")[0].split("== inspect")[1]
+    assert "anna on HOST, 2026" in shown
+    assert "lab-3" not in shown

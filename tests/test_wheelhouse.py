@@ -139,3 +139,39 @@ def test_a_folder_with_files_is_not_collected_into(tmp_path):
     code, _, err = run("-o", tmp_path)
     assert code == 1
     assert "expected an empty folder" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--python", "abc"], "expected 3 and a minor version"),
+        (["--python", "3"], "expected 3 and a minor version"),
+        (["--python", "3.10.4"], "expected 3 and a minor version"),
+        (["--glibc", "2"], "expected 2 and a minor version"),
+        (["--glibc", "x.y"], "expected 2 and a minor version"),
+        (["two words"], "expected a requirement"),
+    ],
+)
+def test_wrong_arguments_are_named(tmp_path, words, said):
+    code, _, errors = run("--check", "-o", tmp_path, *words)
+    assert code == 2
+    assert said in errors
+    assert "Traceback" not in errors
+
+
+def test_what_is_no_folder_of_wheels_is_named(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    for words in (["-o", file], ["--check", "-o", file]):
+        code, _, errors = run(*words)
+        assert code == 1
+        assert errors.startswith("error: ")
+
+
+@pytest.mark.parametrize("name", ["part.whl", "part-1.0-py3-none-any.whl"])
+def test_a_spoilt_wheel_is_named(tmp_path, name):
+    (tmp_path / name).write_text("no archive")
+    code, _, errors = run("--check", "-o", tmp_path)
+    assert code == 1
+    assert name in errors
+    assert errors.startswith("error: ")

@@ -17,6 +17,7 @@ from anomedge.bundle.opened import (
     Bundle,
     assert_in_place,
     remove_local,
+    require_outside,
     write_local,
 )
 from anomedge.bundle.search import SEARCH_STAGES, Int8Search
@@ -42,6 +43,7 @@ __all__ = [
     "digest_at",
     "read_manifest",
     "remove_local",
+    "require_outside",
     "unsigned",
     "write_local",
     "write_manifest",

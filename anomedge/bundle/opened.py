@@ -17,11 +17,22 @@ from anomedge.bundle.local_settings import (
 from anomedge.bundle.manifest import Manifest, digest_at, read_manifest
 from anomedge.bundle.members import hashed_files
 from anomedge.bundle.variants import Variant
-from anomedge.errors import BundleError, IntegrityError, OutputError
+from anomedge.errors import (
+    BundleError,
+    InputError,
+    IntegrityError,
+    OutputError,
+)
 from anomedge.files import remove_file, safe_member
 from anomedge.threshold import Decision
 
-__all__ = ["Bundle", "assert_in_place", "remove_local", "write_local"]
+__all__ = [
+    "Bundle",
+    "assert_in_place",
+    "remove_local",
+    "require_outside",
+    "write_local",
+]
 
 _OPEN_ATTEMPTS = 5
 
@@ -156,8 +167,10 @@ def write_local(bundle: Bundle, settings: LocalSettings) -> Bundle:
     Concurrent readers see the old or the new file. With concurrent writers, the last one wins.
 
     Raises:
+        InputError: the folder of settings lies in the bundle.
         OutputError: the file cannot be written, or another bundle replaced this one after opening.
     """
+    require_outside(bundle, bundle.local_folder)
     target = _target(bundle)
     if target.parent != bundle.path:
         _create(target.parent)
@@ -220,6 +233,20 @@ def assert_in_place(bundle: Bundle) -> None:
             f"nothing was written into {bundle.path}: got {found} there; expected the one that was opened ({digest[:12]}): "
             f"run the command again"
         )
+
+
+def require_outside(bundle: Bundle, *outputs: Path | None) -> None:
+    """Refuse outputs in the bundle: with a file that its manifest does not list, it no longer opens.
+
+    Raises:
+        InputError: one lies in the bundle.
+    """
+    root = bundle.path.resolve()
+    for path in outputs:
+        if path is not None and path.resolve().is_relative_to(root):
+            raise InputError(
+                f"got {path} inside {bundle.path}; expected a place outside: a bundle holds the files of its manifest only"
+            )
 
 
 def _some(names: list[str]) -> str:

@@ -124,7 +124,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         with open_plain(path) as file:
             return tomllib.load(file)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         names = ", ".join(available_recipes())
         known = f", or give a name: {names}" if names else ""
         raise InputError(

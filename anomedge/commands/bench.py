@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 
 from anomedge.benchmark import Timing, measure, ratios
-from anomedge.bundle import Bundle
+from anomedge.bundle import Bundle, require_outside
 from anomedge.commands._common_options import (
     Device,
     Precision,
@@ -70,6 +70,7 @@ def bench(
             )
         check_target(plot, force=force)
     opened = Bundle.open(bundle)
+    require_outside(opened, plot)
     precision = chosen_precision(opened, precision)
     fixed = opened.manifest.input.batch
     asked = batch or ([1, 8] if fixed == "dynamic" else [])

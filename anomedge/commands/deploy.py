@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from anomedge.bundle import Bundle
+from anomedge.bundle import Bundle, require_outside
 from anomedge.commands._common_options import Precision, chosen_precision
 from anomedge.commands._console import SafeConsole
-from anomedge.errors import InputError
 from anomedge.files import atomic_directory, canonical_json
 from anomedge.layouts import LAYOUTS
 from anomedge.names import storable
@@ -56,10 +55,7 @@ def deploy(
     The files are not covered by a proof: the program computes with its own runtime and device.
     """
     opened, member = Bundle.open(bundle), SERVERS.get(server)
-    if output.resolve().is_relative_to(bundle.resolve()):
-        raise InputError(
-            f"got {output} inside {bundle}; expected a folder outside, because a bundle holds listed files only"
-        )
+    require_outside(opened, output)
     chosen = chosen_precision(opened, precision)
     graph = served_graph(opened, layout, member.layouts, chosen, batch)
     with atomic_directory(output) as root:

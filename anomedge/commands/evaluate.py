@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from anomedge.bundle import Bundle
+from anomedge.bundle import Bundle, require_outside
 from anomedge.commands._chosen_runtime import print_choice
 from anomedge.commands._common_options import (
     ComparedRuntimes,
@@ -93,6 +93,7 @@ def evaluate(
         note = local_note(opened, opened.local)
         SafeConsole(stderr=True).print(note)
     if isinstance(opened, Bundle):
+        require_outside(opened, scores, maps, overlays)
         _require_map(opened.decision, maps, overlays)
         precision = chosen_precision(opened, precision)
     _require_empty(overlays)

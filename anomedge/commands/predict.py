@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from anomedge.bundle import Bundle
+from anomedge.bundle import Bundle, require_outside
 from anomedge.commands._chosen_runtime import print_choice
 from anomedge.commands._common_options import (
     Device,
@@ -90,6 +90,7 @@ def predict(
     """
     listing = _list_pictures(pictures)
     opened = Bundle.open(bundle, local)
+    require_outside(opened, output)
     _print_notes(opened, listing)
     has_map = opened.manifest.has_map
     if output and overlays and not has_map:

@@ -103,6 +103,9 @@ def threshold(
     _check_together((normal is not None) + by_hand + reset + bake)
     _check_with_normal(normal, {"--rate": rate, "--normal-label": normal_label})
     _check_with_bake(bake, {"--model": model, "-o": output})
+    if bake:
+        given = (dry_run or None, device, precision, threads)
+        _check_not_with_bake(dict(zip(_NOT_WITH_BAKE, given, strict=True)))
     opened = Bundle.open(bundle, local)
     if model is not None and output is not None:
         _bake(opened, model, output, runtime, as_json)
@@ -160,6 +163,18 @@ def _check_with_bake(bake: bool, given: Mapping[str, object]) -> None:
         if value is not None and not bake:
             raise InputError(
                 f"got {name} without --bake; expected both, to write a bundle with this device's thresholds"
+            )
+
+
+_NOT_WITH_BAKE = ("--dry-run", "--device", "--precision", "--threads")
+
+
+def _check_not_with_bake(given: Mapping[str, object]) -> None:
+    """Refuse options that baking does not follow: it writes, and proves each precision as the export does."""
+    for name, value in given.items():
+        if value is not None:
+            raise InputError(
+                f"got {name} with --bake; expected --model, -o, --runtime and --local only: baking writes and proves a whole bundle"
             )
 
 

@@ -13,7 +13,7 @@ from rich import box
 from rich.table import Column, Table
 from rich.text import Text
 
-from anomedge.bundle import Bundle
+from anomedge.bundle import Bundle, require_outside
 from anomedge.commands._certificate_tables import show_certificate
 from anomedge.commands._common_options import (
     Batches,
@@ -96,6 +96,7 @@ def verify(
             "got --name host without --model; expected another: that certificate is eager Torch's"
         )
     opened = Bundle.open(bundle, local)
+    require_outside(opened, junit)
     _check_float_model(float_model, model, images or ())
     plan = plan_of(
         opened,

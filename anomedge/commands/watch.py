@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anomedge.bundle import Bundle
+from anomedge.bundle import Bundle, require_outside
 from anomedge.commands._chosen_runtime import chosen, print_choice
 from anomedge.commands._common_options import (
     Device,
@@ -276,6 +276,7 @@ def watch(
     """
     del as_json  # there is no other output
     opened = Bundle.open(bundle, local)
+    _refuse_in_bundle(opened, sink, save, collect_to, state, done, spool)
     levels = opened.manifest.levels
     given = SourceOptions(once, only_new, retries, poll, order, settle, levels)
     given = with_live(given, policy, read_timeout, first_frame)
@@ -323,6 +324,13 @@ def watch(
         )
     if once:
         _refuse_undecided(summary)
+
+
+def _refuse_in_bundle(
+    bundle: Bundle, sinks: list[str] | None, *outputs: Path | None
+) -> None:
+    files = [Path(sink) for sink in sinks or () if "://" not in sink]
+    require_outside(bundle, *outputs, *files)
 
 
 def _refuse_conflicts(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -165,7 +165,8 @@ class _Examination:
         departure = diagnosed(found, cases, self.inspector, self.allowed.score)
         if departure is not None:
             yield departure
-        yield from self._labels(cases, answers)
+        labels = [answer.labels[0] for answer in answers]
+        yield from self._labels("threshold", cases, found, labels)
         maps = (
             map_finding(
                 answer.anomaly_map, case, self.decision, self.allowed.map
@@ -175,17 +176,21 @@ class _Examination:
         yield from [finding for finding in maps if finding][:1]
 
     def _labels(
-        self, cases: Sequence[Case], answers: Sequence[Answer]
+        self,
+        stage: str,
+        cases: Sequence[Case],
+        scores: Iterable[float],
+        labels: Sequence[str],
     ) -> Iterator[Finding]:
         """Compare each label with the client's own score."""
-        for case, answer in zip(cases, answers, strict=True):
-            score = np.float32(answer.scores[0])
+        for case, given, label in zip(cases, scores, labels, strict=True):
+            score = np.float32(given)
             anomalous = bool(self.decision.is_anomalous(score))
             right = "anomalous" if anomalous else "normal"
-            if answer.labels[0] != right:
+            if label != right:
                 yield Finding(
-                    "threshold",
-                    f"labels {case.name} with the score {score:.7g} {answer.labels[0]} at the threshold "
+                    stage,
+                    f"labels {case.name} with the score {score:.7g} {label} at the threshold "
                     f"{self.decision.threshold:.7g}; expected {right}",
                 )
                 return
@@ -253,6 +258,7 @@ class _Examination:
                 f"scores of {len(same)} frames in one call are not those of single calls, in the order given: "
                 f"{wrong.text.rpartition(': ')[2]}",
             )
+        yield from self._labels("batch", same, answer.scores, answer.labels)
 
     def _not_examined(self, batches: bool) -> dict[str, str]:
         reasons = {}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import onnx
 
-from anomedge.bundle import Bundle, LocalSettings, Manifest
+from anomedge.bundle import Bundle, LocalSettings, Manifest, require_outside
 from anomedge.errors import InputError
 from anomedge.export.bundling import check_options, export_model
 from anomedge.export.options import ExportOptions
@@ -54,7 +54,7 @@ def bake(
         runtimes: to prove under; all that can run here when empty.
 
     Raises:
-        InputError: no local settings, or another model file.
+        InputError: no local settings, another model file, or a target in the source or of the model file's name.
         OutputError: a file exists or cannot be written.
         ProofFailed: the new bundle decides differently from eager Torch.
     """
@@ -62,6 +62,11 @@ def bake(
     if local is None:
         raise InputError(
             f"got {bundle.path} without thresholds of this device; expected some to bake: set them with --set or --normal"
+        )
+    require_outside(bundle, target)
+    if baked_path(target) == target:
+        raise InputError(
+            f"got {target} for the bundle, which is the name of its model file; expected another ending: give {target.stem}.anomedge"
         )
     model = load(path)
     _check_source(bundle, model, path)

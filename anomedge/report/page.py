@@ -9,8 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from anomedge import __version__
-from anomedge.bundle import Bundle
-from anomedge.errors import InputError
+from anomedge.bundle import Bundle, require_outside
 from anomedge.files import atomic_file, check_target
 from anomedge.parity import Certificate, Plan
 from anomedge.report.content import Content, Request, collect_content
@@ -52,10 +51,7 @@ def write_report(
         RuntimeMissing: matplotlib or Jinja2 is not installed.
         AnomedgeError: as `collect_content`.
     """
-    if target.resolve().is_relative_to(bundle.path.resolve()):
-        raise InputError(
-            f"got {target} inside {bundle.path}; expected a file elsewhere: it is no part of the bundle"
-        )
+    require_outside(bundle, target)
     check_target(target, force=force)
     check_installed()
     content = collect_content(bundle, plan, request)

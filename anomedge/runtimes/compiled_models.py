@@ -24,6 +24,7 @@ from anomedge.files import (
     canonical_json,
     open_plain,
     sha256_of_bytes,
+    sweep_folder,
 )
 
 __all__ = ["VARIABLE", "CompiledModel", "folder_of_environment"]
@@ -34,7 +35,8 @@ VARIABLE = "ANOMEDGE_CACHE"
 _ENDING = ".compiled"
 _DIGEST_LENGTH = 64
 _MOST_ENTRIES = 32
-"""Entries of a folder; the ones that were written first are removed."""
+_MOST_BYTES = 2 << 30
+"""Entries of a folder, and their bytes; the ones that were written first are removed, the last one stays."""
 
 
 def folder_of_environment() -> Path | None:
@@ -116,14 +118,18 @@ class CompiledModel:
         return found.hexdigest().encode()
 
     def _remove_oldest(self) -> None:
-        with suppress(OSError):
-            entries = sorted(self.folder.glob(f"*{_ENDING}"), key=_written)
-            for entry in entries[:-_MOST_ENTRIES]:
-                entry.unlink()
-
-
-def _written(path: Path) -> int:
-    return path.stat().st_mtime_ns
+        """Keep the limits; remove what killed processes left, also of facts that do not come again, as of another release."""
+        with suppress(OSError, OutputError):
+            sweep_folder(self.folder, _ENDING)
+            entries = [*self.folder.glob(f"*{_ENDING}")]
+            found = {entry: entry.stat() for entry in entries}
+            entries.sort(key=lambda each: -found[each].st_mtime_ns)
+            size = 0
+            for place, entry in enumerate(entries):
+                size += found[entry].st_size
+                beyond = place >= _MOST_ENTRIES or size > _MOST_BYTES
+                if beyond and entry != self.path:
+                    entry.unlink()
 
 
 def _require_private(folder: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from anomedge.bundle import Variant
+from anomedge.bundle import Variant, require_outside
 from anomedge.bundle.operators import unlisted_layers
 from anomedge.errors import BundleError, DeviceMismatch, RuntimeFailure
 from anomedge.runtimes import options as option_classes
@@ -138,6 +138,7 @@ class OvSession(Session):
         properties = import_openvino().properties.device
         if bundle is None or folder is None:
             return None
+        require_outside(bundle, folder)
         abilities = core.get_property(device, properties.capabilities)
         if "EXPORT_IMPORT" not in abilities:
             return None

@@ -27,15 +27,16 @@ class Trtexec(Server):
         graph.copy_onnx(folder)
         command = engine_command(graph, graph.onnx_file(), "model.plan")
         (folder / "build.sh").write_text(
-            f'#!/bin/sh\ncd "$(dirname "$0")" && exec {command}\n'
+            f'#!/bin/sh\nCDPATH= cd -- "$(dirname -- "$0")" && exec {command}\n'
         )
         (folder / "build.sh").chmod(0o755)
 
 
 def engine_command(graph: ServedGraph, onnx: str, plan: str) -> str:
-    """Return a trtexec line; float32 is float32, and other precisions are those of the graph's types."""
-    typed = "--noTF32" if graph.precision == "fp32" else "--stronglyTyped"
-    words = ["trtexec", f"--onnx={onnx}", f"--saveEngine={plan}", typed]
+    """Return a trtexec line; float32 is float32, also in other precisions, which are those of the graph's types."""
+    words = ["trtexec", f"--onnx={onnx}", f"--saveEngine={plan}", "--noTF32"]
+    if graph.precision != "fp32":
+        words.append("--stronglyTyped")
     if graph.is_dynamic:
         for name, batch in (("min", 1), ("opt", 1), ("max", graph.largest)):
             sizes = "x".join(map(str, graph.shape(batch)))

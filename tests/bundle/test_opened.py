@@ -5,9 +5,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from anomedge.bundle import Bundle, LocalSettings, write_local
+from anomedge.bundle import (
+    Bundle,
+    LocalSettings,
+    require_outside,
+    write_local,
+)
 from anomedge.bundle import opened as bundle_file
-from anomedge.errors import BundleError, IntegrityError, OutputError
+from anomedge.errors import (
+    BundleError,
+    InputError,
+    IntegrityError,
+    OutputError,
+)
 from tests.bundle.exchanging import exchanging, files_of, put_beside
 
 
@@ -81,3 +91,19 @@ def test_many_missing_files_are_counted(tmp_path):
         path.unlink()
     with pytest.raises(IntegrityError, match="a, b, c and 2 more missing"):
         bundle._check_files()
+
+
+def test_outputs_in_the_bundle_are_refused(copy, tmp_path):
+    bundle = Bundle.open(copy)
+    link = tmp_path / "link"
+    link.symlink_to(copy)
+    require_outside(bundle, None, tmp_path, copy.with_name("other"))
+    for inside in (copy, copy / "a" / "b", link / "a"):
+        with pytest.raises(InputError, match="expected a place outside"):
+            require_outside(bundle, None, inside)
+
+
+def test_a_folder_of_settings_in_the_bundle_is_refused(copy):
+    with pytest.raises(InputError, match="expected a place outside"):
+        write_local(Bundle.open(copy, copy / "x"), LocalSettings(threshold=1.0))
+    Bundle.open(copy)

@@ -24,7 +24,7 @@ def test_the_files_of_a_script(bundle_paths, tmp_path, capfd):
             "export with --layout nchw-rgb-255",
         ),
         (["--for", "martian", "-o", "out"], "expected one of: deepstream"),
-        (["--for", "trtexec", "-o", "inside"], "expected a folder outside"),
+        (["--for", "trtexec", "-o", "inside"], "expected a place outside"),
     ],
 )
 def test_what_cannot_be_written_is_refused(

@@ -4,6 +4,7 @@ import pytest
 
 from anomedge.commands._output_folders import output_folders
 from anomedge.errors import InputError, OutputError
+from tests.commands.running import run
 
 
 def test_folders_are_made_and_stay(tmp_path):
@@ -47,3 +48,27 @@ def test_a_folder_that_cannot_be_made_takes_the_others_along(tmp_path):
     ):
         pass
     assert not made.exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "name"),
+    [
+        ("predict", "-o", "out"),
+        ("evaluate", "--csv", "scores.csv"),
+        ("evaluate", "--overlays", "out"),
+        ("verify", "--junit", "proof.xml"),
+        ("bench", "--plot", "times.svg"),
+        ("watch", "--sink", "verdicts.jsonl"),
+        ("watch", "--spool", "spool"),
+        ("watch", "--state", "state"),
+    ],
+)
+def test_outputs_in_the_bundle_are_refused(
+    copy, pictures, capfd, command, option, name
+):
+    more = ["--once"] if command == "watch" else []
+    given = [] if command in {"verify", "bench"} else [pictures / "test"]
+    words = [copy, *given, *more, option, copy / name]
+    assert run(command, *words) == 2
+    assert "expected a place outside" in capfd.readouterr().err
+    assert not (copy / name).exists()

@@ -70,6 +70,7 @@ def test_a_recipe_extends_another_one():
         'like = "nothing"',
         "[opset]",
         "no toml",
+        pytest.param("precision = " + "[" * 5000, id="deep"),
     ],
 )
 def test_other_keys_and_types_are_refused(text, tmp_path):

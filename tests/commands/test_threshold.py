@@ -190,3 +190,12 @@ def test_a_model_has_no_thresholds_of_a_device(tmp_path, capfd):
     assert "a model has no local.json" in " ".join(
         capfd.readouterr().err.split()
     )
+
+
+@pytest.mark.parametrize(
+    "more", [["--dry-run"], ["--device", "gpu"], ["--threads", "2"]]
+)
+def test_options_that_baking_does_not_follow_are_refused(tmp_path, capfd, more):
+    own = ["--bake", "--model", tmp_path / "m", "-o", tmp_path / "new"]
+    assert run("threshold", tmp_path / "none", *own, *more) == 2
+    assert f"got {more[0]} with --bake" in capfd.readouterr().err

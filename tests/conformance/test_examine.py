@@ -46,6 +46,7 @@ def test_a_right_client_conforms(inspector):
         ("size", "takes a frame", {"checks_size": False}),
         ("hashes", "SHA-256", {"checks_files": False}),
         ("batch", "order", {"reversed_batch": True}),
+        ("batch", "labels", {"one_label": True}),
         ("map", "deviates", {"anomaly_map": lambda m: m[::-1]}),
         ("map", "not finite", {"anomaly_map": lambda m: m * np.nan}),
     ],

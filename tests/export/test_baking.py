@@ -68,3 +68,19 @@ def test_another_model_file_is_refused(local, model_paths, tmp_path):
         bake(local, model_paths["patchcore"], target)
     assert not target.exists()
     assert not baked_path(target).exists()
+
+
+def test_a_bundle_in_its_source_is_refused(local, model_paths):
+    target = local.path / "new.anomedge"
+    with pytest.raises(InputError, match="expected a place outside"):
+        bake(local, model_paths["padim"], target)
+    Bundle.open(local.path)
+
+
+def test_the_name_of_the_model_file_is_no_name_of_the_bundle(
+    local, model_paths, tmp_path
+):
+    target = tmp_path / "new.safetensors"
+    with pytest.raises(InputError, match=r"give new\.anomedge"):
+        bake(local, model_paths["padim"], target)
+    assert not target.exists()

@@ -1,9 +1,11 @@
 """The folder where programs of a user keep their state."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from anomedge.errors import InputError
 from anomedge.files import state_folder
 
 
@@ -29,3 +31,11 @@ def test_it_is_looked_up_at_each_call(monkeypatch, tmp_path):
     first = state_folder()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "two"))
     assert state_folder() != first
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch):
+    for name in ("XDG_STATE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    with pytest.raises(InputError, match="set XDG_STATE_HOME or HOME"):
+        state_folder()

@@ -116,6 +116,32 @@ def test_the_entries_that_were_written_first_are_removed(kept, monkeypatch):
     assert len(list(kept.folder.iterdir())) == 2
 
 
+def test_the_bytes_of_all_entries_are_limited(kept, monkeypatch):
+    size = kept.path.stat().st_size
+    monkeypatch.setattr(compiled_models, "_MOST_BYTES", 2 * size)
+    os.utime(kept.path, (1, 1))
+    second, third, large = (
+        CompiledModel(kept.folder, {"bundle": name})
+        for name in ("second", "third", "large")
+    )
+    second.write(b"compiled")
+    assert kept.read() is not None
+    third.write(b"compiled")
+    assert kept.read() is None
+    assert second.read() is not None
+    # The last one stays, whatever its size.
+    large.write(bytes(3 * size))
+    assert list(kept.folder.iterdir()) == [large.path]
+
+
+def test_what_a_killed_process_left_is_removed(kept):
+    left = kept.folder / ".other.compiled.abcd_012.tmp"
+    left.write_bytes(b"half")
+    os.utime(left, (1, 1))
+    kept.write(b"compiled")
+    assert not left.exists()
+
+
 def test_an_entry_that_cannot_be_written_is_a_warning(kept, monkeypatch):
     def refuse(*_arguments, **_more):
         raise compiled_models.OutputError("the disk is full")

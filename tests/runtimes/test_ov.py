@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from anomedge import runtimes
-from anomedge.errors import DeviceMismatch, RuntimeFailure
+from anomedge.errors import DeviceMismatch, InputError, RuntimeFailure
 from anomedge.parity import prove
 from anomedge.parity.golden import read_golden
 from anomedge.precisions import PRECISIONS
@@ -161,3 +161,10 @@ def test_a_proof_runs_what_later_openings_import(bundle, tmp_path, monkeypatch):
     certificate = prove(bundle, read_golden(bundle), plan)
     assert certificate.passed, certificate
     assert imported
+
+
+def test_a_cache_in_the_bundle_is_refused(bundle):
+    folder = bundle.path / "cache"
+    with pytest.raises(InputError, match="expected a place outside"):
+        runtimes.open(bundle, "openvino", cache=folder)
+    assert not folder.exists()
