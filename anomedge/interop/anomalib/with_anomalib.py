@@ -34,6 +34,9 @@ __all__ = ["detector_of", "generic_of", "import_with_anomalib", "models"]
 
 Size = tuple[int, int]
 
+_EXTRACTOR = "TimmFeatureExtractor"
+"""anomalib's class around a timm backbone, which lies in several modules of its releases."""
+
 
 def models() -> list[str]:
     """Return the names of the models that can be imported, sorted."""
@@ -116,13 +119,15 @@ def detector_of(
 
 
 def _with_backbones(detector: AnomalibDetector) -> AnomalibDetector:
-    """Return the detector with its timm backbones as networks, which may run in reduced precision; without, if it cannot run so."""
-    from anomalib.models.components import TimmFeatureExtractor
+    """Return the detector with its timm backbones as networks, which may run in reduced precision.
 
+    A model that does not call a backbone as a network keeps all of its parts in float32.
+    """
     paths = tuple(
         f"{path}.feature_extractor"
         for path, part in detector.held.named_modules()
-        if isinstance(part, TimmFeatureExtractor)
+        if type(part).__name__ == _EXTRACTOR
+        and hasattr(part, "feature_extractor")
     )
     config = detector.config.model_copy(update={"networks": paths})
     found = AnomalibDetector(config, detector.held).eval()

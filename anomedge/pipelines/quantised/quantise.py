@@ -130,7 +130,8 @@ class _Quantiser:
         observed = {n: ObservedNetwork(g) for n, g in self.graphs.items()}
         if not any(network.products for network in observed.values()):
             raise ModelError(
-                f"{self.model.pipeline.name} has no convolution or linear layer to quantise; expected some: export in fp32"
+                f"got {self.model.pipeline.name} without a network that has convolutions or linear layers; expected one to "
+                f"quantise: export in fp32, or, for a torch module, name its networks in `export_module(networks=...)`"
             )
         score_images(
             self.model.pipeline.with_networks(observed),

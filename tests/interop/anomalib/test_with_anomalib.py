@@ -39,6 +39,29 @@ class Pair(nn.Module):
         )
 
 
+class TimmFeatureExtractor(nn.Module):
+    """Stand-in for anomalib's class of this name."""
+
+    def __init__(self, is_called=True):
+        super().__init__()
+        self.feature_extractor = nn.Conv2d(3, 1, 1)
+        self.is_called = is_called
+
+    def forward(self, images):
+        if self.is_called:
+            return self.feature_extractor(images)
+        return images.mean(dim=1, keepdim=True)
+
+
+class TimmPair(Pair):
+    """The same around timm backbones."""
+
+    def __init__(self, is_called=True):
+        super().__init__()
+        self.teacher_model = TimmFeatureExtractor()
+        self.student_model = TimmFeatureExtractor(is_called)
+
+
 class Source:
     """A tensor of a file."""
 
@@ -86,6 +109,25 @@ def test_outputs_are_those_of_the_module():
     assert geometry == Geometry((16, 24))
     assert found.config.size == (16, 24)
     assert found.describe() == "anomalib Stfpm"
+
+
+def test_timm_backbones_are_networks(monkeypatch):
+    pair = TimmPair()
+    monkeypatch.setattr(Stfpm, "build", lambda arguments, size: TimmPair())
+    found, _ = imported(pair.state_dict())
+    assert found.networks == (
+        "module.teacher_model.feature_extractor",
+        "module.student_model.feature_extractor",
+    )
+    images = torch.rand(2, 3, 16, 24)
+    expected = pair((images - 0.5) / 0.25)
+    torch.testing.assert_close(found(images).anomaly_map, expected.anomaly_map)
+
+
+def test_a_backbone_that_is_not_called_is_no_network(monkeypatch):
+    monkeypatch.setattr(Stfpm, "build", lambda arguments, size: TimmPair(False))
+    found, _ = imported(TimmPair().state_dict())
+    assert found.networks == ()
 
 
 def test_every_source_is_said():
