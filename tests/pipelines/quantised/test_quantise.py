@@ -1,5 +1,7 @@
 """Quantisation within a budget: layers that destroy decisions stay in float32, and what nothing mends is refused."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -17,6 +19,7 @@ from anomedge.pipelines.quantised.record import (
     float_networks,
     quantised_networks,
 )
+from anomedge.pipelines.regions import patches_inside
 from anomedge.resample import Geometry, Tiling
 from tests.pipelines.brightness import (
     Brightness,
@@ -232,6 +235,25 @@ def test_patchcores_bank_moves_with_the_features():
     assert torch.allclose(renewed, 2 * kept, atol=1e-5)
 
 
+def test_patchcores_bank_gets_no_patch_outside_the_region():
+    """Vectors of a picture that is missing are replaced, too."""
+    inside = torch.ones(SIZE, dtype=torch.bool)
+    inside[:, :12] = False
+    made, images = fitted(Patchcore, inside=inside, coreset=0.5)
+    patches = patches_inside(inside, made.patches.grid)
+    with torch.no_grad():
+        rows = made.patches(made.features(images))[:, patches].flatten(0, 1)
+
+    def farthest(region):
+        data = FitData([images[1:]], size=SIZE, inside=region)
+        bank = made.refit(data, whole(images, made)).bank
+        stored = bank.vectors + bank.centre
+        return float(torch.cdist(stored, rows).amin(dim=1).max())
+
+    assert farthest(inside) < 1e-3
+    assert farthest(None) > 1e-2
+
+
 def test_for_other_images_patchcore_selects_its_bank_again():
     made, _ = fitted(Patchcore, coreset=0.25)
     generator = torch.Generator().manual_seed(7)
@@ -284,6 +306,23 @@ def test_decisions_on_fitted_pictures_that_were_left_out_are_compared(kind, is_f
     model = model_of(made, geometry, digests, threshold=1e3)
     found = quantise(model, QuantiseOptions(shown, budget=ANY))
     assert found.quantisation.compared == (16 if is_fitted else 8)
+
+
+@pytest.mark.parametrize("imported", [None, "a" * 64])
+def test_the_card_names_the_pictures_of_the_statistics(imported):
+    """A later evaluation tells which of its pictures the detector knows."""
+    made, _ = fitted(Padim)
+    model = model_of(made, Geometry(SIZE), ["b" * 64], threshold=1e3)
+    fit = ["b" * 64] if imported is None else []
+    card = model.card.model_copy(update={"imported": imported, "fitted": fit})
+    model = replace(model, card=card)
+    shown, others = pictures(5, SIZE), pictures(9, SIZE)[5:]
+    given = QuantiseOptions(shown, refit_on=others, budget=ANY)
+    found = quantise(model, given).card
+    digests = {str(each.digest) for each in others}
+    assert found.known == (None if imported else {"b" * 64, *digests})
+    kept = quantise(model, replace(given, refit=False)).card
+    assert kept == card
 
 
 def test_tiles_are_quantised():
