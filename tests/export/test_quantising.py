@@ -219,7 +219,7 @@ def test_an_unreachable_budget_publishes_nothing(model_paths, pictures, tmp_path
         refit_on=[pictures / "held_back"],
         most_auroc_drop=0.0,
     )
-    with pytest.raises(ProofFailed, match="layers that disturb the map most"):
+    with pytest.raises(ProofFailed, match="layers with most noise"):
         export(path, tmp_path / "part.anomedge", options)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 

@@ -324,13 +324,13 @@ class _Quantiser:
     def _refusal(self, tried: _Tried) -> str:
         budget = self.options.budget
         worst = ", ".join(
-            f"{each.product} ({each.noise:.2g} of the scale)"
+            f"{each.network}.{each.product} ({each.noise:.2g} of the scale)"
             for each in sorted(self.effects, reverse=True)[:_NAMED]
         )
         return (
             f"got {tried.flips} changed labels of {len(self.before.scores())} and an AUROC drop of {tried.auroc_drop:.4f} "
             f"with one of {len(self.effects)} layers quantised; expected at most {budget.flips} and {budget.auroc_drop:g}: export in fp32 or fp16, or "
-            f"allow more with --max-flips and --max-auroc-drop; layers that disturb the map most: {worst}"
+            f"allow more with --max-flips and --max-auroc-drop; layers with most noise: {worst}"
         )
 
 

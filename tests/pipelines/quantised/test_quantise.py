@@ -160,7 +160,7 @@ def test_a_budget_that_nothing_meets_is_refused_with_the_layers():
 def test_the_only_layer_is_named_too():
     made = brightness(network=Uneven(second=1e4))
     made.net.first = nn.Identity()
-    with pytest.raises(ProofFailed, match=r"most: second\.weight \("):
+    with pytest.raises(ProofFailed, match=r"noise: net\.second\.weight \("):
         quantise(model_of(made), options())
 
 
