@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from anomedge.errors import InputError, ModelError, ProofFailed
@@ -16,6 +17,7 @@ from anomedge.pipelines.quantised.network import QuantisedNetwork
 from anomedge.pipelines.quantised.options import Budget, QuantiseOptions
 from anomedge.pipelines.quantised.quantise import quantise
 from anomedge.pipelines.quantised.record import (
+    Quantisation,
     float_networks,
     quantised_networks,
 )
@@ -174,6 +176,20 @@ def test_no_pictures_and_quantised_models_are_refused(quantised):
 def test_a_network_without_products_is_refused():
     with pytest.raises(ModelError, match="no convolution or linear layer"):
         quantise(model_of(brightness(network=nn.Sigmoid())), options())  # fmt: skip
+
+
+def test_scales_of_another_network_are_refused():
+    made = brightness()
+    with pytest.raises(ModelError, match="the network other, which brightness"):
+        quantised_networks(made, Geometry((8, 8)), {"other": {"weight": 1.0}})
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, 1e300, float("inf")])
+def test_scales_that_float32_lacks_are_refused(quantised, scale):
+    content = quantised.quantisation.model_dump()
+    content["scales"]["net"]["weight"] = scale
+    with pytest.raises(ValidationError, match="weight"):
+        Quantisation(**content)
 
 
 def whole(data, made):
