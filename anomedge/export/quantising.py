@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from anomedge.bundle.quantised import QuantisedNetworks
-from anomedge.errors import InputError, ModelError
+from anomedge.errors import InputError, ModelError, OutputError
 from anomedge.export.options import ExportOptions, Int8Options
 from anomedge.files import atomic_file
 from anomedge.images import Picture, read_folders, with_levels
@@ -74,8 +75,9 @@ def quantised_model(
             f"got the float model {path} for precision int8 without calibration pictures; expected the normal pictures "
             f"that it was fitted to: give their folder with --calibrate"
         )
-    chosen = _pictures(model, options.int8, options)
     target = int8_path(path)
+    _refuse_existing(target, options.force)
+    chosen = _pictures(model, options.int8, options)
     with atomic_file(target, force=options.force) as temporary:
         quantised = quantise(model, chosen)
         _warn_of_rounding(quantised, options.widen)
@@ -130,6 +132,19 @@ def _warn_of_rounding(model: Model, widen: float) -> None:
         UnstableLevelsWarning,
         stacklevel=2,
     )
+
+
+def _refuse_existing(target: Path, force: bool) -> None:
+    """Refuse to quantise a second time: for another frame size the quantised model is exported again.
+
+    Raises:
+        OutputError: the file exists, without `force`.
+    """
+    if os.path.lexists(target) and not force:
+        raise OutputError(
+            f"{target} exists; expected no earlier quantisation: export that file without --calibrate, for another frame size "
+            f"say, or give --force to quantise again and replace it"
+        )
 
 
 def _refuse_other_precision(

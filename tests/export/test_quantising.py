@@ -192,7 +192,7 @@ def test_an_imported_model_needs_a_choice(models, path, pictures, unquantised):
 
 def test_an_existing_file_is_refused_before_the_quantisation(models, path, pictures, unquantised):  # fmt: skip
     int8_path(path).write_text("mine")
-    with pytest.raises(OutputError), quantised_model(models["padim"], path, options_of(pictures / "train")):  # fmt: skip
+    with pytest.raises(OutputError, match="export that file without --calibrate"), quantised_model(models["padim"], path, options_of(pictures / "train")):  # fmt: skip
         pass
     assert int8_path(path).read_text() == "mine"
     assert not unquantised
