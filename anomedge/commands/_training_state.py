@@ -31,9 +31,8 @@ def resumable(state: Path | None) -> Iterator[None]:
     try:
         yield
     except BaseException as stop:
-        is_stop = not isinstance(stop, Exception)
-        is_stored = state is not None and state.exists()
-        if is_stop and is_stored and not hasattr(stop, "__notes__"):
+        is_told = isinstance(stop, Exception) or hasattr(stop, "__notes__")
+        if state is not None and state.exists() and not is_told:
             stop.add_note(
                 f"the training is stored in {state.parent}: run the same command with --resume to continue"
             )

@@ -170,7 +170,7 @@ class BankPipeline(FeaturePipeline[BC, BO]):
                 levels = self.patches.levels(self.features(images))
                 renewed = twin.patches(twin.features(images))[:, used]
                 distances, rows = (
-                    each.unflatten(0, (len(images), -1))[:, used].flatten()
+                    each.reshape(len(images), -1)[:, used].flatten()
                     for each in self.bank.neighbours(levels)
                 )
                 found.take(distances, rows, renewed.flatten(0, 1))
