@@ -142,7 +142,7 @@ def load_original(bundle: Bundle, path: Path) -> Model:
     """Load the model file that a bundle was exported from; warn if it is another file.
 
     Raises:
-        InputError: a model of another detector.
+        InputError: a model of another detector, or the float model of a quantised one or the other way round.
         ModelError: not a model file.
     """
     from anomedge.pipelines.model import load
@@ -155,12 +155,32 @@ def load_original(bundle: Bundle, path: Path) -> Model:
         raise InputError(
             f"{path} is another detector than {bundle.path}; expected the model it was exported from"
         )
+    _refuse_other_networks(bundle, loaded, path)
     if loaded.geometry == manifest.geometry and loaded.digest != manifest.model:
         warnings.warn(
             f"{path} is not the file that {bundle.path} was exported from",
             stacklevel=2,
         )
     return loaded
+
+
+def _refuse_other_networks(bundle: Bundle, model: Model, path: Path) -> None:
+    """Refuse a float model for the bundle of its quantised networks, and the other way round: all figures would differ.
+
+    Raises:
+        InputError: the other one of the two models.
+    """
+    stated, own = bundle.manifest.quantisation, model.quantisation
+    if stated is not None and stated.float_model == model.digest:
+        raise InputError(
+            f"{path} is the float model that {bundle.path} was quantised from; expected the quantised one, which the export "
+            f"wrote beside it: give its .int8.safetensors file"
+        )
+    if own is not None and own.float_model == bundle.manifest.model:
+        raise InputError(
+            f"{path} holds quantised networks, and {bundle.path} has those of its float model; expected the float model: "
+            f"give the file that was quantised"
+        )
 
 
 def _eager(

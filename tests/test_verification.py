@@ -65,19 +65,21 @@ def test_pictures_without_a_model_need_two_runtimes(tmp_path):
 def original(monkeypatch, **changed):
     """Let the file of a model hold this detector."""
     given = {"name": "padim", "config": {"a": 1}, "geometry": 1, "digest": "x"}
-    values = given | changed
+    values = given | {"quantisation": None} | changed
     config = SimpleNamespace(model_dump=lambda mode: values["config"])
     loaded = SimpleNamespace(
         pipeline=SimpleNamespace(name=values["name"], config=config),
         geometry=values["geometry"],
         digest=values["digest"],
+        quantisation=values["quantisation"],
     )
     monkeypatch.setattr("anomedge.pipelines.model.load", lambda path: loaded)
     return loaded
 
 
-def exported():
-    return bundle(detector="padim", config={"a": 1}, geometry=1, model="x")
+def exported(**changed):
+    given = {"detector": "padim", "config": {"a": 1}, "geometry": 1}
+    return bundle(**given | {"model": "x", "quantisation": None} | changed)
 
 
 def test_the_model_of_the_bundle_is_loaded_without_a_word(monkeypatch):
@@ -104,3 +106,17 @@ def test_another_file_of_the_same_detector_is_told(monkeypatch):
     loaded = original(monkeypatch, digest="y")
     with pytest.warns(UserWarning, match="is not the file that part"):
         assert load_original(exported(), "m.safetensors") is loaded
+
+
+def test_the_float_model_of_a_quantised_bundle_is_refused(monkeypatch):
+    original(monkeypatch, digest="float")
+    stated = SimpleNamespace(float_model="float")
+    with pytest.raises(InputError, match=r"give its \.int8\.safetensors file"):
+        load_original(exported(quantisation=stated), "m.safetensors")
+
+
+def test_the_quantised_model_of_a_float_bundle_is_refused(monkeypatch):
+    own = SimpleNamespace(float_model="x")
+    original(monkeypatch, digest="int8", quantisation=own)
+    with pytest.raises(InputError, match="give the file that was quantised"):
+        load_original(exported(), "m.int8.safetensors")

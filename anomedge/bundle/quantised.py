@@ -49,25 +49,28 @@ class QuantisedNetworks(Frozen):
             else "those of the float detector"
         )
         kept = sum(map(len, self.kept.values()))
+        # Adding 0 makes -0 to 0.
+        change = round(-self.auroc_drop, 4) + 0.0
         found = (
             f"int8: {self.quantised} layers quantised on {self.pictures} pictures, {kept} in float32; statistics "
-            f"{statistics}",
+            f"{statistics}, thresholds carried over",
             f"against the float detector ({self.float_model[:16]}): {self.flips} of {self.compared} labels differ, AUROC "
-            f"{-self.auroc_drop:+.4f}; rounding moves scores by {self.rounding:.2g} of the scale",
+            f"{change:+.4f}; rounding moves scores by {self.rounding:.2g} of the scale",
         )
         return found + self._line_on_kept()
 
     def _line_on_kept(self) -> tuple[str, ...]:
         kept: list[tuple[float, str]] = []
-        for layers in self.kept.values():
-            kept += [(effect, layer) for layer, effect in layers.items()]
+        for network, layers in self.kept.items():
+            # Networks of one architecture have layers of the same names.
+            kept += [(x, f"{network}.{name}") for name, x in layers.items()]
         if not kept:
             return ()
         worst = sorted(kept, reverse=True)[:_NAMED]
         named = ", ".join(f"{name} ({effect:.2g})" for effect, name in worst)
         more = f" and {len(kept) - _NAMED} more" if len(kept) > _NAMED else ""
         return (
-            f"in float32, with their noise in the map as shares of the scale: {named}{more}",
+            f"in float32, with their noise as shares of the scale: {named}{more}",
         )
 
 

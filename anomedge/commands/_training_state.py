@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from anomedge.errors import OutputError
 
-__all__ = ["check_state", "remove_state", "training_state"]
+__all__ = ["check_state", "remove_state", "resumable", "training_state"]
 
 _ENDING = ".safetensors"
 
@@ -21,6 +23,20 @@ def training_state(output: Path) -> Path:
     """
     stem = output.name.removesuffix(_ENDING)
     return output.with_name(f"{stem}.training") / f"state{_ENDING}"
+
+
+@contextmanager
+def resumable(state: Path | None) -> Iterator[None]:
+    """Tell how to continue if a signal stops the block, which places the threshold after the training as well."""
+    try:
+        yield
+    except BaseException as stop:
+        is_told = isinstance(stop, Exception) or hasattr(stop, "__notes__")
+        if state is not None and state.exists() and not is_told:
+            stop.add_note(
+                f"the training is stored in {state.parent}: run the same command with --resume to continue"
+            )
+        raise
 
 
 def check_state(state: Path) -> None:

@@ -184,6 +184,6 @@ def _show(output: Path, certificate: Certificate) -> None:
         notes = speed_note("int8", proven)
         for line in (*manifest.quantisation.lines, *notes):
             console.print(line, soft_wrap=True)
-    console.print(
-        f"{output}: {certificate.bundle[:16]}, proven in {len(certificate.cells)} cells"
-    )
+    count = len(certificate.cells)
+    cells = "1 cell" if count == 1 else f"{count} cells"
+    console.print(f"{output}: {certificate.bundle[:16]}, proven in {cells}")

@@ -17,6 +17,7 @@ from anomedge.commands._fit_result import print_result
 from anomedge.commands._training_state import (
     check_state,
     remove_state,
+    resumable,
     training_state,
 )
 from anomedge.errors import InputError
@@ -179,8 +180,9 @@ def fit(
         restart=force,
     )
     splits: list[Split] = []
-    fitted = fitting.fit(detector, folder, options, splits.append)
-    model.save(fitted, output, force=force)
+    with resumable(state):
+        fitted = fitting.fit(detector, folder, options, splits.append)
+        model.save(fitted, output, force=force)
     if state is not None:
         remove_state(state)
     print_result(fitted, splits[0], output, as_json)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from anomedge.bundle.quantised import QuantisedNetworks
-from anomedge.errors import InputError, ModelError
+from anomedge.errors import InputError, ModelError, OutputError
 from anomedge.export.options import ExportOptions, Int8Options
 from anomedge.files import atomic_file
 from anomedge.images import Picture, read_folders, with_levels
@@ -73,8 +75,9 @@ def quantised_model(
             f"got the float model {path} for precision int8 without calibration pictures; expected the normal pictures "
             f"that it was fitted to: give their folder with --calibrate"
         )
-    chosen = _pictures(model, options.int8, options)
     target = int8_path(path)
+    _refuse_existing(target, options.force)
+    chosen = _pictures(model, options.int8, options)
     with atomic_file(target, force=options.force) as temporary:
         quantised = quantise(model, chosen)
         _warn_of_rounding(quantised, options.widen)
@@ -131,6 +134,19 @@ def _warn_of_rounding(model: Model, widen: float) -> None:
     )
 
 
+def _refuse_existing(target: Path, force: bool) -> None:
+    """Refuse to quantise a second time: for another frame size the quantised model is exported again.
+
+    Raises:
+        OutputError: the file exists, without `force`.
+    """
+    if os.path.lexists(target) and not force:
+        raise OutputError(
+            f"{target} exists; expected no earlier quantisation: export that file without --calibrate, for another frame size "
+            f"say, or give --force to quantise again and replace it"
+        )
+
+
 def _refuse_other_precision(
     model: Model, path: Path, options: ExportOptions, wanted: bool
 ) -> None:
@@ -154,7 +170,8 @@ def _pictures(
     """Read the pictures and check that they are those of the fit.
 
     Raises:
-        InputError: fewer than 90 % of the fitted pictures are among them, and the statistics would be estimated from them.
+        InputError: fewer than 90 % of the fitted pictures are among them, and the statistics would be estimated from them;
+            or pictures that the quantisation has no use for.
     """
 
     def read(folders: Sequence[Path]) -> list[Picture]:
@@ -162,20 +179,67 @@ def _pictures(
             return []
         return with_levels(read_folders(folders, options.normal), model.levels)
 
-    calibrate = [p for p in read(int8.calibrate) if p.anomalous is not True]
-    refit_on = [p for p in read(int8.refit_on) if p.anomalous is not True]
+    calibrate = _normal(read(int8.calibrate))
+    refit_on = _normal(read(int8.refit_on))
+    labelled = read(int8.labelled)
+    _refuse_without_use(model, int8, refit_on, labelled)
     if int8.refit and not refit_on and model.pipeline.has_statistics:
         _refuse_other_pictures(model, calibrate)
         # Further pictures would change the statistics, and with them decisions, as no quantisation does.
-        fitted = model.card.known or frozenset()
-        refit_on = [p for p in calibrate if p.digest in fitted]
+        refit_on = _of_the_fit(calibrate, model.card.fitted)
     return QuantiseOptions(
         calibrate,
         refit_on=refit_on,
-        labelled=read(int8.labelled),
+        labelled=labelled,
         refit=int8.refit,
         budget=Budget(int8.most_flips, int8.most_auroc_drop),
     )
+
+
+def _normal(pictures: Iterable[Picture]) -> list[Picture]:
+    """Return the pictures that are not labelled as anomalous."""
+    return [each for each in pictures if each.anomalous is not True]
+
+
+def _of_the_fit(
+    pictures: Iterable[Picture], fitted: Iterable[str]
+) -> list[Picture]:
+    """Return the pictures of the fit, each as often as it was fitted to: folders may overlap."""
+    left = Counter(fitted)
+    found = []
+    for picture in pictures:
+        if left[str(picture.digest)]:
+            left[str(picture.digest)] -= 1
+            found.append(picture)
+    return found
+
+
+def _refuse_without_use(
+    model: Model,
+    int8: Int8Options,
+    refit_on: Sequence[Picture],
+    labelled: Sequence[Picture],
+) -> None:
+    """Refuse options that would have no effect.
+
+    Raises:
+        InputError: `refit_on` for a detector without statistics or without a normal picture, or `labelled` without labels.
+    """
+    if int8.refit_on and not model.pipeline.has_statistics:
+        raise InputError(
+            f"got pictures to estimate the statistics of {model.pipeline.name} from, which has none; expected "
+            f"--calibrate alone: leave out --refit-on"
+        )
+    if int8.refit_on and not refit_on:
+        raise InputError(
+            "got no normal picture to estimate the statistics from; expected some: give a folder of normal pictures with "
+            "--refit-on"
+        )
+    if labelled and all(each.anomalous is None for each in labelled):
+        raise InputError(
+            f"got {len(labelled)} pictures without labels as labelled ones; expected labels: give a folder with `good` and "
+            f"other folders, or a list, with --labelled"
+        )
 
 
 def _refuse_other_pictures(model: Model, given: Sequence[Picture]) -> None:

@@ -162,11 +162,17 @@ class BankPipeline(FeaturePipeline[BC, BO]):
             {**networks, "bank": copy.deepcopy(self.bank)}
         )
         found = RenewedVectors(self.bank.vectors + self.bank.centre)
+        used = torch.ones(prod(self.patches.grid), dtype=torch.bool)
+        if data.inside is not None:
+            used = patches_inside(data.inside, self.patches.grid)
         with torch.no_grad():
             for images in data:
                 levels = self.patches.levels(self.features(images))
-                renewed = twin.patches(twin.features(images))
-                distances, rows = self.bank.neighbours(levels)
+                renewed = twin.patches(twin.features(images))[:, used]
+                distances, rows = (
+                    each.reshape(len(images), -1)[:, used].flatten()
+                    for each in self.bank.neighbours(levels)
+                )
                 found.take(distances, rows, renewed.flatten(0, 1))
         if found.are_of_other_images:
             twin.bank.fill(twin._selected(data))

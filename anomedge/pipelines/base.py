@@ -275,6 +275,8 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
         """
         twin = copy.copy(self)
         twin._modules = self._modules | dict(networks)
+        # A copy shares the dictionary: a buffer that is set on the twin would be set on this detector, too.
+        twin._buffers = dict(self._buffers)
         return twin
 
     def refit(self, data: FitData, networks: Mapping[str, nn.Module]) -> Self:

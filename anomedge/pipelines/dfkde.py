@@ -146,7 +146,6 @@ class Dfkde(FeaturePipeline[DfkdeConfig, DfkdeOptions]):
     def refit(self, data: FitData, networks: Mapping[str, nn.Module]) -> Dfkde:
         """Return the detector on other networks, with a kernel for each of at most as many images."""
         twin = self.with_networks({**networks, "kde": GaussianKDE()})
-        twin._buffers = dict(self._buffers)
         with torch.no_grad():
             rows = torch.cat([twin.vectors(twin.features(x)) for x in data])
         rows = _drawn(rows, self.config.n_points, data)

@@ -175,7 +175,6 @@ class Dfm(FeaturePipeline[DfmConfig, DfmOptions]):
     def refit(self, data: FitData, networks: Mapping[str, nn.Module]) -> Dfm:
         """Return the detector on other networks, with as many components of their features."""
         twin = self.with_networks(networks)
-        twin._buffers = dict(self._buffers)
         with torch.no_grad():
             rows = torch.cat([twin.vectors(twin.features(x)) for x in data])
         pca = PCA(self.config.n_components)

@@ -21,7 +21,7 @@ FIELDS = {
 def test_the_lines_state_layers_labels_and_rounding():
     layers, labels = QuantisedNetworks(**FIELDS).lines
     assert layers == (
-        "int8: 9 layers quantised on 30 pictures, 0 in float32; statistics estimated again on quantised features"
+        "int8: 9 layers quantised on 30 pictures, 0 in float32; statistics estimated again on quantised features, thresholds carried over"
     )
     assert labels == (
         "against the float detector (0123456789abcdef): 2 of 130 labels differ, AUROC -0.0015; "
@@ -34,8 +34,20 @@ def test_layers_in_float32_are_named_by_their_effect():
     stated = QuantisedNetworks(**(FIELDS | {"kept": {"net": effects}, "refitted": False}))  # fmt: skip
     first, _, kept = stated.lines
     assert "10 in float32; statistics those of the float detector" in first
-    assert "layer9 (0.9), layer8 (0.8)" in kept
-    assert kept.endswith("layer2 (0.2) and 2 more")
+    assert "net.layer9 (0.9), net.layer8 (0.8)" in kept
+    assert kept.endswith("net.layer2 (0.2) and 2 more")
+
+
+def test_layers_of_the_same_name_are_told_apart():
+    kept = {"teacher": {"conv": 0.2}, "student": {"conv": 0.1}}
+    *_, named = QuantisedNetworks(**(FIELDS | {"kept": kept})).lines
+    assert named.endswith("teacher.conv (0.2), student.conv (0.1)")
+
+
+@pytest.mark.parametrize("drop", [0.0, 1e-6, -1e-6])
+def test_an_equal_auroc_has_no_minus(drop):
+    _, labels = QuantisedNetworks(**(FIELDS | {"auroc_drop": drop})).lines
+    assert "AUROC +0.0000;" in labels
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,24 @@ def test_a_stopped_training_says_how_to_resume(
     assert not state.parent.exists()
 
 
+def test_a_stop_after_the_training_says_how_to_resume(
+    pictures, output, capsys, monkeypatch
+):
+    """The threshold is placed after the last epoch, which may take minutes."""
+
+    def stopped(*_, **__):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("anomedge.pipelines.model.save", stopped)
+        code = run(*arguments(pictures, output, "--epochs", "1"))
+    assert code == 128 + signal.SIGINT
+    message = capsys.readouterr().err
+    assert "the training is stored in" in message
+    assert "run the same command with --resume" in message
+    assert epochs_of(output.with_name("part.training") / "state.safetensors") == 1  # fmt: skip
+
+
 def test_force_trains_from_the_start(pictures, output):
     folder = output.with_name("part.training")
     folder.mkdir()

@@ -82,7 +82,7 @@ def test_an_unreachable_budget_ends_with_exit_code_3(model_paths, pictures, tmp_
     given = ["--calibrate", pictures / "train", "--refit-on", pictures / "held_back"]  # fmt: skip
     given += ["--calibrate", pictures / "held_back", "--max-auroc-drop", "0"]
     assert exporting(model, tmp_path / "part.anomedge", *given) == 3
-    assert "layers that disturb the map most" in capfd.readouterr().err
+    assert "layers with most noise" in capfd.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == [model.name]
 
 

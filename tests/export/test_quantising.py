@@ -139,6 +139,45 @@ def test_anomalous_pictures_do_not_calibrate(models, path, pictures, unquantised
     assert True in {picture.anomalous for picture in used.labelled}
 
 
+def test_a_picture_in_two_folders_counts_once_in_the_statistics(models, path, pictures, unquantised):  # fmt: skip
+    options = options_of(pictures / "train", pictures / "train" / "good")
+    with quantised_model(models["padim"], path, options):
+        pass
+    (used,) = unquantised
+    assert len(used.refit_on) == 8
+
+
+def listed(tmp_path, pictures, *labels):
+    """A list of the pictures to test with these labels; the others are left out."""
+    shown = [p for p in read_folder(pictures / "test") if p.anomalous in labels]
+    rows = [f"{picture.path},anomalous" for picture in shown]
+    path = tmp_path / "list.csv"
+    path.write_text("\n".join(["path,label", *rows]))
+    return path
+
+
+def test_anomalous_pictures_alone_are_no_statistics(models, path, pictures, tmp_path, unquantised):  # fmt: skip
+    """The pictures of --calibrate would silently take their place."""
+    bad = listed(tmp_path, pictures, True)
+    options = options_of(pictures / "train", refit_on=[bad])
+    refused(models["padim"], path, options, InputError, "got no normal picture")  # fmt: skip
+    assert not unquantised
+
+
+def test_labelled_pictures_need_labels(models, path, pictures, unquantised):
+    options = options_of(pictures / "train", labelled=[pictures / "held_back"])
+    refused(models["padim"], path, options, InputError, "6 pictures without labels")  # fmt: skip
+    assert not unquantised
+
+
+def test_a_detector_without_statistics_has_no_pictures_for_them(models, path, pictures, unquantised, monkeypatch):  # fmt: skip
+    model = models["padim"]
+    monkeypatch.setattr(type(model.pipeline), "has_statistics", False)
+    options = options_of(pictures / "train", refit_on=[pictures / "held_back"])
+    refused(model, path, options, InputError, "leave out --refit-on")
+    assert not unquantised
+
+
 def test_an_imported_model_needs_a_choice(models, path, pictures, unquantised):
     card = models["padim"].card.model_copy(
         update={"imported": "a" * 64, "fitted": ()}
@@ -153,7 +192,7 @@ def test_an_imported_model_needs_a_choice(models, path, pictures, unquantised):
 
 def test_an_existing_file_is_refused_before_the_quantisation(models, path, pictures, unquantised):  # fmt: skip
     int8_path(path).write_text("mine")
-    with pytest.raises(OutputError), quantised_model(models["padim"], path, options_of(pictures / "train")):  # fmt: skip
+    with pytest.raises(OutputError, match="export that file without --calibrate"), quantised_model(models["padim"], path, options_of(pictures / "train")):  # fmt: skip
         pass
     assert int8_path(path).read_text() == "mine"
     assert not unquantised
@@ -180,7 +219,7 @@ def test_an_unreachable_budget_publishes_nothing(model_paths, pictures, tmp_path
         refit_on=[pictures / "held_back"],
         most_auroc_drop=0.0,
     )
-    with pytest.raises(ProofFailed, match="layers that disturb the map most"):
+    with pytest.raises(ProofFailed, match="layers with most noise"):
         export(path, tmp_path / "part.anomedge", options)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 

@@ -92,3 +92,12 @@ def test_a_detector_is_described_by_its_name_and_suggests_nothing():
     assert detector().describe() == "brightness"
     assert list(detector().suggestions(None, 8)) == []
     assert Options().weights_name() == "none"
+
+
+def test_a_buffer_that_is_set_on_a_twin_is_none_of_the_detectors():
+    """Detectors set the statistics of `refit` so."""
+    made = Brightness(Config(size=(8, 8)), net=mean_of_channels())
+    twin = made.with_networks({"net": mean_of_channels()})
+    assert twin.centre is made.centre
+    twin.centre = torch.ones(1)
+    assert float(made.centre) == 0

@@ -171,8 +171,9 @@ class Int8Search(nn.Module):
     def _integers_of(self, exact: Tensor) -> tuple[Tensor, Tensor]:
         """Return the scales s (N,) and the integers with the columns of the norms, (d + columns, N)."""
         largest = exact.abs().amax(dim=1)
-        # The product uses the scale as it is stored.
-        scale = torch.where(largest > 0, largest / self.limit, 1.0).float()
+        # The product uses the scale as it is stored; it must not become 0 in float32.
+        scale = torch.where(largest > 0, largest / self.limit, 1.0)
+        scale = scale.float().clamp(min=torch.finfo(torch.float32).tiny)
         step = scale.double()[:, None]
         rounded = torch.round(exact / step).clamp(-self.limit, self.limit)
         error = (exact - rounded * step).norm(dim=1) / scale.double()

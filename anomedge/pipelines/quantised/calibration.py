@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from anomedge.pipelines.networks import map_tensors
 from anomedge.pipelines.quantised.network import LARGEST_LEVEL, products_of
 
 __all__ = ["Histogram", "ObservedNetwork"]
@@ -83,7 +84,7 @@ class ObservedNetwork(nn.Module):
         """Return the network's outputs."""
         observer = _Observer(self.graph, self.histograms)
         outputs = observer.run(*inputs)
-        images = len(inputs[0])
+        images = _count_of(inputs)
         for product in self.products:
             node = product.node.name
             self.values[product.name] = observer.values[node] // images
@@ -107,6 +108,18 @@ class ObservedNetwork(nn.Module):
             product.name: of_value[product.source.name]
             for product in self.products
         }
+
+
+def _count_of(inputs: Any) -> int:
+    """Return the number of images of a network's inputs, which may be lists or dictionaries of tensors."""
+    sizes: list[int] = []
+
+    def note(values: Tensor) -> Tensor:
+        sizes.append(len(values))
+        return values
+
+    map_tensors(note, inputs)
+    return sizes[0]
 
 
 class _Observer(fx.Interpreter):

@@ -19,7 +19,7 @@ from anomedge.pipelines.base import Pipeline
 from anomedge.pipelines.crossfit import Scored, score_images
 from anomedge.pipelines.data import FitData, selected
 from anomedge.pipelines.folded_networks import folded_networks
-from anomedge.pipelines.model import Model
+from anomedge.pipelines.model import Card, Model
 from anomedge.pipelines.quantised.calibration import ObservedNetwork
 from anomedge.pipelines.quantised.compared import (
     NOTHING,
@@ -287,13 +287,26 @@ class _Quantiser:
             scales=scales,
             kept=kept,
             pictures=len(self.options.pictures),
-            refitted=self.options.refit and found.pipeline.has_statistics,
+            refitted=self._refits,
             compared=len(self.before.scores()),
             flips=tried.flips,
             auroc_drop=tried.auroc_drop,
             rounding=self._rounding(found),
         )
-        return replace(found, quantisation=record)
+        return replace(found, quantisation=record, card=self._card())
+
+    def _card(self) -> Card:
+        """Return the card, with all pictures that the statistics may come from: a bank may keep vectors of the float one.
+
+        Those of an imported model stay unknown.
+        """
+        card = self.model.card
+        if not self._refits or card.known is None:
+            return card
+        pictures = self.options.refit_on or self.options.pictures
+        digests = (str(picture.digest) for picture in pictures)
+        fitted = tuple(dict.fromkeys((*card.fitted, *digests)))
+        return card.model_copy(update={"fitted": fitted})
 
     def _rounding(self, found: Model) -> float:
         """Return the largest effect of float32 rounding on calibration pictures, as a share of the scale."""
@@ -312,13 +325,13 @@ class _Quantiser:
     def _refusal(self, tried: _Tried) -> str:
         budget = self.options.budget
         worst = ", ".join(
-            f"{each.product} ({each.noise:.2g} of the scale)"
+            f"{each.network}.{each.product} ({each.noise:.2g} of the scale)"
             for each in sorted(self.effects, reverse=True)[:_NAMED]
         )
         return (
             f"got {tried.flips} changed labels of {len(self.before.scores())} and an AUROC drop of {tried.auroc_drop:.4f} "
             f"with one of {len(self.effects)} layers quantised; expected at most {budget.flips} and {budget.auroc_drop:g}: export in fp32 or fp16, or "
-            f"allow more with --max-flips and --max-auroc-drop; layers that disturb the map most: {worst}"
+            f"allow more with --max-flips and --max-auroc-drop; layers with most noise: {worst}"
         )
 
 

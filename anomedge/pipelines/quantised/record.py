@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
+from anomedge.errors import ModelError
 from anomedge.pipelines.base import Pipeline
 from anomedge.pipelines.folded_networks import folded_networks
 from anomedge.pipelines.quantised.network import QuantisedNetwork
@@ -14,7 +15,8 @@ from anomedge.resample import Geometry
 
 __all__ = ["Quantisation", "float_networks", "quantised_networks"]
 
-Scale = Annotated[FiniteFloat, Field(gt=0)]
+Scale = Annotated[FiniteFloat, Field(gt=0, le=3e38)]
+"""A scale is stored in float32."""
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -64,8 +66,13 @@ def quantised_networks(
 
     Raises:
         ExportError: torch cannot trace a network.
-        ModelError: a product that a network does not have.
+        ModelError: a network or a product that the detector does not have.
     """
+    if unknown := sorted(scales.keys() - set(pipeline.networks)):
+        raise ModelError(
+            f"got scales of the network {unknown[0]}, which {pipeline.name} does not have; expected some of "
+            f"{', '.join(pipeline.networks)}: quantise the float model again"
+        )
     return {
         name: QuantisedNetwork(
             graph, scales.get(name, {}), pipeline.get_submodule(name)

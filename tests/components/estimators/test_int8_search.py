@@ -225,3 +225,14 @@ def test_products_of_the_largest_integers_do_not_saturate(limit, tmp_path):
     for output in outputs:
         found = output[0].astype(np.float64) / (float(step) * scales.numpy())
         np.testing.assert_array_equal(np.rint(found), integers.numpy())
+
+
+def test_a_vector_of_the_least_numbers_has_no_scale_of_zero():
+    """Divided by 0, its bounds would be no numbers, and its patches were proven by chance."""
+    vectors = torch.tensor([[1e-44, 0.0], [0.0, 0.0], [1.0, 1.0]])
+    search = Int8Search(3, 2)
+    search.fill(vectors)
+    bounds, rows = search(torch.tensor([[[-0.1, 0.0]]]))
+    exact = vectors.square().sum(dim=1) / 2 + vectors @ torch.tensor([-0.1, 0])
+    assert bool((bounds[0] <= exact[rows[0]] + 1e-6).all())
+    assert set(rows[0].tolist()) == {0, 1, 2}

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from anomedge.pipelines.folding import fold_batch_norms
 from anomedge.pipelines.quantised.calibration import Histogram, ObservedNetwork
 from tests.pipelines.quantised.networks import Branches, graph_of
 
@@ -80,3 +81,19 @@ def test_an_observed_network_gives_its_outputs_and_a_scale_per_product():
         "right.weight": 4 * 64 * 3,
         "head.weight": 2 * 64 * 4,
     }
+
+
+def test_multiplications_of_a_network_with_a_list_of_inputs_are_those_of_an_image():  # fmt: skip
+    class Sum(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = torch.nn.Conv2d(3, 4, 1)
+
+        def forward(self, levels):
+            return self.conv(levels[0] + levels[1])
+
+    levels = [torch.rand(6, 3, 8, 8), torch.rand(6, 3, 8, 8)]
+    graph = torch.export.export(Sum(), (levels,)).run_decompositions({})
+    observed = ObservedNetwork(fold_batch_norms(graph.module()))
+    observed(levels)
+    assert observed.multiplications() == {"conv.weight": 4 * 64 * 3}

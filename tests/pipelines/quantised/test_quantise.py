@@ -1,7 +1,10 @@
 """Quantisation within a budget: layers that destroy decisions stay in float32, and what nothing mends is refused."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from anomedge.errors import InputError, ModelError, ProofFailed
@@ -14,9 +17,11 @@ from anomedge.pipelines.quantised.network import QuantisedNetwork
 from anomedge.pipelines.quantised.options import Budget, QuantiseOptions
 from anomedge.pipelines.quantised.quantise import quantise
 from anomedge.pipelines.quantised.record import (
+    Quantisation,
     float_networks,
     quantised_networks,
 )
+from anomedge.pipelines.regions import patches_inside
 from anomedge.resample import Geometry, Tiling
 from tests.pipelines.brightness import (
     Brightness,
@@ -157,7 +162,7 @@ def test_a_budget_that_nothing_meets_is_refused_with_the_layers():
 def test_the_only_layer_is_named_too():
     made = brightness(network=Uneven(second=1e4))
     made.net.first = nn.Identity()
-    with pytest.raises(ProofFailed, match=r"most: second\.weight \("):
+    with pytest.raises(ProofFailed, match=r"noise: net\.second\.weight \("):
         quantise(model_of(made), options())
 
 
@@ -169,8 +174,24 @@ def test_no_pictures_and_quantised_models_are_refused(quantised):
 
 
 def test_a_network_without_products_is_refused():
-    with pytest.raises(ModelError, match="without a network that has convolutions"):
+    with pytest.raises(
+        ModelError, match="without a network that has convolutions"
+    ):
         quantise(model_of(brightness(network=nn.Sigmoid())), options())  # fmt: skip
+
+
+def test_scales_of_another_network_are_refused():
+    made = brightness()
+    with pytest.raises(ModelError, match="the network other, which brightness"):
+        quantised_networks(made, Geometry((8, 8)), {"other": {"weight": 1.0}})
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, 1e300, float("inf")])
+def test_scales_that_float32_lacks_are_refused(quantised, scale):
+    content = quantised.quantisation.model_dump()
+    content["scales"]["net"]["weight"] = scale
+    with pytest.raises(ValidationError, match="weight"):
+        Quantisation(**content)
 
 
 def whole(data, made):
@@ -232,6 +253,25 @@ def test_patchcores_bank_moves_with_the_features():
     assert torch.allclose(renewed, 2 * kept, atol=1e-5)
 
 
+def test_patchcores_bank_gets_no_patch_outside_the_region():
+    """Vectors of a picture that is missing are replaced, too."""
+    inside = torch.ones(SIZE, dtype=torch.bool)
+    inside[:, :12] = False
+    made, images = fitted(Patchcore, inside=inside, coreset=0.5)
+    patches = patches_inside(inside, made.patches.grid)
+    with torch.no_grad():
+        rows = made.patches(made.features(images))[:, patches].flatten(0, 1)
+
+    def farthest(region):
+        data = FitData([images[1:]], size=SIZE, inside=region)
+        bank = made.refit(data, whole(images, made)).bank
+        stored = bank.vectors + bank.centre
+        return float(torch.cdist(stored, rows).amin(dim=1).max())
+
+    assert farthest(inside) < 1e-3
+    assert farthest(None) > 1e-2
+
+
 def test_for_other_images_patchcore_selects_its_bank_again():
     made, _ = fitted(Patchcore, coreset=0.25)
     generator = torch.Generator().manual_seed(7)
@@ -284,6 +324,23 @@ def test_decisions_on_fitted_pictures_that_were_left_out_are_compared(kind, is_f
     model = model_of(made, geometry, digests, threshold=1e3)
     found = quantise(model, QuantiseOptions(shown, budget=ANY))
     assert found.quantisation.compared == (16 if is_fitted else 8)
+
+
+@pytest.mark.parametrize("imported", [None, "a" * 64])
+def test_the_card_names_the_pictures_of_the_statistics(imported):
+    """A later evaluation tells which of its pictures the detector knows."""
+    made, _ = fitted(Padim)
+    model = model_of(made, Geometry(SIZE), ["b" * 64], threshold=1e3)
+    fit = ["b" * 64] if imported is None else []
+    card = model.card.model_copy(update={"imported": imported, "fitted": fit})
+    model = replace(model, card=card)
+    shown, others = pictures(5, SIZE), pictures(9, SIZE)[5:]
+    given = QuantiseOptions(shown, refit_on=others, budget=ANY)
+    found = quantise(model, given).card
+    digests = {str(each.digest) for each in others}
+    assert found.known == (None if imported else {"b" * 64, *digests})
+    kept = quantise(model, replace(given, refit=False)).card
+    assert kept == card
 
 
 def test_tiles_are_quantised():
