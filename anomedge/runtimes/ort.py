@@ -27,6 +27,7 @@ from anomedge.runtimes.nvidia.options import TF32, GpuOptions
 from anomedge.runtimes.nvidia.placement import Placement, read_placement
 from anomedge.runtimes.nvidia.tf32 import enforce_tf32
 from anomedge.runtimes.options import Options
+from anomedge.runtimes.parsed_once import open_parsed_once
 from anomedge.runtimes.specs import Tensors, TensorSpec
 
 __all__ = ["OrtOptions", "OrtSession"]
@@ -137,9 +138,10 @@ class OrtSession(Session):
             self._open_on_gpu(onnxruntime, provider, number, settings)
             return
         self.options.refuse_gpu_options(provider)
-        content = self._content(onnxruntime, settings, self.graph.load())
+        # Nothing else may hold the graph: it is freed once it is parsed.
+        held = [self._content(onnxruntime, settings, self.graph.load())]
         self._session = _open_session(
-            onnxruntime, content, settings, [provider]
+            onnxruntime, held, settings, [provider], enable_fallback=0
         )
         self._assert_running_on(self._session.get_providers()[0], provider)
 
@@ -189,7 +191,7 @@ class OrtSession(Session):
             settings.enable_profiling = True
             settings.profile_file_prefix = str(Path(folder) / "placement")
             self._session = _open_session(
-                vendor, content, settings, listed, enable_fallback=0
+                vendor, [content], settings, listed, enable_fallback=0
             )
             self._assert_running_on(self._session.get_providers()[0], provider)
             self._assert_gpu(provider, number)
@@ -224,7 +226,7 @@ class OrtSession(Session):
             vendor.GraphOptimizationLevel.ORT_DISABLE_ALL
         )
         content = self._content(vendor, settings, graph)
-        session = _open_session(vendor, content, settings, [gpu.CPU])
+        session = _open_session(vendor, [content], settings, [gpu.CPU])
         return _specs_of(session.get_inputs())
 
     def _content(
@@ -286,7 +288,7 @@ class OrtSession(Session):
 
 def _open_session(
     vendor: Any,
-    content: bytes,
+    held: list[bytes],
     settings: Any,
     providers: list[Any],
     **more: Any,
@@ -297,8 +299,8 @@ def _open_session(
         settings.add_session_config_entry(_FOLDER_OF_VALUES, empty)
         # Do not guess the format from the bytes.
         settings.add_session_config_entry("session.load_model_format", "ONNX")
-        session = vendor.InferenceSession(
-            content, settings, providers=providers, **more
+        session = open_parsed_once(
+            vendor, held, settings, providers=providers, **more
         )
     session.disable_fallback()
     # ONNX Runtime keeps a copy of the graph for the fallback only.

@@ -189,18 +189,26 @@ class OvSession(Session):
 
     @contextmanager
     def _model(self, core: Any) -> Iterator[Any]:
-        """Yield the OpenVINO model, read from bytes; a large ONNX graph is read from private files."""
+        """Yield the OpenVINO model, read from bytes; a large ONNX graph is read from private files.
+
+        OpenVINO copies the bytes, so nothing may hold them while it compiles.
+        """
         if self.path.suffix == ".xml":
-            name = self.path.with_suffix(".bin").name
-            weights = self.graph.read(name) if self.graph.has(name) else b""
-            yield core.read_model(self.graph.load_ir(), weights)
+            yield core.read_model(self.graph.load_ir(), self._weights())
             return
         graph = self.graph.load()
-        if graph.fits_in_one_piece:
-            yield self._read(core, graph.in_one_piece())
+        if not graph.fits_in_one_piece:
+            with graph.temporary_copy() as path:
+                yield self._read(core, path)
             return
-        with graph.temporary_copy() as path:
-            yield self._read(core, path)
+        model = self._read(core, graph.in_one_piece())
+        del graph
+        yield model
+
+    def _weights(self) -> bytes:
+        """Read the weights of the IR."""
+        name = self.path.with_suffix(".bin").name
+        return self.graph.read(name) if self.graph.has(name) else b""
 
     def _refuse_unlisted_layers(self, model: Any) -> None:
         """Refuse a bundle's graph with layers that may keep a state; an ONNX graph may become such layers."""
