@@ -111,6 +111,7 @@ def prove(case: Case, work: Path, size: int) -> Certificate:
         int8=Int8Options(calibrate=[train]) if is_int8 else None,
         runtimes=["openvino"] if is_int8 else ["onnxruntime", "openvino"],
         batches=BATCHES,
+        force=True,
     )
     target = (
         work / f"{case.detector}-{folder.name}-{case.precisions[-1]}.anomedge"
