@@ -96,15 +96,15 @@ def test_a_device_moves_the_threshold_by_a_share_of_the_scale():
 
 
 def test_a_dry_run_puts_nothing_in_force():
-    new = LocalSettings(threshold=42.5, by="ada", when="now", pictures="by hand")
+    new = LocalSettings(
+        threshold=42.5, by="ada", when="now", pictures="by hand"
+    )
     *_, planned, effect, force = planned_lines(bundle(), new)
     assert planned == "dry run    threshold 42.5: by hand; ada, now"
     assert effect.strip() == (
         "nothing was written; without --dry-run, local.json would move the threshold by +25.0% of the scale"
     )
-    assert force == (
-        "in force   still threshold 40, pixels 30, the manifest's"
-    )
+    assert force == ("in force   still threshold 40, pixels 30, the manifest's")
 
 
 def test_a_dry_run_of_a_reset_keeps_the_local_thresholds():

@@ -130,7 +130,9 @@ def test_once_without_a_picture_fails(part, folder, tmp_path, capfd):
 def test_a_folder_without_a_picture_is_refused_unless_one_was_read(tmp_path):
     read = Summary(frames=1, anomalous=0, undecided=0, errors=0, dropped=0)
     none = read._replace(frames=0)
-    with pytest.raises(InputError, match=r"no picture directly in .*; expected"):
+    with pytest.raises(
+        InputError, match=r"no picture directly in .*; expected"
+    ):
         refuse_no_picture(none, tmp_path)
     refuse_no_picture(read, tmp_path)
     (tmp_path / "late.png").touch()
