@@ -33,7 +33,7 @@ from anomedge.commands._observer_options import (
     DriftWindow,
     NoDrift,
 )
-from anomedge.commands._single_run import refuse_no_picture, refuse_undecided
+from anomedge.commands._single_run import refuse_failed_run
 from anomedge.commands._station_run import run_station
 from anomedge.errors import InputError
 from anomedge.inspector import Inspector
@@ -322,10 +322,7 @@ def watch(
             memory,
         )
     if once:
-        refuse_undecided(summary)
-    # With --state or --done, an empty folder is the usual end of earlier runs.
-    if once and frames.folder is not None and state is done is None:
-        refuse_no_picture(summary, frames.folder)
+        refuse_failed_run(summary, frames.folder, state or done)
 
 
 def _refuse_conflicts(

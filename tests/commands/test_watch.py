@@ -20,7 +20,7 @@ from PIL import Image
 from anomedge import Inspector
 from anomedge.__main__ import run_command
 from anomedge.bundle import Bundle, LocalSettings, write_local
-from anomedge.commands._single_run import refuse_no_picture
+from anomedge.commands._single_run import refuse_failed_run
 from anomedge.errors import InputError
 from anomedge.images import list_pictures, read_picture
 from anomedge.station.counts import Summary
@@ -133,10 +133,12 @@ def test_a_folder_without_a_picture_is_refused_unless_one_was_read(tmp_path):
     with pytest.raises(
         InputError, match=r"no picture directly in .*; expected"
     ):
-        refuse_no_picture(none, tmp_path)
-    refuse_no_picture(read, tmp_path)
+        refuse_failed_run(none, tmp_path, None)
+    refuse_failed_run(read, tmp_path, None)
+    refuse_failed_run(none, tmp_path, tmp_path)
+    refuse_failed_run(none, None, None)
     (tmp_path / "late.png").touch()
-    refuse_no_picture(none, tmp_path)
+    refuse_failed_run(none, tmp_path, None)
 
 
 def test_a_video_is_inspected_to_its_end_in_order(part, tmp_path, capfd):
