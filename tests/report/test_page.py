@@ -245,7 +245,7 @@ def test_wrong_use_writes_nothing(bundle_paths, tmp_path, monkeypatch):
         )
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(
-        RuntimeMissing, match=r"matplotlib and jinja2.*anomedge\[report\]"
+        RuntimeMissing, match=r"matplotlib and jinja2.*'\.\[report\]'"
     ):
         write_report(bundle, tmp_path / "report.html", plan, Request())
     assert list(tmp_path.iterdir()) == []
