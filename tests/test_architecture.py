@@ -20,7 +20,7 @@ VENDORS = [
     "asyncua", "paho", "pymodbus",
 ]  # fmt: skip
 DEVICE_SIDE = (
-    "names", "generated", "errors", "files", "registry", "precisions", "layouts", "resample", "threshold", "threshold_rules", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget", "evaluation", "doctor", "conformance",
+    "names", "generated", "errors", "extras", "files", "registry", "precisions", "layouts", "resample", "threshold", "threshold_rules", "images", "bundle", "inspector", "progress", "verification", "testing", "benchmark", "station", "report", "budget", "evaluation", "doctor", "conformance",
 )  # fmt: skip
 # They read a model, so they need torch; everything else of the budget is device side.
 HOST_SIDE_OF_BUDGET = {"anomedge.budget.tracing", "anomedge.budget.suggestions"}
@@ -29,6 +29,7 @@ ALLOWED = {
     "names": set(),
     "generated": set(),
     "errors": {"names"},
+    "extras": set(),
     "registry": {"errors"},
     "layouts": {"bundle", "registry", "threshold"},
     "precisions": {"bundle", "registry"},
@@ -38,8 +39,8 @@ ALLOWED = {
     "threshold": {"errors"},
     "threshold_rules": {"errors", "threshold"},
     "bundle": {"errors", "files", "generated", "resample", "threshold"},
-    "images": {"errors", "files", "generated", "names", "progress", "registry", "resample", "threshold"},
-    "runtimes": {"bundle", "errors", "files", "progress", "registry"},
+    "images": {"errors", "extras", "files", "generated", "names", "progress", "registry", "resample", "threshold"},
+    "runtimes": {"bundle", "errors", "extras", "files", "progress", "registry"},
     "inspector": {"bundle", "errors", "images", "resample", "runtimes", "threshold"},
     "parity": {"bundle", "errors", "files", "generated", "images", "layouts", "names", "precisions", "progress", "resample", "runtimes", "threshold"},
     # It compares with eager Torch where a model is given, and imports the host side only then.
@@ -52,16 +53,16 @@ ALLOWED = {
     "testing": {"bundle", "names", "parity", "verification"},
     "benchmark": {"bundle", "errors", "images", "parity", "progress", "resample", "runtimes"},
     "doctor": {"bundle", "errors", "registry", "runtimes"},
-    "station": {"bundle", "errors", "files", "images", "inspector", "names", "progress", "registry", "resample", "threshold", "threshold_rules"},
+    "station": {"bundle", "errors", "extras", "files", "images", "inspector", "names", "progress", "registry", "resample", "threshold", "threshold_rules"},
     "report": {
-        "", "benchmark", "bundle", "errors", "files", "images", "names", "parity", "resample", "runtimes", "threshold", "verification",
+        "", "benchmark", "bundle", "errors", "extras", "files", "images", "names", "parity", "resample", "runtimes", "threshold", "verification",
     },
-    "lint": {"bundle", "errors", "files"},
-    "components": {"errors", "progress", "resample", "threshold"},
-    "pipelines": {"", "components", "errors", "files", "images", "names", "progress", "registry", "resample", "threshold", "threshold_rules"},
-    "interop": {"bundle", "components", "errors", "files", "images", "names", "pipelines", "progress", "registry", "resample", "threshold", "threshold_rules"},
+    "lint": {"bundle", "errors", "extras", "files"},
+    "components": {"errors", "extras", "progress", "resample", "threshold"},
+    "pipelines": {"", "components", "errors", "extras", "files", "images", "names", "progress", "registry", "resample", "threshold", "threshold_rules"},
+    "interop": {"bundle", "components", "errors", "extras", "files", "images", "names", "pipelines", "progress", "registry", "resample", "threshold", "threshold_rules"},
     "export": {
-        "__main__", "bundle", "components", "errors", "files", "images", "interop", "layouts", "parity", "pipelines", "precisions", "progress", "registry", "resample", "runtimes", "threshold",
+        "__main__", "bundle", "components", "errors", "extras", "files", "images", "interop", "layouts", "parity", "pipelines", "precisions", "progress", "registry", "resample", "runtimes", "threshold",
     },
     "budget": {"components", "errors", "export", "files", "pipelines", "progress", "resample"},
 }  # fmt: skip

@@ -63,6 +63,14 @@ def test_links_and_paths_exist(page):
     assert missing == []
 
 
+def test_no_text_installs_anomedge_from_an_index():
+    """It is on none; messages use `anomedge.extras`, and pages a clone or a folder of wheels."""
+    wrong = re.compile(r"pip install (-\S+ )*['\"]?anomedge\b")
+    sources = (ROOT / "anomedge").rglob("*.py")
+    texts = {path: path.read_text("utf-8") for path in [*PAGES, *sources]}
+    assert [path for path, text in texts.items() if wrong.search(text)] == []
+
+
 def named_paths(text: str) -> list[str]:
     """Return the paths of this repository that a text names in code style."""
     words = (code.split()[0].split("::")[0] for code in CODE.findall(text))

@@ -231,7 +231,7 @@ def read_manifest(root: Path) -> Manifest:
             None,
         )
         hint = (
-            "check the path"
+            _hint_of(root)
             if around is None
             else f"give {around}, which it lies in"
         )
@@ -257,6 +257,13 @@ def read_manifest(root: Path) -> Manifest:
             f"{path} was changed: its digest is not its content's; export or copy the bundle again"
         )
     return manifest
+
+
+def _hint_of(path: Path) -> str:
+    """Return what to do with a path that is not the folder of a bundle."""
+    if path.suffix == ".safetensors" and path.is_file():
+        return "this is a model file: export it first, on the host, with python -m anomedge.export"
+    return "check the path"
 
 
 def unsigned(

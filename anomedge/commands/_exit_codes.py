@@ -22,6 +22,7 @@ from anomedge.commands._console import (
 )
 from anomedge.commands._signals import stop_signals_handled
 from anomedge.errors import AnomedgeError, InputError, RuntimeMissing
+from anomedge.extras import install_advice
 from anomedge.names import printable_message
 
 __all__ = ["StopSignal", "run_to_exit_code"]
@@ -107,7 +108,7 @@ def _stopped_by(name: str, stop: BaseException) -> InputError:
 def _missing_module(name: str) -> RuntimeMissing:
     extra = _extra_of(name.split(".")[0])
     return RuntimeMissing(
-        f"{name} is not installed here; expected it: pip install 'anomedge[{extra}]'"
+        f"{name} is not installed here; expected it: {install_advice(extra)}"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -13,17 +13,18 @@ __all__ = ["output_folders"]
 
 @contextmanager
 def output_folders(
-    pictures: Path, folders: Iterable[Path | None]
+    pictures: Sequence[Path], folders: Iterable[Path | None]
 ) -> Iterator[None]:
     """Create output folders; if the block fails, remove those that are still empty and were not there before.
 
     Raises:
-        InputError: one lies in the folder of pictures.
+        InputError: one lies in a folder of pictures.
         OutputError: one cannot be made.
     """
     wanted = [folder for folder in folders if folder is not None]
     for folder in wanted:
-        _refuse_inside(folder, pictures)
+        for place in pictures:
+            _refuse_inside(folder, place)
     made: list[Path] = []
     try:
         for folder in wanted:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from anomedge.bundle import Bundle, LocalSettings
 from anomedge.commands._units import format_share
+from anomedge.errors import BundleError
 from anomedge.names import printable, storable
 from anomedge.threshold import Decision, Origin
 
@@ -16,6 +17,7 @@ __all__ = [
     "contract_line",
     "local_fields",
     "local_note",
+    "planned_lines",
     "sensitivity_lines",
     "threshold_lines",
 ]
@@ -46,14 +48,64 @@ def sensitivity_lines(origin: Origin) -> list[str]:
 
 def threshold_lines(bundle: Bundle, local: LocalSettings | None) -> list[str]:
     """Return lines of text on the thresholds in force and their origin."""
-    manifest, origin = bundle.manifest.decision, bundle.manifest.decision.origin
-    lines = [
-        f"manifest   threshold {manifest.threshold:.6g}{_of_pixels(manifest)}: {_aimed(manifest)}",
-        *_sensitivity_line(origin),
-    ]
+    lines = _manifest_lines(bundle)
     if local is None:
         place = _place(bundle)
         return [*lines, f"in force   the manifest's: there is no {place}"]
+    lines += _settings_lines("local", local)
+    if local.threshold is not None:
+        moved = _moved(bundle, local.threshold)
+        lines.append(
+            f"in force   {_place(bundle)}, which moves the threshold by {moved}"
+        )
+    return lines
+
+
+def planned_lines(bundle: Bundle, planned: LocalSettings | None) -> list[str]:
+    """Return lines of text on thresholds that a dry run did not write, and on those that remain in force."""
+    lines = _manifest_lines(bundle)
+    if planned is None:
+        lines.append("dry run    the manifest's")
+    else:
+        lines += _settings_lines("dry run", planned)
+    effect = f"           nothing was written; without --dry-run, {_place(bundle)} would "
+    if planned is None:
+        lines.append(f"{effect}be removed")
+    elif planned.threshold is None:
+        lines.append(f"{effect}have these values")
+    else:
+        moved = _moved(bundle, planned.threshold)
+        lines.append(f"{effect}move the threshold by {moved}")
+    return [*lines, _remaining_line(bundle)]
+
+
+def _remaining_line(bundle: Bundle) -> str:
+    """Return a line of text on the thresholds that remain in force after a dry run."""
+    try:
+        decision, local = bundle.decision, bundle.local
+    except BundleError as error:
+        return f"in force   nothing: {error}"
+    origin = "the manifest's" if local is None else f"of {_place(bundle)}"
+    return f"in force   still threshold {decision.threshold:.6g}{_of_pixels(decision)}, {origin}"
+
+
+def _moved(bundle: Bundle, threshold: float) -> str:
+    manifest = bundle.manifest.decision
+    return format_share(
+        threshold - manifest.threshold, manifest.scale, "the scale", sign="+"
+    )
+
+
+def _manifest_lines(bundle: Bundle) -> list[str]:
+    manifest = bundle.manifest.decision
+    return [
+        f"manifest   threshold {manifest.threshold:.6g}{_of_pixels(manifest)}: {_aimed(manifest)}",
+        *_sensitivity_line(manifest.origin),
+    ]
+
+
+def _settings_lines(title: str, local: LocalSettings) -> list[str]:
+    """Return lines of text on the values of local settings and their origin."""
     values = {
         "threshold": local.threshold,
         "pixels": local.pixel_threshold,
@@ -65,24 +117,14 @@ def threshold_lines(bundle: Bundle, local: LocalSettings | None) -> list[str]:
         for name, value in values.items()
         if value is not None
     )
-    lines.append(
-        f"local      {shown or 'nothing'}: {printable(local.pictures)}; {printable(local.by)}, {printable(local.when)}"
-    )
+    lines = [
+        f"{title:<10} {shown or 'nothing'}: {printable(local.pictures)}; {printable(local.by)}, {printable(local.when)}"
+    ]
     if local.interval is not None:
         low, high = local.interval
         lines.append(
             f"           {local.alarms} of {local.count} above it, aimed at {local.rate:g}; "
             f"with 95 % confidence the false-alarm rate is between {low:.3g} and {high:.3g}"
-        )
-    if local.threshold is not None:
-        moved = format_share(
-            local.threshold - manifest.threshold,
-            manifest.scale,
-            "the scale",
-            sign="+",
-        )
-        lines.append(
-            f"in force   {_place(bundle)}, which moves the threshold by {moved}"
         )
     return lines
 

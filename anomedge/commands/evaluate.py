@@ -110,7 +110,7 @@ def evaluate(
         normal=normal,
     )
     with (
-        output_folders(dataset, (maps, overlays)),
+        output_folders([dataset], (maps, overlays)),
         EvaluationRun.open(opened, dataset, options) as run,
     ):
         for detector in run.subject.detectors:

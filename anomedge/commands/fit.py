@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from anomedge.pipelines.splitting import Split
 
-EXAMPLE = "anomedge fit patchcore normals/ -o model.safetensors --backbone wide_resnet50_2 --size 256x256"
+EXAMPLE = "anomedge fit patchcore normals/ -o model.safetensors --backbone tf_efficientnet_lite0 --weights efficientnet-lite0"
 
 Option = typer.Option
 _SWITCHES = {"--force", "--no-force", "--json", "--help"}

@@ -34,7 +34,13 @@ from anomedge.commands._result_files import (
 from anomedge.commands._threshold_lines import local_note
 from anomedge.errors import InputError, OutputError, RuntimeFailure
 from anomedge.files import canonical_json
-from anomedge.images import GROUND_TRUTH, Frame, Listing, list_for_inspection
+from anomedge.images import (
+    GROUND_TRUTH,
+    Frame,
+    Listing,
+    joined_listing,
+    list_for_inspection,
+)
 from anomedge.images.overlay import overlay
 from anomedge.inspector import Inspector, Result
 from anomedge.names import indented, printable, storable
@@ -51,9 +57,9 @@ Option = typer.Option
 def predict(
     bundle: Annotated[Path, typer.Argument(help="Bundle to inspect with.")],
     pictures: Annotated[
-        Path,
+        list[Path],
         typer.Argument(
-            help="A picture of the bundle's frame size (of any with --frame any at export), or a folder or list of such pictures."
+            help="Pictures of the bundle's frame size (of any with --frame any at export), folders or lists of such pictures."
         ),
     ],
     output: Annotated[
@@ -85,7 +91,8 @@ def predict(
     Pictures that cannot be inspected are skipped and named, and the exit code is 2; all other results are written. The
     results file is complete after every batch, so an interrupted run keeps the results so far. A warning names the figures
     (scores, brightness, contrast, sharpness) in which the pictures differ from the bundle's normal ones; with --json, every
-    result has them as "drift", and the runtime as "runtime". Masks (below a folder
+    result has them as "drift", and the runtime and the threshold in force as "runtime" and "threshold". Of several arguments,
+    results name pictures below the folder that holds all of them. Masks of a folder (below
     ground_truth, or beside pictures) are left out. A detector without an anomaly map gives no heat map.
     """
     listing = _list_pictures(pictures)
@@ -122,7 +129,7 @@ def predict(
         finally:
             run.close()
             drift = run.drift.found(inspector)
-            rows = _completed(run.rows, drift, inspector.session.name)
+            rows = _completed(run.rows, drift, inspector)
             _print(rows, as_json)
     _warn_of(drift)
     run.report_faults()
@@ -143,10 +150,15 @@ def _warn_of(drift: list[DriftChange]) -> None:
 
 
 def _completed(
-    rows: list[dict[str, Any]], drift: Sequence[DriftChange], runtime: str
+    rows: list[dict[str, Any]],
+    drift: Sequence[DriftChange],
+    inspector: Inspector,
 ) -> list[dict[str, Any]]:
-    """Return the results with the runtime, and with the names of drifting figures if there are some."""
-    common: dict[str, Any] = {"runtime": runtime}
+    """Return the results with runtime and threshold, and with the names of drifting figures if there are some."""
+    common: dict[str, Any] = {
+        "runtime": inspector.session.name,
+        "threshold": inspector.decision.threshold,
+    }
     if drift:
         common["drift"] = [change.name for change in drift]
     return [row | common for row in rows]
@@ -243,17 +255,19 @@ class _Run:
             self.without_overlay.append(str(error))
 
 
-def _list_pictures(pictures: Path) -> Listing:
-    """List the pictures of a folder, or the single picture given."""
-    if not os.path.lexists(pictures):
-        raise InputError(
-            f"got {pictures}, which does not exist; expected a picture or a folder of them"
-        )
-    listing = list_for_inspection(pictures)
-    if not listing.pictures:
-        listing.require_complete()
-        listing.require_pictures()
-    return listing
+def _list_pictures(places: Sequence[Path]) -> Listing:
+    """List the pictures of folders and lists, and the single pictures given."""
+    for place in places:
+        if not os.path.lexists(place):
+            raise InputError(
+                f"got {place}, which does not exist; expected a picture or a folder of them"
+            )
+    listings = [list_for_inspection(place) for place in places]
+    for listing in listings:
+        if not listing.pictures:
+            listing.require_complete()
+            listing.require_pictures()
+    return listings[0] if len(listings) == 1 else joined_listing(listings)
 
 
 def _print_notes(bundle: Bundle, listing: Listing) -> None:

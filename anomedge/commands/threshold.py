@@ -23,6 +23,7 @@ from anomedge.commands._console import SafeConsole
 from anomedge.commands._counts import counts_in_words, unlabelled_in_words
 from anomedge.commands._threshold_lines import (
     local_fields,
+    planned_lines,
     threshold_lines,
 )
 from anomedge.errors import InputError
@@ -134,7 +135,8 @@ def threshold(
         not dry_run and (by_hand or normal is not None) and settings is not None
     ):
         write_local(opened, settings)
-    _print(opened, settings, as_json)
+    planned = dry_run and (reset or by_hand or normal is not None)
+    _print(opened, settings, as_json, planned)
 
 
 def _check_together(actions: int) -> None:
@@ -217,7 +219,10 @@ def _normal_paths(folder: Path, label: str | None) -> list[Path]:
     return [p.path for p in selection.pictures if p.path is not None]
 
 
-def _print(bundle: Bundle, local: LocalSettings | None, as_json: bool) -> None:
+def _print(
+    bundle: Bundle, local: LocalSettings | None, as_json: bool, planned: bool
+) -> None:
+    """Print the thresholds; planned ones were not written."""
     manifest = bundle.manifest.decision
     decision = local.applied_to(manifest) if local else manifest
     if as_json:
@@ -226,9 +231,11 @@ def _print(bundle: Bundle, local: LocalSettings | None, as_json: bool) -> None:
             "pixel_threshold": decision.pixel_threshold,
             "manifest": manifest.model_dump(mode="json"),
             **local_fields(bundle, local),
+            "written": not planned,
         }
         typer.echo(canonical_json(content), nl=False)
         return
     console = SafeConsole()
-    for line in threshold_lines(bundle, local):
+    lines = planned_lines if planned else threshold_lines
+    for line in lines(bundle, local):
         console.print(line)

@@ -33,6 +33,7 @@ from anomedge.commands._observer_options import (
     DriftWindow,
     NoDrift,
 )
+from anomedge.commands._single_run import refuse_failed_run
 from anomedge.commands._station_run import run_station
 from anomedge.errors import InputError
 from anomedge.inspector import Inspector
@@ -41,7 +42,6 @@ from anomedge.station import (
     Source,
     SourceOptions,
     StationOptions,
-    Summary,
     open_source,
 )
 from anomedge.station.candidate import CandidateRules
@@ -270,7 +270,7 @@ def watch(
     for. On a stop signal, the current frame and the pending commands are finished; a second signal stops at once. A
     restart inspects the pictures that are still in the folder again, unless --state, --done or --new is given. Frames of
     cameras and videos are taken as OpenCV decodes them, without EXIF rotation; raw frames of more than 8 bits need a bundle
-    with levels. Exit codes: 0 done or stopped by a signal, 2 wrong use or undecided pictures with --once, 4 source lost,
+    with levels. Exit codes: 0 done or stopped by a signal, 2 wrong use or, with --once, undecided or no pictures, 4 source lost,
     5 output lost (its reader went away, or no space), 6 gave up, 7 the state cannot be written. Under systemd, Type=notify
     and WatchdogSec= work.
     """
@@ -323,7 +323,7 @@ def watch(
             memory,
         )
     if once:
-        _refuse_undecided(summary)
+        refuse_failed_run(summary, frames.folder, state or done)
 
 
 def _refuse_in_bundle(
@@ -345,15 +345,6 @@ def _refuse_conflicts(
     elif save is not None and save.resolve() == source.folder.resolve():
         raise InputError(
             f"got --save {save}, the watched folder; expected another: overlays would be inspected"
-        )
-
-
-def _refuse_undecided(summary: Summary) -> None:
-    """Refuse to end with success if frames were not decided."""
-    if summary.undecided:
-        total = summary.frames + summary.undecided
-        raise InputError(
-            f"{summary.undecided} of {total} pictures were skipped; the error lines say why"
         )
 
 

@@ -2,7 +2,7 @@
 
 Shapes are static, state is in buffers, and inputs are not modified.
 `AnomalyModule` is imported on first access, because only this class needs
-Lightning (`pip install 'anomedge[train]'`).
+Lightning (extra `train`).
 """
 
 from typing import Any

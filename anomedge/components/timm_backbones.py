@@ -18,6 +18,7 @@ from anomedge.components.backbone_weights import (
 from anomedge.components.module_backbones import first_line, silenced
 from anomedge.components.used_weights import used_keys
 from anomedge.errors import ModelError
+from anomedge.extras import install_advice
 
 __all__ = [
     "IMAGENET_SCALING",
@@ -259,7 +260,7 @@ def _timm() -> Any:
     except ImportError as error:
         raise ModelError(
             "backbones by name need timm; expected it installed: "
-            "pip install 'anomedge[export]'"
+            f"{install_advice('export')}"
         ) from error
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from anomedge.errors import InputError, RuntimeMissing
+from anomedge.extras import install_advice
 from anomedge.images import Frame, Mask
 from anomedge.resample import bilinear, gaussian_blur
 
@@ -121,7 +122,7 @@ def _photograph(texture: str) -> Frame:
         import skimage.data
     except ModuleNotFoundError as error:
         raise RuntimeMissing(
-            f"{error.name} is not installed here; expected it: pip install 'anomedge[demo]'"
+            f"{error.name} is not installed here; expected it: {install_advice('demo')}"
         ) from error
 
     grey: Frame = getattr(skimage.data, texture)()

@@ -49,6 +49,7 @@ from anomedge.export.quantising import (
 )
 from anomedge.export.search import check_search, record_of, with_search
 from anomedge.export.tracing import OUTPUTS, Tracer
+from anomedge.extras import install_advice
 from anomedge.files import atomic_directory, canonical_json, check_target
 from anomedge.images import Picture
 from anomedge.parity import Certificate, Plan, Reference, prove
@@ -96,7 +97,7 @@ def check_options(target: Path, options: ExportOptions) -> list[str]:
     ] or runtimes.usable()
     if not names:
         raise InputError(
-            "no runtime is installed to prove under; expected one: pip install 'anomedge[ort]'"
+            f"no runtime is installed to prove under; expected one: {install_advice('ort')}"
         )
     check_shape(options)
     check_layout(options)

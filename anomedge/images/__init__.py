@@ -13,6 +13,7 @@ from anomedge.images.labelled import (
 from anomedge.images.listing import (
     GROUND_TRUTH,
     Listing,
+    joined_listing,
     list_pictures,
     scan_folder,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "Selection",
     "check_picture",
     "held",
+    "joined_listing",
     "list_for_inspection",
     "list_pictures",
     "parse_region",

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from anomedge.errors import InputError
+from anomedge.extras import install_advice
 from anomedge.resample.levels import Levels, suggested_levels
 
 __all__ = ["read_deep", "refuse_deep"]
@@ -77,7 +78,7 @@ def _colour(path: Path, file: BinaryIO, bits: int) -> Deep:
     except ImportError as error:
         raise InputError(
             f"{path}: got {bits} bits a channel in colour, which OpenCV reads ({error}); expected it to be installed: "
-            f"pip install 'anomedge[camera]'"
+            f"{install_advice('camera')}"
         ) from error
     file.seek(0)
     content = np.frombuffer(file.read(), dtype=np.uint8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +12,13 @@ from anomedge.errors import InputError
 from anomedge.images.reading import SUFFIXES
 from anomedge.names import indented
 
-__all__ = ["GROUND_TRUTH", "Listing", "list_pictures", "scan_folder"]
+__all__ = [
+    "GROUND_TRUTH",
+    "Listing",
+    "joined_listing",
+    "list_pictures",
+    "scan_folder",
+]
 
 GROUND_TRUTH = "ground_truth"
 """Name of folders whose files are masks."""
@@ -92,6 +99,32 @@ def scan_folder(folder: Path) -> Listing:
         paths.sort(key=listing.name)
     listing.unreadable.sort()
     return listing
+
+
+def joined_listing(listings: Sequence[Listing]) -> Listing:
+    """Join listings; names are relative to the folder that holds all of them, and no file is listed twice."""
+    pictures = _by_place(path for each in listings for path in each.pictures)
+    masks = _by_place(path for each in listings for path in each.masks)
+    root = os.path.commonpath([Path(p).parent for p in [*pictures, *masks]])
+    return Listing(
+        Path(root),
+        list(pictures.values()),
+        [Path(place) for place in masks],
+        unreadable=[line for each in listings for line in each.unreadable],
+        names={
+            path: Path(os.path.relpath(place, root)).as_posix()
+            for place, path in pictures.items()
+        },
+    )
+
+
+def _by_place(paths: Iterable[Path]) -> dict[str, Path]:
+    """Return paths by absolute path; of equal ones, the first."""
+    places: dict[str, Path] = {}
+    for path in paths:
+        place = os.path.abspath(path)  # noqa: PTH100 - links keep their own names
+        places.setdefault(place, path)
+    return places
 
 
 def list_pictures(folder: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 
 from anomedge.errors import InputError, ModelError, RuntimeMissing
+from anomedge.extras import install_advice
 from anomedge.images import Picture, select_normal
 from anomedge.interop.anomalib import (
     ForeignModel,
@@ -120,7 +121,7 @@ def import_file(path: Path, options: ImportOptions) -> ImportedFile:
 def _require_anomalib() -> None:
     if find_spec("anomalib") is None:
         raise RuntimeMissing(
-            "anomalib is not installed; expected it for --with-anomalib: pip install 'anomedge[anomalib]'"
+            f"anomalib is not installed; expected it for --with-anomalib: {install_advice('anomalib')}"
         )
 
 

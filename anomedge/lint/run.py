@@ -9,6 +9,7 @@ from typing import Any
 
 from anomedge.bundle import Bundle
 from anomedge.errors import InputError
+from anomedge.extras import install_advice
 from anomedge.lint import vendors
 from anomedge.lint.finding import Finding
 from anomedge.lint.graph import Graph, Node
@@ -248,7 +249,7 @@ class _Work:
 
     def _reason(self, vendor: vendors.Vendor) -> str:
         if self.real:
-            return f"{vendors.MODULES[vendor]} is not installed here: pip install 'anomedge[{vendor}]'"
+            return f"{vendors.MODULES[vendor]} is not installed here: {install_advice(vendor)}"
         return "only tables were asked for"
 
     def _verdict(

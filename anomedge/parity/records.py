@@ -208,6 +208,19 @@ class PictureCount(Frozen):
         return f" of sizes {shown}" + (f" and {more} more" if more > 0 else "")
 
     @property
+    def by_kind(self) -> dict[str, int]:
+        """The numbers of pictures by kind, without kinds of none; their sum is `total`."""
+        kinds = {
+            "of your own": self.own,
+            "blended to lie next to the threshold": self.blended,
+            "blended at other levels of the score": self.levels,
+            "made in other sizes": self.scaled,
+            "extreme (black, grey, white, an edge)": self.extreme,
+            "synthetic": self.synthetic,
+        }
+        return {name: number for name, number in kinds.items() if number}
+
+    @property
     def generated(self) -> int:
         """Pictures that the proof made."""
         blended = self.blended + self.levels

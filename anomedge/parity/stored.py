@@ -21,6 +21,7 @@ from anomedge.parity.reference import GOLDEN, ORIGINALS
 from anomedge.parity.subject import digest_of_decision, digest_of_golden
 from anomedge.parity.tolerances import TOLERANCES
 from anomedge.runtimes import variant_of
+from anomedge.threshold import Decision
 
 __all__ = [
     "HOST",
@@ -47,7 +48,8 @@ class StoredCertificate:
     Attributes:
         name: of the file; or a text that counts files that were not read.
         certificate: as it is in the file; None if it is not readable.
-        objection: why it does not apply to this bundle; empty if it does.
+        objection: why it does not apply to this bundle and its decision in force; empty if it does.
+        outdated: whether it is about this bundle, and only the decision in force has changed since.
         missing: parts of a proof that it lacks, one line each.
         cautions: reasons why it is weak evidence, from the bundle; notes of the file are marked as such.
         unread: number of files that this entry stands for, none of which was read.
@@ -59,6 +61,7 @@ class StoredCertificate:
     missing: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
     unread: int = 0
+    outdated: bool = False
 
     @property
     def shown_name(self) -> str:
@@ -73,7 +76,7 @@ class StoredCertificate:
 
     @property
     def passed(self) -> bool | None:
-        """The verdict from the certificate's rows; None if it is not about this bundle, False if it was not read."""
+        """The verdict from the certificate's rows; None if it has an objection, False if it was not read."""
         if self.unread:
             return False
         if self.certificate is None or self.objection:
@@ -88,6 +91,8 @@ class StoredCertificate:
     def _verdict(self) -> str:
         if self.unread:
             return f"NOT READ: {self.objection}"
+        if self.outdated:
+            return self.objection
         if self.certificate is None or self.objection:
             ignored = self.certificate is None
             reason = "ignored" if ignored else "not about this bundle"
@@ -218,24 +223,35 @@ def _read(path: Path, bundle: Bundle) -> StoredCertificate | None:
         return StoredCertificate(
             path.name, None, f"not a certificate ({_reason(error)})"
         )
-    objection = next(_objections(certificate, bundle), "")
+    outdated = ""
+    objection = next(_objections_to_subject(certificate, bundle.manifest), "")
+    if not objection:
+        outdated = _other_decision(certificate, bundle.decision)
+        objection = outdated or _contradiction(certificate, bundle.decision)
     parts = missing_parts(certificate, bundle.manifest)
     missing = iter(()) if objection else parts
     shown = tuple(islice(missing, _MOST_MISSING))
-    return StoredCertificate(path.name, certificate, objection, shown)
+    return StoredCertificate(
+        path.name, certificate, objection, shown, outdated=bool(outdated)
+    )
 
 
-def _objections(certificate: Certificate, bundle: Bundle) -> Iterator[str]:
-    """Yield the reasons why a certificate does not match the bundle's current state."""
-    yield from _objections_to_subject(certificate, bundle.manifest)
-    decision = bundle.decision
-    if certificate.about.decision != digest_of_decision(decision):
-        yield f"it was proven at threshold {certificate.threshold:.6g}; in force is {decision.threshold:.6g}"
-    if (certificate.threshold, certificate.scale) != (
-        decision.threshold,
-        decision.scale,
-    ):
-        yield "it states another threshold or scale than the decision in force"
+def _other_decision(certificate: Certificate, decision: Decision) -> str:
+    """Return that it was proven at another decision than the one in force; empty if it was not."""
+    if certificate.about.decision == digest_of_decision(decision):
+        return ""
+    values = f"{certificate.threshold:.6g}; in force {decision.threshold:.6g}"
+    if certificate.threshold == decision.threshold:
+        values = "of pixels, or another range of values shown"
+    return f"proven at another threshold ({values}): run anomedge verify again"
+
+
+def _contradiction(certificate: Certificate, decision: Decision) -> str:
+    """Return that it states other values than the decision whose digest it has; empty if it does not."""
+    stated = (certificate.threshold, certificate.scale)
+    if stated == (decision.threshold, decision.scale):
+        return ""
+    return "it states another threshold or scale than the decision in force"
 
 
 def _objections_to_subject(

@@ -199,10 +199,19 @@ def _cautions_on_scores(pictures: PictureCount) -> Iterator[str]:
         side = "below" if pictures.above else "above"
         yield f"none of the pictures given is {side} the threshold: a label of that side could be wrong unseen"
     nearest = pictures.nearest
-    if nearest is None:
-        yield "no picture near the threshold: none was given, so a flip could go unseen"
-    elif not nearest <= _FAR_FROM_THRESHOLD:
-        yield f"no picture near the threshold: the nearest given is {nearest:.2g} scales away, so a flip could go unseen"
+    if nearest is not None and nearest <= _FAR_FROM_THRESHOLD:
+        return
+    where = (
+        ""
+        if nearest is None
+        else f" (the nearest is {nearest:.2g} scales away)"
+    )
+    tested = (
+        "only generated blends tested it"
+        if pictures.blended
+        else "a flip could go unseen"
+    )
+    yield f"none of your pictures is near the threshold{where}: {tested}"
 
 
 def _within(error: float, allowed: float) -> bool:

@@ -369,7 +369,7 @@ def _of_sensitivity(origin: Origin) -> str:
     if measured.auroc < _LEAST_AUROC:
         return (
             f"this detector does not separate these pictures: AUROC {measured.auroc:.2f} against synthetic defects; "
-            f"expected at least {_LEAST_AUROC}: try another detector, other --layers, or a larger --size"
+            f"expected at least {_LEAST_AUROC}: try another detector, other layers of features, or larger images"
         )
     if measured.caught >= 1 - _MOST_MISSED:
         return ""
@@ -392,5 +392,5 @@ def _of_alarms(origin: Origin, rule: Rule) -> str:
     return (
         f"the threshold catches {origin.caught} of {origin.anomalous} labelled anomalous pictures, and calls {alarms} of "
         f"{origin.normal} normal ones anomalous: this detector does not separate them; try another detector, other "
-        f"--layers, a larger --size, or a lower --target-recall"
+        f"layers of features, larger images, or a lower target recall"
     )

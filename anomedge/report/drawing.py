@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from anomedge.errors import RuntimeMissing
+from anomedge.extras import install_advice
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +45,7 @@ def figure_of(width: float, height: float) -> Iterator[Figure]:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise RuntimeMissing(
-            f"matplotlib cannot be used here ({error}); expected it: pip install 'anomedge[report]'"
+            f"matplotlib cannot be used here ({error}); expected it: {install_advice('report')}"
         ) from error
     settings: list[Any] = ["default", _STYLE]
     with style.context(settings):

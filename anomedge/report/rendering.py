@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from anomedge.errors import RuntimeMissing
+from anomedge.extras import install_advice
 from anomedge.names import printable_lines
 from anomedge.report.pictures import Panel
 
@@ -31,7 +32,7 @@ def check_installed() -> None:
     ]
     if missing:
         raise RuntimeMissing(
-            f"{' and '.join(missing)} not installed here; a report needs them: pip install 'anomedge[report]'"
+            f"{' and '.join(missing)} not installed here; a report needs them: {install_advice('report')}"
         )
 
 

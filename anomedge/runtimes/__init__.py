@@ -18,6 +18,7 @@ from anomedge.errors import (
     InputError,
     RuntimeMissing,
 )
+from anomedge.extras import install_advice
 from anomedge.registry import Registry
 from anomedge.runtimes.base import BuildResult, Session
 from anomedge.runtimes.choice import Choice, choose, explained
@@ -248,13 +249,13 @@ def choice_here(
     names = usable()
     if not names:
         extras = [
-            f"[{runtime.extra}]"
+            runtime.extra
             for runtime in available().values()
             if runtime.extra and not runtime.builds_engines
         ]
         raise RuntimeMissing(
-            "no runtime is installed that runs here; expected one: "
-            f"pip install 'anomedge{extras[0]}' or {' or '.join(extras[1:])}"
+            f"no runtime is installed that runs here; expected one: {install_advice(extras[0])}; "
+            f"other extras: {', '.join(extras[1:])}"
         )
     own = [name for name in names if registry.distribution(name) is None]
     known = available()

@@ -24,6 +24,7 @@ from anomedge.errors import (
     InputError,
     RuntimeFailure,
 )
+from anomedge.extras import install_advice
 from anomedge.runtimes import options as option_classes
 from anomedge.runtimes.choice import Choice, Preference
 from anomedge.runtimes.graph_file import GraphFile
@@ -172,7 +173,7 @@ class Session(ABC):
     def how_to_install(cls) -> str:
         """Return the instruction that installs the vendor's package."""
         if cls.extra:
-            return f"pip install 'anomedge[{cls.extra}]'"
+            return install_advice(cls.extra)
         return f"pip install {cls.vendor}"
 
     @classmethod

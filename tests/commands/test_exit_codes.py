@@ -29,7 +29,7 @@ def test_a_missing_module_names_its_extra(module, extra, capsys):
         raise ModuleNotFoundError("missing", name=module)
 
     assert _exit_codes.run_to_exit_code(command, []) == 2
-    assert f"pip install 'anomedge[{extra}]'" in capsys.readouterr().err
+    assert f"pip install '.[{extra}]'" in capsys.readouterr().err
 
 
 def test_a_module_missing_while_arguments_are_read_is_one_line_too(
@@ -41,7 +41,7 @@ def test_a_module_missing_while_arguments_are_read_is_one_line_too(
     monkeypatch.setitem(sys.modules, "onnx", None)
     arguments = ["lint", "part.anomedge", "--target", "rtx", "10.3"]
     assert _exit_codes.run_to_exit_code(lambda _: None, arguments) == 2
-    assert "pip install 'anomedge[export]'" in capsys.readouterr().err
+    assert "pip install '.[export]'" in capsys.readouterr().err
 
 
 def test_debug_shows_the_traceback(capfd):

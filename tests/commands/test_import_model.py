@@ -225,7 +225,7 @@ def test_with_anomalib_needs_it_installed(monkeypatch, calls, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "anomalib", None)
     target = tmp_path / "model.safetensors"
     assert run("import", "part.ckpt", "-o", target, "--with-anomalib") == 2
-    assert "pip install 'anomedge[anomalib]'" in last_line(capsys)
+    assert "pip install '.[anomalib]'" in last_line(capsys)
     assert not calls
 
 

@@ -9,7 +9,7 @@ from tests.commands.running import run
 
 def test_folders_are_made_and_stay(tmp_path):
     deep = tmp_path / "a" / "b"
-    with output_folders(tmp_path / "pictures", (deep, None)):
+    with output_folders([tmp_path / "pictures"], (deep, None)):
         assert deep.is_dir()
     assert deep.is_dir()
 
@@ -20,7 +20,7 @@ def test_empty_folders_go_with_a_failure(tmp_path):
     folders = (kept / "a" / "b", filled, None)
     with (
         pytest.raises(KeyboardInterrupt),
-        output_folders(tmp_path / "pictures", folders),
+        output_folders([tmp_path / "pictures"], folders),
     ):
         (filled / "x").write_text("x")
         raise KeyboardInterrupt
@@ -32,7 +32,7 @@ def test_folders_among_the_pictures_are_refused(tmp_path):
     inner = tmp_path / "results"
     with (
         pytest.raises(InputError, match="expected another folder"),
-        output_folders(tmp_path, (inner,)),
+        output_folders([tmp_path], (inner,)),
     ):
         pass
     assert not inner.exists()
@@ -44,7 +44,7 @@ def test_a_folder_that_cannot_be_made_takes_the_others_along(tmp_path):
     made = tmp_path / "made"
     with (
         pytest.raises(OutputError, match="cannot make"),
-        output_folders(tmp_path / "pictures", (made, file / "inner")),
+        output_folders([tmp_path / "pictures"], (made, file / "inner")),
     ):
         pass
     assert not made.exists()

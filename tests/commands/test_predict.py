@@ -44,6 +44,42 @@ def folder(pictures, tmp_path) -> Path:
     return target
 
 
+def test_several_pictures_and_folders_are_inspected(
+    part, folder, pictures, capfd
+):
+    """A shell expands `*.png` to several arguments."""
+    hole = pictures / "test" / "hole"
+    given = (hole / "000.png", folder / "z.png", hole, "--runtime", "ort")
+    assert run("predict", part, *given, "--json") == 0
+    rows = json.loads(capfd.readouterr().out)
+    root = os.path.commonpath([folder, hole])
+    names = [str(Path(root, row["picture"])) for row in rows]
+    expected = [hole / "000.png", folder / "z.png", *hole.glob("*.png")]
+    assert sorted(names) == sorted(map(str, set(expected)))
+    in_force = Bundle.open(part).decision.threshold
+    assert {row["threshold"] for row in rows} == {in_force}
+
+
+def test_an_output_in_any_of_the_folders_is_refused(
+    part, folder, pictures, capfd
+):
+    given = (pictures / "test" / "hole", folder, "-o", folder / "out")
+    assert run("predict", part, *given) == 2
+    assert "the next run would inspect it" in " ".join(
+        capfd.readouterr().err.split()
+    )
+
+
+@pytest.mark.parametrize("command", ["predict", "verify", "watch"])
+def test_a_model_file_is_no_bundle(command, tmp_path, folder, capfd):
+    model = tmp_path / "part.safetensors"
+    model.touch()
+    places = [] if command == "verify" else [folder]
+    assert run(command, model, *places) == 2
+    said = " ".join(capfd.readouterr().err.split())
+    assert "this is a model file: export it first" in said
+
+
 def test_odd_names_lose_no_result(part, folder, tmp_path, capfd):
     out = tmp_path / "out"
     assert run("predict", part, folder, "-o", out) == 0

@@ -37,6 +37,7 @@ def test_a_defect_among_the_normal_pictures_is_named_and_does_not_count(
     )
     said = capsys.readouterr()
     assert "look at zz.png" in said.err
+    assert json.loads(said.out)["written"] is False
     assert json.loads(said.out)["threshold"] == pytest.approx(before, rel=0.05)
 
 
@@ -89,7 +90,11 @@ def test_set_by_hand_and_back(copy, capsys):
     before = Bundle.open(copy).decision
     assert run("threshold", copy, "--set", "-1.5", "--dry-run") == 0
     assert Bundle.open(copy).decision == before
+    shown = capsys.readouterr().out
+    assert "nothing was written" in shown
+    assert f"still threshold {before.threshold:.6g}" in shown
     assert run("threshold", copy, "--set", "-1.5") == 0
+    assert "in force   local.json" in capsys.readouterr().out
     assert run("threshold", copy, "--set-pixel", "7") == 0
     assert (
         Bundle.open(copy).decision.threshold,

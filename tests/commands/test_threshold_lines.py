@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from anomedge.bundle import LocalSettings
 from anomedge.commands._threshold_lines import (
     local_note,
+    planned_lines,
     sensitivity_lines,
     threshold_lines,
 )
@@ -34,6 +35,7 @@ def bundle(decision=DECISION, local=None, place=PART, **origin):
         local_path=place / "local.json",
         manifest=SimpleNamespace(decision=made),
         decision=in_force,
+        local=local,
     )
 
 
@@ -90,6 +92,28 @@ def test_a_device_moves_the_threshold_by_a_share_of_the_scale():
     )
     assert force == (
         "in force   local.json, which moves the threshold by +25.0% of the scale"
+    )
+
+
+def test_a_dry_run_puts_nothing_in_force():
+    new = LocalSettings(
+        threshold=42.5, by="ada", when="now", pictures="by hand"
+    )
+    *_, planned, effect, force = planned_lines(bundle(), new)
+    assert planned == "dry run    threshold 42.5: by hand; ada, now"
+    assert effect.strip() == (
+        "nothing was written; without --dry-run, local.json would move the threshold by +25.0% of the scale"
+    )
+    assert force == ("in force   still threshold 40, pixels 30, the manifest's")
+
+
+def test_a_dry_run_of_a_reset_keeps_the_local_thresholds():
+    local = LocalSettings(threshold=42.5)
+    *_, planned, effect, force = planned_lines(bundle(local=local), None)
+    assert planned == "dry run    the manifest's"
+    assert effect.endswith("local.json would be removed")
+    assert force == (
+        "in force   still threshold 42.5, pixels 30, of local.json"
     )
 
 

@@ -73,5 +73,5 @@ def test_damaged_colour_is_refused(tmp_path):
 def test_colour_without_opencv_names_the_extra(tmp_path, monkeypatch):
     save_deep(tmp_path / "a.png", np.zeros((3, 3, 3), np.uint16))
     monkeypatch.setitem(__import__("sys").modules, "cv2", None)
-    with pytest.raises(InputError, match=r"pip install 'anomedge\[camera\]'"):
+    with pytest.raises(InputError, match=r"pip install '\.\[camera\]'"):
         read_picture(tmp_path / "a.png", levels=LEVELS)

@@ -9,6 +9,8 @@ import pytest
 
 from anomedge.errors import InputError
 from anomedge.images import (
+    Listing,
+    joined_listing,
     list_pictures,
     read_folder,
     read_folders,
@@ -166,3 +168,16 @@ def test_empty_folders_are_refused(tmp_path):
         list_pictures(tmp_path)
     with pytest.raises(InputError, match="expected a folder"):
         list_pictures(tmp_path / "missing")
+
+
+def test_joined_listings_name_each_file_once(tmp_path):
+    for name in ("a/x.png", "b/x.png", "b/ground_truth/x.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    one = Listing(tmp_path / "b", [tmp_path / "b" / "x.png"])
+    folders = [scan_folder(tmp_path / name) for name in "ab"]
+    joined = joined_listing([one, *folders])
+    names = [joined.name(path) for path in joined.pictures]
+    assert names == ["b/x.png", "a/x.png"]
+    (mask,) = joined.masks
+    assert joined.name(mask) == "b/ground_truth/x.png"

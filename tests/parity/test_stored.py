@@ -189,7 +189,6 @@ UNFIT = {
         {"model.onnx": "0" * 64}
     ),
     "golden frames": lambda c: c["about"].update(golden="0" * 64),
-    "threshold": lambda c: c["about"].update(decision="0" * 64),
     "stages": lambda c: c.update(stage_names=c["stage_names"][1:]),
     "states no tolerances": lambda c: c.update(tolerances={}),
     "another threshold or scale": lambda c: c.update(scale=99.0),
@@ -209,11 +208,23 @@ def test_a_certificate_of_something_else_is_not_about_this_bundle(
     assert statement in stored.verdict
 
 
+def test_another_pixel_threshold_is_another_decision(copy):
+    content = host(copy)
+    content["about"]["decision"] = "0" * 64
+    stored = put(copy, "earlier", content)
+    assert stored.passed is None
+    assert stored.verdict == (
+        "proven at another threshold (of pixels, or another range of values shown): run anomedge verify again"
+    )
+
+
 def test_another_threshold_is_another_decision(copy, capfd):
     assert run("threshold", copy, "--set", "3.5") == 0
     (stored,) = stored_certificates(Bundle.open(copy))
     assert stored.passed is None
-    assert "in force is 3.5" in stored.objection
+    assert stored.verdict == (
+        f"proven at another threshold ({stored.certificate.threshold:.6g}; in force 3.5): run anomedge verify again"
+    )
     capfd.readouterr()
     assert run("inspect", copy, "--json") == 0
     (shown,) = json.loads(capfd.readouterr().out)["certificates"]

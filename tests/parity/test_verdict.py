@@ -169,13 +169,16 @@ def test_weak_evidence_is_cautioned(changed, caution):
 
 def test_a_threshold_far_from_every_picture_is_cautioned():
     assert list(cautions_on(counts())) == []
-    for nearest, said in (
-        (0.3, "the nearest given is 0.3 scales away"),
-        (None, "none was given"),
-        (float("nan"), "the nearest given is nan scales away"),
-    ):
-        (caution,) = cautions_on(counts(nearest=nearest))
-        assert caution.startswith(f"no picture near the threshold: {said}")
+    for nearest, blended, said in (
+        (0.3, 20, " (the nearest is 0.3 scales away): only generated blends tested it"),
+        (0.3, 0, " (the nearest is 0.3 scales away): a flip could go unseen"),
+        (None, 0, ": a flip could go unseen"),
+        (float("nan"), 0, " (the nearest is nan scales away): a flip could go unseen"),
+    ):  # fmt: skip
+        given = counts(total=10 + blended, blended=blended, nearest=nearest)
+        assert list(cautions_on(given)) == [
+            f"none of your pictures is near the threshold{said}"
+        ]
 
 
 def test_pictures_on_one_side_of_the_threshold_are_cautioned():

@@ -60,7 +60,7 @@ def test_the_settings_come_back_after_an_error():
 def test_without_matplotlib_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with (
-        pytest.raises(RuntimeMissing, match=r"anomedge\[report\]"),
+        pytest.raises(RuntimeMissing, match=r"'\.\[report\]'"),
         figure_of(1, 1),
     ):
         pass

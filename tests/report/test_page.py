@@ -72,6 +72,14 @@ def host(bundle_paths, model_paths, pictures, tmp_path_factory):
     )
 
 
+def test_the_numbers_of_pictures_add_up(host):
+    count, text = host.certificate.pictures, " ".join(host.page.text.split())
+    assert count.levels
+    assert sum(count.by_kind.values()) == count.total
+    shown = ", ".join(f"{n} {kind}" for kind, n in count.by_kind.items())
+    assert f"on {count.total} pictures: {shown}. Of all of them, " in text
+
+
 def test_page_has_its_parts_in_order(host):
     page = host.page
     assert page.of("html")[0]["lang"] == "en"
@@ -237,7 +245,7 @@ def test_wrong_use_writes_nothing(bundle_paths, tmp_path, monkeypatch):
         )
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(
-        RuntimeMissing, match=r"matplotlib and jinja2.*anomedge\[report\]"
+        RuntimeMissing, match=r"matplotlib and jinja2.*'\.\[report\]'"
     ):
         write_report(bundle, tmp_path / "report.html", plan, Request())
     assert list(tmp_path.iterdir()) == []

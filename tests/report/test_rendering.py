@@ -89,6 +89,6 @@ def test_what_is_not_installed_is_named(monkeypatch, name):
         lambda asked: None if asked == name else found(asked),
     )
     with pytest.raises(
-        RuntimeMissing, match=rf"^{name} not installed.*anomedge\[report\]"
+        RuntimeMissing, match=rf"^{name} not installed.*'\.\[report\]'"
     ):
         check_installed()

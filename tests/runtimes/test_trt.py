@@ -14,5 +14,5 @@ def test_on_a_jetson_tensorrt_is_not_installed_but_seen(monkeypatch, tmp_path):
         RuntimeMissing, match=r"comes with JetPack; .*--system-site-packages"
     ):
         runtimes.get("trt")
-    with pytest.raises(RuntimeMissing, match=r"pip install 'anomedge\[rtx\]'"):
+    with pytest.raises(RuntimeMissing, match=r"pip install '\.\[rtx\]'"):
         runtimes.get("rtx")

@@ -12,7 +12,7 @@ def test_not_installed_names_the_extra(monkeypatch):
     monkeypatch.setattr(vendors.importlib.util, "find_spec", lambda name: None)
     for short, extra in (("trt", "tensorrt"), ("rtx", "rtx")):
         with pytest.raises(
-            RuntimeMissing, match=rf"pip install 'anomedge\[{extra}\]'"
+            RuntimeMissing, match=rf"pip install '\.\[{extra}\]'"
         ):
             runtimes.get(short)
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from anomedge.components.scalars import real
 from anomedge.errors import InputError, RuntimeMissing
+from anomedge.extras import install_advice
 from anomedge.threshold import Cut, by_f1, by_false_alarm_rate, spread
 
 try:
@@ -23,7 +24,7 @@ try:
     from torchmetrics.functional.classification import binary_auroc
 except ImportError as error:
     raise RuntimeMissing(
-        f"torchmetrics cannot be imported ({error}); expected it for AnomalyModule: pip install 'anomedge[train]'"
+        f"torchmetrics cannot be imported ({error}); expected it for AnomalyModule: {install_advice('train')}"
     ) from error
 
 __all__ = ["AdaptiveThreshold", "AnomalyMetrics", "EvaluationWarning"]

@@ -36,6 +36,7 @@ from anomedge.components.lightning.outputs import (
     shallow_copy,
 )
 from anomedge.errors import InputError, RuntimeMissing
+from anomedge.extras import install_advice
 from anomedge.threshold import Decision, Origin
 
 try:
@@ -44,7 +45,7 @@ try:
 except ImportError as error:
     raise RuntimeMissing(
         f"Lightning cannot be imported ({error}); expected it for "
-        "AnomalyModule: pip install 'anomedge[train]'"
+        f"AnomalyModule: {install_advice('train')}"
     ) from error
 
 __all__ = ["AnomalyModule"]

@@ -16,6 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from typing_extensions import Self
 
 from anomedge.errors import InputError, ModelError
+from anomedge.extras import install_advice
 from anomedge.interop.anomalib.models import REGISTRY, TorchModel
 from anomedge.interop.anomalib.models.base import Arguments
 from anomedge.interop.module import ModuleConfig, ModulePipeline
@@ -147,7 +148,7 @@ def installed_version() -> str:
     except PackageNotFoundError as error:
         raise ModelError(
             "got a model that needs anomalib, which is not installed; "
-            "expected the package: run `pip install anomedge[anomalib]`"
+            f"expected the package: {install_advice('anomalib')}"
         ) from error
 
 

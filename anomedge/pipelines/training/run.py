@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import torch
 
 from anomedge.errors import InputError, RuntimeMissing
+from anomedge.extras import install_advice
 from anomedge.pipelines.data import FitData
 from anomedge.pipelines.training.base import TrainedPipeline
 from anomedge.pipelines.training.course import Course
@@ -84,7 +85,7 @@ def _require_lightning(detector: str) -> None:
     except RuntimeMissing as error:
         raise RuntimeMissing(
             f"got {detector}, which is trained with Lightning, and Lightning cannot be imported; "
-            f"expected it: pip install 'anomedge[train]'"
+            f"expected it: {install_advice('train')}"
         ) from error
 
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from anomedge.errors import RuntimeMissing
+from anomedge.extras import install_advice
 
 __all__ = ["Event", "Sink", "SinkDown", "missing_package"]
 
@@ -84,5 +85,5 @@ class Sink(abc.ABC):
 def missing_package(kind: str, error: ImportError) -> RuntimeMissing:
     """Return the error of a sink whose package cannot be imported; the extra has the sink's name."""
     return RuntimeMissing(
-        f"the package of {kind} sinks cannot be imported ({error}); expected it: pip install 'anomedge[{kind}]'"
+        f"the package of {kind} sinks cannot be imported ({error}); expected it: {install_advice(kind)}"
     )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from anomedge.errors import RuntimeMissing
+from anomedge.extras import install_advice
 from anomedge.station.sources._connection import Disconnected, Shot, Shots
 from anomedge.station.sources._live import LiveSource
 from anomedge.station.sources.base import (
@@ -30,7 +31,7 @@ def load_opencv() -> Any:
         import cv2
     except ImportError as error:
         raise RuntimeMissing(
-            f"OpenCV cannot be imported ({error}); expected it for cameras and videos: pip install 'anomedge[camera]'"
+            f"OpenCV cannot be imported ({error}); expected it for cameras and videos: {install_advice('camera')}"
         ) from error
     return cv2
 

@@ -55,4 +55,4 @@ except RuntimeMissing as error:
         check=True,
     )
     (line,) = result.stdout.splitlines()
-    assert missing in line and line.endswith("pip install 'anomedge[train]'")
+    assert missing in line and "pip install '.[train]' in the clone" in line

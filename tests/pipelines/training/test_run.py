@@ -235,6 +235,6 @@ def test_without_lightning_its_extra_is_named(monkeypatch):
         sys.modules, "anomedge.components.lightning.module", raising=False
     )
     with pytest.raises(
-        RuntimeMissing, match=r"mean-test.*pip install 'anomedge\[train\]'"
+        RuntimeMissing, match=r"mean-test.*pip install '\.\[train\]'"
     ):
         trained()

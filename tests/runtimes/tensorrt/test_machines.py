@@ -158,4 +158,4 @@ def test_wrong_use_of_the_command(machine, graph, capfd, arguments, said):
 def test_nothing_that_builds_is_installed(machine, graph, capfd, monkeypatch):
     monkeypatch.setattr(base, "is_installed", lambda package: False)
     assert run("build", graph()) == 2
-    assert "pip install 'anomedge[tensorrt]'" in capfd.readouterr().err
+    assert "pip install '.[tensorrt]'" in capfd.readouterr().err

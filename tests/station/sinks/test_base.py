@@ -37,9 +37,7 @@ def test_a_missing_package_is_named_with_its_extra(name, monkeypatch):
     for module in [m for m in sys.modules if m.startswith(PACKAGES[name])]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, PACKAGES[name], None)
-    with pytest.raises(
-        RuntimeMissing, match=rf"pip install 'anomedge\[{name}\]'"
-    ):
+    with pytest.raises(RuntimeMissing, match=rf"pip install '\.\[{name}\]'"):
         open_sink(ADDRESSES[name])
 
 

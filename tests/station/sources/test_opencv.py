@@ -15,5 +15,5 @@ def test_without_opencv_the_extra_is_named(monkeypatch, tmp_path):
         lambda: CameraSource("0"),
         lambda: VideoSource(tmp_path / "a.avi"),
     ):
-        with pytest.raises(RuntimeMissing, match=r"anomedge\[camera\]"):
+        with pytest.raises(RuntimeMissing, match=r"'\.\[camera\]'"):
             make()
