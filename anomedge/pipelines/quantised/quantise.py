@@ -241,11 +241,12 @@ class _Quantiser:
         shown: str,
     ) -> Compared:
         """Return the scores of a detector, and of detectors on its networks that were fitted without some images."""
-        parts = [
+        normal, defects, labelled = (
             self._scored(pipeline, batches, f"{shown}: scoring {kind}")
             for kind, batches in self.images.kinds().items()
-        ]
-        return Compared(*parts, self._left_out(networks, shown))
+        )
+        left_out = self._left_out(networks, shown)
+        return Compared(normal, defects, labelled, left_out)
 
     def _left_out(
         self, networks: Mapping[str, nn.Module], shown: str
