@@ -31,7 +31,12 @@ from anomedge.parity.tolerances import (
     Tolerance,
     release_tolerance,
 )
-from anomedge.parity.verdict import cautions_on, failures_of_rows, incomplete
+from anomedge.parity.verdict import (
+    cautions_on,
+    cautions_on_separation,
+    failures_of_rows,
+    incomplete,
+)
 
 __all__ = [
     "GOLDEN",
@@ -156,6 +161,7 @@ class Certificate(Frozen):
             *self.reference_cautions,
             *self.notes,
             *cautions_on(self.pictures),
+            *cautions_on_separation(self.cells, self.pictures),
         )
 
     @property

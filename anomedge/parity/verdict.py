@@ -22,6 +22,7 @@ __all__ = [
     "MAP_CLAUSE",
     "Errors",
     "cautions_on",
+    "cautions_on_separation",
     "composition_at",
     "copies_at",
     "failures_of_cell",
@@ -47,6 +48,12 @@ FEW = 5
 
 _FAR_FROM_THRESHOLD = 0.25
 """Share of the scale; if no picture given is nearer to the threshold than this, flipped labels could go undetected."""
+
+
+_NO_SEPARATION = (0.4, 0.6)
+"""AUROC of a detector that separates nothing; chance gives 0.5."""
+_LEAST_OF_A_KIND = 10
+"""With fewer normal or anomalous pictures, such an AUROC may be chance."""
 
 
 class Errors(Protocol):
@@ -212,6 +219,26 @@ def _cautions_on_scores(pictures: PictureCount) -> Iterator[str]:
         else "a flip could go unseen"
     )
     yield f"none of your pictures is near the threshold{where}: {tested}"
+
+
+def cautions_on_separation(
+    cells: Iterable[Cell], pictures: PictureCount
+) -> Iterator[str]:
+    """Yield a phrase if the scores of enough labelled pictures do not tell anomalous from normal ones.
+
+    A copy of a detector that separates nothing passes like any other.
+    """
+    anomalous = pictures.anomalous or 0
+    if min(anomalous, pictures.labelled - anomalous) < _LEAST_OF_A_KIND:
+        return
+    low, high = _NO_SEPARATION
+    for cell in cells:
+        if cell.image_auroc is not None and low <= cell.image_auroc <= high:
+            yield (
+                f"the detector separates nothing: image AUROC {cell.image_auroc:.2f} {pictures.of_labels}; measure it with "
+                f"`anomedge evaluate`"
+            )
+            return
 
 
 def _within(error: float, allowed: float) -> bool:

@@ -28,7 +28,7 @@ from anomedge.components.estimators.int8_search import (
 )
 from anomedge.errors import InputError
 from anomedge.pipelines.base import Suggestion
-from anomedge.pipelines.data import FitData
+from anomedge.pipelines.data import FitData, fold_name
 from anomedge.pipelines.features import (
     FeatureConfig,
     FeatureOptions,
@@ -137,15 +137,18 @@ class BankPipeline(FeaturePipeline[BC, BO]):
         """
         extractor = cls.build_extractor(data, options)
         remembered = remember(extractor)
-        points, chosen = cls._coreset(remembered, data, options)
+        points, chosen = cls._coreset(remembered, data, options, "all pictures")
         rows, images = torch.tensor(chosen), sum(map(len, folds))
         owners = torch.arange(len(points)) // (len(points) // images)
         is_cheap = len(points) * len(chosen) <= _MOST_SELECTED_PER_FOLD
-        for fold in folds:
+        for number, fold in enumerate(folds):
             others = ~torch.isin(owners, torch.tensor(fold))
             if is_cheap:
                 kept = KCenterGreedy(
-                    points[others], options.coreset, seed=data.seed
+                    points[others],
+                    options.coreset,
+                    seed=data.seed,
+                    description=_selecting(fold_name(number, len(folds))),
                 ).sample_coreset()
             else:
                 kept = points[rows[others[rows]]]
@@ -204,8 +207,9 @@ class BankPipeline(FeaturePipeline[BC, BO]):
         extractor: FeatureExtractor,
         data: FitData,
         options: BO,
+        of: str = "",
     ) -> tuple[Tensor, list[int]]:
-        """Return the patches of all images, image by image, and the rows of their coreset."""
+        """Return the patches of all images, image by image, and the rows of their coreset; `of` tells the coreset from those of folds."""
         # Refuse sizes and options before the work.
         cls._config(extractor, data, options, 1)
         points = _concatenated(
@@ -213,7 +217,12 @@ class BankPipeline(FeaturePipeline[BC, BO]):
                 cls.patches_class(extractor, data.size), extractor, data
             )
         )
-        greedy = KCenterGreedy(points, options.coreset, seed=data.seed)
+        greedy = KCenterGreedy(
+            points,
+            options.coreset,
+            seed=data.seed,
+            description=_selecting(of),
+        )
         return points, greedy.select_coreset_idxs()
 
     @classmethod
@@ -332,6 +341,15 @@ def _upsampling(level: Size, grid: Size) -> LinearResample2d | None:
         return None
     rows, columns = (bilinear(a, b) for a, b in zip(level, grid, strict=True))
     return LinearResample2d(rows, columns)
+
+
+def _selecting(of: str) -> str:
+    """Return the text of the progress display.
+
+    >>> _selecting("fold 1 of 5"), _selecting("")
+    ('selecting the coreset, fold 1 of 5', 'selecting the coreset')
+    """
+    return "selecting the coreset" + (f", {of}" if of else "")
 
 
 def _patch_rows(

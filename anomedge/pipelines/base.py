@@ -226,9 +226,8 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
             options: the options.
             folds: places of each fold's images in the order of iteration; every image is in one fold.
         """
-        images = {place for fold in folds for place in fold}
-        for fold in folds:
-            yield cls.fit(data.part(images.difference(fold)), options).eval()
+        for number in range(len(folds)):
+            yield cls.fit(data.without_fold(folds, number), options).eval()
         yield cls.fit(data, options).eval()
 
     @classmethod

@@ -7,7 +7,8 @@ lower: thresholds of cross-fitted scores are conservative.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -19,14 +20,14 @@ from torch import Tensor
 
 from anomedge.images import Picture
 from anomedge.pipelines.base import Options, Pipeline
-from anomedge.pipelines.data import FitData, PictureBatches
+from anomedge.pipelines.data import FitData, PictureBatches, fold_name
 from anomedge.pipelines.sensitivity import (
     PlannedDefect,
     PlantedBatches,
     plan_defects,
 )
 from anomedge.pipelines.tiles import Tiles, detect
-from anomedge.progress import track
+from anomedge.progress import steps_shown
 from anomedge.resample import Geometry
 from anomedge.threshold import Scores
 
@@ -41,6 +42,8 @@ __all__ = [
 ]
 
 Detector = Pipeline[Any, Any]
+
+_PLACING = "placing the threshold"
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,13 @@ class Scored:
 
 
 _NOTHING = Scored(np.empty(0), np.empty(0))
+
+Counter = Callable[[int], None]
+"""Is told the number of images of each batch that was scored."""
+
+
+def _ignored(count: int) -> None:
+    del count
 
 
 @dataclass(frozen=True)
@@ -117,26 +127,34 @@ class Scorer:
         detector: Detector,
         pictures: Sequence[Picture],
         description: str = "",
+        scored: Counter = _ignored,
     ) -> Scored:
-        """Score pictures; a description shows the progress."""
+        """Score pictures; a description shows the progress, and `scored` is told the size of each batch."""
         batches = PictureBatches(
             pictures, self.geometry, self.images_at_once, description
         )
-        return score_images(detector, batches, self.tiles)
+        return score_images(detector, batches, self.tiles, scored)
 
     def of_defects(
         self,
         detector: Detector,
         pictures: Sequence[Picture],
         planned: Sequence[PlannedDefect],
+        description: str = "",
+        scored: Counter = _ignored,
     ) -> Scored:
-        """Score synthetic defects on pictures."""
+        """Score synthetic defects on pictures; progress as in `of_pictures`."""
         batches = PlantedBatches(
-            pictures, planned, self.geometry, self.images_at_once, self.inside
+            pictures,
+            planned,
+            self.geometry,
+            self.images_at_once,
+            self.inside,
+            description,
         )
-        scored = score_images(detector, batches, self.tiles)
+        found = score_images(detector, batches, self.tiles, scored)
         kinds = tuple(defect.kind for defect in planned)
-        return Scored(scored.scores, scored.peaks, kinds)
+        return Scored(found.scores, found.peaks, kinds)
 
 
 def assign_folds(
@@ -179,17 +197,41 @@ def fit_and_score(
     planned = plan_defects(len(pictures), scorer.seed)
     detectors = kind.fit_folds(data, options, folds)
     normal, synthetic = [], []
-    for fold in track(folds, "placing the threshold", total=len(folds)):
-        detector = next(detectors)
-        normal.append(scorer.of_pictures(detector, [pictures[i] for i in fold]))
-        places = set(fold)
-        own = [defect for defect in planned if defect.picture in places]
-        if own:
-            synthetic.append(scorer.of_defects(detector, pictures, own))
+    # Before the display: the first one often takes the features of all images.
+    detector = next(detectors)
+    with _folds_shown(len(pictures) + len(planned)) as counter_of:
+        for number, fold in enumerate(folds):
+            scored = counter_of(fold_name(number, len(folds)))
+            chosen = [pictures[i] for i in fold]
+            normal.append(scorer.of_pictures(detector, chosen, "", scored))
+            places = set(fold)
+            own = [defect for defect in planned if defect.picture in places]
+            if own:
+                synthetic.append(
+                    scorer.of_defects(detector, pictures, own, "", scored)
+                )
+            detector = next(detectors)
     order = np.argsort(np.concatenate([list(fold) for fold in folds]))
-    scored = _joined(normal)
-    sample = ScoredSample(scored.at(order), synthetic=_joined(synthetic))
-    return next(detectors).eval(), sample
+    joined = _joined(normal)
+    sample = ScoredSample(joined.at(order), synthetic=_joined(synthetic))
+    return detector.eval(), sample
+
+
+@contextmanager
+def _folds_shown(total: int) -> Iterator[Callable[[str], Counter]]:
+    """Show the progress over a number of images; yield a function that returns the counter of a named fold."""
+    done = 0
+    with steps_shown(_PLACING, total) as say:
+
+        def counter_of(fold: str) -> Counter:
+            def scored(count: int) -> None:
+                nonlocal done
+                done += count
+                say(done, fold)
+
+            return scored
+
+        yield counter_of
 
 
 def score_held_back(
@@ -199,20 +241,28 @@ def score_held_back(
     scorer: Scorer,
 ) -> ScoredSample:
     """Score pictures that a detector was not fitted to; without anomalous ones, also synthetic defects on them."""
-    scored = scorer.of_pictures(detector, normal, "placing the threshold")
+    scored = scorer.of_pictures(
+        detector, normal, f"{_PLACING}, normal pictures"
+    )
     if anomalous:
-        return ScoredSample(scored, scorer.of_pictures(detector, anomalous))
+        title = f"{_PLACING}, anomalous pictures"
+        found = scorer.of_pictures(detector, anomalous, title)
+        return ScoredSample(scored, found)
     planned = plan_defects(len(normal), scorer.seed)
     if not planned:
         return ScoredSample(scored)
-    synthetic = scorer.of_defects(detector, normal, planned)
+    title = f"{_PLACING}, synthetic defects"
+    synthetic = scorer.of_defects(detector, normal, planned, title)
     return ScoredSample(scored, synthetic=synthetic)
 
 
 def score_images(
-    detector: Detector, batches: Iterable[Tensor], tiles: Tiles | None
+    detector: Detector,
+    batches: Iterable[Tensor],
+    tiles: Tiles | None,
+    scored: Counter = _ignored,
 ) -> Scored:
-    """Score batches of images (B, 3, H, W) in [0, 1]."""
+    """Score batches of images (B, 3, H, W) in [0, 1]; `scored` is told the size of each batch."""
     scores, peaks = [], []
     with torch.no_grad():
         for images in batches:
@@ -221,6 +271,7 @@ def score_images(
             if "anomaly_map" in stages:
                 maps = stages["anomaly_map"].flatten(1)
                 peaks.append(maps.amax(dim=1).numpy())
+            scored(len(images))
     return Scored(
         np.concatenate(scores), np.concatenate(peaks) if peaks else None
     )

@@ -42,6 +42,7 @@ class FitData:
         inside: bool (H, W), True for the pixels of the region of interest; None: all of them.
         state: file in which a trained detector stores its training after each epoch; None: nowhere.
         restart: replace a stored training when the first epoch of this one is finished.
+        fold: name of the fold that is left out, such as "fold 1 of 5", for progress displays; empty: none.
 
     Raises:
         InputError: an iterator, which can be iterated only once.
@@ -58,6 +59,7 @@ class FitData:
     inside: Tensor | None = None
     state: Path | None = None
     restart: bool = False
+    fold: str = ""
 
     def __post_init__(self) -> None:
         for batches in (self.normal, self.labelled):
@@ -78,6 +80,23 @@ class FitData:
         [2, 1]
         """
         return replace(self, normal=selected(self.normal, images))
+
+    def without_fold(
+        self, folds: Sequence[Collection[int]], number: int
+    ) -> FitData:
+        """Return the data without the images of one of the folds, whose name progress displays have.
+
+        Args:
+            folds: places of each fold's images; every image is in one fold.
+            number: the fold, from 0.
+        """
+        name = fold_name(number, len(folds))
+        images = {place for fold in folds for place in fold}
+        part = self.part(images.difference(folds[number]))
+        normal = part.normal
+        if isinstance(normal, PictureBatches):
+            normal = replace(normal, description=f"fitting, {name}")
+        return replace(part, normal=normal, fold=name)
 
     def generator(self) -> torch.Generator:
         """Return a new random generator with the seed."""
@@ -121,6 +140,15 @@ class PictureBatches:
             return self.pictures
         total = len(self.pictures)
         return track(self.pictures, self.description, total=total)
+
+
+def fold_name(number: int, count: int) -> str:
+    """Return the name of a fold in progress displays.
+
+    >>> fold_name(0, 5)
+    'fold 1 of 5'
+    """
+    return f"fold {number + 1} of {count}"
 
 
 @dataclass(frozen=True)

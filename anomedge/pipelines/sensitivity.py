@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 from anomedge.images import Picture
 from anomedge.pipelines.data import image_of
 from anomedge.pipelines.synthetic import SYNTHETIC_DEFECTS, plant
+from anomedge.progress import track
 from anomedge.resample import Geometry
 from anomedge.threshold import Scores, Sensitivity, SensitivityRow
 
@@ -77,6 +78,7 @@ class PlantedBatches:
         geometry: how pictures become images.
         batch: images per batch.
         inside: bool (H, W), True for the pixels of the region of interest; None: all of them.
+        description: text of the progress display; empty: none.
     """
 
     pictures: Sequence[Picture]
@@ -84,16 +86,23 @@ class PlantedBatches:
     geometry: Geometry
     batch: int
     inside: Tensor | None = None
+    description: str = ""
 
     def __iter__(self) -> Iterator[Tensor]:
         batch: list[Tensor] = []
-        for defect in self.planned:
+        for defect in self._tracked():
             batch.append(self._planted(defect))
             if len(batch) == self.batch:
                 yield torch.cat(batch)
                 batch = []
         if batch:
             yield torch.cat(batch)
+
+    def _tracked(self) -> Iterable[PlannedDefect]:
+        if not self.description:
+            return self.planned
+        total = len(self.planned)
+        return track(self.planned, self.description, total=total)
 
     def _planted(self, defect: PlannedDefect) -> Tensor:
         picture = self.pictures[defect.picture]

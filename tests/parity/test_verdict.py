@@ -15,7 +15,15 @@ from anomedge.parity.verdict import (
     failures_of_rows,
     incomplete,
 )
-from tests.parity.rows import cell, check, contract, counts, finding, stage
+from tests.parity.rows import (
+    cell,
+    certificate,
+    check,
+    contract,
+    counts,
+    finding,
+    stage,
+)
 
 TOLERANCE = TOLERANCES["fp32"]
 
@@ -186,3 +194,27 @@ def test_pictures_on_one_side_of_the_threshold_are_cautioned():
     assert caution.startswith("none of the pictures given is above")
     (caution,) = cautions_on(counts(below=0))
     assert caution.startswith("none of the pictures given is below")
+
+
+@pytest.mark.parametrize(
+    ("auroc", "anomalous", "is_cautioned"),
+    [
+        (0.5, 10, True),
+        (0.61, 10, False),
+        (0.39, 10, False),
+        (0.5, 9, False),
+        (0.5, 11, False),
+        (0.5, None, False),
+        (None, 10, False),
+        (math.nan, 10, False),
+    ],
+)
+def test_a_detector_that_separates_nothing_is_cautioned(
+    auroc, anomalous, is_cautioned
+):
+    cells = [cell(), cell(image_auroc=auroc), cell(image_auroc=auroc)]
+    pictures = counts(labelled=20, anomalous=anomalous)
+    proof = certificate(cells=cells, pictures=pictures)
+    said = [c for c in proof.cautions if "separates nothing" in c]
+    assert len(said) == is_cautioned
+    assert all("AUROC 0.50 of 10 normal, 10 anomalous" in c for c in said)

@@ -2,6 +2,7 @@
 
 import shutil
 import warnings
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -9,19 +10,32 @@ import pytest
 import torch
 
 from anomedge import pipelines
+from anomedge.components.estimators import coreset
 from anomedge.errors import InputError
 from anomedge.images import Picture, read_normal
-from anomedge.pipelines import FitData, Pipeline, banks
+from anomedge.pipelines import (
+    FitData,
+    Pipeline,
+    banks,
+    crossfit,
+    sensitivity,
+)
+from anomedge.pipelines import data as data_module
 from anomedge.pipelines.crossfit import (
     Scorer,
     assign_folds,
     fit_and_score,
+    score_held_back,
 )
 from anomedge.pipelines.data import PictureBatches
 from anomedge.pipelines.fitting import Rule, SmallSampleWarning, fit
 from anomedge.pipelines.patchcore import PatchcoreOptions
 from anomedge.resample import Geometry
 from tests.conftest import tiny_options
+from tests.pipelines.brightness import detector as brightness
+from tests.pipelines.quantised.networks import (
+    pictures as pictures_of_brightness,
+)
 
 SIZE = (64, 72)
 GEOMETRY = Geometry(SIZE)
@@ -135,6 +149,58 @@ def test_scores_are_in_the_order_of_the_pictures(kind, own, data, normal):
     np.testing.assert_allclose(
         scored.normal.peaks[[6, 1]], first.peaks, rtol=1e-5
     )
+
+
+def test_the_progress_names_each_fold(own_patchcore, data, normal, monkeypatch):
+    said, selected = [], []
+
+    @contextmanager
+    def shown(title, total):
+        yield lambda done, text: said.append((title, total, done, text))
+
+    def tracked(items, description, total):
+        selected.append(description)
+        return iter(items)
+
+    monkeypatch.setattr(crossfit, "steps_shown", shown)
+    monkeypatch.setattr(coreset, "track", tracked)
+    kind, folds = pipelines.get("patchcore"), [[0, 3, 6], [1, 4, 7, 2, 5]]
+    scorer = Scorer(GEOMETRY, 4, seed=0)
+    fit_and_score(kind, data, own_patchcore, normal, folds, scorer)
+    assert selected == [
+        f"selecting the coreset, {of}"
+        for of in ("all pictures", "fold 1 of 2", "fold 2 of 2")
+    ]
+    assert said == [
+        ("placing the threshold", 8, done, fold)
+        for done, fold in (
+            (3, "fold 1 of 2"),
+            (7, "fold 2 of 2"),
+            (8, "fold 2 of 2"),
+        )
+    ]
+
+
+def test_each_kind_of_held_back_pictures_is_shown(monkeypatch):
+    shown = []
+
+    def tracked(items, description, total):
+        shown.append((description, total))
+        return iter(items)
+
+    for module in (data_module, sensitivity):
+        monkeypatch.setattr(module, "track", tracked)
+    scorer = Scorer(Geometry((8, 8)), 4, seed=0)
+    normal = pictures_of_brightness(10)
+    score_held_back(brightness(), normal, [], scorer)
+    score_held_back(brightness(), normal, normal[:2], scorer)
+    title = "placing the threshold, "
+    assert shown == [
+        (f"{title}normal pictures", 10),
+        (f"{title}synthetic defects", 50),
+        (f"{title}normal pictures", 10),
+        (f"{title}anomalous pictures", 2),
+    ]
 
 
 def test_folds_hold_each_picture_once_and_copies_together(normal):

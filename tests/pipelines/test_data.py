@@ -57,6 +57,16 @@ def test_a_part_holds_the_images_of_these_places_in_order(in_memory):
     assert values(data.part([])) == []
 
 
+def test_the_display_of_a_fold_has_its_name():
+    normal = PictureBatches(pictures(1, 2, 3), GEOMETRY, 2, "fitting padim")
+    data = FitData(normal, size=(8, 8))
+    part = data.without_fold([[0, 2], [1]], 0)
+    assert values(part) == [[2]]
+    assert part.fold == "fold 1 of 2"
+    assert part.normal.description == "fitting, fold 1 of 2"
+    assert data.fold == ""
+
+
 def test_a_part_of_a_part_counts_anew():
     data = FitData([images(0.0, 0.2, 0.4, 0.6)], size=(8, 8))
     assert values(data.part([1, 2, 3]).part([0, 2])) == [[51, 153]]

@@ -61,6 +61,7 @@ class KCenterGreedy:
         embedding: N points of d features, (N, d).
         sampling_ratio: share to select, in (0, 1].
         seed: of the random first centre, if none is given.
+        description: text of the progress display.
 
     Attributes:
         embedding: the points, (N, d).
@@ -83,7 +84,12 @@ class KCenterGreedy:
 
     @plain_state
     def __init__(
-        self, embedding: Tensor, sampling_ratio: float, *, seed: int = 0
+        self,
+        embedding: Tensor,
+        sampling_ratio: float,
+        *,
+        seed: int = 0,
+        description: str = "selecting the coreset",
     ) -> None:
         if embedding.ndim != 2 or embedding.numel() == 0:
             raise InputError(
@@ -98,6 +104,7 @@ class KCenterGreedy:
         self.n_observations, width = embedding.shape
         self.coreset_size = max(1, int(self.n_observations * share))
         self.seed = checked_seed(seed, "seed")
+        self.description = description
         self._step = min(_ROWS, max(1, _BLOCK // width))
         self._type = _product_type(embedding)
         limits = torch.finfo(self._type)
@@ -199,7 +206,7 @@ class KCenterGreedy:
         return chosen + list(
             track(
                 islice(self._farthest(), wanted),
-                "selecting the coreset",
+                self.description,
                 total=wanted,
             )
         )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from anomedge.pipelines.model import Model
 from anomedge.pipelines.quantised.options import QuantiseOptions
 from anomedge.pipelines.sensitivity import PlantedBatches, plan_defects
 from anomedge.pipelines.tiles import Tiles
+from anomedge.progress import track
 from anomedge.resample import Geometry
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Batches",
     "Compared",
     "Images",
+    "Shown",
     "Tiled",
     "region_of",
 ]
@@ -68,17 +70,27 @@ class Images:
         def read(pictures: Sequence[Picture], kind: str) -> Batches:
             if not pictures:
                 return []
+            batches = PictureBatches(pictures, geometry, batch)
             description = f"reading {kind} pictures"
-            batches = PictureBatches(pictures, geometry, batch, description)
-            return _kept(batches, len(pictures), geometry)
+            return _kept(batches, len(pictures), geometry, description)
 
         normal = read(options.pictures, "calibration")
         return cls(
             normal,
             read(options.refit_on, "fitting") or normal,
-            _kept(planted, len(planned), geometry) if planned else [],
+            _kept(planted, len(planned), geometry, "planting synthetic defects")
+            if planned
+            else [],
             read(options.labelled, "labelled"),
         )
+
+    def kinds(self) -> dict[str, Batches]:
+        """Return the compared images by kind, in the order of `Compared`."""
+        return {
+            "normal pictures": self.normal,
+            "synthetic defects": self.defects,
+            "labelled pictures": self.labelled,
+        }
 
     def probed(self) -> list[Tensor]:
         """Return the first images of the statistics, and the first defects."""
@@ -122,6 +134,19 @@ class Compared:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """Batches whose progress is shown in each iteration; the total is unknown where they are read again."""
+
+    batches: Batches
+    description: str
+
+    def __iter__(self) -> Iterator[Tensor]:
+        batches = self.batches
+        total = len(batches) if isinstance(batches, Sized) else None
+        return track(batches, self.description, total)
+
+
+@dataclass(frozen=True)
 class Tiled:
     """Batches of the tiles (B, 3, h, w) of images."""
 
@@ -134,11 +159,18 @@ class Tiled:
             yield from torch.split(self.tiles.cut(images), self.batch)
 
 
-def _kept(batches: Batches, count: int, geometry: Geometry) -> Batches:
+def _kept(
+    batches: PictureBatches | PlantedBatches,
+    count: int,
+    geometry: Geometry,
+    description: str,
+) -> Batches:
     """Return the batches as a list, unless the images are too large together."""
     height, width = geometry.image
     needed = count * 3 * height * width * torch.float32.itemsize
-    return list(batches) if needed <= _MOST_BYTES else batches
+    if needed > _MOST_BYTES:
+        return batches
+    return list(replace(batches, description=description))
 
 
 def region_of(model: Model) -> Tensor | None:

@@ -26,8 +26,8 @@ Detector = Pipeline[Any, Any]
 
 def cross_fitted(
     images: Batches,
-    refit: Callable[[Batches], Detector],
-    score: Callable[[Detector, Batches], Scored],
+    refit: Callable[[Batches, str], Detector],
+    score: Callable[[Detector, Batches, str], Scored],
 ) -> Scored:
     """Return the scores of all images, each by a detector that was fitted to the other folds.
 
@@ -35,8 +35,8 @@ def cross_fitted(
 
     Args:
         images: batches of normal images.
-        refit: returns a detector with statistics of these images.
-        score: scores images with a detector.
+        refit: returns a detector with statistics of these images; takes the fold's name for the progress display.
+        score: scores images with a detector; takes the fold's name, too.
     """
     count = sum(len(batch) for batch in images)
     if count < LEAST_IMAGES:
@@ -44,13 +44,13 @@ def cross_fitted(
     parts: list[Scored] = []
     places: list[int] = []
     for first in range(FOLDS):
-        fold = range(first, count, FOLDS)
+        fold, name = range(first, count, FOLDS), f"fold {first + 1} of {FOLDS}"
         others = set(range(count)).difference(fold)
         try:
-            detector = refit(selected(images, others))
+            detector = refit(selected(images, others), name)
         except InputError:
             return NOTHING
-        parts.append(score(detector, selected(images, set(fold))))
+        parts.append(score(detector, selected(images, set(fold)), name))
         places.extend(fold)
     return _joined(parts).at(np.argsort(places))
 

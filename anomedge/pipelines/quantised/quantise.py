@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import chain
 from typing import Any, NamedTuple
 
 from torch import fx, nn
@@ -27,6 +26,7 @@ from anomedge.pipelines.quantised.compared import (
     Batches,
     Compared,
     Images,
+    Shown,
     Tiled,
     region_of,
 )
@@ -52,10 +52,12 @@ from anomedge.pipelines.quantised.record import Quantisation
 from anomedge.pipelines.rounding import rounding_effect
 from anomedge.pipelines.sensitivity import auroc
 from anomedge.pipelines.tiles import Tiles
+from anomedge.progress import track
 
 __all__ = ["Budget", "QuantiseOptions", "quantise"]
 
 _NAMED = 8
+_FLOAT = "float detector"
 
 Scales = dict[str, dict[str, float]]
 Graphs = Mapping[str, fx.GraphModule]
@@ -106,7 +108,7 @@ class _Quantiser:
             model.pipeline, model.geometry, None
         )
         self.images = Images.of(model, options)
-        self.before = self._compare(model.pipeline, {})
+        self.before = self._compare(model.pipeline, {}, _FLOAT)
         self.costs: dict[str, dict[str, int]] = {}
         self.scales = self._calibrated()
         self.effects = self._measured_effects()
@@ -115,9 +117,12 @@ class _Quantiser:
         """Return the quantised detector."""
         kept = count_noisiest(self.effects)
         total = sum(map(len, self.scales.values()))
+        number = 0
         while True:
+            number += 1
             scales = self._without(kept)
-            tried = self._tried(scales)
+            shown = f"try {number}, {kept} of {total} layers in float32"
+            tried = self._tried(scales, shown)
             found = tried.model
             if found is not None and tried.is_within(self.options.budget):
                 return self._recorded(found, tried, scales)
@@ -133,25 +138,24 @@ class _Quantiser:
                 f"got {self.model.pipeline.name} without a network that has convolutions or linear layers; expected one to "
                 f"quantise: export in fp32, or, for a torch module, name its networks in `export_module(networks=...)`"
             )
-        score_images(
-            self.model.pipeline.with_networks(observed),
-            chain(
-                self.images.normal, self.images.defects, self.images.labelled
-            ),
-            self.tiles,
-        )
+        observing = self.model.pipeline.with_networks(observed)
+        for kind, batches in self.images.kinds().items():
+            title = f"{_FLOAT}: measuring ranges on {kind}"
+            self._scored(observing, batches, title)
         self.costs = {n: each.multiplications() for n, each in observed.items()}
         return {name: each.scales() for name, each in observed.items()}
 
-    def _tried(self, scales: Scales) -> _Tried:
-        """Return the detector with these scales, and what changed."""
+    def _tried(self, scales: Scales, shown: str) -> _Tried:
+        """Return the detector with these scales, and what changed; the progress display has the text `shown`."""
         networks = self._networks(scales)
         pipeline = self.model.pipeline
         if self._refits:
-            twin = pipeline.refit(self._data(self.images.fitted), networks)
+            twin = pipeline.refit(
+                self._data(self.images.fitted, shown), networks
+            )
         else:
             twin = pipeline.with_networks(networks)
-        after = self._compare(twin, networks)
+        after = self._compare(twin, networks, shown)
         pairs = Pairs(
             self.before.scores(),
             after.scores(),
@@ -195,15 +199,20 @@ class _Quantiser:
         """Return the effect of each product alone, the largest for its multiplications first."""
         probed, detector = self.images.probed(), self._probe()
         exact = maps_of(detector, self.tiles, probed)
+        products = [
+            (name, product, scale)
+            for name, scales in self.scales.items()
+            for product, scale in scales.items()
+        ]
+        title = f"{_FLOAT}: measuring layers"
         found = []
-        for name, scales in self.scales.items():
-            for product, scale in scales.items():
-                networks = self._networks({name: {product: scale}})
-                twin = detector.with_networks(networks)
-                maps = maps_of(twin, self.tiles, probed)
-                size = noise(exact, maps, self.model.decision.scale)
-                cost = self.costs[name][product]
-                found.append(Effect(size, name, product, cost))
+        for name, product, scale in track(products, title, len(products)):
+            networks = self._networks({name: {product: scale}})
+            twin = detector.with_networks(networks)
+            maps = maps_of(twin, self.tiles, probed)
+            size = noise(exact, maps, self.model.decision.scale)
+            cost = self.costs[name][product]
+            found.append(Effect(size, name, product, cost))
         found.sort(key=lambda each: -each.variance_per_multiplication)
         return found
 
@@ -218,7 +227,7 @@ class _Quantiser:
             return pipeline
         others = selected(self.images.fitted, range(PROBED, count))
         try:
-            return pipeline.refit(self._data(others), {})
+            return pipeline.refit(self._data(others, _FLOAT), {})
         except InputError:
             return pipeline
 
@@ -227,17 +236,22 @@ class _Quantiser:
         return self.options.refit and self.model.pipeline.has_statistics
 
     def _compare(
-        self, pipeline: Pipeline[Any, Any], networks: Mapping[str, nn.Module]
+        self,
+        pipeline: Pipeline[Any, Any],
+        networks: Mapping[str, nn.Module],
+        shown: str,
     ) -> Compared:
         """Return the scores of a detector, and of detectors on its networks that were fitted without some images."""
-        return Compared(
-            self._scored(pipeline, self.images.normal),
-            self._scored(pipeline, self.images.defects),
-            self._scored(pipeline, self.images.labelled),
-            self._left_out(networks),
+        normal, defects, labelled = (
+            self._scored(pipeline, batches, f"{shown}: scoring {kind}")
+            for kind, batches in self.images.kinds().items()
         )
+        left_out = self._left_out(networks, shown)
+        return Compared(normal, defects, labelled, left_out)
 
-    def _left_out(self, networks: Mapping[str, nn.Module]) -> Scored:
+    def _left_out(
+        self, networks: Mapping[str, nn.Module], shown: str
+    ) -> Scored:
         """Return cross-fitted scores of the pictures of the statistics, if the float detector is fitted to them too."""
         pictures = self.options.refit_on or self.options.pictures
         fitted = set(self.model.card.fitted)
@@ -246,14 +260,21 @@ class _Quantiser:
             return NOTHING
         return cross_fitted(
             self.images.fitted,
-            lambda part: self.model.pipeline.refit(self._data(part), networks),
-            self._scored,
+            lambda part, fold: self.model.pipeline.refit(
+                self._data(part, f"{shown}, {fold}"), networks
+            ),
+            lambda detector, part, fold: self._scored(
+                detector, part, f"{shown}, {fold}: scoring normal pictures"
+            ),
         )
 
-    def _scored(self, pipeline: Pipeline[Any, Any], batches: Batches) -> Scored:
+    def _scored(
+        self, pipeline: Pipeline[Any, Any], batches: Batches, description: str
+    ) -> Scored:
         if not batches:
             return NOTHING
-        return score_images(pipeline, batches, self.tiles)
+        shown = Shown(batches, description)
+        return score_images(pipeline, shown, self.tiles)
 
     def _auroc(self, compared: Compared) -> float:
         """Return the AUROC of the labelled pictures; of the synthetic defects where there are no labels of both kinds."""
@@ -267,11 +288,12 @@ class _Quantiser:
             return 1.0
         return auroc(compared.normal.scores, compared.defects.scores)
 
-    def _data(self, images: Batches) -> FitData:
-        """Return images as data of a fit."""
+    def _data(self, images: Batches, shown: str) -> FitData:
+        """Return images as data of a fit; the progress display has the text `shown`."""
         geometry = self.model.geometry
+        shown_images = Shown(images, f"{shown}: estimating statistics")
         return FitData(
-            normal=self._cut(images),
+            normal=self._cut(shown_images),
             size=geometry.detector_input,
             seed=self.model.card.seed,
             inside=region_of(self.model),
@@ -313,7 +335,9 @@ class _Quantiser:
         scale = found.decision.scale
         return max(
             rounding_effect(found.pipeline, images, scale)
-            for images in self._cut(self.images.normal)
+            for images in self._cut(
+                Shown(self.images.normal, "measuring effects of rounding")
+            )
         )
 
     def _cut(self, batches: Batches) -> Batches:

@@ -129,11 +129,10 @@ class TrainedPipeline(Pipeline[TC, TO]):
         cls, data: FitData, options: TO, folds: Sequence[Sequence[int]]
     ) -> Iterator[Self]:
         """Train once per fold, then with all images; each training has a stored state of its own."""
-        images = {place for fold in folds for place in fold}
-        for number, fold in enumerate(folds, start=1):
-            part = data.part(images.difference(fold))
+        for number in range(len(folds)):
+            part = data.without_fold(folds, number)
             if data.state is not None:
-                name = f"fold-{number}{data.state.suffix}"
+                name = f"fold-{number + 1}{data.state.suffix}"
                 part = replace(part, state=data.state.with_name(name))
             yield cls.fit(part, options).eval()
         yield cls.fit(data, options).eval()

@@ -54,6 +54,7 @@ class Course:
         optimiser: the optimiser.
         schedule: schedule of its learning rate, if there is one.
         losses: losses of the finished epochs.
+        title: name of the training in the progress display.
 
     Raises:
         InputError: the state of another training.
@@ -76,6 +77,7 @@ class Course:
             self.optimiser, options, steps * options.epochs
         )
         self.losses = Losses()
+        self.title = f"training {pipeline.name}"
         self._best: dict[str, Tensor] = {}
         self._random = random_states(self.device)
         self._say: Callable[[int, str], None] = _say_nothing
@@ -97,9 +99,8 @@ class Course:
         """Show the progress within the block; tell how to resume if it is stopped."""
         self._done = self.losses.epochs * self.steps
         total = self.options.epochs * self.steps
-        title = f"training {self.pipeline.name}"
         try:
-            with steps_shown(title, total, self._done) as self._say:
+            with steps_shown(self.title, total, self._done) as self._say:
                 yield
         except BaseException as stop:
             if not isinstance(stop, Exception):

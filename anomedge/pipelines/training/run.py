@@ -61,6 +61,8 @@ def train(
         _unfreeze(pipeline)
         identity = _identity(pipeline, images, data, options, device)
         course = Course(pipeline, options, identity, len(batches), data.state)
+        if data.fold:
+            course.title += f", {data.fold}"
         shuffled = ShuffledBatches(
             images, places, options, data.seed, lambda: course.losses.epochs
         )

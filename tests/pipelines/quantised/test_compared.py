@@ -8,6 +8,7 @@ from anomedge.pipelines.quantised import compared
 from anomedge.pipelines.quantised.compared import (
     Compared,
     Images,
+    Shown,
     Tiled,
     region_of,
 )
@@ -56,6 +57,20 @@ def test_large_images_are_read_again_and_give_the_same(monkeypatch):
     for _ in range(2):
         for one, other in zip(kept.defects, reread.defects, strict=True):
             assert torch.equal(one, other)
+
+
+def test_each_pass_over_images_is_shown(monkeypatch):
+    seen = []
+
+    def tracked(items, description, total):
+        seen.append((description, total))
+        return iter(items)
+
+    monkeypatch.setattr(compared, "track", tracked)
+    shown = Shown([torch.rand(2, 3, 8, 8)], "scoring")
+    assert [count(shown), count(shown)] == [2, 2]
+    assert count(Shown(iter([torch.rand(1, 3, 8, 8)]), "reading")) == 1
+    assert seen == [("scoring", 1), ("scoring", 1), ("reading", None)]
 
 
 def test_tiles_are_cut_in_each_pass():

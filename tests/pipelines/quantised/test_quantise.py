@@ -151,6 +151,33 @@ def test_tiled_statistics_are_estimated_again():
     assert not torch.equal(found.pipeline.gaussian.mean, made.gaussian.mean)
 
 
+def test_each_stage_shows_its_progress(monkeypatch):
+    from anomedge.pipelines.quantised import compared
+    from anomedge.pipelines.quantised import quantise as module
+
+    seen = []
+
+    def tracked(items, description, total):
+        seen.append((description, total))
+        return iter(items)
+
+    monkeypatch.setattr(compared, "track", tracked)
+    monkeypatch.setattr(module, "track", tracked)
+    quantise(model_of(brightness()), options())
+    kinds = ("normal", "labelled")
+    first = "try 1, 0 of 1 layers in float32"
+    assert seen == [
+        *((f"float detector: scoring {kind} pictures", 1) for kind in kinds),
+        *(
+            (f"float detector: measuring ranges on {kind} pictures", 1)
+            for kind in kinds
+        ),
+        ("float detector: measuring layers", 1),
+        *((f"{first}: scoring {kind} pictures", 1) for kind in kinds),
+        ("measuring effects of rounding", 1),
+    ]
+
+
 def test_a_budget_that_nothing_meets_is_refused_with_the_layers():
     model = model_of(brightness(network=Uneven(1e4, 1e4)))
     with pytest.raises(ProofFailed, match="with one of 2 layers") as raised:

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -199,7 +200,7 @@ def test_networks_run_in_bfloat16_on_request():
     assert "forward" not in vars(mixed.learner)
 
 
-def test_folds_are_trained_and_stored_apart(tmp_path):
+def test_folds_are_trained_and_stored_apart(tmp_path, monkeypatch):
     from anomedge.pipelines import FitData
     from tests.pipelines.training.detectors import SIZE, images
 
@@ -207,7 +208,19 @@ def test_folds_are_trained_and_stored_apart(tmp_path):
     data = FitData(images().split(3), size=SIZE, state=state)
     options = Mean.options_class(epochs=1, device="cpu")
     folds = [[0, 1, 2], [3, 4, 5, 6]]
+    titles = []
+
+    @contextmanager
+    def shown(title, *_):
+        titles.append(title)
+        yield lambda *_: None
+
+    monkeypatch.setattr(course, "steps_shown", shown)
     first, second, last = Mean.fit_folds(data, options, folds)
+    assert titles == [
+        f"training mean-test{fold}"
+        for fold in (", fold 1 of 2", ", fold 2 of 2", "")
+    ]
     assert [each.prepared.item() for each in (first, second, last)] == [4, 3, 7]
     names = ["fold-1", "fold-2", "state"]
     found = sorted(path.stem for path in tmp_path.iterdir())
