@@ -20,10 +20,7 @@ from PIL import Image
 from anomedge import Inspector
 from anomedge.__main__ import run_command
 from anomedge.bundle import Bundle, LocalSettings, write_local
-from anomedge.commands._single_run import refuse_failed_run
-from anomedge.errors import InputError
 from anomedge.images import list_pictures, read_picture
-from anomedge.station.counts import Summary
 from tests.conftest import FRAME
 from tests.station.sources.test_video import write_video
 from tests.station.test_command import ended
@@ -125,20 +122,6 @@ def test_once_without_a_picture_fails(part, folder, tmp_path, capfd):
         capfd.readouterr().err.split()
     )
     assert run(part, folder.parent, *once, "--done", tmp_path / "done") == 0
-
-
-def test_a_folder_without_a_picture_is_refused_unless_one_was_read(tmp_path):
-    read = Summary(frames=1, anomalous=0, undecided=0, errors=0, dropped=0)
-    none = read._replace(frames=0)
-    with pytest.raises(
-        InputError, match=r"no picture directly in .*; expected"
-    ):
-        refuse_failed_run(none, tmp_path, None)
-    refuse_failed_run(read, tmp_path, None)
-    refuse_failed_run(none, tmp_path, tmp_path)
-    refuse_failed_run(none, None, None)
-    (tmp_path / "late.png").touch()
-    refuse_failed_run(none, tmp_path, None)
 
 
 def test_a_video_is_inspected_to_its_end_in_order(part, tmp_path, capfd):
