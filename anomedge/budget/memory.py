@@ -21,6 +21,9 @@ _PROTOBUF_LIMIT = 2**31 - 1
 _KEPT_BELOW = 32 << 20
 """Freed blocks below this size stay with the process: the maximum of glibc's dynamic mmap threshold."""
 
+_COPIES_PARSED = 3
+"""Copies of the file while it is parsed: the bytes, those of the parser's argument, and the parsed graph."""
+
 _SESSION = 5_000_000
 """Bytes of a session itself after its first run; measured 4 to 6 MB for graphs of 80 to 500 nodes."""
 
@@ -210,9 +213,9 @@ def _reused(regions: list[tuple[int, int]], freed: int) -> int:
 def _opening(network: Network, copies: int) -> int:
     """Estimate the peak of opening, in bytes.
 
-    Compact constants are expanded, then all are copied one by one.
-    The bytes of the file stay in memory until the session is open, because the
-    runtime gets the bytes that were hashed.
+    The bytes that were hashed are copied for the parser and parsed, and then
+    freed (`anomedge.runtimes.parsed_once`). Compact constants are expanded, then
+    all are copied one by one.
     """
     constants = sum(network.constants.values())
     if _is_mapped(network):
@@ -229,7 +232,8 @@ def _opening(network: Network, copies: int) -> int:
         + unfolded
         + max(network.stored.values(), default=0)
     )
-    return network.stored_bytes + max(taking_out, unfolding)
+    parsing = _COPIES_PARSED * network.stored_bytes
+    return max(parsing, taking_out, unfolding)
 
 
 def _freed(network: Network) -> int:
