@@ -104,21 +104,26 @@ def test_copies_of_constants(kinds, copies):
     )
 
 
-def test_opening_takes_the_file_the_largest_constant_twice_and_unfolds_packed_ones():
+def test_opening_takes_most_while_it_parses_unfolds_or_copies_constants():
     sizes = {"w": 8 * MB, "c": 2 * MB}
-    plain = network(op("a", "x", "w", "c"), constants=sizes)
-    assert memory_of(plain).opening == plain.stored_bytes + (8 + 2 + 8) * MB
-    packed = network(
-        op("a", "x", "w", "c"), constants=sizes, stored={"w": 4 * MB}
+    parsed = network(op("a", "x", "w", "c"), constants=sizes)
+    assert memory_of(parsed).opening == 3 * parsed.stored_bytes == 30 * MB
+    copied = network(
+        op("a", "x", "w", "c"), constants=sizes, stored={"w": 1 * MB}
     )
-    assert packed.stored_bytes == 6 * MB
-    assert memory_of(packed).opening == packed.stored_bytes + (6 + 8 + 4) * MB
+    assert memory_of(copied).opening == (8 + 2 + 8) * MB
+    three = ("w", "v", "u")
+    unfolded = network(
+        op("a", "x", *three),
+        constants=dict.fromkeys(three, 8 * MB),
+        stored=dict.fromkeys(three, 4 * MB),
+    )
+    assert unfolded.stored_bytes == 12 * MB
+    assert memory_of(unfolded).opening == (12 + 24 + 4) * MB
     blocks = network(
         op("a", "x", "w", kind="convolution"), constants={"w": 8 * MB}
     )
-    assert (
-        memory_of(blocks).opening == blocks.stored_bytes + (8 + 8 + 4 + 8) * MB
-    )
+    assert memory_of(blocks).opening == (8 + 8 + 4 + 8) * MB
     huge = network(op("a", "x", "w"), constants={"w": 3 << 30})
     assert (
         memory_of(huge).opening == 3 << 30
