@@ -24,6 +24,7 @@ from _shared.machine import conditions
 from _shared.script import working_folder, write_page
 from safetensors.torch import save_file
 
+from anomedge.bundle import Bundle
 from anomedge.components.patch_description import PatchDescriptionNetwork
 from anomedge.demo.textures import PictureSet, write_pictures
 from anomedge.errors import ProofFailed
@@ -31,6 +32,7 @@ from anomedge.export.bundling import ExportOptions, export
 from anomedge.export.options import Int8Options
 from anomedge.parity import Certificate
 from anomedge.parity.records import Cell
+from anomedge.parity.stored import stored_certificates
 from anomedge.pipelines.fitting import FitOptions, fit
 from anomedge.pipelines.model import save
 from anomedge.resample import Geometry
@@ -89,7 +91,13 @@ def cases_of(options: argparse.Namespace) -> Iterator[Case]:
 
 
 def prove(case: Case, work: Path, size: int) -> Certificate:
-    """Fit the detector, unless it is fitted already, and return the certificate of its export."""
+    """Return the certificate of the detector's export; what an earlier run in this folder fitted and proved is reused."""
+    frame = "x".join(map(str, case.frame))
+    target = work / f"{case.detector}-{frame}-{case.precisions[-1]}.anomedge"
+    if target.exists():
+        certificate = stored_certificates(Bundle.open(target))[0].certificate
+        if certificate is not None:
+            return certificate
     train = work / "fit" / "train"
     model = work / f"{case.detector}.safetensors"
     if not model.exists():
@@ -97,7 +105,7 @@ def prove(case: Case, work: Path, size: int) -> Certificate:
             fit(case.detector, train, _fit_options(case.detector, work, size)),
             model,
         )
-    folder = work / "x".join(map(str, case.frame))
+    folder = work / frame
     if not folder.exists():
         pictures = PictureSet(
             frame=case.frame, train=0, held_back=0, good=6, bad=3
@@ -112,9 +120,6 @@ def prove(case: Case, work: Path, size: int) -> Certificate:
         runtimes=["openvino"] if is_int8 else ["onnxruntime", "openvino"],
         batches=BATCHES,
         force=True,
-    )
-    target = (
-        work / f"{case.detector}-{folder.name}-{case.precisions[-1]}.anomedge"
     )
     return export(model, target, options)
 
@@ -205,7 +210,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--size", type=int, default=128, help="side of the detectors' images"
     )
-    parser.add_argument("--work", type=Path, help="folder that is kept")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        help="folder that is kept; proofs in it are not run again",
+    )
     return parser.parse_args()
 
 
