@@ -286,7 +286,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     title = (
         f"`python benchmarks/int8.py --size {options.size}`; frames of the model's size, batch 1, two threads. The machine may have been busy: "
-        f"compare milliseconds within a case, whose graphs took turns."
+        f"compare milliseconds within a case only: its graphs were timed in turns."
     )
     rows: list[str] = []
     measured: list[tuple[Case, str]] = []

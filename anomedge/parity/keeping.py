@@ -126,7 +126,8 @@ def _line(
     if moved is not None:
         yield f"{name}: rows of other runtimes are now in {moved}: {stored.verdict}"
     elif stored.passed is not True:
-        yield f"{name} is replaced; it was {stored.verdict}"
+        former = stored.objection if stored.outdated else stored.verdict
+        yield f"{name} is replaced; it was {former}"
     elif not certificate.passed:
         yield f"{name} is removed: it passed, and this proof failed"
 

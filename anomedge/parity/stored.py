@@ -92,7 +92,7 @@ class StoredCertificate:
         if self.unread:
             return f"NOT READ: {self.objection}"
         if self.outdated:
-            return self.objection
+            return f"{self.objection}: run anomedge verify again"
         if self.certificate is None or self.objection:
             ignored = self.certificate is None
             reason = "ignored" if ignored else "not about this bundle"
@@ -237,17 +237,17 @@ def _read(path: Path, bundle: Bundle) -> StoredCertificate | None:
 
 
 def _other_decision(certificate: Certificate, decision: Decision) -> str:
-    """Return that it was proven at another decision than the one in force; empty if it was not."""
+    """Return an objection if it was proven at another decision than the one in force; otherwise an empty text."""
     if certificate.about.decision == digest_of_decision(decision):
         return ""
     values = f"{certificate.threshold:.6g}; in force {decision.threshold:.6g}"
     if certificate.threshold == decision.threshold:
         values = "of pixels, or another range of values shown"
-    return f"proven at another threshold ({values}): run anomedge verify again"
+    return f"proven at another threshold ({values})"
 
 
 def _contradiction(certificate: Certificate, decision: Decision) -> str:
-    """Return that it states other values than the decision whose digest it has; empty if it does not."""
+    """Return an objection if the threshold or the scale is not that of the decision in force; otherwise an empty text."""
     stated = (certificate.threshold, certificate.scale)
     if stated == (decision.threshold, decision.scale):
         return ""

@@ -207,9 +207,9 @@ class BankPipeline(FeaturePipeline[BC, BO]):
         extractor: FeatureExtractor,
         data: FitData,
         options: BO,
-        of: str = "",
+        subject: str = "",
     ) -> tuple[Tensor, list[int]]:
-        """Return the patches of all images, image by image, and the rows of their coreset; `of` tells the coreset from those of folds."""
+        """Return the patches of all images, image by image, and the rows of their coreset; progress displays name the subject."""
         # Refuse sizes and options before the work.
         cls._config(extractor, data, options, 1)
         points = _concatenated(
@@ -221,7 +221,7 @@ class BankPipeline(FeaturePipeline[BC, BO]):
             points,
             options.coreset,
             seed=data.seed,
-            description=_selecting(of),
+            description=_selecting(subject),
         )
         return points, greedy.select_coreset_idxs()
 
@@ -343,13 +343,13 @@ def _upsampling(level: Size, grid: Size) -> LinearResample2d | None:
     return LinearResample2d(rows, columns)
 
 
-def _selecting(of: str) -> str:
+def _selecting(subject: str) -> str:
     """Return the text of the progress display.
 
     >>> _selecting("fold 1 of 5"), _selecting("")
     ('selecting the coreset, fold 1 of 5', 'selecting the coreset')
     """
-    return "selecting the coreset" + (f", {of}" if of else "")
+    return "selecting the coreset" + (f", {subject}" if subject else "")
 
 
 def _patch_rows(

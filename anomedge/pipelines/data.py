@@ -84,7 +84,7 @@ class FitData:
     def without_fold(
         self, folds: Sequence[Collection[int]], number: int
     ) -> FitData:
-        """Return the data without the images of one of the folds, whose name progress displays have.
+        """Return the data without the images of one fold; progress displays name that fold.
 
         Args:
             folds: places of each fold's images; every image is in one fold.

@@ -26,7 +26,7 @@ def open_parsed_once(
         settings: options of the session.
         more: further arguments of `InferenceSession`; it must not open the graph a second time for fallback providers.
 
-    Releases whose class is built otherwise hold the graph until the session is open.
+    If ONNX Runtime's class lacks that method, the graph is held until the session is open.
     """
     plain = vendor.InferenceSession
     if not hasattr(plain, _OPENS):

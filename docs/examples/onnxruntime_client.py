@@ -48,7 +48,7 @@ def checked_manifest(bundle: Path) -> Manifest:
 def opened_graph(
     bundle: Path, manifest: Manifest
 ) -> onnxruntime.InferenceSession:
-    """Return a session on the float32 graph, whose files are unchanged."""
+    """Open the float32 graph after a check of its files' hashes."""
     name = manifest["variants"]["fp32"]["onnx"]
     # A graph of 2 GB or more has its weights in a second file.
     for used in (name, f"{name}.data"):

@@ -129,6 +129,8 @@ def _with_backbones(detector: AnomalibDetector) -> AnomalibDetector:
         if type(part).__name__ == _EXTRACTOR
         and hasattr(part, "feature_extractor")
     )
+    if not paths:
+        return detector
     config = detector.config.model_copy(update={"networks": paths})
     found = AnomalibDetector(config, detector.held).eval()
     try:

@@ -135,7 +135,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class Shown:
-    """Batches whose progress is shown in each iteration; the total is unknown where they are read again."""
+    """Batches with a progress display for each pass over them; without a total, if their number is unknown."""
 
     batches: Batches
     description: str

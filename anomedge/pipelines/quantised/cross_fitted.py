@@ -10,7 +10,7 @@ import numpy as np
 from anomedge.errors import InputError
 from anomedge.pipelines.base import Pipeline
 from anomedge.pipelines.crossfit import Scored
-from anomedge.pipelines.data import selected
+from anomedge.pipelines.data import fold_name, selected
 from anomedge.pipelines.quantised.compared import NOTHING, Batches
 
 __all__ = ["LEAST_IMAGES", "cross_fitted"]
@@ -44,7 +44,7 @@ def cross_fitted(
     parts: list[Scored] = []
     places: list[int] = []
     for first in range(FOLDS):
-        fold, name = range(first, count, FOLDS), f"fold {first + 1} of {FOLDS}"
+        fold, name = range(first, count, FOLDS), fold_name(first, FOLDS)
         others = set(range(count)).difference(fold)
         try:
             detector = refit(selected(images, others), name)
