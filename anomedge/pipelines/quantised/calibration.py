@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, fx, nn
 
 from anomedge.pipelines.networks import map_tensors
-from anomedge.pipelines.quantised.network import LARGEST_LEVEL, products_of
+from anomedge.pipelines.quantised.network import products_of
+from anomedge.pipelines.quantised.scales import LARGEST_LEVEL, neighbours
 
 __all__ = ["Histogram", "ObservedNetwork"]
 
 _BINS = 2048
-_CANDIDATES = 64
-_LEAST_SHARE = 0.25
+_CANDIDATES = 7
+"""Short scales to try: down to an eighth of the largest."""
 
 
 class Histogram:
@@ -42,23 +43,28 @@ class Histogram:
         ).double()
 
     def scale(self) -> float:
-        """Return the scale of the least mean squared error, with clipped values counted at their full error."""
+        """Return the short scale of the least mean squared error, with clipped values counted at their full error."""
         if self.top == 0:
-            return 1.0 / LARGEST_LEVEL
+            return 1.0 / (LARGEST_LEVEL + 1)
         centres = (torch.arange(_BINS).double() + 0.5) * self.top / _BINS
         used = int(self.counts.nonzero().max()) + 1
-        largest = self.top * used / _BINS
-        shares = torch.linspace(_LEAST_SHARE, 1.0, _CANDIDATES).double()
-        errors = [self._error(centres, float(s) * largest) for s in shares]
-        best = int(torch.tensor(errors).argmin())
-        return float(shares[best]) * largest / LARGEST_LEVEL
+        candidates = _short_scales(self.top * used / _BINS / LARGEST_LEVEL)
+        errors = [self._error(centres, scale) for scale in candidates]
+        return candidates[int(torch.tensor(errors).argmin())]
 
-    def _error(self, centres: Tensor, top: float) -> float:
-        """Return the summed squared error of a grid up to `top`."""
-        step = top / LARGEST_LEVEL
-        clipped = (centres - top).clamp(min=0).square()
-        rounding = torch.where(centres <= top, step**2 / 12, 0.0)
-        return float((self.counts * (clipped + rounding)).sum())
+    def _error(self, centres: Tensor, scale: float) -> float:
+        """Return the summed squared error of the levels of a scale."""
+        levels = (centres / scale).round().clamp(max=LARGEST_LEVEL)
+        errors = (levels * scale - centres).square()
+        return float((self.counts * errors).sum())
+
+
+def _short_scales(largest: float) -> list[float]:
+    """Return the short scales from the first one that is at least `largest` downwards."""
+    scales = [neighbours(torch.tensor(largest, dtype=torch.float64))[1]]
+    while len(scales) < _CANDIDATES:
+        scales.append(neighbours(scales[-1] * 0.9)[0])
+    return [float(each) for each in scales]
 
 
 Histograms = dict[str, Histogram]

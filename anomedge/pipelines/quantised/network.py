@@ -6,10 +6,11 @@ A value :math:`x` is rounded to a grid of 255 steps around zero,
 
 with one scale :math:`s` per input of a product, and one per output channel of its weights. Rounding is half to even and
 the zero point is 0, which all runtimes have (ONNX QuantizeLinear and DequantizeLinear; Jacob et al. 2018,
-arXiv:1712.05877). Eager Torch computes the product of the rounded values in float32; a runtime computes it in integers,
-which is the same number before the scales.
+arXiv:1712.05877). Eager Torch and ONNX Runtime compute the product of the rounded values in float32, OpenVINO and TensorRT
+in integers; the scales make both the same number, see `anomedge.pipelines.quantised.scales`.
 
-Weights have the levels -127 to 127.
+Weights have the levels -127 to 127. The bias is rounded to multiples of the product of both scales, as integer kernels
+do (and ONNX Runtime, without being asked).
 """
 
 from __future__ import annotations
@@ -27,13 +28,19 @@ from torch import Tensor, fx, nn
 
 from anomedge.errors import ModelError
 from anomedge.pipelines.folding import CONVOLUTIONS, Node
+from anomedge.pipelines.quantised.scales import (
+    LARGEST_LEVEL,
+    is_short,
+    on_grid,
+    weight_scales,
+)
 
-__all__ = ["LARGEST_LEVEL", "Product", "QuantisedNetwork", "products_of"]
+__all__ = ["Product", "QuantisedNetwork", "products_of"]
 
-LARGEST_LEVEL = 127
 _aten: Any = torch.ops.aten
 _qd: Any = torch.ops.quantized_decomposed
 _PRODUCTS = CONVOLUTIONS | {_aten.linear.default}
+_RECTIFIERS = {_aten.relu.default, _aten.hardtanh.default, _aten.clamp.default}
 _GRID = (0, -128, LARGEST_LEVEL, torch.int8)
 _NO_BIAS = 1e-30
 """Bias of a product that has none; too small to change a sum.
@@ -90,7 +97,7 @@ class QuantisedNetwork(nn.Module):
         original: the float network that the graph was traced from, for the model file.
 
     Raises:
-        ModelError: a scale of a product that the network does not have.
+        ModelError: a scale of a product that the network does not have, or one that is not short.
     """
 
     def __init__(
@@ -106,6 +113,7 @@ class QuantisedNetwork(nn.Module):
         self._original = (graph if original is None else original,)
         products = list(products_of(self.graph))
         _refuse_unknown(self.scales, products)
+        _refuse_long(self.scales)
         inputs: dict[tuple[str, float], Node] = {}
         for product in products:
             if product.name in self.scales:
@@ -123,8 +131,11 @@ class QuantisedNetwork(nn.Module):
         """Return the network's outputs."""
         return self.graph(*inputs)
 
-    def _rounded_input(self, source: Node, scale: float) -> Node:
-        graph = self.graph.graph
+    def _rounded_input(self, product: Product, scale: float) -> Node:
+        """Return the input of a product on its grid."""
+        graph, source = self.graph.graph, product.source
+        if _joins(source):
+            source = self._bounded(product, scale)
         with graph.inserting_after(source):
             quantised = graph.call_function(
                 _qd.quantize_per_tensor.default, (source, scale, *_GRID)
@@ -134,6 +145,21 @@ class QuantisedNetwork(nn.Module):
                 _qd.dequantize_per_tensor.default, (quantised, scale, *_GRID)
             )
 
+    def _bounded(self, product: Product, scale: float) -> Node:
+        """Return the larger one of the input and the lowest level.
+
+        No value changes by that, because it would be clipped there anyway. OpenVINO 2026.4 quantises the parts of a concatenation
+        more coarsely, if the concatenation alone stands before the rounding.
+        """
+        graph = self.graph.graph
+        lowest = torch.tensor(-128.0 * scale)
+        with graph.inserting_after(product.source):
+            constant = self._constant(product, "lowest", lowest)
+        with graph.inserting_after(constant):
+            return graph.call_function(
+                _aten.maximum.default, (product.source, constant)
+            )
+
     def _quantise(
         self, product: Product, inputs: dict[tuple[str, float], Node]
     ) -> None:
@@ -141,44 +167,69 @@ class QuantisedNetwork(nn.Module):
         scale = self.scales[product.name]
         key = (product.source.name, scale)
         if key not in inputs:
-            inputs[key] = self._rounded_input(product.source, scale)
-        weights = self._rounded_weights(product)
-        bias = self._bias(product, len(product.weights(self.graph)))
+            inputs[key] = self._rounded_input(product, scale)
+        bias = self._constant_bias(product)
+        levels, scales = quantised_weights(
+            product.weights(self.graph), bias, scale
+        )
         product.node.args = (
             inputs[key],
-            weights,
-            bias,
+            self._rounded_weights(product, levels, scales),
+            self._rounded_bias(product, bias, scale * scales),
             *product.node.args[3:],
         )
 
-    def _bias(self, product: Product, channels: int) -> Node:
-        """Return the product's bias; a negligible one if it is absent or all zeros."""
+    def _constant_bias(self, product: Product) -> Tensor | None:
+        """Return the bias (O,) of a product; None if it has none, or one that is computed."""
         args = product.node.args
         given = args[2] if len(args) > 2 else None
-        if given is not None:
-            if given.op != "get_attr":
-                return given
-            if attrgetter(given.target)(self.graph).any():
-                return given
-        name = f"quantised_{_as_attribute(product.name)}_bias"
-        self.graph.register_buffer(name, torch.full((channels,), _NO_BIAS))
-        with self.graph.graph.inserting_before(product.node):
-            return self.graph.graph.get_attr(name)
+        if given is None or given.op != "get_attr":
+            return None
+        values: Tensor = attrgetter(given.target)(self.graph)
+        return values.detach()
 
-    def _rounded_weights(self, product: Product) -> Node:
-        levels, scales = quantised_weights(product.weights(self.graph))
-        graph = self.graph.graph
-        stem = f"quantised_{_as_attribute(product.name)}"
+    def _rounded_bias(
+        self, product: Product, bias: Tensor | None, units: Tensor
+    ) -> Node:
+        """Return the bias on the grid of the sum; a negligible one if it is absent or all zeros, a computed one as it is."""
+        args = product.node.args
+        if bias is None and len(args) > 2 and args[2] is not None:
+            return args[2]
+        values = (
+            torch.zeros_like(units) if bias is None else on_grid(bias, units)
+        )
+        if not values.any():
+            values = torch.full_like(units, _NO_BIAS)
+        with self.graph.graph.inserting_before(product.node):
+            return self._constant(product, "bias", values)
+
+    def _rounded_weights(
+        self, product: Product, levels: Tensor, scales: Tensor
+    ) -> Node:
         zeros = torch.zeros(len(scales), dtype=torch.int64)
         values = {"levels": levels, "scales": scales, "zeros": zeros}
-        for name, tensor in values.items():
-            self.graph.register_buffer(f"{stem}_{name}", tensor)
+        graph = self.graph.graph
         with graph.inserting_before(product.node):
-            constants = [graph.get_attr(f"{stem}_{name}") for name in values]
+            constants = [
+                self._constant(product, name, tensor)
+                for name, tensor in values.items()
+            ]
             return graph.call_function(
                 _qd.dequantize_per_channel.default,
                 (*constants, 0, *_GRID[1:]),
             )
+
+    def _constant(self, product: Product, kind: str, values: Tensor) -> Node:
+        name = f"quantised_{_as_attribute(product.name)}_{kind}"
+        self.graph.register_buffer(name, values)
+        return self.graph.graph.get_attr(name)
+
+
+def _joins(node: Node) -> bool:
+    """Return whether a value is a concatenation, or one without its negative values."""
+    while node.target in _RECTIFIERS:
+        node = node.args[0]
+    return node.target is _aten.cat.default
 
 
 def _as_attribute(name: str) -> str:
@@ -196,16 +247,26 @@ def _refuse_unknown(
         )
 
 
-def quantised_weights(weights: Tensor) -> tuple[Tensor, Tensor]:
+def _refuse_long(scales: Mapping[str, float]) -> None:
+    for name, scale in scales.items():
+        if not is_short(scale):
+            raise ModelError(
+                f"got the scale {scale:g} of the quantised layer {name}; expected a power of two, or 1.5 times one: the file is of an "
+                f"earlier release, so quantise the float model again"
+            )
+
+
+def quantised_weights(
+    weights: Tensor, bias: Tensor | None, input_scale: float
+) -> tuple[Tensor, Tensor]:
     """Return the levels of weights (O, ...) as int8 and the scale of each output channel, (O,).
 
-    >>> levels, scales = quantised_weights(torch.tensor([[1.0, -0.5], [0.0, 0.0]]))
-    >>> levels.tolist(), (scales[0] * 127).item()
+    >>> weights = torch.tensor([[127.0, -64.2], [0.0, 0.0]])
+    >>> levels, scales = quantised_weights(weights, None, 1.0)
+    >>> levels.tolist(), scales[0].item()
     ([[127, -64], [0, 0]], 1.0)
     """
-    largest = weights.flatten(1).abs().amax(dim=1).double()
-    scales = torch.where(largest > 0, largest, 1.0) / LARGEST_LEVEL
-    scales = scales.float()
+    scales = weight_scales(weights, bias, input_scale)
     column = scales.reshape(-1, *[1] * (weights.ndim - 1))
     levels = (weights / column).round().clamp(-LARGEST_LEVEL, LARGEST_LEVEL)
     return levels.to(torch.int8), scales

@@ -9,14 +9,17 @@ import torch
 from torch import nn
 
 from anomedge.errors import ModelError
+from anomedge.pipelines.quantised.calibration import ObservedNetwork
 from anomedge.pipelines.quantised.network import (
     QuantisedNetwork,
     products_of,
     quantised_weights,
 )
+from anomedge.pipelines.quantised.scales import weight_scales
 from tests.pipelines.quantised.networks import Branches, graph_of
 
-SCALES = {"left.weight": 0.01, "right.weight": 0.01, "head.weight": 0.02}
+FINE = 3 / 256
+SCALES = {"left.weight": FINE, "right.weight": FINE, "head.weight": 2 * FINE}
 IMAGES = torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
@@ -36,50 +39,46 @@ def rounded(values, scale):
     return torch.from_numpy(levels * scale)
 
 
-def rounded_weights(weights):
-    """Weights on the grid of each output channel, in float64."""
-    exact = weights.detach().double()
-    columns = exact.abs().flatten(1).amax(dim=1) / 127
-    shape = (-1, *[1] * (exact.ndim - 1))
-    return (exact / columns.reshape(shape)).round() * columns.reshape(shape)
+def rounded_product(product, x, layer, scale, **options):
+    """The product of rounded values in float64: weights and bias on the grids of `weight_scales`."""
+    bias = layer.bias
+    columns = weight_scales(layer.weight, bias, scale).double()
+    shape = (-1, *[1] * (layer.weight.ndim - 1))
+    column = columns.reshape(shape)
+    levels = (layer.weight.double() / column).round().clamp(-127, 127)
+    if bias is not None:
+        units = columns * scale
+        bias = (bias.double() / units).round() * units
+    return product(x, levels * column, bias, **options)
 
 
-def test_outputs_are_those_of_the_formula(graph, quantised):
-    network = Branches()
-    network.requires_grad_(False)
-    x = rounded(IMAGES, 0.01)
-    left = nn.functional.conv2d(
-        x,
-        rounded_weights(network.left.weight),
-        network.left.bias.double(),
-        padding=1,
-    )
-    right = nn.functional.conv2d(x, rounded_weights(network.right.weight))
-    both = rounded((left.relu() + right).float(), 0.02).movedim(1, -1)
-    head = nn.functional.linear(
-        both, rounded_weights(network.head.weight), network.head.bias.double()
-    )
+def test_outputs_are_those_of_the_formula_to_the_last_bit(quantised):
+    network = Branches().requires_grad_(False)
+    conv2d, linear = nn.functional.conv2d, nn.functional.linear
+    x = rounded(IMAGES, FINE)
+    left = rounded_product(conv2d, x, network.left, FINE, padding=1)
+    right = rounded_product(conv2d, x, network.right, FINE)
+    both = rounded((left.relu() + right).float(), 2 * FINE).movedim(1, -1)
+    head = rounded_product(linear, both, network.head, 2 * FINE)
     with torch.no_grad():
         found = quantised(IMAGES)
-    # A sum next to the middle between two levels of the head's input gets the other one in float32.
-    step = float(network.head.weight.abs().max()) * 0.02
-    errors = (found - head.movedim(-1, 1)).abs()
-    assert errors.max() < 1.1 * step
-    assert errors.median() < 1e-6
+    assert torch.equal(found.double(), head.movedim(-1, 1))
 
 
 def test_levels_are_symmetric_and_a_channel_of_zeros_keeps_its_zeros():
     weights = torch.randn(4, 3, 3, 3)
     weights[2] = 0
-    levels, scales = quantised_weights(weights)
+    levels, scales = quantised_weights(weights, None, 1.0)
     assert levels.dtype == torch.int8
-    assert levels.flatten(1).abs().amax(dim=1).tolist() == [127, 127, 0, 127]
+    largest = levels.flatten(1).abs().amax(dim=1)
+    assert largest[2] == 0 and (largest[[0, 1, 3]] > 80).all()
+    assert levels.min() >= -127
     assert (scales > 0).all()
-    negated, same = quantised_weights(-weights)
+    negated, same = quantised_weights(-weights, None, 1.0)
     assert torch.equal(negated, -levels) and torch.equal(same, scales)
     column = scales.reshape(-1, 1, 1, 1)
-    error = (levels * column - weights).abs()
-    assert (error <= column / 2 * (1 + 1e-5)).all()
+    kept = weights.clamp(-127 * column, 127 * column)
+    assert ((levels * column - kept).abs() <= column / 2).all()
 
 
 def test_grids_have_zero_point_zero_and_int8_levels(quantised):
@@ -113,13 +112,13 @@ def test_weights_that_two_products_read_are_named_once_for_each():
     graph = graph_of(Twice())
     names = [p.name for p in products_of(graph)]
     assert names == ["only.weight", "only.weight#2"]
-    made = QuantisedNetwork(graph, {"only.weight#2": 0.01})
+    made = QuantisedNetwork(graph, {"only.weight#2": FINE})
     assert made(IMAGES).shape == IMAGES.shape
 
 
 def test_an_unknown_product_is_refused(graph):
     with pytest.raises(ModelError, match=r"quantised layer other\.weight"):
-        QuantisedNetwork(graph, {"other.weight": 0.1})
+        QuantisedNetwork(graph, {"other.weight": 0.125})
 
 
 def test_the_float_graph_stays_as_it_is(graph):
@@ -141,26 +140,81 @@ def test_a_batch_gives_the_outputs_of_its_images(quantised):
 
 
 def test_values_beyond_the_grid_are_clipped(graph):
-    made = QuantisedNetwork(graph, {"left.weight": 1e-3})
+    coarse = 2.0**-10
+    made = QuantisedNetwork(graph, {"left.weight": coarse})
     large = torch.full((1, 3, 8, 8), 10.0)
-    inner = QuantisedNetwork(graph, {"left.weight": 1e-3, "right.weight": 1e-3})
+    inner = QuantisedNetwork(
+        graph, {"left.weight": coarse, "right.weight": coarse}
+    )
     assert torch.equal(inner(large), inner(10 * large))
     assert not torch.equal(made(large), made(10 * large))
 
 
-def test_torch_exports_it_and_the_runtime_agrees(quantised, tmp_path):
-    path = tmp_path / "network.onnx"
-    batch = {0: torch.export.Dim("batch")}
-    whole = nn.Sequential(quantised)
-    program = torch.export.export(
-        whole, (IMAGES,), dynamic_shapes=(batch,), strict=False
-    )
-    assert torch.equal(program.module()(IMAGES[:2]), quantised(IMAGES[:2]))
-    torch.onnx.export(program, f=str(path), dynamo=True, verbose=False)
+class Joined(nn.Module):
+    """What backbones consist of, with a concatenation of parts whose ranges differ."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        self.stem = nn.Conv2d(3, 16, 3, padding=1)
+        self.depthwise = nn.Conv2d(16, 16, 3, padding=1, groups=16)
+        self.mixed = nn.Conv2d(16, 16, 1)
+        self.small = nn.Conv2d(16, 16, 3, padding=1)
+        self.joined = nn.Conv2d(48, 32, 3, stride=2, padding=1)
+        self.head = nn.Linear(32, 5)
+
+    def forward(self, x):
+        stem = nn.functional.relu6(self.stem(x))
+        mixed = self.mixed(nn.functional.relu6(self.depthwise(stem))) + stem
+        parts = [self.small(mixed).relu(), mixed * 4, stem]
+        both = self.joined(torch.cat(parts, dim=1).relu())
+        return self.head(both.movedim(1, -1)).movedim(-1, 1)
+
+
+def onnxruntime_outputs(path, images):
     session = onnxruntime.InferenceSession(path)
     name = session.get_inputs()[0].name
-    (found,) = session.run(None, {name: IMAGES.numpy()})
-    assert np.median(np.abs(found - quantised(IMAGES).detach().numpy())) < 1e-6
+    return session.run(None, {name: images})[0]
+
+
+def openvino_outputs(path, images):
+    openvino = pytest.importorskip("openvino")
+    precise = {"INFERENCE_PRECISION_HINT": "f32"}
+    return openvino.compile_model(path, "CPU", precise)([images])[0]
+
+
+@pytest.fixture(scope="module")
+def joined(tmp_path_factory):
+    """A quantised network with scales of its own values, and its ONNX file."""
+    graph = graph_of(Joined())
+    observed = ObservedNetwork(graph)
+    observed(IMAGES)
+    made = nn.Sequential(QuantisedNetwork(graph, observed.scales()))
+    batch = {0: torch.export.Dim("batch")}
+    program = torch.export.export(
+        made, (IMAGES,), dynamic_shapes=(batch,), strict=False
+    )
+    path = tmp_path_factory.mktemp("joined") / "network.onnx"
+    torch.onnx.export(program, f=str(path), dynamo=True, verbose=False)
+    return made, path
+
+
+@pytest.mark.parametrize("outputs_of", [onnxruntime_outputs, openvino_outputs])
+@pytest.mark.parametrize(
+    "images", [IMAGES, torch.full((2, 3, 8, 8), 0.37)], ids=["noise", "grey"]
+)
+def test_runtimes_give_the_bits_of_torch(joined, outputs_of, images):
+    made, path = joined
+    with torch.no_grad():
+        expected = made(images).numpy()
+    found = outputs_of(path, images.numpy())
+    # 1e-30 stands for a bias of zero.
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-25)
+
+
+def test_a_scale_of_an_earlier_release_is_refused(graph):
+    with pytest.raises(ModelError, match=r"0\.01 of the quantised layer left"):
+        QuantisedNetwork(graph, {"left.weight": 0.01})
 
 
 def test_every_quantised_product_has_a_bias_that_changes_nothing(
@@ -169,8 +223,6 @@ def test_every_quantised_product_has_a_bias_that_changes_nothing(
     """OpenVINO 2026.4 computes zeros behind a tapped convolution without one, see `_NO_BIAS`."""
     biases = {
         p.args[1].args[0].target: quantised.graph.get_buffer(p.args[2].target)
-        if p.args[2].target.startswith("quantised_")
-        else quantised.graph.get_parameter(p.args[2].target)
         for p in quantised.graph.graph.nodes
         if "conv2d" in str(p.target) or "linear" in str(p.target)
     }

@@ -15,7 +15,7 @@ from tests.pipelines.quantised.networks import GEOMETRY
 
 FIELDS = {
     "float_model": "f" * 64,
-    "scales": {"net": {"weight": 0.01}},
+    "scales": {"net": {"weight": 0.125}},
     "pictures": 3,
     "refitted": True,
     "compared": 9,

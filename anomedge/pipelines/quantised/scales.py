@@ -1,0 +1,95 @@
+r"""Scales with which every runtime computes a quantised product alike, to the last bit.
+
+A quantised product is :math:`\sum_i (s\,q_i)(t\,v_i) + b`, with levels :math:`q`, :math:`v` of at most 7 bits and a sign. Let
+both scales be :math:`2^k` or :math:`1.5 \cdot 2^k`, and :math:`b` a multiple of their product. Then every term and every
+partial sum is a multiple of :math:`s\,t` of at most 24 bits: float32 holds them exactly, in any order, and so do
+integers that are scaled afterwards. Division by :math:`s` is exact as well, or has the same nearest level as
+multiplication by the rounded :math:`1 / s`.
+
+Sums of more than 24 bits are rounded; thousands of terms near both ends of their ranges would have to agree in sign.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "LARGEST_LEVEL",
+    "is_short",
+    "neighbours",
+    "on_grid",
+    "weight_scales",
+]
+
+LARGEST_LEVEL = 127
+_LARGEST_BIAS = 1 << 22
+"""Most units of a bias: two bits are left for the sum."""
+
+
+def neighbours(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the nearest short scales that are at most x, and at least x.
+
+    Args:
+        x: float64, any shape, above 0.
+
+    >>> below, above = neighbours(torch.tensor([1.0, 1.2, 1.7, 0.1]).double())
+    >>> below.tolist(), above.tolist()
+    ([1.0, 1.0, 1.5, 0.09375], [1.0, 1.5, 2.0, 0.125])
+    """
+    mantissa, exponent = torch.frexp(x)
+    half, three_quarters, one = (
+        torch.ldexp(torch.full_like(x, each), exponent)
+        for each in (0.5, 0.75, 1.0)
+    )
+    below = torch.where(mantissa < 0.75, half, three_quarters)
+    above = torch.where(mantissa <= 0.75, three_quarters, one)
+    return below, torch.where(mantissa == 0.5, half, above)
+
+
+def is_short(scale: float) -> bool:
+    """Return whether a scale is a power of two, or 1.5 times one.
+
+    >>> is_short(0.375), is_short(0.3)
+    (True, False)
+    """
+    below, above = neighbours(torch.tensor(scale, dtype=torch.float64))
+    return bool(below == above)
+
+
+def weight_scales(
+    weights: Tensor, bias: Tensor | None, input_scale: float
+) -> Tensor:
+    """Return the scale of each output channel of weights (O, ...), as float32 (O,).
+
+    Of the two short scales around the largest weight / 127 it is the one with less squared error. A channel whose bias
+    is far larger than its weights has a larger scale, so that the bias has at most 23 bits.
+    """
+    exact = weights.flatten(1).double()
+    largest = exact.abs().amax(dim=1) / LARGEST_LEVEL
+    largest = torch.where(largest > 0, largest, 1.0 / LARGEST_LEVEL)
+    below, above = neighbours(largest)
+    better = _squared_error(exact, below) < _squared_error(exact, above)
+    scales = torch.where(better, below, above)
+    if bias is not None:
+        least = bias.double().abs() / (input_scale * _LARGEST_BIAS)
+        least = torch.where(least > 0, least, scales)
+        scales = torch.maximum(scales, neighbours(least)[1])
+    return scales.float()
+
+
+def on_grid(bias: Tensor, units: Tensor) -> Tensor:
+    """Round a bias (O,) to multiples of the unit of each channel, (O,).
+
+    >>> on_grid(torch.tensor([0.3, -1.0]), torch.tensor([0.25, 0.75]))
+    tensor([ 0.2500, -0.7500])
+    """
+    exact = units.double()
+    return ((bias.double() / exact).round() * exact).float()
+
+
+def _squared_error(weights: Tensor, scales: Tensor) -> Tensor:
+    """Return the squared error of weights (O, n) on the grid of scales (O,), for each channel."""
+    column = scales.unsqueeze(1)
+    levels = (weights / column).round().clamp(-LARGEST_LEVEL, LARGEST_LEVEL)
+    return (levels * column - weights).square().sum(dim=1)
