@@ -10,9 +10,9 @@ __all__ = ["Int8"]
 class Int8(Precision):
     """Convolutions and linear layers of the networks in INT8; everything behind them is computed in float32.
 
-    The proof compares with eager Torch on the same levels. A runtime adds the products of integers exactly and eager
-    Torch in float32, so a value next to the middle between two levels may get the other one. The tolerances are twice
-    the largest effect measured under OpenVINO (docs/decisions/0025-int8.md).
+    The proof compares with eager Torch on the same levels. Sums of quantised layers are exact everywhere (docs/decisions/0029-int8-sums-without-rounding.md);
+    behind layers in float32 a value next to the middle between two levels may get the other one. The tolerances are twice the
+    largest effect that was measured under OpenVINO (docs/decisions/0025-int8.md).
     """
 
     name = "int8"
