@@ -140,28 +140,43 @@ class Dfkde(FeaturePipeline[DfkdeConfig, DfkdeOptions]):
             scaling=options.scaling,
         )
         pipeline = cls(config, extractor).eval()
-        pipeline._fill(rows)
+        pipeline._fill(rows, pipeline._directions(rows))
         return pipeline
 
     def refit(self, data: FitData, networks: Mapping[str, nn.Module]) -> Dfkde:
-        """Return the detector on other networks, with a kernel for each of at most as many images."""
+        """Return the detector on other networks, with a kernel for each of at most as many images.
+
+        The directions are those of this detector's own features of the images: directions of nearly equal variance would
+        turn into one another with little noise.
+        """
         twin = self.with_networks({**networks, "kde": GaussianKDE()})
+        own, other = [], []
         with torch.no_grad():
-            rows = torch.cat([twin.vectors(twin.features(x)) for x in data])
-        rows = _drawn(rows, self.config.n_points, data)
+            for images in data:
+                own.append(self.vectors(self.features(images)))
+                other.append(twin.vectors(twin.features(images)))
+        n_points = self.config.n_points
+        directions = self._directions(_drawn(torch.cat(own), n_points, data))
+        rows = _drawn(torch.cat(other), n_points, data)
         twin.config = self.config.model_copy(update={"n_points": len(rows)})
-        twin._fill(rows)
+        twin._fill(rows, directions)
         return twin
 
-    def _fill(self, rows: Tensor) -> None:
-        """Fit components and density to features (N, d)."""
+    def _directions(self, rows: Tensor) -> Tensor:
+        """Return the principal directions V_k (d, k) of features (N, d)."""
         _refuse_too_few(len(rows), self.config.n_components)
         pca = PCA(self.config.n_components)
-        points = pca.fit_transform(rows)
-        self.center, self.components = pca.mean, pca.singular_vectors
+        pca.fit(rows)
+        return pca.singular_vectors
+
+    def _fill(self, rows: Tensor, directions: Tensor) -> None:
+        """Fit mean and density to features (N, d), along directions (d, k)."""
+        self.center = rows.double().mean(dim=0).to(rows)
+        points = (rows - self.center) @ directions
+        self.components = directions
         if self.config.scaling == "scale":
             length = points.square().sum(dim=1).max().sqrt()
-            self.components = pca.singular_vectors / length
+            self.components = directions / length
         self.kde.fit(self.points(rows))
 
     def vectors(self, features: Mapping[str, Tensor]) -> Tensor:

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
@@ -165,6 +166,25 @@ def test_refit_estimates_statistics_of_other_networks():
     assert not torch.equal(twin.center, pipeline.center)
     for name, tensor in pipeline.state_dict().items():
         assert torch.equal(tensor, state[name]), name
+
+
+def test_refit_keeps_the_directions_of_its_own_features():
+    """The last of the components has nearly the variance of the next one: estimated again, it would be another one."""
+    pipeline, train = fitted()
+    other = copy.deepcopy(pipeline.extractor)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for weight in other.parameters():
+            noise = torch.randn(weight.shape, generator=generator)
+            weight.add_(0.2 * weight.std() * noise)
+    data = FitData([train], size=SIZE)
+    twin = pipeline.refit(data, {"extractor": other})
+    before, after = (
+        nn.functional.normalize(each.components, dim=0)
+        for each in (pipeline, twin)
+    )
+    torch.testing.assert_close(before, after, atol=1e-5, rtol=0)
+    assert not torch.equal(twin.kde.dataset, pipeline.kde.dataset)
 
 
 @pytest.mark.parametrize(
