@@ -6,9 +6,9 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
+from torch import nn
 
 from anomedge.errors import InputError
 from anomedge.pipelines import FitData
