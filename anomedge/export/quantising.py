@@ -191,9 +191,18 @@ def _pictures(
         calibrate,
         refit_on=refit_on,
         labelled=labelled,
+        proven=_others(read(options.golden), [*calibrate, *labelled]),
         refit=int8.refit,
         budget=Budget(int8.most_flips, int8.most_auroc_drop),
     )
+
+
+def _others(
+    pictures: Iterable[Picture], known: Iterable[Picture]
+) -> list[Picture]:
+    """Return the pictures that are not among known ones."""
+    digests = {picture.digest for picture in known}
+    return [each for each in pictures if each.digest not in digests]
 
 
 def _normal(pictures: Iterable[Picture]) -> list[Picture]:

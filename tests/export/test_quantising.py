@@ -139,6 +139,16 @@ def test_anomalous_pictures_do_not_calibrate(models, path, pictures, unquantised
     assert True in {picture.anomalous for picture in used.labelled}
 
 
+def test_golden_pictures_are_compared_if_no_other_option_names_them(models, path, pictures, unquantised):  # fmt: skip
+    train, held = pictures / "train", pictures / "held_back"
+    options = replace(options_of(train), golden=[train, held])
+    with quantised_model(models["padim"], path, options):
+        pass
+    (used,) = unquantised
+    expected = {picture.digest for picture in read_folder(held)}
+    assert {picture.digest for picture in used.proven} == expected
+
+
 def test_a_picture_in_two_folders_counts_once_in_the_statistics(models, path, pictures, unquantised):  # fmt: skip
     options = options_of(pictures / "train", pictures / "train" / "good")
     with quantised_model(models["padim"], path, options):

@@ -45,7 +45,7 @@ NOTHING = Scored(np.empty(0), None)
 
 @dataclass(frozen=True)
 class Images:
-    """Batches of images (B, 3, H, W): normal pictures, synthetic defects on them, labelled pictures.
+    """Batches of images (B, 3, H, W): normal pictures, synthetic defects on them, labelled pictures, those of the proof.
 
     Every detector that is tried scores all of them. Up to 1 GiB of a kind is read once and kept.
     """
@@ -54,6 +54,7 @@ class Images:
     fitted: Batches
     defects: Batches
     labelled: Batches
+    proven: Batches
 
     @classmethod
     def of(cls, model: Model, options: QuantiseOptions) -> Images:
@@ -82,6 +83,7 @@ class Images:
             if planned
             else [],
             read(options.labelled, "labelled"),
+            read(options.proven, "golden"),
         )
 
     def kinds(self) -> dict[str, Batches]:
@@ -90,6 +92,7 @@ class Images:
             "normal pictures": self.normal,
             "synthetic defects": self.defects,
             "labelled pictures": self.labelled,
+            "golden pictures": self.proven,
         }
 
     def probed(self) -> list[Tensor]:
@@ -109,12 +112,14 @@ class Compared:
         normal: normal pictures.
         defects: synthetic defects on them.
         labelled: labelled pictures.
+        proven: pictures of the proof.
         left_out: normal pictures by detectors that were fitted without them, see `cross_fitted`.
     """
 
     normal: Scored
     defects: Scored
     labelled: Scored
+    proven: Scored = NOTHING
     left_out: Scored = NOTHING
 
     def scores(self) -> np.ndarray[Any, Any]:
@@ -130,7 +135,13 @@ class Compared:
 
     @property
     def _parts(self) -> tuple[Scored, ...]:
-        return (self.normal, self.defects, self.labelled, self.left_out)
+        return (
+            self.normal,
+            self.defects,
+            self.labelled,
+            self.proven,
+            self.left_out,
+        )
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 Both detectors score the same normal pictures and the same synthetic defects. The threshold of the quantised detector is
 the one that labels most of them as the float detector does; where several do, the one that a line through the pairs
-near the float threshold gives. A threshold that is placed again by the rule of the fit would keep the false-alarm rate
+near the float threshold gives, but no nearer to a score than a quarter of the gap between scores that it lies in: a
+runtime may round a score to the other side of a threshold right beside it. A threshold that is placed again by the rule of the fit would keep the false-alarm rate
 but not the labels: it lies between two scores of its sample, and rounding changes their order.
 """
 
@@ -19,6 +20,8 @@ from anomedge.threshold import Decision, Scores
 __all__ = ["Pairs", "carried_decision", "carried_threshold", "flips", "rises"]
 
 _NEAR = 40
+_LEAST_MARGIN = 0.25
+"""Least distance of a threshold from the scores around it, as a share of their gap."""
 
 
 class Pairs(NamedTuple):
@@ -97,7 +100,17 @@ def carried_threshold(before: Scores, after: Scores, threshold: float) -> float:
     above = before > threshold
     counts = np.array([flips(above, after, cut) for cut in candidates])
     best = candidates[counts == counts.min()]
-    return float(best[np.abs(best - guess).argmin()])
+    return _off_scores(float(best[np.abs(best - guess).argmin()]), ordered)
+
+
+def _off_scores(cut: float, ordered: npt.NDArray[np.float64]) -> float:
+    """Return a cut between two scores, moved away from the nearer one; others stay."""
+    place = int(np.searchsorted(ordered, cut, side="right"))
+    if not 0 < place < len(ordered):
+        return cut
+    low, high = ordered[place - 1], ordered[place]
+    least = _LEAST_MARGIN * (high - low)
+    return float(np.clip(cut, low + least, high - least))
 
 
 def flips(above: npt.NDArray[np.bool_], after: Scores, threshold: float) -> int:

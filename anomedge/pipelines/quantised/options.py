@@ -47,6 +47,7 @@ class QuantiseOptions:
         pictures: normal pictures, to calibrate the scales and to estimate the statistics again.
         refit_on: normal pictures to estimate the statistics again on; empty: `pictures`.
         labelled: pictures with labels, to compare decisions on as well; empty: synthetic defects only.
+        proven: further pictures to compare decisions on, whatever their labels: those of the proof.
         refit: whether to estimate the statistics again.
         budget: largest change of decisions.
         batch: images per batch.
@@ -55,6 +56,7 @@ class QuantiseOptions:
     pictures: Sequence[Picture]
     refit_on: Sequence[Picture] = ()
     labelled: Sequence[Picture] = ()
+    proven: Sequence[Picture] = ()
     refit: bool = True
     budget: Budget = field(default_factory=Budget)
     batch: int = 8

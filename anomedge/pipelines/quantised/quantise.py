@@ -253,12 +253,12 @@ class _Quantiser:
         shown: str,
     ) -> Compared:
         """Return the scores of a detector, and of detectors on its networks that were fitted without some images."""
-        normal, defects, labelled = (
+        normal, defects, labelled, proven = (
             self._scored(pipeline, batches, f"{shown}: scoring {kind}")
             for kind, batches in self.images.kinds().items()
         )
         left_out = self._left_out(networks, shown)
-        return Compared(normal, defects, labelled, left_out)
+        return Compared(normal, defects, labelled, proven, left_out)
 
     def _left_out(
         self, networks: Mapping[str, nn.Module], shown: str

@@ -63,6 +63,17 @@ def test_no_threshold_keeps_more_labels(before, after, threshold):
     assert found == min(flips(before > threshold, after, c) for c in cuts)
 
 
+@given(SCORES, st.floats(-999, 999), st.sampled_from(sorted(RISING)))
+def test_the_threshold_keeps_off_the_scores_beside_it(before, threshold, name):
+    """A float threshold right beside a score would otherwise be carried to one right beside it."""
+    after = RISING[name](before).astype(np.float64)
+    carried = carried_threshold(before, after, threshold)
+    below, above = after[after <= carried], after[after > carried]
+    if len(below) and len(above):
+        low, high = below.max(), above.min()
+        assert min(carried - low, high - carried) >= 0.249 * (high - low)
+
+
 @pytest.mark.parametrize("threshold", [9.0, -9.0])
 def test_a_threshold_beyond_all_scores_stays_beyond_them(threshold):
     """The line through the pairs extends it, so that its margin grows with the scores."""

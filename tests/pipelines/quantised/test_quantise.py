@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
@@ -84,6 +85,22 @@ def test_the_record_states_scales_pictures_and_comparisons(quantised):
     assert record.float_model == "f" * 64
     assert 0 < record.rounding < 1
     assert quantised.decision.origin.carried_by == record.compared
+
+
+def labels_of(model, shown):
+    """Whether the scores of pictures exceed the threshold."""
+    frames = np.stack([picture.pixels for picture in shown])
+    images = torch.from_numpy(frames).permute(0, 3, 1, 2) / 255
+    with torch.no_grad():
+        return model.pipeline(images).score > model.decision.threshold
+
+
+def test_labels_of_golden_pictures_are_compared_too():
+    golden = pictures(spot=90)
+    original = model_of(brightness())
+    found = quantise(original, options(proven=golden))
+    assert found.quantisation.compared == 12 + len(golden)
+    assert torch.equal(labels_of(found, golden), labels_of(original, golden))
 
 
 def test_values_of_defects_are_calibrated_too():
