@@ -190,7 +190,9 @@ class EfficientAd(TrainedPipeline[EfficientAdConfig, EfficientAdOptions]):
         if options.penalty is not None:
             twice = (2 * data.size[0], 2 * data.size[1])
             enlarged = Geometry(twice, data.size)
-            pipeline.penalty = OutsidePictures(options.penalty, enlarged, _GREY)
+            outside = OutsidePictures(options.penalty, enlarged, _GREY)
+            outside.refuse_shared(data.digests)
+            pipeline.penalty = outside
         return pipeline
 
     def inputs(self) -> dict[str, str]:

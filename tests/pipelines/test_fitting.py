@@ -166,7 +166,7 @@ def test_too_few_pictures(pictures, tmp_path):
         Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(
             tmp_path / f"{count}.png"
         )
-    with pytest.raises(InputError, match="expected at least 2"):
+    with pytest.raises(InputError, match="expected at least 4"):
         fit("padim", tmp_path, tiny_options(pictures, held_back=None))
 
 
