@@ -335,12 +335,14 @@ def _first_fault(kind: type[BaseModel], error: ValidationError) -> str:
     expected = first["msg"].removeprefix("Input should be ")
     field = kind.model_fields.get(str(path[0])) if len(path) == 1 else None
     if field is not None and first["type"] in _RANGE_ERRORS:
-        expected = _range(field)
+        expected = _range(field) or expected
     if issubclass(kind, Options) and path:
         flag = f"--{str(path[0]).replace('_', '-')}"
         given = _as_given(first["input"])
-        got = f"no {flag}" if given is None else f"{flag} {given}"
-        return f"got {got}; expected {expected}"
+        got = f"no {flag}" if given is None else f"{flag} {given or repr('')}"
+        # One of several numbers with commas.
+        each = "each " if len(path) > 1 else ""
+        return f"got {got}; expected {each}{expected}"
     return f"got {name} = {first['input']!r}; expected {expected}"
 
 

@@ -96,7 +96,7 @@ class EfficientAdConfig(Config):
     @classmethod
     def _of_the_autoencoder(cls, size: tuple[int, int]) -> tuple[int, int]:
         if min(size) < LEAST_SIDE:
-            least = f"at least {LEAST_SIDE}x{LEAST_SIDE}: give a larger --size"
+            least = f"at least {LEAST_SIDE}x{LEAST_SIDE}: give a larger --size (--crop or --tile where given)"
             raise PydanticCustomError("size", least)
         return size
 

@@ -35,7 +35,7 @@ class Chosen(Options):
             "got --share-kept 0.0; expected more than 0 and less than 1",
         ),
         ({"share_kept": 2}, "got --share-kept 2; expected more than 0 and"),
-        ({"places": (1, -2)}, "got --places -2; expected greater than or"),
+        ({"places": (1, -2)}, "got --places -2; expected each greater than"),
         (
             {"speed": 1},
             "got the option speed; expected one of: rounds, share_kept, places",

@@ -31,12 +31,10 @@ def stop_signals_held() -> Iterator[None]:
             _deliver(number, frame, former[number])
         held.append(number)
 
-    former: dict[int, Any] = {
-        number: signal.getsignal(number) for number in _SIGNALS
-    }
+    former: dict[int, Any] = {each: signal.getsignal(each) for each in _SIGNALS}
     try:
-        for number in _SIGNALS:
-            signal.signal(number, hold)
+        for each in _SIGNALS:
+            signal.signal(each, hold)
         yield
     finally:
         for number, handler in former.items():
