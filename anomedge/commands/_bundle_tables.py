@@ -12,6 +12,7 @@ from rich.table import Table
 from anomedge.bundle import Bundle, Int8Search
 from anomedge.bundle.anatomy import StageAnatomy
 from anomedge.bundle.ranges import LARGEST, SAFETY, Range
+from anomedge.commands._training_record import trained
 from anomedge.commands._units import format_bytes
 from anomedge.names import printable
 from anomedge.parity.records import Cell
@@ -275,6 +276,8 @@ def model(content: Mapping[str, Any]) -> Table:
     for row in _decision_rows(decision):
         table.add_row(*row)
     table.add_row("fitted to", _fitted(card))
+    if card.get("training") is not None:
+        table.add_row("trained", trained(card["training"]))
     table.add_row(
         "made by",
         ", ".join(

@@ -237,8 +237,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         known = ", ".join(PACKAGED_WEIGHTS)
         raise ModelError(
-            f"got weights {path}; expected a .safetensors or .pth file, "
-            f"or one of: {known}"
+            f"got weights {path}, where there is no file; expected a "
+            f".safetensors or .pth file, or one of: {known}: check the path"
         )
     try:
         content = _content(path)
@@ -246,7 +246,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         # The rest of torch's message advises loading the file unsafely.
         reason = first_line(error).split(". ")[0]
         raise ModelError(
-            f"{path} holds no plain weights ({reason}); expected a state_dict"
+            f"{path} holds no plain weights ({reason}); expected a "
+            "state_dict: give another file, or save the state_dict again"
         ) from error
     if isinstance(content, dict):
         content = content.get("state_dict", content)

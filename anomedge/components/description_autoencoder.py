@@ -62,7 +62,7 @@ class DescriptionAutoencoder(nn.Module):
         super().__init__()
         if min(size) < LEAST_SIDE:
             raise InputError(
-                f"got images of {size[0]}x{size[1]}; expected at least {LEAST_SIDE}x{LEAST_SIDE}: give a larger --size"
+                f"got images of {size[0]}x{size[1]}; expected at least {LEAST_SIDE}x{LEAST_SIDE}: give a larger --size (--crop or --tile where given)"
             )
         self.channels = whole(channels, "channels")
         kernel = _last_kernel(size)

@@ -52,7 +52,7 @@ def size_options(
         return asked
     raise ModelError(
         f"{name} does not take images of {_shown(size)} ({reason}); expected {_sizes_that_work(name, options, size)}: "
-        f"give another --size or --backbone"
+        f"give another --size (--crop or --tile where given) or --backbone"
     )
 
 

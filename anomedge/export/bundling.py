@@ -29,6 +29,7 @@ from anomedge.export.checks import (
     check_with_model,
     warn_of_sizes,
 )
+from anomedge.export.failed_precisions import advice_on_precisions
 from anomedge.export.graph_files import variant_files, write_graphs
 from anomedge.export.graphs import copy_of
 from anomedge.export.module_tracing import tracer_of
@@ -295,7 +296,9 @@ def _proven(
         text = failure_text(certificate, "no bundle was published")
         framing = options.framing(model.geometry)
         raise ProofFailed(
-            text + advice_on_rounding(certificate, model, reference, framing)
+            text
+            + advice_on_rounding(certificate, model, reference, framing)
+            + advice_on_precisions(certificate)
         )
     (root / "certificates").mkdir()
     (root / "certificates" / "host.json").write_bytes(

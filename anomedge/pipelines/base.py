@@ -16,6 +16,7 @@ from pydantic import (
     ValidationError,
     model_serializer,
 )
+from pydantic.fields import FieldInfo
 from torch import Tensor, nn
 from typing_extensions import Self
 
@@ -32,6 +33,19 @@ __all__ = [
 ]
 
 Pixels = Annotated[int, Field(ge=8, le=4096)]
+
+_BOUNDS = {
+    "ge": "at least",
+    "gt": "more than",
+    "le": "at most",
+    "lt": "less than",
+}
+_RANGE_ERRORS = {
+    "greater_than",
+    "greater_than_equal",
+    "less_than",
+    "less_than_equal",
+}
 
 
 class Prediction(NamedTuple):
@@ -311,10 +325,47 @@ class Pipeline(nn.Module, ABC, Generic[C, O]):
 
 
 def _first_fault(kind: type[BaseModel], error: ValidationError) -> str:
+    """Return the first fault as got and expected; options of a fit by their names on the command line."""
     first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
+    path = first["loc"]
+    name = ".".join(str(part) for part in path)
     if first["type"] == "extra_forbidden":
         known = ", ".join(kind.model_fields) or "none"
         return f"got the option {name}; expected one of: {known}"
     expected = first["msg"].removeprefix("Input should be ")
+    field = kind.model_fields.get(str(path[0])) if len(path) == 1 else None
+    if field is not None and first["type"] in _RANGE_ERRORS:
+        expected = _range(field) or expected
+    if issubclass(kind, Options) and path:
+        flag = f"--{str(path[0]).replace('_', '-')}"
+        given = _as_given(first["input"])
+        got = f"no {flag}" if given is None else f"{flag} {given or repr('')}"
+        # One of several numbers with commas.
+        each = "each " if len(path) > 1 else ""
+        return f"got {got}; expected {each}{expected}"
     return f"got {name} = {first['input']!r}; expected {expected}"
+
+
+def _range(field: FieldInfo) -> str:
+    """Return the bounds of a field in words.
+
+    >>> from pydantic.fields import FieldInfo
+    >>> _range(FieldInfo(annotation=int, ge=1, lt=9))
+    'at least 1 and less than 9'
+    """
+    bounds = [
+        f"{words} {getattr(each, name)}"
+        for each in field.metadata
+        for name, words in _BOUNDS.items()
+        if getattr(each, name, None) is not None
+    ]
+    return " and ".join(bounds)
+
+
+def _as_given(value: Any) -> str | None:
+    """Return a value as it is given on the command line; None for none."""
+    if value is None:
+        return None
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value))
+    return str(value)

@@ -43,6 +43,7 @@ class FitData:
         state: file in which a trained detector stores its training after each epoch; None: nowhere.
         restart: replace a stored training when the first epoch of this one is finished.
         fold: name of the fold that is left out, such as "fold 1 of 5", for progress displays; empty: none.
+        digests: SHA-256 of the files of all pictures of the fit, those of the threshold as well.
 
     Raises:
         InputError: an iterator, which can be iterated only once.
@@ -60,6 +61,7 @@ class FitData:
     state: Path | None = None
     restart: bool = False
     fold: str = ""
+    digests: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for batches in (self.normal, self.labelled):

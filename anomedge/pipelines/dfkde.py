@@ -22,7 +22,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 
 from anomedge.components import PCA, FeatureExtractor, GaussianKDE
@@ -69,6 +70,18 @@ class DfkdeOptions(BackboneOptions):
         40000,
         description="Largest number of pictures with a kernel; more are drawn at random.",
     )
+
+    @field_validator("max_points")
+    @classmethod
+    def _more_than_components(cls, most: int, info: ValidationInfo) -> int:
+        components = info.data.get("components", 0)
+        if most <= components:
+            raise PydanticCustomError(
+                "max_points",
+                "more than the number of --components, {components}: give a larger --max-points, or fewer --components",
+                {"components": components},
+            )
+        return most
 
 
 class Dfkde(FeaturePipeline[DfkdeConfig, DfkdeOptions]):

@@ -283,7 +283,7 @@ def _pooled_grid(extractor: FeatureExtractor, size: Size, pooling: int) -> Size:
     if min(height, width) < pooling:
         raise InputError(
             f"got a feature map of {height}x{width} to average over {pooling}x{pooling}; expected a smaller square: "
-            f"give --pooling {min(height, width)} or less, or a larger --size"
+            f"give --pooling {min(height, width)} or less, or a larger --size (--crop or --tile where given)"
         )
     return height // pooling, width // pooling
 
@@ -319,7 +319,7 @@ def _refuse_remainder(
     raise InputError(
         f"got a feature map of {height}x{width} to average over {pooling}x{pooling}, which leaves out its lower or right "
         f"border: no defect there would be seen; expected whole squares: give --pooling {' or '.join(map(str, fitting))}, "
-        f"or a --size of multiples of {step}"
+        f"or a --size (--crop or --tile where given) of multiples of {step}"
     )
 
 

@@ -96,7 +96,7 @@ class EfficientAdConfig(Config):
     @classmethod
     def _of_the_autoencoder(cls, size: tuple[int, int]) -> tuple[int, int]:
         if min(size) < LEAST_SIDE:
-            least = f"at least {LEAST_SIDE}x{LEAST_SIDE}: give a larger --size"
+            least = f"at least {LEAST_SIDE}x{LEAST_SIDE}: give a larger --size (--crop or --tile where given)"
             raise PydanticCustomError("size", least)
         return size
 
@@ -190,7 +190,9 @@ class EfficientAd(TrainedPipeline[EfficientAdConfig, EfficientAdOptions]):
         if options.penalty is not None:
             twice = (2 * data.size[0], 2 * data.size[1])
             enlarged = Geometry(twice, data.size)
-            pipeline.penalty = OutsidePictures(options.penalty, enlarged, _GREY)
+            outside = OutsidePictures(options.penalty, enlarged, _GREY)
+            outside.refuse_shared(data.digests)
+            pipeline.penalty = outside
         return pipeline
 
     def inputs(self) -> dict[str, str]:

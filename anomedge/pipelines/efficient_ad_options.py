@@ -72,8 +72,13 @@ class EfficientAdOptions(TrainOptions):
     @field_validator("teacher")
     @classmethod
     def _exists(cls, path: Path | None) -> Path:
-        if path is None or not path.is_file():
+        if path is None:
             raise PydanticCustomError("teacher", _NO_TEACHER)
+        if not path.is_file():
+            text = (
+                f"{_NO_TEACHER}; there is no file of this name, check the path"
+            )
+            raise PydanticCustomError("teacher", text)
         return path
 
     def teacher_file(self) -> Path:

@@ -143,6 +143,7 @@ def fit(
     data = replace(
         _data(detector, fitted, sample, options),
         inside=inside,
+        digests=_digests([*fitted, *sample.normal, *sample.anomalous]),
         state=options.state,
         restart=options.restart,
     )
@@ -163,6 +164,10 @@ def fit(
     return Model(
         pipeline, options.geometry, decision, card, levels=options.levels
     )
+
+
+def _digests(pictures: Sequence[Picture]) -> frozenset[str]:
+    return frozenset(p.digest for p in pictures if p.digest)
 
 
 def _in_region(

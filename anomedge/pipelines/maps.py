@@ -48,7 +48,7 @@ def map_sizes(extractor: FeatureExtractor, size: Size) -> list[Size]:
         cause = error.__cause__ if isinstance(error, ModelError) else error
         raise ModelError(
             f"{extractor.backbone} does not take images of {size[0]}x{size[1]} ({first_line(cause)}); "
-            f"expected a size that it accepts: give another --size or --backbone"
+            f"expected a size that it accepts: give another --size (--crop or --tile where given) or --backbone"
         ) from error
     finally:
         # LeViT and similar networks cache biases, here without data. Setting the mode clears the cache.
@@ -80,7 +80,7 @@ def map_resampling(
     kernel_size = 2 * int(4.0 * sigma + 0.5) + 1
     if min(size) <= kernel_size // 2:
         raise InputError(
-            f"got images of {size}; expected over {kernel_size // 2} pixels for sigma {sigma}: enlarge --size"
+            f"got images of {size}; expected over {kernel_size // 2} pixels for sigma {sigma}: enlarge --size (--crop or --tile where given)"
         )
     upsample = _UPSAMPLINGS[upsampling]
     rows, columns = (

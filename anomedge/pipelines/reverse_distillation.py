@@ -269,6 +269,7 @@ def _refuse_unequal_maps(
     raise InputError(
         f"got images of {size[0]}x{size[1]}; expected both sides to be multiples of {step}, so that the decoder's maps "
         f"have the sizes of the encoder's: give --size {near}"
+        f" (--crop or --tile where given)"
     )
 
 

@@ -28,6 +28,12 @@ from anomedge.resample.levels import Levels
 
 __all__ = ["Split", "held_back_of", "refuse_unreadable", "split_pictures"]
 
+_LEAST = 4
+_EXPECTED = (
+    "expected at least 4, 2 to fit to beside 2 that place the threshold: give more, or other normal pictures with "
+    "--held-back"
+)
+
 
 class Split(NamedTuple):
     """Pictures of a fit.
@@ -95,7 +101,8 @@ def split_pictures(
         count, source = _held_count(len(fitted), holdout)
         fitted, held = _random_split(fitted, count, seed)
         sample = ThresholdSample(held, [], source)
-    _check_counts(folder, fitted, sample)
+    is_own = held_back is None and labelled is None and not sample.folds
+    _check_counts(folder, fitted, sample, is_own=is_own)
     fitted = with_levels(fitted, levels)
     sample = replace(
         sample,
@@ -133,10 +140,12 @@ def _cross_fitted(
     """Return all pictures in folds; each fold is scored by a detector fitted to the others."""
     assigned = assign_folds(pictures, folds, seed)
     rest = len(pictures) - max(map(len, assigned))
-    if len(pictures) < 4 or rest < 2:
+    if len(pictures) < _LEAST or rest < 2:
+        different = len({p.digest or i for i, p in enumerate(pictures)})
+        is_repeated = different < len(pictures)
+        copies = f", {different} different" if is_repeated else ""
         raise InputError(
-            f"{folder}: got {len(pictures)} pictures, of which {rest} differ from the others in turn; "
-            f"expected at least 2 to fit to beside 2 that place the threshold: give more"
+            f"{folder}: got {len(pictures)} pictures{copies}; {_EXPECTED}"
         )
     source = f"the fitting folder, in {len(assigned)} folds"
     return ThresholdSample(pictures, [], source, assigned)
@@ -195,9 +204,18 @@ def _labelled(
 
 
 def _check_counts(
-    folder: Path, fitted: Sequence[Picture], sample: ThresholdSample
+    folder: Path,
+    fitted: Sequence[Picture],
+    sample: ThresholdSample,
+    *,
+    is_own: bool,
 ) -> None:
+    """Check the numbers of pictures; `is_own` tells whether those of the sample were held back from the folder."""
     held = 0 if sample.anomalous else len(sample.normal)
+    if is_own and len(fitted) + held < _LEAST:
+        raise InputError(
+            f"{folder}: got {len(fitted) + held} pictures; {_EXPECTED}"
+        )
     if not sample.anomalous and held < 2:
         raise InputError(
             f"got {held} held-back picture; expected at least 2 to place a threshold: give more"

@@ -210,7 +210,7 @@ def test_paper_defaults():
         ({"backbone": "resnet18", "layers": None, "weights": "random"}, ModelError, "expected one stride in all layers"),
         ({**TINY, "layers": None, "size": (40, 64)}, ModelError, "expected 32x64 or 48x64"),
         ({"layers": ("fine", "coarse")}, InputError, "expected one: give --layers coarse"),
-        ({"coreset": 0.0}, InputError, "got coreset"),
+        ({"coreset": 0.0}, InputError, "got --coreset 0.0; expected"),
         ({"masking": True}, InputError, "got the option masking"),
     ],
 )  # fmt: skip

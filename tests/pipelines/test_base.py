@@ -1,7 +1,10 @@
 """What every detector has: checked records, frozen networks, folds, twins."""
 
+from typing import Annotated
+
 import pytest
 import torch
+from pydantic import Field
 from torch import nn
 
 from anomedge.errors import InputError
@@ -19,13 +22,24 @@ class Chosen(Options):
     """An option with a range."""
 
     rounds: int = 3
+    share_kept: float = Field(0.5, gt=0, lt=1)
+    places: tuple[Annotated[int, Field(ge=0)], ...] = ()
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"rounds": "many"}, "got rounds = 'many'; expected"),
-        ({"speed": 1}, "got the option speed; expected one of: rounds"),
+        ({"rounds": "many"}, "got --rounds many; expected a valid integer"),
+        (
+            {"share_kept": 0.0},
+            "got --share-kept 0.0; expected more than 0 and less than 1",
+        ),
+        ({"share_kept": 2}, "got --share-kept 2; expected more than 0 and"),
+        ({"places": (1, -2)}, "got --places -2; expected each greater than"),
+        (
+            {"speed": 1},
+            "got the option speed; expected one of: rounds, share_kept, places",
+        ),
     ],
 )
 def test_options_are_refused_in_one_line(values, message):

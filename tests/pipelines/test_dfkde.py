@@ -192,6 +192,7 @@ def test_refit_keeps_the_directions_of_its_own_features():
     [
         ({"count": 4}, "got 4 pictures for 4 components.*--components 2"),
         ({"components": 11}, "got 11 components of 10 features"),
+        ({"max_points": 4}, "got --max-points 4; .* --components, 4: give"),
         ({"scaling": "max"}, "expected 'scale' or 'norm'"),
         ({"sigma": 4.0}, "got the option sigma"),
     ],

@@ -261,6 +261,15 @@ def test_the_file_has_the_detector_its_teacher_and_the_notice(
     assert found.card.training.epochs == 1
 
 
+def test_pictures_of_the_fit_are_no_penalty(pictures, teacher):
+    folder = pictures / "train"
+    own = {"teacher": teacher, **QUICK, "penalty": folder}
+    geometry = tiny_options(pictures).geometry
+    options = FitOptions(geometry, holdout=0.5, detector=own)
+    with pytest.raises(InputError, match="outside that the fit has as well"):
+        fit("efficient_ad", folder, options)
+
+
 @pytest.mark.parametrize(
     ("overlap", "more", "refused"),
     [

@@ -50,7 +50,7 @@ def test_one_of_them_leaves_the_other():
         ("mean", (0.5,), "three numbers"),
         ("mean", "123.7,116.3,103.5", "less than or equal to 1"),
         ("mean", "a,b,c", "number"),
-        ("mean", "nan,0,0", "0"),
+        ("mean", "nan,0,0", "got --mean nan; expected each less than"),
         ("std", "0,0.2,0.2", "greater than"),
         ("std", "58.4,57.1,57.4", "less than or equal to 1"),
         ("std", "", "three numbers"),
@@ -70,7 +70,7 @@ def test_layers_are_names_with_commas(given, layers):
 
 
 def test_an_empty_list_of_layers_is_refused():
-    with pytest.raises(InputError, match="got layers"):
+    with pytest.raises(InputError, match="got --layers ''; expected"):
         FeatureOptions.checked(layers=[])
 
 

@@ -109,8 +109,11 @@ def test_a_picture_that_is_fitted_on_does_not_place_the_threshold(tmp_path):
 @pytest.mark.parametrize(
     ("count", "more", "said"),
     [
-        (3, {}, "expected at least 2 to fit to"),
-        (3, {"holdout": 0.5}, r"got 1 pictures to fit to \(2 held back\)"),
+        (3, {"folds": 5}, "got 3 pictures; expected at least 4"),
+        (1, {}, "got 1 pictures; expected at least 4, 2 to fit to beside 2"),
+        (2, {}, "got 2 pictures; expected at least 4"),
+        (3, {"holdout": 0.5}, "got 3 pictures; expected at least 4"),
+        (5, {"holdout": 0.9}, r"got 1 pictures to fit to \(4 held back\)"),
         (4, {"folds": 2}, None),
     ],
 )

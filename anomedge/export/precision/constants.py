@@ -28,6 +28,12 @@ _PRODUCTS = {
     "matmul",
     "mm",
 }
+_NORMS = {
+    "group_norm",
+    "layer_norm",
+    "native_group_norm",
+    "native_layer_norm",
+}
 
 
 def weight_ranges(network: fx.GraphModule, prefix: str = "") -> list[Range]:
@@ -53,8 +59,8 @@ def assert_no_constant_vanishes(network: fx.GraphModule) -> None:
     """Refuse constants that float16 would round to zero or infinity, such as the 1e-12 that protects a divisor.
 
     A number among an operator's arguments is checked if the operator computes in float16. A stored tensor is checked if
-    all of it would become zero, except for weights of products: their contribution is as small, and their range reports
-    it.
+    all of it would become zero, except for weights of products, and weights and biases of norms: their contribution is as
+    small, and their range reports it. A norm that was trained for a short time has biases of 1e-10.
 
     Raises:
         ExportError: such a constant.
@@ -64,13 +70,18 @@ def assert_no_constant_vanishes(network: fx.GraphModule) -> None:
             for argument in (*node.args, *node.kwargs.values()):
                 if isinstance(argument, float):
                     _assert_in_float16(layer_of(node), abs(argument))
-        elif node.op == "get_attr" and _is_read_outside_products(node):
+        elif node.op == "get_attr" and not _is_weight(node):
             value = _largest_of_floats(attrgetter(node.target)(network))
             _assert_in_float16(node.target, value)
 
 
-def _is_read_outside_products(node: fx.Node) -> bool:
-    return any(_operator(user) not in _PRODUCTS for user in node.users)
+def _is_weight(node: fx.Node) -> bool:
+    """Return whether a tensor is only an operand of products, and a weight or bias of norms."""
+    return all(
+        _operator(user) in _PRODUCTS
+        or (_operator(user) in _NORMS and node is not user.args[0])
+        for user in node.users
+    )
 
 
 def _assert_in_float16(name: str, constant: float) -> None:

@@ -35,6 +35,7 @@ from anomedge.pipelines.training.state import (
     refuse_other_training,
     write_state,
 )
+from anomedge.pipelines.training.stopping import stop_signals_held
 from anomedge.progress import steps_shown
 
 __all__ = ["Course"]
@@ -117,7 +118,7 @@ class Course:
         self._say(self._done, self._described())
 
     def finish_epoch(self, loss: float, held_out: float | None) -> bool:
-        """Store the state after an epoch; return whether the training is finished.
+        """Store the state after an epoch; return whether the training is finished. Signals that stop it wait for the file.
 
         Raises:
             ModelError: a loss that is not finite.
@@ -129,11 +130,13 @@ class Course:
                 f"got a loss of {loss:g} in epoch {self.losses.epochs + 1}; expected a finite one: "
                 f"train again with a smaller --learning-rate than {self.options.learning_rate:g}"
             )
-        self.losses = self.losses.and_then(loss, held_out)
-        is_best = self.losses.best == self.losses.epochs - 1
-        if held_out is not None and is_best:
-            self._best = _copied(changing_tensors(self.pipeline))
-        self._store()
+        # A signal meanwhile would lose an epoch that is finished.
+        with stop_signals_held():
+            self.losses = self.losses.and_then(loss, held_out)
+            is_best = self.losses.best == self.losses.epochs - 1
+            if held_out is not None and is_best:
+                self._best = _copied(changing_tensors(self.pipeline))
+            self._store()
         return self.is_finished
 
     def keep_best(self) -> None:

@@ -40,7 +40,10 @@ from anomedge.pipelines.features import (
 )
 from anomedge.pipelines.training.images import derived_seed
 from anomedge.pipelines.training.outside import OutsidePictures
-from anomedge.pipelines.training.processor import processor_of
+from anomedge.pipelines.training.processor import (
+    ProcessorName,
+    processor_of,
+)
 from anomedge.pipelines.training.teacher_record import TeacherRecord
 from anomedge.progress import steps_shown
 from anomedge.resample import Geometry
@@ -66,7 +69,7 @@ class DistilOptions(BackboneOptions):
     learning_rate: float = Field(1e-4, gt=0, le=100)
     weight_decay: float = Field(1e-5, ge=0, le=1)
     seed: int = Field(0, ge=0, lt=2**63)
-    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d{1,3})?)$")
+    device: ProcessorName = "cpu"
 
     def record(self) -> TeacherRecord:
         """Return what the teacher's file says about it."""
@@ -134,10 +137,7 @@ class _Distillation:
     def run(self) -> tuple[PatchDescriptionNetwork, float]:
         """Return the network and its mean loss in the last 100 steps."""
         mean, std = channel_statistics(self._measured())
-        if not bool((std > 0).all()):
-            raise ModelError(
-                "got features that are equal for all pictures; expected channels that vary: give more pictures, or other --layers"
-            )
+        _refuse_constant(std)
         mean, std = mean.to(self.device), std.to(self.device)
         optimiser = Adam(
             self.network.parameters(),
@@ -185,6 +185,16 @@ class _Distillation:
             torch.tensor(values, device=self.device).reshape(3, 1, 1)
             for values in triples
         ]
+
+
+def _refuse_constant(std: Tensor) -> None:
+    """Refuse features of which some channels do not vary: their scale would be 0."""
+    constant = int((std <= 0).sum())
+    if constant:
+        raise ModelError(
+            f"got features of which {constant} of {std.numel()} channels are equal for all pictures; expected channels that "
+            f"vary: give more pictures of other kinds, other --layers, or another --backbone"
+        )
 
 
 def _averaged(features: Tensor, channels: int) -> Tensor:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from torch import nn
 
 from anomedge.pipelines.base import Options
+from anomedge.pipelines.training.processor import ProcessorName
 
 __all__ = ["TrainOptions"]
 
@@ -63,9 +65,8 @@ class TrainOptions(Options):
         lt=1,
         description="Multiply images at random by 1 minus to 1 plus this number.",
     )
-    device: str | None = Field(
+    device: ProcessorName | None = Field(
         None,
-        pattern=r"^(cpu|cuda(:\d{1,3})?)$",
         description="Processor of the training: cpu, cuda or cuda:1; default: cuda if it can be used, else cpu.",
     )
     mixed_precision: bool = Field(
@@ -75,6 +76,19 @@ class TrainOptions(Options):
         False,
         description="Continue an interrupted training after its last finished epoch, if there is one.",
     )
+
+    @field_validator("held_out")
+    @classmethod
+    def _refuse_unused_share(cls, share: float, info: ValidationInfo) -> float:
+        """Refuse a share of held-out images where none are held out."""
+        is_default = share == cls.model_fields["held_out"].default
+        # An invalid patience is absent, and has its own message.
+        if not is_default and info.data.get("patience", 1) is None:
+            raise PydanticCustomError(
+                "held_out",
+                "--patience beside it, without which no images are held out: give --patience 10, or leave out --held-out",
+            )
+        return share
 
     def compared(self) -> dict[str, str]:
         """Return the options that a resumed training must have alike, as text."""

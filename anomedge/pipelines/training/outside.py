@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -44,6 +45,19 @@ class OutsidePictures:
         refuse_unreadable(self.pictures, _check)
         self.geometry = geometry
         self.grey = grey
+
+    def refuse_shared(self, digests: Collection[str]) -> None:
+        """Refuse pictures of the fit, by the SHA-256 of their files.
+
+        Raises:
+            InputError: some pictures from outside are those of the fit.
+        """
+        shared = [p.name for p in self.pictures if p.digest in digests]
+        if shared:
+            raise InputError(
+                f"got {len(shared)} pictures from outside that the fit has as well, {shared[0]} first; expected others, "
+                f"because the student learns zeros on them: give another --penalty folder"
+            )
 
     def described(self) -> str:
         """Return the number of pictures, and a SHA-256 of their names in the folder and of their contents."""

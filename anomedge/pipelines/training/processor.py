@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from typing import Annotated
+
 import torch
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
 from anomedge.errors import DeviceMismatch
 
-__all__ = ["processor_of"]
+__all__ = ["ProcessorName", "processor_of"]
+
+
+def _named(name: str) -> str:
+    if re.fullmatch(r"cpu|cuda(:\d{1,3})?", name) is None:
+        raise PydanticCustomError("device", "cpu, cuda or cuda:1")
+    return name
+
+
+ProcessorName = Annotated[str, AfterValidator(_named)]
+"""Name of a processor: cpu, cuda, or cuda with a number such as cuda:1."""
 
 
 def processor_of(name: str | None) -> torch.device:

@@ -1,5 +1,6 @@
 """Constants of networks that float16 does not have."""
 
+import copy
 import re
 from dataclasses import replace
 
@@ -101,6 +102,41 @@ def test_constants_that_float16_has_are_let_through(models, constant):
             constant,
         )
     )
+
+
+@pytest.mark.parametrize(
+    "norm", [nn.LayerNorm(3), nn.GroupNorm(1, 3)], ids=["layer", "group"]
+)
+def test_biases_of_norms_may_vanish_and_are_named(models, norm):
+    small_bias = copy.deepcopy(norm).requires_grad_(False)
+    small_bias.bias.fill_(1e-10)
+
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = small_bias
+
+        def forward(self, x):
+            is_last = isinstance(self.norm, nn.LayerNorm)
+            return {"all": self.norm(x.movedim(1, -1) if is_last else x)}
+
+    pipeline = models["padim"].pipeline.with_extractor(Network())
+    model = replace(models["padim"], pipeline=pipeline)
+    network = folded_networks(pipeline, model.geometry, None)["extractor"]
+    assert_no_constant_vanishes(network)
+    assert by_name(weight_ranges(network))["norm.bias"].verdict == "underflows"
+
+
+def test_a_vanishing_constant_that_is_normalised_is_refused(models):
+    with pytest.raises(ExportError, match=r"computes with 3\.7e-09"):
+        assert_no_constant_vanishes(
+            small(
+                models,
+                lambda m, x: (
+                    x + nn.functional.layer_norm(m.kernel, [3, 1, 1]).sum()
+                ),
+            )
+        )
 
 
 def test_weights_that_vanish_in_float16_are_named(models):

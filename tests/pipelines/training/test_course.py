@@ -1,5 +1,7 @@
 """Finished epochs: when a training ends, which epoch is kept, and losses that end it."""
 
+import signal
+
 import pytest
 import torch
 
@@ -8,7 +10,7 @@ from anomedge.pipelines import Config
 from anomedge.pipelines.training import TrainOptions
 from anomedge.pipelines.training import course as course_module
 from anomedge.pipelines.training.course import Course
-from anomedge.pipelines.training.state import Identity
+from anomedge.pipelines.training.state import Identity, read_state
 from tests.pipelines.training.detectors import SIZE, Mean
 
 
@@ -64,6 +66,24 @@ def test_a_loss_that_is_not_finite_is_refused(course_of, loss):
     with pytest.raises(ModelError, match="in epoch 1; expected a finite one"):
         course.finish_epoch(loss, None)
     assert course.losses.epochs == 0
+
+
+def test_a_signal_while_an_epoch_is_stored_loses_no_epoch(
+    course_of, tmp_path, monkeypatch
+):
+    path = tmp_path / "part.training" / "state.safetensors"
+    course = course_of(path, epochs=9)
+    write_state = course_module.write_state
+
+    def interrupted(state, path):
+        signal.raise_signal(signal.SIGINT)
+        write_state(state, path)
+
+    monkeypatch.setattr(course_module, "write_state", interrupted)
+    with pytest.raises(KeyboardInterrupt) as stop, course.shown():
+        course.finish_epoch(1.0, None)
+    assert read_state(path).losses.epochs == 1
+    assert "1 of 9 epochs are stored" in stop.value.__notes__[0]
 
 
 @pytest.mark.parametrize(("is_written", "stored"), [(False, 1), (True, 2)])

@@ -80,5 +80,5 @@ def test_features_that_do_not_vary_are_refused(pictures, monkeypatch):
         "_features",
         lambda self, images: torch.ones(2, 3, 8, 10),
     )
-    with pytest.raises(ModelError, match="equal for all pictures"):
+    with pytest.raises(ModelError, match="3 of 3 channels are equal"):
         distilled(pictures / "train", options_of())

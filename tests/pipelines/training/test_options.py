@@ -49,5 +49,15 @@ def test_the_card_records_options_of_the_training_itself():
     ],
 )
 def test_values_out_of_range_are_refused(wrong):
-    with pytest.raises(InputError, match=next(iter(wrong))):
+    flag = f"--{next(iter(wrong)).replace('_', '-')} "
+    with pytest.raises(InputError, match=f"got {flag}") as error:
         TrainOptions.checked(**wrong)
+    assert "pattern" not in str(error.value)
+
+
+def test_a_share_of_held_out_images_needs_patience():
+    assert TrainOptions.checked(patience=2, held_out=0.3).held_out == 0.3
+    with pytest.raises(InputError, match=r"--held-out 0\.3.*--patience 10"):
+        TrainOptions.checked(held_out=0.3)
+    with pytest.raises(InputError, match="got --patience 0; expected at least"):
+        TrainOptions.checked(patience=0, held_out=0.3)

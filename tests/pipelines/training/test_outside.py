@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from anomedge.errors import InputError
+from anomedge.images import Picture
 from anomedge.pipelines.training.outside import OutsidePictures
 from anomedge.resample import Geometry
 
@@ -44,6 +45,16 @@ def test_some_are_grey(folder):
 def test_a_folder_without_pictures_is_refused(tmp_path):
     with pytest.raises(InputError, match="holds no picture"):
         OutsidePictures(tmp_path, Geometry((16, 24), (8, 12)), grey=0)
+
+
+def test_pictures_of_the_fit_are_no_pictures_from_outside(folder):
+    outside = OutsidePictures(folder, Geometry((8, 8)), grey=0)
+    outside.refuse_shared({"0" * 64})
+    one = Picture("b.png", folder / "deep" / "b.png")
+    with pytest.raises(
+        InputError, match=r"got 1 pictures .* deep/b\.png first; .* --penalty"
+    ):
+        outside.refuse_shared({one.digest})
 
 
 def test_the_digest_is_that_of_names_and_contents(folder, tmp_path):

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from anomedge.errors import DeviceMismatch
+from anomedge.errors import DeviceMismatch, InputError
+from anomedge.pipelines.training import TrainOptions
 from anomedge.pipelines.training.processor import processor_of
 
 
@@ -29,3 +30,9 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(DeviceMismatch, match=r"can use 0 GPUs.*--device cpu"):
         processor_of("cuda")
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:", "cpu:0", "CUDA", "cuda\n"])
+def test_a_name_of_no_processor_is_refused_in_plain_words(name):
+    with pytest.raises(InputError, match="expected cpu, cuda or cuda:1"):
+        TrainOptions.checked(device=name)
