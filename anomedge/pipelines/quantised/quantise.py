@@ -51,6 +51,7 @@ from anomedge.pipelines.quantised.noise import (
 )
 from anomedge.pipelines.quantised.options import Budget, QuantiseOptions
 from anomedge.pipelines.quantised.record import Quantisation
+from anomedge.pipelines.quantised.scales import FINER
 from anomedge.pipelines.rounding import rounding_effect
 from anomedge.pipelines.sensitivity import auroc
 from anomedge.pipelines.tiles import Tiles
@@ -158,7 +159,7 @@ class _Quantiser:
 
     def _tried(self, scales: Scales, shown: str) -> _Tried:
         """Return the detector with these scales, and what changed; the progress display has the text `shown`."""
-        networks = self._networks(scales)
+        networks = self._networks(scales, self._fine(scales))
         pipeline = self.model.pipeline
         if self._refits:
             twin = pipeline.refit(
@@ -182,12 +183,26 @@ class _Quantiser:
         found = replace(self.model, pipeline=twin, decision=decision, digest="")
         return _Tried(found, flipped, drop)
 
-    def _networks(self, scales: Scales) -> dict[str, QuantisedNetwork]:
+    def _fine(self, scales: Scales) -> Scales:
+        """Return the scales of the products that stay in float32."""
+        return {
+            name: {
+                product: scale / FINER
+                for product, scale in every.items()
+                if product not in scales[name]
+            }
+            for name, every in self.scales.items()
+        }
+
+    def _networks(
+        self, scales: Scales, fine: Scales | None = None
+    ) -> dict[str, QuantisedNetwork]:
         return {
             name: QuantisedNetwork(
                 graph,
                 scales.get(name, {}),
                 self.model.pipeline.get_submodule(name),
+                (fine or {}).get(name),
             )
             for name, graph in self.graphs.items()
         }
@@ -318,6 +333,7 @@ class _Quantiser:
         record = Quantisation(
             float_model=self.model.digest,
             scales=scales,
+            fine=self._fine(scales),
             kept=kept,
             pictures=len(self.options.pictures),
             refitted=self._refits,
