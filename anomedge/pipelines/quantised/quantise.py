@@ -123,11 +123,12 @@ class _Quantiser:
         Raises:
             ProofFailed: one quantised product is too many.
         """
-        first = count_noisiest(self.effects)
-        found = fewest(first, len(self.effects) - 1, self._within_budget)
-        if found is None:
-            raise ProofFailed(self._refusal(self.tried[-1]))
-        return found
+        first, most = count_noisiest(self.effects), len(self.effects) - 1
+        for self.refines in (True, False):
+            found = fewest(first, most, self._within_budget)
+            if found is not None:
+                return found
+        raise ProofFailed(self._refusal(self.tried[-1]))
 
     def _within_budget(self, kept: int) -> Model | None:
         """Return the detector with so many of the noisiest products in float32; None if it is over the budget."""
@@ -137,10 +138,9 @@ class _Quantiser:
         shown = f"try {number}, {kept} of {total} layers in float32"
         tried = self._tried(scales, shown)
         self.tried.append(tried)
-        found = tried.model
-        if found is None or not tried.is_within(self.options.budget):
+        if tried.model is None or not tried.is_within(self.options.budget):
             return None
-        return self._recorded(found, tried, scales)
+        return self._recorded(tried.model, tried, scales)
 
     def _calibrated(self) -> Scales:
         """Return scales of values of normal pictures and of defects, which are often larger and must not be clipped."""
@@ -184,7 +184,9 @@ class _Quantiser:
         return _Tried(found, flipped, drop)
 
     def _fine(self, scales: Scales) -> Scales:
-        """Return the scales of the products that stay in float32."""
+        """Return the scales of the products that stay in float32; none where finer grids are over the budget too."""
+        if not self.refines:
+            return {}
         return {
             name: {
                 product: scale / FINER
@@ -304,8 +306,8 @@ class _Quantiser:
 
     def _auroc(self, compared: Compared) -> float:
         """Return the AUROC of the labelled pictures; of the synthetic defects where there are no labels of both kinds."""
-        labels = [picture.anomalous for picture in self.options.labelled]
         scores = compared.labelled.scores
+        labels = [picture.anomalous for picture in self.options.labelled]
         normal = scores[[label is False for label in labels]]
         anomalous = scores[[label is True for label in labels]]
         if normal.size and anomalous.size:
