@@ -235,7 +235,9 @@ def _as_quantised(
     """Return the detector with quantised networks, if its file states that."""
     if quantisation is None:
         return pipeline
-    networks = quantised_networks(pipeline, geometry, quantisation.scales)
+    networks = quantised_networks(
+        pipeline, geometry, quantisation.scales, quantisation.fine
+    )
     return pipeline.with_networks(networks)
 
 

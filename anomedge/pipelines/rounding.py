@@ -16,7 +16,12 @@ from anomedge.pipelines.base import Pipeline, Prediction
 from anomedge.pipelines.networks import map_tensors
 from anomedge.threshold import scale_of_each
 
-__all__ = ["LARGEST_ROUNDING_EFFECT", "rounding_effect"]
+__all__ = [
+    "LARGEST_ROUNDING_EFFECT",
+    "perturbed",
+    "perturbed_networks",
+    "rounding_effect",
+]
 
 LARGEST_ROUNDING_EFFECT = 1e-4
 """Tolerance of a float32 proof, as a share of the scale. Typical backbones have effects of 1e-6 to 1e-5."""
@@ -27,16 +32,24 @@ def rounding_effect(
 ) -> float:
     """Measure the largest change of maps (scores without maps), as a share of their scale, for images (B, 3, H, W) in [0, 1]."""
     generator = torch.Generator().manual_seed(0)
-    networks = {
-        name: _PerturbedNetwork(pipeline.get_submodule(name), generator)
-        for name in pipeline.networks
-    }
-    perturbed = pipeline.with_networks(networks)
+    other = perturbed_networks(pipeline, generator)
     with torch.no_grad():
         exact = _values(pipeline(images))
-        change = _values(perturbed(_perturb(images, generator))) - exact
+        change = _values(other(perturbed(images, generator))) - exact
     scales = scale_of_each(exact.numpy(), scale)
     return float((change.abs().numpy() / scales).max())
+
+
+def perturbed_networks(
+    pipeline: Pipeline[Any, Any], generator: torch.Generator
+) -> Pipeline[Any, Any]:
+    """Return the detector with simulated rounding errors in the outputs of its networks."""
+    return pipeline.with_networks(
+        {
+            name: _PerturbedNetwork(pipeline.get_submodule(name), generator)
+            for name in pipeline.networks
+        }
+    )
 
 
 def _values(prediction: Prediction) -> Tensor:
@@ -45,7 +58,7 @@ def _values(prediction: Prediction) -> Tensor:
     return prediction.anomaly_map
 
 
-def _perturb(values: Tensor, generator: torch.Generator) -> Tensor:
+def perturbed(values: Tensor, generator: torch.Generator) -> Tensor:
     """Change each value by up to one unit in the last place."""
     if not values.is_floating_point():
         return values
@@ -64,6 +77,6 @@ class _PerturbedNetwork(nn.Module):
 
     def forward(self, *inputs: Any) -> Any:
         return map_tensors(
-            lambda values: _perturb(values, self.generator),
+            lambda values: perturbed(values, self.generator),
             self.network(*inputs),
         )

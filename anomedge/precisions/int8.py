@@ -11,7 +11,7 @@ class Int8(Precision):
     """Convolutions and linear layers of the networks in INT8; everything behind them is computed in float32.
 
     The proof compares with eager Torch on the same levels. Sums of quantised layers are exact everywhere (docs/decisions/0029-int8-sums-without-rounding.md);
-    behind layers in float32 a value next to the middle between two levels may get the other one. The tolerances are twice the
+    behind a resize or an activation such as SiLU a value next to the middle between two levels may get the other one. The tolerances are twice the
     largest effect that was measured under OpenVINO (docs/decisions/0025-int8.md).
     """
 

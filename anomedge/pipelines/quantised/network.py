@@ -29,6 +29,7 @@ from torch import Tensor, fx, nn
 from anomedge.errors import ModelError
 from anomedge.pipelines.folding import CONVOLUTIONS, Node
 from anomedge.pipelines.quantised.scales import (
+    LARGEST_FINE_LEVEL,
     LARGEST_LEVEL,
     is_short,
     on_grid,
@@ -95,6 +96,7 @@ class QuantisedNetwork(nn.Module):
         graph: one of `folded_networks`; it is not modified, and tensors that are not quantised are shared.
         scales: s of the input of each quantised product, by name; other products stay in float32.
         original: the float network that the graph was traced from, for the model file.
+        fine: s of the input of products in float32 that have finer grids, by name.
 
     Raises:
         ModelError: a scale of a product that the network does not have, or one that is not short.
@@ -105,19 +107,22 @@ class QuantisedNetwork(nn.Module):
         graph: fx.GraphModule,
         scales: Mapping[str, float],
         original: nn.Module | None = None,
+        fine: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()
         self.graph = fx.GraphModule(graph, copy.deepcopy(graph.graph))
-        self.scales = dict(scales)
+        self.scales, self.fine = dict(scales), dict(fine or {})
         # In a tuple: its tensors are none of this network's.
         self._original = (graph if original is None else original,)
         products = list(products_of(self.graph))
-        _refuse_unknown(self.scales, products)
-        _refuse_long(self.scales)
+        _refuse_unknown(self.scales | self.fine, products)
+        _refuse_long(self.scales | self.fine)
         inputs: dict[tuple[str, float], Node] = {}
         for product in products:
             if product.name in self.scales:
                 self._quantise(product, inputs)
+            elif product.name in self.fine:
+                self._refine(product, inputs)
         self.graph.graph.eliminate_dead_code()
         # A new module holds only the tensors that the graph reads.
         self.graph = fx.GraphModule(self.graph, self.graph.graph)
@@ -178,6 +183,45 @@ class QuantisedNetwork(nn.Module):
             self._rounded_bias(product, bias, scale * scales),
             *product.node.args[3:],
         )
+
+    def _refine(
+        self, product: Product, inputs: dict[tuple[str, float], Node]
+    ) -> None:
+        """Round a product in float32 to finer grids; `inputs` has the rounded inputs so far."""
+        scale = self.fine[product.name]
+        key = (product.source.name, scale)
+        if key not in inputs:
+            inputs[key] = self._finely_rounded_input(product, scale)
+        bias = self._constant_bias(product)
+        weights = product.weights(self.graph)
+        levels, scales = quantised_weights(
+            weights, bias, scale, LARGEST_FINE_LEVEL
+        )
+        column = scales.reshape(-1, *[1] * (weights.ndim - 1))
+        with self.graph.graph.inserting_before(product.node):
+            rounded = self._constant(product, "weights", levels * column)
+        product.node.args = (
+            inputs[key],
+            rounded,
+            self._rounded_bias(product, bias, scale * scales),
+            *product.node.args[3:],
+        )
+
+    def _finely_rounded_input(self, product: Product, scale: float) -> Node:
+        """Return the input of a product in float32 on its grid, which has no ends."""
+        graph = self.graph.graph
+        # Every runtime multiplies by the same reciprocal.
+        constants = {"reciprocal": 1.0 / scale, "step": scale}
+        with graph.inserting_before(product.node):
+            reciprocal, step = (
+                self._constant(product, name, torch.tensor(value))
+                for name, value in constants.items()
+            )
+            levels = graph.call_function(
+                _aten.mul.Tensor, (product.source, reciprocal)
+            )
+            rounded = graph.call_function(_aten.round.default, (levels,))
+            return graph.call_function(_aten.mul.Tensor, (rounded, step))
 
     def _constant_bias(self, product: Product) -> Tensor | None:
         """Return the bias (O,) of a product; None if it has none, or one that is computed."""
@@ -257,16 +301,21 @@ def _refuse_long(scales: Mapping[str, float]) -> None:
 
 
 def quantised_weights(
-    weights: Tensor, bias: Tensor | None, input_scale: float
+    weights: Tensor,
+    bias: Tensor | None,
+    input_scale: float,
+    largest_level: int = LARGEST_LEVEL,
 ) -> tuple[Tensor, Tensor]:
-    """Return the levels of weights (O, ...) as int8 and the scale of each output channel, (O,).
+    """Return the levels of weights (O, ...) and the scale of each output channel, (O,); levels as int8, finer ones as float32.
 
     >>> weights = torch.tensor([[127.0, -64.2], [0.0, 0.0]])
     >>> levels, scales = quantised_weights(weights, None, 1.0)
     >>> levels.tolist(), scales[0].item()
     ([[127, -64], [0, 0]], 1.0)
     """
-    scales = weight_scales(weights, bias, input_scale)
+    scales = weight_scales(weights, bias, input_scale, largest_level)
     column = scales.reshape(-1, *[1] * (weights.ndim - 1))
-    levels = (weights / column).round().clamp(-LARGEST_LEVEL, LARGEST_LEVEL)
+    levels = (weights / column).round().clamp(-largest_level, largest_level)
+    if largest_level > LARGEST_LEVEL:
+        return levels, scales
     return levels.to(torch.int8), scales

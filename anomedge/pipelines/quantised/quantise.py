@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import fx, nn
 
@@ -51,6 +51,9 @@ from anomedge.pipelines.quantised.noise import (
 )
 from anomedge.pipelines.quantised.options import Budget, QuantiseOptions
 from anomedge.pipelines.quantised.record import Quantisation
+from anomedge.pipelines.quantised.scales import FINER
+from anomedge.pipelines.quantised.stability import count_unstable
+from anomedge.pipelines.quantised.tried import Tried
 from anomedge.pipelines.rounding import rounding_effect
 from anomedge.pipelines.sensitivity import auroc
 from anomedge.pipelines.tiles import Tiles
@@ -63,24 +66,6 @@ _FLOAT = "float detector"
 
 Scales = dict[str, dict[str, float]]
 Graphs = Mapping[str, fx.GraphModule]
-
-
-class _Tried(NamedTuple):
-    """A quantised detector; None where its scores do not follow the float ones at all.
-
-    Attributes:
-        flips: labels that differ.
-        auroc_drop: by how much the AUROC fell.
-    """
-
-    model: Model | None
-    flips: int
-    auroc_drop: float
-
-    def is_within(self, budget: Budget) -> bool:
-        return (
-            self.flips <= budget.flips and self.auroc_drop <= budget.auroc_drop
-        )
 
 
 def quantise(model: Model, options: QuantiseOptions) -> Model:
@@ -114,7 +99,7 @@ class _Quantiser:
         self.costs: dict[str, dict[str, int]] = {}
         self.scales = self._calibrated()
         self.effects = self._measured_effects()
-        self.tried: list[_Tried] = []
+        self.tried: list[Tried] = []
 
     def run(self) -> Model:
         """Return the quantised detector.
@@ -122,11 +107,12 @@ class _Quantiser:
         Raises:
             ProofFailed: one quantised product is too many.
         """
-        first = count_noisiest(self.effects)
-        found = fewest(first, len(self.effects) - 1, self._within_budget)
-        if found is None:
-            raise ProofFailed(self._refusal(self.tried[-1]))
-        return found
+        first, most = count_noisiest(self.effects), len(self.effects) - 1
+        for self.refines in (True, False):
+            found = fewest(first, most, self._within_budget)
+            if found is not None:
+                return found
+        raise ProofFailed(self._refusal(self.tried[-1]))
 
     def _within_budget(self, kept: int) -> Model | None:
         """Return the detector with so many of the noisiest products in float32; None if it is over the budget."""
@@ -136,10 +122,9 @@ class _Quantiser:
         shown = f"try {number}, {kept} of {total} layers in float32"
         tried = self._tried(scales, shown)
         self.tried.append(tried)
-        found = tried.model
-        if found is None or not tried.is_within(self.options.budget):
+        if tried.model is None or not tried.is_within(self.options.budget):
             return None
-        return self._recorded(found, tried, scales)
+        return self._recorded(tried.model, tried, scales)
 
     def _calibrated(self) -> Scales:
         """Return scales of values of normal pictures and of defects, which are often larger and must not be clipped."""
@@ -156,9 +141,9 @@ class _Quantiser:
         self.costs = {n: each.multiplications() for n, each in observed.items()}
         return {name: each.scales() for name, each in observed.items()}
 
-    def _tried(self, scales: Scales, shown: str) -> _Tried:
+    def _tried(self, scales: Scales, shown: str) -> Tried:
         """Return the detector with these scales, and what changed; the progress display has the text `shown`."""
-        networks = self._networks(scales)
+        networks = self._networks(scales, self._fine(scales))
         pipeline = self.model.pipeline
         if self._refits:
             twin = pipeline.refit(
@@ -175,19 +160,37 @@ class _Quantiser:
         )
         drop = self._auroc(self.before) - self._auroc(after)
         if not rises(pairs):
-            return _Tried(None, len(pairs.before), drop)
+            return Tried(None, len(pairs.before), drop)
         decision = carried_decision(self.model.decision, pairs)
         above = pairs.before > self.model.decision.threshold
         flipped = flips(above, pairs.after, decision.threshold)
         found = replace(self.model, pipeline=twin, decision=decision, digest="")
-        return _Tried(found, flipped, drop)
+        golden = after.proven.scores
+        unstable = count_unstable(found, self.images.proven, golden)
+        return Tried(found, flipped, drop, unstable)
 
-    def _networks(self, scales: Scales) -> dict[str, QuantisedNetwork]:
+    def _fine(self, scales: Scales) -> Scales:
+        """Return the scales of the products that stay in float32; none where finer grids are over the budget too."""
+        if not self.refines:
+            return {}
+        return {
+            name: {
+                product: scale / FINER
+                for product, scale in every.items()
+                if product not in scales[name]
+            }
+            for name, every in self.scales.items()
+        }
+
+    def _networks(
+        self, scales: Scales, fine: Scales | None = None
+    ) -> dict[str, QuantisedNetwork]:
         return {
             name: QuantisedNetwork(
                 graph,
                 scales.get(name, {}),
                 self.model.pipeline.get_submodule(name),
+                (fine or {}).get(name),
             )
             for name, graph in self.graphs.items()
         }
@@ -289,8 +292,8 @@ class _Quantiser:
 
     def _auroc(self, compared: Compared) -> float:
         """Return the AUROC of the labelled pictures; of the synthetic defects where there are no labels of both kinds."""
-        labels = [picture.anomalous for picture in self.options.labelled]
         scores = compared.labelled.scores
+        labels = [picture.anomalous for picture in self.options.labelled]
         normal = scores[[label is False for label in labels]]
         anomalous = scores[[label is True for label in labels]]
         if normal.size and anomalous.size:
@@ -310,7 +313,7 @@ class _Quantiser:
             inside=region_of(self.model),
         )
 
-    def _recorded(self, found: Model, tried: _Tried, scales: Scales) -> Model:
+    def _recorded(self, found: Model, tried: Tried, scales: Scales) -> Model:
         kept: dict[str, dict[str, float]] = {}
         for each in self.effects:
             if each.product not in scales[each.network]:
@@ -318,6 +321,7 @@ class _Quantiser:
         record = Quantisation(
             float_model=self.model.digest,
             scales=scales,
+            fine=self._fine(scales),
             kept=kept,
             pictures=len(self.options.pictures),
             refitted=self._refits,
@@ -357,14 +361,15 @@ class _Quantiser:
             return batches
         return Tiled(batches, self.tiles, self.options.batch)
 
-    def _refusal(self, tried: _Tried) -> str:
+    def _refusal(self, tried: Tried) -> str:
         budget = self.options.budget
         worst = ", ".join(
             f"{each.network}.{each.product} ({each.noise:.2g} of the scale)"
             for each in sorted(self.effects, reverse=True)[:_NAMED]
         )
         return (
-            f"got {tried.flips} changed labels of {len(self.before.scores())} and an AUROC drop of {tried.auroc_drop:.4f} "
+            f"got {tried.flips} changed labels of {len(self.before.scores())}, {tried.unstable} golden pictures as near to "
+            f"the threshold as rounding moves scores, and an AUROC drop of {tried.auroc_drop:.4f} "
             f"with one of {len(self.effects)} layers quantised; expected at most {budget.flips} and {budget.auroc_drop:g}: export in fp32 or fp16, or "
             f"allow more with --max-flips and --max-auroc-drop; layers with most noise: {worst}"
         )

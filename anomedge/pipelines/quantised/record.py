@@ -26,6 +26,7 @@ class Quantisation(BaseModel):
     Attributes:
         float_model: SHA-256 of the float detector's model file.
         scales: scale of the input of each quantised product, by network and product.
+        fine: scale of the input of each product that stays in float32, by network and product.
         kept: products that stay in float32, by network, with the noise that their quantisation causes in the map (without a
             map: in the score), as a share of the scale.
         pictures: number of calibration pictures.
@@ -41,6 +42,9 @@ class Quantisation(BaseModel):
 
     float_model: str = Field(max_length=64)
     scales: dict[str, dict[str, Scale]] = Field(max_length=64)
+    fine: dict[str, dict[str, Scale]] = Field(
+        default_factory=dict, max_length=64
+    )
     kept: dict[str, dict[str, FiniteFloat]] = Field(
         default_factory=dict, max_length=64
     )
@@ -56,6 +60,7 @@ def quantised_networks(
     pipeline: Pipeline[Any, Any],
     geometry: Geometry,
     scales: Mapping[str, Mapping[str, float]],
+    fine: Mapping[str, Mapping[str, float]] | None = None,
 ) -> dict[str, QuantisedNetwork]:
     """Return the quantised networks of a float detector, by name.
 
@@ -63,19 +68,25 @@ def quantised_networks(
         pipeline: the detector, with its float networks.
         geometry: how pictures become its images.
         scales: scale of the input of each quantised product, by network and product.
+        fine: that of products in float32.
 
     Raises:
         ExportError: torch cannot trace a network.
         ModelError: a network or a product that the detector does not have.
     """
-    if unknown := sorted(scales.keys() - set(pipeline.networks)):
+    fine = fine or {}
+    named = scales.keys() | fine.keys()
+    if unknown := sorted(named - set(pipeline.networks)):
         raise ModelError(
             f"got scales of the network {unknown[0]}, which {pipeline.name} does not have; expected some of "
             f"{', '.join(pipeline.networks)}: quantise the float model again"
         )
     return {
         name: QuantisedNetwork(
-            graph, scales.get(name, {}), pipeline.get_submodule(name)
+            graph,
+            scales.get(name, {}),
+            pipeline.get_submodule(name),
+            fine.get(name, {}),
         )
         for name, graph in folded_networks(pipeline, geometry, None).items()
     }

@@ -7,6 +7,10 @@ integers that are scaled afterwards. Division by :math:`s` is exact as well, or 
 multiplication by the rounded :math:`1 / s`.
 
 Sums of more than 24 bits are rounded; thousands of terms near both ends of their ranges would have to agree in sign.
+
+Layers that stay in float32 have such grids too, finer ones: inputs of 16 times as many levels, weights of four times as
+many. A convolution of arbitrary numbers differs in its last digits between runtimes, and a value next to the middle
+between two levels of the next quantised layer would get the other level.
 """
 
 from __future__ import annotations
@@ -15,6 +19,8 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "FINER",
+    "LARGEST_FINE_LEVEL",
     "LARGEST_LEVEL",
     "is_short",
     "neighbours",
@@ -23,6 +29,10 @@ __all__ = [
 ]
 
 LARGEST_LEVEL = 127
+LARGEST_FINE_LEVEL = 511
+"""Of the weights of a layer in float32."""
+FINER = 16
+"""Levels of the input of a layer in float32, for each level of INT8."""
 _LARGEST_BIAS = 1 << 22
 """Most units of a bias: two bits are left for the sum."""
 
@@ -58,19 +68,24 @@ def is_short(scale: float) -> bool:
 
 
 def weight_scales(
-    weights: Tensor, bias: Tensor | None, input_scale: float
+    weights: Tensor,
+    bias: Tensor | None,
+    input_scale: float,
+    largest_level: int = LARGEST_LEVEL,
 ) -> Tensor:
     """Return the scale of each output channel of weights (O, ...), as float32 (O,).
 
-    Of the two short scales around the largest weight / 127 it is the one with less squared error. A channel whose bias
+    Of the two short scales around the largest weight / `largest_level` it is the one with less squared error. A channel whose bias
     is far larger than its weights has a larger scale, so that the bias has at most 23 bits.
     """
     exact = weights.flatten(1).double()
-    largest = exact.abs().amax(dim=1) / LARGEST_LEVEL
-    largest = torch.where(largest > 0, largest, 1.0 / LARGEST_LEVEL)
+    largest = exact.abs().amax(dim=1) / largest_level
+    largest = torch.where(largest > 0, largest, 1.0 / largest_level)
     below, above = neighbours(largest)
-    better = _squared_error(exact, below) < _squared_error(exact, above)
-    scales = torch.where(better, below, above)
+    errors = [
+        _squared_error(exact, each, largest_level) for each in (below, above)
+    ]
+    scales = torch.where(errors[0] < errors[1], below, above)
     if bias is not None:
         least = bias.double().abs() / (input_scale * _LARGEST_BIAS)
         least = torch.where(least > 0, least, scales)
@@ -88,8 +103,8 @@ def on_grid(bias: Tensor, units: Tensor) -> Tensor:
     return ((bias.double() / exact).round() * exact).float()
 
 
-def _squared_error(weights: Tensor, scales: Tensor) -> Tensor:
+def _squared_error(weights: Tensor, scales: Tensor, largest: int) -> Tensor:
     """Return the squared error of weights (O, n) on the grid of scales (O,), for each channel."""
     column = scales.unsqueeze(1)
-    levels = (weights / column).round().clamp(-LARGEST_LEVEL, LARGEST_LEVEL)
+    levels = (weights / column).round().clamp(-largest, largest)
     return (levels * column - weights).square().sum(dim=1)

@@ -142,7 +142,16 @@ def test_a_layer_that_quantisation_destroys_stays_in_float32():
     assert set(record.kept["net"]) == {"second.weight"}
     assert record.kept["net"]["second.weight"] > 0.05
     assert set(record.scales["net"]) == {"first.weight"}
+    assert record.fine == {}
     assert record.flips == 0
+
+
+def test_layers_in_float32_have_finer_grids():
+    found = quantise(model_of(brightness(network=Uneven(second=10.0))), options())  # fmt: skip
+    record = found.quantisation
+    kept = {name: set(products) for name, products in record.kept.items()}
+    fine = {n: set(products) for n, products in record.fine.items() if products}
+    assert fine == kept
 
 
 def test_a_layer_with_much_noise_for_its_work_stays_in_float32():
