@@ -35,7 +35,7 @@ def arrange_for_channels_last(graph: _Graph) -> int:
     - Sums and products that scale a picture move before the Transpose to planes. OpenVINO merges a Transpose with its
       conversion to its own layout, but only where nothing lies between them.
     - A permutation of channels selects along the last axis. Along the second one, OpenVINO converts each map to planes
-      and back, which takes a fifth of FastFlow's time.
+      and back, which takes a quarter of FastFlow's time.
     """
     scaled = sum(map(_scale_before, list(_transposes(graph))))
     return scaled + sum(map(_permute_last, list(_permutations(graph))))
@@ -87,7 +87,7 @@ def _scale_before(transpose: _Node) -> int:
             inputs.reverse()
         given, source = step, _same_kind(step, inputs).output(0)
     moved = _operations().transpose(source, np.array(order, np.int64))
-    _replace(steps[-1], moved)
+    _replace(steps[-1].output(0), moved)
     return 1
 
 
@@ -123,26 +123,49 @@ def _permutations(graph: _Graph) -> Iterator[_Node]:
 
 
 def _permute_last(node: _Node) -> int:
-    """Select along the last axis, between two Transposes that OpenVINO need not execute."""
+    """Select along the last axis, and split there if a split into halves follows.
+
+    The Transposes around cost nothing next to operations that read and write the channels last.
+    """
     operations = _operations()
     pixels = operations.transpose(
         node.input_value(0), np.array(_CHANNELS_LAST, np.int64)
     )
-    chosen = operations.gather(
-        pixels, node.input_value(1), np.array(_RANK - 1, np.int64)
-    )
-    _replace(node, operations.transpose(chosen, np.array(_PLANES, np.int64)))
+    last = operations.constant(np.int64(_RANK - 1))
+    chosen = operations.gather(pixels, node.input_value(1), last)
+    readers = _readers(node)
+    if len(readers) == 1 and _splits_channels(readers[0]):
+        (split,) = readers
+        parts = operations.variadic_split(chosen, last, split.input_value(2))
+        for old, new in zip(split.outputs(), parts.outputs(), strict=True):
+            _replace(old, _as_planes(new))
+        return 1
+    _replace(node.output(0), _as_planes(chosen.output(0)))
     return 1
 
 
-def _replace(old: _Node, new: _Node) -> None:
-    """Let all readers of a node read another one, which takes its name."""
-    name, names = old.get_friendly_name(), old.output(0).get_names()
-    for target in old.output(0).get_target_inputs():
+def _splits_channels(node: _Node) -> bool:
+    if node.get_type_name() != "VariadicSplit":
+        return False
+    axis = _values(_source(node, 1))
+    return axis is not None and axis.tolist() in (_CHANNELS, [_CHANNELS])
+
+
+def _as_planes(value: Any) -> _Node:
+    return _operations().transpose(value, np.array(_PLANES, np.int64))
+
+
+def _replace(old: Any, new: _Node) -> None:
+    """Let all readers of a value read a new node, which takes the name of a node of one value."""
+    names = old.get_names()
+    for target in old.get_target_inputs():
         target.replace_source_output(new.output(0))
-    old.set_friendly_name(f"{name}.replaced")
-    new.set_friendly_name(name)
     new.output(0).set_names(names)
+    node = old.get_node()
+    if len(node.outputs()) == 1:
+        name = node.get_friendly_name()
+        node.set_friendly_name(f"{name}.replaced")
+        new.set_friendly_name(name)
 
 
 def _same_kind(node: _Node, inputs: list[Any]) -> _Node:

@@ -104,12 +104,15 @@ def test_a_constant_for_each_pixel_stays_behind_the_transpose():
     assert arranged(graph, given) == 0
 
 
-def selecting(indices, axis=1, name="chosen"):
+def gathered(indices, axis=1):
     x = opset.parameter([1, 4, 4, 4], np.float32, name="x")
     places = opset.constant(np.array(indices, np.int64))
-    y = opset.gather(x, places, opset.constant(np.int64(axis)))
-    y.set_friendly_name(name)
-    y.output(0).set_names({name})
+    return x, opset.gather(x, places, opset.constant(np.int64(axis)))
+
+
+def selecting(indices, axis=1):
+    x, y = gathered(indices, axis)
+    y.output(0).set_names({"chosen"})
     return openvino.Model([y], [x])
 
 
@@ -119,6 +122,24 @@ def test_channels_are_permuted_along_the_last_axis():
     assert source_kinds(graph, "Gather") == ["Transpose"]
     assert graph.outputs[0].get_names() == {"chosen"}
     assert arrange_for_channels_last(graph) == 0
+
+
+def test_halves_of_permuted_channels_are_split_along_the_last_axis():
+    x, y = gathered([2, 0, 3, 1])
+    halves = opset.variadic_split(
+        y, opset.constant(np.int64(1)), opset.constant(np.array([1, 3]))
+    )
+    outputs = [opset.relu(half) for half in halves.outputs()]
+    graph = openvino.Model(outputs, [x])
+    given = numbers(1, 4, 4, 4)
+    settings = {"INFERENCE_PRECISION_HINT": "f32"}
+    assert arrange_for_channels_last(graph) == 1
+    found = openvino.Core().compile_model(graph, "CPU", settings)([given])
+    expected = np.maximum(given, 0)[:, [2, 0, 3, 1]]
+    np.testing.assert_array_equal(found[0], expected[:, :1])
+    np.testing.assert_array_equal(found[1], expected[:, 1:])
+    assert source_kinds(graph, "VariadicSplit") == ["Gather"]
+    assert source_kinds(graph, "Relu") == ["Transpose"] * 2
 
 
 @pytest.mark.parametrize(
