@@ -349,3 +349,68 @@ def test_weights_are_moved_and_statistics_are_not():
         assert found[name] is tensors[name]
     deviation = (found["conv.weight"].double() / 2 - 1).std().item()
     assert 0.8e-7 < deviation < 1.3e-7
+
+
+def block(theirs, ours):
+    return {"theirs": theirs, "ours": ours}
+
+
+def test_an_interval_tells_sessions_apart():
+    """Rounds of one pair of sessions agree; the interval is as wide as the pairs differ."""
+    from _detectors import timing
+
+    pairs = [(0.97, 1.0), (1.0, 1.0), (1.03, 1.0)]
+    blocks = [block([a] * 5, [b] * 5) for a, b in pairs]
+    assert timing.ratio(blocks) == 1.0
+    assert timing.interval(blocks) == (0.97, 1.03)
+    assert timing.interval(blocks[:1] * 3) == (0.97, 0.97)
+
+
+def test_sides_are_timed_in_turns_and_in_both_orders():
+    from _detectors import timing
+
+    called = []
+    calls = {
+        side: lambda side=side: called.append(side) for side in timing.SIDES
+    }
+    taken = timing._block(calls, iter(range(1000)).__next__, 4)
+    assert taken == {"ours": [1] * 4, "theirs": [1] * 4}
+    rounds = [tuple(called[i : i + 2]) for i in range(0, len(called), 2)]
+    assert set(rounds[::2]) == {("theirs", "ours")}
+    assert set(rounds[1::2]) == {("ours", "theirs")}
+
+
+def test_the_table_of_detectors_has_thresholds_of_equal_data_and_intervals():
+    from _detectors import table
+
+    figures = {
+        "image": 0.9, "pixel": None, "aupro": None, "f1": 0.5, "best_f1": 0.8,
+        "counts": [[1, 14], [20, 40]],
+    }  # fmt: skip
+    times = {
+        "ours": 2.0,
+        "theirs": 2.1,
+        "ratio": 1.05,
+        "low": 1.01,
+        "high": 1.08,
+    }
+    side = {"fit": 3.0, "figures": figures, "f1_of_labels": 0.8}
+    runtime = {"times": {"1": times}, "bytes": {"ours": 2e6, "theirs": 3e6}}
+    record = {
+        "detector": "dfkde", "backbone": "b", "pictures": "cookies", "ours": side,
+        "theirs": side | {"errors": {"score": 1e-6, "map": None}, "runtimes": {"openvino": runtime}},
+    }  # fmt: skip
+    rows = table.figures([record]).splitlines()
+    assert "| 0.500 | 1 of 14 | 20 of 40 | 0.800 | 0.800 |" in rows[2]
+    assert len({row.count("|") for row in rows}) == 1
+    rows = table.imports([record]).splitlines()
+    assert "| openvino | 1 | 2.00 | 2.10 | 1.05 (1.01 to 1.08) |" in rows[2]
+    assert len({row.count("|") for row in rows}) == 1
+    record["theirs"]["runtimes"]["openvino"] = {"failed": "why"}
+    rows = table.imports([record]).splitlines()
+    assert len({row.count("|") for row in rows}) == 1
+    del record["theirs"]["runtimes"]
+    rows = table.imports([record]).splitlines()
+    assert len({row.count("|") for row in rows}) == 1
+    rows = table.figures([record | {"failed": "why"}]).splitlines()
+    assert len({row.count("|") for row in rows}) == 1

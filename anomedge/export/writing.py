@@ -12,6 +12,7 @@ import onnx
 from anomedge.bundle.graph_contract import SECTION
 from anomedge.bundle.operators import unlisted_layers
 from anomedge.errors import ExportError
+from anomedge.export.ir_layout import arrange_for_channels_last
 from anomedge.runtimes.imports import import_openvino
 
 __all__ = ["write_ir", "write_onnx", "write_tapped"]
@@ -80,6 +81,8 @@ def write_ir(
 ) -> None:
     """Write the graph as OpenVINO IR, uncompressed, with the input and output names of the ONNX graph.
 
+    The IR is arranged for OpenVINO's layout of maps (`ir_layout`); its values are those of the ONNX graph.
+
     `model_info` is metadata for OpenVINO Model API; with it the input is marked as NCHW, which ONNX cannot express.
     `contract` is the contract that the graph carries.
 
@@ -89,6 +92,7 @@ def write_ir(
     openvino = import_openvino()
     graph = openvino.Core().read_model(shipped)
     _refuse_unlisted_layers(graph)
+    arrange_for_channels_last(graph)
     # Metadata copied from the ONNX graph.
     if "framework" in (info := graph.get_rt_info()):
         del info["framework"]

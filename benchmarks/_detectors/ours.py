@@ -21,11 +21,25 @@ class CommandFailed(Exception):
 
 
 def fit(
-    case: Case, pictures: Path, weights: Path, path: Path, asked: dict[str, Any]
+    case: Case,
+    pictures: Path,
+    weights: Path,
+    path: Path,
+    asked: dict[str, Any],
+    *,
+    by_labels: bool = False,
 ) -> float:
-    """Fit to the normal pictures; return the seconds of the command."""
+    """Fit to the normal pictures; return the seconds of the command.
+
+    The threshold comes from the normal pictures held back, or, by labels, from the test pictures, as anomalib's.
+    """
     size = f"{asked['size']}x{asked['size']}"
-    given = ["--size", size, "--held-back", pictures / "held-back"]
+    given: list[object] = ["--size", size]
+    given += (
+        ["--labelled", pictures / "set"]
+        if by_labels
+        else ["--held-back", pictures / "held-back"]
+    )
     given += [*case.options(), "--weights", weights]
     if case.trained:
         given += ["--epochs", asked["epochs"], "--train-batch", 8]
@@ -54,16 +68,20 @@ def export(
     return _command("export", path, "-o", bundle, *given)
 
 
-def figures(path: Path, pictures: Path) -> dict[str, float | None]:
-    """Return AUROC, AUPRO and F1 of a model file on the test pictures, in eager Torch."""
+def figures(path: Path, pictures: Path) -> dict[str, Any]:
+    """Return AUROC, AUPRO, F1 and counts of a model file on the test pictures, in eager Torch."""
     column = evaluate(path, pictures / "set").columns[0]
-    pixel = column.pixel
+    pixel, rates = (
+        column.pixel,
+        (column.image.false_alarm_rate, column.image.recall),
+    )
     return {
         "image": _value(column.image, "auroc"),
         "pixel": _value(pixel, "auroc"),
         "aupro": _value(pixel, "aupro"),
         "f1": _value(column.image, "f1"),
         "best_f1": _value(column.image, "best_f1"),
+        "counts": [[rate.count, rate.of] for rate in rates if rate],
     }
 
 

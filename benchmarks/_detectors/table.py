@@ -8,14 +8,14 @@ from typing import Any
 Record = dict[str, Any]
 
 FIGURES = (
-    "| detector | backbone | pictures | side | image AUROC | pixel AUROC | AUPRO | F1 at the shipped threshold | best F1 "
-    "| fit, s | export, s | MB |\n|---|---|---|---|---|---|---|---|---|---|---|---|"
+    "| detector | backbone | pictures | side | image AUROC | pixel AUROC | AUPRO | F1 at the shipped threshold | false alarms | caught "
+    "| F1, threshold from the same labels | best F1 | fit, s | export, s | MB |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
 IMPORTS = (
-    "| detector | pictures | error of the score | error of the map | runtime | ours, ms | anomalib, ms | ratio "
-    "| MB ours / anomalib | error of anomalib's export |\n|---|---|---|---|---|---|---|---|---|---|"
+    "| detector | pictures | error of the score | error of the map | runtime | threads | ours, ms | anomalib, ms | ratio "
+    "| MB ours / anomalib | error of anomalib's export |\n|---|---|---|---|---|---|---|---|---|---|---|"
 )
-_NAMES = ("image", "pixel", "aupro", "f1", "best_f1")
+_NAMES = ("image", "pixel", "aupro", "f1")
 
 
 def figures(records: Sequence[Record]) -> str:
@@ -37,17 +37,22 @@ def _sides(record: Record) -> Iterator[str]:
         f"| {record['detector']} | {record['backbone']} | {record['pictures']}"
     )
     if "failed" in record:
-        yield f"{shared} | failed: {record['failed']} |" + " |" * 8
+        yield f"{shared} | failed: {record['failed']} |" + " |" * 11
         return
     for side, title in (("ours", "anomedge"), ("theirs", "anomalib")):
         found = record[side]
         if "figures" not in found:
-            yield f"{shared} | {title} | failed: {found['failed']} |" + " |" * 7
+            yield (
+                f"{shared} | {title} | failed: {found['failed']} |" + " |" * 10
+            )
             continue
-        values = " | ".join(_share(found["figures"][name]) for name in _NAMES)
+        figures = found["figures"]
+        values = [_share(figures[name]) for name in _NAMES]
+        values += [f"{count} of {of}" for count, of in figures["counts"]]
+        values += [_share(found["f1_of_labels"]), _share(figures["best_f1"])]
         export = _number(found.get("export"), ".0f")
         size = _number(found.get("bytes"), ".1f", 1e-6)
-        yield f"{shared} | {title} | {values} | {found['fit']:.0f} | {export} | {size} |"
+        yield f"{shared} | {title} | {' | '.join(values)} | {found['fit']:.0f} | {export} | {size} |"
 
 
 def _runtimes(record: Record) -> Iterator[str]:
@@ -61,17 +66,23 @@ def _runtimes(record: Record) -> Iterator[str]:
         f"| {record['detector']} | {record['pictures']} | {' | '.join(errors)}"
     )
     if "runtimes" not in found:
-        yield f"{shared} | {found.get('failed', '')} |" + " |" * 5
+        yield f"{shared} | {found.get('failed', '')} |" + " |" * 6
         return
-    for runtime, times in found["runtimes"].items():
-        if "failed" in times:
-            yield f"{shared} | {runtime} | | {times['failed']} |" + " |" * 3
+    for runtime, at in found["runtimes"].items():
+        if "failed" in at:
+            yield f"{shared} | {runtime} | | | {at['failed']} |" + " |" * 3
             continue
-        sizes = [times["bytes"][side] / 1e6 for side in ("ours", "theirs")]
-        yield (
-            f"{shared} | {runtime} | {times['ours']:.1f} | {times['theirs']:.1f} | {times['ratio']:.2f} "
-            f"| {sizes[0]:.1f} / {sizes[1]:.1f} | {_number(times.get('error'), '.1e')} |"
-        )
+        ours, theirs = (at["bytes"][side] / 1e6 for side in ("ours", "theirs"))
+        error = _number(at.get("error"), ".1e")
+        for threads, times in at["times"].items():
+            yield (
+                f"{shared} | {runtime} | {threads} | {times['ours']:.2f} | {times['theirs']:.2f} "
+                f"| {_interval(times)} | {ours:.1f} / {theirs:.1f} | {error} |"
+            )
+
+
+def _interval(times: Record) -> str:
+    return f"{times['ratio']:.2f} ({times['low']:.2f} to {times['high']:.2f})"
 
 
 def _share(value: float | None) -> str:

@@ -41,10 +41,17 @@ def renew(
     for runtime, found in runtimes.items():
         theirs = folder / "exported" / "weights" / "onnx" / _THEIRS[runtime]
         files = {"ours": bundle / GRAPHS[runtime], "theirs": theirs}
-        found |= timing.in_turns(
+        found["times"] = timing.in_turns(
             runtime, files, frames, options.threads, options.rounds
         )
         found["bytes"] = {side: bytes_of(path) for side, path in files.items()}
-        print(name, runtime, f"{found['ratio']:.2f}", file=sys.stderr)
+        for threads, measured in found["times"].items():
+            print(
+                name,
+                runtime,
+                threads,
+                f"{measured['ratio']:.3f}",
+                file=sys.stderr,
+            )
     stored = work / "records" / f"{name}.json"
     stored.write_text(json.dumps(record), encoding="utf-8")
