@@ -29,7 +29,6 @@ from anomedge.demo.textures import PictureSet, write_pictures
 from anomedge.errors import ProofFailed
 from anomedge.export.bundling import ExportOptions, export
 from anomedge.export.options import Int8Options
-from anomedge.export.quantising import int8_path
 from anomedge.parity import Certificate
 from anomedge.parity.records import Cell
 from anomedge.parity.stored import stored_certificates
@@ -112,19 +111,21 @@ def prove(case: Case, work: Path, size: int) -> Certificate:
         )
         write_pictures(folder, pictures)
     is_int8 = case.precisions == ("int8",)
-    quantised = int8_path(model)
-    is_new = is_int8 and not quantised.exists()
     options = ExportOptions(
         frame=case.frame,
         golden=[folder / "test", work / "known"],
         precisions=list(case.precisions),
-        int8=Int8Options(calibrate=[train]) if is_new else None,
+        int8=Int8Options(calibrate=[train]) if is_int8 else None,
         runtimes=["onnxruntime", "openvino"],
         batches=BATCHES,
         force=True,
     )
-    source = quantised if is_int8 and not is_new else model
-    return export(source, target, options)
+    if is_int8:
+        # Its own file: the quantisation depends on the pictures of the proof.
+        model = Path(
+            shutil.copy(model, work / f"{case.detector}-{frame}.safetensors")
+        )
+    return export(model, target, options)
 
 
 def prepare(work: Path) -> None:
