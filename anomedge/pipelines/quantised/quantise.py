@@ -52,8 +52,8 @@ from anomedge.pipelines.quantised.noise import (
 from anomedge.pipelines.quantised.options import Budget, QuantiseOptions
 from anomedge.pipelines.quantised.record import Quantisation
 from anomedge.pipelines.quantised.scales import FINER
-from anomedge.pipelines.quantised.stability import count_unstable
-from anomedge.pipelines.quantised.tried import Tried
+from anomedge.pipelines.quantised.stability import unstable_places
+from anomedge.pipelines.quantised.tried import Tried, warn_of_unstable
 from anomedge.pipelines.rounding import rounding_effect
 from anomedge.pipelines.sensitivity import auroc
 from anomedge.pipelines.tiles import Tiles
@@ -111,6 +111,7 @@ class _Quantiser:
         for self.refines in (True, False):
             found = fewest(first, most, self._within_budget)
             if found is not None:
+                warn_of_unstable(self.tried, self.options.budget)
                 return found
         raise ProofFailed(self._refusal(self.tried[-1]))
 
@@ -166,8 +167,9 @@ class _Quantiser:
         flipped = flips(above, pairs.after, decision.threshold)
         found = replace(self.model, pipeline=twin, decision=decision, digest="")
         golden = after.proven.scores
-        unstable = count_unstable(found, self.images.proven, golden)
-        return Tried(found, flipped, drop, unstable)
+        places = unstable_places(found, self.images.proven, golden)
+        names = tuple(self.options.proven[place].name for place in places)
+        return Tried(found, flipped, drop, names)
 
     def _fine(self, scales: Scales) -> Scales:
         """Return the scales of the products that stay in float32; none where finer grids are over the budget too."""
@@ -368,7 +370,7 @@ class _Quantiser:
             for each in sorted(self.effects, reverse=True)[:_NAMED]
         )
         return (
-            f"got {tried.flips} changed labels of {len(self.before.scores())}, {tried.unstable} golden pictures as near to "
+            f"got {tried.flips} changed labels of {len(self.before.scores())}, {len(tried.unstable)} golden pictures as near to "
             f"the threshold as rounding moves scores, and an AUROC drop of {tried.auroc_drop:.4f} "
             f"with one of {len(self.effects)} layers quantised; expected at most {budget.flips} and {budget.auroc_drop:g}: export in fp32 or fp16, or "
             f"allow more with --max-flips and --max-auroc-drop; layers with most noise: {worst}"

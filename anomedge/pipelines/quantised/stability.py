@@ -21,14 +21,14 @@ from anomedge.pipelines.rounding import perturbed, perturbed_networks
 from anomedge.pipelines.tiles import Tiles
 from anomedge.threshold import Scores
 
-__all__ = ["count_unstable"]
+__all__ = ["unstable_places"]
 
 _DEVIATIONS = 2.0
 """Least distance of a stable score from the threshold, in root mean squares of the change."""
 
 
-def count_unstable(model: Model, images: Batches, scores: Scores) -> int:
-    """Return how many scores (N,) are nearer to the threshold than rounding moves scores.
+def unstable_places(model: Model, images: Batches, scores: Scores) -> list[int]:
+    """Return the places of the scores (N,) that are nearer to the threshold than rounding moves scores.
 
     Args:
         model: the detector.
@@ -36,14 +36,16 @@ def count_unstable(model: Model, images: Batches, scores: Scores) -> int:
         scores: its scores of them.
     """
     if not scores.size:
-        return 0
+        return []
     generator = torch.Generator().manual_seed(0)
     other = perturbed_networks(model.pipeline, generator)
     tiles = Tiles.of(model.geometry)
     moved = score_images(other, _Perturbed(images, generator), tiles).scores
     noise = float(np.sqrt(np.mean(np.square(moved - scores))))
     margins = np.abs(scores - model.decision.threshold)
-    return int((margins < _DEVIATIONS * noise).sum())
+    (places,) = np.nonzero(margins < _DEVIATIONS * noise)
+    found: list[int] = places.tolist()
+    return found
 
 
 @dataclass(frozen=True)

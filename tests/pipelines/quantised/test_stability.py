@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from anomedge.pipelines import Config
-from anomedge.pipelines.quantised.stability import count_unstable
+from anomedge.pipelines.quantised.stability import unstable_places
 from tests.pipelines.brightness import Brightness
 from tests.pipelines.quantised.networks import model_of
 
@@ -39,12 +39,12 @@ def moved(model, threshold):
 def test_scores_beside_the_threshold_are_unstable(model):
     scores = scores_of(model)
     beside = moved(model, float(scores[2]) + 1e-4)
-    assert count_unstable(beside, IMAGES.split(4), scores) >= 1
+    assert 2 in unstable_places(beside, IMAGES.split(4), scores)
 
 
 def test_scores_far_from_the_threshold_are_stable(model):
     far = moved(model, float(scores_of(model).max()) + 1.0)
-    assert count_unstable(far, IMAGES.split(4), scores_of(model)) == 0
+    assert unstable_places(far, IMAGES.split(4), scores_of(model)) == []
 
 
 def test_a_detector_without_rounding_to_levels_is_stable():
@@ -52,8 +52,8 @@ def test_a_detector_without_rounding_to_levels_is_stable():
     model = model_of(made)
     scores = scores_of(model)
     beside = moved(model, float(scores[2]) + 1e-4)
-    assert count_unstable(beside, IMAGES.split(4), scores) == 0
+    assert unstable_places(beside, IMAGES.split(4), scores) == []
 
 
 def test_no_pictures_have_no_unstable_scores(model):
-    assert count_unstable(model, [], np.empty(0)) == 0
+    assert unstable_places(model, [], np.empty(0)) == []

@@ -3,7 +3,11 @@
 import pytest
 
 from anomedge.pipelines.quantised.options import Budget
-from anomedge.pipelines.quantised.tried import Tried
+from anomedge.pipelines.quantised.tried import (
+    FewQuantisedWarning,
+    Tried,
+    warn_of_unstable,
+)
 
 
 @pytest.mark.parametrize(
@@ -16,5 +20,21 @@ from anomedge.pipelines.quantised.tried import Tried
     ],
 )
 def test_each_change_alone_exceeds_the_budget(flips, drop, unstable, expected):
-    tried = Tried(None, flips, drop, unstable)
+    tried = Tried(None, flips, drop, ("a.png",) * unstable)
     assert tried.is_within(Budget(flips=1, auroc_drop=0.01)) == expected
+
+
+def test_pictures_beside_the_threshold_are_named():
+    tried = [Tried(None, 0, 0.0, ("a.png", "b.png")), Tried(None, 0, 0.0)]
+    with pytest.warns(
+        FewQuantisedWarning, match=r"a\.png, b\.png.*--max-flips 2"
+    ):
+        warn_of_unstable(tried, Budget())
+
+
+@pytest.mark.parametrize(
+    "tried", [Tried(None, 1, 0.0, ("a.png",)), Tried(None, 0, 0.0)]
+)
+def test_changed_labels_and_stable_pictures_are_no_reason(tried, recwarn):
+    warn_of_unstable([tried], Budget())
+    assert not recwarn.list
