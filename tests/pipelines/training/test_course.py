@@ -68,6 +68,15 @@ def test_a_loss_that_is_not_finite_is_refused(course_of, loss):
     assert course.losses.epochs == 0
 
 
+@pytest.fixture
+def interruptible():
+    """SIGINT interrupts, also where the tests were started in the background, which ignores it."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_signal_while_an_epoch_is_stored_loses_no_epoch(
     course_of, tmp_path, monkeypatch
 ):

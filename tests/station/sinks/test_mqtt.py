@@ -119,11 +119,11 @@ def test_credentials_are_those_of_the_environment(tmp_path, monkeypatch):
         sink.close()
 
 
-@needs_broker
 def ids_of(received):
     return [event["id"] for _, event in received]
 
 
+@needs_broker
 def test_nothing_is_lost_while_the_broker_is_down(tmp_path):
     port, said, got = free_port(), [], []
     with broker(tmp_path, port), subscriber(port):
