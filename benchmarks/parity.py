@@ -89,10 +89,16 @@ def cases_of(options: argparse.Namespace) -> Iterator[Case]:
                 yield Case(detector, (height, width), precisions)
 
 
+def target_of(case: Case, work: Path) -> Path:
+    """Return the bundle of a case."""
+    frame = "x".join(map(str, case.frame))
+    return work / f"{case.detector}-{frame}-{case.precisions[-1]}.anomedge"
+
+
 def prove(case: Case, work: Path, size: int) -> Certificate:
     """Return the certificate of the detector's export; what an earlier run in this folder fitted and proved is reused."""
     frame = "x".join(map(str, case.frame))
-    target = work / f"{case.detector}-{frame}-{case.precisions[-1]}.anomedge"
+    target = target_of(case, work)
     if target.exists():
         certificate = stored_certificates(Bundle.open(target))[0].certificate
         if certificate is not None:
@@ -137,7 +143,16 @@ def prepare(work: Path) -> None:
         shutil.copy(path, work / "known")
 
 
-def rows_of(case: Case, certificate: Certificate) -> Iterator[str]:
+def quantised_layers(bundle: Path) -> str:
+    """Return how many of the layers are in INT8; an empty text for float networks."""
+    stated = Bundle.open(bundle).manifest.quantisation
+    if stated is None:
+        return ""
+    kept = sum(map(len, stated.kept.values()))
+    return f", {stated.quantised} of {stated.quantised + kept} layers"
+
+
+def rows_of(case: Case, certificate: Certificate, layers: str) -> Iterator[str]:
     """Yield a row for each precision and runtime."""
     count = certificate.pictures
     shown = f"{count.total} ({count.blended}, {count.fitted}, {count.extreme})"
@@ -157,7 +172,7 @@ def rows_of(case: Case, certificate: Certificate) -> Iterator[str]:
             pixels[runtime, name] for name in ("preprocessed", "rounded")
         )
         yield (
-            f"| {case.shown} | {precision} | {runtime} | {', '.join(str(c.batch) for c in cells)} | {shown} "
+            f"| {case.shown} | {precision}{layers} | {runtime} | {', '.join(str(c.batch) for c in cells)} | {shown} "
             f"| {_largest(cells, 'score_error')} | {_largest(cells, 'map_error')} | {_largest(cells, 'batch_error')} "
             f"| {sum(len(cell.flips) for cell in cells)} | {min(cell.smallest_margin for cell in cells):.1e} "
             f"| {exact:.1e} | {rounded:.1e} |"
@@ -241,7 +256,8 @@ def main() -> int:
                     + " |" * 9
                 )
             else:
-                rows += rows_of(case, certificate)
+                layers = quantised_layers(target_of(case, work))
+                rows += rows_of(case, certificate, layers)
                 cells += len(certificate.cells)
                 tools = certificate.tools
             print(rows[-1], file=sys.stderr, flush=True)
