@@ -503,7 +503,7 @@ def test_fewer_pictures_than_a_covariance_needs(
         tmp_path / "m.safetensors",
         *TINY,
     ]
-    assert "expected at least 2" in refused(capfd, *arguments)
+    assert "expected at least 4" in refused(capfd, *arguments)
     held = ["--held-back", pictures / "held_back"]
     if count == 1:
         assert "expected at least 2" in refused(capfd, *arguments, *held)
