@@ -166,8 +166,11 @@ class Dfkde(FeaturePipeline[DfkdeConfig, DfkdeOptions]):
         own, other = [], []
         with torch.no_grad():
             for images in data:
-                own.append(self.vectors(self.features(images)))
-                other.append(twin.vectors(twin.features(images)))
+                vectors = self.vectors(self.features(images))
+                own.append(vectors)
+                if networks:
+                    vectors = twin.vectors(twin.features(images))
+                other.append(vectors)
         n_points = self.config.n_points
         directions = self._directions(_drawn(torch.cat(own), n_points, data))
         rows = _drawn(torch.cat(other), n_points, data)

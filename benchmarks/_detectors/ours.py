@@ -71,10 +71,8 @@ def export(
 def figures(path: Path, pictures: Path) -> dict[str, Any]:
     """Return AUROC, AUPRO, F1 and counts of a model file on the test pictures, in eager Torch."""
     column = evaluate(path, pictures / "set").columns[0]
-    pixel, rates = (
-        column.pixel,
-        (column.image.false_alarm_rate, column.image.recall),
-    )
+    pixel = column.pixel
+    rates = (column.image.false_alarm_rate, column.image.recall)
     return {
         "image": _value(column.image, "auroc"),
         "pixel": _value(pixel, "auroc"),

@@ -157,14 +157,12 @@ def test_an_int8_search_is_proven(model_path, pictures, tmp_path):
 @pytest.mark.slow
 @of_cases()
 def test_int8_is_proven(model_path, pictures, tmp_path):
-    """STFPM multiplies the rounding of its levels: the map was off by 0.108 of the scale, 0.1 is allowed."""
     options = ExportOptions(
         frame=FRAME,
         golden=[pictures / "test"],
         precisions=["int8"],
         int8=Int8Options(calibrate=[pictures / "train"]),
         runtimes=RUNTIMES,
-        widen=2.0,
     )
     path = tmp_path / "part.anomedge"
     assert export(model_path, path, options).passed

@@ -63,6 +63,7 @@ def _short_scales(largest: float) -> list[float]:
     """Return the short scales from the first one that is at least `largest` downwards."""
     scales = [neighbours(torch.tensor(largest, dtype=torch.float64))[1]]
     while len(scales) < _CANDIDATES:
+        # The next one is 3/4 or 2/3 of it.
         scales.append(neighbours(scales[-1] * 0.9)[0])
     return [float(each) for each in scales]
 

@@ -2,9 +2,9 @@
 
 Both detectors score the same normal pictures and the same synthetic defects. The threshold of the quantised detector is
 the one that labels most of them as the float detector does; where several do, the one that a line through the pairs
-near the float threshold gives, but no nearer to a score than a quarter of the gap between scores that it lies in: a
-runtime may round a score to the other side of a threshold right beside it. A threshold that is placed again by the rule of the fit would keep the false-alarm rate
-but not the labels: it lies between two scores of its sample, and rounding changes their order.
+near the float threshold gives. It keeps a quarter of the gap between the two scores around it as distance from each,
+because rounding in a runtime moves scores. A threshold that is placed again by the rule of the fit would keep the
+false-alarm rate but not the labels: it lies between two scores of its sample, and rounding changes their order.
 """
 
 from __future__ import annotations

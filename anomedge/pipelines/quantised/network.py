@@ -32,6 +32,7 @@ from anomedge.pipelines.quantised.scales import (
     LARGEST_FINE_LEVEL,
     LARGEST_LEVEL,
     is_short,
+    levels_of,
     on_grid,
     weight_scales,
 )
@@ -119,10 +120,8 @@ class QuantisedNetwork(nn.Module):
         _refuse_long(self.scales | self.fine)
         inputs: dict[tuple[str, float], Node] = {}
         for product in products:
-            if product.name in self.scales:
+            if product.name in self.scales or product.name in self.fine:
                 self._quantise(product, inputs)
-            elif product.name in self.fine:
-                self._refine(product, inputs)
         self.graph.graph.eliminate_dead_code()
         # A new module holds only the tensors that the graph reads.
         self.graph = fx.GraphModule(self.graph, self.graph.graph)
@@ -168,41 +167,24 @@ class QuantisedNetwork(nn.Module):
     def _quantise(
         self, product: Product, inputs: dict[tuple[str, float], Node]
     ) -> None:
-        """Quantise a product; `inputs` has the rounded inputs so far, which several products may read."""
-        scale = self.scales[product.name]
+        """Round input, weights and bias of a product; `inputs` has the rounded inputs so far, which several products may read."""
+        is_fine = product.name in self.fine
+        scale = (self.fine if is_fine else self.scales)[product.name]
+        rounded = self._finely_rounded_input if is_fine else self._rounded_input
         key = (product.source.name, scale)
         if key not in inputs:
-            inputs[key] = self._rounded_input(product, scale)
-        bias = self._constant_bias(product)
-        levels, scales = quantised_weights(
-            product.weights(self.graph), bias, scale
+            inputs[key] = rounded(product, scale)
+        bias, weights = (
+            self._constant_bias(product),
+            product.weights(self.graph),
         )
+        largest = LARGEST_FINE_LEVEL if is_fine else LARGEST_LEVEL
+        scales = weight_scales(weights, bias, scale, largest)
+        levels = levels_of(weights, scales, largest)
+        constant = self._fine_weights if is_fine else self._rounded_weights
         product.node.args = (
             inputs[key],
-            self._rounded_weights(product, levels, scales),
-            self._rounded_bias(product, bias, scale * scales),
-            *product.node.args[3:],
-        )
-
-    def _refine(
-        self, product: Product, inputs: dict[tuple[str, float], Node]
-    ) -> None:
-        """Round a product in float32 to finer grids; `inputs` has the rounded inputs so far."""
-        scale = self.fine[product.name]
-        key = (product.source.name, scale)
-        if key not in inputs:
-            inputs[key] = self._finely_rounded_input(product, scale)
-        bias = self._constant_bias(product)
-        weights = product.weights(self.graph)
-        levels, scales = quantised_weights(
-            weights, bias, scale, LARGEST_FINE_LEVEL
-        )
-        column = scales.reshape(-1, *[1] * (weights.ndim - 1))
-        with self.graph.graph.inserting_before(product.node):
-            rounded = self._constant(product, "weights", levels * column)
-        product.node.args = (
-            inputs[key],
-            rounded,
+            constant(product, levels, scales),
             self._rounded_bias(product, bias, scale * scales),
             *product.node.args[3:],
         )
@@ -251,7 +233,8 @@ class QuantisedNetwork(nn.Module):
         self, product: Product, levels: Tensor, scales: Tensor
     ) -> Node:
         zeros = torch.zeros(len(scales), dtype=torch.int64)
-        values = {"levels": levels, "scales": scales, "zeros": zeros}
+        bytes_ = levels.to(torch.int8)
+        values = {"levels": bytes_, "scales": scales, "zeros": zeros}
         graph = self.graph.graph
         with graph.inserting_before(product.node):
             constants = [
@@ -262,6 +245,13 @@ class QuantisedNetwork(nn.Module):
                 _qd.dequantize_per_channel.default,
                 (*constants, 0, *_GRID[1:]),
             )
+
+    def _fine_weights(
+        self, product: Product, levels: Tensor, scales: Tensor
+    ) -> Node:
+        column = scales.reshape(-1, *[1] * (levels.ndim - 1))
+        with self.graph.graph.inserting_before(product.node):
+            return self._constant(product, "weights", levels * column)
 
     def _constant(self, product: Product, kind: str, values: Tensor) -> Node:
         name = f"quantised_{_as_attribute(product.name)}_{kind}"
@@ -298,24 +288,3 @@ def _refuse_long(scales: Mapping[str, float]) -> None:
                 f"got the scale {scale:g} of the quantised layer {name}; expected a power of two, or 1.5 times one: the file is of an "
                 f"earlier release, so quantise the float model again"
             )
-
-
-def quantised_weights(
-    weights: Tensor,
-    bias: Tensor | None,
-    input_scale: float,
-    largest_level: int = LARGEST_LEVEL,
-) -> tuple[Tensor, Tensor]:
-    """Return the levels of weights (O, ...) and the scale of each output channel, (O,); levels as int8, finer ones as float32.
-
-    >>> weights = torch.tensor([[127.0, -64.2], [0.0, 0.0]])
-    >>> levels, scales = quantised_weights(weights, None, 1.0)
-    >>> levels.tolist(), scales[0].item()
-    ([[127, -64], [0, 0]], 1.0)
-    """
-    scales = weight_scales(weights, bias, input_scale, largest_level)
-    column = scales.reshape(-1, *[1] * (weights.ndim - 1))
-    levels = (weights / column).round().clamp(-largest_level, largest_level)
-    if largest_level > LARGEST_LEVEL:
-        return levels, scales
-    return levels.to(torch.int8), scales

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -18,10 +19,12 @@ class Budget:
     Args:
         flips: labels that may differ from the float detector's.
         auroc_drop: by how much the AUROC may fall.
+        rounding: by how much float32 rounding may move maps and scores, as a share of the scale, if some choice of layers allows that.
     """
 
     flips: int = 0
     auroc_drop: float = 0.002
+    rounding: float = math.inf
 
     def check(self) -> None:
         """Refuse a budget out of range.
@@ -29,6 +32,10 @@ class Budget:
         Raises:
             InputError: a negative number, or an AUROC drop above 1.
         """
+        if not self.rounding >= 0:
+            raise InputError(
+                f"got an effect of rounding of at most {self.rounding}; expected 0 or more"
+            )
         if self.flips < 0:
             raise InputError(
                 f"got at most {self.flips} flips; expected 0 or more"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
 from torch import fx, nn
@@ -100,6 +101,7 @@ class _Quantiser:
         self.scales = self._calibrated()
         self.effects = self._measured_effects()
         self.tried: list[Tried] = []
+        self.unsteady: list[tuple[float, Model]] = []
 
     def run(self) -> Model:
         """Return the quantised detector.
@@ -110,6 +112,8 @@ class _Quantiser:
         first, most = count_noisiest(self.effects), len(self.effects) - 1
         for self.refines in (True, False):
             found = fewest(first, most, self._within_budget)
+            if found is None and self.unsteady:
+                found = min(self.unsteady, key=itemgetter(0))[1]
             if found is not None:
                 warn_of_unstable(self.tried, self.options.budget)
                 return found
@@ -117,15 +121,20 @@ class _Quantiser:
 
     def _within_budget(self, kept: int) -> Model | None:
         """Return the detector with so many of the noisiest products in float32; None if it is over the budget."""
-        scales = self._without(kept)
-        total = len(self.effects)
-        number = len(self.tried) + 1
-        shown = f"try {number}, {kept} of {total} layers in float32"
+        scales, total = self._without(kept), len(self.effects)
+        shown = (
+            f"try {len(self.tried) + 1}, {kept} of {total} layers in float32"
+        )
         tried = self._tried(scales, shown)
         self.tried.append(tried)
         if tried.model is None or not tried.is_within(self.options.budget):
             return None
-        return self._recorded(tried.model, tried, scales)
+        rounding = self._rounding(tried.model)
+        found = self._recorded(tried.model, tried, scales, rounding)
+        if rounding <= self.options.budget.rounding:
+            return found
+        self.unsteady.append((rounding, found))
+        return None
 
     def _calibrated(self) -> Scales:
         """Return scales of values of normal pictures and of defects, which are often larger and must not be clipped."""
@@ -315,7 +324,9 @@ class _Quantiser:
             inside=region_of(self.model),
         )
 
-    def _recorded(self, found: Model, tried: Tried, scales: Scales) -> Model:
+    def _recorded(
+        self, found: Model, tried: Tried, scales: Scales, rounding: float
+    ) -> Model:
         kept: dict[str, dict[str, float]] = {}
         for each in self.effects:
             if each.product not in scales[each.network]:
@@ -330,7 +341,7 @@ class _Quantiser:
             compared=len(self.before.scores()),
             flips=tried.flips,
             auroc_drop=tried.auroc_drop,
-            rounding=self._rounding(found),
+            rounding=rounding,
         )
         return replace(found, quantisation=record, card=self._card())
 
@@ -348,13 +359,13 @@ class _Quantiser:
         return card.model_copy(update={"fitted": fitted})
 
     def _rounding(self, found: Model) -> float:
-        """Return the largest effect of float32 rounding on calibration pictures, as a share of the scale."""
-        scale = found.decision.scale
+        """Return the largest effect of float32 rounding on calibration and golden pictures, as a share of the scale."""
+        scale, title = found.decision.scale, "measuring effects of rounding"
         return max(
             rounding_effect(found.pipeline, images, scale)
-            for images in self._cut(
-                Shown(self.images.normal, "measuring effects of rounding")
-            )
+            for kind in (self.images.normal, self.images.proven)
+            if kind
+            for images in self._cut(Shown(kind, title))
         )
 
     def _cut(self, batches: Batches) -> Batches:

@@ -23,6 +23,7 @@ __all__ = [
     "LARGEST_FINE_LEVEL",
     "LARGEST_LEVEL",
     "is_short",
+    "levels_of",
     "neighbours",
     "on_grid",
     "weight_scales",
@@ -75,8 +76,8 @@ def weight_scales(
 ) -> Tensor:
     """Return the scale of each output channel of weights (O, ...), as float32 (O,).
 
-    Of the two short scales around the largest weight / `largest_level` it is the one with less squared error. A channel whose bias
-    is far larger than its weights has a larger scale, so that the bias has at most 23 bits.
+    The largest weight divided by `largest_level` lies between two short scales; the one with the smaller squared error is
+    taken. If the bias of a channel would then have more than 2^22 units, the scale is larger.
     """
     exact = weights.flatten(1).double()
     largest = exact.abs().amax(dim=1) / largest_level
@@ -103,8 +104,18 @@ def on_grid(bias: Tensor, units: Tensor) -> Tensor:
     return ((bias.double() / exact).round() * exact).float()
 
 
+def levels_of(weights: Tensor, scales: Tensor, largest_level: int) -> Tensor:
+    """Return the levels of weights (O, ...) for scales (O,), whole numbers of the weights' dtype.
+
+    >>> weights = torch.tensor([[127.0, -64.2], [200.0, 0.0]])
+    >>> levels_of(weights, torch.ones(2), 127).tolist()
+    [[127.0, -64.0], [127.0, 0.0]]
+    """
+    column = scales.reshape(-1, *[1] * (weights.ndim - 1))
+    return (weights / column).round().clamp(-largest_level, largest_level)
+
+
 def _squared_error(weights: Tensor, scales: Tensor, largest: int) -> Tensor:
     """Return the squared error of weights (O, n) on the grid of scales (O,), for each channel."""
-    column = scales.unsqueeze(1)
-    levels = (weights / column).round().clamp(-largest, largest)
-    return (levels * column - weights).square().sum(dim=1)
+    levels = levels_of(weights, scales, largest)
+    return (levels * scales.unsqueeze(1) - weights).square().sum(dim=1)

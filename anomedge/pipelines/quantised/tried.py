@@ -1,4 +1,4 @@
-"""A quantised detector that was tried, and what it changed."""
+"""The result of one try: a quantised detector and the decisions that changed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Tried(NamedTuple):
     Attributes:
         flips: labels that differ.
         auroc_drop: by how much the AUROC fell.
-        unstable: names of golden pictures whose labels a runtime's rounding may change.
+        unstable: names of golden pictures whose label may differ in a runtime, because it rounds otherwise.
     """
 
     model: Model | None

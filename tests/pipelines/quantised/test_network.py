@@ -13,9 +13,8 @@ from anomedge.pipelines.quantised.calibration import ObservedNetwork
 from anomedge.pipelines.quantised.network import (
     QuantisedNetwork,
     products_of,
-    quantised_weights,
 )
-from anomedge.pipelines.quantised.scales import weight_scales
+from anomedge.pipelines.quantised.scales import levels_of, weight_scales
 from tests.pipelines.quantised.networks import Branches, graph_of
 
 FINE = 3 / 256
@@ -68,17 +67,24 @@ def test_outputs_are_those_of_the_formula_to_the_last_bit(quantised):
 def test_levels_are_symmetric_and_a_channel_of_zeros_keeps_its_zeros():
     weights = torch.randn(4, 3, 3, 3)
     weights[2] = 0
-    levels, scales = quantised_weights(weights, None, 1.0)
-    assert levels.dtype == torch.int8
+    scales = weight_scales(weights, None, 1.0)
+    levels = levels_of(weights, scales, 127)
     largest = levels.flatten(1).abs().amax(dim=1)
     assert largest[2] == 0 and (largest[[0, 1, 3]] > 80).all()
     assert levels.min() >= -127
     assert (scales > 0).all()
-    negated, same = quantised_weights(-weights, None, 1.0)
-    assert torch.equal(negated, -levels) and torch.equal(same, scales)
+    same = weight_scales(-weights, None, 1.0)
+    assert torch.equal(same, scales)
+    assert torch.equal(levels_of(-weights, same, 127), -levels)
     column = scales.reshape(-1, 1, 1, 1)
     kept = weights.clamp(-127 * column, 127 * column)
     assert ((levels * column - kept).abs() <= column / 2).all()
+
+
+def test_levels_are_stored_as_int8(quantised):
+    stored = [x for n, x in quantised.graph.named_buffers() if n.endswith("_levels")]  # fmt: skip
+    assert len(stored) == 3
+    assert all(levels.dtype == torch.int8 for levels in stored)
 
 
 def test_grids_have_zero_point_zero_and_int8_levels(quantised):
@@ -151,7 +157,7 @@ def test_values_beyond_the_grid_are_clipped(graph):
 
 
 class Joined(nn.Module):
-    """What backbones consist of, with a concatenation of parts whose ranges differ."""
+    """Layers that are usual in backbones, and a concatenation of parts with different ranges."""
 
     def __init__(self):
         super().__init__()

@@ -146,6 +146,20 @@ def test_a_layer_that_quantisation_destroys_stays_in_float32():
     assert record.flips == 0
 
 
+def test_less_rounding_is_preferred_but_not_required():
+    """No choice of layers moves scores by nothing: the one that moves them least is returned."""
+    network = Uneven(second=10.0)
+    usual, steady = (
+        quantise(
+            model_of(brightness(network=network)),
+            options(budget=Budget(rounding=most)),
+        ).quantisation
+        for most in (1.0, 0.0)
+    )
+    assert steady.rounding <= usual.rounding
+    assert steady.flips == usual.flips == 0
+
+
 def test_layers_in_float32_have_finer_grids():
     found = quantise(model_of(brightness(network=Uneven(second=10.0))), options())  # fmt: skip
     record = found.quantisation
